@@ -1,0 +1,114 @@
+"""Everything that can go wrong, as one tree.
+
+A caller needs one question answered: *is it worth trying again?* Each branch below has one answer to it.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SdlError(Exception):
+    """Root of every error that this laboratory raises on purpose."""
+
+
+class InvalidInput(SdlError, ValueError):
+    """What a person wrote cannot be done; nothing was started. Mend the input.
+
+    Carries every fault that was found, one sentence each, so that they can be mended in one go.
+    """
+
+    def __init__(self, faults: str | Iterable[str]) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class UnknownPlugin(InvalidInput):
+    """A name that no installed plug-in answers to."""
+
+
+class InstrumentError(SdlError):
+    """The instrument gave no usable reading.
+
+    Attributes:
+        raw: What came back, as far as it was read; kept in the ledger whatever it is.
+        sent: Whether the instrument may have acted on the request.
+    """
+
+    def __init__(self, message: str, *, raw: str = "", sent: bool = True) -> None:
+        self.raw = raw
+        self.sent = sent
+        super().__init__(message)
+
+
+class InstrumentUnavailable(InstrumentError):
+    """No answer, or a passing fault. Try again, after ``wait`` seconds if the instrument named a time."""
+
+    def __init__(self, message: str, *, raw: str = "", sent: bool = True, wait: float = 0.0) -> None:
+        self.wait = wait
+        super().__init__(message, raw=raw, sent=sent)
+
+
+class InstrumentSilent(InstrumentUnavailable):
+    """The request went out and no answer came in time: the instrument may still be measuring.
+
+    Wait ``wait`` seconds in silence before the next request, or two measurements overlap.
+    """
+
+
+class InstrumentRefused(InstrumentError):
+    """The instrument, or its driver, will not do this. The same request would fail again."""
+
+
+class BadReply(InstrumentError):
+    """An answer that is not what this instrument answers. One more try may be worth it."""
+
+
+class LedgerError(SdlError):
+    """The ledger cannot be read or written as asked."""
+
+
+class SchemaMismatch(LedgerError):
+    """The file was written by another version of this program."""
+
+
+class LeaseHeld(LedgerError):
+    """Somebody else is using the instrument."""
+
+
+class LeaseLost(LedgerError):
+    """This process was fenced off: another one holds the instrument by now."""
+
+
+class CampaignPaused(SdlError):
+    """A person asked for a pause; nothing is lost, run the campaign again to go on."""
+
+
+class CampaignStopped(SdlError):
+    """A person asked for a stop; no request is sent any more."""
+
+
+class CampaignSuspended(SdlError):
+    """The campaign cannot go on by itself. The reason is the message; run it again once that is mended."""
+
+
+class BudgetSpent(SdlError):
+    """As many requests were sent as the campaign allows."""
+
+
+class TooFewRows(SdlError):
+    """A model was given fewer rows than it has freedom for."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint such as ``; did you mean 'budget'?`` or the list of known words.
+
+    >>> nearest("budgte", ["budget", "seed"])
+    "; did you mean 'budget'?"
+    >>> nearest("colour", ["budget", "seed"])
+    "; known are 'budget', 'seed'"
+    """
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return "; known are " + ", ".join(repr(each) for each in words) if words else ""

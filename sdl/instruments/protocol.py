@@ -1,0 +1,74 @@
+"""What an instrument promises."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from sdl.space import Space
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back from the instrument, not judged yet (see ``sdl.screening``)."""
+
+    applied: Mapping[str, Any]
+    """The settings that the instrument says it applied, by knob name."""
+    readings: Mapping[str, Any]
+    """What it says it read, by channel name; any JSON value may stand here."""
+    raw: str
+    """The answer as text, as it came."""
+    seconds: float = 0.0
+    """How long the answer took."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How to try again with one instrument."""
+
+    attempts: int = 4
+    """Requests for one measurement before the campaign is suspended, the first one included."""
+    first_wait: float = 0.5
+    """Seconds before the second attempt; doubles with each further one, with jitter."""
+    longest_wait: float = 30.0
+    """Upper bound of the wait before an attempt, seconds, also for a time that the instrument asks for."""
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or not 0 <= self.first_wait <= self.longest_wait:
+            raise ValueError(f"patience needs attempts >= 1 and 0 <= first_wait <= longest_wait, got {self}")
+
+    def wait(self, attempt: int, jitter: float) -> float:
+        """Seconds before attempt number ``attempt`` (the first is 1), with ``jitter`` drawn from 0 to 1."""
+        doubled = self.first_wait * 2.0 ** max(attempt - 2, 0)
+        return min(doubled, self.longest_wait) * (0.5 + jitter)
+
+
+@runtime_checkable
+class Instrument(Protocol):
+    """One apparatus that takes settings and returns readings, one request at a time.
+
+    A driver is whatever has these members; it does not inherit from anything. It translates its own failures
+    into the ``InstrumentError`` branch of ``sdl.errors``, sends one request a call, and leaves retrying,
+    recording and judging to ``sdl.measuring``.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Which apparatus this is; equal for two drivers of the same one. No secrets: it is shown and stored."""
+
+    @property
+    def space(self) -> Space:
+        """Its knobs and channels."""
+
+    @property
+    def patience(self) -> Patience:
+        """How to try again."""
+
+    def measure(self, settings: Mapping[str, float]) -> Reply:
+        """Take one reading at named settings.
+
+        Raises:
+            InstrumentError: one of its branches, saying whether to try again.
+        """
+
+    def close(self) -> None:
+        """Leave the apparatus safe and let go of it."""

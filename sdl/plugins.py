@@ -1,0 +1,67 @@
+"""Plug-ins by entry point: our own parts are registered the same way as anybody's.
+
+A plug-in is a class (or a function) whose keyword arguments are its options. Building it must be cheap and must
+reach nothing outside the process, so that a campaign can be checked by building all its parts.
+"""
+
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sdl.errors import InvalidInput, UnknownPlugin, nearest
+
+Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions"]
+GROUPS: tuple[Group, ...] = ("sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions")
+
+
+def names(group: Group) -> list[str]:
+    """Names registered in a group, sorted."""
+    return sorted(set(entry_points(group=group).names))
+
+
+def load(group: Group, name: str) -> Any:
+    """Import the plug-in of that name.
+
+    Raises:
+        UnknownPlugin: naming the nearest one that is installed.
+    """
+    found = tuple(entry_points(group=group, name=name))
+    if not found:
+        kind = group.removeprefix("sdl.").replace("_", " ").removesuffix("s")
+        raise UnknownPlugin(f"unknown {kind} {name!r}{nearest(name, names(group))}")
+    return found[0].load()
+
+
+def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """Build the plug-in with its options.
+
+    Raises:
+        UnknownPlugin: for a name that is not installed.
+        InvalidInput: with every option that is unknown, missing or has the wrong type or value.
+    """
+    plugin = load(group, name)
+    given = dict(options or {})
+    parameters = inspect.signature(plugin).parameters
+    hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+    faults = [f"{key}: {name!r} has no such option{nearest(key, parameters)}" for key in given if key not in parameters]
+    faults += [
+        f"{key}: {name!r} needs this option"
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty and key not in given
+    ]
+    for key in given.keys() & parameters.keys():
+        try:
+            given[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(given[key])
+        except ValidationError as error:
+            faults += [f"{key}: {each['msg']}, got {given[key]!r}" for each in error.errors()]
+    if faults:
+        raise InvalidInput(faults)
+    try:
+        return plugin(**given)
+    except InvalidInput:
+        raise
+    except ValueError as error:
+        raise InvalidInput(f"{name!r}: {error}") from error

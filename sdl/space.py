@@ -1,0 +1,186 @@
+"""Knobs and channels: the only converter between names and columns."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sdl.errors import InvalidInput, nearest
+
+Settings: TypeAlias = NDArray[np.float64]
+"""What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
+Readings: TypeAlias = NDArray[np.float64]
+"""What the sensor returns: ``(p,)`` or ``(n, p)``; NaN where a channel is masked or free."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Knob(_Value):
+    """One setting of the instrument."""
+
+    name: str = Field(min_length=1)
+    low: float = 0.0
+    high: float = 1.0
+    off: float | None = None
+    """Where the knob stands in a reference reading; ``low`` unless told."""
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"knob {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+        if self.off is not None and not self.low <= self.off <= self.high:
+            raise ValueError(f"knob {self.name!r} needs off within {self.low} to {self.high}, got {self.off}")
+        return self
+
+
+class Channel(_Value):
+    """One reading of the instrument."""
+
+    name: str = Field(min_length=1)
+    unit: str = "counts"
+    floor: float | None = 0.0
+    """Least value that the sensor can return; anything below it is not a reading."""
+    ceiling: float | None = None
+    """Value at which the sensor saturates: a reading there says "at least"."""
+    noise: float | None = None
+    """Known standard deviation of one reading in the middle of the range, same unit; None if unknown."""
+    integral: bool = True
+    """Whether the sensor counts: a fractional reading is then a fault."""
+
+
+class Space(_Value):
+    """The knobs and channels of an instrument, in the order of the columns."""
+
+    knobs: tuple[Knob, ...] = Field(min_length=1)
+    channels: tuple[Channel, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for kind, names in (("knob", self.knob_names), ("channel", self.channel_names)):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
+        return self
+
+    @classmethod
+    def unit(cls, *knobs: str, channels: Iterable[str] = ("y",)) -> Self:
+        """A space of knobs from 0 to 1, for examples and tests."""
+        return cls(
+            knobs=tuple(Knob(name=name) for name in knobs),
+            channels=tuple(Channel(name=name, floor=None, integral=False) for name in channels),
+        )
+
+    @property
+    def knob_names(self) -> tuple[str, ...]:
+        return tuple(knob.name for knob in self.knobs)
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(channel.name for channel in self.channels)
+
+    @property
+    def d(self) -> int:
+        """Number of knobs."""
+        return len(self.knobs)
+
+    @property
+    def p(self) -> int:
+        """Number of channels."""
+        return len(self.channels)
+
+    @property
+    def low(self) -> Settings:
+        """Lower bounds, ``(d,)``."""
+        return np.array([knob.low for knob in self.knobs])
+
+    @property
+    def high(self) -> Settings:
+        """Upper bounds, ``(d,)``."""
+        return np.array([knob.high for knob in self.knobs])
+
+    @property
+    def off(self) -> Settings:
+        """The settings of a reference reading, ``(d,)``."""
+        return np.array([knob.low if knob.off is None else knob.off for knob in self.knobs])
+
+    @property
+    def ceiling(self) -> Readings:
+        """Saturation of every channel, ``(p,)``, infinite where there is none."""
+        return np.array([np.inf if c.ceiling is None else c.ceiling for c in self.channels])
+
+    @property
+    def noise(self) -> Readings:
+        """Known noise of every channel, ``(p,)``, NaN where unknown."""
+        return np.array([np.nan if c.noise is None else c.noise for c in self.channels])
+
+    def to_unit(self, settings: ArrayLike) -> Settings:
+        """Scale settings ``(..., d)`` to the unit box."""
+        return (np.asarray(settings, float) - self.low) / (self.high - self.low)
+
+    def from_unit(self, unit: ArrayLike) -> Settings:
+        """Scale points ``(..., d)`` of the unit box to settings."""
+        return self.low + np.asarray(unit, float) * (self.high - self.low)
+
+    def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
+        """Whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
+        values = np.asarray(settings, float)
+        return np.asarray(np.all((values >= self.low) & (values <= self.high), axis=-1))
+
+    def settings(self, named: Mapping[str, Any]) -> Settings:
+        """Column order of named settings, ``(d,)``.
+
+        Raises:
+            InvalidInput: listing every missing, unknown, non-finite or out-of-range knob.
+        """
+        faults = [
+            f"unknown knob {name!r}{nearest(name, self.knob_names)}" for name in named if name not in self.knob_names
+        ]
+        for knob in self.knobs:
+            if knob.name not in named:
+                faults.append(f"knob {knob.name!r} is missing: give a value from {knob.low} to {knob.high}")
+            elif not _is_number(named[knob.name]) or not knob.low <= named[knob.name] <= knob.high:
+                faults.append(
+                    f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {named[knob.name]!r}"
+                )
+        if faults:
+            raise InvalidInput(faults)
+        return np.array([float(named[name]) for name in self.knob_names])
+
+    def named_settings(self, settings: ArrayLike) -> dict[str, float]:
+        """Names of one row of settings ``(d,)``."""
+        return dict(zip(self.knob_names, np.asarray(settings, float).tolist(), strict=True))
+
+    def readings(self, named: Mapping[str, float | None]) -> Readings:
+        """Column order of named readings, ``(p,)``; a channel that is absent or None becomes NaN.
+
+        Raises:
+            InvalidInput: for a channel that this space does not have.
+        """
+        self.columns(named)
+        values = (named.get(name) for name in self.channel_names)
+        return np.array([np.nan if value is None else float(value) for value in values])
+
+    def named_readings(self, readings: ArrayLike) -> dict[str, float]:
+        """Names of one row of readings ``(p,)``, leaving out those that are NaN."""
+        row = np.asarray(readings, float).tolist()
+        return {name: value for name, value in zip(self.channel_names, row, strict=True) if value == value}
+
+    def columns(self, names: Iterable[str]) -> list[int]:
+        """Columns of the named channels.
+
+        Raises:
+            InvalidInput: for every channel that this space does not have, with the nearest one.
+        """
+        asked = list(names)
+        known = self.channel_names
+        if faults := [f"unknown channel {name!r}{nearest(name, known)}" for name in asked if name not in known]:
+            raise InvalidInput(faults)
+        return [known.index(name) for name in asked]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -1,0 +1,1 @@
+"""Inverse models, one a file, imported only when named."""
