@@ -79,6 +79,10 @@ class LeaseLost(LedgerError):
     """This process was fenced off: another one holds the instrument by now."""
 
 
+class Interrupted(SdlError):
+    """A person or the system ended this process; the measurement under way was finished and kept."""
+
+
 class CampaignPaused(SdlError):
     """A person asked for a pause; nothing is lost, run the campaign again to go on."""
 

@@ -6,6 +6,7 @@ reach nothing outside the process, so that a campaign can be checked by building
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, get_type_hints
 
@@ -17,11 +18,13 @@ Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acq
 GROUPS: tuple[Group, ...] = ("sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions")
 
 
-def names(group: Group) -> list[str]:
+@cache
+def names(group: Group) -> tuple[str, ...]:
     """Names registered in a group, sorted."""
-    return sorted(set(entry_points(group=group).names))
+    return tuple(sorted(set(entry_points(group=group).names)))
 
 
+@cache
 def load(group: Group, name: str) -> Any:
     """Import the plug-in of that name.
 

@@ -1,0 +1,245 @@
+"""What a person writes down: the readings wanted, and how hard to try. Read from TOML."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from sdl.errors import InvalidInput, nearest
+
+LARGEST_FILE = 1_000_000
+MOST_REPLICATES = 10_000
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Plugin(BaseModel):
+    """A plug-in by name; every other key is one of its options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    plugin: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as written."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: Any) -> Any:
+    """A bare string names a plug-in without options."""
+    return {"plugin": value} if isinstance(value, str) else value
+
+
+class DesignPart(Plugin):
+    """Settings measured before the first fit."""
+
+    plugin: str = "latin-hypercube"
+    n: int | None = Field(default=5, ge=1, le=100_000)
+    """How many; a design with a number of its own takes none."""
+
+
+class AcquisitionPart(Plugin):
+    """How learning rounds choose what to measure."""
+
+    plugin: str = "uncertainty"
+    n: int = Field(default=4, ge=1, le=10_000)
+    """Settings a batch."""
+    rounds: int = Field(default=1, ge=0, le=10_000)
+    """Learning rounds in a row before the best candidate is examined all the same."""
+
+
+class BackgroundPart(_Part):
+    """Reference readings, all knobs off."""
+
+    every: int = Field(default=10, ge=0, le=100_000)
+    """Requests between two references; 0 takes none at all and assumes no background."""
+    max_age_s: float = Field(default=120.0, gt=0)
+    """A campaign that goes on after a longer break takes a reference first."""
+
+
+def _count(value: Any) -> Any:
+    if value == "planned" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REPLICATES):
+        return value
+    raise ValueError(f"needs 'planned' or a whole number from 1 to {MOST_REPLICATES}, got {value!r}")
+
+
+class VerificationPart(_Part):
+    """The exam of a candidate."""
+
+    replicates: Annotated[int | Literal["planned"], BeforeValidator(_count)] = "planned"
+    """Fresh replicates; ``planned`` chooses their number from noise, tolerance and drift before each exam."""
+    most: int = Field(default=16, ge=2, le=MOST_REPLICATES)
+    """Upper bound of a planned number."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of each of the two one-sided tests."""
+    noise: Literal["known", "estimated"] = "known"
+    """Whether the noise that the instrument states may be used; replicates that contradict it win in any case."""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.replicates == 1 and self.noise == "estimated":
+            raise ValueError("replicates needs at least 2 to estimate the noise from, got 1")
+        return self
+
+
+class StopPart(_Part):
+    """When to give up."""
+
+    rounds: int = Field(default=50, ge=1, le=100_000)
+    exams: int = Field(default=20, ge=1, le=10_000)
+    """Failed exams of one target."""
+
+
+def _tolerance(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {channel: _tolerance(each) for channel, each in value.items()}
+    percentage = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*", value) if isinstance(value, str) else None
+    number = float(percentage[1]) if percentage else value
+    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < float("inf"):
+        raise ValueError(f"needs a number above 0 or a percentage such as '1 %', got {value!r}")
+    return value
+
+
+class Target(_Part):
+    """Readings that somebody wants; channels that are not named are free."""
+
+    name: str = Field(default="target", min_length=1, max_length=100)
+    readings: dict[str, float] = Field(min_length=1)
+    tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
+    """Largest allowed error, in the unit of the channel (``150``) or as a share of its reading (``"1 %"``)."""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        if isinstance(self.tolerance, dict) and (odd := self.tolerance.keys() ^ self.readings.keys()):
+            raise ValueError(f"tolerance and readings must name the same channels, check {', '.join(sorted(odd))}")
+        for channel in self.readings:
+            if not self.allowed(channel) > 0:
+                raise ValueError(f"tolerance at {channel} must be above 0; give it in counts, not as a share of 0")
+        return self
+
+    def allowed(self, channel: str) -> float:
+        """Largest error at a channel, in its unit."""
+        given = self.tolerance[channel] if isinstance(self.tolerance, dict) else self.tolerance
+        return float(given.strip(" %")) / 100 * abs(self.readings[channel]) if isinstance(given, str) else given
+
+
+class Campaign(_Part):
+    """All rounds towards some targets, on one instrument."""
+
+    name: str = Field(min_length=1, max_length=100)
+    seed: int = Field(default=0, ge=0)
+    budget: int = Field(default=100, ge=1, le=1_000_000)
+    """Requests that may be sent, everything counted."""
+    instrument: Annotated[Plugin, BeforeValidator(_named)]
+    targets: tuple[Target, ...] = Field(min_length=1)
+    design: Annotated[DesignPart, BeforeValidator(_named)] = DesignPart()
+    models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
+        default=(Plugin(plugin="mixture"), Plugin(plugin="linear")), min_length=1
+    )
+    """Inverse models in the order of preference; one that needs more rows than there are waits."""
+    acquisition: Annotated[AcquisitionPart, BeforeValidator(_named)] = AcquisitionPart()
+    background: BackgroundPart = BackgroundPart()
+    verification: VerificationPart = VerificationPart()
+    stop: StopPart = StopPart()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [target.name for target in self.targets]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"every target needs a name of its own, found twice: {', '.join(twice)}")
+        slug(self.name)
+        return self
+
+    @property
+    def slug(self) -> str:
+        """The name, made safe for files and links."""
+        return slug(self.name)
+
+    @property
+    def channels(self) -> list[str]:
+        """Every channel that some target fixes, in the order of first mention."""
+        return list(dict.fromkeys(channel for target in self.targets for channel in target.readings))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a campaign file.
+
+        Raises:
+            InvalidInput: listing every fault of the file with its key.
+        """
+        path = Path(path)
+        try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise InvalidInput(f"{path} is larger than a campaign file can be ({LARGEST_FILE} bytes)")
+            written = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{path} is not TOML: {error}") from error
+        return cls.parse(written)
+
+    @classmethod
+    def parse(cls, written: Mapping[str, Any]) -> Self:
+        """Check what was written.
+
+        Raises:
+            InvalidInput: listing every fault with its key.
+        """
+        try:
+            return cls.model_validate(written)
+        except ValidationError as error:
+            faults = [dict(each) for each in error.errors()]
+            raise InvalidInput([_sentence(cls, each) for each in faults if not _implied(each, faults)]) from None
+
+
+def slug(name: str) -> str:
+    """A name made safe: lower-case letters, digits and hyphens, at most 64.
+
+    >>> slug("Weißes Licht, 1 %")
+    'weies-licht-1'
+
+    Raises:
+        ValueError: if nothing is left of it, or it is a name that some systems reserve.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    safe = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].strip("-")
+    if not safe or safe in RESERVED:
+        raise ValueError(f"name needs letters or digits and must not be a reserved word, got {name!r}")
+    return safe
+
+
+def _implied(fault: dict[str, Any], faults: list[dict[str, Any]]) -> bool:
+    """Whether a list is too short only because its items have faults of their own."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(f["loc"][: len(place)] == place for f in faults if f is not fault)
+
+
+def _sentence(model: type[BaseModel], fault: dict[str, Any]) -> str:
+    path = tuple(part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("function-")))
+    key = ".".join(str(part) for part in path) or "campaign"
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(fault["input"], dict | tuple | BaseModel) else f", got {fault['input']!r}"
+    return f"{key}: {message}{'' if 'got' in message else got}"
+
+
+def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys that are valid at a place in the file."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        nested = [annotation, *get_args(annotation)]
+        nested += [inner for each in nested for inner in get_args(each)]
+        model = next(each for each in nested if isinstance(each, type) and issubclass(each, BaseModel))
+    return list(model.model_fields)

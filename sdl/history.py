@@ -1,0 +1,186 @@
+"""What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.screening import Class
+from sdl.space import Readings, Settings, Space
+
+
+class State(StrEnum):
+    """Where a campaign stands."""
+
+    RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    FINISHED = "FINISHED"
+
+
+class Control(StrEnum):
+    """What a person wants of a campaign; read before each request."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A campaign as the ledger keeps it."""
+
+    id: int
+    name: str
+    title: str
+    instrument: str
+    space: Space
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    state: State
+    reason: str
+    control: Control
+    created: float
+    updated: float
+
+
+class Purpose(StrEnum):
+    """Why a reading is taken."""
+
+    DESIGN = "design"
+    LEARNING = "learning"
+    REFERENCE = "reference"
+    VERIFICATION = "verification"
+    BY_HAND = "by hand"
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A measurement that is planned; unique in a campaign by round, index and replicate."""
+
+    round: int
+    index: int
+    replicate: int
+    purpose: Purpose
+    settings: Settings
+    """Shape ``(d,)``, in the units of the knobs."""
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What makes it this measurement and no other."""
+        return (self.round, self.index, self.replicate)
+
+
+@dataclass(frozen=True, eq=False)
+class Observation(Request):
+    """A reply that counts."""
+
+    seq: int
+    """Place in the order of all requests of the campaign: the only clock that decisions know."""
+    verdict: Class
+    readings: Readings
+    """Shape ``(p,)``; NaN where masked, missing or censored."""
+    censored: NDArray[np.bool_]
+    """Channels at their ceiling, ``(p,)``: the true value is at least that."""
+
+
+class RoundKind(StrEnum):
+    """What a round is for."""
+
+    DESIGN = "design"
+    LEARNING = "learning"
+    EXAM = "exam"
+    BY_HAND = "by hand"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One propose-measure-fit cycle."""
+
+    number: int
+    kind: RoundKind
+    target: str | None = None
+    """Name of the target that an exam is about."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was known when it was proposed, for the report: models, their scores, uncertainty."""
+
+
+class Verdict(StrEnum):
+    """What an examination says about a candidate, or the model about a target."""
+
+    VERIFIED = "VERIFIED"
+    REFUTED = "REFUTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_REACHABLE = "NOT REACHABLE"
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """A candidate under verification; the model that offers it and the number of replicates are fixed."""
+
+    round: int
+    target: str
+    settings: Settings
+    """The candidate, ``(d,)``."""
+    model: str
+    replicates: int
+    """How many fresh replicates the verdict VERIFIED needs."""
+    background: Readings
+    """The fresh background that the candidate was made for, ``(p,)``."""
+    uncertainty: Readings
+    """Standard deviation of the expected readings before the exam, ``(p,)``; NaN where not of interest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A verdict, with its numbers."""
+
+    round: int
+    target: str
+    verdict: Verdict
+    sentence: str
+    """The verdict in one sentence, for people."""
+    settings: Settings | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Everything a campaign has done, in the order of doing."""
+
+    rounds: Sequence[Round] = ()
+    planned: Sequence[Request] = ()
+    """Every planned measurement, in the order in which it is to be taken."""
+    observations: Sequence[Observation] = ()
+    """The usable reply of each planned measurement that has one, in the order of taking."""
+    exams: Sequence[Exam] = ()
+    findings: Sequence[Finding] = ()
+    sent: int = 0
+    """Requests sent, whatever became of them."""
+    stale: bool = False
+    """Whether so much time passed since the last reading that its background is out of date."""
+
+    @property
+    def pending(self) -> list[Request]:
+        """Planned measurements without a usable reply, in order."""
+        done = {observation.key for observation in self.observations}
+        return [request for request in self.planned if request.key not in done]
+
+    @property
+    def open_exam(self) -> Exam | None:
+        """The exam that has no verdict yet."""
+        judged = {finding.round for finding in self.findings}
+        return next((exam for exam in self.exams if exam.round not in judged), None)
+
+    def of_round(self, number: int, purpose: Purpose) -> list[Observation]:
+        """Observations of one round with one purpose."""
+        return [each for each in self.observations if each.round == number and each.purpose is purpose]
+
+    def concluded(self, target: str) -> Finding | None:
+        """The finding that settles a target, if there is one."""
+        settles = (Verdict.VERIFIED, Verdict.NOT_REACHABLE)
+        return next((f for f in self.findings if f.target == target and f.verdict in settles), None)

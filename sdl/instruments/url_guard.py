@@ -1,0 +1,143 @@
+"""Where an instrument may stand: a campaign file must not point the laboratory into somebody's network."""
+
+import re
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+from sdl.errors import InstrumentRefused, InvalidInput
+
+PORTS = {"http": 80, "https": 443}
+METADATA = frozenset(ip_address(each) for each in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+"""Where clouds keep their secrets, beyond the link-local 169.254.169.254."""
+NAT64 = IPv6Network("64:ff9b::/96")
+LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
+PRINTABLE = re.compile(r"[!-\[\]-~]+")
+EXAMPLE = "write it like http://192.168.1.20:5005/api"
+
+
+@dataclass(frozen=True)
+class GuardedUrl:
+    """The URL of an instrument after the guard has passed it."""
+
+    scheme: str
+    host: str
+    """Lower case; an IPv6 address without its brackets."""
+    port: int
+    path: str
+    allow_private: bool = False
+    """Whether private and loopback addresses are let through."""
+
+    @classmethod
+    def parse(cls, url: str, allow_private: bool = False) -> Self:
+        """Read a URL without asking any name server.
+
+        Raises:
+            InvalidInput: every reason to refuse it; a password in the URL is not repeated.
+        """
+        if not PRINTABLE.fullmatch(url):
+            raise InvalidInput(f"url: needs ASCII without spaces and backslashes; {EXAMPLE}")
+        try:
+            parts = urlsplit(url)
+            host, port = _host(parts), parts.port
+        except ValueError:
+            raise InvalidInput(f"url: cannot be read; {EXAMPLE}") from None
+        if faults := _faults(url, parts, host, allow_private):
+            raise InvalidInput(f"url: {fault}" for fault in faults)
+        return cls(parts.scheme, host, PORTS[parts.scheme] if port is None else port, parts.path, allow_private)
+
+    def __str__(self) -> str:
+        return _spelled(self.scheme, self.host, self.port, self.path)
+
+    @property
+    def canonical(self) -> str:
+        """One spelling for all URLs of the same place, for telling whether two are the same."""
+        host = "127.0.0.1" if self.host in ("localhost", "::1") else self.host
+        return _spelled(self.scheme, host, self.port, self.path.rstrip("/"))
+
+    def check_resolved(self) -> None:
+        """Ask the resolver, and judge every address that it names.
+
+        Raises:
+            OSError: the name cannot be resolved.
+            InstrumentRefused: one of its addresses is not allowed.
+        """
+        for *_, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            self.check(str(address[0]))
+
+    def check(self, address: str) -> None:
+        """Judge one address that the host's name led to.
+
+        Raises:
+            InstrumentRefused: the address is not allowed.
+        """
+        if fault := address_fault(address, self.allow_private):
+            raise InstrumentRefused(f"{self} leads to {address}: {fault}", sent=False)
+
+
+def address_fault(address: str, allow_private: bool) -> str | None:
+    """Why no instrument may stand at this address; None if it may.
+
+    >>> address_fault("169.254.169.254", allow_private=True)
+    'a link-local, multicast, reserved or metadata address is never an instrument'
+    >>> address_fault("::ffff:8.8.8.8", allow_private=False)
+    """
+    ip = _meant(address)
+    reserved = ip.version == 4 and ip.is_reserved
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or reserved or ip in METADATA:
+        return "a link-local, multicast, reserved or metadata address is never an instrument"
+    if not ip.is_global and not allow_private:
+        return "a private or loopback address; set allow_private = true if the instrument is on your own network"
+    return None
+
+
+def _meant(address: str) -> IPv4Address | IPv6Address:
+    """The address itself, or the IPv4 address that is wrapped in it."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv4Address):
+        return ip
+    if ip in NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _host(parts: SplitResult) -> str:
+    """Host in lower case, and an IP address in its one usual spelling."""
+    host = (parts.hostname or "").removesuffix(".")
+    with suppress(ValueError):
+        return str(_meant(host))
+    with suppress(OSError):  # resolvers also take 127.1, 0x7f000001 and 017700000001
+        return str(IPv4Address(socket.inet_aton(host)))
+    return host
+
+
+def _faults(url: str, parts: SplitResult, host: str, allow_private: bool) -> list[str]:
+    faults = []
+    if parts.scheme not in PORTS:
+        faults.append(f"needs http or https, got {parts.scheme!r}; {EXAMPLE}")
+    if "@" in parts.netloc:
+        faults.append("must not hold a user name or a password, because it is shown and stored")
+    if "?" in url or "#" in url:
+        faults.append("must end with its path, without query and fragment")
+    if parts.port == 0:
+        faults.append("needs a port from 1 to 65535, got 0")
+    if fault := _host_fault(host, "%" in parts.netloc, allow_private):
+        faults.append(fault)
+    return faults
+
+
+def _host_fault(host: str, escaped: bool, allow_private: bool) -> str | None:
+    if not host or escaped:
+        return f"needs a plain host; {EXAMPLE}"
+    with suppress(ValueError):
+        fault = address_fault("127.0.0.1" if host == "localhost" else host, allow_private)
+        return f"{host} is {fault}" if fault else None
+    return None if HOST.fullmatch(host) else f"needs a host of letters, digits, dots and hyphens, got {host!r}"
+
+
+def _spelled(scheme: str, host: str, port: int, path: str) -> str:
+    return f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"

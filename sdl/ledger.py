@@ -1,0 +1,274 @@
+"""The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select, update
+
+from sdl import lease as leasing
+from sdl import rows
+from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, nearest
+from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
+from sdl.instruments.protocol import Reply
+from sdl.lease import Lease
+from sdl.schema import attempts, campaigns, exams, findings, now, open_database, requests, rounds
+from sdl.screening import Class, Earlier, Screened
+from sdl.space import Space
+
+
+class Ledger:
+    """Everything measured and decided, in one database.
+
+    Writes that belong to a running campaign need its lease and are refused once another process holds it.
+
+    Args:
+        where: A file for SQLite, or a database URL for PostgreSQL.
+    """
+
+    def __init__(self, where: str | Path) -> None:
+        self.engine = open_database(where)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.dispose()
+
+    # ------------------------------------------------------------------ campaigns
+
+    def register(
+        self,
+        name: str,
+        instrument: str,
+        space: Space,
+        config: Mapping[str, Any],
+        versions: Mapping[str, str],
+        title: str = "",
+    ) -> Entry:
+        """Enter a campaign, or return the one of that name.
+
+        Raises:
+            InvalidInput: if the name belongs to a campaign on another instrument.
+        """
+        with self._writing() as connection:
+            known = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+            if known is None:
+                row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
+                row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
+                connection.execute(insert(campaigns).values(**row, reason="", created=now(), updated=now()))
+            elif known.space != space.model_dump(mode="json"):
+                raise InvalidInput(
+                    f"campaign {name!r} was begun on {known.instrument} with other knobs or channels than "
+                    f"{instrument} has; give this campaign another name"
+                )
+        return self.entry(name)
+
+    def entry(self, name: str) -> Entry:
+        """The campaign of that name.
+
+        Raises:
+            InvalidInput: if there is none, with the nearest name.
+        """
+        with self.engine.connect() as connection:
+            row = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+        if row is None:
+            raise InvalidInput(f"no campaign {name!r} in this ledger{nearest(name, [e.name for e in self.entries()])}")
+        return rows.entry(row)
+
+    def entries(self) -> list[Entry]:
+        """All campaigns, the latest first."""
+        with self.engine.connect() as connection:
+            return [
+                rows.entry(row) for row in connection.execute(select(campaigns).order_by(campaigns.c.updated.desc()))
+            ]
+
+    def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
+        """Replace the configuration of a campaign (what may change is for its owner to judge)."""
+        with self._writing(lease) as connection:
+            connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
+
+    def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:
+        """Say where a campaign stands, and why."""
+        with self._writing(lease) as connection:
+            change = {"state": state, "reason": reason, "updated": now()}
+            connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(**change))
+
+    def set_control(self, campaign: int, control: Control) -> None:
+        """Ask a campaign to pause, stop or run; it obeys before its next request."""
+        with self._writing() as connection:
+            connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(control=control))
+
+    # ------------------------------------------------------------------ the instrument
+
+    def hold(self, instrument: str, owner: str) -> AbstractContextManager[Lease]:
+        """Hold an instrument for the length of a block.
+
+        Raises:
+            LeaseHeld: naming the holder and since when.
+        """
+        return leasing.hold(self.engine, instrument, owner)
+
+    def holder(self, instrument: str) -> str | None:
+        """Who holds an instrument and since when, in words; None if it is free."""
+        return leasing.holder(self.engine, instrument)
+
+    # ------------------------------------------------------------------ one measurement
+
+    def plan(
+        self, lease: Lease, campaign: int, round_: Round, planned: Iterable[Request], exam: Exam | None = None
+    ) -> None:
+        """Write down a round and its measurements, in order; what is there already stays as it is."""
+        with self._writing(lease) as connection:
+            if not rows.has(connection, rounds, campaign, round_.number):
+                connection.execute(insert(rounds).values(**rows.of_round(campaign, round_)))
+            known = {tuple(row) for row in connection.execute(rows.keys(campaign, round_.number))}
+            new = [rows.of_request(campaign, request) for request in planned if request.key[1:] not in known]
+            if new:
+                connection.execute(insert(requests), new)
+            if exam is not None and not rows.has(connection, exams, campaign, exam.round):
+                connection.execute(insert(exams).values(**rows.of_exam(campaign, exam)))
+
+    def send(self, lease: Lease, campaign: int, request: Request, budget: int) -> int:
+        """Write the intent of one request that is about to be sent; return the number of this attempt's row.
+
+        In one transaction: the lease is still ours, nobody asked to pause or stop, the budget allows it.
+
+        Raises:
+            LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
+        """
+        with self._writing(lease) as connection:
+            _obey(connection, campaign)
+            sent = connection.execute(select(func.count()).where(attempts.c.campaign == campaign)).scalar_one()
+            if sent >= budget:
+                raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
+            planned = connection.execute(rows.find(campaign, request)).scalar_one()
+            tried = connection.execute(select(func.count()).where(attempts.c.request == planned)).scalar_one()
+            row = {"campaign": campaign, "request": planned, "attempt": tried + 1, "token": lease.token}
+            row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
+            return rows.number(connection.execute(insert(attempts).values(**row)))
+
+    def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
+        """Keep a reply, whatever it is worth."""
+        done: dict[str, Any] = {
+            "state": "DONE",
+            "verdict": screened.verdict,
+            "reason": screened.reason,
+            "raw": reply.raw,
+        }
+        done |= {
+            "applied": rows.jsonable(reply.applied),
+            "out": rows.jsonable(reply.readings),
+            "seconds": reply.seconds,
+        }
+        done |= {"readings": rows.listed(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
+        with self._writing(lease) as connection:
+            connection.execute(update(attempts).where(attempts.c.id == attempt).values(**done))
+
+    def fail(self, lease: Lease, attempt: int, verdict: Class, reason: str, raw: str = "") -> None:
+        """Keep what is known of a request that brought no reply."""
+        state = "UNKNOWN" if verdict is Class.UNKNOWN else "FAILED"
+        done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
+        with self._writing(lease) as connection:
+            connection.execute(update(attempts).where(attempts.c.id == attempt).values(**done))
+
+    def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
+        """Mask the last reply that counted: what came after it shows that it cannot be believed."""
+        with self._writing(lease) as connection:
+            last = select(func.max(attempts.c.id)).where(
+                attempts.c.campaign == campaign, attempts.c.verdict.in_(rows.USABLE)
+            )
+            mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
+            connection.execute(update(attempts).where(attempts.c.id == last.scalar_subquery()).values(**mask))
+
+    def reconcile(self, lease: Lease, campaign: int) -> int:
+        """Mark what an earlier process sent without recording an answer as UNKNOWN; return how many."""
+        lost = {"state": "UNKNOWN", "verdict": Class.UNKNOWN, "reason": "the process ended before the answer came"}
+        with self._writing(lease) as connection:
+            open_ = (attempts.c.campaign == campaign) & (attempts.c.state == "SENT")
+            return connection.execute(update(attempts).where(open_).values(**lost, done_at=now())).rowcount
+
+    def attempted(self, campaign: int, request: Request) -> list[Class | None]:
+        """What became of each attempt at one measurement so far."""
+        with self.engine.connect() as connection:
+            planned = rows.find(campaign, request).scalar_subquery()
+            query = select(attempts.c.verdict).where(attempts.c.request == planned).order_by(attempts.c.attempt)
+            return [Class(verdict) if verdict else None for verdict in connection.execute(query).scalars()]
+
+    def last_reply(self, campaign: int) -> Earlier | None:
+        """The last reply of any worth, to compare the next one with."""
+        query = (
+            select(requests.c.settings, attempts.c.out)
+            .join(requests, attempts.c.request == requests.c.id)
+            .where(attempts.c.campaign == campaign, attempts.c.state == "DONE")
+            .order_by(attempts.c.id.desc())
+            .limit(1)
+        )
+        with self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return Earlier(np.array(row.settings, float), row.out) if row else None
+
+    # ------------------------------------------------------------------ decisions
+
+    def find(self, lease: Lease, campaign: int, finding: Finding) -> None:
+        """Write down a verdict, once."""
+        with self._writing(lease) as connection:
+            same = (findings.c.round == finding.round) & (findings.c.target == finding.target)
+            known = select(findings.c.id).where(findings.c.campaign == campaign, same)
+            if connection.execute(known).first() is None:
+                connection.execute(insert(findings).values(**rows.of_finding(campaign, finding)))
+
+    def history(self, campaign: int, fresh_for_s: float = float("inf")) -> History:
+        """All that a decision may look at.
+
+        Args:
+            campaign: Its number.
+            fresh_for_s: Seconds after which the last reading's background counts as out of date.
+        """
+        with self.engine.connect() as connection:
+            planned = [rows.request(row) for row in connection.execute(rows.planned(campaign))]
+            counted = connection.execute(
+                select(func.count(), func.max(attempts.c.sent_at)).where(attempts.c.campaign == campaign)
+            ).one()
+            return History(
+                rounds=[rows.round_(row) for row in connection.execute(rows.ordered(rounds, campaign))],
+                planned=planned,
+                observations=rows.usable(connection.execute(rows.replies(campaign))),
+                exams=[rows.exam(row) for row in connection.execute(rows.ordered(exams, campaign))],
+                findings=[rows.finding(row) for row in connection.execute(rows.ordered(findings, campaign))],
+                sent=counted[0],
+                stale=counted[1] is not None and now() - counted[1] > fresh_for_s,
+            )
+
+    def trail(self, campaign: int) -> list[dict[str, Any]]:
+        """Every attempt with its request, in the order of sending, as plain rows for reports and exports."""
+        query = (
+            select(
+                attempts.c.id.label("seq"), *requests.c["round", "replicate", "purpose", "settings"],
+                requests.c.idx.label("index"),
+                *attempts.c["attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"],
+                *attempts.c["sent_at", "done_at", "seconds"],
+            )
+            .join(requests, attempts.c.request == requests.c.id)
+            .where(attempts.c.campaign == campaign)
+            .order_by(attempts.c.id)
+        )  # fmt: skip
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    @contextmanager
+    def _writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+        with self.engine.execution_options(writes=True).begin() as connection:
+            if lease is not None:
+                lease.check(connection)
+            yield connection
+
+
+def _obey(connection: Connection, campaign: int) -> None:
+    row = connection.execute(select(*campaigns.c["name", "control"]).where(campaigns.c.id == campaign)).one()
+    if row.control == Control.STOP:
+        raise CampaignStopped(f"campaign {row.name!r} was stopped by a person; 'sdl resume {row.name}' takes that back")
+    if row.control == Control.PAUSE:
+        raise CampaignPaused(f"campaign {row.name!r} was paused by a person; go on with 'sdl resume {row.name}'")

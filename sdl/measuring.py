@@ -1,0 +1,119 @@
+"""The one place where a measurement happens: control, intent, request, classify, record; and again if need be."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
+from sdl.history import Purpose, Request
+from sdl.instruments.protocol import Instrument
+from sdl.lease import Lease
+from sdl.ledger import Ledger
+from sdl.screening import Class, Screened, classify, screen
+
+RESERVE_BYTES = 50_000_000
+"""Free disk below which no request is sent, so that its reply can be kept."""
+SUSPECTS = 2
+"""Replies in a row that cannot be believed before a person is asked."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Bench:
+    """An instrument at work for a campaign: who asks, on whose lease, within which budget."""
+
+    ledger: Ledger
+    lease: Lease
+    campaign: int
+    instrument: Instrument
+    budget: int
+    needed: Collection[str] = ()
+    """Channels without which a reading is of no use."""
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    """Set to end before the next request."""
+    sleep: Callable[[float], object] | None = None
+    """Waits some seconds; ``interrupted.wait`` unless told, so that a wait ends at once when it is set."""
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    """For the jitter of waits alone."""
+
+    def take(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
+        """Take the measurements in this order, each until it has a usable reply.
+
+        Raises:
+            CampaignSuspended: if one cannot be had, with the reason; all that came is kept.
+            CampaignPaused, CampaignStopped, Interrupted, BudgetSpent, LeaseLost: before a request is sent.
+        """
+        for request in requests:
+            self._measure(request)
+            progress(request)
+
+    def _measure(self, request: Request) -> None:
+        patience, suspects, wait = self.instrument.patience, 0, 0.0
+        for attempt in range(1, patience.attempts + 1):
+            if attempt > 1:
+                self._wait(max(wait, patience.wait(attempt, self.rng.random())))
+            verdict, reason, wait = self._attempt(request)
+            if verdict.usable:
+                return
+            log.warning("%s: %s", verdict.value, reason)
+            suspects = suspects + 1 if verdict is Class.SUSPECT else 0
+            if verdict is Class.REJECT or suspects >= SUSPECTS:
+                break
+        raise CampaignSuspended(
+            f"{self.instrument.identity} gave no usable reading at "
+            f"{_shown(self.instrument.space.named_settings(request.settings))} in {attempt} "
+            f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
+            "Nothing is lost; mend this and run the campaign again to go on from here"
+        )
+
+    def _attempt(self, request: Request) -> tuple[Class, str, float]:
+        """One request: its class, the reason, and the least wait before another, in seconds."""
+        self._may_go_on()
+        settings = self.instrument.space.named_settings(request.settings)
+        before = self.ledger.last_reply(self.campaign)
+        number = self.ledger.send(self.lease, self.campaign, request, self.budget)
+        try:
+            reply = self.instrument.measure(settings)
+        except InstrumentError as error:
+            verdict = classify(error)
+            self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
+            return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
+        screened = screen(self.instrument.space, request.settings, reply, needed=self.needed, before=before)
+        screened = self._lit_reference(request, screened)
+        if screened.stuck:
+            self.ledger.distrust(self.lease, self.campaign, f"the reply after it repeats it: {screened.reason}")
+        self.ledger.receive(self.lease, number, reply, screened)
+        return screened.verdict, screened.reason, 0.0
+
+    def _lit_reference(self, request: Request, screened: Screened) -> Screened:
+        """A background at the ceiling tells nothing, and no reading on top of it would."""
+        columns = self.instrument.space.columns(self.needed)
+        if request.purpose is not Purpose.REFERENCE or not screened.censored[columns].any():
+            return screened
+        reason = f"the background alone reaches the ceiling: {screened.reason}"
+        return Screened(Class.SUSPECT, reason, np.full_like(screened.readings, np.nan), screened.censored)
+
+    def _may_go_on(self) -> None:
+        if self.interrupted.is_set():
+            raise Interrupted("interrupted; everything measured is kept, run the campaign again to go on")
+        file = self.ledger.engine.url.database if self.ledger.engine.url.get_backend_name() == "sqlite" else None
+        if file and (free := shutil.disk_usage(Path(file).parent).free) < RESERVE_BYTES:
+            raise CampaignSuspended(
+                f"only {free / 1e6:.0f} MB are free where the ledger lies; at least {RESERVE_BYTES / 1e6:.0f} MB must be, "
+                "so that no reading is lost. Make space and run the campaign again"
+            )
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 1:
+            log.info("waiting %.0f s before the next attempt", seconds)
+        (self.sleep or self.interrupted.wait)(seconds)
+
+
+def _shown(settings: dict[str, float]) -> str:
+    return ", ".join(f"{name}={value:.4g}" for name, value in settings.items())

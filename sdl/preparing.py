@@ -1,0 +1,108 @@
+"""A campaign file checked whole against the instrument and the plug-ins, before the first request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdl import plugins
+from sdl.campaign import Campaign, Plugin, Target
+from sdl.errors import InvalidInput
+from sdl.instruments.protocol import Instrument
+from sdl.space import Readings, Space
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A target in the columns of the instrument."""
+
+    name: str
+    readings: Readings
+    """Shape ``(p,)``; NaN where the channel is free."""
+    tolerance: Readings
+    """Largest allowed error, ``(p,)``; NaN where the channel is free."""
+
+
+def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
+    """Check a campaign and build its instrument, without a request.
+
+    Raises:
+        InvalidInput: listing every fault, of the file and of what it names, with its key.
+    """
+    faults: list[str] = []
+    campaign = instrument = None
+    try:
+        campaign = Campaign.parse(written)
+    except InvalidInput as error:
+        faults += error.faults
+    for key, group, part in _parts(written):
+        try:
+            built = plugins.build(group, part.plugin, part.options)
+            instrument = built if group == "sdl.instruments" else instrument
+        except InvalidInput as error:
+            faults += [f"{key}: {fault}" if fault.startswith("unknown") else f"{key}.{fault}" for fault in error.faults]
+    if instrument is not None:
+        for index, target in enumerate(_targets(written)):
+            faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
+    if faults or campaign is None or instrument is None:
+        raise InvalidInput(faults)
+    return campaign, instrument
+
+
+def wanted(space: Space, target: Target) -> Wanted:
+    """A target in the columns of a space."""
+    tolerance = {channel: target.allowed(channel) for channel in target.readings}
+    return Wanted(target.name, space.readings(target.readings), space.readings(tolerance))
+
+
+def impossible(space: Space, target: Target) -> list[str]:
+    """Why no setting whatever could be verified for this target: sentences, none if nothing speaks against it."""
+    try:
+        space.columns(target.readings)
+    except InvalidInput as error:
+        return list(error.faults)
+    faults = []
+    for name, value in target.readings.items():
+        channel = space.channels[space.columns([name])[0]]
+        unit, allowed = channel.unit, target.allowed(name)
+        if channel.floor is not None and value < channel.floor:
+            faults.append(f"{name} = {value:g} {unit} is below the least that the sensor can return, {channel.floor:g}")
+        elif channel.ceiling is not None and value + allowed >= channel.ceiling:
+            faults.append(
+                f"{name} = {value:g} ± {allowed:g} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
+                'a reading there says "at least" and can verify nothing'
+            )
+    return faults
+
+
+def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]]:
+    """Every plug-in that the file names, where it can be read at all."""
+    models = written.get("models", [])
+    named: list[tuple[str, plugins.Group, Any]] = [
+        ("instrument", "sdl.instruments", written.get("instrument")),
+        ("design", "sdl.designs", written.get("design")),
+        ("acquisition", "sdl.acquisitions", written.get("acquisition")),
+        *(
+            (f"models.{i}", "sdl.inverse_models", model)
+            for i, model in enumerate(models if isinstance(models, list) else [])
+        ),
+    ]
+    own = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds")}
+    parts = []
+    for key, group, value in named:
+        value = {"plugin": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and isinstance(value.get("plugin"), str):
+            options = {option: given for option, given in value.items() if option not in own.get(group, ())}
+            parts.append((key, group, Plugin.model_validate(options)))
+    return parts
+
+
+def _targets(written: Mapping[str, Any]) -> list[Target]:
+    found = []
+    for target in written.get("targets", []) if isinstance(written.get("targets"), list) else []:
+        try:
+            found.append(Target.model_validate(target))
+        except ValidationError:  # its faults are listed already
+            continue
+    return found

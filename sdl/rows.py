@@ -1,0 +1,154 @@
+"""Rows of the ledger's tables to plain values and back."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, CursorResult, Row, Select, Table, select
+
+from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.schema import attempts, exams, findings, now, requests, rounds
+from sdl.screening import Class
+from sdl.space import Readings, Space
+
+USABLE = [each for each in Class if each.usable]
+
+
+def entry(row: Row[Any]) -> Entry:
+    values = dict(row._mapping)
+    values |= {"space": Space.model_validate(row.space), "state": State(row.state), "control": Control(row.control)}
+    return Entry(**values)
+
+
+def of_round(campaign: int, round_: Round) -> dict[str, Any]:
+    row = {"number": round_.number, "kind": round_.kind, "target": round_.target, "at": now()}
+    return {"campaign": campaign, "facts": jsonable(round_.facts), **row}
+
+
+def round_(row: Row[Any]) -> Round:
+    return Round(row.number, RoundKind(row.kind), row.target, row.facts)
+
+
+def of_request(campaign: int, request: Request) -> dict[str, Any]:
+    round_, index, replicate = request.key
+    place = {"campaign": campaign, "round": round_, "idx": index, "replicate": replicate}
+    return {**place, "purpose": request.purpose, "settings": request.settings.tolist()}
+
+
+def request(row: Row[Any]) -> Request:
+    return Request(row.round, row.idx, row.replicate, Purpose(row.purpose), np.array(row.settings, float))
+
+
+def observation(row: Row[Any]) -> Observation:
+    return Observation(
+        **vars(request(row)),
+        seq=row.seq,
+        verdict=Class(row.verdict),
+        readings=unlisted(row.readings),
+        censored=np.array(row.censored, bool),
+    )
+
+
+def usable(found: Iterable[Row[Any]]) -> list[Observation]:
+    """The first usable reply of each planned measurement."""
+    observations: dict[tuple[int, int, int], Observation] = {}
+    for row in found:
+        observations.setdefault((row.round, row.idx, row.replicate), observation(row))
+    return list(observations.values())
+
+
+def of_exam(campaign: int, exam: Exam) -> dict[str, Any]:
+    row = {"campaign": campaign, "round": exam.round, "target": exam.target, "model": exam.model, "at": now()}
+    row |= {"settings": exam.settings.tolist(), "replicates": exam.replicates}
+    return {**row, "background": listed(exam.background), "uncertainty": listed(exam.uncertainty)}
+
+
+def exam(row: Row[Any]) -> Exam:
+    arrays = {"settings": np.array(row.settings, float), "background": unlisted(row.background)}
+    return Exam(row.round, row.target, **arrays, model=row.model, replicates=row.replicates,
+                uncertainty=unlisted(row.uncertainty))  # fmt: skip
+
+
+def of_finding(campaign: int, finding: Finding) -> dict[str, Any]:
+    row = {"campaign": campaign, "round": finding.round, "target": finding.target, "verdict": finding.verdict}
+    row |= {"settings": None if finding.settings is None else finding.settings.tolist(), "at": now()}
+    return {**row, "sentence": finding.sentence, "facts": jsonable(finding.facts)}
+
+
+def finding(row: Row[Any]) -> Finding:
+    settings = None if row.settings is None else np.array(row.settings, float)
+    return Finding(row.round, row.target, Verdict(row.verdict), row.sentence, settings, row.facts)
+
+
+def planned(campaign: int) -> Select[Any]:
+    """Planned measurements in the order in which they were planned."""
+    return select(requests).where(requests.c.campaign == campaign).order_by(requests.c.id)
+
+
+def keys(campaign: int, round_: int) -> Select[Any]:
+    """Index and replicate of what is planned in a round."""
+    in_round = (requests.c.campaign == campaign) & (requests.c.round == round_)
+    return select(*requests.c["idx", "replicate"]).where(in_round)
+
+
+def find(campaign: int, request: Request) -> Select[Any]:
+    """The number of a planned measurement's row."""
+    round_, index, replicate = request.key
+    at = (requests.c.round == round_) & (requests.c.idx == index) & (requests.c.replicate == replicate)
+    return select(requests.c.id).where(requests.c.campaign == campaign, at)
+
+
+def replies(campaign: int) -> Select[Any]:
+    """Usable replies in the order of sending."""
+    columns = (
+        *requests.c["round", "idx", "replicate", "purpose", "settings"],
+        *attempts.c["verdict", "readings", "censored"],
+    )
+    joined = select(attempts.c.id.label("seq"), *columns).join(requests, attempts.c.request == requests.c.id)
+    counts = attempts.c.verdict.in_(USABLE)
+    return joined.where(attempts.c.campaign == campaign, counts).order_by(attempts.c.id)
+
+
+def ordered(table: Table, campaign: int) -> Select[Any]:
+    """The campaign's rows of rounds, exams or findings, oldest first."""
+    order = {rounds: rounds.c.number, exams: exams.c.round, findings: findings.c.id}[table]
+    return select(table).where(table.c.campaign == campaign).order_by(order)
+
+
+def has(connection: Connection, table: Table, campaign: int, round_: int) -> bool:
+    """Whether the table of rounds or exams has that round of the campaign."""
+    number_ = table.c.number if table is rounds else table.c.round
+    return (
+        connection.execute(select(number_).where(table.c.campaign == campaign, number_ == round_)).first() is not None
+    )
+
+
+def number(result: CursorResult[Any]) -> int:
+    """The primary key of the row that was inserted."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def listed(readings: Readings) -> list[float | None]:
+    """A row of readings for JSON, which has no NaN."""
+    return [None if math.isnan(value) else value for value in readings.tolist()]
+
+
+def unlisted(values: Iterable[float | None]) -> Readings:
+    """A row of readings from JSON."""
+    return np.array([math.nan if value is None else value for value in values], float)
+
+
+def jsonable(value: Any) -> Any:
+    """The same value in what JSON knows; numbers that it does not know become text."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

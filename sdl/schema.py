@@ -1,0 +1,218 @@
+"""The tables of the ledger, and how its database is opened: SQLite in a file, or PostgreSQL by URL."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+
+from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
+
+VERSION = 1
+BUSY_S = 30
+"""Seconds to wait for another process to finish writing."""
+
+metadata = MetaData()
+
+about = Table("about", metadata, Column("version", Integer, nullable=False))
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("title", String, nullable=False),
+    Column("instrument", String, nullable=False),
+    Column("space", JSON, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("control", String, nullable=False, server_default="run"),
+    Column("created", Float, nullable=False),
+    Column("updated", Float, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("campaign", ForeignKey("campaigns.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("target", String),
+    Column("facts", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("replicate", Integer, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("settings", JSON, nullable=False),
+    UniqueConstraint("campaign", "round", "idx", "replicate"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("request", ForeignKey("requests.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("verdict", String),
+    Column("reason", Text, nullable=False),
+    Column("applied", JSON),
+    Column("out", JSON),
+    Column("readings", JSON),
+    Column("censored", JSON),
+    Column("raw", Text, nullable=False),
+    Column("sent_at", Float, nullable=False),
+    Column("done_at", Float),
+    Column("seconds", Float),
+    UniqueConstraint("request", "attempt"),
+)
+
+exams = Table(
+    "exams",
+    metadata,
+    Column("campaign", ForeignKey("campaigns.id"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("target", String, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("model", String, nullable=False),
+    Column("replicates", Integer, nullable=False),
+    Column("background", JSON, nullable=False),
+    Column("uncertainty", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("round", Integer, nullable=False),
+    Column("target", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("settings", JSON),
+    Column("facts", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("campaign", "round", "target"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("instrument", String, primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("process", String, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("beat_at", Float, nullable=False),
+)
+
+
+def open_database(where: str | Path) -> Engine:
+    """Open the ledger's database and make its tables if it is new.
+
+    Args:
+        where: A file for SQLite, or a database URL such as ``postgresql+psycopg://user@host/name``.
+
+    Raises:
+        SchemaMismatch: if another version of this program wrote it.
+        LedgerError: if it cannot be opened, or is no ledger.
+    """
+    engine = _engine(str(where))
+    try:
+        with engine.execution_options(writes=True).begin() as connection:
+            _prepare(connection)
+    except DatabaseError as error:
+        cause = str(error.orig).splitlines()[0] if error.orig else str(error)
+        raise LedgerError(
+            f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
+            "check that it is a ledger, that its folder can be written and that the database server runs"
+        ) from error
+    return engine
+
+
+def _engine(where: str) -> Engine:
+    try:
+        url = make_url(where if "://" in where else f"sqlite:///{Path(where).absolute()}")
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and url.database:
+            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(url.database).touch(mode=0o600)
+        engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else {})
+    except (ArgumentError, ModuleNotFoundError, OSError) as error:
+        raise InvalidInput(
+            f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
+            "(PostgreSQL needs the extra: pip install 'sdl[postgresql]')"
+        ) from error
+    if sqlite:
+        event.listen(engine, "connect", _tune_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _tune_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not at the first write
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(connection: Connection) -> None:
+    tables = inspect(connection).get_table_names()
+    if "about" not in tables:
+        if tables:
+            raise LedgerError(
+                f"{connection.engine.url.render_as_string()} holds other tables ({', '.join(tables[:3])}, ...) and is "
+                "no ledger; give the ledger a file or a database of its own"
+            )
+        metadata.create_all(connection)
+        connection.execute(insert(about).values(version=VERSION))
+    found = connection.execute(select(about.c.version)).scalar_one()
+    if found != VERSION:
+        advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
+        raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")
+
+
+def now() -> float:
+    """Seconds since 1970; for people to read, never for a decision."""
+    return time.time()

@@ -1,0 +1,149 @@
+"""The one classifier for every reply of an instrument: what may be believed of it.
+
+Nothing is thrown away here: the verdict and its reason are stored beside the raw reply.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent
+from sdl.instruments.protocol import Reply
+from sdl.space import Channel, Readings, Settings, Space
+
+ECHO_TOLERANCE = 1e-6
+"""Largest difference between sent and applied settings, as a share of the knob's range."""
+
+
+class Class(StrEnum):
+    """What a reply is worth."""
+
+    OK = "OK"
+    OK_CENSORED = "OK_CENSORED"
+    """A channel stands at its ceiling: it says "at least" and is never used as an exact value."""
+    SUSPECT = "SUSPECT"
+    """Stored, masked, never trained on; the measurement is taken again."""
+    RETRY = "RETRY"
+    """A passing fault: try again after a moment."""
+    UNKNOWN = "UNKNOWN"
+    """Sent, and nobody knows whether it was measured: wait in silence, then try again."""
+    REJECT = "REJECT"
+    """The same request would fail again: never repeated."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the reading counts."""
+        return self in (Class.OK, Class.OK_CENSORED)
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """A reply and what may be believed of it."""
+
+    verdict: Class
+    reason: str
+    readings: Readings
+    """What may be used as exact values, ``(p,)``; NaN where masked or censored."""
+    censored: NDArray[np.bool_]
+    """Channels at their ceiling, ``(p,)``."""
+    stuck: bool = False
+    """Whether it repeats the reply before, so that neither can be believed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """A reply that came before."""
+
+    settings: Settings
+    """What was asked, ``(d,)``."""
+    readings: Mapping[str, Any]
+    """What the instrument said it read, by channel name."""
+
+
+def screen(
+    space: Space, asked: Settings, reply: Reply, *, needed: Collection[str] = (), before: Earlier | None = None
+) -> Screened:
+    """Judge a reply to settings ``(d,)``.
+
+    Args:
+        space: The instrument's knobs and channels.
+        asked: What was sent, ``(d,)``.
+        reply: What came back.
+        needed: Channels without which the reading is of no use; others may be missing.
+        before: The last reply of this instrument, to recognise a sensor that is stuck.
+    """
+    faults = _echo(space, asked, reply.applied)
+    readings, censored = np.full(space.p, np.nan), np.zeros(space.p, bool)
+    missing = []
+    for column, channel in enumerate(space.channels):
+        value: Any = reply.readings.get(channel.name)
+        if channel.name not in reply.readings:
+            missing.append(channel.name)
+        elif fault := _fault(channel, value):
+            faults.append(fault)
+        elif channel.ceiling is not None and value >= channel.ceiling:
+            censored[column] = True
+        else:
+            readings[column] = value
+    faults += [f"{name} is missing" for name in missing if name in needed]
+    stuck = _stuck(space, asked, reply.readings, before)
+    if stuck:
+        faults.append("the sensor seems stuck: every channel repeats the reply before to the last count")
+    if faults:
+        nothing = np.full(space.p, np.nan)
+        return Screened(Class.SUSPECT, "; ".join(faults), nothing, np.zeros(space.p, bool), stuck)
+    notes = [f"{name} is missing" for name in missing]
+    notes += [f"{name} is at its ceiling" for name, at in zip(space.channel_names, censored, strict=True) if at]
+    return Screened(Class.OK_CENSORED if censored.any() else Class.OK, "; ".join(notes), readings, censored)
+
+
+def classify(error: InstrumentError) -> Class:
+    """The class of a request that brought no reply."""
+    if isinstance(error, InstrumentSilent):
+        return Class.UNKNOWN
+    return Class.REJECT if isinstance(error, InstrumentRefused) else Class.RETRY
+
+
+def _echo(space: Space, asked: Settings, applied: Mapping[str, Any]) -> list[str]:
+    wrong = []
+    for knob, sent in zip(space.knobs, asked.tolist(), strict=True):
+        got = applied.get(knob.name)
+        if not _is_number(got) or abs(got - sent) > ECHO_TOLERANCE * (knob.high - knob.low):
+            wrong.append(f"{knob.name} sent {sent}, applied {got!r}")
+    return wrong
+
+
+def _fault(channel: Channel, value: Any) -> str | None:
+    if not _is_number(value):
+        return f"{channel.name} is not a finite number: {value!r}"
+    if channel.floor is not None and value < channel.floor:
+        return f"{channel.name} is below {channel.floor:g}: {value!r}"
+    if channel.ceiling is not None and value > channel.ceiling:
+        return f"{channel.name} is above its ceiling {channel.ceiling:g}: {value!r}"
+    if channel.integral and value != int(value):
+        return f"{channel.name} is not a whole count: {value!r}"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _stuck(space: Space, asked: Settings, readings: Mapping[str, Any], before: Earlier | None) -> bool:
+    """Whether a noisy instrument repeats all its channels exactly where the settings changed or noise is due.
+
+    Two readings at the ceiling are equal for a better reason, and a few channels may repeat by chance.
+    """
+    if before is None or space.p < 3 or not any(channel.noise for channel in space.channels):
+        return False
+    values = [readings.get(name) for name in space.channel_names]
+    if values != [before.readings.get(name) for name in space.channel_names]:
+        return False
+    below_ceiling = any(value != channel.ceiling for value, channel in zip(values, space.channels, strict=True))
+    noise_due = bool(np.any((asked > space.low) & (asked < space.high)))
+    return below_ceiling and (noise_due or not np.array_equal(before.settings, asked))

@@ -1,0 +1,117 @@
+"""The exam of a candidate: target and fresh replicates in, a verdict out.
+
+An equivalence test: VERIFIED says that the mean reading lies within the tolerance with the stated confidence, not
+that no difference was found. A lucky reading does not pass, and the number of replicates is fixed before the first.
+
+References:
+    Schuirmann (1987), two one-sided tests, doi:10.1007/BF01068419
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc, ndtri, stdtrit
+
+from sdl.history import Verdict
+from sdl.space import Readings
+
+CONTRADICTED = 1e-3
+"""A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A target, the replicates at the settings offered for it, and what they prove."""
+
+    verdict: Verdict
+    target: Readings
+    """Shape ``(p,)``; NaN where the channel is free."""
+    tolerance: Readings
+    """Largest allowed distance of the true reading from the target, ``(p,)``."""
+    mean: Readings
+    """Mean of the replicates, ``(p,)``."""
+    margin: Readings
+    """Half width of the interval that the true reading lies in, by the two one-sided tests, ``(p,)``."""
+    replicates: int
+    planned: int
+    confidence: float
+    noise: Readings
+    """Standard deviation of one reading that was used, ``(p,)``."""
+    reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers for the ledger."""
+        return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
+
+
+def half_width(noise: Readings, replicates: int, confidence: float) -> Readings:
+    """Half width ``(p,)`` of the interval of a mean of replicates with known noise ``(p,)``."""
+    return np.asarray(ndtri(confidence) * noise / math.sqrt(replicates))
+
+
+def verify(
+    target: Readings,
+    tolerance: Readings,
+    replicates: Readings,
+    *,
+    censored: NDArray[np.bool_],
+    planned: int,
+    confidence: float,
+    known_noise: Readings,
+    names: Sequence[str],
+) -> Verification:
+    """Judge replicates of one candidate.
+
+    Args:
+        target: Readings wanted, ``(p,)``; NaN where free.
+        tolerance: Largest distance from them, ``(p,)``.
+        replicates: Fresh readings at the candidate, ``(k, p)``, at least one.
+        censored: Which of them stood at the ceiling, ``(k, p)``.
+        planned: How many replicates VERIFIED needs; with fewer the candidate can only fail or stay open.
+        confidence: Of each one-sided test.
+        known_noise: Standard deviation of one reading, ``(p,)``; NaN where it has to be estimated.
+        names: Of the channels.
+    """
+    fixed = np.isfinite(target)
+    over = fixed & censored.any(axis=0)
+    k = len(replicates)
+    mean = np.where(
+        over, np.inf, np.nanmean(np.where(censored, np.nan, replicates), axis=0) if not over.all() else np.inf
+    )
+    noise, quantile = _noise(replicates, known_noise, confidence)
+    margin = quantile * noise / math.sqrt(k)
+    off = np.abs(mean - target)
+    missed = fixed & ((off - margin > tolerance) | over)
+    open_ = fixed & ~(off + margin <= tolerance)
+    if missed.any():
+        verdict, reason = Verdict.REFUTED, "off by more than the tolerance: "
+    elif open_.any() or k < planned:
+        verdict, reason = Verdict.INCONCLUSIVE, "neither within nor beyond the tolerance: "
+    else:
+        verdict, reason = Verdict.VERIFIED, "within the tolerance: "
+    shown = missed if missed.any() else open_ if open_.any() else fixed
+    reason += ", ".join(
+        f"{names[c]} at its ceiling" if over[c] else
+        f"{names[c]} {mean[c]:.0f} ± {margin[c]:.0f} for {target[c]:.0f} ± {tolerance[c]:.0f}"
+        for c in np.flatnonzero(shown).tolist()
+    )  # fmt: skip
+    if k < planned:
+        reason += f"; broken off after {k} of {planned} replicates, since the rest could hardly have saved it"
+    return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
+
+
+def _noise(replicates: Readings, known: Readings, confidence: float) -> tuple[Readings, Readings]:
+    """Standard deviation of one reading and the quantile that belongs to it, both ``(p,)``."""
+    k = len(replicates)
+    quantile = np.full(known.shape, ndtri(confidence))
+    if k < 2:
+        return np.where(np.isnan(known), np.inf, known), quantile
+    seen = np.std(replicates, axis=0, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chance = chdtrc(k - 1, (k - 1) * (seen / known) ** 2)
+    estimate = ~(chance > CONTRADICTED)
+    return np.where(estimate, seen, known), np.where(estimate, stdtrit(k - 1, confidence), quantile)
