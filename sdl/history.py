@@ -80,7 +80,7 @@ class Observation(Request):
     """A reply that counts."""
 
     seq: int
-    """Place in the order of all requests of the campaign: the only clock that decisions know."""
+    """Place among the campaign's observations: the only clock that decisions know."""
     verdict: Class
     readings: Readings
     """Shape ``(p,)``; NaN where masked, missing or censored."""
@@ -145,7 +145,13 @@ class Finding:
     sentence: str
     """The verdict in one sentence, for people."""
     settings: Settings | None = None
+    """The candidate examined, or the nearest reachable settings; None where the target was given up."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settles(self) -> bool:
+        """Whether nothing more is done about its target."""
+        return self.settings is None or self.verdict in (Verdict.VERIFIED, Verdict.NOT_REACHABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +179,8 @@ class History:
     @property
     def open_exam(self) -> Exam | None:
         """The exam that has no verdict yet."""
-        judged = {finding.round for finding in self.findings}
-        return next((exam for exam in self.exams if exam.round not in judged), None)
+        judged = {(finding.round, finding.target) for finding in self.findings}
+        return next((exam for exam in self.exams if (exam.round, exam.target) not in judged), None)
 
     def of_round(self, number: int, purpose: Purpose) -> list[Observation]:
         """Observations of one round with one purpose."""
@@ -182,5 +188,4 @@ class History:
 
     def concluded(self, target: str) -> Finding | None:
         """The finding that settles a target, if there is one."""
-        settles = (Verdict.VERIFIED, Verdict.NOT_REACHABLE)
-        return next((f for f in self.findings if f.target == target and f.verdict in settles), None)
+        return next((finding for finding in self.findings if finding.target == target and finding.settles), None)

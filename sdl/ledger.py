@@ -175,7 +175,7 @@ class Ledger:
             connection.execute(update(attempts).where(attempts.c.id == attempt).values(**done))
 
     def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
-        """Mask the last reply that counted: what came after it shows that it cannot be believed."""
+        """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
         with self._writing(lease) as connection:
             last = select(func.max(attempts.c.id)).where(
                 attempts.c.campaign == campaign, attempts.c.verdict.in_(rows.USABLE)

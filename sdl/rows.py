@@ -40,10 +40,10 @@ def request(row: Row[Any]) -> Request:
     return Request(row.round, row.idx, row.replicate, Purpose(row.purpose), np.array(row.settings, float))
 
 
-def observation(row: Row[Any]) -> Observation:
+def observation(row: Row[Any], seq: int) -> Observation:
     return Observation(
         **vars(request(row)),
-        seq=row.seq,
+        seq=seq,
         verdict=Class(row.verdict),
         readings=unlisted(row.readings),
         censored=np.array(row.censored, bool),
@@ -54,7 +54,7 @@ def usable(found: Iterable[Row[Any]]) -> list[Observation]:
     """The first usable reply of each planned measurement."""
     observations: dict[tuple[int, int, int], Observation] = {}
     for row in found:
-        observations.setdefault((row.round, row.idx, row.replicate), observation(row))
+        observations.setdefault((row.round, row.idx, row.replicate), observation(row, len(observations)))
     return list(observations.values())
 
 
@@ -105,7 +105,7 @@ def replies(campaign: int) -> Select[Any]:
         *requests.c["round", "idx", "replicate", "purpose", "settings"],
         *attempts.c["verdict", "readings", "censored"],
     )
-    joined = select(attempts.c.id.label("seq"), *columns).join(requests, attempts.c.request == requests.c.id)
+    joined = select(*columns).join(requests, attempts.c.request == requests.c.id)
     counts = attempts.c.verdict.in_(USABLE)
     return joined.where(attempts.c.campaign == campaign, counts).order_by(attempts.c.id)
 

@@ -71,11 +71,11 @@ def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Answer:
         InstrumentRefused: an address that is not allowed, or a TLS fault.
         BadReply: the body is too long.
     """
-    request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
     body = bytearray()
     with _Link(url, limits) as link, closing(_adapter(link)) as adapter:
         try:
             url.check_resolved()
+            request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
             timeout = (limits.connect_s, limits.read_s)
             with adapter.send(request, stream=True, timeout=timeout, verify=True) as response:
                 while piece := response.raw.read1(PIECE, decode_content=False):
@@ -117,11 +117,11 @@ class _Link:
             self._url.check(sock.getpeername()[0])
             # TLS takes the socket over and a reply outlives its connection; a duplicate reaches it throughout.
             self._handle = sock.dup()
+            if self.late:  # the name server took all the time
+                raise TimeoutError("the deadline passed before it was open")
         except BaseException:
             sock.close()
             raise
-        if self.late:
-            self._cut()
         return sock
 
     def failure(self, error: Exception, raw: str) -> InstrumentError:

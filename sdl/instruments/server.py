@@ -128,9 +128,11 @@ class InstrumentServer(ThreadingHTTPServer):
 
     def _clamped(self, query: str) -> dict[str, float]:
         given = parse_qs(query)
-        values = {knob.name: float(given.get(knob.name, [str(knob.low)])[0]) for knob in self.instrument.space.knobs}
         # The order of min and max lets NaN through, as the original does.
-        return {k.name: max(min(values[k.name], k.high), k.low) for k in self.instrument.space.knobs}
+        return {
+            knob.name: max(min(float(given.get(knob.name, [knob.low])[0]), knob.high), knob.low)
+            for knob in self.instrument.space.knobs
+        }
 
     @contextmanager
     def _flying(self) -> Iterator[None]:

@@ -1,0 +1,38 @@
+"""Where things lie, and Prefect's settings; both before Prefect is imported, which is when it reads them."""
+
+import os
+from pathlib import Path
+
+SETTINGS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "sdl",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+    "PREFECT_CLI_PROMPT": "false",
+}
+"""What we set unless the person did."""
+
+
+def home(given: Path | None = None) -> Path:
+    """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here. Made for its owner's eyes only."""
+    path = (given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def ledger(given: str | None, directory: Path) -> str:
+    """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory."""
+    return given or os.environ.get("SDL_LEDGER") or str(directory / "ledger.sqlite")
+
+
+def set_up_prefect(directory: Path, api_url: str | None = None) -> None:
+    """Set what Prefect reads at its first import."""
+    for name, value in {**SETTINGS, "PREFECT_HOME": str(directory / "prefect")}.items():
+        os.environ.setdefault(name, value)
+    if api_url is not None:
+        os.environ["PREFECT_API_URL"] = api_url

@@ -1,0 +1,111 @@
+"""A Prefect server for as long as one command runs, where none is running already.
+
+Prefect's own ephemeral server outlives a killed command and may be stopped before its clients are done, which ends
+in a long traceback. This one is a child that ends when its standard input does: with its parent, however that dies.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+START_S = 120
+
+
+def api(directory: Path) -> str:
+    """The URL of a Prefect API that answers: the configured one, else that of a child of this process.
+
+    Call it before Prefect is imported, so that the child is stopped after Prefect's own last words.
+
+    Raises:
+        TimeoutError: if the child does not come up; its words are in ``prefect/server.log``.
+    """
+    configured = os.environ.get("PREFECT_API_URL")
+    if configured and healthy(configured):
+        return configured
+    if configured:
+        print(f"no Prefect server answers at {configured}: going on with one of our own", file=sys.stderr)
+    return _start(directory / "prefect")
+
+
+def healthy(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether a Prefect API answers there."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout_s) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def _start(directory: Path) -> str:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    with (directory / "server.log").open("ab") as words:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=words,
+            stderr=words,
+            # What Ctrl-C sends to the terminal's processes must not end the server before its clients.
+            start_new_session=True,
+            env={**os.environ, "PREFECT_UI_API_URL": url, "PREFECT_API_URL": ""},
+        )
+    atexit.register(_stop, child)
+    deadline = time.monotonic() + START_S
+    while not healthy(url):
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise TimeoutError(f"Prefect's server did not start; see {directory / 'server.log'}")
+        time.sleep(0.1)
+    return url
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    child.stdin.close()
+    try:
+        child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _serve(port: int) -> None:
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            "prefect.server.api.server:create_app",
+            factory=True,
+            host="127.0.0.1",
+            port=port,
+            log_level="error",
+            timeout_graceful_shutdown=3,
+        )
+    )
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+        time.sleep(5)
+        os._exit(0)  # the services of Prefect's server may take longer to end than a person waits
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    server.run()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,205 @@
+"""A campaign at work: the ledger opened, the instrument held, and what each step of the plan does to them.
+
+Nothing here knows of Prefect: the flow calls these methods as tasks, a test calls them as they are.
+"""
+
+import platform
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sdl.campaign import Campaign
+from sdl.errors import (
+    BudgetSpent,
+    CampaignPaused,
+    CampaignStopped,
+    CampaignSuspended,
+    Interrupted,
+    InvalidInput,
+)
+from sdl.history import Entry, History, Request, State, Verdict
+from sdl.instruments.protocol import Instrument
+from sdl.lease import Lease
+from sdl.ledger import Ledger
+from sdl.measuring import Bench
+from sdl.preparing import prepare
+from sdl.report import write
+from strategies.fitting import Fitted, fit
+from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Step, Stop
+
+MAY_CHANGE = {"budget", "stop", "instrument"}
+"""Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
+PACKAGES = ("sdl", "numpy", "scipy", "scikit-learn", "gmr", "pydantic", "SQLAlchemy", "requests", "prefect")
+
+
+@dataclass(eq=False)
+class Session:
+    """One process working on one campaign."""
+
+    campaign: Campaign
+    entry: Entry
+    ledger: Ledger
+    lease: Lease
+    bench: Bench
+    directory: Path
+    plan: Plan
+    fitted: Fitted | None = None
+    progress: Callable[[Request], object] = field(default=lambda _: None)
+
+    @property
+    def history(self) -> History:
+        """What the ledger holds of this campaign."""
+        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s)
+
+    def propose(self) -> Step:
+        """The next step of the plan."""
+        return self.plan.next_step(self.history, self.fitted)
+
+    def retrain(self, step: Fit) -> None:
+        """Fit the models on all rounds before this one."""
+        plan = self.plan
+        self.fitted = fit(plan.campaign.models, plan.space, plan.columns, self.history, step.round)
+
+    def measure(self, step: Measure) -> None:
+        """Write the round down and take what it still lacks; a spent budget ends it early."""
+        self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
+        try:
+            self.bench.take(step.requests, self.progress)
+        except BudgetSpent:
+            return  # the plan sees that too, and says what follows from it
+
+    def examine(self, step: Examine) -> None:
+        """Freeze the candidate and the number of its replicates, before the first of them."""
+        self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
+
+    def conclude(self, step: Conclude) -> None:
+        """Write the verdict down."""
+        self.ledger.find(self.lease, self.entry.id, step.finding)
+
+    def finish(self, step: Stop) -> None:
+        """Close the campaign."""
+        self.ledger.set_state(self.lease, self.entry.id, State.FINISHED, step.reason)
+
+    def report(self) -> Path:
+        """Write the report and return where it lies."""
+        return write(self.ledger, self.entry.name, self.directory / "reports" / f"{self.entry.name}.html")
+
+
+@contextmanager
+def open_session(
+    written: Mapping[str, Any],
+    directory: Path,
+    ledger: str,
+    *,
+    again: bool = False,
+    interrupted: threading.Event | None = None,
+) -> Iterator[Session]:
+    """Check a campaign, hold its instrument and take up its ledger where it was left.
+
+    Args:
+        written: The campaign as a person wrote it.
+        directory: Where reports go.
+        ledger: File or URL of the ledger.
+        again: Begin anew under the next free name if the campaign of this name is finished.
+        interrupted: Set it to end before the next request.
+
+    Raises:
+        InvalidInput, LeaseHeld, SchemaMismatch, LedgerError: before the first request.
+    """
+    campaign, instrument = prepare(written)
+    book = Ledger(ledger)
+    try:
+        with book:
+            if again:
+                campaign = _renamed(campaign, book)
+            entry = _register(book, campaign, instrument)
+            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease:
+                yield _session(book, lease, entry, campaign, instrument, directory, interrupted)
+    finally:
+        instrument.close()
+
+
+def _session(
+    book: Ledger,
+    lease: Lease,
+    entry: Entry,
+    campaign: Campaign,
+    instrument: Instrument,
+    directory: Path,
+    interrupted: threading.Event | None,
+) -> Session:
+    book.reconcile(lease, entry.id)
+    if entry.state is not State.FINISHED:
+        book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
+        book.set_state(lease, entry.id, State.RUNNING)
+    bench = Bench(book, lease, entry.id, instrument, campaign.budget, campaign.channels)
+    bench.interrupted = interrupted or bench.interrupted
+    return Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
+
+
+@contextmanager
+def recorded_fate(session: Session) -> Iterator[None]:
+    """Write down how a campaign was left when its block ends with an error."""
+    states = {CampaignPaused: State.PAUSED, CampaignStopped: State.STOPPED}
+    try:
+        yield
+    except (CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted) as error:
+        state = states.get(type(error), State.SUSPENDED)
+        session.ledger.set_state(session.lease, session.entry.id, state, str(error))
+        raise
+
+
+def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
+    """What came of a campaign, as plain data."""
+    entry = ledger.entry(name)
+    history = ledger.history(entry.id)
+    settled = {f.target: f for f in history.findings}  # the last finding of each target
+    targets = [target["name"] for target in entry.config.get("targets", [])]
+    return {
+        "campaign": name,
+        "state": entry.state,
+        "reason": entry.reason,
+        "requests": history.sent,
+        "targets": [
+            {
+                "target": target,
+                "verdict": settled[target].verdict if target in settled else "UNSETTLED",
+                "sentence": settled[target].sentence if target in settled else "no candidate was examined",
+                "settings": None
+                if target not in settled or settled[target].settings is None
+                else entry.space.named_settings(settled[target].settings),
+            }
+            for target in targets
+        ],
+        "verified": bool(targets) and all(t in settled and settled[t].verdict is Verdict.VERIFIED for t in targets),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What this program runs on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:
+    config = campaign.model_dump(mode="json")
+    entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
+    changed = sorted(key for key in config.keys() - MAY_CHANGE if entry.config.get(key) != config[key])
+    if changed:
+        raise InvalidInput(
+            f"campaign {campaign.slug!r} was begun with another {', another '.join(changed)}: give this one another "
+            "name, or write what it was begun with ('sdl report' shows that)"
+        )
+    return entry
+
+
+def _renamed(campaign: Campaign, book: Ledger) -> Campaign:
+    finished = {entry.name for entry in book.entries() if entry.state in (State.FINISHED, State.STOPPED)}
+    number, name = 1, campaign.name
+    while Campaign.model_copy(campaign, update={"name": name}).slug in finished:
+        number += 1
+        name = f"{campaign.name} {number}"
+    return campaign.model_copy(update={"name": name})

@@ -1,0 +1,154 @@
+"""Which settings to measure next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.stats import qmc
+
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.contract import InverseModel, Target
+
+REFERENCES = 64  # offers that stand for all of them
+CROWDED = 0.25  # of the repulsion: no two points come as close
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Where a reading would settle most of what the ensemble disagrees about at the settings it offers.
+
+    The pool is what every member offers for the targets, and points all over the box. A point is worth the expected
+    fall, by one reading there, of the variance between the members' predictions at the offers, in units of the
+    noise. An offer counts by the inverse uncertainty of its target, which is how far the offers for it scatter,
+    within members and between them, and only in the channels that the target fixes.
+
+    Args:
+        pool: About how many settings to choose from.
+        repulsion: Distance in the unit box within which points lose worth to those measured or chosen; none is
+            proposed within a quarter of it.
+        threshold: Disagreement, in standard deviations of a reading, below which there is nothing left to learn.
+
+    References:
+        Cohn, Ghahramani, Jordan (1996), doi:10.1613/jair.295, for the fall of the variance;
+        Seung, Opper, Sompolinsky (1992), doi:10.1145/130385.130417, for disagreement;
+        Kirsch, Gal (2022), arXiv:2208.00549, for what such measures have in common
+    """
+
+    pool: int = 512
+    repulsion: float = 0.1
+    threshold: float = 0.5
+
+    def propose(
+        self,
+        models: Sequence[InverseModel],
+        targets: Sequence[Target],
+        measured: Settings,
+        noise: Readings,
+        n: int,
+        rng: np.random.Generator,
+    ) -> Settings:
+        if len(models) < 2 or not targets:
+            raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
+        offers, weights = self._offers(models, targets, rng)
+        around = _everywhere(self.pool // 4, measured.shape[1], rng)
+        if not len(offers):  # nothing in the box answers any target: then all of it may
+            offers, weights = around, np.ones((len(around), len(noise)))
+        pool = np.concatenate((offers, around))
+        deviation = _deviation(models, pool, noise)
+        if ((deviation[:, : len(offers)] ** 2).sum(axis=0)[weights > 0] < self.threshold**2).all():
+            return measured[:0]
+        chosen = rng.permutation(len(offers))[:REFERENCES]
+        gain = _gain(deviation, deviation[:, chosen], weights[chosen])
+        return _greedy(pool, measured, n, lambda distance: gain * self._room(distance))
+
+    def _offers(
+        self, models: Sequence[InverseModel], targets: Sequence[Target], rng: np.random.Generator
+    ) -> tuple[Settings, Readings]:
+        """Settings in the box that members offer, ``(m, d)``, and how much each counts in each channel, ``(m, p)``."""
+        each = max(self.pool // (len(models) * len(targets)), 1)
+        offers, weights = [], []
+        for target in targets:
+            draws = np.concatenate([model.sample(target, each, rng) for model in models])
+            inside = draws[((draws >= 0) & (draws <= 1)).all(axis=1)]
+            offers.append(inside)
+            weights.append(np.outer(np.full(len(inside), _scatter(inside)), ~np.isnan(target)))
+        return np.concatenate(offers), np.concatenate(weights)
+
+    def _room(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        relative = distance / self.repulsion
+        return np.where(relative < CROWDED, 0.0, 1 - np.exp(-0.5 * relative**2))
+
+
+@dataclass(frozen=True)
+class SpaceFilling:
+    """The points of a pool that are farthest from all that were measured and from each other.
+
+    It looks neither at the models nor at the targets, and there is always something left to learn.
+
+    Args:
+        pool: How many settings to choose from.
+
+    References:
+        Johnson, Moore, Ylvisaker (1990), doi:10.1016/0378-3758(90)90122-B
+    """
+
+    pool: int = 1024
+
+    def propose(
+        self,
+        models: Sequence[InverseModel],
+        targets: Sequence[Target],
+        measured: Settings,
+        noise: Readings,
+        n: int,
+        rng: np.random.Generator,
+    ) -> Settings:
+        return _greedy(_everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance: distance)
+
+
+def _everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
+    """At least ``n`` points that fill the unit box evenly."""
+    return np.asarray(qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length()))
+
+
+def _scatter(offers: Settings) -> float:
+    """Root mean square distance of offers ``(m, d)`` from their mean."""
+    return float(np.sqrt(offers.var(axis=0).sum())) if len(offers) else 0.0
+
+
+def _deviation(models: Sequence[InverseModel], pool: Settings, noise: Readings) -> NDArray[np.float64]:
+    """What members say beside their mean, ``(members, m, p)``, in units of noise; its squares sum to the variance."""
+    readings = np.array([model.predict(pool) for model in models]) / noise
+    return np.asarray((readings - readings.mean(axis=0)) / np.sqrt(len(models) - 1))
+
+
+def _gain(pool: NDArray[np.float64], offers: NDArray[np.float64], weights: Readings) -> NDArray[np.float64]:
+    """Expected fall of the variance at the offers by a reading at each point of the pool, ``(m,)``.
+
+    A reading of noise 1 at x takes cov(x, o)^2 / (var(x) + 1) from the variance at o.
+    """
+    covariance = np.einsum("kmp,kop->mop", pool, offers, optimize=True)
+    fall = covariance**2 / (1 + (pool**2).sum(axis=0))[:, None]
+    return np.asarray(np.einsum("mop,op->m", fall, weights, optimize=True))
+
+
+def _greedy(
+    pool: Settings,
+    measured: Settings,
+    n: int,
+    worth: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Settings:
+    """Up to ``n`` points of the pool, each worth most given its distance to those measured and chosen before."""
+    distance = cdist(pool, measured).min(axis=1, initial=np.inf)
+    chosen: list[int] = []
+    for _ in range(n):
+        worths = worth(distance)
+        best = int(worths.argmax())
+        if not worths[best] > 0:
+            break
+        chosen.append(best)
+        distance = np.minimum(distance, np.linalg.norm(pool - pool[best], axis=1))
+    return np.asarray(pool[np.array(chosen, int)])

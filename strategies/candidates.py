@@ -1,0 +1,83 @@
+"""From draws of an inverse model to a few distinct candidates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+from sklearn.cluster import HDBSCAN
+
+from sdl.space import Settings
+
+FEWEST = 8  # draws that make a cluster, or a twentieth of all of them
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Settings that a model offers for a target."""
+
+    settings: Settings
+    """The most central draw of a cluster, ``(d,)``, in the unit box."""
+    spread: Settings
+    """Standard deviation of the draws of that cluster, ``(d,)``."""
+    share: float
+    """Part of the draws inside the box that belongs to the cluster, 0 to 1."""
+
+
+def candidates(draws: Settings, separation: float = 0.02) -> list[Candidate]:
+    """Distinct candidates among draws ``(n, d)``, the likeliest first; none if all draws are outside the box.
+
+    Draws outside the unit box are refused, never clipped; ``refused`` counts them. The others are clustered by
+    density, whatever its scale. Each cluster answers with its medoid, because a mean of valid draws need not be
+    valid. Meant for thousands of draws at most: all distances are kept at once.
+
+    Args:
+        draws: From ``InverseModel.sample``, one target.
+        separation: Clusters that come as close as this, in the unit box, are one.
+
+    References:
+        Campello, Moulavi, Sander (2013), doi:10.1007/978-3-642-37456-2_14, for the clusters
+
+    >>> rng = np.random.default_rng(0)
+    >>> draws = np.concatenate((rng.normal(0.2, 0.01, (60, 2)), rng.normal(0.8, 0.03, (40, 2))))
+    >>> [(each.settings.round(1).tolist(), each.share) for each in candidates(draws)]
+    [([0.2, 0.2], 0.6), ([0.8, 0.8], 0.4)]
+    """
+    inside = draws[within(draws)]
+    distance = cdist(inside, inside)
+    labels = _clusters(inside, distance, separation)
+    members = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    found = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
+    return sorted(found, key=lambda each: -each.share)
+
+
+def refused(draws: Settings) -> float:
+    """Share of draws ``(n, d)`` outside the unit box, 0 to 1."""
+    return float(1 - within(draws).mean())
+
+
+def within(draws: Settings) -> NDArray[np.bool_]:
+    """Which of the draws ``(n, d)`` are inside the unit box or on its walls, ``(n,)``."""
+    return np.asarray(((draws >= 0) & (draws <= 1)).all(axis=1))
+
+
+def _candidate(draws: Settings, distance: NDArray[np.float64], n: int) -> Candidate:
+    return Candidate(draws[distance.sum(axis=0).argmin()], draws.std(axis=0), len(draws) / n)
+
+
+def _clusters(draws: Settings, distance: NDArray[np.float64], separation: float) -> NDArray[np.intp]:
+    """Label of each draw ``(n,)``."""
+    n, one = len(distance), np.zeros(len(distance), np.intp)
+    fewest = max(FEWEST, n // 20)
+    if n < 2 * fewest:
+        return one
+    labels = HDBSCAN(fewest, allow_single_cluster=True, copy=True).fit_predict(draws)
+    dense = np.flatnonzero(labels >= 0)
+    if not dense.size:
+        return one
+    groups = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    # Not by cluster_selection_epsilon: that option of HDBSCAN fails for some draws (scikit-learn 1.9).
+    close = [[distance[np.ix_(a, b)].min() < separation for b in groups] for a in groups]
+    merged = connected_components(np.array(close))[1]
+    return np.asarray(merged[labels[dense[distance[:, dense].argmin(axis=1)]]], np.intp)

@@ -1,0 +1,169 @@
+"""Designs: settings chosen before any data. Each is drawn in the unit box and scaled to the units of the space."""
+
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+from scipy.spatial.distance import pdist
+from scipy.stats import qmc
+
+from sdl.errors import InvalidInput
+from sdl.space import Settings, Space
+
+MOST = 100_000  # points of a full factorial, long before memory ends
+
+
+@dataclass(frozen=True)
+class LatinHypercube:
+    """One point in every slice of every knob.
+
+    The points are stratified only as a set, so ask for the whole design at once.
+
+    References:
+        McKay, Beckman, Conover (1979), doi:10.2307/1268522
+
+    >>> design = LatinHypercube().propose(Space.unit("R", "G", "B"), 4, np.random.default_rng(0))
+    >>> np.sort(np.floor(4 * design), axis=0).astype(int).tolist()
+    [[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3]]
+    """
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        return space.from_unit(qmc.LatinHypercube(space.d, rng=rng).random(_given(n, self)))
+
+
+@dataclass(frozen=True)
+class MaximinLatinHypercube:
+    """Of many Latin hypercubes the one whose closest two points are farthest apart; points in the middle of slices.
+
+    Args:
+        tries: How many hypercubes to choose from.
+
+    References:
+        Morris, Mitchell (1995), doi:10.1016/0378-3758(94)00035-T
+
+    >>> design = MaximinLatinHypercube().propose(Space.unit("R", "G"), 4, np.random.default_rng(0))
+    >>> round(float(pdist(design).min()), 2)  # the best that there is
+    0.56
+    """
+
+    tries: int = 500
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise InvalidInput(f"a maximin Latin hypercube needs tries >= 1, got {self.tries}")
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        n = _given(n, self)
+        hypercube = qmc.LatinHypercube(space.d, scramble=False, rng=rng)
+        return space.from_unit(max((hypercube.random(n) for _ in range(self.tries)), key=_closest))
+
+
+@dataclass(frozen=True)
+class Sobol:
+    """The first points of a scrambled Sobol sequence: even at any number, most even at powers of two.
+
+    References:
+        Sobol' (1967), doi:10.1016/0041-5553(67)90144-9; Owen (1998), doi:10.1006/jcom.1998.0487, for the scrambling
+
+    >>> design = Sobol().propose(Space.unit("R"), 4, np.random.default_rng(0))
+    >>> np.sort(np.floor(4 * design[:, 0])).tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        n = _given(n, self)
+        return space.from_unit(qmc.Sobol(space.d, rng=rng).random_base2((n - 1).bit_length())[:n])
+
+
+@dataclass(frozen=True)
+class Random:
+    """Independent uniform points, the yardstick for all others.
+
+    >>> Random().propose(Space.unit("R", "G"), 5, np.random.default_rng(0)).shape
+    (5, 2)
+    """
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        return space.from_unit(rng.random((_given(n, self), space.d)))
+
+
+@dataclass(frozen=True)
+class FullFactorial:
+    """Every combination of equidistant levels, walls included, in random order.
+
+    Args:
+        levels: Levels of each knob, at least 2.
+
+    References:
+        Fisher (1935), The Design of Experiments, for the factorial and for the random order, which keeps a drift
+        from passing for the effect of a knob
+
+    >>> design = FullFactorial(levels=2).propose(Space.unit("R", "G"), None, np.random.default_rng(0))
+    >>> sorted(design.tolist())
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+
+    levels: int = 3
+
+    def __post_init__(self) -> None:
+        if self.levels < 2:
+            raise InvalidInput(f"a full factorial needs levels >= 2, got {self.levels}")
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        points = self.levels**space.d
+        _own(n, points, f"a full factorial of {self.levels} levels and {space.d} knobs")
+        if points > MOST:
+            raise InvalidInput(f"a full factorial of {points} points is not a plan: take fewer levels, or a sequence")
+        levels = np.linspace(0, 1, self.levels)
+        return space.from_unit(rng.permutation(list(product(levels, repeat=space.d))))
+
+
+@dataclass(frozen=True)
+class BoxBehnken:
+    """The middles of the edges of the box, two knobs at a time at their walls, and its centre, in random order.
+
+    Three levels a knob and no corner; for three knobs or more.
+
+    Args:
+        center: How often the centre is measured.
+
+    References:
+        Box, Behnken (1960), doi:10.1080/00401706.1960.10489912
+
+    >>> design = BoxBehnken().propose(Space.unit("R", "G", "B"), None, np.random.default_rng(0))
+    >>> len(design), np.unique(design).tolist()
+    (13, [0.0, 0.5, 1.0])
+    """
+
+    center: int = 1
+
+    def __post_init__(self) -> None:
+        if self.center < 0:
+            raise InvalidInput(f"a Box-Behnken design needs center >= 0, got {self.center}")
+
+    def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        if space.d < 3:
+            raise InvalidInput(f"a Box-Behnken design needs 3 knobs or more, got {space.d}: take a full factorial")
+        _own(n, 2 * space.d * (space.d - 1) + self.center, f"a Box-Behnken design of {space.d} knobs")
+        # pydoe makes the same points by the same pairs; not worth a dependency.
+        edges = list(product(combinations(range(space.d), 2), product((0.0, 1.0), repeat=2)))
+        points = np.full((len(edges) + self.center, space.d), 0.5)
+        for point, (pair, walls) in zip(points, edges, strict=False):
+            point[list(pair)] = walls
+        return space.from_unit(rng.permutation(points))
+
+
+def _closest(points: Settings) -> float:
+    """Distance of the closest two points ``(n, d)``, infinite for a single one."""
+    return float(pdist(points).min(initial=np.inf))
+
+
+def _given(n: int | None, design: object) -> int:
+    if n is None or n < 1:
+        raise InvalidInput(f"{type(design).__name__} has no number of points of its own: give n >= 1, got {n}")
+    return n
+
+
+def _own(n: int | None, own: int, design: str) -> None:
+    if n not in (None, own):
+        raise InvalidInput(f"{design} has {own} points, got n={n}: give n={own} or leave it out")

@@ -1,0 +1,112 @@
+"""Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl import plugins
+from sdl.campaign import Plugin
+from sdl.conditions import Conditions
+from sdl.errors import InvalidInput, TooFewRows
+from sdl.history import History, Observation, Purpose
+from sdl.space import Readings, Settings, Space
+from strategies.contract import InverseModel
+from strategies.residuals import Rows
+
+MEMBERS = 6
+"""Refits on resampled rows whose disagreement is the model's own uncertainty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model fitted before a round, frozen from then on."""
+
+    round: int
+    name: str
+    """Of the model; empty if none could be fitted yet."""
+    model: InverseModel | None
+    settings: Settings
+    """What it was fitted on, in the unit box, ``(n, d)``."""
+    readings: Readings
+    """The same, background subtracted, ``(n, p)`` over the channels of the targets."""
+    skipped: Mapping[str, str]
+    """Models that were preferred and could not be fitted, and why."""
+    scatter: Readings
+    """Standard deviation of the model's residuals, ``(p,)``."""
+
+
+def build(part: Plugin) -> InverseModel:
+    """A fresh model as the campaign names it."""
+    model: InverseModel = plugins.build("sdl.inverse_models", part.plugin, part.options)
+    return model
+
+
+def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history: History, round_: int) -> Fitted:
+    """Fit the first model that can be fitted on all that was learned before a round.
+
+    Args:
+        models: In the order of preference.
+        space: Of the instrument.
+        columns: Channels that matter, of which each row has a value.
+        history: What the campaign has seen.
+        round_: Rounds before it count.
+    """
+    earlier = [each for each in history.observations if each.round < round_]
+    seen = _lit(earlier, columns)
+    settings = _settings(space, seen)
+    readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
+    skipped = {}
+    for part in models:
+        model = build(part)
+        try:
+            model.fit(readings, settings)
+        except (TooFewRows, InvalidInput) as error:
+            skipped[part.plugin] = str(error)
+            continue
+        freedom = max(len(seen) - space.d, 1)
+        scatter = np.sqrt(((readings - model.predict(settings)) ** 2).sum(axis=0) / freedom)
+        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter)
+    return Fitted(round_, "", None, settings, readings, skipped, np.full(len(columns), np.nan))
+
+
+def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
+    """Everything seen so far with its present background, for the local correction.
+
+    Args:
+        space: Of the instrument.
+        columns: Channels that matter.
+        history: What the campaign has seen.
+        noise: Standard deviation of one reading of those channels.
+    """
+    conditions = Conditions.of(history.observations, space.p)
+    seen = _lit(history.observations, columns)
+    readings = _readings(seen, columns) - _background(conditions, seen, columns)
+    drift = conditions.drift[list(columns)]
+    return Rows(_settings(space, seen), readings, noise, drift, conditions.covariance(_order(seen)))
+
+
+def _lit(observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Observations that a fit may use: no references, and a value in every channel that matters."""
+    return [
+        each
+        for each in observations
+        if each.purpose is not Purpose.REFERENCE and np.isfinite(each.readings[list(columns)]).all()
+    ]
+
+
+def _settings(space: Space, seen: Sequence[Observation]) -> Settings:
+    return space.to_unit(np.array([each.settings for each in seen]).reshape(-1, space.d))
+
+
+def _readings(seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+    return np.array([each.readings[list(columns)] for each in seen]).reshape(-1, len(columns))
+
+
+def _order(seen: Sequence[Observation]) -> NDArray[np.int_]:
+    return np.array([each.seq for each in seen], int)
+
+
+def _background(conditions: Conditions, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+    return conditions.at(_order(seen))[:, list(columns)]

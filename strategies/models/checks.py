@@ -1,0 +1,55 @@
+"""What every inverse model asks of the arrays that come in, said once."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sdl.errors import InvalidInput, TooFewRows
+from sdl.space import Readings, Settings
+from strategies.contract import InverseModel, Target
+
+
+def complete_rows(model: InverseModel, readings: ArrayLike, settings: ArrayLike) -> tuple[Readings, Settings]:
+    """Copy the rows that a model is to be fitted on, readings ``(n, p)`` and settings ``(n, d)``.
+
+    Raises:
+        InvalidInput: for shapes that do not match and values that are not finite.
+        TooFewRows: with the number that the model needs.
+    """
+    y, x = np.array(readings, float), np.array(settings, float)
+    if y.ndim != 2 or x.ndim != 2 or len(y) != len(x):
+        raise InvalidInput(f"a fit needs readings (n, p) and settings (n, d), got {y.shape} and {x.shape}")
+    if broken := np.flatnonzero(~(np.isfinite(y).all(axis=1) & np.isfinite(x).all(axis=1))).tolist():
+        raise InvalidInput(f"a fit needs finite values, rows {broken[:5]} have others: leave those rows out")
+    needed = model.rows_needed(x.shape[1], y.shape[1])
+    if len(x) < needed:
+        raise TooFewRows(f"{type(model).__name__} needs {needed} rows, got {len(x)}: measure {needed - len(x)} more")
+    return y, x
+
+
+def fixed_columns(target: Target, p: int) -> NDArray[np.intp]:
+    """Columns of the channels that a target ``(p,)`` fixes, at least one.
+
+    Raises:
+        InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
+    """
+    wanted = np.asarray(target, float)
+    if wanted.shape != (p,):
+        raise InvalidInput(f"a target needs one value for each of {p} channels, got shape {wanted.shape}")
+    if np.isinf(wanted).any():
+        raise InvalidInput("a target needs finite readings (NaN leaves a channel free), got an infinite one")
+    fixed = np.flatnonzero(~np.isnan(wanted))
+    if not fixed.size:
+        raise InvalidInput("a target needs at least one fixed channel, got all channels free")
+    return fixed
+
+
+def must_be_fitted(model: object, learned: str) -> None:
+    """Refuse to use a model that lacks a learned attribute.
+
+    Raises:
+        NotFittedError: naming what to call first.
+    """
+    if not hasattr(model, learned):
+        from sklearn.exceptions import NotFittedError  # a second of imports, needed on the way out only
+
+        raise NotFittedError(f"this {type(model).__name__} has not learned anything yet: call fit first")

@@ -1,0 +1,79 @@
+"""What a fitted model offers for a target under the present background: distinct candidates, corrected locally."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdl.space import Readings, Settings
+from strategies.candidates import Candidate, candidates, refused
+from strategies.contract import InverseModel, Target
+from strategies.residuals import Rows, kriged
+
+DRAWS = 512
+CORRECTIONS = 3
+"""Times that the model is asked again for what its answer is off; each gains a digit or two."""
+MOST = 4
+"""Distinct candidates that are followed up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """A candidate with what is expected of it."""
+
+    settings: Settings
+    """In the unit box, ``(d,)``."""
+    spread: Settings
+    """Standard deviation of the model's draws about it, ``(d,)``."""
+    readings: Readings
+    """Expected readings, background included, ``(p,)``."""
+    uncertainty: Readings
+    """Standard deviation of these, without the noise of a reading, ``(p,)``."""
+    share: float
+    """Part of the model's draws that this candidate stands for."""
+    refused: float
+    """Part of the draws that lay outside the box."""
+
+
+def offers(
+    model: InverseModel, target: Target, background: Readings, rows: Rows, rng: np.random.Generator
+) -> list[Offer]:
+    """Candidates for a target ``(p,)`` in a background ``(p,)``, the likeliest first; none if all lie outside the box.
+
+    The model is asked for the target less the background. What is then expected at its candidate, by its forward
+    half and by what that misses nearby, is compared with the target, and the model is asked again for as much less.
+    So any model profits from the rows around, and none needs to know of backgrounds.
+    """
+    seed = int(rng.integers(2**63))
+    draws = model.sample(target - background, DRAWS, np.random.default_rng(seed))
+    lost = refused(draws)
+    return [_corrected(model, target, background, rows, each, lost, seed) for each in candidates(draws)[:MOST]]
+
+
+def expected(model: InverseModel, settings: Settings, background: Readings, rows: Rows) -> tuple[Readings, Readings]:
+    """Expected readings at settings ``(d,)`` in a background and their standard deviation, both ``(p,)``."""
+    near = rows.nearest(settings)
+    missed, uncertainty = kriged(near, near.readings - model.predict(near.settings), settings[None])
+    return model.predict(settings[None])[0] + missed[0] + background, uncertainty[0]
+
+
+def _corrected(
+    model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float, seed: int
+) -> Offer:
+    wanted, candidate, best, least = target - background, first, None, np.inf
+    for _ in range(1 + CORRECTIONS):
+        readings, uncertainty = expected(model, candidate.settings, background, rows)
+        off = float(np.nanmax(np.abs(readings - target) / (rows.noise + _TINY)))
+        if off >= least:
+            break
+        best, least = Offer(candidate.settings, candidate.spread, readings, uncertainty, first.share, lost), off
+        wanted = wanted - (readings - target)
+        # The same random numbers each time: the draws move as the target does, and for no other reason.
+        again = candidates(model.sample(wanted, DRAWS, np.random.default_rng(seed)))
+        if not again:
+            break
+        candidate = min(again, key=lambda each: float(np.linalg.norm(each.settings - first.settings)))
+    assert best is not None
+    return best
+
+
+_TINY = 1e-12

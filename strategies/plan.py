@@ -1,0 +1,379 @@
+"""The loop itself, written once: from a campaign and what its ledger holds to the next step.
+
+``next_step`` is a pure function. Whoever executes its steps - the Prefect flow on a real instrument, a rehearsal in
+memory - asks again after each one, so a campaign that was killed goes on by asking.
+
+Every random choice depends on the campaign's seed and the number of the round alone, so an interrupted round is
+completed as it was proposed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sdl import plugins
+from sdl.campaign import Campaign
+from sdl.conditions import Conditions
+from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, RoundKind, Verdict
+from sdl.preparing import Wanted, wanted
+from sdl.space import Readings, Settings, Space
+from sdl.verification import verify
+from strategies.acquisition import SpaceFilling
+from strategies.contract import Acquisition, Design, InverseModel
+from strategies.ensemble import refitted
+from strategies.exams import CHUNK, Outlook
+from strategies.fitting import MEMBERS, Fitted, build, rows
+from strategies.offers import Offer, expected, offers
+from strategies.reachability import Reach, reach
+from strategies.residuals import Rows
+
+LEARN_BELOW = 0.5
+"""Chance of passing below which a learning round is worth more than an exam."""
+POINTLESS = 0.02
+"""Chance of passing below which an exam is not worth a request."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Retrain on everything before this round."""
+
+    round: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Write down the round and its measurements, then take them in this order."""
+
+    round: Round
+    requests: Sequence[Request]
+
+
+@dataclass(frozen=True, eq=False)
+class Examine:
+    """Freeze a candidate, with the number of its replicates; they are measured after this."""
+
+    round: Round
+    exam: Exam
+    requests: Sequence[Request]
+
+
+@dataclass(frozen=True, eq=False)
+class Conclude:
+    """Write down a verdict."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Stop:
+    """There is nothing more to do, and why."""
+
+    reason: str
+
+
+Step: TypeAlias = Fit | Measure | Examine | Conclude | Stop
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A campaign on an instrument's space, ready to be asked for steps."""
+
+    campaign: Campaign
+    space: Space
+
+    @cached_property
+    def columns(self) -> list[int]:
+        """Channels that some target fixes."""
+        return self.space.columns(self.campaign.channels)
+
+    @cached_property
+    def targets(self) -> list[Wanted]:
+        """The targets over those channels."""
+        whole = [wanted(self.space, target) for target in self.campaign.targets]
+        return [Wanted(w.name, w.readings[self.columns], w.tolerance[self.columns]) for w in whole]
+
+    def next_step(self, history: History, fitted: Fitted | None) -> Step:
+        """What to do next.
+
+        Args:
+            history: What the ledger holds.
+            fitted: The result of the last ``Fit``; None if it is lost, which costs a refit and nothing else.
+        """
+        if not history.rounds:
+            return self._design()
+        current = history.rounds[-1]
+        if current.kind is RoundKind.EXAM and not self._judged(history, current):
+            return self._go_on_with_exam(history, current, fitted)
+        if pending := _pending(history, current):
+            return Measure(current, self._fresh(history, current) + pending)
+        return self._next_round(history, current.number + 1, fitted)
+
+    # ------------------------------------------------------------------ rounds
+
+    def _design(self) -> Measure:
+        part = self.campaign.design
+        design: Design = plugins.build("sdl.designs", part.plugin, part.options)
+        settings = design.propose(self.space, part.n, self._rng(0))
+        return Measure(Round(0, RoundKind.DESIGN), self._batch(0, settings, Purpose.DESIGN, since=None))
+
+    def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
+        open_ = [target for target in self.targets if history.concluded(target.name) is None]
+        left = self.campaign.budget - history.sent
+        if not open_:
+            return Stop("every target is settled")
+        if left <= 0:
+            return Stop(f"all {self.campaign.budget} requests of the budget are sent")
+        if number > self.campaign.stop.rounds:
+            return Stop(f"all {self.campaign.stop.rounds} rounds are done")
+        if fitted is None or fitted.round != number:
+            return Fit(number)
+        if fitted.model is None:
+            return self._gather(history, number, fitted, left)
+        return self._pursue(history, number, fitted, open_[0], left)
+
+    def _gather(self, history: History, number: int, fitted: Fitted, left: int) -> Step:
+        """No model can be fitted yet: fill the space."""
+        useless = [name for name in self.campaign.channels if self._never_read(history, name)]
+        if useless:
+            return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
+        n = min(self.campaign.acquisition.n, left)
+        batch = SpaceFilling().propose([], [], fitted.settings, np.zeros(0), n, self._rng(number))
+        facts = {"why": "too few readings for any model", "skipped": fitted.skipped}
+        return self._learn(history, number, batch, facts)
+
+    def _pursue(self, history: History, number: int, fitted: Fitted, target: Wanted, left: int) -> Step:
+        """Is the target reachable, is the model good enough for an exam, and if not, can it learn?"""
+        failed = [f for f in history.findings if f.target == target.name and f.verdict is not Verdict.NOT_REACHABLE]
+        if len(failed) >= self.campaign.stop.exams:
+            return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
+        if (unreachable := self._unreachable(history, number, fitted, target)) is not None:
+            return Conclude(unreachable)
+        offer = self._offer(history, fitted, target)
+        outlook = self._outlook(history, fitted, target, offer.uncertainty)
+        chance = outlook.chance(self._replicates(outlook))
+        facts = {
+            "model": fitted.name,
+            "skipped": fitted.skipped,
+            "chance of passing": chance,
+            "rows": len(fitted.settings),
+        }
+        facts |= {"target": target.name, "uncertainty": self._named(offer.uncertainty), "refused draws": offer.refused}
+        if chance < LEARN_BELOW:
+            batch = self._acquire(history, number, fitted, target, left)
+            if batch is not None and len(batch):
+                return self._learn(history, number, batch, facts)
+            if batch is not None and chance < POINTLESS:
+                return self._give_up(number, target, self._noise_limited(outlook))
+        references = [self._reference(number, 0)] if self.campaign.background.every else []
+        if left < len(references) + self._replicates(outlook):
+            return Stop(
+                f"{left} of {self.campaign.budget} requests are left, too few for an exam of "
+                f"{self._replicates(outlook)} replicates and its reference"
+            )
+        return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
+
+    def _acquire(self, history: History, number: int, fitted: Fitted, target: Wanted, left: int) -> Settings | None:
+        """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, None if it is not its turn."""
+        part, in_a_row = self.campaign.acquisition, 0
+        for round_ in reversed(history.rounds):
+            if round_.kind is not RoundKind.LEARNING:
+                break
+            in_a_row += 1
+        n = min(part.n, left - 2)
+        if in_a_row >= part.rounds or n < 1:
+            return None
+        model = next(each for each in self.campaign.models if each.plugin == fitted.name)
+        members = refitted(lambda: build(model), fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1))
+        acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
+        now = target.readings - self._background(history)
+        noise = self._noise(fitted)
+        return acquisition.propose(members, [now], fitted.settings, noise, n, self._rng(number, 2))
+
+    def _learn(self, history: History, number: int, batch: Settings, facts: dict[str, Any]) -> Measure:
+        settings = self.space.from_unit(batch)
+        requests = self._batch(number, settings, Purpose.LEARNING, since=self._since_reference(history))
+        return Measure(Round(number, RoundKind.LEARNING, facts=facts), requests)
+
+    # ------------------------------------------------------------------ exams
+
+    def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
+        target = next(each for each in self.targets if each.name == current.target)
+        exam = next((each for each in history.exams if each.round == current.number), None)
+        pending = _pending(history, current)
+        if exam is None:
+            if pending:
+                return Measure(current, pending)
+            if fitted is None or fitted.round != current.number:
+                return Fit(current.number)
+            return self._examine(history, current, fitted, target)
+        replicates = history.of_round(current.number, Purpose.VERIFICATION)
+        if not pending or self._hopeless(history, exam, target, replicates):
+            return Conclude(self._judge(exam, target, replicates))
+        step = CHUNK - len(replicates) % CHUNK
+        return Measure(current, self._fresh(history, current) + pending[:step])
+
+    def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
+        offer = self._offer(history, fitted, target)
+        outlook = self._outlook(history, fitted, target, offer.uncertainty)
+        n = min(self._replicates(outlook), self.campaign.budget - history.sent)
+        settings = self.space.from_unit(offer.settings)
+        whole = [np.full(self.space.p, np.nan) for _ in range(2)]
+        whole[0][self.columns], whole[1][self.columns] = self._background(history), offer.uncertainty
+        exam = Exam(current.number, target.name, settings, fitted.name, max(n, 1), *whole)
+        first = len([each for each in history.planned if each.round == current.number])
+        requests = [Request(current.number, first, i, Purpose.VERIFICATION, settings) for i in range(exam.replicates)]
+        return Examine(current, exam, requests)
+
+    def _judge(self, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> Finding:
+        rule = self.campaign.verification
+        noise = self.space.noise[self.columns] if rule.noise == "known" else np.full(len(self.columns), np.nan)
+        result = verify(
+            target.readings,
+            target.tolerance,
+            np.array([each.readings[self.columns] for each in replicates]),
+            censored=np.array([each.censored[self.columns] for each in replicates]),
+            planned=exam.replicates,
+            confidence=rule.confidence,
+            known_noise=noise,
+            names=self.campaign.channels,
+        )
+        facts = {"channels": self.campaign.channels, "model": exam.model, **result.facts()}
+        facts["background"] = exam.background[self.columns]
+        return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
+
+    def _hopeless(self, history: History, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> bool:
+        k, fixed = len(replicates), np.isfinite(target.readings)
+        if k == 0 or k >= exam.replicates or k % CHUNK or self.campaign.verification.replicates != "planned":
+            return False
+        readings = np.array([each.readings[self.columns] for each in replicates])[:, fixed]
+        if not np.isfinite(readings).all():
+            return True  # at the ceiling, which no target can be near
+        stated = self.space.noise[self.columns]
+        spread = np.full(stated.shape, readings.std())
+        outlook = self._over_fixed(
+            history, target, np.where(np.isnan(stated), spread, stated), exam.uncertainty[self.columns]
+        )
+        return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.replicates)
+
+    def _judged(self, history: History, round_: Round) -> bool:
+        return any(finding.round == round_.number and finding.target == round_.target for finding in history.findings)
+
+    # ------------------------------------------------------------------ what the model says
+
+    def _offer(self, history: History, fitted: Fitted, target: Wanted) -> Offer:
+        assert fitted.model is not None
+        background, seen = self._background(history), self._rows(history, fitted)
+        found = offers(fitted.model, target.readings, background, seen, self._rng(fitted.round, 3))
+        if found:
+            return found[0]
+        # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
+        nearest = self._reach(fitted.model, target, background, np.zeros(len(self.columns))).settings
+        readings, uncertainty = expected(fitted.model, nearest, background, seen)
+        return Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)
+
+    def _unreachable(self, history: History, number: int, fitted: Fitted, target: Wanted) -> Finding | None:
+        """The finding that no setting gives the target, if the model is certain of that."""
+        assert fitted.model is not None
+        background = self._background(history)
+        first = self._reach(fitted.model, target, background, np.zeros(len(self.columns)))
+        if first.reachable:
+            return None
+        readings, uncertainty = expected(fitted.model, first.settings, background, self._rows(history, fitted))
+        missed = readings - first.readings - background
+        best = self._reach(fitted.model, target, background + missed, uncertainty)
+        if best.reachable:
+            return None
+        nearest = best.readings + background + missed
+        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
+            f"{name} {nearest[c]:.0f} for {target.readings[c]:.0f} ± {target.tolerance[c]:.0f}"
+            for c, name in enumerate(self.campaign.channels)
+            if np.isfinite(target.readings[c])
+        )
+        facts = {"channels": self.campaign.channels, "model": fitted.name, "readings": nearest, "excess": best.excess}
+        facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
+        settings = self.space.from_unit(best.settings)
+        return Finding(number, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
+
+    def _reach(self, model: InverseModel, target: Wanted, background: Readings, uncertainty: Readings) -> Reach:
+        return reach(model, target.readings - background, target.tolerance, uncertainty, self.space.d)
+
+    def _outlook(self, history: History, fitted: Fitted, target: Wanted, uncertainty: Readings) -> Outlook:
+        return self._over_fixed(history, target, self._noise(fitted), uncertainty)
+
+    def _over_fixed(self, history: History, target: Wanted, noise: Readings, uncertainty: Readings) -> Outlook:
+        fixed = np.isfinite(target.readings)
+        drift = Conditions.of(history.observations, self.space.p).drift[self.columns]
+        confidence = self.campaign.verification.confidence
+        return Outlook(noise[fixed], target.tolerance[fixed], uncertainty[fixed], drift[fixed], confidence)
+
+    def _replicates(self, outlook: Outlook) -> int:
+        rule = self.campaign.verification
+        return outlook.replicates(rule.most) if rule.replicates == "planned" else rule.replicates
+
+    def _noise(self, fitted: Fitted) -> Readings:
+        """Noise of one reading over the columns: what the instrument states, else what the model leaves over."""
+        stated = self.space.noise[self.columns]
+        known = np.isfinite(stated) & (self.campaign.verification.noise == "known")
+        return np.where(known, stated, np.nan_to_num(fitted.scatter))
+
+    def _rows(self, history: History, fitted: Fitted) -> Rows:
+        return rows(self.space, self.columns, history, self._noise(fitted))
+
+    def _background(self, history: History) -> Readings:
+        return Conditions.of(history.observations, self.space.p).latest[self.columns]
+
+    # ------------------------------------------------------------------ small things
+
+    def _give_up(self, number: int, target: Wanted, why: str) -> Conclude:
+        return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, f"given up: {why}"))
+
+    def _noise_limited(self, outlook: Outlook) -> str:
+        worst = int(np.argmax(np.maximum(outlook.noise, outlook.uncertainty) / outlook.tolerance))
+        return (
+            f"nothing is left to learn, yet an exam of up to {self.campaign.verification.most} replicates can hardly "
+            f"pass: one reading scatters by {outlook.noise[worst]:.3g}, the tolerance is "
+            f"{outlook.tolerance[worst]:.3g}; allow more replicates or a wider tolerance"
+        )
+
+    def _batch(self, round_: int, settings: Settings, purpose: Purpose, since: int | None) -> list[Request]:
+        """One request a row of settings, with references by cadence; ``since`` the last one (None: none yet)."""
+        every, requests = self.campaign.background.every, list[Request]()
+        for row in settings:
+            if every and (since is None or since >= every):
+                requests.append(self._reference(round_, len(requests)))
+                since = 0
+            requests.append(Request(round_, len(requests), 0, purpose, row))
+            since = (since or 0) + 1
+        return requests
+
+    def _reference(self, round_: int, index: int) -> Request:
+        return Request(round_, index, 0, Purpose.REFERENCE, self.space.off)
+
+    def _fresh(self, history: History, current: Round) -> list[Request]:
+        """A reference before going on, if the last reading is so old that the light may have changed."""
+        if not (history.stale and self.campaign.background.every):
+            return []
+        planned = [each for each in history.planned if each.round == current.number]
+        return [self._reference(current.number, 1 + max(each.index for each in planned))]
+
+    def _since_reference(self, history: History) -> int | None:
+        references = [each.seq for each in history.observations if each.purpose is Purpose.REFERENCE]
+        return len(history.observations) - 1 - references[-1] if references else None
+
+    def _never_read(self, history: History, channel: str) -> bool:
+        column = self.space.columns([channel])[0]
+        return not any(np.isfinite(each.readings[column]) for each in history.observations)
+
+    def _named(self, readings: Readings) -> dict[str, float]:
+        return dict(zip(self.campaign.channels, readings.tolist(), strict=True))
+
+    def _rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([self.campaign.seed, *key])
+
+
+def _pending(history: History, round_: Round) -> list[Request]:
+    """What a round still lacks; what an earlier one lacks (an exam that was broken off) stays undone."""
+    return [request for request in history.pending if request.round == round_.number]

@@ -1,0 +1,81 @@
+"""Whether the instrument can give a target at all, by a fitted forward model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.stats import qmc
+
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.contract import InverseModel, Target
+
+POOL = 8  # binary logarithm of the number of settings that are tried before any search
+STARTS = 4
+CERTAINTY = 3.0  # standard deviations of the model that are given to the target's benefit
+
+Residuals = Callable[[Settings], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """The nearest that the instrument comes to a target, as far as a model knows."""
+
+    settings: Settings
+    """Where it comes nearest, ``(d,)``, in the unit box."""
+    readings: Readings
+    """What the model expects there, ``(p,)``."""
+    excess: Readings
+    """By how much each channel misses its tolerance there, in tolerances, ``(p,)``; 0 if met, NaN if free."""
+    reachable: bool
+    """False only if a channel misses by more than the uncertainty of the model explains."""
+
+
+def reach(model: InverseModel, target: Target, tolerance: Readings, uncertainty: Readings, d: int) -> Reach:
+    """Search the unit box for settings that meet a target; every fixed channel at once, and not by its range alone.
+
+    Least squares in units of the tolerances finds the nearest settings. Where those miss a channel, a second search
+    counts only what lies beyond tolerance and uncertainty, so that a miss in one channel cannot be the price of an
+    over-exact other one. Deterministic.
+
+    Args:
+        model: A fitted model.
+        target: Readings wanted, ``(p,)``, NaN where free.
+        tolerance: Accepted deviation, ``(p,)``, positive where the target is fixed.
+        uncertainty: Standard deviation of the model's prediction near the target, ``(p,)``: not that of a reading.
+        d: Number of knobs.
+
+    Raises:
+        InvalidInput: for a target without a fixed channel, or a fixed channel without a positive tolerance.
+    """
+    fixed = np.flatnonzero(~np.isnan(target))
+    if not fixed.size or not (tolerance[fixed] > 0).all():
+        raise InvalidInput("a target needs a fixed channel and a positive tolerance for each one that is fixed")
+    allowed = 1 + CERTAINTY * uncertainty[fixed] / tolerance[fixed]
+
+    def misfit(settings: Settings) -> NDArray[np.float64]:
+        return (model.predict(settings)[:, fixed] - target[fixed]) / tolerance[fixed]
+
+    def beyond(settings: Settings) -> NDArray[np.float64]:
+        return np.maximum(np.abs(misfit(settings)) - allowed, 0.0)
+
+    pool = qmc.Sobol(d, scramble=False).random_base2(POOL)
+    nearest = _least(misfit, pool)
+    if beyond(nearest[None]).any():
+        nearest = _least(beyond, np.vstack((nearest, pool)))
+    excess = np.full(target.shape, np.nan)
+    excess[fixed] = np.maximum(np.abs(misfit(nearest[None])[0]) - 1, 0.0)
+    return Reach(nearest, model.predict(nearest[None])[0], excess, not beyond(nearest[None]).any())
+
+
+def _least(residuals: Residuals, pool: Settings) -> Settings:
+    """Settings ``(d,)`` in the unit box of least squares, from the best few of a pool ``(m, d)``."""
+
+    def one(settings: Settings) -> NDArray[np.float64]:
+        return np.asarray(residuals(settings[None])[0])
+
+    starts = pool[np.argsort((residuals(pool) ** 2).sum(axis=1), kind="stable")[:STARTS]]
+    found = [least_squares(one, start, bounds=(0, 1), x_scale="jac", max_nfev=50) for start in starts]
+    return np.asarray(min(found, key=lambda each: each.cost).x)
