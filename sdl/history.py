@@ -56,6 +56,7 @@ class Purpose(StrEnum):
     REFERENCE = "reference"
     VERIFICATION = "verification"
     BY_HAND = "by hand"
+    IMPORTED = "imported"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ class RoundKind(StrEnum):
     LEARNING = "learning"
     EXAM = "exam"
     BY_HAND = "by hand"
+    IMPORTED = "imported"
 
 
 @dataclass(frozen=True)

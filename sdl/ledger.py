@@ -1,6 +1,6 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -64,6 +64,38 @@ class Ledger:
                     f"campaign {name!r} was begun on {known.instrument} with other knobs or channels than "
                     f"{instrument} has; give this campaign another name"
                 )
+        return self.entry(name)
+
+    def adopt(
+        self,
+        name: str,
+        instrument: str,
+        space: Space,
+        config: Mapping[str, Any],
+        trail: Sequence[Mapping[str, Any]],
+        title: str = "",
+    ) -> Entry:
+        """Enter a finished campaign that was measured elsewhere, whole or not at all.
+
+        Args:
+            name: A name that no campaign has.
+            instrument: What it was measured with.
+            space: Its knobs and channels.
+            config: What is known of how it came about.
+            trail: Rows like those of ``trail``, in the order of sending.
+            title: The name as a person wrote it.
+
+        Raises:
+            InvalidInput: if the name is taken.
+        """
+        with self._writing() as connection:
+            if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is not None:
+                raise InvalidInput(f"there is a campaign {name!r} in this ledger already; give another name")
+            row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
+            row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
+            row |= {"reason": "imported", "created": now(), "updated": now()}
+            campaign = rows.number(connection.execute(insert(campaigns).values(**row)))
+            rows.adopt(connection, campaign, trail)
         return self.entry(name)
 
     def entry(self, name: str) -> Entry:

@@ -1,11 +1,12 @@
 """Rows of the ledger's tables to plain values and back."""
 
 import math
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, CursorResult, Row, Select, Table, select
+from sqlalchemy import Connection, CursorResult, Row, Select, Table, insert, select
 
 from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.schema import attempts, exams, findings, now, requests, rounds
@@ -122,6 +123,29 @@ def has(connection: Connection, table: Table, campaign: int, round_: int) -> boo
     return (
         connection.execute(select(number_).where(table.c.campaign == campaign, number_ == round_)).first() is not None
     )
+
+
+def adopt(connection: Connection, campaign: int, trail: Sequence[Mapping[str, Any]]) -> None:
+    """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail."""
+    place = operator.itemgetter("round", "index", "replicate")
+    planned = {place(row): row for row in reversed(trail)}
+    taken = [Round(number, RoundKind.IMPORTED) for number in sorted({row["round"] for row in trail})]
+    connection.execute(insert(rounds), [of_round(campaign, each) for each in taken])
+    connection.execute(
+        insert(requests),
+        [{"campaign": campaign, "idx": row["index"], **_only(row, requests)} for row in reversed(planned.values())],
+    )
+    columns = requests.c["round", "idx", "replicate", "id"]
+    numbers = connection.execute(select(*columns).where(requests.c.campaign == campaign))
+    known = {(round_, index, replicate): key for round_, index, replicate, key in numbers}
+    connection.execute(
+        insert(attempts),
+        [{"campaign": campaign, "request": known[place(row)], "token": 0, **_only(row, attempts)} for row in trail],
+    )
+
+
+def _only(row: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key in table.c}
 
 
 def number(result: CursorResult[Any]) -> int:

@@ -94,7 +94,7 @@ attempts = Table(
     Column("readings", JSON),
     Column("censored", JSON),
     Column("raw", Text, nullable=False),
-    Column("sent_at", Float, nullable=False),
+    Column("sent_at", Float),
     Column("done_at", Float),
     Column("seconds", Float),
     UniqueConstraint("request", "attempt"),

@@ -10,6 +10,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
+from strategies.candidates import within
 from strategies.contract import InverseModel, Target
 
 REFERENCES = 64  # offers that stand for all of them
@@ -22,13 +23,15 @@ class Uncertainty:
 
     The pool is what every member offers for the targets, and points all over the box. A point is worth the expected
     fall, by one reading there, of the variance between the members' predictions at the offers, in units of the
-    noise. An offer counts by the inverse uncertainty of its target, which is how far the offers for it scatter,
+    noise; less so with its distance from the offers, because what a model misses far away says little of what it
+    misses here. An offer counts by the inverse uncertainty of its target, which is how far the offers for it scatter,
     within members and between them, and only in the channels that the target fixes.
 
     Args:
         pool: About how many settings to choose from.
         repulsion: Distance in the unit box within which points lose worth to those measured or chosen; none is
             proposed within a quarter of it.
+        locality: Distance in the unit box over which a reading tells something of the offers.
         threshold: Disagreement, in standard deviations of a reading, below which there is nothing left to learn.
 
     References:
@@ -39,7 +42,12 @@ class Uncertainty:
 
     pool: int = 512
     repulsion: float = 0.1
+    locality: float = 0.1
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.pool < 1 or not self.repulsion > 0 or not self.threshold >= 0:
+            raise InvalidInput(f"needs pool >= 1, repulsion > 0 and threshold >= 0, got {self}")
 
     def propose(
         self,
@@ -61,7 +69,8 @@ class Uncertainty:
         if ((deviation[:, : len(offers)] ** 2).sum(axis=0)[weights > 0] < self.threshold**2).all():
             return measured[:0]
         chosen = rng.permutation(len(offers))[:REFERENCES]
-        gain = _gain(deviation, deviation[:, chosen], weights[chosen])
+        near = np.exp(-0.5 * (cdist(pool, offers[chosen]).min(axis=1) / self.locality) ** 2)
+        gain = near * _gain(deviation, deviation[:, chosen], weights[chosen])
         return _greedy(pool, measured, n, lambda distance: gain * self._room(distance))
 
     def _offers(
@@ -72,7 +81,7 @@ class Uncertainty:
         offers, weights = [], []
         for target in targets:
             draws = np.concatenate([model.sample(target, each, rng) for model in models])
-            inside = draws[((draws >= 0) & (draws <= 1)).all(axis=1)]
+            inside = draws[within(draws)]
             offers.append(inside)
             weights.append(np.outer(np.full(len(inside), _scatter(inside)), ~np.isnan(target)))
         return np.concatenate(offers), np.concatenate(weights)
@@ -97,6 +106,10 @@ class SpaceFilling:
 
     pool: int = 1024
 
+    def __post_init__(self) -> None:
+        if self.pool < 1:
+            raise InvalidInput(f"needs pool >= 1, got {self}")
+
     def propose(
         self,
         models: Sequence[InverseModel],
@@ -115,8 +128,8 @@ def _everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
 
 
 def _scatter(offers: Settings) -> float:
-    """Root mean square distance of offers ``(m, d)`` from their mean."""
-    return float(np.sqrt(offers.var(axis=0).sum())) if len(offers) else 0.0
+    """Root mean square distance of offers ``(m, d)`` from their mean, never 0: offers that agree still count."""
+    return max(float(np.sqrt(offers.var(axis=0).sum())), 1e-6) if len(offers) else 0.0
 
 
 def _deviation(models: Sequence[InverseModel], pool: Settings, noise: Readings) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """How many replicates an exam should have, what its chances are, and when it can no longer pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -40,6 +40,11 @@ class Outlook:
         """The number of replicates, at most ``most``, with the best chance for each request that it costs."""
         numbers = range(min(FEWEST, most), most + 1)
         return numbers[int(np.argmax([self.chance(n) / (n + OVERHEAD) for n in numbers]))]
+
+    def learned(self, n: int) -> "Outlook":
+        """The same after ``n`` more readings near the candidate."""
+        known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
+        return replace(self, uncertainty=np.sqrt(1 / known))
 
     def hopeless(self, off: Readings, k: int, planned: int) -> bool:
         """Whether the rest of an exam is worth less than a new one.

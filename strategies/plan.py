@@ -30,8 +30,8 @@ from strategies.offers import Offer, expected, offers
 from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
 
-LEARN_BELOW = 0.5
-"""Chance of passing below which a learning round is worth more than an exam."""
+WORTH_LEARNING = 0.15
+"""Gain in the chance of passing for which a learning round is taken before an exam."""
 POINTLESS = 0.02
 """Chance of passing below which an exam is not worth a request."""
 
@@ -161,7 +161,7 @@ class Plan:
             "rows": len(fitted.settings),
         }
         facts |= {"target": target.name, "uncertainty": self._named(offer.uncertainty), "refused draws": offer.refused}
-        if chance < LEARN_BELOW:
+        if outlook.learned(self.campaign.acquisition.n).chance(self._replicates(outlook)) - chance > WORTH_LEARNING:
             batch = self._acquire(history, number, fitted, target, left)
             if batch is not None and len(batch):
                 return self._learn(history, number, batch, facts)

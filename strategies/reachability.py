@@ -14,6 +14,8 @@ from strategies.contract import InverseModel, Target
 
 POOL = 8  # binary logarithm of the number of settings that are tried before any search
 STARTS = 4
+STEP = 1e-6
+SLACK = 1e-3  # of a tolerance: a search that meets it may stop a rounding error outside
 CERTAINTY = 3.0  # standard deviations of the model that are given to the target's benefit
 
 Residuals = Callable[[Settings], NDArray[np.float64]]
@@ -63,11 +65,11 @@ def reach(model: InverseModel, target: Target, tolerance: Readings, uncertainty:
 
     pool = qmc.Sobol(d, scramble=False).random_base2(POOL)
     nearest = _least(misfit, pool)
-    if beyond(nearest[None]).any():
+    if beyond(nearest[None]).max() > SLACK:
         nearest = _least(beyond, np.vstack((nearest, pool)))
     excess = np.full(target.shape, np.nan)
     excess[fixed] = np.maximum(np.abs(misfit(nearest[None])[0]) - 1, 0.0)
-    return Reach(nearest, model.predict(nearest[None])[0], excess, not beyond(nearest[None]).any())
+    return Reach(nearest, model.predict(nearest[None])[0], excess, bool(beyond(nearest[None]).max() <= SLACK))
 
 
 def _least(residuals: Residuals, pool: Settings) -> Settings:
@@ -76,6 +78,11 @@ def _least(residuals: Residuals, pool: Settings) -> Settings:
     def one(settings: Settings) -> NDArray[np.float64]:
         return np.asarray(residuals(settings[None])[0])
 
+    def slopes(settings: Settings) -> NDArray[np.float64]:
+        step = np.where(settings < 0.5, STEP, -STEP)  # towards the inside
+        moved = residuals(np.vstack((settings, settings + np.diag(step))))
+        return np.asarray((moved[1:] - moved[0]).T / step)
+
     starts = pool[np.argsort((residuals(pool) ** 2).sum(axis=1), kind="stable")[:STARTS]]
-    found = [least_squares(one, start, bounds=(0, 1), x_scale="jac", max_nfev=50) for start in starts]
+    found = [least_squares(one, start, slopes, bounds=(0, 1), x_scale="jac", max_nfev=50) for start in starts]
     return np.asarray(min(found, key=lambda each: each.cost).x)

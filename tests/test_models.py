@@ -86,7 +86,11 @@ def test_rows_that_do_not_match_are_refused(model, dark):
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [(np.full(10, FREE), "all channels free"), (PAPER[:-1], r"shape \(9,\)"), (np.append(PAPER[:-1], np.inf), "finite")],
+    [
+        (np.full(10, FREE), "all channels free"),
+        (PAPER[:-1], r"shape \(9,\)"),
+        (np.append(PAPER[:-1], np.inf), "finite"),
+    ],
     ids=["nothing fixed", "too short", "infinite"],
 )
 def test_target_that_says_nothing_is_refused(fitted, target, message):
@@ -136,7 +140,7 @@ def test_poor_rows_are_no_exception(model, kind):
     readings, settings = spoiled(kind)
     model.fit(readings, settings)
     assert np.isfinite(model.sample(readings[0], 200, rng())).all()
-    np.testing.assert_allclose(model.predict(settings), readings, atol=5)
+    np.testing.assert_allclose(model.predict(settings), readings, atol=8)
 
 
 @pytest.mark.parametrize("fixed", [[1], [5], [0, 9], [1, 3], [1, 3, 6], [0, 1, 2, 3, 4, 5, 6, 7, 9]])
@@ -169,9 +173,12 @@ def test_spread_is_what_the_noise_leaves(fitted):
 
 
 def test_few_rows_are_less_certain(model, dark):
-    readings, settings = dark
-    few = model.fit(readings[:6], settings[:6]).sample(PAPER, 1000, rng()).std(axis=0)
-    assert (few > 1.2 * model.fit(readings, settings).sample(PAPER, 1000, rng()).std(axis=0)).all()
+    def spread(rows):
+        model.fit(dark[0][rows], dark[1][rows])
+        return model.sample(PAPER, 500, rng()).std(axis=0)
+
+    few = [spread(slice(start, start + 6)) for start in range(0, 60, 6)]
+    assert (np.median(few, axis=0) > 1.2 * spread(slice(None))).all()
 
 
 def test_linear_solves_within_the_bounds(dark):
@@ -192,6 +199,6 @@ def test_linear_with_intercept_needs_no_background(dark):
 
 def test_pls_makes_one_regression_for_each_set_of_channels(dark):
     model = plugins.build("sdl.inverse_models", "pls").fit(*dark)
-    for target in (PAPER, 1.1 * PAPER, np.where(PAPER == PAPER, 1.0, 1.0)):
+    for target in (PAPER, 1.1 * PAPER, np.ones(10)):
         model.sample(target, 1, rng())
     assert len(model.backward_) == 2

@@ -22,8 +22,9 @@ from sdl.space import Readings, Settings, Space
 
 Daylight = Literal["dark", "hours"] | float
 MAINS = ("daylight_diffuse", "office_lamp", "sun_direct")
-SHARES = np.array([0.80, 0.15, 0.05])
-SHARE_SCATTER = 0.3
+SHARES = np.array([0.87, 0.10, 0.03])
+SHARE_SCATTER = 0.2
+LAG_S = 4.0
 
 
 class Twin:
@@ -112,7 +113,7 @@ class Twin:
             level = float(self._daylight)
         spectra = _figures().spectra
         shares = SHARES * np.exp(SHARE_SCATTER * self._light.state[1:])
-        day = level * np.exp(self._scatter * self._light.state[0]) * (shares / SHARES.sum()) @ spectra
+        day = level * np.exp(self._scatter * self._light.state[0]) * (shares / shares.sum()) @ spectra
         return np.asarray(day + self.lamp * spectra[1] + np.nan_to_num(self._steady))
 
     def close(self) -> None:
@@ -151,15 +152,22 @@ class Twin:
 
 
 class _Light:
-    """Independent processes with mean 0, variance 1 and exponential memory: overall level, then the shares."""
+    """Independent processes with mean 0, variance 1 and exponential memory: overall level, then the shares.
+
+    Each follows a process of that kind with a lag of some seconds, as no cloud passes at once; without it the
+    changes within a second or two come out more than twice as large as the recorded ones.
+    """
 
     def __init__(self, rng: np.random.Generator, memory_s: float) -> None:
         self._rng, self._memory_s = rng, memory_s
-        self.state = rng.standard_normal(1 + len(MAINS))
+        self._ahead = rng.standard_normal(1 + len(MAINS))
+        self.state = self._ahead.copy()
 
     def advance(self, seconds: float) -> None:
         kept = np.exp(-seconds / self._memory_s)
-        self.state = kept * self.state + np.sqrt(1 - kept**2) * self._rng.standard_normal(self.state.size)
+        fresh = np.sqrt(1 - kept**2) * self._rng.standard_normal(self.state.size)
+        self._ahead = kept * self._ahead + fresh
+        self.state = self.state + (1 - np.exp(-seconds / LAG_S)) * (self._ahead - self.state)
 
 
 class _Figures:

@@ -7,11 +7,13 @@ import numpy as np
 from gmr import GMM
 from numpy.typing import NDArray
 
+from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import Target
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
 from strategies.models.noise import PRIOR_NOISE, residual_noise, span
 from strategies.models.partition import shares
+from strategies.models.threads import one_thread
 
 RIDGE = 1e-6  # lets a knob that never moved have a slope, which is 0
 Array = NDArray[np.float64]
@@ -35,6 +37,10 @@ class Mixture:
 
     max_components: int = 8
 
+    def __post_init__(self) -> None:
+        if self.max_components < 1:
+            raise InvalidInput(f"a mixture needs max_components >= 1, got {self.max_components}")
+
     def rows_needed(self, d: int, p: int) -> int:
         return d + 2
 
@@ -43,7 +49,8 @@ class Mixture:
         self.d_ = settings.shape[1]
         distinct = len(np.unique(np.column_stack((settings, readings)), axis=0))
         most = min(self.max_components, distinct // self.rows_needed(self.d_, readings.shape[1]))
-        parts = shares(readings, settings, most)
+        with one_thread():
+            parts = shares(readings, settings, most)
         scale = np.concatenate((np.ones(self.d_), span(readings)))
         components = [_component(readings / scale[self.d_ :], settings, part) for part in parts.T]
         means, covariances = (np.array(each) for each in zip(*components, strict=True))
@@ -57,7 +64,8 @@ class Mixture:
         must_be_fitted(self, "joint_")
         fixed = self.d_ + fixed_columns(target, self.unit_.size - self.d_)
         known = np.asarray(target, float)[fixed - self.d_] / self.unit_[fixed]
-        given = self.joint_.condition(fixed, known)
+        with one_thread():
+            given = self.joint_.condition(fixed, known)
         knobs = slice(self.d_)
         draws = [
             rng.multivariate_normal(mean[knobs], scatter[knobs, knobs], count, check_valid="ignore", method="eigh")
@@ -69,7 +77,8 @@ class Mixture:
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "joint_")
-        readings = self.joint_.predict(np.arange(self.d_), np.asarray(settings, float) / self.unit_[: self.d_])
+        with one_thread():
+            readings = self.joint_.predict(np.arange(self.d_), np.asarray(settings, float) / self.unit_[: self.d_])
         return np.asarray(readings * self.unit_[self.d_ :])
 
 
@@ -84,7 +93,7 @@ def _component(readings: Readings, settings: Settings, share: Array) -> tuple[Ar
     x, y = settings - mean[:d], readings - mean[d:]
     gram = x.T @ (share[:, None] * x)
     slopes = np.linalg.solve(gram + RIDGE * np.eye(d), x.T @ (share[:, None] * y))
-    noise = residual_noise(y - x @ slopes, np.ones(y.shape[1]), d + 1, share).covariance
+    noise = residual_noise(y - x @ slopes, np.ones(y.shape[1]), d + 1, share).variance
     # A prediction is as uncertain as a reading and, by (d + 1) / n on average, as the slopes.
     noise = noise * (1 + (d + 1) / rows)
     scatter = gram / rows + PRIOR_NOISE**2 * np.eye(d)

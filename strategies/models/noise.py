@@ -16,14 +16,14 @@ class Noise:
     """What a fit leaves unexplained: an inverse Wishart posterior, seen from outside as a Student distribution."""
 
     covariance: NDArray[np.float64]
-    """Scale of the residuals, ``(m, m)``, positive definite whatever the residuals are."""
+    """Its scale, ``(m, m)``, positive definite whatever the residuals are."""
     dof: float
     """Degrees of freedom of the Student distribution, at least ``PRIOR_ROWS``."""
 
     @property
-    def std(self) -> NDArray[np.float64]:
-        """Scale of each column, ``(m,)``."""
-        return np.sqrt(np.diag(self.covariance))
+    def variance(self) -> NDArray[np.float64]:
+        """Covariance of the Student distribution, ``(m, m)``: larger than its scale, the more so for few rows."""
+        return np.asarray(self.covariance * self.dof / (self.dof - 2))
 
     def stretch(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Factors ``(n,)`` that turn draws of the normal into draws of the Student distribution."""

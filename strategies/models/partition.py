@@ -59,12 +59,13 @@ def _maximised(joint: NDArray[np.float64], labels: Labels) -> Any:
     floor = PRIOR_NOISE**2
     parts = [joint[labels == label] for label in np.unique(labels)]
     scatter = [np.atleast_2d(np.cov(part.T, bias=True)) + floor * np.eye(joint.shape[1]) for part in parts]
+    precision = np.linalg.inv(scatter)
     mixture = GaussianMixture(
         len(parts),
         reg_covar=floor,
         weights_init=[len(part) / len(joint) for part in parts],
         means_init=[part.mean(axis=0) for part in parts],
-        precisions_init=np.linalg.inv(scatter),
+        precisions_init=(precision + precision.mT) / 2,  # to the last digit, or it is refused
         random_state=0,  # it draws nothing from a start that is complete, and must not touch the global generator
     )
     with warnings.catch_warnings():  # a mixture that is not quite settled is judged by its criterion all the same

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cross_decomposition import PLSRegression
 
+from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import Target
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
@@ -25,7 +26,7 @@ class PartialLeastSquares:
     from the rows. Linear and single-valued: it answers a problem of two branches with the mean of both.
 
     Args:
-        components: Latent directions; fewer where rows or channels are fewer.
+        components: Latent directions, as many as there are knobs or more; fewer where rows or channels are fewer.
 
     References:
         Wold, Sjostrom, Eriksson (2001), doi:10.1016/S0169-7439(01)00155-1;
@@ -34,6 +35,10 @@ class PartialLeastSquares:
     """
 
     components: int = 3
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise InvalidInput(f"partial least squares needs components >= 1, got {self.components}")
 
     def rows_needed(self, d: int, p: int) -> int:
         return min(self.components, p) + 2
