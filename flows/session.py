@@ -7,12 +7,16 @@ import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from sdl.campaign import Campaign
+from sdl import plugins
+from sdl.by_hand import BUDGET
+from sdl.campaign import Campaign, Plugin, slug
 from sdl.errors import (
     BudgetSpent,
     CampaignPaused,
@@ -36,6 +40,10 @@ MAY_CHANGE = {"budget", "stop", "instrument"}
 PACKAGES = ("sdl", "numpy", "scipy", "scikit-learn", "gmr", "pydantic", "SQLAlchemy", "requests", "prefect")
 
 
+watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
+"""Called after each measurement, for a terminal to show."""
+
+
 @dataclass(eq=False)
 class Session:
     """One process working on one campaign."""
@@ -48,7 +56,8 @@ class Session:
     directory: Path
     plan: Plan
     fitted: Fitted | None = None
-    progress: Callable[[Request], object] = field(default=lambda _: None)
+    progress_artifact: UUID | None = None
+    """What Prefect's UI shows as progress, once it was made."""
 
     @property
     def history(self) -> History:
@@ -68,7 +77,7 @@ class Session:
         """Write the round down and take what it still lacks; a spent budget ends it early."""
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
         try:
-            self.bench.take(step.requests, self.progress)
+            self.bench.take(step.requests, watching.get())
         except BudgetSpent:
             return  # the plan sees that too, and says what follows from it
 
@@ -119,6 +128,31 @@ def open_session(
             entry = _register(book, campaign, instrument)
             with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease:
                 yield _session(book, lease, entry, campaign, instrument, directory, interrupted)
+    finally:
+        instrument.close()
+
+
+@contextmanager
+def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.Event | None = None) -> Iterator[Bench]:
+    """Hold an instrument for what a person asks of it by hand.
+
+    Args:
+        written: The instrument and its options.
+        ledger: File or URL of the ledger.
+        name: Of the entry that the readings go to.
+        interrupted: Set it to end before the next request.
+    """
+    instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
+    try:
+        with Ledger(ledger) as book:
+            config = {"instrument": written.model_dump(mode="json")}
+            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            with book.hold(instrument.identity, f"{name!r} by hand") as lease:
+                book.reconcile(lease, entry.id)
+                bench = Bench(book, lease, entry.id, instrument, BUDGET)
+                bench.interrupted = interrupted or bench.interrupted
+                yield bench
+                book.set_state(lease, entry.id, State.FINISHED, "done by hand")
     finally:
         instrument.close()
 
@@ -187,13 +221,23 @@ def versions() -> dict[str, str]:
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:
     config = campaign.model_dump(mode="json")
     entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
+    refuse_changes(entry, campaign)
+    return entry
+
+
+def refuse_changes(entry: Entry, campaign: Campaign) -> None:
+    """Refuse a campaign file that asks for something else than the campaign of its name was begun with.
+
+    Raises:
+        InvalidInput: naming what differs.
+    """
+    config = campaign.model_dump(mode="json")
     changed = sorted(key for key in config.keys() - MAY_CHANGE if entry.config.get(key) != config[key])
     if changed:
         raise InvalidInput(
-            f"campaign {campaign.slug!r} was begun with another {', another '.join(changed)}: give this one another "
+            f"campaign {entry.name!r} was begun with another {', another '.join(changed)}: give this one another "
             "name, or write what it was begun with ('sdl report' shows that)"
         )
-    return entry
 
 
 def _renamed(campaign: Campaign, book: Ledger) -> Campaign:

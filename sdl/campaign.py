@@ -40,7 +40,7 @@ def _named(value: Any) -> Any:
 class DesignPart(Plugin):
     """Settings measured before the first fit."""
 
-    plugin: str = "latin-hypercube"
+    plugin: str = "maximin-latin-hypercube"
     n: int | None = Field(default=5, ge=1, le=100_000)
     """How many; a design with a number of its own takes none."""
 
@@ -141,7 +141,7 @@ class Campaign(_Part):
     targets: tuple[Target, ...] = Field(min_length=1)
     design: Annotated[DesignPart, BeforeValidator(_named)] = DesignPart()
     models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
-        default=(Plugin(plugin="mixture"), Plugin(plugin="linear")), min_length=1
+        default=(Plugin(plugin="linear"), Plugin(plugin="mixture")), min_length=1
     )
     """Inverse models in the order of preference; one that needs more rows than there are waits."""
     acquisition: Annotated[AcquisitionPart, BeforeValidator(_named)] = AcquisitionPart()

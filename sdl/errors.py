@@ -92,7 +92,15 @@ class CampaignStopped(SdlError):
 
 
 class CampaignSuspended(SdlError):
-    """The campaign cannot go on by itself. The reason is the message; run it again once that is mended."""
+    """The campaign cannot go on by itself. The reason is the message; run it again once that is mended.
+
+    Attributes:
+        transient: Whether the instrument failed to answer, which may pass by itself.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        self.transient = transient
+        super().__init__(message)
 
 
 class BudgetSpent(SdlError):

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Row, Update, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, Row, Update, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sdl.errors import LeaseHeld, LeaseLost
@@ -25,6 +25,9 @@ from sdl.schema import leases, now
 BEAT_S = 2.0
 TTL_S = 15.0
 """Age of a heartbeat, seconds, from which on its owner is watched for a sign of life."""
+
+
+_LEASE = select(leases).where(leases.c.instrument == bindparam("instrument")).with_for_update()
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,7 @@ class Lease:
         Raises:
             LeaseLost: naming the one that does.
         """
-        query = select(leases).where(leases.c.instrument == self.instrument).with_for_update()
-        row = connection.execute(query).one()
+        row = connection.execute(_LEASE, {"instrument": self.instrument}).one()
         if row.token != self.token:
             raise LeaseLost(
                 f"{self.instrument} was taken over by {row.owner} {_ago(row.since)}: this process no longer writes"
@@ -79,8 +81,7 @@ def holder(engine: Engine, instrument: str) -> str | None:
 def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
     mine = {"owner": owner, "host": platform.node(), "process": _process(os.getpid())}
     with engine.execution_options(writes=True).begin() as connection:
-        query = select(leases).where(leases.c.instrument == instrument).with_for_update()
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
     if row is not None and row.owner and not _is_dead(row.host, row.process) and not _is_silent(engine, row):
         raise LeaseHeld(
             f"{instrument} is held by {holder(engine, instrument)}, last sign of life {now() - row.beat_at:.0f} s ago; "

@@ -30,6 +30,7 @@ class Ledger:
 
     def __init__(self, where: str | Path) -> None:
         self.engine = open_database(where)
+        self._writer = self.engine.execution_options(writes=True)
 
     def __enter__(self) -> Self:
         return self
@@ -93,8 +94,8 @@ class Ledger:
                 raise InvalidInput(f"there is a campaign {name!r} in this ledger already; give another name")
             row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
             row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
-            row |= {"reason": "imported", "created": now(), "updated": now()}
-            campaign = rows.number(connection.execute(insert(campaigns).values(**row)))
+            new = insert(campaigns).values(**row, reason="imported", created=now(), updated=now())
+            campaign = rows.number(connection.execute(new))
             rows.adopt(connection, campaign, trail)
         return self.entry(name)
 
@@ -172,15 +173,13 @@ class Ledger:
             LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
         """
         with self._writing(lease) as connection:
-            _obey(connection, campaign)
-            sent = connection.execute(select(func.count()).where(attempts.c.campaign == campaign)).scalar_one()
-            if sent >= budget:
+            found = connection.execute(rows.INTENT, rows.place(campaign, request)).one()
+            _obey(found.name, found.control)
+            if found.sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
-            planned = connection.execute(rows.find(campaign, request)).scalar_one()
-            tried = connection.execute(select(func.count()).where(attempts.c.request == planned)).scalar_one()
-            row = {"campaign": campaign, "request": planned, "attempt": tried + 1, "token": lease.token}
+            row = {"campaign": campaign, "request": found.planned, "attempt": found.tried + 1, "token": lease.token}
             row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
-            return rows.number(connection.execute(insert(attempts).values(**row)))
+            return rows.number(connection.execute(rows.SEND, row))
 
     def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
         """Keep a reply, whatever it is worth."""
@@ -197,14 +196,14 @@ class Ledger:
         }
         done |= {"readings": rows.listed(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
         with self._writing(lease) as connection:
-            connection.execute(update(attempts).where(attempts.c.id == attempt).values(**done))
+            connection.execute(rows.ANSWER, {"number": attempt, **done})
 
     def fail(self, lease: Lease, attempt: int, verdict: Class, reason: str, raw: str = "") -> None:
         """Keep what is known of a request that brought no reply."""
         state = "UNKNOWN" if verdict is Class.UNKNOWN else "FAILED"
         done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
         with self._writing(lease) as connection:
-            connection.execute(update(attempts).where(attempts.c.id == attempt).values(**done))
+            connection.execute(rows.ANSWER, {"number": attempt, **done})
 
     def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
         """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
@@ -225,9 +224,9 @@ class Ledger:
     def attempted(self, campaign: int, request: Request) -> list[Class | None]:
         """What became of each attempt at one measurement so far."""
         with self.engine.connect() as connection:
-            planned = rows.find(campaign, request).scalar_subquery()
-            query = select(attempts.c.verdict).where(attempts.c.request == planned).order_by(attempts.c.attempt)
-            return [Class(verdict) if verdict else None for verdict in connection.execute(query).scalars()]
+            query = select(attempts.c.verdict).join(requests).where(*rows.HERE).order_by(attempts.c.attempt)
+            found = connection.execute(query, rows.place(campaign, request)).scalars()
+            return [Class(verdict) if verdict else None for verdict in found]
 
     def last_reply(self, campaign: int) -> Earlier | None:
         """The last reply of any worth, to compare the next one with."""
@@ -280,8 +279,7 @@ class Ledger:
             select(
                 attempts.c.id.label("seq"), *requests.c["round", "replicate", "purpose", "settings"],
                 requests.c.idx.label("index"),
-                *attempts.c["attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"],
-                *attempts.c["sent_at", "done_at", "seconds"],
+                *attempts.c[rows.ATTEMPTED],
             )
             .join(requests, attempts.c.request == requests.c.id)
             .where(attempts.c.campaign == campaign)
@@ -292,15 +290,14 @@ class Ledger:
 
     @contextmanager
     def _writing(self, lease: Lease | None = None) -> Iterator[Connection]:
-        with self.engine.execution_options(writes=True).begin() as connection:
+        with self._writer.begin() as connection:
             if lease is not None:
                 lease.check(connection)
             yield connection
 
 
-def _obey(connection: Connection, campaign: int) -> None:
-    row = connection.execute(select(*campaigns.c["name", "control"]).where(campaigns.c.id == campaign)).one()
-    if row.control == Control.STOP:
-        raise CampaignStopped(f"campaign {row.name!r} was stopped by a person; 'sdl resume {row.name}' takes that back")
-    if row.control == Control.PAUSE:
-        raise CampaignPaused(f"campaign {row.name!r} was paused by a person; go on with 'sdl resume {row.name}'")
+def _obey(name: str, control: Control) -> None:
+    if control == Control.STOP:
+        raise CampaignStopped(f"campaign {name!r} was stopped by a person; 'sdl resume {name}' takes that back")
+    if control == Control.PAUSE:
+        raise CampaignPaused(f"campaign {name!r} was paused by a person; go on with 'sdl resume {name}'")

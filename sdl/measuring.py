@@ -14,7 +14,7 @@ from sdl.history import Purpose, Request
 from sdl.instruments.protocol import Instrument
 from sdl.lease import Lease
 from sdl.ledger import Ledger
-from sdl.screening import Class, Screened, classify, screen
+from sdl.screening import Class, Earlier, Screened, classify, screen
 
 RESERVE_BYTES = 50_000_000
 """Free disk below which no request is sent, so that its reply can be kept."""
@@ -41,6 +41,9 @@ class Bench:
     """Waits some seconds; ``interrupted.wait`` unless told, so that a wait ends at once when it is set."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     """For the jitter of waits alone."""
+
+    def __post_init__(self) -> None:
+        self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
     def take(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
         """Take the measurements in this order, each until it has a usable reply.
@@ -69,14 +72,14 @@ class Bench:
             f"{self.instrument.identity} gave no usable reading at "
             f"{_shown(self.instrument.space.named_settings(request.settings))} in {attempt} "
             f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
-            "Nothing is lost; mend this and run the campaign again to go on from here"
+            "Nothing is lost; mend this and run the campaign again to go on from here",
+            transient=verdict in (Class.RETRY, Class.UNKNOWN),
         )
 
     def _attempt(self, request: Request) -> tuple[Class, str, float]:
         """One request: its class, the reason, and the least wait before another, in seconds."""
         self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
-        before = self.ledger.last_reply(self.campaign)
         number = self.ledger.send(self.lease, self.campaign, request, self.budget)
         try:
             reply = self.instrument.measure(settings)
@@ -84,11 +87,12 @@ class Bench:
             verdict = classify(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
-        screened = screen(self.instrument.space, request.settings, reply, needed=self.needed, before=before)
+        screened = screen(self.instrument.space, request.settings, reply, needed=self.needed, before=self._before)
         screened = self._lit_reference(request, screened)
         if screened.stuck:
             self.ledger.distrust(self.lease, self.campaign, f"the reply after it repeats it: {screened.reason}")
         self.ledger.receive(self.lease, number, reply, screened)
+        self._before = Earlier(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 
     def _lit_reference(self, request: Request, screened: Screened) -> Screened:

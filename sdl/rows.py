@@ -6,14 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, CursorResult, Row, Select, Table, insert, select
+from sqlalchemy import Connection, CursorResult, Row, Select, Table, bindparam, func, insert, select, update
 
 from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
-from sdl.schema import attempts, exams, findings, now, requests, rounds
+from sdl.schema import attempts, campaigns, exams, findings, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
 
 USABLE = [each for each in Class if each.usable]
+REQUESTED = ("round", "replicate", "purpose", "settings")
+ATTEMPTED = (
+    *("attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"),
+    *("sent_at", "done_at", "seconds"),
+)
+"""Columns of an attempt that the trail shows."""
 
 
 def entry(row: Row[Any]) -> Entry:
@@ -93,11 +99,24 @@ def keys(campaign: int, round_: int) -> Select[Any]:
     return select(*requests.c["idx", "replicate"]).where(in_round)
 
 
-def find(campaign: int, request: Request) -> Select[Any]:
-    """The number of a planned measurement's row."""
+def place(campaign: int, request: Request) -> dict[str, int]:
+    """Where a measurement is planned, for statements with ``HERE``."""
     round_, index, replicate = request.key
-    at = (requests.c.round == round_) & (requests.c.idx == index) & (requests.c.replicate == replicate)
-    return select(requests.c.id).where(requests.c.campaign == campaign, at)
+    return {"campaign": campaign, "round": round_, "idx": index, "replicate": replicate}
+
+
+# Statements of every measurement, made once: to make one takes SQLAlchemy as long as to execute it.
+HERE = [requests.c[name] == bindparam(name) for name in ("campaign", "round", "idx", "replicate")]
+"""Which planned measurement a statement is about."""
+INTENT = select(
+    *campaigns.c["name", "control"],
+    select(func.count()).where(attempts.c.campaign == campaigns.c.id).scalar_subquery().label("sent"),
+    requests.c.id.label("planned"),
+    select(func.count()).where(attempts.c.request == requests.c.id).scalar_subquery().label("tried"),
+).where(campaigns.c.id == requests.c.campaign, *HERE)
+"""All that decides whether a measurement may be taken now, and its row."""
+SEND = insert(attempts)
+ANSWER = update(attempts).where(attempts.c.id == bindparam("number"))
 
 
 def replies(campaign: int) -> Select[Any]:
@@ -128,24 +147,25 @@ def has(connection: Connection, table: Table, campaign: int, round_: int) -> boo
 def adopt(connection: Connection, campaign: int, trail: Sequence[Mapping[str, Any]]) -> None:
     """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail."""
     place = operator.itemgetter("round", "index", "replicate")
-    planned = {place(row): row for row in reversed(trail)}
-    taken = [Round(number, RoundKind.IMPORTED) for number in sorted({row["round"] for row in trail})]
-    connection.execute(insert(rounds), [of_round(campaign, each) for each in taken])
+    planned: dict[tuple[int, int, int], Mapping[str, Any]] = {}
+    for row in trail:
+        planned.setdefault(place(row), row)
+    numbers = sorted({row["round"] for row in trail})
+    connection.execute(insert(rounds), [of_round(campaign, Round(each, RoundKind.IMPORTED)) for each in numbers])
+    whose = {"campaign": campaign}
     connection.execute(
-        insert(requests),
-        [{"campaign": campaign, "idx": row["index"], **_only(row, requests)} for row in reversed(planned.values())],
+        insert(requests), [whose | {"idx": row["index"], **_only(row, REQUESTED)} for row in planned.values()]
     )
     columns = requests.c["round", "idx", "replicate", "id"]
-    numbers = connection.execute(select(*columns).where(requests.c.campaign == campaign))
-    known = {(round_, index, replicate): key for round_, index, replicate, key in numbers}
+    inserted = connection.execute(select(*columns).where(requests.c.campaign == campaign))
+    keys_ = {(round_, index, replicate): key for round_, index, replicate, key in inserted}
     connection.execute(
-        insert(attempts),
-        [{"campaign": campaign, "request": known[place(row)], "token": 0, **_only(row, attempts)} for row in trail],
+        insert(attempts), [whose | {"request": keys_[place(row)], "token": 0, **_only(row, ATTEMPTED)} for row in trail]
     )
 
 
-def _only(row: Mapping[str, Any], table: Table) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key in table.c}
+def _only(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}
 
 
 def number(result: CursorResult[Any]) -> int:

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtri, stdtrit
 
-from sdl.history import Verdict
-from sdl.space import Readings
+from sdl.campaign import VerificationPart
+from sdl.history import Exam, Finding, Observation, Verdict
+from sdl.preparing import Wanted
+from sdl.space import Readings, Space
 
 CONTRADICTED = 1e-3
 """A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
@@ -102,6 +104,26 @@ def verify(
     if k < planned:
         reason += f"; broken off after {k} of {planned} replicates, since the rest could hardly have saved it"
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
+
+
+def judge(
+    exam: Exam, target: Wanted, replicates: Sequence[Observation], rule: VerificationPart, space: Space
+) -> Finding:
+    """The finding of an exam, over the channels that its target fixes."""
+    fixed = np.flatnonzero(np.isfinite(target.readings))
+    names = [space.channel_names[column] for column in fixed]
+    result = verify(
+        target.readings[fixed],
+        target.tolerance[fixed],
+        np.array([each.readings[fixed] for each in replicates]),
+        censored=np.array([each.censored[fixed] for each in replicates]),
+        planned=exam.replicates,
+        confidence=rule.confidence,
+        known_noise=space.noise[fixed] if rule.noise == "known" else np.full(fixed.shape, np.nan),
+        names=names,
+    )
+    facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
+    return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
 
 
 def _noise(replicates: Readings, known: Readings, confidence: float) -> tuple[Readings, Readings]:

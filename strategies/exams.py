@@ -8,7 +8,7 @@ from scipy.special import ndtr
 from sdl.space import Readings
 from sdl.verification import half_width
 
-OVERHEAD = 6
+OVERHEAD = 10
 """Requests that a failed exam costs beyond its own: a fresh reference, and readings that missed the target."""
 FEWEST = 3
 CHUNK = 3

@@ -15,6 +15,7 @@ from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
 from strategies.residuals import Rows
 
+FOLDS = 5
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
 
@@ -35,6 +36,19 @@ class Fitted:
     """Models that were preferred and could not be fitted, and why."""
     scatter: Readings
     """Standard deviation of the model's residuals, ``(p,)``."""
+    held_out: Readings
+    """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left."""
+
+    def parity(self, most: int = 200) -> dict[str, dict[str, Readings]]:
+        """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
+        if self.model is None:
+            return {}
+        measured, seen = self.readings[-most:], self.model.predict(self.settings[-most:])
+        fresh = np.isfinite(self.held_out[-most:]).all(axis=1)
+        return {
+            "train": {"measured": measured, "predicted": seen},
+            "test": {"measured": measured[fresh], "predicted": self.held_out[-most:][fresh]},
+        }
 
 
 def build(part: Plugin) -> InverseModel:
@@ -67,8 +81,10 @@ def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history:
             continue
         freedom = max(len(seen) - space.d, 1)
         scatter = np.sqrt(((readings - model.predict(settings)) ** 2).sum(axis=0) / freedom)
-        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter)
-    return Fitted(round_, "", None, settings, readings, skipped, np.full(len(columns), np.nan))
+        held_out = _held_out(part, readings, settings)
+        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter, held_out)
+    nothing = np.full(len(columns), np.nan)
+    return Fitted(round_, "", None, settings, readings, skipped, nothing, np.full(readings.shape, np.nan))
 
 
 def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
@@ -85,6 +101,18 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     drift = conditions.drift[list(columns)]
     return Rows(_settings(space, seen), readings, noise, drift, conditions.covariance(_order(seen)))
+
+
+def _held_out(part: Plugin, readings: Readings, settings: Settings) -> Readings:
+    """Each row as predicted by a model fitted without it and its neighbours in a fold, ``(n, p)``."""
+    predicted = np.full(readings.shape, np.nan)
+    for fold in range(FOLDS):
+        out = np.arange(len(readings)) % FOLDS == fold
+        try:
+            predicted[out] = build(part).fit(readings[~out], settings[~out]).predict(settings[out])
+        except (TooFewRows, InvalidInput):
+            continue
+    return predicted
 
 
 def _lit(observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:

@@ -20,7 +20,7 @@ from sdl.conditions import Conditions
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, RoundKind, Verdict
 from sdl.preparing import Wanted, wanted
 from sdl.space import Readings, Settings, Space
-from sdl.verification import verify
+from sdl.verification import judge
 from strategies.acquisition import SpaceFilling
 from strategies.contract import Acquisition, Design, InverseModel
 from strategies.ensemble import refitted
@@ -161,6 +161,7 @@ class Plan:
             "rows": len(fitted.settings),
         }
         facts |= {"target": target.name, "uncertainty": self._named(offer.uncertainty), "refused draws": offer.refused}
+        facts["parity"] = {"channels": self.campaign.channels, **fitted.parity()}
         if outlook.learned(self.campaign.acquisition.n).chance(self._replicates(outlook)) - chance > WORTH_LEARNING:
             batch = self._acquire(history, number, fitted, target, left)
             if batch is not None and len(batch):
@@ -211,7 +212,7 @@ class Plan:
             return self._examine(history, current, fitted, target)
         replicates = history.of_round(current.number, Purpose.VERIFICATION)
         if not pending or self._hopeless(history, exam, target, replicates):
-            return Conclude(self._judge(exam, target, replicates))
+            return Conclude(judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space))
         step = CHUNK - len(replicates) % CHUNK
         return Measure(current, self._fresh(history, current) + pending[:step])
 
@@ -227,23 +228,6 @@ class Plan:
         requests = [Request(current.number, first, i, Purpose.VERIFICATION, settings) for i in range(exam.replicates)]
         return Examine(current, exam, requests)
 
-    def _judge(self, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> Finding:
-        rule = self.campaign.verification
-        noise = self.space.noise[self.columns] if rule.noise == "known" else np.full(len(self.columns), np.nan)
-        result = verify(
-            target.readings,
-            target.tolerance,
-            np.array([each.readings[self.columns] for each in replicates]),
-            censored=np.array([each.censored[self.columns] for each in replicates]),
-            planned=exam.replicates,
-            confidence=rule.confidence,
-            known_noise=noise,
-            names=self.campaign.channels,
-        )
-        facts = {"channels": self.campaign.channels, "model": exam.model, **result.facts()}
-        facts["background"] = exam.background[self.columns]
-        return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
-
     def _hopeless(self, history: History, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> bool:
         k, fixed = len(replicates), np.isfinite(target.readings)
         if k == 0 or k >= exam.replicates or k % CHUNK or self.campaign.verification.replicates != "planned":
@@ -257,6 +241,10 @@ class Plan:
             history, target, np.where(np.isnan(stated), spread, stated), exam.uncertainty[self.columns]
         )
         return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.replicates)
+
+    def _whole(self, name: str) -> Wanted:
+        """A target over all channels."""
+        return next(wanted(self.space, target) for target in self.campaign.targets if target.name == name)
 
     def _judged(self, history: History, round_: Round) -> bool:
         return any(finding.round == round_.number and finding.target == round_.target for finding in history.findings)

@@ -1,0 +1,74 @@
+"""What Prefect's UI shows of a campaign: progress, observations, verdicts and a figure, each under one key.
+
+An artifact of a known key becomes its newest version, so that pages are updated and do not pile up. All text of
+people and instruments is escaped: the UI renders Markdown.
+"""
+
+import html
+import re
+from typing import Any
+
+from prefect.artifacts import (
+    acreate_image_artifact,
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+
+from flows.session import Session
+from sdl.history import Finding
+from sdl.report import figure_uri
+
+ROWS = 500
+"""Observations in the table; the report has them all."""
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown and HTML leave as it is.
+
+    >>> escaped("<b>*x*</b>")
+    '&lt;b&gt;\\\\*x\\\\*&lt;/b&gt;'
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
+
+
+async def progress(session: Session) -> None:
+    """Share of the budget that is spent, once a round."""
+    sent = session.history.sent
+    share, text = 100 * sent / session.campaign.budget, f"{sent} of {session.campaign.budget} requests sent"
+    if session.progress_artifact is None:
+        session.progress_artifact = await acreate_progress_artifact(share, _key(session, "progress"), text)
+    else:
+        await aupdate_progress_artifact(session.progress_artifact, share, text)
+
+
+async def verdict(session: Session, finding: Finding) -> None:
+    """The verdict on a candidate, with its numbers."""
+    lines = [f"# {finding.verdict}: {escaped(finding.target)}", escaped(finding.sentence)]
+    if finding.settings is not None:
+        named = session.entry.space.named_settings(finding.settings)
+        lines += ["| knob | setting |", "|---|---|", *(f"| {escaped(k)} | {v:.5g} |" for k, v in named.items())]
+    text = "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:])
+    await acreate_markdown_artifact(text, _key(session, "verdict"), f"{finding.target}: {finding.verdict}")
+
+
+async def results(session: Session) -> None:
+    """Observations, and targets against what was measured."""
+    rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id)[-ROWS:]]
+    await acreate_table_artifact(rows, _key(session, "observations"), "every request and what became of it")
+    figure = figure_uri(session.ledger, session.entry.name)
+    if figure is not None:
+        await acreate_image_artifact(figure, _key(session, "targets"), "targets against measured, with tolerance bands")
+
+
+def _row(session: Session, attempt: dict[str, Any]) -> dict[str, Any]:
+    space = session.entry.space
+    readings = attempt["readings"] or [None] * space.p
+    place = {key: attempt[key] for key in ("seq", "round", "purpose", "verdict", "reason")}
+    settings = {name: round(value, 5) for name, value in zip(space.knob_names, attempt["settings"], strict=True)}
+    return place | settings | dict(zip(space.channel_names, readings, strict=True))
+
+
+def _key(session: Session, what: str) -> str:
+    return f"{session.entry.name}-{what}"

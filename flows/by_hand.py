@@ -1,0 +1,120 @@
+"""What a person starts by hand: one reading, an exam of given settings, a calibration."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import environment
+from flows.campaign import written
+from flows.session import open_bench
+from flows.signals import finish_on_signal
+from sdl import by_hand
+from sdl.campaign import Campaign, Plugin
+from sdl.preparing import prepare, wanted
+from sdl.rows import jsonable
+from sdl.space import Readings, Space
+
+
+def _where(home: str | None, ledger: str | None) -> str:
+    return environment.ledger(ledger, environment.home(Path(home) if home else None))
+
+
+@task(name="measure", cache_policy=NO_CACHE)
+async def take(instrument: Plugin, where: str, settings: dict[str, float], n: int) -> list[dict[str, Any]]:
+    """Take the readings and return them by name."""
+    with finish_on_signal() as interrupted, open_bench(instrument, where, "by hand", interrupted) as bench:
+        space = bench.instrument.space
+        taken = by_hand.measure(bench, [space.settings(settings)] * n)
+        rows = [space.named_readings(each.readings) for each in taken]
+        limits = [{name: "at its ceiling" for name, at in zip(space.channel_names, each.censored, strict=True) if at}
+                  for each in taken]  # fmt: skip
+        return [{"settings": settings, "readings": row | limit} for row, limit in zip(rows, limits, strict=True)]
+
+
+@flow(name="measure", flow_run_name="measure-{instrument.plugin}")
+async def measure(
+    instrument: Plugin, settings: dict[str, float], n: int = 1, home: str | None = None, ledger: str | None = None
+) -> list[dict[str, Any]]:
+    """Take readings at settings that a person chooses.
+
+    Args:
+        instrument: The instrument and its options.
+        settings: A value for every knob.
+        n: How many readings.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await take(instrument, _where(home, ledger), settings, n)
+
+
+@task(name="verify", cache_policy=NO_CACHE)
+async def judge(
+    config: Campaign, where: str, settings: dict[str, float], target: str | None, replicates: int
+) -> dict[str, Any]:
+    """Examine the settings for one target of a campaign."""
+    _, instrument = prepare(written(config))
+    space = instrument.space
+    instrument.close()
+    chosen = next((each for each in config.targets if each.name == target), config.targets[0])
+    row = space.settings(settings)
+    with (
+        finish_on_signal() as interrupted,
+        open_bench(config.instrument, where, f"{config.slug} verified by hand", interrupted) as bench,
+    ):
+        bench.needed = list(chosen.readings)
+        finding = by_hand.examine(bench, wanted(space, chosen), row, config.verification, replicates)
+    facts: dict[str, Any] = jsonable(finding.facts)
+    return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence, "facts": facts}
+
+
+@flow(name="verify", flow_run_name="verify-{config.name}")
+async def verify(
+    config: Campaign,
+    settings: dict[str, float],
+    target: str | None = None,
+    replicates: int = 8,
+    home: str | None = None,
+    ledger: str | None = None,
+) -> dict[str, Any]:
+    """Examine settings for a target by fresh measurements in the light of this moment.
+
+    Args:
+        config: The campaign whose target, tolerance and confidence hold.
+        settings: A value for every knob.
+        target: Its name; the first one unless told.
+        replicates: Fresh readings, fixed before the first.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await judge(config, _where(home, ledger), settings, target, replicates)
+
+
+@task(name="calibrate", cache_policy=NO_CACHE)
+async def compare(instrument: Plugin, where: str) -> dict[str, Any]:
+    """Read background and full drives, and compare with the calibration before."""
+    with finish_on_signal() as interrupted, open_bench(instrument, where, "calibration", interrupted) as bench:
+        space = bench.instrument.space
+        result = by_hand.calibrate(bench)
+    return {
+        "background": space.named_readings(result.background),
+        "response": _by_knob(space, result.response),
+        "change": None if result.change is None else _by_knob(space, result.change),
+    }
+
+
+def _by_knob(space: Space, rows: Readings) -> dict[str, dict[str, float]]:
+    return {knob: space.named_readings(row) for knob, row in zip(space.knob_names, rows, strict=True)}
+
+
+@flow(name="calibrate", flow_run_name="calibrate-{instrument.plugin}")
+async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | None = None) -> dict[str, Any]:
+    """Read the background and each knob fully on, and compare with the calibration before.
+
+    Args:
+        instrument: The instrument and its options.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await compare(instrument, _where(home, ledger))

@@ -1,0 +1,78 @@
+"""The command line: ``sdl``. Exit codes are part of its interface; ``EXIT`` lists them.
+
+Prefect, models and figures are imported by the commands that need them, so that the others answer at once.
+"""
+
+import json
+import logging
+import os
+import sys
+from typing import NoReturn
+
+# Our matrices are small: threads that share them out cost more than they save.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import click
+import typer
+from rich.logging import RichHandler
+
+from flows import cli_campaigns, cli_data, cli_instruments
+from flows.console import err
+from sdl import errors
+
+EXIT: dict[type[BaseException], int] = {
+    errors.InvalidInput: 2,
+    errors.CampaignSuspended: 4,
+    errors.InstrumentError: 4,
+    errors.LeaseHeld: 5,
+    errors.LeaseLost: 5,
+    errors.CampaignPaused: 6,
+    errors.CampaignStopped: 6,
+    errors.LedgerError: 7,
+    errors.Interrupted: 130,
+    KeyboardInterrupt: 130,
+}
+"""0: done, every target verified; 1: a fault of this program; 3: done, but not every target is verified."""
+
+app = typer.Typer(
+    help="From the readings you want to verified settings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done and verified, 1 a fault of this program, 2 invalid input, 3 done but not verified, "
+    "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
+    "7 the ledger cannot be used, 130 interrupted.",
+)
+for commands in (cli_campaigns, cli_instruments, cli_data):
+    commands.add_to(app)
+
+
+def main() -> NoReturn:
+    """Run a command and end the process with its exit code."""
+    # Ours alone, and above the progress bar: Prefect's own lines go to its server.
+    logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_told(errors.Interrupted("interrupted")))
+    except (errors.SdlError, TimeoutError) as error:
+        sys.exit(_told(error))
+    sys.exit(code or 0)
+
+
+def _told(error: BaseException) -> int:
+    """Say what happened, as text or as JSON, and return the exit code."""
+    code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
+    faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
+    if "--json" in sys.argv:
+        print(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}))
+    else:
+        print("\n".join(faults), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Commands about campaigns: run, status, pause, resume, stop, report."""
+
+import tomllib
+import webbrowser
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flows import environment
+from flows.console import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
+from sdl.campaign import Campaign
+from sdl.errors import InvalidInput, LeaseHeld
+from sdl.history import Control, Entry, Request, State, Verdict
+from sdl.ledger import Ledger
+from sdl.preparing import prepare
+
+COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
+NOT_VERIFIED = 3
+
+File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says, e.g. instrument.url=...")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (run, status, pause, resume, stop, report):
+        app.command()(command)
+
+
+def run(
+    file: File,
+    changes: Changes = None,
+    again: Annotated[bool, typer.Option("--again", help="Begin anew if it is finished.")] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run a campaign, or go on with it where it was left."""
+    written = override(read(file), pairs(changes, "--set"))
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    config = _refuse_early(written, where)
+    if not again and (done := _finished(where, config)) is not None:
+        return _conclude(done, where, directory, open_report, as_json)
+    url = start_prefect(directory)
+    from flows import campaign
+    from flows.session import watching
+
+    if not as_json:
+        err.print(f"campaign [bold]{config.slug}[/], watch it at {url.removesuffix('/api')}")
+    with _bar() as bar:
+        task = bar.add_task("", total=config.budget)
+        watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
+        result = campaign.run(Campaign.parse(written), directory, where, again)
+    return _conclude(result, where, directory, open_report, as_json)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The campaign file as written; only that it is TOML is checked here."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} is not TOML: {error}") from error
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="One campaign; all unless told.", show_default=False)] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what runs, where it stands, and who holds each instrument."""
+    with open_ledger(home, ledger) as book:
+        entries = [book.entry(name)] if name else book.entries()
+        rows = [_standing(book, entry) for entry in entries]
+    columns = ("campaign", "state", "requests", "verified", "held by", "updated")
+    reasons = [
+        f"{row['campaign']}: {row['reason']}" for row in rows if row["reason"] and row["state"] != State.FINISHED
+    ]
+    nothing = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
+    overview = table(columns, [[row[c] for c in columns] for row in rows]) if rows else nothing
+    show(rows, as_json, overview, *map(escape, reasons))
+
+
+def pause(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Ask a campaign to pause before its next request."""
+    _ask(name, Control.PAUSE, home, ledger, as_json)
+
+
+def resume(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Take a pause or a stop back; 'sdl run' then goes on."""
+    _ask(name, Control.RUN, home, ledger, as_json)
+
+
+def stop(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Ask a campaign to stop before its next request."""
+    _ask(name, Control.STOP, home, ledger, as_json)
+
+
+def report(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Where to write the page.", show_default=False)
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a campaign as one HTML page."""
+    from sdl.report import write
+
+    with open_ledger(home, ledger) as book:
+        entry = book.entry(name)
+        page = write(book, name, output) if output else _write_report(book, entry.name, environment.home(home))
+    show({"report": str(page)}, as_json, str(page))
+
+
+def _refuse_early(written: dict[str, Any], where: str) -> Campaign:
+    """Find every fault of the file, and whether the instrument is taken, before anything is started."""
+    campaign, instrument = prepare(written)
+    instrument.close()
+    with Ledger(where) as book:
+        if (holder := book.holder(instrument.identity)) is not None:
+            raise LeaseHeld(f"{instrument.identity} is held by {holder}; wait for it to end, or end it with 'sdl stop'")
+    return campaign
+
+
+def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
+    """What came of a campaign, if nothing is left to do in it."""
+    from flows.session import outcome, refuse_changes
+
+    with Ledger(where) as book:
+        entry = next((each for each in book.entries() if each.name == campaign.slug), None)
+        if entry is None or entry.state is not State.FINISHED:
+            return None
+        refuse_changes(entry, campaign)
+        err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
+        return outcome(book, entry.name)
+
+
+def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:
+    """Write the report, print what came of the campaign and return the exit code."""
+    with Ledger(where) as book:
+        page = _write_report(book, result["campaign"], directory)
+    show(result | {"report": str(page)}, as_json, *_verdicts(result), f"report: {page}")
+    if open_report:
+        webbrowser.open(page.as_uri())
+    return 0 if result["verified"] else NOT_VERIFIED
+
+
+def _write_report(book: Ledger, name: str, directory: Path) -> Path:
+    from sdl.report import write
+
+    return write(book, name, directory / "reports" / f"{name}.html")
+
+
+def _ask(name: str, control: Control, home: Path | None, ledger: str | None, as_json: bool) -> None:
+    with open_ledger(home, ledger) as book:
+        entry = book.entry(name)
+        book.set_control(entry.id, control)
+        running = book.holder(entry.instrument)
+    told = {
+        Control.PAUSE: f"{name} pauses before its next request",
+        Control.STOP: f"{name} stops before its next request",
+        Control.RUN: f"{name} may go on: 'sdl run' its file again if it is not running",
+    }
+    show({"campaign": name, "control": control, "held_by": running}, as_json, told[control])
+
+
+def _standing(book: Ledger, entry: Entry) -> dict[str, Any]:
+    history = book.history(entry.id)
+    targets = [target["name"] for target in entry.config.get("targets", [])]
+    verified = {finding.target for finding in history.findings if finding.verdict is Verdict.VERIFIED}
+    holder = book.holder(entry.instrument)
+    dead = entry.state == "RUNNING" and holder is None
+    return {
+        "campaign": entry.name,
+        "state": "INTERRUPTED" if dead else entry.state,
+        "requests": history.sent,
+        "verified": f"{len(verified)} of {len(targets)}" if targets else None,
+        "instrument": entry.instrument,
+        "held by": holder,
+        "updated": datetime.fromtimestamp(entry.updated).isoformat(sep=" ", timespec="seconds"),
+        "reason": "its process ended; 'sdl run' goes on" if dead else entry.reason,
+        "control": entry.control,
+    }
+
+
+def _bar() -> Progress:
+    counted = (BarColumn(), TextColumn("{task.completed} of at most {task.total} requests"), TimeElapsedColumn())
+    return Progress(TextColumn("{task.description}"), *counted, console=err, transient=True)
+
+
+def _doing(request: Request) -> str:
+    return f"round {request.round} · {request.purpose}"
+
+
+def _verdicts(result: dict[str, Any]) -> list[Any]:
+    lines: list[Any] = []
+    for each in result["targets"]:
+        colour = COLOURS.get(each["verdict"], "bold")
+        lines.append(f"[{colour}]{each['verdict']}[/] {escape(each['target'])}: {escape(each['sentence'])}")
+        if each["settings"] and each["verdict"] == Verdict.VERIFIED:
+            lines.append(table(["knob", "setting"], each["settings"].items()))
+    return [*lines, escape(f"{result['reason']}; {result['requests']} requests")]

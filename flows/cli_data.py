@@ -1,0 +1,124 @@
+"""Commands about data and this installation: solve, import, export, plugins, benchmark."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from flows.console import AsJson, Home, LedgerOption, err, open_ledger, show, table
+from sdl import plugins as registry
+
+DataFile = Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet.", show_default=False)]
+Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, again for more.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(solve)
+    app.command("import")(import_)
+    app.command()(export)
+    app.command()(plugins)
+    app.command()(benchmark)
+
+
+def solve(
+    data: DataFile,
+    target: Targets,
+    free: Annotated[list[str] | None, typer.Option("--free", help="A channel that is left free.")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help="An inverse model; all unless told.")] = None,
+    background: Annotated[
+        list[str] | None, typer.Option("--background", help="CHANNEL=READING with the light off.")
+    ] = None,
+    tolerance: Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")] = "1 %",
+    draws: Annotated[int, typer.Option(help="Draws a model.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Offer settings for readings from data that was measured before, without an instrument."""
+    from flows import solving
+
+    with err.status("fitting"):
+        result = solving.solve(
+            data,
+            target,
+            free=free or (),
+            models=model or (),
+            background=background or (),
+            tolerance=tolerance,
+            draws=draws,
+            seed=seed,
+        )
+    show(result, as_json, *([] if as_json else solving.tables(result)))
+    return 0 if any(row.get("reachable") for row in result["models"]) else 3
+
+
+def import_(
+    file: DataFile,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the new campaign; the file's name unless told.")
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enter the observations of a file as a finished campaign."""
+    from sdl.exchange import import_ as take_in
+
+    with open_ledger(home, ledger) as book:
+        entry = take_in(book, file, name or file.stem)
+        rows = len(book.trail(entry.id))
+    show({"campaign": entry.name, "rows": rows}, as_json, f"{rows} rows of {file} are campaign {entry.name} now")
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="Ends in .jsonl, .csv or .parquet.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write every attempt of a campaign to a file."""
+    from sdl.exchange import export as write_out
+
+    with open_ledger(home, ledger) as book:
+        path = write_out(book, name, file, force=force)
+    show({"file": str(path)}, as_json, str(path))
+
+
+def plugins(as_json: AsJson = False) -> None:
+    """List what is installed: instruments, designs, inverse models, acquisitions."""
+    found = {group: list(registry.names(group)) for group in registry.GROUPS}
+    rows = [(group.removeprefix("sdl."), name, _first_line(group, name)) for group, ns in found.items() for name in ns]
+    show(found, as_json, table(["kind", "name", "what it is"], rows))
+
+
+def benchmark(
+    what: Annotated[str, typer.Argument(help="loop, records, speed or all.")] = "all",
+    seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,
+    model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop instead of its own.")] = None,
+    records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),
+    output: Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Measure this program against its bars; the figures are data, machine and versions beside them."""
+    from flows.benchmarks import suite
+
+    with Progress(console=err, disable=as_json) as bar:
+        task = bar.add_task("benchmark")
+        result = suite.run(
+            what, seeds, model or (), records, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    if output is not None:
+        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(result, as_json, *suite.tables(result))
+    return 0 if result["all_met"] else 3
+
+
+def _first_line(group: Any, name: str) -> str:
+    try:
+        return str(registry.load(group, name).__doc__ or "").strip().split("\n")[0]
+    except ImportError as error:
+        return f"cannot be imported: {error}"

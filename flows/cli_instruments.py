@@ -1,0 +1,155 @@
+"""Commands at an instrument: measure, verify, calibrate, twin serve."""
+
+import asyncio
+import shlex
+import subprocess
+import time
+from typing import Annotated, Any
+
+import typer
+
+from flows import environment
+from flows.cli_campaigns import NOT_VERIFIED, File, read
+from flows.console import AsJson, Home, LedgerOption, Options, err, override, pairs, show, start_prefect, table
+from sdl import plugins
+from sdl.campaign import Campaign, Plugin
+from sdl.errors import InvalidInput
+
+Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
+Knobs = Annotated[list[str], typer.Argument(help="A value for every knob, e.g. R=0.4 G=0.2 B=0.5.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    twin = typer.Typer(help="A twin of an instrument, or any instrument, as a server.", no_args_is_help=True)
+    twin.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+    for command in (measure, verify, calibrate):
+        app.command()(command)
+    app.add_typer(twin, name="twin")
+
+
+def measure(
+    settings: Knobs,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many readings.")] = 1,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take readings at settings of your choice."""
+    part, chosen = _instrument(instrument, option), pairs(settings, "a setting")
+    plugins.build("sdl.instruments", part.plugin, part.options).space.settings(chosen)
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows import by_hand
+
+    rows = asyncio.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
+    channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
+    show(rows, as_json, table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
+
+
+def verify(
+    file: File,
+    settings: Knobs,
+    target: Annotated[str | None, typer.Option("--target", help="Which target; the first unless told.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=2, help="Fresh readings.")] = 8,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says.")
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Examine settings for a target of a campaign file, in the light of this moment."""
+    config = Campaign.parse(override(read(file), pairs(changes, "--set")))
+    known = [each.name for each in config.targets]
+    if target is not None and target not in known:
+        raise InvalidInput(f"no target {target!r} in {file}; it has {', '.join(known)}")
+    chosen = pairs(settings, "a setting")
+    built = plugins.build("sdl.instruments", config.instrument.plugin, config.instrument.options)
+    built.space.settings(chosen)
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows import by_hand
+
+    where = environment.ledger(ledger, directory)
+    result = asyncio.run(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+    show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
+    return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
+
+
+def calibrate(
+    instrument: Instrument = "twin",
+    option: Options = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the background and each knob fully on, and compare with the calibration before."""
+    part, directory = _instrument(instrument, option), environment.home(home)
+    plugins.build("sdl.instruments", part.plugin, part.options)
+    start_prefect(directory)
+    from flows import by_hand
+
+    result = asyncio.run(by_hand.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+    show(result, as_json, *_calibration(result))
+
+
+def serve(
+    context: typer.Context,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5005,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", help="WORD[@WHEN], e.g. stall@4, 500@2-3, lamp@10-.")
+    ] = None,
+    hold_s: Annotated[float, typer.Option(help="Seconds that NaN holds the instrument.", min=0)] = 50.0,
+    stall_s: Annotated[float, typer.Option(help="Seconds that a stalled request waits.", min=0)] = 120.0,
+    seed: Annotated[int, typer.Option(help="Seed of random faults.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Serve an instrument over Claude-Light's own API, faults included; while a COMMAND runs if one follows '--'.
+
+    In the command, {url} stands for the address of the server.
+    """
+    from sdl.instruments.faults import Faults
+    from sdl.instruments.server import InstrumentServer
+
+    part = _instrument(instrument, option)
+    served = plugins.build("sdl.instruments", part.plugin, part.options)
+    faults = Faults.parse(fault or [])
+    server = InstrumentServer(served, host, port, faults, hold_s=hold_s, stall_s=stall_s, seed=seed)
+    with server:
+        command = [word.replace("{url}", server.url) for word in context.args]
+        told = {"url": server.url, "instrument": served.identity, "faults": fault or []}
+        if command:
+            err.print(f"{served.identity} at {server.url} while {shlex.join(command)} runs", markup=False)
+            return subprocess.run(command, check=False).returncode
+        show(told, as_json, f"{served.identity} at {server.url} (Ctrl-C ends it)")
+        while True:
+            time.sleep(3600)
+
+
+def _instrument(name: str, options: list[str] | None) -> Plugin:
+    return Plugin.model_validate({"plugin": name, **pairs(options, "--option")})
+
+
+def _calibration(result: dict[str, Any]) -> list[Any]:
+    background, response, change = result["background"], result["response"], result["change"] or {}
+    columns = ["channel", "background", *(f"{knob} adds" for knob in response), *(f"{knob} changed" for knob in change)]
+    rows = [
+        [
+            name,
+            value,
+            *(row.get(name) for row in response.values()),
+            *(_percent(row.get(name)) for row in change.values()),
+        ]
+        for name, value in background.items()
+    ]
+    return [table(columns, rows)]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.2f} %"

@@ -1,0 +1,106 @@
+"""What the commands share: their options, how they print, and how they set up Prefect."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows import environment
+from sdl.errors import InvalidInput
+from sdl.ledger import Ledger
+from sdl.rows import jsonable
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Data directory; SDL_HOME or ./sdl-data unless told.", show_default=False)
+]
+LedgerOption = Annotated[
+    str | None, typer.Option("--ledger", help="Ledger: a file or a database URL; SDL_LEDGER or a file in the home.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", help="KEY=VALUE of the instrument, again for more.", show_default=False),
+]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def show(data: Any, as_json: bool, *tables: Table | str) -> None:
+    """Print data as JSON, or else as tables and lines for people."""
+    if as_json:
+        print(json.dumps(jsonable(data), indent=2, ensure_ascii=False))
+        return
+    for each in tables:
+        out.print(each)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
+    """A table of plain cells; nothing in them is taken for markup."""
+    made = Table(*columns, title=title, title_justify="left", header_style="bold")
+    for row in rows:
+        made.add_row(*(escape(_cell(value)) for value in row))
+    return made
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def open_ledger(home: Path | None, ledger: str | None) -> Ledger:
+    """The ledger that the options name."""
+    return Ledger(environment.ledger(ledger, environment.home(home)))
+
+
+def pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
+    """``KEY=VALUE`` strings as a dictionary, values read as TOML where they can be.
+
+    Raises:
+        InvalidInput: listing every one that has no ``=``.
+    """
+    given = list(written or [])
+    if wrong := [each for each in given if "=" not in each]:
+        raise InvalidInput([f"{what} needs KEY=VALUE, got {each!r}" for each in wrong])
+    return {key.strip(): _value(text.strip()) for key, _, text in (each.partition("=") for each in given)}
+
+
+def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What was written with dotted keys replaced: ``instrument.url``, ``budget``, ``targets.0.tolerance``."""
+    changed = json.loads(json.dumps(written))
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = changed
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) and key.isdigit() else place.setdefault(key, {})
+        place[last] = value
+    return dict(changed)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return float(text)  # TOML has no .5
+    except ValueError:
+        return text
+
+
+def start_prefect(home: Path) -> str:
+    """Make a Prefect API available and point Prefect at it, before its first import."""
+    from flows import server
+
+    environment.set_up_prefect(home)
+    with err.status("starting Prefect"):
+        url = server.api(home)
+    environment.set_up_prefect(home, url)
+    return url

@@ -1,0 +1,66 @@
+"""What a campaign does, as Prefect tasks: each a verb with a visible policy, each one call into the session."""
+
+import asyncio
+import random
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows import artifacts
+from flows.session import Session
+from sdl.errors import CampaignSuspended
+from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
+
+
+def _is_transient(_task: object, _run: object, state: object) -> bool:
+    """Whether a suspended batch is worth one more try: the instrument did not answer, rather than refuse."""
+    result = getattr(state, "data", None)
+    error = getattr(result, "result", result)
+    return isinstance(error, CampaignSuspended) and error.transient
+
+
+@task(name="propose", task_run_name="propose", cache_policy=NO_CACHE)
+async def propose(session: Session) -> Step:
+    """Ask the plan for the next step."""
+    return await asyncio.to_thread(session.propose)
+
+
+@task(name="retrain", task_run_name="retrain-round-{step.round}", cache_policy=NO_CACHE)
+async def retrain(session: Session, step: Fit) -> None:
+    """Fit the models on everything before this round."""
+    await asyncio.to_thread(session.retrain, step)
+
+
+@task(
+    name="measure",
+    task_run_name="measure-round-{step.round.number}-{step.round.kind}",
+    cache_policy=NO_CACHE,  # the same settings measured twice are two measurements
+    retries=1,  # the ledger knows what is done, so a second run takes what is left
+    retry_delay_seconds=lambda retries: [random.uniform(2, 4)] * retries,
+    retry_condition_fn=_is_transient,
+)
+async def measure(session: Session, step: Measure) -> None:
+    """Take the observations that this round still lacks."""
+    await asyncio.to_thread(session.measure, step)
+    await artifacts.progress(session)
+
+
+@task(name="offer", task_run_name="offer-round-{step.round.number}", cache_policy=NO_CACHE)
+async def offer(session: Session, step: Examine) -> None:
+    """Freeze a candidate and the number of its replicates."""
+    await asyncio.to_thread(session.examine, step)
+
+
+@task(name="verify", task_run_name="verify-round-{step.finding.round}", cache_policy=NO_CACHE)
+async def verify(session: Session, step: Conclude) -> None:
+    """Write a verdict down."""
+    await asyncio.to_thread(session.conclude, step)
+    await artifacts.verdict(session, step.finding)
+
+
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
+async def report(session: Session, step: Stop) -> None:
+    """Close the campaign, write its report and show its results."""
+    await asyncio.to_thread(session.finish, step)
+    await asyncio.to_thread(session.report)
+    await artifacts.results(session)

@@ -1,0 +1,228 @@
+"""The figures of the report, each as an image in a ``data:`` address that loads nothing."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from sdl.history import Purpose
+from sdl.space import Readings
+from sdl.text import visible
+
+INK, QUIET, BAND = "#26323a", "#7d8a93", "#dfe8e3"
+GOOD, BAD = "#1f7a4d", "#b3402e"
+LINES = ("#2b6a99", "#c07a1d", "#2f8a63", "#8a5a9e", "#a8434f", "#5c6b73")
+PURPOSES = {
+    Purpose.DESIGN: "#2b6a99",
+    Purpose.LEARNING: "#c07a1d",
+    Purpose.VERIFICATION: "#2f8a63",
+    Purpose.REFERENCE: "#9aa5ac",
+    Purpose.BY_HAND: "#8a5a9e",
+    Purpose.IMPORTED: "#5c6b73",
+}
+WIDTH = 7.2
+"""Inches; the page is that wide in print."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # the reader's own font, as in the text around
+    "svg.hashsalt": "sdl",  # the same figure gives the same bytes
+    "text.usetex": False,
+    "text.parse_math": False,  # a stranger's dollar signs are no mathematics
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One channel of one target, in units of its tolerance."""
+
+    label: str
+    off: float
+    """Measured less wanted."""
+    margin: float
+
+
+@matplotlib.rc_context(STYLE)
+def targets(bars: Sequence[Bar]) -> str:
+    """How far each channel is from its target, with the band that the tolerance allows."""
+    figure = Figure((WIDTH, 0.75 + 0.3 * len(bars)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvspan(-1, 1, color=BAND, lw=0)
+    axes.axvline(0, color=QUIET, lw=0.6)
+    reach = max([1.6, *(abs(bar.off) + bar.margin for bar in bars if math.isfinite(bar.off + bar.margin))])
+    for place, bar in enumerate(bars):
+        _bar(axes, place, bar, reach)
+    axes.set_xlim(-1.08 * reach, 1.08 * reach)
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.set_yticks(range(len(bars)), [_label(bar.label) for bar in bars])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("measured less wanted, in tolerances (the band is what is allowed)")
+    return _uri(figure)
+
+
+def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
+    if math.isnan(bar.off):
+        axes.text(0, place, "not measured", color=QUIET, ha="center", va="center", backgroundcolor=BAND, size=8)
+    elif math.isinf(bar.off):
+        axes.text(reach, place, "at its ceiling →", color=BAD, ha="right", va="center")
+    else:
+        margin = bar.margin if math.isfinite(bar.margin) else reach
+        inside = abs(bar.off) + margin <= 1
+        colour, marker = (GOOD, "o") if inside else (BAD, "D")
+        axes.errorbar(bar.off, place, xerr=margin, color=colour, marker=marker, ms=4.5, capsize=3, lw=1.2)
+
+
+@matplotlib.rc_context(STYLE)
+def parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]]) -> str:
+    """Predicted against measured, one panel a channel.
+
+    Args:
+        channels: Their names and units.
+        sets: By name (``train``, ``test``), measured and predicted, both ``(n, p)``.
+    """
+    across = min(len(channels), 3)
+    down = math.ceil(len(channels) / across)
+    figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
+    for column, channel in enumerate(channels):
+        axes = figure.add_subplot(down, across, column + 1)
+        axes.set_title(_label(channel), loc="left")
+        _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in sets.items()})
+    figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
+    figure.supxlabel("measured", size=9)
+    figure.supylabel("predicted", size=9)
+    return _uri(figure)
+
+
+def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
+    every = np.concatenate([values for pair in sets.values() for values in pair])
+    every = every[np.isfinite(every)]
+    if every.size:
+        axes.axline((every.min(), every.min()), slope=1, color=QUIET, lw=0.6, zorder=0)
+    for name, (measured, predicted) in sets.items():
+        fill, rim = ("none", LINES[0]) if name == "train" else (LINES[1], "white")
+        axes.scatter(measured, predicted, s=18, lw=0.7, label=name, facecolor=fill, edgecolor=rim)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+
+
+@matplotlib.rc_context(STYLE | {"font.size": 8})
+def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[Purpose]) -> str:
+    """Every quantity against every other one.
+
+    Args:
+        names: Of ``k`` quantities, at least 2.
+        values: Shape ``(n, k)``; NaN where not known.
+        purposes: Why each row was taken, ``n`` of them.
+    """
+    k = len(names)
+    colours = [PURPOSES[each] for each in purposes]
+    figure = Figure((WIDTH, WIDTH), dpi=160)
+    grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
+    figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
+    for (row, column), axes in np.ndenumerate(grid):
+        if column > row:
+            axes.remove()
+            continue
+        axes.scatter(values[:, column], values[:, row + 1], c=colours, s=7, alpha=0.75, lw=0, rasterized=True)
+        axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        if row == k - 2:
+            axes.set_xlabel(_label(names[column]))
+        if column == 0:
+            axes.set_ylabel(_label(names[row + 1]))
+    figure.align_labels()
+    for purpose in dict.fromkeys(purposes):
+        figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
+    figure.legend(loc="upper right", fontsize=9)
+    return _uri(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], chance: Sequence[float]) -> str:
+    """What the model did not know before each round, and the chance that it gave an exam.
+
+    Args:
+        rounds: Their numbers.
+        channels: By name and unit, the standard deviation of the expected reading before each round.
+        chance: Of passing, before each round.
+    """
+    figure = Figure((WIDTH, 2.7), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
+        left.plot(rounds, values, color=colour, marker="o", ms=3.5, lw=1.2, label=_label(name))
+    left.set_title("standard deviation of the expected reading", loc="left")
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=8)
+    right.plot(rounds, chance, color=INK, marker="o", ms=3.5, lw=1.2)
+    right.set_title("chance that the candidate passes", loc="left")
+    right.set_ylim(-0.03, 1.03)
+    for axes in (left, right):
+        axes.set_xlabel("round")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _uri(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def background(
+    places: Sequence[int], channels: Mapping[str, Sequence[float]], exams: Sequence[tuple[str, int, int]]
+) -> str:
+    """The background through the campaign.
+
+    Args:
+        places: Of the references in the order of readings.
+        channels: By name and unit, what the references read.
+        exams: Name, first and last place of each.
+    """
+    figure = Figure((WIDTH, 2.7), layout="constrained")
+    axes = figure.add_subplot()
+    for name, first, last in exams:
+        axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
+        axes.text(first, 0.98, _label(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
+    for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
+        axes.plot(places, values, color=colour, marker="o", ms=3.5, lw=1, label=_label(name))
+    axes.set_xlabel("reading (exams are shaded)")
+    axes.legend(fontsize=8, ncols=min(len(channels), 5), loc="lower left", bbox_to_anchor=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _uri(figure)
+
+
+def _cycle(n: int) -> list[str]:
+    return [LINES[i % len(LINES)] for i in range(n)]
+
+
+def _label(text: str) -> str:
+    """A stranger's text on one short line."""
+    shown = " ".join(visible(text).split())
+    return shown if len(shown) <= 40 else f"{shown[:39]}…"
+
+
+def _uri(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    image = buffer.getvalue().replace("'DejaVu Sans'", FONT)
+    return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"

@@ -1,0 +1,69 @@
+"""Numbers, moments and the words of strangers, made fit to be read."""
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+NOTHING = "–"
+
+
+def visible(text: object) -> str:
+    r"""The same text with every character that acts instead of showing written as its escape.
+
+    Control characters, terminal sequences and marks that turn the direction of writing cannot hide anything then.
+
+    >>> visible("\x1b[31mred\u202e")
+    '\\x1b[31mred\\u202e'
+    """
+    return "".join(character if _shows(character) else _escaped(character) for character in str(text))
+
+
+def number(value: Any) -> str:
+    """A number of any size to four digits, whole from 1000 on.
+
+    >>> number(16384.3), number(0.53612), number(None), number(float("inf"))
+    ('16384', '0.5361', '–', '∞')
+    """
+    number_ = measured(value)
+    if math.isnan(number_):
+        return NOTHING
+    if math.isinf(number_):
+        return "∞" if number_ > 0 else "−∞"
+    plain = f"{number_:.0f}" if 1000 <= abs(number_) < 1e15 else f"{number_:.4g}"
+    return plain.replace("-", "−")
+
+
+def measured(value: Any) -> float:
+    """A number as the ledger keeps it: NaN for None, and for what is no number."""
+    try:
+        return math.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def listed(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
+    """Named numbers in one line.
+
+    >>> listed({"R": 0.5, "G": 0.25}, {"R": "duty"})
+    'R = 0.5 duty, G = 0.25'
+    """
+    units = units or {}
+    return ", ".join(f"{name} = {number(value)} {units.get(name, '')}".rstrip() for name, value in named.items())
+
+
+def moment(seconds: float | None) -> str:
+    """Seconds since 1970 as a date and time (UTC)."""
+    try:
+        return NOTHING if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return NOTHING
+
+
+def _shows(character: str) -> bool:
+    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
