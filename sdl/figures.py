@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -218,11 +219,14 @@ def _cycle(n: int) -> list[str]:
 def _label(text: str) -> str:
     """A stranger's text on one short line."""
     shown = " ".join(visible(text).split())
-    return shown if len(shown) <= 40 else f"{shown[:39]}…"
+    shown = shown if len(shown) <= 40 else f"{shown[:39]}…"
+    return f" {shown}" if shown.startswith("_") else shown  # a legend leaves out what begins with _
 
 
 def _uri(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the reader's font draws it, not the one that measures it
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     image = buffer.getvalue().replace("'DejaVu Sans'", FONT)
     return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"

@@ -46,6 +46,10 @@ class Outlook:
         known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
         return replace(self, uncertainty=np.sqrt(1 / known))
 
+    def ideal(self) -> "Outlook":
+        """The same with a candidate that is known to be right, in a steady light."""
+        return replace(self, uncertainty=np.zeros_like(self.uncertainty), drift=np.zeros_like(self.drift))
+
     def hopeless(self, off: Readings, k: int, planned: int) -> bool:
         """Whether the rest of an exam is worth less than a new one.
 

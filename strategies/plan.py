@@ -19,16 +19,15 @@ from sdl.campaign import Campaign
 from sdl.conditions import Conditions
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, RoundKind, Verdict
 from sdl.preparing import Wanted, wanted
-from sdl.space import Readings, Settings, Space
+from sdl.space import Settings, Space
 from sdl.verification import judge
 from strategies.acquisition import SpaceFilling
-from strategies.contract import Acquisition, Design, InverseModel
+from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import CHUNK, Outlook
-from strategies.fitting import MEMBERS, Fitted, build, rows
-from strategies.offers import Offer, expected, offers
-from strategies.reachability import Reach, reach
-from strategies.residuals import Rows
+from strategies.fitting import MEMBERS, Fitted, build
+from strategies.insight import Insight
+from strategies.offers import Offer
 
 WORTH_LEARNING = 0.15
 """Gain in the chance of passing for which a learning round is taken before an exam."""
@@ -149,37 +148,35 @@ class Plan:
         failed = [f for f in history.findings if f.target == target.name and f.verdict is not Verdict.NOT_REACHABLE]
         if len(failed) >= self.campaign.stop.exams:
             return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
-        if (unreachable := self._unreachable(history, number, fitted, target)) is not None:
+        insight = self._insight(history, fitted)
+        if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
-        offer = self._offer(history, fitted, target)
-        outlook = self._outlook(history, fitted, target, offer.uncertainty)
-        chance = outlook.chance(self._replicates(outlook))
-        facts = {
-            "model": fitted.name,
-            "skipped": fitted.skipped,
-            "chance of passing": chance,
-            "rows": len(fitted.settings),
-        }
-        facts |= {"target": target.name, "uncertainty": self._named(offer.uncertainty), "refused draws": offer.refused}
-        facts["parity"] = {"channels": self.campaign.channels, **fitted.parity()}
-        if outlook.learned(self.campaign.acquisition.n).chance(self._replicates(outlook)) - chance > WORTH_LEARNING:
-            batch = self._acquire(history, number, fitted, target, left)
+        offer = insight.offer(target, self._rng(number, 3))
+        outlook = insight.outlook(target, offer.uncertainty)
+        n = insight.replicates(outlook)
+        most = max(n, self.campaign.verification.most)
+        if outlook.ideal().chance(most) < POINTLESS:
+            return self._give_up(number, target, self._noise_limited(outlook, most))
+        chance = outlook.chance(n)
+        facts = self._facts(fitted, target, offer, chance)
+        if outlook.learned(self.campaign.acquisition.n).chance(n) - chance > WORTH_LEARNING:
+            batch = self._acquire(insight, number, target, left)
             if batch is not None and len(batch):
                 return self._learn(history, number, batch, facts)
             if batch is not None and chance < POINTLESS:
-                return self._give_up(number, target, self._noise_limited(outlook))
+                return self._give_up(number, target, "nothing is left to learn, and the candidate can hardly pass")
         references = [self._reference(number, 0)] if self.campaign.background.every else []
-        if left < len(references) + self._replicates(outlook):
+        if left < len(references) + n:
             return Stop(
-                f"{left} of {self.campaign.budget} requests are left, too few for an exam of "
-                f"{self._replicates(outlook)} replicates and its reference"
+                f"{left} of {self.campaign.budget} requests are left, too few for an exam of {n} replicates and its "
+                "reference"
             )
         return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
 
-    def _acquire(self, history: History, number: int, fitted: Fitted, target: Wanted, left: int) -> Settings | None:
+    def _acquire(self, insight: Insight, number: int, target: Wanted, left: int) -> Settings | None:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, None if it is not its turn."""
-        part, in_a_row = self.campaign.acquisition, 0
-        for round_ in reversed(history.rounds):
+        part, fitted, in_a_row = self.campaign.acquisition, insight.fitted, 0
+        for round_ in reversed(insight.history.rounds):
             if round_.kind is not RoundKind.LEARNING:
                 break
             in_a_row += 1
@@ -189,9 +186,8 @@ class Plan:
         model = next(each for each in self.campaign.models if each.plugin == fitted.name)
         members = refitted(lambda: build(model), fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1))
         acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
-        now = target.readings - self._background(history)
-        noise = self._noise(fitted)
-        return acquisition.propose(members, [now], fitted.settings, noise, n, self._rng(number, 2))
+        now = target.readings - insight.background
+        return acquisition.propose(members, [now], fitted.settings, insight.noise, n, self._rng(number, 2))
 
     def _learn(self, history: History, number: int, batch: Settings, facts: dict[str, Any]) -> Measure:
         settings = self.space.from_unit(batch)
@@ -217,12 +213,12 @@ class Plan:
         return Measure(current, self._fresh(history, current) + pending[:step])
 
     def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
-        offer = self._offer(history, fitted, target)
-        outlook = self._outlook(history, fitted, target, offer.uncertainty)
-        n = min(self._replicates(outlook), self.campaign.budget - history.sent)
+        insight = self._insight(history, fitted)
+        offer = insight.offer(target, self._rng(current.number, 3))
+        n = min(insight.replicates(insight.outlook(target, offer.uncertainty)), self.campaign.budget - history.sent)
         settings = self.space.from_unit(offer.settings)
         whole = [np.full(self.space.p, np.nan) for _ in range(2)]
-        whole[0][self.columns], whole[1][self.columns] = self._background(history), offer.uncertainty
+        whole[0][self.columns], whole[1][self.columns] = insight.background, offer.uncertainty
         exam = Exam(current.number, target.name, settings, fitted.name, max(n, 1), *whole)
         first = len([each for each in history.planned if each.round == current.number])
         requests = [Request(current.number, first, i, Purpose.VERIFICATION, settings) for i in range(exam.replicates)]
@@ -235,11 +231,10 @@ class Plan:
         readings = np.array([each.readings[self.columns] for each in replicates])[:, fixed]
         if not np.isfinite(readings).all():
             return True  # at the ceiling, which no target can be near
-        stated = self.space.noise[self.columns]
-        spread = np.full(stated.shape, readings.std())
-        outlook = self._over_fixed(
-            history, target, np.where(np.isnan(stated), spread, stated), exam.uncertainty[self.columns]
-        )
+        stated, drift = self.space.noise[self.columns], Conditions.of(history.observations, self.space.p).drift
+        noise = np.where(np.isnan(stated[fixed]), readings.std(axis=0), stated[fixed])
+        uncertainty, confidence = exam.uncertainty[self.columns][fixed], self.campaign.verification.confidence
+        outlook = Outlook(noise, target.tolerance[fixed], uncertainty, drift[self.columns][fixed], confidence)
         return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.replicates)
 
     def _whole(self, name: str) -> Wanted:
@@ -249,82 +244,35 @@ class Plan:
     def _judged(self, history: History, round_: Round) -> bool:
         return any(finding.round == round_.number and finding.target == round_.target for finding in history.findings)
 
-    # ------------------------------------------------------------------ what the model says
-
-    def _offer(self, history: History, fitted: Fitted, target: Wanted) -> Offer:
-        assert fitted.model is not None
-        background, seen = self._background(history), self._rows(history, fitted)
-        found = offers(fitted.model, target.readings, background, seen, self._rng(fitted.round, 3))
-        if found:
-            return found[0]
-        # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
-        nearest = self._reach(fitted.model, target, background, np.zeros(len(self.columns))).settings
-        readings, uncertainty = expected(fitted.model, nearest, background, seen)
-        return Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)
-
-    def _unreachable(self, history: History, number: int, fitted: Fitted, target: Wanted) -> Finding | None:
-        """The finding that no setting gives the target, if the model is certain of that."""
-        assert fitted.model is not None
-        background = self._background(history)
-        first = self._reach(fitted.model, target, background, np.zeros(len(self.columns)))
-        if first.reachable:
-            return None
-        readings, uncertainty = expected(fitted.model, first.settings, background, self._rows(history, fitted))
-        missed = readings - first.readings - background
-        best = self._reach(fitted.model, target, background + missed, uncertainty)
-        if best.reachable:
-            return None
-        nearest = best.readings + background + missed
-        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
-            f"{name} {nearest[c]:.0f} for {target.readings[c]:.0f} ± {target.tolerance[c]:.0f}"
-            for c, name in enumerate(self.campaign.channels)
-            if np.isfinite(target.readings[c])
-        )
-        facts = {"channels": self.campaign.channels, "model": fitted.name, "readings": nearest, "excess": best.excess}
-        facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
-        settings = self.space.from_unit(best.settings)
-        return Finding(number, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
-
-    def _reach(self, model: InverseModel, target: Wanted, background: Readings, uncertainty: Readings) -> Reach:
-        return reach(model, target.readings - background, target.tolerance, uncertainty, self.space.d)
-
-    def _outlook(self, history: History, fitted: Fitted, target: Wanted, uncertainty: Readings) -> Outlook:
-        return self._over_fixed(history, target, self._noise(fitted), uncertainty)
-
-    def _over_fixed(self, history: History, target: Wanted, noise: Readings, uncertainty: Readings) -> Outlook:
-        fixed = np.isfinite(target.readings)
-        drift = Conditions.of(history.observations, self.space.p).drift[self.columns]
-        confidence = self.campaign.verification.confidence
-        return Outlook(noise[fixed], target.tolerance[fixed], uncertainty[fixed], drift[fixed], confidence)
-
-    def _replicates(self, outlook: Outlook) -> int:
-        rule = self.campaign.verification
-        return outlook.replicates(rule.most) if rule.replicates == "planned" else rule.replicates
-
-    def _noise(self, fitted: Fitted) -> Readings:
-        """Noise of one reading over the columns: what the instrument states, else what the model leaves over."""
-        stated = self.space.noise[self.columns]
-        known = np.isfinite(stated) & (self.campaign.verification.noise == "known")
-        return np.where(known, stated, np.nan_to_num(fitted.scatter))
-
-    def _rows(self, history: History, fitted: Fitted) -> Rows:
-        return rows(self.space, self.columns, history, self._noise(fitted))
-
-    def _background(self, history: History) -> Readings:
-        return Conditions.of(history.observations, self.space.p).latest[self.columns]
-
     # ------------------------------------------------------------------ small things
 
     def _give_up(self, number: int, target: Wanted, why: str) -> Conclude:
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, f"given up: {why}"))
 
-    def _noise_limited(self, outlook: Outlook) -> str:
-        worst = int(np.argmax(np.maximum(outlook.noise, outlook.uncertainty) / outlook.tolerance))
+    def _noise_limited(self, outlook: Outlook, n: int) -> str:
+        worst = int(np.argmax(outlook.noise / outlook.tolerance))
         return (
-            f"nothing is left to learn, yet an exam of up to {self.campaign.verification.most} replicates can hardly "
-            f"pass: one reading scatters by {outlook.noise[worst]:.3g}, the tolerance is "
-            f"{outlook.tolerance[worst]:.3g}; allow more replicates or a wider tolerance"
+            f"even perfect settings could not pass an exam of {n} replicates: one reading scatters by "
+            f"{outlook.noise[worst]:.3g} and the tolerance is {outlook.tolerance[worst]:.3g}; allow more replicates or "
+            "a wider tolerance"
         )
+
+    def _facts(self, fitted: Fitted, target: Wanted, offer: Offer, chance: float) -> dict[str, Any]:
+        """What the report says of a round."""
+        names = self.campaign.channels
+        return {
+            "model": fitted.name,
+            "skipped": fitted.skipped,
+            "rows": len(fitted.settings),
+            "target": target.name,
+            "chance of passing": chance,
+            "uncertainty": dict(zip(names, offer.uncertainty.tolist(), strict=True)),
+            "refused draws": offer.refused,
+            "parity": {"channels": names, **fitted.parity()},
+        }
+
+    def _insight(self, history: History, fitted: Fitted) -> Insight:
+        return Insight(self.space, self.columns, self.campaign.verification, history, fitted)
 
     def _batch(self, round_: int, settings: Settings, purpose: Purpose, since: int | None) -> list[Request]:
         """One request a row of settings, with references by cadence; ``since`` the last one (None: none yet)."""
@@ -349,14 +297,11 @@ class Plan:
 
     def _since_reference(self, history: History) -> int | None:
         references = [each.seq for each in history.observations if each.purpose is Purpose.REFERENCE]
-        return len(history.observations) - 1 - references[-1] if references else None
+        return len(history.observations) - 1 - references[-1] if references and not history.stale else None
 
     def _never_read(self, history: History, channel: str) -> bool:
         column = self.space.columns([channel])[0]
         return not any(np.isfinite(each.readings[column]) for each in history.observations)
-
-    def _named(self, readings: Readings) -> dict[str, float]:
-        return dict(zip(self.campaign.channels, readings.tolist(), strict=True))
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, *key])

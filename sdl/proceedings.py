@@ -1,0 +1,130 @@
+"""What was asked and decided in a campaign, request by request and round by round, as its report shows it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sdl.history import Round
+from sdl.screening import Class
+from sdl.story import Story
+from sdl.text import listed, measured, moment, number
+
+SHOWN = 500
+"""Requests that are all shown; of more, the first and last ``ENDS`` and those that did not count."""
+ENDS = 100
+MOST_ODD = 1000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request and its reply."""
+
+    place: int
+    """In the order of sending, from 1."""
+    time: str
+    round: int
+    purpose: str
+    settings: Sequence[str]
+    verdict: str
+    tone: str
+    reason: str
+    readings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What of the requests is shown, and a sentence if that is not all."""
+
+    rows: Sequence[Asked]
+    note: str
+
+
+def requests(story: Story) -> Requests:
+    """The table of requests."""
+    n = len(story.trail)
+    rows = list(enumerate(story.trail, start=1))
+    if n <= SHOWN:
+        return Requests([_asked(story, place, row) for place, row in rows], "")
+    middle = [(place, row) for place, row in rows[ENDS:-ENDS] if not _counts(row)]
+    shown = rows[:ENDS] + middle[:MOST_ODD] + rows[-ENDS:]
+    note = f"Of {n} requests these are the first and last {ENDS}, and "
+    note += f"the first {MOST_ODD} of {len(middle)}" if len(middle) > MOST_ODD else f"all {len(middle)}"
+    note += " others that brought no usable reading. An export has them all."
+    return Requests([_asked(story, place, row) for place, row in shown], note)
+
+
+def _counts(row: Mapping[str, Any]) -> bool:
+    return row["verdict"] is not None and Class(row["verdict"]).usable
+
+
+def _asked(story: Story, place: int, row: Mapping[str, Any]) -> Asked:
+    return Asked(
+        place=place,
+        time=moment(row["sent_at"]),
+        round=row["round"],
+        purpose=row["purpose"],
+        settings=[number(value) for value in row["settings"]],
+        verdict=row["verdict"] or row["state"],
+        tone="" if _counts(row) else "bad",
+        reason=row["reason"],
+        readings=[_reading(row, name, column) for name, column in zip(story.channels, story.columns, strict=True)],
+    )
+
+
+def _reading(row: Mapping[str, Any], name: str, column: int) -> str:
+    value = (row["out"] or {}).get(name)
+    if value is None:
+        return ""
+    shown = number(value) if isinstance(value, int | float) else repr(value)[:20]
+    return f"≥ {shown}" if row["censored"] and row["censored"][column] else shown
+
+
+# ---------------------------------------------------------------------- decisions
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One round, or what was concluded after the last one."""
+
+    title: str
+    sentences: Sequence[str]
+
+
+def chapters(story: Story) -> Iterator[Chapter]:
+    """What was decided, round by round."""
+    history = story.history
+    rounds = {round_.number: round_ for round_ in history.rounds}
+    for at in sorted(rounds.keys() | {finding.round for finding in history.findings}):
+        sentences = [*_reasons(rounds[at])] if at in rounds else []
+        taken = Counter(each.purpose.value for each in history.observations if each.round == at)
+        if taken:
+            sentences.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in taken.items()) + ".")
+        sentences += [
+            f"Candidate of the model {exam.model!r} for {exam.replicates} replicates: {story.settings(exam.settings)}."
+            for exam in history.exams
+            if exam.round == at
+        ]
+        sentences += [f"{f.target}: {f.verdict.value} – {f.sentence}." for f in history.findings if f.round == at]
+        yield Chapter(f"Round {at}: {_title(rounds[at])}" if at in rounds else f"After round {at - 1}", sentences)
+
+
+def _title(round_: Round) -> str:
+    return f"{round_.kind.value} of {round_.target}" if round_.target else round_.kind.value
+
+
+def _reasons(round_: Round) -> Iterator[str]:
+    """The facts of a round in sentences."""
+    facts = round_.facts
+    if why := facts.get("why"):
+        yield f"{why}."
+    if model := facts.get("model"):
+        yield f"Model {model!r} fitted on {facts.get('rows', 'an unknown number of')} rows."
+    if "chance of passing" in facts:
+        yield f"Chance that its candidate passes: {100 * measured(facts['chance of passing']):.0f} %."
+    if uncertainty := facts.get("uncertainty"):
+        yield f"Uncertain by {listed(uncertainty)}."
+    if measured(facts.get("refused draws")) > 0:
+        yield f"{100 * measured(facts['refused draws']):.0f} % of its draws lay outside the box."
+    for name, reason in (facts.get("skipped") or {}).items():
+        yield f"Model {name!r} was skipped: {reason}."

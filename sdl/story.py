@@ -1,0 +1,159 @@
+"""A campaign as its report tells it: what matters in it, and what came of its targets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from sdl.campaign import Campaign, Target
+from sdl.errors import InvalidInput
+from sdl.history import Entry, Finding, History, Verdict
+from sdl.ledger import Ledger
+from sdl.text import listed, measured
+
+MOST_CHANNELS = 6
+"""Channels shown where no target says which ones matter."""
+TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One channel of a target; NaN where a number is not known."""
+
+    channel: str
+    unit: str
+    target: float
+    tolerance: float
+    mean: float = np.nan
+    """Of the replicates; of the nearest reachable settings, expected, where nothing reaches the target."""
+    margin: float = np.nan
+    background: float = np.nan
+
+
+@dataclass(frozen=True)
+class Result:
+    """A target and what came of it."""
+
+    target: str
+    verdict: str
+    tone: str
+    """``good``, ``bad`` or ``open``."""
+    sentence: str
+    lines: Sequence[Line]
+    settings: str = ""
+    light: str = ""
+    """The background that it holds for, in words; empty if it is not known."""
+    examined: bool = True
+    """Whether the means were measured, not expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """What the ledger holds of one campaign."""
+
+    entry: Entry
+    history: History
+    trail: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, ledger: Ledger, name: str) -> Self:
+        """Read a campaign from the ledger.
+
+        Raises:
+            InvalidInput: if there is none of that name.
+        """
+        entry = ledger.entry(name)
+        return cls(entry, ledger.history(entry.id), ledger.trail(entry.id))
+
+    @cached_property
+    def campaign(self) -> Campaign | None:
+        """What was written down; None where readings were taken without a campaign file."""
+        try:
+            return Campaign.parse(self.entry.config)
+        except InvalidInput:
+            return None
+
+    @cached_property
+    def channels(self) -> list[str]:
+        """Channels that matter: those of the targets, or else the first that were ever read."""
+        known = self.entry.space.channel_names
+        if self.campaign is not None:
+            return [name for name in self.campaign.channels if name in known]
+        if not self.history.observations:
+            return list(known[:MOST_CHANNELS])
+        read = np.isfinite(np.array([each.readings for each in self.history.observations]))
+        return [known[column] for column in np.flatnonzero(read.any(axis=0))][:MOST_CHANNELS]
+
+    @cached_property
+    def columns(self) -> list[int]:
+        """Their columns."""
+        return self.entry.space.columns(self.channels)
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Unit of each knob and channel."""
+        space = self.entry.space
+        return {channel.name: channel.unit for channel in space.channels} | {k.name: k.unit for k in space.knobs}
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """Every target of the campaign, then every other one that was judged."""
+        wanted = {target.name: target for target in self.campaign.targets} if self.campaign else {}
+        names = dict.fromkeys([*wanted, *(finding.target for finding in self.history.findings)])
+        return [self._result(name, wanted.get(name)) for name in names]
+
+    @property
+    def summary(self) -> str:
+        """How many targets are verified, with how many requests."""
+        sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
+        if not self.results:
+            return f"No target was set; {sent}."
+        verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)
+        return f"{verified} of {len(self.results)} target{'' if len(self.results) == 1 else 's'} verified, {sent}."
+
+    def labelled(self, name: str) -> str:
+        """A knob or channel with its unit."""
+        return f"{name} ({self.units[name]})" if self.units.get(name) else name
+
+    def settings(self, settings: Any) -> str:
+        """Settings ``(d,)`` with their names and units."""
+        return listed(self.entry.space.named_settings(settings), self.units)
+
+    def _result(self, name: str, wanted: Target | None) -> Result:
+        judged = [finding for finding in self.history.findings if finding.target == name]
+        if not judged:
+            return Result(name, "NO VERDICT YET", "open", "no candidate has been judged so far", self._wishes(wanted))
+        last = self.history.concluded(name) or judged[-1]
+        # A target that was given up has no numbers of its own: the last candidate's say how close it came.
+        told = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
+        lines = self._lines(told) or self._wishes(wanted)
+        light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
+        return Result(
+            target=name,
+            verdict=last.verdict.value,
+            tone=TONES.get(last.verdict, "open"),
+            sentence=last.sentence,
+            lines=lines,
+            settings="" if told.settings is None else self.settings(told.settings),
+            light=listed(light, self.units),
+            examined=told.verdict is not Verdict.NOT_REACHABLE,
+        )
+
+    def _lines(self, finding: Finding) -> list[Line]:
+        facts = dict(finding.facts)
+        channels: list[str] = facts.get("channels") or []
+        nothing = [None] * len(channels)
+        columns = [facts.get(key) or nothing for key in ("target", "tolerance")]
+        columns += [facts.get("mean") or facts.get("readings") or nothing]
+        columns += [facts.get(key) or nothing for key in ("margin", "background")]
+        rows = zip(channels, *columns, strict=True)
+        lines = [Line(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
+        return [line for line in lines if np.isfinite(line.target)]
+
+    def _wishes(self, wanted: Target | None) -> list[Line]:
+        if wanted is None:
+            return []
+        units = self.units
+        return [Line(name, units.get(name, ""), value, wanted.allowed(name)) for name, value in wanted.readings.items()]

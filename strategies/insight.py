@@ -1,0 +1,108 @@
+"""What a frozen model and all that was seen say about a target in the light of this moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sdl.campaign import VerificationPart
+from sdl.conditions import Conditions
+from sdl.history import Finding, History, Verdict
+from sdl.preparing import Wanted
+from sdl.space import Readings, Space
+from strategies.contract import InverseModel
+from strategies.exams import Outlook
+from strategies.fitting import Fitted, rows
+from strategies.offers import Offer, expected, offers
+from strategies.reachability import Reach, reach
+from strategies.residuals import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Insight:
+    """A fitted model, the rows and the background that it answers for; all arrays over the channels that matter."""
+
+    space: Space
+    columns: Sequence[int]
+    """Channels that matter."""
+    rule: VerificationPart
+    history: History
+    fitted: Fitted
+
+    @cached_property
+    def model(self) -> InverseModel:
+        """The model, which has been fitted."""
+        assert self.fitted.model is not None
+        return self.fitted.model
+
+    @cached_property
+    def background(self) -> Readings:
+        """The background by the last reference, ``(p,)``."""
+        return self._conditions.latest[list(self.columns)]
+
+    @cached_property
+    def noise(self) -> Readings:
+        """Noise of one reading, ``(p,)``: what the instrument states, else what the model leaves over."""
+        stated = self.space.noise[list(self.columns)]
+        known = np.isfinite(stated) & (self.rule.noise == "known")
+        return np.where(known, stated, np.nan_to_num(self.fitted.scatter))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Everything seen, for the local correction."""
+        return rows(self.space, self.columns, self.history, self.noise)
+
+    def offer(self, target: Wanted, rng: np.random.Generator) -> Offer:
+        """The candidate that the model stands for most."""
+        found = offers(self.model, target.readings, self.background, self.rows, rng)
+        if found:
+            return found[0]
+        # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
+        nearest = self._reach(target, self.background, np.zeros(len(self.columns))).settings
+        readings, uncertainty = expected(self.model, nearest, self.background, self.rows)
+        return Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)
+
+    def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
+        """What an exam for this target can expect, over the channels that the target fixes."""
+        fixed = np.isfinite(target.readings)
+        drift = self._conditions.drift[list(self.columns)]
+        noise, tolerance = self.noise[fixed], target.tolerance[fixed]
+        return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence)
+
+    def replicates(self, outlook: Outlook) -> int:
+        """How many replicates an exam should have."""
+        return outlook.replicates(self.rule.most) if self.rule.replicates == "planned" else self.rule.replicates
+
+    def unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
+        """The finding that no setting gives the target, if the model is certain of that.
+
+        Args:
+            target: Over the channels that matter.
+            names: Of those channels.
+        """
+        first = self._reach(target, self.background, np.zeros(len(self.columns)))
+        if first.reachable:
+            return None
+        readings, uncertainty = expected(self.model, first.settings, self.background, self.rows)
+        offset = readings - first.readings  # background, and what the model misses there
+        best = self._reach(target, offset, uncertainty)
+        if best.reachable:
+            return None
+        nearest = best.readings + offset
+        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
+            f"{name} {nearest[c]:.0f} for {target.readings[c]:.0f} ± {target.tolerance[c]:.0f}"
+            for c, name in enumerate(names)
+            if np.isfinite(target.readings[c])
+        )
+        facts = {"channels": list(names), "model": self.fitted.name, "readings": nearest, "excess": best.excess}
+        facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
+        settings = self.space.from_unit(best.settings)
+        return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
+
+    @cached_property
+    def _conditions(self) -> Conditions:
+        return Conditions.of(self.history.observations, self.space.p)
+
+    def _reach(self, target: Wanted, offset: Readings, uncertainty: Readings) -> Reach:
+        return reach(self.model, target.readings - offset, target.tolerance, uncertainty, self.space.d)
