@@ -18,18 +18,14 @@ from prefect.artifacts import (
 
 from flows.session import Session
 from sdl.history import Finding
-from sdl.report import figure_uri
+from sdl.report import targets_figure
 
 ROWS = 500
 """Observations in the table; the report has them all."""
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown and HTML leave as it is.
-
-    >>> escaped("<b>*x*</b>")
-    '&lt;b&gt;\\\\*x\\\\*&lt;/b&gt;'
-    """
+    """Text that Markdown and HTML leave as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
 
 
@@ -57,7 +53,7 @@ async def results(session: Session) -> None:
     """Observations, and targets against what was measured."""
     rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id)[-ROWS:]]
     await acreate_table_artifact(rows, _key(session, "observations"), "every request and what became of it")
-    figure = figure_uri(session.ledger, session.entry.name)
+    figure = targets_figure(session.ledger, session.entry.name)
     if figure is not None:
         await acreate_image_artifact(figure, _key(session, "targets"), "targets against measured, with tolerance bands")
 

@@ -84,14 +84,16 @@ def asked(
     """
     found = [*faults] if targets else [*faults, "a target is missing: give CHANNEL=READING, as in 445nm=16384"]
     fixed = _each(targets, lambda text: _fixed(space, text, tolerance), found)
-    given = dict(_each(background, lambda text: _backdrop(space, text), found))
     _each(free, lambda name: space.columns([name]), found)
     names = [each.name for each in fixed]
     twice = sorted({name for name in names if names.count(name) > 1})
     found += [f"{name} is fixed twice: give one reading for it" for name in twice]
-    found += [f"{name} is both fixed and free: leave out one of the two" for name in names if name in free]
-    if background and (missing := [name for name in names if name not in given]):
-        found.append(f"background: {', '.join(missing)} is missing; give every channel of the target one, or none")
+    found += [f"{name} is both fixed and free: leave out one of the two" for name in sorted({*names} & {*free})]
+    unlit = list[str]()
+    given = dict(_each(background, lambda text: _backdrop(space, text), unlit))
+    if given and not unlit and (missing := [name for name in names if name not in given]):
+        unlit.append(f"{', '.join(missing)} is missing; give every channel of the target one, or none")
+    found += [f"background: {fault}" for fault in unlit]
     if found:
         raise InvalidInput(found)
     return fixed, given
@@ -163,7 +165,7 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         raise InvalidInput(f"{name} needs a number such as 16384, got {text!r}") from None
     if not np.isfinite(value):
-        raise InvalidInput(f"{name} needs a finite number, got {text!r}; a channel that is not named is free")
+        raise InvalidInput(f"{name} needs a finite number, got {text!r}")
     return value
 
 
@@ -191,9 +193,9 @@ def _backdrop(space: Space, text: str) -> tuple[str, float]:
     name, value, tolerance = _split(space, text)
     floor = space.channels[space.columns([name])[0]].floor
     if tolerance is not None:
-        raise InvalidInput(f"background: {text!r} has a tolerance, and a background has none")
+        raise InvalidInput(f"{text!r} has a tolerance, and a background has none")
     if floor is not None and value < floor:
-        raise InvalidInput(f"background: {name} needs at least {floor:g}, got {value:g}")
+        raise InvalidInput(f"{name} needs at least {floor:g}, got {value:g}")
     return name, value
 
 

@@ -241,5 +241,5 @@ def _scored(scores: Mapping[str, Any] | None) -> list[str]:
     if scores is None:
         return ["too few", "", "", ""]
     test = scores["test"]
-    figures = [", ".join("-" if v is None else f"{v:.4g}" for v in test[key].values()) for key in ("r2", "mae", "rmse")]
-    return [str(test["rows"]), *figures]
+    r2 = ", ".join("-" if value is None else f"{value:.4f}" for value in test["r2"].values())
+    return [str(test["rows"]), r2, *(", ".join(f"{v:.4g}" for v in test[error].values()) for error in ("mae", "rmse"))]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, nearest, shown
+from sdl.space import is_number
 
 LARGEST_FILE = 1_000_000
 MOST_REPLICATES = 10_000
@@ -98,13 +99,16 @@ class StopPart(_Part):
 
 
 def _tolerance(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {channel: _tolerance(each) for channel, each in value.items()}
+    given = value.values() if isinstance(value, dict) else [value]
+    if wrong := [shown(each) for each in given if not _is_tolerance(each)]:
+        raise ValueError(f"needs a number above 0 or a percentage such as '1 %', got {', '.join(wrong)}")
+    return value
+
+
+def _is_tolerance(value: Any) -> bool:
     percentage = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*", value) if isinstance(value, str) else None
     number = float(percentage[1]) if percentage else value
-    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < float("inf"):
-        raise ValueError(f"needs a number above 0 or a percentage such as '1 %', got {value!r}")
-    return value
+    return is_number(number) and number > 0
 
 
 class Target(_Part):
@@ -149,13 +153,19 @@ class Campaign(_Part):
     verification: VerificationPart = VerificationPart()
     stop: StopPart = StopPart()
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        names = [target.name for target in self.targets]
+    @field_validator("name")
+    @classmethod
+    def _safe(cls, name: str) -> str:
+        slug(name)
+        return name
+
+    @field_validator("targets")
+    @classmethod
+    def _distinct(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        names = [target.name for target in targets]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every target needs a name of its own, found twice: {', '.join(twice)}")
-        slug(self.name)
-        return self
+        return targets
 
     @property
     def slug(self) -> str:
@@ -176,12 +186,15 @@ class Campaign(_Part):
         """
         path = Path(path)
         try:
-            if path.stat().st_size > LARGEST_FILE:
-                raise InvalidInput(f"{path} is larger than a campaign file can be ({LARGEST_FILE} bytes)")
-            written = tomllib.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                content = file.read(LARGEST_FILE + 1)
         except OSError as error:
             raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if len(content) > LARGEST_FILE:
+            raise InvalidInput(f"{path} is larger than a campaign file can be ({LARGEST_FILE} bytes)")
+        try:
+            written = tomllib.loads(content.decode())
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(f"{path} is not TOML: {error}") from error
         return cls.parse(written)
 
@@ -206,12 +219,12 @@ def slug(name: str) -> str:
     'weies-licht-1'
 
     Raises:
-        ValueError: if nothing is left of it, or it is a name that some systems reserve.
+        InvalidInput: if nothing is left of it, or it is a name that some systems reserve.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     safe = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].strip("-")
     if not safe or safe in RESERVED:
-        raise ValueError(f"name needs letters or digits and must not be a reserved word, got {name!r}")
+        raise InvalidInput(f"a name needs letters or digits and must not be a reserved word, got {shown(name)}")
     return safe
 
 
@@ -222,14 +235,14 @@ def _implied(fault: dict[str, Any], faults: list[dict[str, Any]]) -> bool:
 
 
 def _sentence(model: type[BaseModel], fault: dict[str, Any]) -> str:
-    path = tuple(part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("function-")))
+    path = fault["loc"]
     key = ".".join(str(part) for part in path) or "campaign"
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(fault["input"], dict | tuple | BaseModel) else f", got {fault['input']!r}"
+    got = "" if isinstance(fault["input"], dict | tuple | BaseModel) else f", got {shown(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"
 
 

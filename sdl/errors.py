@@ -5,6 +5,10 @@ A caller needs one question answered: *is it worth trying again?* Each branch be
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
 
 
 class SdlError(Exception):
@@ -109,6 +113,18 @@ class BudgetSpent(SdlError):
 
 class TooFewRows(SdlError):
     """A model was given fewer rows than it has freedom for."""
+
+
+def shown(value: object) -> str:
+    """Any value in a message: short, however long or deep it is.
+
+    >>> shown("R"), shown([[[[[[[[]]]]]]]])
+    ("'R'", '[[[[[[[...]]]]]]]')
+    """
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python spells out no whole number of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

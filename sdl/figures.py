@@ -86,7 +86,7 @@ def targets(bars: Sequence[Bar]) -> str:
 
 def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
     if math.isnan(bar.off):
-        axes.text(0, place, "not measured", color=QUIET, ha="center", va="center", backgroundcolor=BAND, size=8)
+        axes.text(0.04, place, "not measured", color=QUIET, va="center", size=8)
     elif math.isinf(bar.off):
         axes.text(reach, place, "at its ceiling →", color=BAD, ha="right", va="center")
     else:
@@ -195,7 +195,7 @@ def background(
     """The background through the campaign.
 
     Args:
-        places: Of the references in the order of readings.
+        places: Of the references in the order of requests.
         channels: By name and unit, what the references read.
         exams: Name, first and last place of each.
     """
@@ -206,7 +206,7 @@ def background(
         axes.text(first, 0.98, _label(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
     for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
         axes.plot(places, values, color=colour, marker="o", ms=3.5, lw=1, label=_label(name))
-    axes.set_xlabel("reading (exams are shaded)")
+    axes.set_xlabel("request (exams are shaded)")
     axes.legend(fontsize=8, ncols=min(len(channels), 5), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _uri(figure)

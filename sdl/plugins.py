@@ -12,7 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sdl.errors import InvalidInput, UnknownPlugin, nearest
+from sdl.errors import InvalidInput, UnknownPlugin, nearest, shown
 
 Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions"]
 GROUPS: tuple[Group, ...] = ("sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions")
@@ -59,7 +59,7 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         try:
             given[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(given[key])
         except ValidationError as error:
-            faults += [f"{key}: {each['msg']}, got {given[key]!r}" for each in error.errors()]
+            faults += [f"{key}: {each['msg']}, got {shown(given[key])}" for each in error.errors()]
     if faults:
         raise InvalidInput(faults)
     try:

@@ -1,6 +1,8 @@
 """A campaign file checked whole against the instrument and the plug-ins, before the first request."""
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,11 @@ from sdl.campaign import Campaign, Plugin, Target
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument
 from sdl.space import Readings, Space
+
+OPTION = re.compile(r"\w+: ")
+"""How the fault of one option begins."""
+EXACT = 1e-9
+"""Tolerance of a target whose own cannot be read: whatever is wrong with its readings shows all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +48,9 @@ def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
             built = plugins.build(group, part.plugin, part.options)
             instrument = built if group == "sdl.instruments" else instrument
         except InvalidInput as error:
-            faults += [f"{key}: {fault}" if fault.startswith("unknown") else f"{key}.{fault}" for fault in error.faults]
+            faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
-        for index, target in enumerate(_targets(written)):
+        for index, target in _targets(written):
             faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
@@ -92,17 +99,21 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
     parts = []
     for key, group, value in named:
         value = {"plugin": value} if isinstance(value, str) else value
-        if isinstance(value, dict) and isinstance(value.get("plugin"), str):
+        if isinstance(value, dict):
             options = {option: given for option, given in value.items() if option not in own.get(group, ())}
-            parts.append((key, group, Plugin.model_validate(options)))
+            with suppress(ValidationError):  # its faults are listed already
+                parts.append((key, group, Plugin.model_validate(options)))
     return parts
 
 
-def _targets(written: Mapping[str, Any]) -> list[Target]:
+def _targets(written: Mapping[str, Any]) -> list[tuple[int, Target]]:
+    """Every target with its place, as far as it can be read: if need be, its readings alone."""
+    targets = written.get("targets")
     found = []
-    for target in written.get("targets", []) if isinstance(written.get("targets"), list) else []:
-        try:
-            found.append(Target.model_validate(target))
-        except ValidationError:  # its faults are listed already
-            continue
+    for index, target in enumerate(targets if isinstance(targets, list) else []):
+        readings = {"readings": target.get("readings"), "tolerance": EXACT} if isinstance(target, dict) else {}
+        for each in (target, readings):
+            with suppress(ValidationError):  # its faults are listed already
+                found.append((index, Target.model_validate(each)))
+                break
     return found

@@ -25,11 +25,11 @@ class Asked:
     time: str
     round: int
     purpose: str
-    settings: Sequence[str]
+    settings: list[str]
     verdict: str
     tone: str
     reason: str
-    readings: Sequence[str]
+    readings: list[str]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def requests(story: Story) -> Requests:
     rows = list(enumerate(story.trail, start=1))
     if n <= SHOWN:
         return Requests([_asked(story, place, row) for place, row in rows], "")
-    middle = [(place, row) for place, row in rows[ENDS:-ENDS] if not _counts(row)]
+    middle = [(place, row) for place, row in rows[ENDS:-ENDS] if not counts(row)]
     shown = rows[:ENDS] + middle[:MOST_ODD] + rows[-ENDS:]
     note = f"Of {n} requests these are the first and last {ENDS}, and "
     note += f"the first {MOST_ODD} of {len(middle)}" if len(middle) > MOST_ODD else f"all {len(middle)}"
@@ -54,7 +54,8 @@ def requests(story: Story) -> Requests:
     return Requests([_asked(story, place, row) for place, row in shown], note)
 
 
-def _counts(row: Mapping[str, Any]) -> bool:
+def counts(row: Mapping[str, Any]) -> bool:
+    """Whether an attempt of the trail brought a usable reading."""
     return row["verdict"] is not None and Class(row["verdict"]).usable
 
 
@@ -66,7 +67,7 @@ def _asked(story: Story, place: int, row: Mapping[str, Any]) -> Asked:
         purpose=row["purpose"],
         settings=[number(value) for value in row["settings"]],
         verdict=row["verdict"] or row["state"],
-        tone="" if _counts(row) else "bad",
+        tone="" if counts(row) else "bad",
         reason=row["reason"],
         readings=[_reading(row, name, column) for name, column in zip(story.channels, story.columns, strict=True)],
     )
@@ -96,7 +97,7 @@ def chapters(story: Story) -> Iterator[Chapter]:
     history = story.history
     rounds = {round_.number: round_ for round_ in history.rounds}
     for at in sorted(rounds.keys() | {finding.round for finding in history.findings}):
-        sentences = [*_reasons(rounds[at])] if at in rounds else []
+        sentences = [" ".join(_reasons(rounds[at], story.units))] if at in rounds else []
         taken = Counter(each.purpose.value for each in history.observations if each.round == at)
         if taken:
             sentences.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in taken.items()) + ".")
@@ -106,14 +107,17 @@ def chapters(story: Story) -> Iterator[Chapter]:
             if exam.round == at
         ]
         sentences += [f"{f.target}: {f.verdict.value} – {f.sentence}." for f in history.findings if f.round == at]
-        yield Chapter(f"Round {at}: {_title(rounds[at])}" if at in rounds else f"After round {at - 1}", sentences)
+        yield Chapter(
+            f"Round {at}: {_title(rounds[at])}" if at in rounds else f"After round {at - 1}",
+            list(filter(None, sentences)),
+        )
 
 
 def _title(round_: Round) -> str:
     return f"{round_.kind.value} of {round_.target}" if round_.target else round_.kind.value
 
 
-def _reasons(round_: Round) -> Iterator[str]:
+def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
     """The facts of a round in sentences."""
     facts = round_.facts
     if why := facts.get("why"):
@@ -123,7 +127,7 @@ def _reasons(round_: Round) -> Iterator[str]:
     if "chance of passing" in facts:
         yield f"Chance that its candidate passes: {100 * measured(facts['chance of passing']):.0f} %."
     if uncertainty := facts.get("uncertainty"):
-        yield f"Uncertain by {listed(uncertainty)}."
+        yield f"Standard deviation of what it expects: {listed(uncertainty, units)}."
     if measured(facts.get("refused draws")) > 0:
         yield f"{100 * measured(facts['refused draws']):.0f} % of its draws lay outside the box."
     for name, reason in (facts.get("skipped") or {}).items():

@@ -15,10 +15,10 @@ from sdl.figures import Bar
 from sdl.files import whole
 from sdl.history import Purpose
 from sdl.ledger import Ledger
-from sdl.proceedings import chapters, requests
+from sdl.proceedings import chapters, counts, requests
 from sdl.space import Readings
 from sdl.story import Story
-from sdl.text import measured, moment, number, visible
+from sdl.text import measured, moment, number, visible, within
 
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
@@ -37,6 +37,11 @@ def write(ledger: Ledger, name: str, path: str | Path) -> Path:
     return path
 
 
+def targets_figure(ledger: Ledger, name: str) -> str | None:
+    """Targets against measured as the URI of a figure; None while nothing was measured at a candidate."""
+    return _targets_figure(Story.of(ledger, name))
+
+
 def render(ledger: Ledger, campaign_name: str) -> str:
     """The report of a campaign at any stage, as HTML that loads nothing.
 
@@ -47,7 +52,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
     # Whatever is printed passes through ``visible`` and is then escaped; the page itself is ours alone.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.finalize = lambda value: visible(value) if isinstance(value, str) else value
-    environment.filters |= {"number": number, "moment": moment}
+    environment.filters |= {"number": number, "within": within, "moment": moment}
     template = environment.from_string(files("sdl").joinpath("report.html").read_text("utf-8"))
     parity = _parity(story)
     return template.render(
@@ -158,17 +163,17 @@ def _uncertainty_figure(story: Story) -> str | None:
 
 
 def _background_figure(story: Story) -> str | None:
-    seen = story.history.observations
-    references = [each for each in seen if each.purpose is Purpose.REFERENCE]
+    seen = [(place, row) for place, row in enumerate(story.trail, start=1) if counts(row)]
+    references = [(place, row) for place, row in seen if row["purpose"] == Purpose.REFERENCE]
     if not references or not story.channels:
         return None
     channels = {
-        story.labelled(name): [float(each.readings[column]) for each in references]
+        story.labelled(name): [measured(row["readings"][column]) for _, row in references]
         for name, column in zip(story.channels, story.columns, strict=True)
     }
     exams = []
     for exam in story.history.exams:
-        places = [each.seq for each in story.history.of_round(exam.round, Purpose.VERIFICATION)]
-        if places:
-            exams.append((exam.target, min(places), max(places)))
-    return figures.background([each.seq for each in references], channels, exams)
+        of_exam = (exam.round, Purpose.VERIFICATION)
+        places = [place for place, row in seen if (row["round"], row["purpose"]) == of_exam]
+        exams += [(exam.target, places[0], places[-1])] if places else []
+    return figures.background([place for place, _ in references], channels, exams)

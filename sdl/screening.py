@@ -3,7 +3,6 @@
 Nothing is thrown away here: the verdict and its reason are stored beside the raw reply.
 """
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent
+from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent, shown
 from sdl.instruments.protocol import Reply
-from sdl.space import Channel, Readings, Settings, Space
+from sdl.space import Channel, Readings, Settings, Space, is_number
 
 ECHO_TOLERANCE = 1e-6
 """Largest difference between sent and applied settings, as a share of the knob's range."""
@@ -113,14 +112,14 @@ def _echo(space: Space, asked: Settings, applied: Mapping[str, Any]) -> list[str
     wrong = []
     for knob, sent in zip(space.knobs, asked.tolist(), strict=True):
         got = applied.get(knob.name)
-        if not _is_number(got) or abs(got - sent) > ECHO_TOLERANCE * (knob.high - knob.low):
-            wrong.append(f"{knob.name} sent {sent}, applied {got!r}")
+        if not is_number(got) or abs(got - sent) > ECHO_TOLERANCE * (knob.high - knob.low):
+            wrong.append(f"{knob.name} sent {sent}, applied {shown(got)}")
     return wrong
 
 
 def _fault(channel: Channel, value: Any) -> str | None:
-    if not _is_number(value):
-        return f"{channel.name} is not a finite number: {value!r}"
+    if not is_number(value):
+        return f"{channel.name} is not a finite number: {shown(value)}"
     if channel.floor is not None and value < channel.floor:
         return f"{channel.name} is below {channel.floor:g}: {value!r}"
     if channel.ceiling is not None and value > channel.ceiling:
@@ -128,10 +127,6 @@ def _fault(channel: Channel, value: Any) -> str | None:
     if channel.integral and value != int(value):
         return f"{channel.name} is not a whole count: {value!r}"
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _stuck(space: Space, asked: Settings, readings: Mapping[str, Any], before: Earlier | None) -> bool:

@@ -1,5 +1,6 @@
 """Knobs and channels: the only converter between names and columns."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeAlias
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, nearest, shown
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -142,10 +143,8 @@ class Space(_Value):
         for knob in self.knobs:
             if knob.name not in named:
                 faults.append(f"knob {knob.name!r} is missing: give a value from {knob.low} to {knob.high}")
-            elif not _is_number(named[knob.name]) or not knob.low <= named[knob.name] <= knob.high:
-                faults.append(
-                    f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {named[knob.name]!r}"
-                )
+            elif not is_number(value := named[knob.name]) or not knob.low <= value <= knob.high:
+                faults.append(f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {shown(value)}")
         if faults:
             raise InvalidInput(faults)
         return np.array([float(named[name]) for name in self.knob_names])
@@ -182,5 +181,6 @@ class Space(_Value):
         return [known.index(name) for name in asked]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+def is_number(value: object) -> bool:
+    """Whether a value of any kind is a finite number, and no larger than a float can be."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -35,6 +35,20 @@ def number(value: Any) -> str:
     return plain.replace("-", "−")
 
 
+def within(value: float, margin: float) -> str:
+    """A number with its margin, to two digits of that.
+
+    >>> within(16374.2, 30.35), within(0.53612, 0.0021), within(16384, float("nan"))
+    ('16374 ± 30', '0.5361 ± 0.0021', '16384')
+    """
+    if not math.isfinite(value) or math.isnan(margin):
+        return number(value)
+    if not 1e-9 < margin < 1e9:
+        return f"{number(value)} ± {number(margin)}"
+    places = max(0, 1 - math.floor(math.log10(margin)))
+    return f"{value:.{places}f} ± {margin:.{places}f}".replace("-", "−")
+
+
 def measured(value: Any) -> float:
     """A number as the ledger keeps it: NaN for None, and for what is no number."""
     try:

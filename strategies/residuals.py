@@ -87,11 +87,8 @@ def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:
 
 
 def _regular(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (
-        covariance
-        + 1e-9 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-        + 1e-12 * np.eye(len(covariance))
-    )
+    ridge = 1e-9 * np.trace(covariance) / len(covariance) + 1e-12
+    return np.asarray(covariance + ridge * np.eye(len(covariance)))
 
 
 def _kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:

@@ -1,0 +1,234 @@
+"""The closed loop on twins: requests until VERIFIED for the paper's target, and whether its verdicts are true.
+
+A twin knows its noise-free readings, so each verdict can be held against the truth at the time of its exam. Beside it
+what the paper does: one regression on 100 points, which knows nothing of the background and examines nothing.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from sklearn.cross_decomposition import PLSRegression
+
+from sdl.campaign import Campaign
+from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.instruments.twin import Twin
+from sdl.preparing import Wanted, prepare
+from sdl.space import Readings
+from strategies.designs import LatinHypercube
+from strategies.models.threads import one_thread
+from strategies.plan import Plan
+from strategies.rehearsal import Rehearsal
+
+FILE = Path(__file__).parents[2] / "deployments" / "paper.toml"
+PAPER: dict[str, Any] = {
+    "name": "paper",
+    "budget": 100,
+    "instrument": "twin",
+    "targets": [{"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}],
+}
+"""The campaign if that file is not there."""
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "dark": {"daylight": "dark"},
+    "daylight": {"daylight": 1500.0, "memory_h": 1.0},
+}
+"""Options of the twin."""
+BLIND = 100
+"""Points of the regression that knows nothing of the background."""
+RESAMPLES = 2000
+BARS = {"verified": 0.98, "false": 0.01, "median": 20.0, "p95": 40.0}
+"""The least share of campaigns that end VERIFIED, else the most that is accepted."""
+SHOWN = {
+    "verified": "VERIFIED",
+    "false": "false verdicts",
+    "median": "requests, median",
+    "p95": "requests, 95 %",
+    "max": "requests, most",
+    "exams": "exams a campaign",
+    "blind": f"PLS on {BLIND} points, within tolerance",
+}
+SHARES = ("verified", "false", "blind")
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of one campaign."""
+
+    condition: str
+    requests: int
+    """To VERIFIED, everything counted; the whole budget for a campaign that did not get there."""
+    verified: bool
+    exams: int
+    verdicts: int
+    """VERIFIED or REFUTED."""
+    false: int
+    """Verdicts that the truth contradicts."""
+    blind: bool
+    """Whether the regression that knows nothing of the background meets the target in the same light."""
+
+
+def run(
+    seeds: int = 100,
+    processes: int | None = None,
+    models: Sequence[str] = (),
+    progress: Progress = lambda done, of: None,
+) -> dict[str, Any]:
+    """Run the benchmark, half a minute on two processors.
+
+    Args:
+        seeds: Campaigns in each condition, each on a twin of its own.
+        processes: As many as there are processors unless told; 1 stays in this one.
+        models: Inverse models instead of those of the campaign.
+        progress: Called with the number of campaigns done, and of all.
+
+    Returns:
+        Plain data: ``campaign``, ``seeds``, ``conditions`` (each figure with its 95 % interval, by bootstrap over
+        seeds) and ``bars``.
+
+    Raises:
+        InvalidInput: for a model that is not installed.
+    """
+    written = (tomllib.loads(FILE.read_text("utf-8")) if FILE.is_file() else PAPER) | {"instrument": "twin"}
+    written |= {"models": list(models)} if models else {}
+    prepare(written)
+    jobs = [(condition, seed) for seed in range(seeds) for condition in CONDITIONS]
+    fates = []
+    for fate in _each(partial(rehearse, written), jobs, processes or os.cpu_count() or 1):
+        fates.append(fate)
+        progress(len(fates), len(jobs))
+    conditions = [_figures(name, [fate for fate in fates if fate.condition == name]) for name in CONDITIONS]
+    bars = [_bar(each, name) for each in conditions for name in BARS]
+    return {"campaign": written, "seeds": seeds, "conditions": conditions, "bars": bars}
+
+
+def rehearse(written: dict[str, Any], job: tuple[str, int]) -> Fate:
+    """Run one campaign, given its condition and seed, and judge its verdicts by the truth."""
+    condition, seed = job
+    twin = Twin(seed=1000 + seed, **CONDITIONS[condition])
+    plan = Plan(Campaign.parse(written | {"seed": seed}), twin.space)
+    truth = list[Readings]()
+    campaign = Rehearsal(plan, twin, watch=lambda each: truth.append(twin.truth(each.settings)[plan.columns]))
+    with one_thread():
+        campaign.run()
+        blind = _blind(plan, Twin(seed=1000 + seed, **CONDITIONS[condition]), seed)
+    judged = [each for each in campaign.findings if each.verdict in (Verdict.VERIFIED, Verdict.REFUTED)]
+    false = sum(_is_false(each, plan, np.array(truth), campaign.observations) for each in judged)
+    verified = all(campaign.history.concluded(each.name) in _passed(judged) for each in plan.targets)
+    requests = len(campaign.observations) if verified else plan.campaign.budget
+    return Fate(condition, requests, verified, len(campaign.exams), len(judged), false, blind)
+
+
+def table(result: dict[str, Any]) -> Table:
+    """What ``run`` returned, for people."""
+    shown = Table(
+        title=f"The closed loop, {result['seeds']} campaigns a condition", caption="95 % intervals in brackets"
+    )
+    shown.add_column("")
+    for condition in result["conditions"]:
+        shown.add_column(condition["condition"], justify="right")
+    shown.add_column("bar", justify="right")
+    shown.add_column("met")
+    for name, label in SHOWN.items():
+        met = [bar["met"] for bar in result["bars"] if bar["figure"] == name]
+        cells = [_cell(name, condition[name]) for condition in result["conditions"]]
+        bar = f"{'>=' if name == 'verified' else '<='} {_number(name, BARS[name])}" if name in BARS else ""
+        shown.add_row(label, *cells, bar, ("yes" if all(met) else "no") if met else "")
+    return shown
+
+
+# ---------------------------------------------------------------------- one campaign
+
+
+def _passed(findings: Iterable[Finding]) -> list[Finding]:
+    return [each for each in findings if each.verdict is Verdict.VERIFIED]
+
+
+def _is_false(finding: Finding, plan: Plan, truth: Readings, observations: Sequence[Observation]) -> bool:
+    """Whether the mean truth ``(p,)`` over the replicates of the exam contradicts its verdict."""
+    rows = [each.seq for each in observations if (each.round, each.purpose) == (finding.round, Purpose.VERIFICATION)]
+    target = next(each for each in plan.targets if each.name == finding.target)
+    return _meets(target, truth[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
+
+
+def _meets(target: Wanted, readings: Readings) -> bool:
+    """Whether readings ``(p,)`` lie within the tolerance in every channel that the target fixes."""
+    fixed = np.isfinite(target.readings)
+    return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())
+
+
+def _blind(plan: Plan, twin: Twin, seed: int) -> bool:
+    """Whether settings by partial least squares on a Latin hypercube meet the first target."""
+    settings = LatinHypercube().propose(twin.space, BLIND, np.random.default_rng(seed))
+    replies = [twin.measure(twin.space.named_settings(row)).readings for row in settings]
+    readings = np.array([list(reply.values()) for reply in replies], float)[:, plan.columns]
+    kept = (readings < twin.space.ceiling[plan.columns]).all(axis=1)
+    target = plan.targets[0]
+    fixed = np.isfinite(target.readings)
+    fitted = PLSRegression(min(3, int(fixed.sum()))).fit(readings[kept][:, fixed], settings[kept])
+    found = np.clip(fitted.predict(target.readings[None, fixed])[0], 0, 1)
+    return _meets(target, twin.truth(found)[plan.columns])
+
+
+# ---------------------------------------------------------------------- all of them
+
+
+def _each(step: Callable[[tuple[str, int]], Fate], jobs: Sequence[tuple[str, int]], processes: int) -> Iterable[Fate]:
+    if processes == 1:
+        yield from map(step, jobs)
+        return
+    # Spawned, not forked: a fork of a process with threads may hang.
+    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn")) as pool:
+        yield from pool.map(step, jobs)
+
+
+def _figures(condition: str, fates: Sequence[Fate]) -> dict[str, Any]:
+    """The figures of one condition, each with its value and a 95 % interval."""
+    again = np.random.default_rng(0).integers(len(fates), size=(RESAMPLES, len(fates)))
+    rows = np.array([(f.requests, f.verified, f.exams, f.verdicts, f.false, f.blind) for f in fates], float).T
+    values, drawn = _summary(rows), _summary(rows[:, again])
+    figures = {}
+    for name, value in values.items():
+        low, high = np.percentile(drawn[name], (2.5, 97.5)).tolist()
+        figures[name] = {"value": float(value), "low": low, "high": high}
+    counts = {"verdicts": int(rows[3].sum()), "false verdicts": int(rows[4].sum())}
+    return {"condition": condition, "campaigns": len(fates), **counts, **figures}
+
+
+def _summary(rows: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Figures ``(...)`` over the last axis of rows ``(6, ..., n)`` of fates."""
+    requests, verified, exams, verdicts, false, blind = rows
+    return {
+        "verified": verified.mean(axis=-1),
+        "false": false.sum(axis=-1) / np.maximum(verdicts.sum(axis=-1), 1),
+        "median": np.median(requests, axis=-1),
+        "p95": np.percentile(requests, 95, axis=-1),
+        "max": requests.max(axis=-1),
+        "exams": exams.mean(axis=-1),
+        "blind": blind.mean(axis=-1),
+    }
+
+
+def _bar(condition: dict[str, Any], name: str) -> dict[str, Any]:
+    value, bar = condition[name]["value"], BARS[name]
+    met = value >= bar if name == "verified" else value <= bar
+    return {"condition": condition["condition"], "figure": name, "value": value, "bar": bar, "met": met}
+
+
+def _cell(name: str, figure: dict[str, float]) -> str:
+    value, low, high = (_number(name, figure[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:.1%}" if name in SHARES else f"{value:.3g}"

@@ -1,0 +1,95 @@
+"""A PostgreSQL server of our own for the length of a test run: unprivileged, on a socket, gone afterwards."""
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+USER = "sdl"
+SOON_S = 30.0
+
+
+def programs() -> Path | None:
+    """Where ``initdb`` and ``postgres`` lie: the newest of Debian's, else those of the path."""
+    debians = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: float(each.parent.name))
+    found = shutil.which("initdb")
+    places = [*reversed(debians), *([Path(found).resolve().parent] if found else [])]
+    return next((each for each in places if (each / "initdb").exists() and (each / "postgres").exists()), None)
+
+
+class Server:
+    """A running server, from which every test takes a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._numbers = folder, itertools.count(1)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
+
+    def fresh(self) -> str:
+        """The URL of a new empty database."""
+        name = f"lab_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def execute(self, sentence: str) -> None:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(text(sentence))
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def running(programs: Path) -> Iterator[Server]:
+    """Start a server in a fresh folder; end it and remove the folder afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="sdl-pg-"))  # not pytest's: its path is long and closed to other users
+    unprivileged = _unprivileged(folder)
+    data = folder / "data"
+    quiet = {"stdout": subprocess.DEVNULL, "cwd": folder, **unprivileged}
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+    try:
+        make = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(make, check=True, **quiet)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([programs / "postgres", "-D", data, *options], stderr=log, **quiet)
+        try:
+            yield _answering(Server(folder), process)
+        finally:
+            process.send_signal(signal.SIGINT)  # ends the sessions, then itself
+            process.wait(SOON_S)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged(folder: Path) -> dict:
+    """How to start a process that is not root, which PostgreSQL refuses to be; the folder becomes its own."""
+    if os.geteuid() != 0:
+        return {}
+    known = {each.pw_name: each for each in pwd.getpwall()}
+    user = known.get("postgres") or known["nobody"]
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _answering(server: Server, process: subprocess.Popen) -> Server:
+    until = time.monotonic() + SOON_S
+    while True:
+        try:
+            server.execute("SELECT 1")
+            return server
+        except OperationalError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((server.folder / "log").read_text()) from None
+            time.sleep(0.05)
