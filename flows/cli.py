@@ -12,7 +12,6 @@ from typing import NoReturn
 # Our matrices are small: threads that share them out cost more than they save.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import click
 import typer
 from rich.logging import RichHandler
 
@@ -30,15 +29,21 @@ EXIT: dict[type[BaseException], int] = {
     errors.CampaignStopped: 6,
     errors.LedgerError: 7,
     errors.Interrupted: 130,
-    KeyboardInterrupt: 130,
 }
 """0: done, every target verified; 1: a fault of this program; 3: done, but not every target is verified."""
+
+
+def _end(code: int | None) -> NoReturn:
+    """What a command returns is its exit code."""
+    raise typer.Exit(code or 0)
+
 
 app = typer.Typer(
     help="From the readings you want to verified settings.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    result_callback=_end,
     epilog="Exit codes: 0 done and verified, 1 a fault of this program, 2 invalid input, 3 done but not verified, "
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
@@ -52,15 +57,9 @@ def main() -> NoReturn:
     # Ours alone, and above the progress bar: Prefect's own lines go to its server.
     logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(_told(errors.Interrupted("interrupted")))
+        sys.exit(app())
     except (errors.SdlError, TimeoutError) as error:
         sys.exit(_told(error))
-    sys.exit(code or 0)
 
 
 def _told(error: BaseException) -> int:

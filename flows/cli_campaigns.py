@@ -161,7 +161,7 @@ def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: 
 def _write_report(book: Ledger, name: str, directory: Path) -> Path:
     from sdl.report import write
 
-    return write(book, name, directory / "reports" / f"{name}.html")
+    return write(book, name, environment.folder(directory / "reports") / f"{name}.html")
 
 
 def _ask(name: str, control: Control, home: Path | None, ledger: str | None, as_json: bool) -> None:

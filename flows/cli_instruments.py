@@ -126,14 +126,30 @@ def serve(
         told = {"url": server.url, "instrument": served.identity, "faults": fault or []}
         if command:
             err.print(f"{served.identity} at {server.url} while {shlex.join(command)} runs", markup=False)
-            return subprocess.run(command, check=False).returncode
+            return _finished(command)
         show(told, as_json, f"{served.identity} at {server.url} (Ctrl-C ends it)")
         while True:
             time.sleep(3600)
 
 
+def _finished(command: list[str]) -> int:
+    """Run a command to its end and return its exit code; Ctrl-C, which it gets too, is for it to judge."""
+    try:
+        child = subprocess.Popen(command)
+    except OSError as error:
+        raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from error
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
 def _instrument(name: str, options: list[str] | None) -> Plugin:
-    return Plugin.model_validate({"plugin": name, **pairs(options, "--option")})
+    given = pairs(options, "--option")
+    if "plugin" in given:
+        raise InvalidInput("--option plugin: name the instrument by --instrument")
+    return Plugin(plugin=name, **given)
 
 
 def _calibration(result: dict[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +36,7 @@ err = Console(stderr=True, highlight=False)
 def show(data: Any, as_json: bool, *tables: Table | str) -> None:
     """Print data as JSON, or else as tables and lines for people."""
     if as_json:
-        print(json.dumps(jsonable(data), indent=2, ensure_ascii=False))
+        print(json.dumps(jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
         return
     for each in tables:
         out.print(each)
@@ -73,15 +74,22 @@ def pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
 
 
 def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What was written with dotted keys replaced: ``instrument.url``, ``budget``, ``targets.0.tolerance``."""
-    changed = json.loads(json.dumps(written))
+    """What was written with dotted keys replaced: ``instrument.url``, ``budget``, ``targets.0.tolerance``.
+
+    Raises:
+        InvalidInput: a key that leads nowhere.
+    """
+    changed = deepcopy(dict(written))
     for path, value in changes.items():
         *parents, last = path.split(".")
-        place = changed
-        for key in parents:
-            place = place[int(key)] if isinstance(place, list) and key.isdigit() else place.setdefault(key, {})
-        place[last] = value
-    return dict(changed)
+        place: Any = changed
+        try:
+            for key in parents:
+                place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+            place[int(last) if isinstance(place, list) else last] = value
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise InvalidInput(f"--set {path}: the file has no such place") from None
+    return changed
 
 
 def _value(text: str) -> Any:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from sdl.errors import InvalidInput
+
 SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -19,9 +21,20 @@ SETTINGS = {
 
 
 def home(given: Path | None = None) -> Path:
-    """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here. Made for its owner's eyes only."""
-    path = (given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here."""
+    return folder((given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute())
+
+
+def folder(path: Path) -> Path:
+    """The same path, made for its owner's eyes only unless it is there.
+
+    Raises:
+        InvalidInput: if it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot make the folder {path}: {error.strerror}; give another --home") from error
     return path
 
 

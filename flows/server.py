@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from flows.environment import folder
+
 START_S = 120
 
 
@@ -44,10 +46,9 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
 
 
 def _start(directory: Path) -> str:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
-    with (directory / "server.log").open("ab") as words:
+    with (folder(directory) / "server.log").open("ab") as words:
         child = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
             stdin=subprocess.PIPE,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from flows.environment import folder
 from sdl import plugins
 from sdl.by_hand import BUDGET
 from sdl.campaign import Campaign, Plugin, slug
@@ -25,13 +26,14 @@ from sdl.errors import (
     Interrupted,
     InvalidInput,
 )
-from sdl.history import Entry, History, Request, State, Verdict
+from sdl.history import Entry, Finding, History, Request, State, Verdict
 from sdl.instruments.protocol import Instrument
 from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
 from sdl.preparing import prepare
 from sdl.report import write
+from sdl.space import Space
 from strategies.fitting import Fitted, fit
 from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Step, Stop
 
@@ -95,7 +97,7 @@ class Session:
 
     def report(self) -> Path:
         """Write the report and return where it lies."""
-        return write(self.ledger, self.entry.name, self.directory / "reports" / f"{self.entry.name}.html")
+        return write(self.ledger, self.entry.name, folder(self.directory / "reports") / f"{self.entry.name}.html")
 
 
 @contextmanager
@@ -119,6 +121,7 @@ def open_session(
     Raises:
         InvalidInput, LeaseHeld, SchemaMismatch, LedgerError: before the first request.
     """
+    folder(directory / "reports")  # or else the campaign would fail when all is measured
     campaign, instrument = prepare(written)
     book = Ledger(ledger)
     try:
@@ -198,19 +201,16 @@ def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
         "state": entry.state,
         "reason": entry.reason,
         "requests": history.sent,
-        "targets": [
-            {
-                "target": target,
-                "verdict": settled[target].verdict if target in settled else "UNSETTLED",
-                "sentence": settled[target].sentence if target in settled else "no candidate was examined",
-                "settings": None
-                if target not in settled or settled[target].settings is None
-                else entry.space.named_settings(settled[target].settings),
-            }
-            for target in targets
-        ],
+        "targets": [_settled(target, settled.get(target), entry.space) for target in targets],
         "verified": bool(targets) and all(t in settled and settled[t].verdict is Verdict.VERIFIED for t in targets),
     }
+
+
+def _settled(target: str, finding: Finding | None, space: Space) -> dict[str, Any]:
+    if finding is None:
+        return {"target": target, "verdict": "UNSETTLED", "sentence": "no candidate was examined", "settings": None}
+    settings = None if finding.settings is None else space.named_settings(finding.settings)
+    return {"target": target, "verdict": finding.verdict, "sentence": finding.sentence, "settings": settings}
 
 
 def versions() -> dict[str, str]:

@@ -5,9 +5,18 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sdl.errors import InvalidInput, nearest, shown
 from sdl.space import is_number
@@ -111,10 +120,19 @@ def _is_tolerance(value: Any) -> bool:
     return is_number(number) and number > 0
 
 
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"needs a name without line ends and control characters, got {shown(name)}")
+    return name
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_printable)]
+
+
 class Target(_Part):
     """Readings that somebody wants; channels that are not named are free."""
 
-    name: str = Field(default="target", min_length=1, max_length=100)
+    name: Name = Field(default="target", min_length=1, max_length=100)
     readings: dict[str, float] = Field(min_length=1)
     tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
     """Largest allowed error, in the unit of the channel (``150``) or as a share of its reading (``"1 %"``)."""
@@ -137,7 +155,7 @@ class Target(_Part):
 class Campaign(_Part):
     """All rounds towards some targets, on one instrument."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: Name = Field(min_length=1, max_length=100)
     seed: int = Field(default=0, ge=0)
     budget: int = Field(default=100, ge=1, le=1_000_000)
     """Requests that may be sent, everything counted."""
@@ -242,7 +260,7 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{key}: is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(fault["input"], dict | tuple | BaseModel) else f", got {shown(fault['input'])}"
+    got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {shown(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"
 
 

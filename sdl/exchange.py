@@ -70,8 +70,11 @@ def export(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = Fal
     path, entry = Path(path), ledger.entry(campaign)
     _, write = _format(path)
     records = [record(entry.space, row) for row in ledger.trail(entry.id)]
-    with whole(path, force=force) as file:
-        write(file, records, entry.space.knob_names, entry.space.channel_names)
+    try:
+        with whole(path, force=force) as file:
+            write(file, records, entry.space.knob_names, entry.space.channel_names)
+    except UnicodeEncodeError as error:  # the instrument made a name of half a character
+        raise InvalidInput(f"{path}: {error.object!r} cannot be written in this format; give .jsonl") from error
     return path
 
 
@@ -146,7 +149,7 @@ def _trail(path: Path, space: Space | None) -> tuple[Space, list[Row]]:
     knobs = loaded.knobs or _knob_names(len(records[0][1].settings_in), space)
     named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
     values = np.array([[asked[name] for name in knobs] for _, (_, asked) in named]).reshape(-1, len(knobs))
-    space = space or _inferred(path, knobs, loaded.channels, values)
+    space = space or _inferred(path, knobs, _channels(loaded, [record for _, record in records]), values)
     if set(knobs) != set(space.knob_names):
         raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(space.knob_names)}")
     in_bytes = _in_other_units(space, values, [number for number, _ in named])
@@ -189,13 +192,23 @@ def _knob_names(d: int, space: Space | None) -> Sequence[str]:
     return SPACE.knob_names if d == SPACE.d else [f"x{column}" for column in range(1, d + 1)]
 
 
+def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]:
+    """Names in ``out`` that stand for readings: in our own files all that was believed of them is numbers."""
+    said: dict[str, list[bool]] = {name: [] for name in loaded.channels if name}
+    for each in records:
+        for name, value in (each.out or {}).items():
+            if name in said and each.believed:
+                said[name].append(type(value) in (int, float))
+    return [name for name, plain in said.items() if not plain or (all if loaded.ours else any)(plain)]
+
+
 def _inferred(path: Path, knobs: Sequence[str], channels: Sequence[str], values: Settings) -> Space:
     """Claude-Light's space if the names are its own, else what can be told from settings ``(n, d)``."""
     mine, theirs = set(SPACE.channel_names), set(channels)
     if set(knobs) == set(SPACE.knob_names) and (theirs <= mine or mine <= theirs):
         return SPACE
     if not channels:
-        raise InvalidInput(f"{path}: no reading in it")
+        raise InvalidInput(f"{path}: no channel in it that gave numbers")
     return Space(
         knobs=tuple(_knob(name, column) for name, column in zip(knobs, values.T, strict=True)),
         channels=tuple(Channel(name=name, unit="", floor=None, integral=False) for name in channels),

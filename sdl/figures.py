@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sdl.history import Purpose
 from sdl.space import Readings
@@ -52,6 +52,10 @@ STYLE: dict[Any, Any] = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
 }
+FARTHEST = 8.0
+"""Tolerances from the target that are drawn; what is farther off is written at the edge."""
+LARGEST = 1e15
+"""Absolute value from which on nothing can be drawn."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -72,7 +76,8 @@ def targets(bars: Sequence[Bar]) -> str:
     axes = figure.add_subplot()
     axes.axvspan(-1, 1, color=BAND, lw=0)
     axes.axvline(0, color=QUIET, lw=0.6)
-    reach = max([1.6, *(abs(bar.off) + bar.margin for bar in bars if math.isfinite(bar.off + bar.margin))])
+    widths = (abs(bar.off) + bar.margin for bar in bars)
+    reach = max([1.6, *(width for width in widths if width < FARTHEST)])
     for place, bar in enumerate(bars):
         _bar(axes, place, bar, reach)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
@@ -87,12 +92,14 @@ def targets(bars: Sequence[Bar]) -> str:
 def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
     if math.isnan(bar.off):
         axes.text(0.04, place, "not measured", color=QUIET, va="center", size=8)
-    elif math.isinf(bar.off):
-        axes.text(reach, place, "at its ceiling →", color=BAD, ha="right", va="center")
+    elif abs(bar.off) > reach:
+        words = "at its ceiling →" if math.isinf(bar.off) else f"{bar.off:.3g} →" if bar.off > 0 else f"← {bar.off:.3g}"
+        axes.text(
+            math.copysign(reach, bar.off), place, words, color=BAD, ha="right" if bar.off > 0 else "left", va="center"
+        )
     else:
-        margin = bar.margin if math.isfinite(bar.margin) else reach
-        inside = abs(bar.off) + margin <= 1
-        colour, marker = (GOOD, "o") if inside else (BAD, "D")
+        margin = bar.margin if bar.margin < reach else reach
+        colour, marker = (GOOD, "o") if abs(bar.off) + margin <= 1 else (BAD, "D")
         axes.errorbar(bar.off, place, xerr=margin, color=colour, marker=marker, ms=4.5, capsize=3, lw=1.2)
 
 
@@ -104,13 +111,14 @@ def parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]
         channels: Their names and units.
         sets: By name (``train``, ``test``), measured and predicted, both ``(n, p)``.
     """
+    drawn = {name: (_drawable(one), _drawable(other)) for name, (one, other) in sets.items()}
     across = min(len(channels), 3)
     down = math.ceil(len(channels) / across)
     figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
         axes.set_title(_label(channel), loc="left")
-        _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in sets.items()})
+        _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in drawn.items()})
     figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
     figure.supxlabel("measured", size=9)
     figure.supylabel("predicted", size=9)
@@ -139,7 +147,7 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
         values: Shape ``(n, k)``; NaN where not known.
         purposes: Why each row was taken, ``n`` of them.
     """
-    k = len(names)
+    k, values = len(names), _drawable(values)
     colours = [PURPOSES[each] for each in purposes]
     figure = Figure((WIDTH, WIDTH), dpi=160)
     grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
@@ -175,7 +183,7 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     figure = Figure((WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
-        left.plot(rounds, values, color=colour, marker="o", ms=3.5, lw=1.2, label=_label(name))
+        left.plot(rounds, _drawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=_label(name))
     left.set_title("standard deviation of the expected reading", loc="left")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
@@ -205,11 +213,17 @@ def background(
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
         axes.text(first, 0.98, _label(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
     for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
-        axes.plot(places, values, color=colour, marker="o", ms=3.5, lw=1, label=_label(name))
+        axes.plot(places, _drawable(values), color=colour, marker="o", ms=3.5, lw=1, label=_label(name))
     axes.set_xlabel("request (exams are shaded)")
-    axes.legend(fontsize=8, ncols=min(len(channels), 5), loc="lower left", bbox_to_anchor=(0, 1))
+    widest = max(len(_label(name)) for name in channels)
+    axes.legend(fontsize=8, ncols=max(1, 95 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _uri(figure)
+
+
+def _drawable(values: ArrayLike) -> NDArray[np.float64]:
+    known = np.asarray(values, float)
+    return np.where(np.abs(known) < LARGEST, known, np.nan)
 
 
 def _cycle(n: int) -> list[str]:

@@ -96,7 +96,8 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
     taken = LeaseHeld(f"{instrument} was taken by another process a moment ago; try again when it is done")
     try:
         with engine.execution_options(writes=True).begin() as connection:
-            if connection.execute(take).rowcount != 1:
+            changed = connection.execute(take).rowcount
+            if row is not None and changed != 1:  # of an insert PostgreSQL tells no number
                 raise taken
     except IntegrityError:
         raise taken from None

@@ -208,11 +208,10 @@ class Ledger:
     def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
         """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
         with self._writing(lease) as connection:
-            last = select(func.max(attempts.c.id)).where(
-                attempts.c.campaign == campaign, attempts.c.verdict.in_(rows.USABLE)
-            )
+            last = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.state == "DONE")
+            counted = (attempts.c.id == last.scalar_subquery()) & attempts.c.verdict.in_(rows.USABLE)
             mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
-            connection.execute(update(attempts).where(attempts.c.id == last.scalar_subquery()).values(**mask))
+            connection.execute(update(attempts).where(counted).values(**mask))
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
         """Mark what an earlier process sent without recording an answer as UNKNOWN; return how many."""

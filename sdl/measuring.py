@@ -101,7 +101,8 @@ class Bench:
         if request.purpose is not Purpose.REFERENCE or not screened.censored[columns].any():
             return screened
         reason = f"the background alone reaches the ceiling: {screened.reason}"
-        return Screened(Class.SUSPECT, reason, np.full_like(screened.readings, np.nan), screened.censored)
+        nothing = np.full_like(screened.readings, np.nan)
+        return Screened(Class.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
 
     def _may_go_on(self) -> None:
         if self.interrupted.is_set():
@@ -109,8 +110,8 @@ class Bench:
         file = self.ledger.engine.url.database if self.ledger.engine.url.get_backend_name() == "sqlite" else None
         if file and (free := shutil.disk_usage(Path(file).parent).free) < RESERVE_BYTES:
             raise CampaignSuspended(
-                f"only {free / 1e6:.0f} MB are free where the ledger lies; at least {RESERVE_BYTES / 1e6:.0f} MB must be, "
-                "so that no reading is lost. Make space and run the campaign again"
+                f"only {free / 1e6:.0f} MB are free where the ledger lies; at least {RESERVE_BYTES / 1e6:.0f} MB must "
+                "be, so that no reading is lost. Make space and run the campaign again"
             )
 
     def _wait(self, seconds: float) -> None:

@@ -89,7 +89,7 @@ class Chapter:
     """One round, or what was concluded after the last one."""
 
     title: str
-    sentences: Sequence[str]
+    paragraphs: Sequence[str]
 
 
 def chapters(story: Story) -> Iterator[Chapter]:
@@ -97,19 +97,19 @@ def chapters(story: Story) -> Iterator[Chapter]:
     history = story.history
     rounds = {round_.number: round_ for round_ in history.rounds}
     for at in sorted(rounds.keys() | {finding.round for finding in history.findings}):
-        sentences = [" ".join(_reasons(rounds[at], story.units))] if at in rounds else []
+        paragraphs = [" ".join(_reasons(rounds[at], story.units))] if at in rounds else []
         taken = Counter(each.purpose.value for each in history.observations if each.round == at)
         if taken:
-            sentences.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in taken.items()) + ".")
-        sentences += [
+            paragraphs.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in taken.items()) + ".")
+        paragraphs += [
             f"Candidate of the model {exam.model!r} for {exam.replicates} replicates: {story.settings(exam.settings)}."
             for exam in history.exams
             if exam.round == at
         ]
-        sentences += [f"{f.target}: {f.verdict.value} – {f.sentence}." for f in history.findings if f.round == at]
+        paragraphs += [f"{f.target}: {f.verdict.value} – {f.sentence}." for f in history.findings if f.round == at]
         yield Chapter(
             f"Round {at}: {_title(rounds[at])}" if at in rounds else f"After round {at - 1}",
-            list(filter(None, sentences)),
+            list(filter(None, paragraphs)),
         )
 
 

@@ -31,7 +31,12 @@ class _Measured(BaseModel):
 class Reading(_Measured):
     """A record from elsewhere, in the paper's format; other keys are passed over."""
 
-    out: dict[str, Any] = Field(min_length=1)
+    out: dict[str, Any]
+
+    @property
+    def believed(self) -> bool:
+        """Whether its readings may count."""
+        return True
 
     def asked(self, knobs: Sequence[str]) -> dict[str, float]:
         """What was asked: as far as we know what was applied."""
@@ -73,6 +78,11 @@ class Attempt(_Measured):
     done: float | None = None
     seconds: float | None = None
 
+    @property
+    def believed(self) -> bool:
+        """Whether its readings counted."""
+        return self.verdict is not None and self.verdict.usable
+
     def asked(self, knobs: Sequence[str]) -> dict[str, float]:
         """What was asked."""
         if set(self.settings) != set(knobs):
@@ -89,7 +99,7 @@ class Attempt(_Measured):
             "out": jsonable(self.out),
             "applied": jsonable(self.applied),
         }
-        if self.verdict is None or not self.verdict.usable:
+        if not self.believed:
             return row | {"readings": None, "censored": None}
         screened = screen(space, np.array(row["settings"]), Reply(asked, self.out or {}, self.raw))
         if not screened.verdict.usable or self.state != "DONE":

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, CursorResult, Row, Select, Table, bindparam, func, insert, select, update
 
+from sdl.errors import shown
 from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.schema import attempts, campaigns, exams, findings, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
 
 USABLE = [each for each in Class if each.usable]
+DEEPEST = 20
+"""Levels of nesting that are kept of a reply beside its raw text."""
 REQUESTED = ("round", "replicate", "purpose", "settings")
 ATTEMPTED = (
     *("attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"),
@@ -185,14 +188,16 @@ def unlisted(values: Iterable[float | None]) -> Readings:
     return np.array([math.nan if value is None else value for value in values], float)
 
 
-def jsonable(value: Any) -> Any:
-    """The same value in what JSON knows; numbers that it does not know become text."""
+def jsonable(value: Any, levels: int = DEEPEST) -> Any:
+    """The same value in what JSON knows; numbers that it does not know and what is nested too deep become text."""
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        return shown(value)
     if isinstance(value, Mapping):
-        return {str(key): jsonable(each) for key, each in value.items()}
+        return {str(key): jsonable(each, levels - 1) for key, each in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return jsonable(value.tolist())
+        return jsonable(value.tolist(), levels)
     if isinstance(value, list | tuple):
-        return [jsonable(each) for each in value]
+        return [jsonable(each, levels - 1) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

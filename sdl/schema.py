@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     Column,
     Connection,
+    Dialect,
     Engine,
     Float,
     ForeignKey,
@@ -17,9 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     select,
@@ -33,6 +36,20 @@ VERSION = 1
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 
+MAKING = 5_351_441
+"""Number of PostgreSQL's lock for making the tables; its first processes come one after another."""
+
+
+class _Words(TypeDecorator[str]):
+    """Text from outside: neither NUL, which PostgreSQL does not take, nor half a surrogate pair, which nobody does."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else value.replace("\0", "\u2400").encode(errors="replace").decode()
+
+
 metadata = MetaData()
 
 about = Table("about", metadata, Column("version", Integer, nullable=False))
@@ -42,13 +59,13 @@ campaigns = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
-    Column("title", String, nullable=False),
-    Column("instrument", String, nullable=False),
+    Column("title", _Words, nullable=False),
+    Column("instrument", _Words, nullable=False),
     Column("space", JSON, nullable=False),
     Column("config", JSON, nullable=False),
     Column("versions", JSON, nullable=False),
     Column("state", String, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", _Words, nullable=False),
     Column("control", String, nullable=False, server_default="run"),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
@@ -88,12 +105,12 @@ attempts = Table(
     Column("token", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("verdict", String),
-    Column("reason", Text, nullable=False),
+    Column("reason", _Words, nullable=False),
     Column("applied", JSON),
     Column("out", JSON),
     Column("readings", JSON),
     Column("censored", JSON),
-    Column("raw", Text, nullable=False),
+    Column("raw", _Words, nullable=False),
     Column("sent_at", Float),
     Column("done_at", Float),
     Column("seconds", Float),
@@ -122,7 +139,7 @@ findings = Table(
     Column("round", Integer, nullable=False),
     Column("target", String, nullable=False),
     Column("verdict", String, nullable=False),
-    Column("sentence", Text, nullable=False),
+    Column("sentence", _Words, nullable=False),
     Column("settings", JSON),
     Column("facts", JSON, nullable=False),
     Column("at", Float, nullable=False),
@@ -187,9 +204,22 @@ def _engine(where: str) -> Engine:
 
 def _tune_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say, not at the first write
-    connection.execute("PRAGMA journal_mode=WAL")
+    _log_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; of the first processes of a new file one does, and the others wait for it."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:  # this alone does not heed the timeout of the connection
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -198,6 +228,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(MAKING)))
     tables = inspect(connection).get_table_names()
     if "about" not in tables:
         if tables:
@@ -207,7 +239,7 @@ def _prepare(connection: Connection) -> None:
             )
         metadata.create_all(connection)
         connection.execute(insert(about).values(version=VERSION))
-    found = connection.execute(select(about.c.version)).scalar_one()
+    found = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
     if found != VERSION:
         advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
         raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")

@@ -91,8 +91,9 @@ _NONE: Any = object()
 
 
 def _header(records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
-    seen = dict.fromkeys([*channels, *(name for record in records for name in record["out"] or {})])
-    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in seen), *COLUMNS]
+    # In the order of the alphabet, which is the same for whoever reads the file without knowing its channels.
+    outputs = sorted({*channels, *(name for record in records for name in record["out"] or {})})
+    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs), *COLUMNS]
 
 
 def _flat(record: Record, knobs: Sequence[str]) -> Record:

@@ -102,7 +102,7 @@ def verify(
         for c in np.flatnonzero(shown).tolist()
     )  # fmt: skip
     if k < planned:
-        reason += f"; broken off after {k} of {planned} replicates, since the rest could hardly have saved it"
+        reason += f"; broken off after {k} of {planned} replicates"
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
 
 

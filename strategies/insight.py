@@ -53,15 +53,15 @@ class Insight:
         """Everything seen, for the local correction."""
         return rows(self.space, self.columns, self.history, self.noise)
 
-    def offer(self, target: Wanted, rng: np.random.Generator) -> Offer:
-        """The candidate that the model stands for most."""
+    def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
+        """Distinct candidates, at least one, the one that the model stands for most first."""
         found = offers(self.model, target.readings, self.background, self.rows, rng)
         if found:
-            return found[0]
+            return found
         # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
         nearest = self._reach(target, self.background, np.zeros(len(self.columns))).settings
         readings, uncertainty = expected(self.model, nearest, self.background, self.rows)
-        return Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)
+        return [Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)]
 
     def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
         """What an exam for this target can expect, over the channels that the target fixes."""

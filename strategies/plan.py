@@ -106,7 +106,7 @@ class Plan:
         current = history.rounds[-1]
         if current.kind is RoundKind.EXAM and not self._judged(history, current):
             return self._go_on_with_exam(history, current, fitted)
-        if pending := _pending(history, current):
+        if (pending := _pending(history, current)) and history.sent < self.campaign.budget:
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -151,14 +151,14 @@ class Plan:
         insight = self._insight(history, fitted)
         if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
-        offer = insight.offer(target, self._rng(number, 3))
-        outlook = insight.outlook(target, offer.uncertainty)
+        found = insight.offers(target, self._rng(number, 3))
+        outlook = insight.outlook(target, found[0].uncertainty)
         n = insight.replicates(outlook)
         most = max(n, self.campaign.verification.most)
         if outlook.ideal().chance(most) < POINTLESS:
             return self._give_up(number, target, self._noise_limited(outlook, most))
         chance = outlook.chance(n)
-        facts = self._facts(fitted, target, offer, chance)
+        facts = self._facts(fitted, target, found, chance)
         if outlook.learned(self.campaign.acquisition.n).chance(n) - chance > WORTH_LEARNING:
             batch = self._acquire(insight, number, target, left)
             if batch is not None and len(batch):
@@ -199,7 +199,9 @@ class Plan:
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
-        pending = _pending(history, current)
+        pending, spent = _pending(history, current), history.sent >= self.campaign.budget
+        if spent and not history.of_round(current.number, Purpose.VERIFICATION):
+            return Stop(f"all {self.campaign.budget} requests of the budget are sent")
         if exam is None:
             if pending:
                 return Measure(current, pending)
@@ -207,19 +209,19 @@ class Plan:
                 return Fit(current.number)
             return self._examine(history, current, fitted, target)
         replicates = history.of_round(current.number, Purpose.VERIFICATION)
-        if not pending or self._hopeless(history, exam, target, replicates):
+        if spent or not pending or self._hopeless(history, exam, target, replicates):
             return Conclude(judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space))
         step = CHUNK - len(replicates) % CHUNK
         return Measure(current, self._fresh(history, current) + pending[:step])
 
     def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
         insight = self._insight(history, fitted)
-        offer = insight.offer(target, self._rng(current.number, 3))
+        offer = insight.offers(target, self._rng(current.number, 3))[0]
         n = min(insight.replicates(insight.outlook(target, offer.uncertainty)), self.campaign.budget - history.sent)
         settings = self.space.from_unit(offer.settings)
         whole = [np.full(self.space.p, np.nan) for _ in range(2)]
         whole[0][self.columns], whole[1][self.columns] = insight.background, offer.uncertainty
-        exam = Exam(current.number, target.name, settings, fitted.name, max(n, 1), *whole)
+        exam = Exam(current.number, target.name, settings, fitted.name, n, *whole)
         first = len([each for each in history.planned if each.round == current.number])
         requests = [Request(current.number, first, i, Purpose.VERIFICATION, settings) for i in range(exam.replicates)]
         return Examine(current, exam, requests)
@@ -257,7 +259,7 @@ class Plan:
             "a wider tolerance"
         )
 
-    def _facts(self, fitted: Fitted, target: Wanted, offer: Offer, chance: float) -> dict[str, Any]:
+    def _facts(self, fitted: Fitted, target: Wanted, found: list[Offer], chance: float) -> dict[str, Any]:
         """What the report says of a round."""
         names = self.campaign.channels
         return {
@@ -266,10 +268,14 @@ class Plan:
             "rows": len(fitted.settings),
             "target": target.name,
             "chance of passing": chance,
-            "uncertainty": dict(zip(names, offer.uncertainty.tolist(), strict=True)),
-            "refused draws": offer.refused,
+            "uncertainty": dict(zip(names, found[0].uncertainty.tolist(), strict=True)),
+            "refused draws": found[0].refused,
+            "candidates": [{"settings": self._shown(each.settings), "share": each.share} for each in found],
             "parity": {"channels": names, **fitted.parity()},
         }
+
+    def _shown(self, unit: Settings) -> dict[str, float]:
+        return self.space.named_settings(self.space.from_unit(unit).round(5))
 
     def _insight(self, history: History, fitted: Fitted) -> Insight:
         return Insight(self.space, self.columns, self.campaign.verification, history, fitted)

@@ -1,7 +1,26 @@
 """Fixtures for more than one file."""
 
+import json
+import logging
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
+from hypothesis import settings
 from postgres import programs, running
+
+from flows import cli, environment, server
+from flows.session import Session, outcome, recorded_fate
+from strategies.plan import Conclude, Examine, Fit, Measure, Stop
+
+ROOT = Path(__file__).parent.parent
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +35,126 @@ def postgres():
 @pytest.fixture(params=["sqlite", "postgresql"])
 def where(request, tmp_path):
     """Where a new ledger may lie: a file, and a database of a server."""
-    return str(tmp_path / "lab" / "ledger.db") if request.param == "sqlite" else request.getfixturevalue("postgres").fresh()
+    if request.param == "sqlite":
+        return str(tmp_path / "lab" / "ledger.db")
+    return request.getfixturevalue("postgres").fresh()
+
+
+@pytest.fixture
+def paper():
+    """The campaign file that we ship; its instrument is for the test to name."""
+    return tomllib.loads((ROOT / "deployments" / "paper.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def drive():
+    """Executes the steps of a session's plan as the campaign flow does, without Prefect."""
+    actions = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
+
+    def to_its_end(session):
+        with recorded_fate(session):
+            while not isinstance(step := session.propose(), Stop):
+                actions[type(step)](session, step)
+            session.finish(step)
+        return outcome(session.ledger, session.entry.name)
+
+    return to_its_end
+
+
+# ---------------------------------------------------------------------- the command line and Prefect
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self):
+        """All its words on one line, since lines are broken where the terminal ends."""
+        return " ".join(f"{self.out} {self.err}".split())
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A data directory, which every command of the test uses."""
+    monkeypatch.setenv("SDL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SDL_LEDGER", raising=False)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # it would hide what is not flushed
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory):
+    """The URL of one Prefect server for all tests, so that each command costs 2 seconds and not 12."""
+    directory = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment.SETTINGS, "PREFECT_HOME": str(directory)}.items():
+            patch.setenv(name, value)
+        patch.delenv("PREFECT_API_URL", raising=False)
+        yield server.api(directory)
+
+
+@pytest.fixture
+def prefect(prefect_server, home, monkeypatch):
+    """Flows of this process and of its children use the one Prefect server."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield prefect_server
+
+
+@pytest.fixture
+def sdl(home, capfd, monkeypatch):
+    """Runs a command in this process; whatever comes of it, it shows no traceback."""
+    log = logging.getLogger("sdl")
+    handlers = list(log.handlers)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["sdl", *map(str, words)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = Told(ended.value.code or 0, *capfd.readouterr())
+        assert "Traceback" not in told.out + told.err
+        return told
+
+    yield run
+    log.handlers[:] = handlers
+
+
+@pytest.fixture
+def spawn(home):
+    """Starts a command as a process of its own, in a group of its own."""
+    started = []
+
+    def run(*words):
+        command = [Path(sys.executable).with_name("sdl"), *map(str, words)]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, env=os.environ, start_new_session=True, text=True, **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def ended():
+    """Waits for a process to end by itself; whatever came of it, it showed no traceback."""
+
+    def wait(process, within_s=60):
+        out, err = process.communicate(timeout=within_s)
+        assert "Traceback" not in out + err
+        return Told(process.returncode, out, err)
+
+    return wait

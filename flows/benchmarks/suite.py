@@ -1,0 +1,58 @@
+"""All benchmarks in one command, with the machine and the versions that they ran on."""
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from flows.benchmarks import loop, records, speed
+from flows.session import versions
+from sdl.errors import InvalidInput, nearest
+
+Progress = Callable[[int, int], object]
+KINDS = ("loop", "records", "speed")
+
+
+def run(what: str, seeds: int, models: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
+    """Run one kind of benchmark or all.
+
+    Args:
+        what: ``loop``, ``records``, ``speed`` or ``all``.
+        seeds: Campaigns of each kind in the loop.
+        models: Models of the loop instead of the campaign's own.
+        files: Folder of the real records; ``all`` goes without them where they are not.
+        progress: Told how many campaigns are done, and of how many.
+
+    Returns:
+        Plain data: machine, versions, the result of each kind, and whether every bar was met.
+    """
+    if what not in (*KINDS, "all"):
+        raise InvalidInput(f"unknown benchmark {what!r}{nearest(what, (*KINDS, 'all'))}")
+    chosen = [what] if what != "all" else [kind for kind in KINDS if kind != "records" or files.exists()]
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        "loop": lambda: loop.run(seeds, models=models, progress=progress),
+        "records": lambda: records.run(files),
+        "speed": speed.run,
+    }
+    results = {kind: runs[kind]() for kind in chosen}
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
+        "versions": versions(),
+        "results": results,
+        "all_met": all(bar["met"] for result in results.values() for bar in result["bars"]),
+    }
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """What ``run`` returned, for people."""
+    made = {
+        "loop": lambda data: [loop.table(data)],
+        "records": records.table,
+        "speed": lambda data: [speed.table(data)],
+    }
+    return [table for kind, data in result["results"].items() for table in made[kind](data)]

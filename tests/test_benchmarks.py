@@ -1,0 +1,146 @@
+"""The benchmarks on tiny problems: what they count, what they hold against their bars, what they show."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from flows.benchmarks import loop, speed
+from sdl.campaign import Campaign
+from sdl.errors import InvalidInput
+from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.instruments.twin import Twin
+from sdl.screening import Class
+from strategies.plan import Plan
+
+
+def shown(table):
+    console = Console(width=200)
+    with console.capture() as text:
+        console.print(table)
+    return text.get()
+
+
+# ---------------------------------------------------------------------- loop
+
+
+@pytest.fixture(scope="module")
+def looped():
+    calls = []
+    result = loop.run(2, processes=1, progress=lambda done, of: calls.append((done, of)))
+    return result, calls
+
+
+def test_loop_counts_every_campaign(looped):
+    result, calls = looped
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(each["condition"], each["campaigns"]) for each in result["conditions"]] == [("dark", 2), ("daylight", 2)]
+    for condition in result["conditions"]:
+        assert condition["verified"]["value"] == 1
+        assert condition["false"]["value"] == condition["false verdicts"] == 0
+        assert condition["verdicts"] >= 2
+        assert condition["exams"]["value"] >= 1
+        assert 9 <= condition["median"]["value"] <= condition["p95"]["value"] <= condition["max"]["value"] <= 100
+        for name in loop.SHOWN:
+            assert condition[name]["low"] <= condition[name]["value"] <= condition[name]["high"]
+
+
+def test_loop_gives_plain_data_with_bars(looped):
+    result, _ = looped
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert len(result["bars"]) == 8
+    for bar in result["bars"]:
+        met = bar["value"] >= bar["bar"] if bar["figure"] == "verified" else bar["value"] <= bar["bar"]
+        assert bar["met"] is met
+
+
+def test_loop_shows_its_figures(looped):
+    text = shown(loop.table(looped[0]))
+    assert "VERIFIED" in text
+    assert "100.0% (100.0% to 100.0%)" in text
+    assert "PLS on 100 points" in text
+
+
+def test_loop_is_the_same_in_other_processes(looped):
+    again = loop.run(2, processes=2)
+    assert again == looped[0]
+
+
+def test_loop_takes_models():
+    result = loop.run(1, processes=1, models=["pls"])
+    assert result["campaign"]["models"] == ["pls"]
+    with pytest.raises(InvalidInput, match="unknown inverse model 'plz'; did you mean 'pls'"):
+        loop.run(1, processes=1, models=["plz"])
+
+
+def test_campaign_without_a_verdict_costs_its_whole_budget():
+    fate = loop.rehearse(loop.PAPER | {"budget": 6}, ("dark", 0))
+    assert (fate.verified, fate.requests, fate.exams, fate.verdicts) == (False, 6, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "off", "false"),
+    [
+        (Verdict.VERIFIED, [0, 160, -160], False),
+        (Verdict.VERIFIED, [0, 0, 170], True),
+        (Verdict.REFUTED, [0, 0, 170], False),
+        (Verdict.REFUTED, [0, 160, -160], True),
+    ],
+)
+def test_verdict_against_the_truth_of_its_exam(verdict, off, false):
+    plan = Plan(Campaign.parse(loop.PAPER), Twin().space)
+    nothing = {"settings": np.zeros(3), "readings": np.zeros(10), "censored": np.zeros(10, bool)}
+    taken = [
+        Observation(round=round_, index=0, replicate=i, purpose=purpose, seq=i, verdict=Class.OK, **nothing)
+        for i, (round_, purpose) in enumerate(
+            [(0, Purpose.DESIGN), (1, Purpose.REFERENCE), (1, Purpose.VERIFICATION), (1, Purpose.VERIFICATION)]
+        )
+    ]
+    truth = 16384 + np.array([np.full(3, 9e3), np.full(3, -16384), np.array(off) - 5.0, np.array(off) + 5.0])
+    finding = Finding(1, plan.targets[0].name, verdict, "", np.zeros(3))
+    assert loop.contradicted(finding, plan, truth, taken) is false
+
+
+# ---------------------------------------------------------------------- speed
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return speed.run(repeats=2, batches=3, prefect=False)
+
+
+def test_speed_gives_plain_data_with_bars(quick):
+    assert json.loads(json.dumps(quick, allow_nan=False)) == quick
+    assert {bar["figure"] for bar in quick["bars"]} == {"solve", "ledger", "import"}
+    for figure in quick["figures"].values():
+        assert 0 < figure["best"] <= figure["median"]
+
+
+def test_speed_is_within_ten_times_its_bars(quick):
+    """Other work on the machine slows this down; that much would be a fault of ours."""
+    for bar in quick["bars"]:
+        assert bar["value"] < 10 * bar["bar"], bar
+
+
+def test_speed_shows_its_figures(quick):
+    text = shown(speed.table(quick))
+    assert "mixture on 100 rows: fit and 1000 draws" in text
+    assert "Prefect" not in text
+
+
+def test_own_work_does_not_count_the_twin(tmp_path, monkeypatch):
+    figures = speed.measuring(tmp_path, 2)
+    monkeypatch.setattr(speed.Twin, "measure", _slowly(speed.Twin.measure))
+    (tmp_path / "again").mkdir()
+    slow = speed.measuring(tmp_path / "again", 2)
+    assert slow["twin"]["best"] > 5 > figures["twin"]["best"]
+    assert slow["ledger"]["best"] < 5 * figures["ledger"]["best"]
+
+
+def _slowly(measure):
+    def slow(self, settings):
+        speed.time.sleep(0.005)
+        return measure(self, settings)
+
+    return slow

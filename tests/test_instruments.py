@@ -1,0 +1,84 @@
+"""What every registered instrument promises, ours and a stranger's."""
+
+import json
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from sdl import plugins
+from sdl.errors import InstrumentError, InvalidInput
+from sdl.instruments.protocol import Instrument
+from sdl.instruments.server import InstrumentServer
+from sdl.instruments.twin import Twin
+
+NAMES = plugins.names("sdl.instruments")
+
+
+@contextmanager
+def ready(name, tmp_path):
+    """An instrument by name, over what it needs to answer."""
+    if name == "claude-light":
+        with InstrumentServer(Twin(seed=1)) as server:
+            yield plugins.build("sdl.instruments", name, {"url": server.url, "allow_private": True})
+        return
+    options = {}
+    if name == "recorded":
+        twin, path = Twin(seed=1), tmp_path / "records.jsonl"
+        rows = [twin.measure(dict.fromkeys("RGB", level)).raw for level in (0.0, 0.25, 0.5)]
+        path.write_text("\n".join(rows) + "\n")
+        options = {"path": path}
+    yield plugins.build("sdl.instruments", name, options)
+
+
+@pytest.fixture(params=NAMES)
+def instrument(request, tmp_path):
+    with ready(request.param, tmp_path) as made:
+        yield made
+        made.close()
+
+
+def named(instrument, share):
+    space = instrument.space
+    return space.named_settings(space.from_unit(np.full(space.d, share)))
+
+
+def test_it_has_the_members_of_the_protocol(instrument):
+    assert isinstance(instrument, Instrument)
+    assert instrument.identity
+    assert instrument.patience.attempts >= 1
+
+
+def test_its_space_survives_json(instrument):
+    space = instrument.space
+    assert type(space).model_validate_json(space.model_dump_json()) == space
+
+
+def test_it_echoes_the_settings_and_answers_every_channel(instrument):
+    asked = named(instrument, 0.25)
+    reply = instrument.measure(asked)
+    assert reply.applied == pytest.approx(asked)
+    assert set(reply.readings) == set(instrument.space.channel_names)
+    assert reply.raw
+    assert json.loads(reply.raw)
+    assert reply.seconds >= 0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01, "0.5", None, True])
+def test_it_refuses_settings_that_it_cannot_apply_before_measuring(instrument, bad):
+    settings = named(instrument, 0.25) | {instrument.space.knob_names[0]: bad}
+    with pytest.raises((InvalidInput, InstrumentError)):
+        instrument.measure(settings)
+
+
+def test_it_refuses_missing_and_misspelt_knobs(instrument):
+    settings = named(instrument, 0.25)
+    first = instrument.space.knob_names[0]
+    with pytest.raises((InvalidInput, InstrumentError), match=first):
+        instrument.measure({k: v for k, v in settings.items() if k != first})
+    with pytest.raises((InvalidInput, InstrumentError), match="misspelt"):
+        instrument.measure({**settings, "misspelt": 0.5})
+
+
+def test_no_secret_is_part_of_its_identity(instrument):
+    assert "@" not in instrument.identity
