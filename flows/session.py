@@ -78,8 +78,9 @@ class Session:
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks; a spent budget ends it early."""
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
+        lacking = {request.key for request in self.history.pending}  # a batch that is tried again has a part
         try:
-            self.bench.take(step.requests, watching.get())
+            self.bench.take([each for each in step.requests if each.key in lacking], watching.get())
         except BudgetSpent:
             return  # the plan sees that too, and says what follows from it
 

@@ -54,6 +54,8 @@ STYLE: dict[Any, Any] = {
 }
 FARTHEST = 8.0
 """Tolerances from the target that are drawn; what is farther off is written at the edge."""
+NARROW = 18
+"""Characters that fit beside a small panel."""
 LARGEST = 1e15
 """Absolute value from which on nothing can be drawn."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -117,7 +119,7 @@ def parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]
     figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
-        axes.set_title(_label(channel), loc="left")
+        axes.set_title(_label(channel, 30), loc="left")
         _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in drawn.items()})
     figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
     figure.supxlabel("measured", size=9)
@@ -161,9 +163,9 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
         if row == k - 2:
-            axes.set_xlabel(_label(names[column]))
+            axes.set_xlabel(_label(names[column], NARROW))
         if column == 0:
-            axes.set_ylabel(_label(names[row + 1]))
+            axes.set_ylabel(_label(names[row + 1], NARROW))
     figure.align_labels()
     for purpose in dict.fromkeys(purposes):
         figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
@@ -230,10 +232,10 @@ def _cycle(n: int) -> list[str]:
     return [LINES[i % len(LINES)] for i in range(n)]
 
 
-def _label(text: str) -> str:
-    """A stranger's text on one short line."""
+def _label(text: str, most: int = 40) -> str:
+    """A stranger's text on one line of at most so many characters."""
     shown = " ".join(visible(text).split())
-    shown = shown if len(shown) <= 40 else f"{shown[:39]}…"
+    shown = shown if len(shown) <= most else f"{shown[: most - 1]}…"
     return f" {shown}" if shown.startswith("_") else shown  # a legend leaves out what begins with _
 
 

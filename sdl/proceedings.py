@@ -130,5 +130,8 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
         yield f"Standard deviation of what it expects: {listed(uncertainty, units)}."
     if measured(facts.get("refused draws")) > 0:
         yield f"{100 * measured(facts['refused draws']):.0f} % of its draws lay outside the box."
+    if len(candidates := facts.get("candidates") or []) > 1:
+        shares = (f"{listed(each['settings'])} ({100 * measured(each['share']):.0f} %)" for each in candidates)
+        yield f"Distinct candidates, with their share of its draws: {'; '.join(shares)}."
     for name, reason in (facts.get("skipped") or {}).items():
         yield f"Model {name!r} was skipped: {reason}."

@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from sdl import __version__, figures
+from sdl.errors import InvalidInput
 from sdl.figures import Bar
 from sdl.files import whole
 from sdl.history import Purpose
@@ -31,14 +32,17 @@ def write(ledger: Ledger, name: str, path: str | Path) -> Path:
         InvalidInput: if there is no such campaign, or the file cannot be written.
     """
     page, path = render(ledger, name), Path(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot make the folder {path.parent}: {error.strerror}") from error
     with whole(path, force=True) as file:
         file.write(page.encode())
     return path
 
 
 def targets_figure(ledger: Ledger, name: str) -> str | None:
-    """Targets against measured as the URI of a figure; None while nothing was measured at a candidate."""
+    """Targets against measured as the URI of a figure; None where there is no target."""
     return _targets_figure(Story.of(ledger, name))
 
 

@@ -215,10 +215,10 @@ def test_the_bar_holds_on_the_real_records():
     errors = {each["method"]: each for each in result["errors"]}
     assert {each["runs"] for each in errors.values()} == {32}
     pooled = errors["pls, pooled, no anchor"]["median"]
-    np.testing.assert_allclose(pooled, result["bars"]["pooled, no anchor (known before)"], rtol=0.02)
+    np.testing.assert_allclose(pooled, result["known"]["pooled, no anchor (known before)"], rtol=0.02)
     for model in records.MODELS:
-        assert (np.array(errors[f"{model}, anchored"]["median"]) <= result["bars"]["anchored"]).all(), model
-    assert (np.array(errors["mixture, anchored"]["median"]) <= result["bars"]["anchored, later"]).all()
+        assert (np.array(errors[f"{model}, anchored"]["median"]) <= result["known"]["anchored"]).all(), model
+    assert (np.array(errors["mixture, anchored"]["median"]) <= result["known"]["anchored, later"]).all()
     for answer in result["paper"]["answers"]:
         for model in records.MODELS:
             np.testing.assert_allclose(answer[model], answer["twin, exact"], atol=0.012)

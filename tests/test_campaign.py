@@ -145,7 +145,10 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
     ("change", "expected"),
     [
         ({"instrument": "twn"}, "instrument: unknown instrument 'twn'; did you mean 'twin'?"),
-        ({"instrument": {"plugin": "twin", "sed": 1}}, "instrument.sed: 'twin' has no such option; did you mean 'seed'?"),
+        (
+            {"instrument": {"plugin": "twin", "sed": 1}},
+            "instrument.sed: 'twin' has no such option; did you mean 'seed'?",
+        ),
         ({"instrument": {"seed": 1}}, "instrument.plugin: is missing"),
         ({"instrument": 5}, "instrument: Input should be a valid dictionary"),
         ({"targets": []}, "targets: Tuple should have at least 1 item"),
@@ -189,10 +192,14 @@ def test_a_target_that_cannot_be_verified_is_refused(change, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, math.nan, math.inf, "1 percent", "0 %", "-1 %", "1", "%", "1e999 %", True, None, [1], 10**400], ids=shown
+    "value",
+    [0, -1, math.nan, math.inf, "1 percent", "0 %", "-1 %", "1", "%", "1e999 %", True, None, [1], 10**400],
+    ids=shown,
 )
 def test_a_tolerance_is_a_number_above_0_or_a_percentage(value):
-    assert "targets.0.tolerance: needs a number above 0 or a percentage such as '1 %'" in fault(**target(tolerance=value))
+    assert "targets.0.tolerance: needs a number above 0 or a percentage such as '1 %'" in fault(
+        **target(tolerance=value)
+    )
 
 
 def test_two_targets_of_one_name_are_two_too_many():
@@ -202,7 +209,19 @@ def test_two_targets_of_one_name_are_two_too_many():
 
 # ---------------------------------------------------------------------- names
 
-HOSTILE = ["../../x", "/etc/passwd", "C:\\x", "-rf", "a/../b", "Сampaign", "ＣＯＮ1", "<b>x</b>", "=cmd()", "x" * 100, "𝔵"]
+HOSTILE = [
+    "../../x",
+    "/etc/passwd",
+    "C:\\x",
+    "-rf",
+    "a/../b",
+    "Сampaign",
+    "ＣＯＮ1",
+    "<b>x</b>",
+    "=cmd()",
+    "x" * 100,
+    "𝔵",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -215,7 +234,9 @@ def test_a_hostile_name_becomes_a_safe_one(name, tmp_path):
     assert (tmp_path / f"{safe}.html").resolve().parent == tmp_path.resolve()
 
 
-@pytest.mark.parametrize("name", ["CON", "con", " nul ", "COM1", "ＣＯＮ", "", "../..", "Ж", "a\0b", "x\ny", "\u202eevil", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["CON", "con", " nul ", "COM1", "ＣＯＮ", "", "../..", "Ж", "a\0b", "x\ny", "\u202eevil", "x" * 300]
+)
 def test_a_name_that_cannot_be_made_safe_is_refused(name):
     assert fault(name=name).startswith("name: ")
 
@@ -246,7 +267,10 @@ def test_a_slug_is_safe_or_refused(name):
         (b"a = 1\na = 2", "is not TOML"),
         (b"a = " + b"[" * 5000, "is not TOML"),
         (b"a = " + b"9" * 5000, "is not TOML"),
-        (b"budget = 0x" + b"f" * 5000, "budget: Input should be less than or equal to 1000000, got a number of thousands"),
+        (
+            b"budget = 0x" + b"f" * 5000,
+            "budget: Input should be less than or equal to 1000000, got a number of thousands",
+        ),
         (b"#" * (LARGEST_FILE + 1), "is larger than a campaign file can be"),
         (b"", "name: is missing\ninstrument: is missing\ntargets: is missing"),
     ],
@@ -268,15 +292,43 @@ def test_a_file_that_is_not_there_says_so(tmp_path, path):
 
 # ---------------------------------------------------------------------- whatever is written
 
-KEYS = [*Campaign.model_fields, "plugin", "n", "rounds", "every", "readings", "tolerance", "515nm", "seed", "path", "url"]
-WORDS = ["twin", "linear", "mixture", "sobol", "random", "uncertainty", "recorded", "claude-light", "planned", "1 %", "/"]
+KEYS = [
+    *Campaign.model_fields,
+    "plugin",
+    "n",
+    "rounds",
+    "every",
+    "readings",
+    "tolerance",
+    "515nm",
+    "seed",
+    "path",
+    "url",
+]
+WORDS = [
+    "twin",
+    "linear",
+    "mixture",
+    "sobol",
+    "random",
+    "uncertainty",
+    "recorded",
+    "claude-light",
+    "planned",
+    "1 %",
+    "/",
+]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
 garbage = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-near_misses = st.fixed_dictionaries({}, optional={key: garbage for key in Campaign.model_fields}).map(lambda d: GOOD | d)
+near_misses = st.fixed_dictionaries({}, optional={key: garbage for key in Campaign.model_fields}).map(
+    lambda d: GOOD | d
+)
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), garbage, max_size=5) | near_misses)

@@ -68,7 +68,7 @@ def test_a_session_asks_what_the_rehearsal_asks_and_reads_what_it_reads(paper, d
     [
         ({"budget": 14}, []),
         ({"background": {"every": 0}}, ["VERIFIED"]),
-        ({"models": ["pls"], "acquisition": "space-filling"}, ["VERIFIED"]),
+        ({"models": ["pls"], "acquisition": "space-filling"}, ["INCONCLUSIVE", "VERIFIED"]),
         ({"targets": [{"name": "too bright", "readings": {"445nm": 60000.0}},
                       {"name": "red", "readings": {"630nm": 9000.0}}]}, ["NOT REACHABLE", "VERIFIED"]),
     ],
@@ -81,7 +81,7 @@ def test_so_it_does_when_the_campaign_is_another(paper, drive, tmp_path, changes
     rehearsal = rehearsed(written, seed=5)
     assert asked(seen.observations) == asked(rehearsal.observations)
     assert [each.verdict for each in seen.findings] == [each.verdict for each in rehearsal.findings]
-    assert [each.verdict for each in seen.findings] == verdicts
+    assert list(dict.fromkeys(each.verdict for each in seen.findings)) == verdicts
     assert told["requests"] <= written["budget"]
 
 

@@ -225,6 +225,13 @@ def test_unknown_names_make_a_space_of_their_own(tmp_path):
     np.testing.assert_array_equal(data.times, [np.nan, 7])
 
 
+def test_numbers_beyond_all_measure_do_no_harm(ledger, tmp_path):
+    path = plain(tmp_path, {"in": [0.5], "out": {"y": 10**400}}, {"in": [0.5], "out": {"y": 1e308}})
+    entry = import_(ledger, path, "huge")
+    assert [row["verdict"] for row in ledger.trail(entry.id)] == [Class.SUSPECT, Class.OK]
+    export(ledger, "huge", tmp_path / "huge.parquet")
+
+
 def test_a_given_space_names_the_columns(tmp_path):
     path = plain(tmp_path, 'yield,=flow,"T, °C"', "55.5,0.2,300", name="oven.csv")
     np.testing.assert_array_equal(read_data(path, OVEN).settings, [[300, 0.2]])

@@ -1,11 +1,11 @@
 """The ledger: the truth about a campaign, over SQLite and PostgreSQL, whatever happens to the process."""
 
 import contextlib
-import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,8 +16,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import NoResultFound
 
-from sdl import schema
 from sdl.errors import (
     BudgetSpent,
     CampaignPaused,
@@ -32,6 +32,7 @@ from sdl.instruments.claude_light_space import SPACE
 from sdl.instruments.protocol import Reply
 from sdl.lease import Lease
 from sdl.ledger import Ledger
+from sdl.schema import VERSION
 from sdl.screening import Class, Screened
 from sdl.space import Space
 
@@ -156,7 +157,12 @@ def test_a_reply_is_kept_whole(desk):
     judged = screened(Class.OK_CENSORED, readings, at_ceiling)
     desk.ledger.receive(desk.lease, attempt, reply('{"in": "ü\u2028"}', out), judged)
     (row,) = desk.trail
-    assert (row["state"], row["verdict"], row["reason"], row["raw"]) == ("DONE", "OK_CENSORED", "because", '{"in": "ü\u2028"}')
+    assert (row["state"], row["verdict"], row["reason"], row["raw"]) == (
+        "DONE",
+        "OK_CENSORED",
+        "because",
+        '{"in": "ü\u2028"}',
+    )
     assert row["out"] == {**out, "uv": "nan"}
     assert (row["applied"], row["seconds"]) == ({"R": 0.1}, 0.5)
     (seen,) = desk.history.observations
@@ -166,7 +172,9 @@ def test_a_reply_is_kept_whole(desk):
     assert (seen.key, seen.seq, seen.verdict, seen.purpose) == ((0, 0, 0), 0, Class.OK_CENSORED, Purpose.DESIGN)
 
 
-@pytest.mark.parametrize("raw", ["\0", "a\0b\0", "\ud800", "\u2400", "x" * 10**6, "'; DROP TABLE attempts; --", "", "\x7f\x1b[0m"])
+@pytest.mark.parametrize(
+    "raw", ["\0", "a\0b\0", "\ud800", "\u2400", "x" * 10**6, "'; DROP TABLE attempts; --", "", "\x7f\x1b[0m"]
+)
 def test_any_raw_text_is_kept_and_nul_becomes_its_picture(desk, raw):
     desk.plan(request(), request(1))
     desk.measured(request(), raw=raw)
@@ -228,14 +236,16 @@ def test_a_round_that_is_planned_stays_as_it_was_planned(desk):
     desk.plan(request(0), request(1))
     moved = Request(0, 1, 0, Purpose.LEARNING, np.ones(3))
     desk.plan(moved, request(2), round_=Round(0, RoundKind.LEARNING, facts={"late": True}))
-    assert [(each.key, each.purpose) for each in desk.history.planned] == [((0, i, 0), Purpose.DESIGN) for i in range(3)]
+    assert [(each.key, each.purpose) for each in desk.history.planned] == [
+        ((0, i, 0), Purpose.DESIGN) for i in range(3)
+    ]
     np.testing.assert_array_equal(desk.history.planned[1].settings, request(1).settings)
     assert desk.history.rounds == [DESIGN]
 
 
 def test_what_was_not_planned_is_not_sent(desk):
     desk.plan(request(0))
-    with pytest.raises(Exception, match="No row"):
+    with pytest.raises(NoResultFound):
         desk.send(request(1))
     assert desk.trail == []
 
@@ -430,8 +440,9 @@ def test_a_new_ledger_is_for_its_owner_alone(tmp_path):
 
 def test_a_newer_ledger_is_not_touched(where):
     Ledger(where).engine.dispose()
-    in_sql(where, "UPDATE about SET version = 2")
-    with pytest.raises(SchemaMismatch, match="has schema 2, this program writes schema 1: install that version of sdl"):
+    in_sql(where, f"UPDATE about SET version = {VERSION + 1}")
+    message = f"has schema {VERSION + 1}, this program writes schema {VERSION}: install that version of sdl"
+    with pytest.raises(SchemaMismatch, match=message):
         Ledger(where)
 
 
@@ -481,21 +492,17 @@ def test_a_truncated_file_is_refused(tmp_path):
     [
         ("mysql://u@h/d", "give a file or a URL such as postgresql"),
         ("nonsense://", "give a file or a URL such as postgresql"),
-        ("/proc/none/ledger.db", "give a file or a URL such as postgresql"),
-        ("postgresql+psycopg://me:secret@127.0.0.1:1/lab", "cannot open the ledger at postgresql.*that the database server runs"),
+        ("/dev/null/ledger.db", "Not a directory.*give a file or a URL such as postgresql"),
+        (
+            "postgresql+psycopg://me:secret@127.0.0.1:1/lab",
+            "cannot open the ledger at postgresql.*that the database server runs",
+        ),
     ],
 )
 def test_a_place_that_cannot_be_says_what_to_give_instead(where, message):
     with pytest.raises((InvalidInput, LedgerError), match=message) as caught:
         Ledger(where)
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(InvalidInput, match="Permission denied"):
-        Ledger(tmp_path / "ledger.db")
 
 
 def test_a_writer_waits_for_another_one(tmp_path):
@@ -529,28 +536,21 @@ def in_sql(where, sentence):
     engine.dispose()
 
 
-def test_the_version_is_the_one_these_tests_were_written_for():
-    assert schema.VERSION == 1
-
-
 # ---------------------------------------------------------------------- whatever happens
 
 
 class Life(RuleBasedStateMachine):
     """A campaign in any order of planning, sending, answering, failing, dying and coming back."""
 
-    @initialize(budget=st.integers(1, 12), folder=st.builds(lambda: None))
-    def begin(self, budget, folder):
-        import tempfile
-
+    @initialize(budget=st.integers(1, 12))
+    def begin(self, budget):
         self.folder = tempfile.TemporaryDirectory()
         self.desk = Desk(f"{self.folder.name}/ledger.db")
         self.budget, self.planned, self.rows, self.flying = budget, [], [], None
 
     def teardown(self):
-        if hasattr(self, "desk"):
-            self.desk.close()
-            self.folder.cleanup()
+        self.desk.close()
+        self.folder.cleanup()
 
     @rule(n=st.integers(1, 3))
     def plan(self, n):
@@ -611,8 +611,6 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def every_request_and_reply_is_kept(self):  # I2
-        if not hasattr(self, "desk"):
-            return
         kept = [((row["round"], row["index"], 0), row["state"], row["verdict"], row["raw"]) for row in self.desk.trail]
         assert kept == [(row["key"], row["state"], row["verdict"], row["raw"]) for row in self.rows]
         numbers = {}
@@ -623,8 +621,6 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def each_measurement_counts_once_and_as_it_first_came(self):  # I3, I6
-        if not hasattr(self, "desk"):
-            return
         first = {}
         for row in self.rows:
             if row["verdict"] in (Class.OK, Class.OK_CENSORED):
@@ -638,8 +634,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_more_is_sent_than_the_budget_allows(self):  # I4
-        if hasattr(self, "desk"):
-            assert self.desk.history.sent == len(self.rows) <= self.budget
+        assert self.desk.history.sent == len(self.rows) <= self.budget
 
 
 TestLife = pytest.mark.slow(Life.TestCase)

@@ -146,6 +146,7 @@ class Run:
     def learn(self):
         facts = {"model": "linear", "rows": 5, "uncertainty": dict.fromkeys(CHANNELS, 90.0), "chance of passing": 0.2}
         facts |= {"skipped": {"mixture": "needs 8 rows, got 5"}, "refused draws": 0.125}
+        facts |= {"candidates": [{"settings": {"R": r}, "share": 0.5} for r in (0.1, 0.9)]}
         self.round(Round(1, RoundKind.LEARNING, facts=facts), Purpose.LEARNING, [CANDIDATE, 0.9 * CANDIDATE])
 
     def examine(self):
@@ -211,6 +212,7 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "16384 ± 328" in text
     assert "Model 'mixture' was skipped: needs 8 rows, got 5." in text
     assert "Chance that its candidate passes: 93 %." in text
+    assert "share of its draws: R = 0.1 (50 %); R = 0.9 (50 %)." in text
     assert "12 % of its draws lay outside the box." in text
     assert "UNKNOWN" in text
     assert "no <b>answer</b> in time" in text
@@ -388,6 +390,12 @@ def test_writing_replaces_the_earlier_report_and_keeps_it_private(ledger, run, t
     assert path.read_text() == render(ledger, run.name) != first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_report_that_cannot_be_written_says_where(ledger, run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match=r"cannot make the folder .*file: "):
+        write(ledger, run.name, tmp_path / "file" / "report.html")
 
 
 def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):

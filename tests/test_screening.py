@@ -50,7 +50,9 @@ def masks_all(screened):
 
 # ---------------------------------------------------------------------- whatever comes
 
-numbers = st.integers() | st.floats() | st.sampled_from([65535, 65535.0, 65536, -1, -0.0, 1e308, 10**400, -(10**400), 0.5])
+numbers = (
+    st.integers() | st.floats() | st.sampled_from([65535, 65535.0, 65536, -1, -0.0, 1e308, 10**400, -(10**400), 0.5])
+)
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

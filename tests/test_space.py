@@ -123,7 +123,9 @@ def test_a_number_can_be_reckoned_with(value):
         assert math.isfinite(float(value))
 
 
-@pytest.mark.parametrize("value", [True, None, "1", math.nan, math.inf, -math.inf, 10**400, -(10**400), [1], {}], ids=shown)
+@pytest.mark.parametrize(
+    "value", [True, None, "1", math.nan, math.inf, -math.inf, 10**400, -(10**400), [1], {}], ids=shown
+)
 def test_what_is_no_number(value):
     assert not is_number(value)
 
