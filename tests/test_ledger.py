@@ -449,7 +449,7 @@ def test_a_newer_ledger_is_not_touched(where):
 def test_an_older_ledger_says_what_to_do(where):
     Ledger(where).engine.dispose()
     in_sql(where, "UPDATE about SET version = 0")
-    with pytest.raises(SchemaMismatch, match="has schema 0, .*: export it with the sdl that wrote it"):
+    with pytest.raises(SchemaMismatch, match=r"has schema 0, .*: export it with the sdl that wrote it"):
         Ledger(where)
 
 
@@ -471,7 +471,7 @@ def test_a_database_of_somebody_else_is_left_alone(where):
 def test_a_file_that_is_no_database_is_refused(tmp_path, content):
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
-    with pytest.raises(LedgerError, match="cannot open the ledger at .*check that it is a ledger"):
+    with pytest.raises(LedgerError, match=r"cannot open the ledger at .*check that it is a ledger"):
         Ledger(path)
     assert path.read_bytes() == content
 
@@ -492,7 +492,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     [
         ("mysql://u@h/d", "give a file or a URL such as postgresql"),
         ("nonsense://", "give a file or a URL such as postgresql"),
-        ("/dev/null/ledger.db", "Not a directory.*give a file or a URL such as postgresql"),
+        ("/dev/null/ledger.db", "File exists.*give a file or a URL such as postgresql"),
         (
             "postgresql+psycopg://me:secret@127.0.0.1:1/lab",
             "cannot open the ledger at postgresql.*that the database server runs",
