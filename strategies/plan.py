@@ -104,9 +104,10 @@ class Plan:
         if not history.rounds:
             return self._design()
         current = history.rounds[-1]
-        if current.kind is RoundKind.EXAM and not self._judged(history, current):
-            return self._go_on_with_exam(history, current, fitted)
-        if (pending := _pending(history, current)) and history.sent < self.campaign.budget:
+        if current.kind is RoundKind.EXAM:
+            if not self._judged(history, current):
+                return self._go_on_with_exam(history, current, fitted)
+        elif (pending := _pending(history, current)) and history.sent < self.campaign.budget:
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -314,5 +315,5 @@ class Plan:
 
 
 def _pending(history: History, round_: Round) -> list[Request]:
-    """What a round still lacks; what an earlier one lacks (an exam that was broken off) stays undone."""
+    """What a round still lacks; what an earlier one lacks stays undone."""
     return [request for request in history.pending if request.round == round_.number]
