@@ -31,7 +31,7 @@ def escaped(text: str) -> str:
 
 async def progress(session: Session) -> None:
     """Share of the budget that is spent, once a round."""
-    sent = session.history.sent
+    sent = session.ledger.sent(session.entry.id)
     share, text = 100 * sent / session.campaign.budget, f"{sent} of {session.campaign.budget} requests sent"
     if session.progress_artifact is None:
         session.progress_artifact = await acreate_progress_artifact(share, _key(session, "progress"), text)

@@ -17,8 +17,8 @@ from sdl.space import Readings
 class Conditions:
     """The background through a campaign, known where a reference was read and uncertain between.
 
-    Between two references it is taken to walk at random, pinned at both ends (a Brownian bridge); after the last
-    one it walks freely.
+    Between two references it is taken to walk at random, pinned at both ends (a Brownian bridge); before the first
+    and after the last one it walks freely.
     """
 
     seq: NDArray[np.int_]
@@ -60,9 +60,7 @@ class Conditions:
         if not self.seq.size:
             return np.zeros((len(seq), len(seq)))
         span = np.searchsorted(self.seq, seq, side="right")
-        start = self.seq[np.maximum(span - 1, 0)]
-        end = np.append(self.seq, np.iinfo(int).max)[span]
-        into = np.abs(seq - start).astype(float)
+        into = np.abs(seq - self.seq[np.maximum(span - 1, 0)]).astype(float)
         earlier, later = np.minimum.outer(into, into), np.maximum.outer(into, into)
-        length = (end - start).astype(float)[:, None]
+        length = np.diff(self.seq, prepend=-np.inf, append=np.inf)[span][:, None]
         return np.asarray(np.where(np.equal.outer(span, span), earlier * (1 - later / length), 0.0))

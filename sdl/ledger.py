@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from sdl import lease as leasing
 from sdl import rows
-from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, nearest
+from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LedgerError, nearest
 from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.lease import Lease
@@ -272,6 +273,12 @@ class Ledger:
                 stale=counted[1] is not None and now() - counted[1] > fresh_for_s,
             )
 
+    def sent(self, campaign: int) -> int:
+        """How many requests were sent, whatever became of them."""
+        with self.engine.connect() as connection:
+            counted = select(func.count()).where(attempts.c.campaign == campaign)
+            return int(connection.execute(counted).scalar_one())
+
     def trail(self, campaign: int) -> list[dict[str, Any]]:
         """Every attempt with its request, in the order of sending, as plain rows for reports and exports."""
         query = (
@@ -289,10 +296,16 @@ class Ledger:
 
     @contextmanager
     def _writing(self, lease: Lease | None = None) -> Iterator[Connection]:
-        with self._writer.begin() as connection:
-            if lease is not None:
-                lease.check(connection)
-            yield connection
+        try:
+            with self._writer.begin() as connection:
+                if lease is not None:
+                    lease.check(connection)
+                yield connection
+        except OperationalError as error:
+            raise LedgerError(
+                f"the ledger at {self.engine.url.render_as_string()} could not be written: {error.orig}; see whether "
+                "another program holds it or its disk is full, and run the campaign again"
+            ) from error
 
 
 def _obey(name: str, control: Control) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted, LedgerError
 from sdl.history import Purpose, Request
 from sdl.instruments.protocol import Instrument
 from sdl.lease import Lease
@@ -91,7 +91,11 @@ class Bench:
         screened = self._lit_reference(request, screened)
         if screened.stuck:
             self.ledger.distrust(self.lease, self.campaign, f"the reply after it repeats it: {screened.reason}")
-        self.ledger.receive(self.lease, number, reply, screened)
+        try:
+            self.ledger.receive(self.lease, number, reply, screened)
+        except LedgerError:
+            log.error("this reply could not be kept: %s", reply.raw)  # so that a person has it at least
+            raise
         self._before = Earlier(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 

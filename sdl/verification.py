@@ -81,9 +81,7 @@ def verify(
     fixed = np.isfinite(target)
     over = fixed & censored.any(axis=0)
     k = len(replicates)
-    mean = np.where(
-        over, np.inf, np.nanmean(np.where(censored, np.nan, replicates), axis=0) if not over.all() else np.inf
-    )
+    mean = np.where(over, np.inf, replicates.mean(axis=0))
     noise, quantile = _noise(replicates, known_noise, confidence)
     margin = quantile * noise / math.sqrt(k)
     off = np.abs(mean - target)
