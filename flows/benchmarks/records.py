@@ -123,8 +123,8 @@ def run(path: Path) -> dict[str, Any]:
         path: The records, or the folder that they are in.
 
     Returns:
-        Plain data: ``records``, ``bars`` (for the anchored mixture), ``known`` (see ``KNOWN``), ``errors`` (one entry a method, with the median over runs and the quartiles
-        of R, G, B), ``paper``.
+        Plain data: ``records``, ``bars`` (for the anchored mixture), ``known`` (see ``KNOWN``), ``errors`` (one entry a
+        method, with the median over runs and the quartiles of R, G, B), ``paper``.
 
     Raises:
         InvalidInput: if the records are missing or are not records.
