@@ -184,8 +184,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 def _answers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
-    table = _table(f"Settings for {wanted}", ["model", "answer"], [*_knobs(result), *result["target"], "draws refused"])
-    table.caption = escape("\n".join(result["notes"]))
+    table = _table(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
+    table.caption = escape("\n".join([*_sentences(result), *result["notes"]]))
     for row in result["models"]:
         for cells in _lines(row):
             table.add_row(*map(escape, cells))
@@ -219,22 +219,33 @@ def _knobs(result: Mapping[str, Any]) -> list[str]:
     return [knob for row in solved[:1] for knob in (row["nearest"] or row["candidates"][0])["settings"]]
 
 
+def _sentences(result: Mapping[str, Any]) -> list[str]:
+    """What the table cannot say: models without an answer, targets that cannot be reached."""
+    said = [f"{row['model']} has no answer: {row['error']}" for row in result["models"] if row["error"] is not None]
+    if far := [row["model"] for row in result["models"] if row.get("nearest")]:
+        said.append(
+            f"NOT REACHABLE by {', '.join(far)}: no setting of the knobs gives these readings together; the nearest "
+            "that can be had stands in the table"
+        )
+    return said
+
+
 def _lines(row: Mapping[str, Any]) -> list[list[str]]:
     """The lines of one model in the table of answers, one an answer."""
     if row["error"] is not None:
-        return [[row["model"], f"none: {row['error']}"]]
-    found = [(f"{each['share']:.0%} of the draws", each) for each in row["candidates"]]
+        return []
+    found = [(f"{each['share']:.0%}", each) for each in row["candidates"]]
     if row["nearest"]:
-        found.append((f"{row['verdict']}, the nearest:", row["nearest"]))
-    return [[row["model"], said, *_figures(each), f"{row['refused']:.1%}"] for said, each in found]
+        found.append(("nearest", row["nearest"]))
+    return [[row["model"], said, *_figures(each), f"{row['refused']:.0%}"] for said, each in found]
 
 
 def _figures(answer: Mapping[str, Any]) -> list[str]:
     spread = answer.get("spread", {})
     settings = [
-        f"{value:.4g} ± {spread[knob]:.2g}" if spread else f"{value:.4g}" for knob, value in answer["settings"].items()
+        f"{value:.4f}" + (f"\n±{spread[knob]:.4f}" if spread else "") for knob, value in answer["settings"].items()
     ]
-    return settings + [f"{value:.6g}" for value in answer["readings"].values()]
+    return settings + [f"{value:.5g}" for value in answer["readings"].values()]
 
 
 def _scored(scores: Mapping[str, Any] | None) -> list[str]:
