@@ -84,11 +84,11 @@ def test_what_is_expected_of_an_offer_is_what_is_measured_there_within_its_uncer
 
 def test_a_background_is_subtracted_before_the_model_is_asked():
     model, rows = seen()
-    target, dark, day = TARGETS[0], truth(np.zeros(3)), truth(np.zeros(3)) + [1500, 2000, 3000]
-    offer = offers(model, target, day, rows, np.random.default_rng(0))[0]
-    same = offers(model, target - [1500, 2000, 3000], dark, rows, np.random.default_rng(0))[0]
+    target, dark, day = TARGETS[0], truth(np.zeros(3)), np.array([1500.0, 2000.0, 3000.0])
+    offer = offers(model, target, dark + day, rows, np.random.default_rng(0))[0]
+    same = offers(model, target - day, dark, rows, np.random.default_rng(0))[0]
     np.testing.assert_allclose(offer.settings, same.settings, atol=1e-3)
-    np.testing.assert_allclose(offer.readings, same.readings + [1500, 2000, 3000], atol=100)
+    np.testing.assert_allclose(offer.readings, same.readings + day, atol=100)
 
 
 def test_a_free_channel_is_left_free():
