@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from flows import environment
 from flows.console import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
@@ -89,7 +89,7 @@ def status(
     ]
     nothing = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
     overview = table(columns, [[row[c] for c in columns] for row in rows]) if rows else nothing
-    show(rows, as_json, overview, *map(escape, reasons))
+    show(rows, as_json, overview, *reasons)
 
 
 def pause(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
@@ -126,12 +126,13 @@ def report(
 
 
 def _refuse_early(written: dict[str, Any], where: str) -> Campaign:
-    """Find every fault of the file, and whether the instrument is taken, before anything is started."""
+    """Find every fault of the file, a taken instrument, and a pause, before anything is started."""
     campaign, instrument = prepare(written)
     instrument.close()
     with Ledger(where) as book:
         if (holder := book.holder(instrument.identity)) is not None:
             raise LeaseHeld(f"{instrument.identity} is held by {holder}; wait for it to end, or end it with 'sdl stop'")
+        book.obey(campaign.slug)
     return campaign
 
 
@@ -209,7 +210,7 @@ def _verdicts(result: dict[str, Any]) -> list[Any]:
     lines: list[Any] = []
     for each in result["targets"]:
         colour = COLOURS.get(each["verdict"], "bold")
-        lines.append(f"[{colour}]{each['verdict']}[/] {escape(each['target'])}: {escape(each['sentence'])}")
+        lines.append(Text.assemble((each["verdict"], colour), f" {each['target']}: {each['sentence']}"))
         if each["settings"] and each["verdict"] == Verdict.VERIFIED:
             lines.append(table(["knob", "setting"], each["settings"].items()))
-    return [*lines, escape(f"{result['reason']}; {result['requests']} requests")]
+    return [*lines, f"{result['reason']}; {result['requests']} requests"]

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from flows import environment
 from sdl.errors import InvalidInput
@@ -29,17 +30,20 @@ Options = Annotated[
     typer.Option("--option", "-o", help="KEY=VALUE of the instrument, again for more.", show_default=False),
 ]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
-def show(data: Any, as_json: bool, *tables: Table | str) -> None:
-    """Print data as JSON, or else as tables and lines for people."""
+def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
+    """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
     if as_json:
         print(json.dumps(jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
         return
-    for each in tables:
-        out.print(each)
+    for each in parts:
+        if isinstance(each, Table):
+            out.print(each)
+        else:
+            out.print(each, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:

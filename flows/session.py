@@ -129,8 +129,8 @@ def open_session(
         with book:
             if again:
                 campaign = _renamed(campaign, book)
-            entry = _register(book, campaign, instrument)
-            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease:
+            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
+                entry = _register(book, campaign, instrument)
                 yield _session(book, lease, entry, campaign, instrument, directory, interrupted)
     finally:
         instrument.close()
@@ -149,9 +149,9 @@ def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.E
     instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
     try:
         with Ledger(ledger) as book:
-            config = {"instrument": written.model_dump(mode="json")}
-            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
             with book.hold(instrument.identity, f"{name!r} by hand") as lease:
+                config = {"instrument": written.model_dump(mode="json")}
+                entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
                 book.reconcile(lease, entry.id)
                 bench = Bench(book, lease, entry.id, instrument, BUDGET)
                 bench.interrupted = interrupted or bench.interrupted

@@ -135,6 +135,18 @@ class Ledger:
         with self._writing() as connection:
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(control=control))
 
+    def obey(self, name: str) -> None:
+        """Refuse to begin where a person asked for a pause or a stop; a campaign that is not there yet may begin.
+
+        Raises:
+            CampaignPaused, CampaignStopped: with what takes that back.
+        """
+        with self.engine.connect() as connection:
+            asked = select(campaigns.c.control).where(campaigns.c.name == name)
+            control = connection.execute(asked).scalar_one_or_none()
+        if control is not None:
+            _obey(name, Control(control))
+
     # ------------------------------------------------------------------ the instrument
 
     def hold(self, instrument: str, owner: str) -> AbstractContextManager[Lease]:
