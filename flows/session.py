@@ -148,15 +148,14 @@ def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.E
     """
     instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
     try:
-        with Ledger(ledger) as book:
-            with book.hold(instrument.identity, f"{name!r} by hand") as lease:
-                config = {"instrument": written.model_dump(mode="json")}
-                entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
-                book.reconcile(lease, entry.id)
-                bench = Bench(book, lease, entry.id, instrument, BUDGET)
-                bench.interrupted = interrupted or bench.interrupted
-                yield bench
-                book.set_state(lease, entry.id, State.FINISHED, "done by hand")
+        with Ledger(ledger) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+            config = {"instrument": written.model_dump(mode="json")}
+            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            book.reconcile(lease, entry.id)
+            bench = Bench(book, lease, entry.id, instrument, BUDGET)
+            bench.interrupted = interrupted or bench.interrupted
+            yield bench
+            book.set_state(lease, entry.id, State.FINISHED, "done by hand")
     finally:
         instrument.close()
 

@@ -186,6 +186,14 @@ class TestWithoutPrefect:
         assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
         assert "install that version of sdl" in told.json["faults"][0]
 
+    def test_an_output_folder_that_cannot_be_made_is_found_out_before_the_first_request(self, sdl, home):
+        home.mkdir()
+        (home / "prefect").touch()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.undo()
+        told = sdl("status")
+        assert told.code == 0
+
     def test_an_instrument_that_is_held_is_not_waited_for(self, sdl, home):
         with Ledger(home / "ledger.sqlite") as book, book.hold("twin-2", "campaign 'theirs'"):
             told = sdl("run", *on_twin())

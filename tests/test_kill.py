@@ -166,7 +166,6 @@ class TestKilled:
     def test_with_a_prefect_server_of_its_own_which_ends_by_itself(
         self, home, trap, run, ended, go_on, served, trail, unharmed, monkeypatch, request
     ):
-        monkeypatch.setenv("PREFECT_HOME", str(home / "prefect"))
         monkeypatch.delenv("PREFECT_API_URL", raising=False)
         servers = []
 
