@@ -1,5 +1,6 @@
 """Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ from strategies.contract import InverseModel
 from strategies.residuals import Rows
 
 FOLDS = 5
+FEWEST_REPEATS = 2
+"""Repeated readings, beyond the first of each setting, from which on they tell the noise."""
+OUTLYING = 6.0
+"""Robust standard deviations from the median of its replicates from which on a reading is left out of fits."""
+FEWEST_TO_JUDGE = 3
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
 
@@ -36,6 +42,8 @@ class Fitted:
     """Models that were preferred and could not be fitted, and why."""
     scatter: Readings
     """Standard deviation of the model's residuals, ``(p,)``."""
+    repeated: Readings
+    """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
     held_out: Readings
     """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left."""
 
@@ -68,7 +76,7 @@ def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history:
         round_: Rounds before it count.
     """
     earlier = [each for each in history.observations if each.round < round_]
-    seen = _lit(earlier, columns)
+    seen = _lit(space, earlier, columns)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
     skipped = {}
@@ -82,9 +90,10 @@ def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history:
         freedom = max(len(seen) - space.d, 1)
         scatter = np.sqrt(((readings - model.predict(settings)) ** 2).sum(axis=0) / freedom)
         held_out = _held_out(part, readings, settings)
-        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter, held_out)
+        repeated = _repeated(settings, readings)
+        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter, repeated, held_out)
     nothing = np.full(len(columns), np.nan)
-    return Fitted(round_, "", None, settings, readings, skipped, nothing, np.full(readings.shape, np.nan))
+    return Fitted(round_, "", None, settings, readings, skipped, nothing, nothing, np.full(readings.shape, np.nan))
 
 
 def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
@@ -97,10 +106,20 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
         noise: Standard deviation of one reading of those channels.
     """
     conditions = Conditions.of(history.observations, space.p)
-    seen = _lit(history.observations, columns)
+    seen = _lit(space, history.observations, columns)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     drift = conditions.drift[list(columns)]
     return Rows(_settings(space, seen), readings, noise, drift, conditions.covariance(_order(seen)))
+
+
+def _repeated(settings: Settings, readings: Readings) -> Readings:
+    """What readings at the same settings differ by, ``(p,)``: noise alone, where residuals also hold the model's own."""
+    _, place, times = np.unique(settings, axis=0, return_inverse=True, return_counts=True)
+    if (freedom := len(settings) - len(times)) < FEWEST_REPEATS:
+        return np.full(readings.shape[1], np.nan)
+    at = np.eye(len(times))[place]
+    means = (at / times).T @ readings
+    return np.asarray(np.sqrt(((readings - at @ means) ** 2).sum(axis=0) / freedom))
 
 
 def _held_out(part: Plugin, readings: Readings, settings: Settings) -> Readings:
@@ -115,13 +134,31 @@ def _held_out(part: Plugin, readings: Readings, settings: Settings) -> Readings:
     return predicted
 
 
-def _lit(observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
-    """Observations that a fit may use: no references, and a value in every channel that matters."""
-    return [
+def _lit(space: Space, observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Observations that a fit may use: no references, a value in every channel that matters, no outlier."""
+    lit = [
         each
         for each in observations
         if each.purpose is not Purpose.REFERENCE and np.isfinite(each.readings[list(columns)]).all()
     ]
+    places = defaultdict[tuple[int, int], list[Observation]](list)
+    for each in lit:
+        places[each.round, each.index].append(each)
+    outlying = {each.seq for replicates in places.values() for each in _outliers(space, replicates, columns)}
+    return [each for each in lit if each.seq not in outlying]
+
+
+def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Replicates that do not belong to the others: somebody else used the instrument, or a lamp was lit for a moment.
+
+    Judged by the median and its absolute deviation, which one bad reading does not move, and never below the known
+    noise, since three readings may agree by chance.
+    """
+    if len(replicates) < FEWEST_TO_JUDGE:
+        return []
+    off = np.abs(_readings(replicates, columns) - np.median(_readings(replicates, columns), axis=0))
+    scale = np.fmax(1.4826 * np.median(off, axis=0), space.noise[list(columns)])
+    return [each for each, far in zip(replicates, (off > OUTLYING * scale).any(axis=1), strict=True) if far]
 
 
 def _settings(space: Space, seen: Sequence[Observation]) -> Settings:

@@ -1,7 +1,7 @@
 """What a frozen model and all that was seen say about a target in the light of this moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,10 +43,8 @@ class Insight:
 
     @cached_property
     def noise(self) -> Readings:
-        """Noise of one reading, ``(p,)``: what the instrument states, else what the model leaves over."""
-        stated = self.space.noise[list(self.columns)]
-        known = np.isfinite(stated) & (self.rule.noise == "known")
-        return np.where(known, stated, np.nan_to_num(self.fitted.scatter))
+        """Noise of one reading, ``(p,)``: what is known of it, else what the model leaves over."""
+        return np.where(np.isnan(self._known_noise), np.nan_to_num(self.fitted.scatter), self._known_noise)
 
     @cached_property
     def rows(self) -> Rows:
@@ -69,6 +67,11 @@ class Insight:
         drift = self._conditions.drift[list(self.columns)]
         noise, tolerance = self.noise[fixed], target.tolerance[fixed]
         return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence)
+
+    def ideal(self, target: Wanted) -> Outlook:
+        """What the best of candidates could expect, with no more noise than is known."""
+        known = np.nan_to_num(self._known_noise)[np.isfinite(target.readings)]
+        return replace(self.outlook(target, np.zeros(len(self.columns))).ideal(), noise=known)
 
     def replicates(self, outlook: Outlook) -> int:
         """How many replicates an exam should have."""
@@ -99,6 +102,13 @@ class Insight:
         facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
         settings = self.space.from_unit(best.settings)
         return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
+
+    @cached_property
+    def _known_noise(self) -> Readings:
+        """Noise of one reading, ``(p,)``: what the instrument states, else what repeats show; NaN where neither does."""
+        stated = self.space.noise[list(self.columns)]
+        known = np.isfinite(stated) & (self.rule.noise == "known")
+        return np.where(known, stated, self.fitted.repeated)
 
     @cached_property
     def _conditions(self) -> Conditions:

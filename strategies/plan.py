@@ -154,10 +154,10 @@ class Plan:
             return Conclude(unreachable)
         found = insight.offers(target, self._rng(number, 3))
         outlook = insight.outlook(target, found[0].uncertainty)
-        n = insight.replicates(outlook)
-        most = max(n, self.campaign.verification.most)
-        if outlook.ideal().chance(most) < POINTLESS:
-            return self._give_up(number, target, self._noise_limited(outlook, most))
+        n, ideal, rule = insight.replicates(outlook), insight.ideal(target), self.campaign.verification
+        most = rule.most if rule.replicates == "planned" else rule.replicates
+        if ideal.chance(most) < POINTLESS:
+            return self._give_up(number, target, self._noise_limited(ideal, most))
         chance = outlook.chance(n)
         facts = self._facts(fitted, target, found, chance)
         if outlook.learned(self.campaign.acquisition.n).chance(n) - chance > WORTH_LEARNING:

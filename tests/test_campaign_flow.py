@@ -9,7 +9,8 @@ import requests
 
 from flows.session import open_session
 from sdl.campaign import Campaign
-from sdl.history import Verdict
+from sdl.errors import CampaignPaused, CampaignStopped
+from sdl.history import Control, State, Verdict
 from sdl.instruments.faults import Faults
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
@@ -83,6 +84,30 @@ def test_so_it_does_when_the_campaign_is_another(paper, drive, tmp_path, changes
     assert [each.verdict for each in seen.findings] == [each.verdict for each in rehearsal.findings]
     assert list(dict.fromkeys(each.verdict for each in seen.findings)) == verdicts
     assert told["requests"] <= written["budget"]
+
+
+@pytest.mark.parametrize(
+    ("control", "error", "state"),
+    [(Control.PAUSE, CampaignPaused, State.PAUSED), (Control.STOP, CampaignStopped, State.STOPPED)],
+    ids=["pause", "stop"],
+)
+def test_what_a_person_asks_is_obeyed_before_the_next_request_and_can_be_taken_back(
+    paper, drive, tmp_path, control, error, state
+):
+    where = str(tmp_path / "ledger.sqlite")
+    with lamp_behind_http(seed=1) as (server, instrument):
+        written = paper | {"instrument": instrument}
+        with open_session(written, tmp_path, where) as session, Ledger(where) as elsewhere:
+            session.measure(session.propose())
+            elsewhere.set_control(session.entry.id, control)
+            with pytest.raises(error, match="'sdl resume paper'"):
+                drive(session)
+            assert elsewhere.entry("paper").state is state
+            assert server.requests == len(trail_of(where)) == 6
+            elsewhere.set_control(session.entry.id, Control.RUN)
+        with open_session(written, tmp_path, where) as session:
+            assert drive(session)["verified"]
+    assert asked_by(trail_of(where)) == asked(rehearsed(written, seed=1).observations)
 
 
 def test_the_same_seeds_on_a_server_started_anew_give_the_same_proposals(paper, drive, spawn, tmp_path):

@@ -186,14 +186,6 @@ class TestWithoutPrefect:
         assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
         assert "install that version of sdl" in told.json["faults"][0]
 
-    def test_an_output_folder_that_cannot_be_made_is_found_out_before_the_first_request(self, sdl, home):
-        home.mkdir()
-        (home / "prefect").touch()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.undo()
-        told = sdl("status")
-        assert told.code == 0
-
     def test_an_instrument_that_is_held_is_not_waited_for(self, sdl, home):
         with Ledger(home / "ledger.sqlite") as book, book.hold("twin-2", "campaign 'theirs'"):
             told = sdl("run", *on_twin())
@@ -345,3 +337,24 @@ def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
     assert told.err == "budgte: unknown key; did you mean 'budget'?\n"
     assert time.monotonic() - started < 10
     assert not (home / "prefect").exists()
+
+
+def test_a_prefect_server_that_does_not_start_is_a_sentence_too(sdl, home, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    told = sdl("measure", *KNOBS)
+    assert told.code == 1
+    assert f"Prefect's server did not start; see {home}/prefect/server.log" in told.said
+    assert sdl("measure", *KNOBS, "--json").json["error"] == "TimeoutError"
+
+
+@pytest.mark.parametrize("name", ["prefect", "reports"])
+def test_a_folder_that_cannot_be_made_is_found_out_before_the_first_request(sdl, home, monkeypatch, name, request):
+    home.mkdir()
+    (home / name).touch()
+    if name == "reports":
+        request.getfixturevalue("prefect")
+    told = sdl("run", *on_twin())
+    assert told.code == 2
+    assert f"cannot make the folder {home}/{name}: File exists; give another --home" in told.said
+    assert sdl("status", "--json").json == []
