@@ -1,13 +1,12 @@
 """The campaign: from the readings somebody wants to verified settings."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from flows import environment, tasks
+from flows import environment, server, tasks
 from flows.session import open_session, outcome, recorded_fate
 from flows.signals import finish_on_signal
 from sdl.campaign import Campaign
@@ -51,4 +50,4 @@ def written(config: Campaign) -> dict[str, Any]:
 
 def run(config: Campaign, home: Path, ledger: str | None, again: bool) -> dict[str, Any]:
     """Run the flow from a program that has no event loop."""
-    return asyncio.run(campaign(config, str(home), ledger, again))
+    return server.run(campaign(config, str(home), ledger, again))

@@ -1,6 +1,5 @@
 """Commands at an instrument: measure, verify, calibrate, twin serve."""
 
-import asyncio
 import shlex
 import subprocess
 import time
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import environment
+from flows import environment, server
 from flows.cli_campaigns import NOT_VERIFIED, File, read
 from flows.console import AsJson, Home, LedgerOption, Options, err, override, pairs, show, start_prefect, table
 from sdl import plugins
@@ -44,7 +43,7 @@ def measure(
     start_prefect(directory)
     from flows import by_hand
 
-    rows = asyncio.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
+    rows = server.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
@@ -74,7 +73,7 @@ def verify(
     from flows import by_hand
 
     where = environment.ledger(ledger, directory)
-    result = asyncio.run(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+    result = server.run(by_hand.verify(config, chosen, target, replicates, str(directory), where))
     show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
 
@@ -92,7 +91,7 @@ def calibrate(
     start_prefect(directory)
     from flows import by_hand
 
-    result = asyncio.run(by_hand.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+    result = server.run(by_hand.calibrate(part, str(directory), environment.ledger(ledger, directory)))
     show(result, as_json, *_calibration(result))
 
 

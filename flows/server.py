@@ -4,6 +4,7 @@ Prefect's own ephemeral server outlives a killed command and may be stopped befo
 in a long traceback. This one is a child that ends when its standard input does: with its parent, however that dies.
 """
 
+import asyncio
 import atexit
 import os
 import socket
@@ -13,11 +14,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flows.environment import folder
 
 START_S = 120
+
+Result = TypeVar("Result")
 
 
 def api(directory: Path) -> str:
@@ -43,6 +48,22 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def run(flow_run: Coroutine[Any, Any, Result]) -> Result:
+    """Run a flow from a program that has no event loop.
+
+    Raises:
+        TimeoutError: if Prefect's server went away meanwhile; what was measured is in the ledger.
+    """
+    import httpx  # what Prefect's client speaks
+
+    try:
+        return asyncio.run(flow_run)
+    except httpx.TransportError as error:
+        raise TimeoutError(
+            f"Prefect's server no longer answers ({error}); everything measured is kept, run this again to go on"
+        ) from error
 
 
 def _start(directory: Path) -> str:

@@ -51,8 +51,8 @@ class DesignPart(Plugin):
     """Settings measured before the first fit."""
 
     plugin: str = "maximin-latin-hypercube"
-    n: int | None = Field(default=5, ge=1, le=100_000)
-    """How many; a design with a number of its own takes none."""
+    n: int | None = Field(default=None, ge=1, le=100_000)
+    """How many; the design's own number unless told, or 5 where it has none."""
 
 
 class AcquisitionPart(Plugin):

@@ -113,7 +113,7 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
 
 
 def _repeated(settings: Settings, readings: Readings) -> Readings:
-    """What readings at the same settings differ by, ``(p,)``: noise alone, where residuals also hold the model's own."""
+    """Standard deviation of readings at one setting, ``(p,)``: their noise, without what a model misses."""
     _, place, times = np.unique(settings, axis=0, return_inverse=True, return_counts=True)
     if (freedom := len(settings) - len(times)) < FEWEST_REPEATS:
         return np.full(readings.shape[1], np.nan)

@@ -105,7 +105,7 @@ class Insight:
 
     @cached_property
     def _known_noise(self) -> Readings:
-        """Noise of one reading, ``(p,)``: what the instrument states, else what repeats show; NaN where neither does."""
+        """Noise of one reading, ``(p,)``: what the instrument states, else what repeats show, else NaN."""
         stated = self.space.noise[list(self.columns)]
         known = np.isfinite(stated) & (self.rule.noise == "known")
         return np.where(known, stated, self.fitted.repeated)

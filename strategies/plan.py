@@ -17,6 +17,7 @@ import numpy as np
 from sdl import plugins
 from sdl.campaign import Campaign
 from sdl.conditions import Conditions
+from sdl.errors import InvalidInput
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, RoundKind, Verdict
 from sdl.preparing import Wanted, wanted
 from sdl.space import Settings, Space
@@ -29,6 +30,8 @@ from strategies.fitting import MEMBERS, Fitted, build
 from strategies.insight import Insight
 from strategies.offers import Offer
 
+FIRST = 5
+"""Settings before the first fit, of a design that has no number of its own."""
 WORTH_LEARNING = 0.15
 """Gain in the chance of passing for which a learning round is taken before an exam."""
 POINTLESS = 0.02
@@ -116,7 +119,12 @@ class Plan:
     def _design(self) -> Measure:
         part = self.campaign.design
         design: Design = plugins.build("sdl.designs", part.plugin, part.options)
-        settings = design.propose(self.space, part.n, self._rng(0))
+        try:
+            settings = design.propose(self.space, part.n, self._rng(0))
+        except InvalidInput:
+            if part.n is not None:
+                raise
+            settings = design.propose(self.space, FIRST, self._rng(0))
         return Measure(Round(0, RoundKind.DESIGN), self._batch(0, settings, Purpose.DESIGN, since=None))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:

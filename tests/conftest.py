@@ -86,7 +86,7 @@ class Told:
 def home(tmp_path, monkeypatch):
     """A data directory, which every command of the test uses."""
     monkeypatch.setenv("SDL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home" / "prefect"))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.delenv("SDL_LEDGER", raising=False)
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # it would hide what is not flushed
     return tmp_path / "home"

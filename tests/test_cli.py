@@ -274,12 +274,12 @@ class TestWithPrefect:
         assert (row["state"], row["held by"], row["verified"]) == ("SUSPENDED", None, "0 of 1")
         assert "paper: claude-light http://127.0.0.1:9/api gave no usable reading" in sdl("status").said
 
-        for verb, kind, state in (("pause", "CampaignPaused", "PAUSED"), ("stop", "CampaignStopped", "STOPPED")):
+        for verb, kind in (("pause", "CampaignPaused"), ("stop", "CampaignStopped")):
             assert sdl(verb, "paper").code == 0
             refused = sdl(*gone, "--json")
             assert (refused.code, refused.json["error"]) == (6, kind)
             assert "'sdl resume paper'" in refused.json["faults"][0]
-            assert sdl("status", "--json").json[0]["state"] == state
+            assert sdl("status", "--json").json[0]["control"] == verb
         assert sdl("status", "--json").json[0]["requests"] == row["requests"]
 
         assert sdl("resume", "paper").said == "paper may go on: 'sdl run' its file again if it is not running"

@@ -41,7 +41,6 @@ SEEN = {
     "nan": ("SUSPECT", "415nm is not a finite number: nan", r'\{"in":.*"415nm":NaN,.*\}\}'),
     "stuck": ("SUSPECT", "seems stuck", r'\{"in":.*"out":\{.*\}\}'),
     "saturated": ("OK_CENSORED", "415nm is at its ceiling", r'\{"in":.*"415nm":65535,.*\}\}'),
-    "lamp": ("OK_CENSORED", "clear is at its ceiling", r'\{"in":.*"out":\{.*\}\}'),
 }
 """What becomes of a request by each fault: its class, the reason and the raw text in the ledger."""
 
@@ -93,7 +92,7 @@ def counted(rows):
 
 
 def test_every_fault_has_its_line_here():
-    assert SEEN.keys() == WORDS.keys()
+    assert SEEN.keys() | {"lamp"} == WORDS.keys()
 
 
 @pytest.mark.parametrize("at", [DESIGN, EXAM], ids=["in the design", "in the exam"])
@@ -108,14 +107,14 @@ def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served
     assert reason in hit["reason"]
     assert re.search(raw, hit["raw"], re.DOTALL)
     assert all(each["raw"] for each in rows if each is not hit)
-    assert word == "lamp" or hit["readings"] in (None, [None] * 10)
+    assert hit["readings"] in (None, [None] * 10)
     assert truly_verified(told, served.instrument)
     assert (served.requests, served.most_in_flight) == (len(rows), 1)
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", [word for word in SEEN if word != "lamp"])
+@pytest.mark.parametrize("word", SEEN)
 def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(word, served, opened, drive, trail):
     served.faults = Faults.parse([f"{word}@{DESIGN}-"])
     with opened() as session, pytest.raises(CampaignSuspended) as suspended:
@@ -139,6 +138,16 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
 
+@pytest.mark.parametrize("at", [DESIGN, EXAM], ids=["in the design", "in the exam"])
+def test_a_lamp_for_a_moment_may_cost_requests_and_never_a_false_verdict(at, served, opened, drive, trail):
+    served.faults = Faults.parse([f"lamp@{at}"])
+    with opened() as session:
+        told = drive(session)
+    assert trail()[at - 1]["verdict"].startswith("OK")  # nothing in the reply itself tells
+    assert truly_verified(told, served.instrument) or not told["verified"]
+    assert told["requests"] == served.requests <= 100
+
+
 def test_a_lamp_that_stays_on_is_a_background_like_another(served, opened, drive):
     with opened() as session:
         session.measure(session.propose())  # the design, before somebody came in
@@ -158,7 +167,7 @@ def test_a_lamp_that_outshines_the_target_leaves_it_out_of_reach(served, opened,
 
 def test_faults_at_random_neither_lose_nor_double_a_measurement(served, opened, drive, trail):
     served.faults, served.seed = (
-        Faults.parse([f"{word}@4%" for word in SEEN if word not in ("stall", "drip", "lamp")]),
+        Faults.parse([f"{word}@4%" for word in SEEN if word not in ("stall", "drip")]),
         3,
     )
     told = None

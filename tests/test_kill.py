@@ -231,7 +231,7 @@ class TestInterrupted:
         trap.at, trap.act = DESIGN, interrupt_twice
         process = run()
         assert ended(process).code == 130
-        assert codes == [130]
+        wait_until(lambda: codes == [130])
         assert [each["state"] for each in trail()] == ["DONE"] * (DESIGN - 1) + ["SENT"]
         go_on()
         assert [each["seq"] for each in lost(trail())] == [DESIGN]

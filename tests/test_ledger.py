@@ -520,13 +520,17 @@ def test_a_writer_waits_for_another_one(tmp_path):
 
 
 def test_many_may_open_a_new_ledger_at_once(where):
-    code = "import sys; from sdl.ledger import Ledger; sys.stdin.read(); Ledger(sys.argv[1])"
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    code = "import sys; from sdl.ledger import Ledger; print(flush=True); sys.stdin.read(); Ledger(sys.argv[1])"
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     children = [subprocess.Popen([sys.executable, "-c", code, where], **pipes) for _ in range(4)]
-    time.sleep(1.0)  # until each has its imports behind it
+    for child in children:
+        child.stdout.readline()  # it has its imports behind it
     for child in children:
         child.stdin.close()
-    assert [(child.wait(), child.stderr.read()) for child in children] == [(0, "")] * 4
+    assert [(child.wait(), child.stderr.read()) for child in children] == [(0, b"")] * 4
+    for child in children:
+        child.stdout.close()
+        child.stderr.close()
 
 
 def in_sql(where, sentence):
