@@ -5,9 +5,13 @@ people and instruments is escaped: the UI renders Markdown.
 """
 
 import html
+import logging
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
+import httpx
 from prefect.artifacts import (
     acreate_image_artifact,
     acreate_markdown_artifact,
@@ -24,11 +28,30 @@ ROWS = 500
 """Observations in the table; the report has them all."""
 
 
+log = logging.getLogger(__name__)
+
+Given = ParamSpec("Given")
+
+
+def dispensable(show: Callable[Given, Awaitable[None]]) -> Callable[Given, Awaitable[None]]:
+    """Let a campaign go on where Prefect's server is gone: the truth is in the ledger."""
+
+    @wraps(show)
+    async def tolerant(*args: Given.args, **options: Given.kwargs) -> None:
+        try:
+            await show(*args, **options)
+        except httpx.TransportError as error:
+            log.warning("not shown in Prefect, whose server does not answer: %s", error)
+
+    return tolerant
+
+
 def escaped(text: str) -> str:
     """Text that Markdown and HTML leave as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
 
 
+@dispensable
 async def progress(session: Session) -> None:
     """Share of the budget that is spent, once a round."""
     sent = session.ledger.sent(session.entry.id)
@@ -39,6 +62,7 @@ async def progress(session: Session) -> None:
         await aupdate_progress_artifact(session.progress_artifact, share, text)
 
 
+@dispensable
 async def verdict(session: Session, finding: Finding) -> None:
     """The verdict on a candidate, with its numbers."""
     lines = [f"# {finding.verdict}: {escaped(finding.target)}", escaped(finding.sentence)]
@@ -49,6 +73,7 @@ async def verdict(session: Session, finding: Finding) -> None:
     await acreate_markdown_artifact(text, _key(session, "verdict"), f"{finding.target}: {finding.verdict}")
 
 
+@dispensable
 async def results(session: Session) -> None:
     """Observations, and targets against what was measured."""
     rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id)[-ROWS:]]

@@ -158,7 +158,8 @@ def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence
         return []
     off = np.abs(_readings(replicates, columns) - np.median(_readings(replicates, columns), axis=0))
     scale = np.fmax(1.4826 * np.median(off, axis=0), space.noise[list(columns)])
-    return [each for each, far in zip(replicates, (off > OUTLYING * scale).any(axis=1), strict=True) if far]
+    far = np.flatnonzero((off > OUTLYING * scale).any(axis=1))
+    return [replicates[row] for row in far.tolist()]
 
 
 def _settings(space: Space, seen: Sequence[Observation]) -> Settings:

@@ -67,7 +67,7 @@ def running(programs: Path) -> Iterator[Server]:
         try:
             yield _answering(Server(folder), process)
         finally:
-            process.send_signal(signal.SIGINT)  # ends the sessions, then itself
+            process.send_signal(signal.SIGQUIT)  # at once; nothing of it is kept
             process.wait(SOON_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
