@@ -58,8 +58,12 @@ def main() -> NoReturn:
     logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
     try:
         sys.exit(app())
-    except (errors.SdlError, TimeoutError) as error:
+    except errors.SdlError as error:
         sys.exit(_told(error))
+    except TimeoutError as error:
+        code = _told(error)
+        sys.stdout.flush()
+        os._exit(code)  # else Prefect tries for minutes to say its last words to a server that is gone
 
 
 def _told(error: BaseException) -> int:

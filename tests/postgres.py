@@ -28,22 +28,20 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A running server, from which every test takes a database of its own."""
+    """A running server, from which every test takes an empty place of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._numbers = folder, itertools.count(1)
-
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
+        self.url = f"postgresql+psycopg://{USER}@/postgres?host={folder}"
 
     def fresh(self) -> str:
-        """The URL of a new empty database."""
+        """The URL of a new empty schema, which is as good as a database and much sooner made."""
         name = f"lab_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return self.url(name)
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url}&options=-csearch_path%3D{name}"
 
     def execute(self, sentence: str) -> None:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
         try:
             with engine.connect() as connection:
                 connection.execute(text(sentence))

@@ -339,15 +339,17 @@ def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
     assert not (home / "prefect").exists()
 
 
-def test_a_prefect_server_that_does_not_start_is_a_sentence_too(sdl, home, monkeypatch):
+@pytest.mark.slow
+def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, home, monkeypatch, tmp_path):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    told = sdl("measure", *KNOBS)
-    assert told.code == 1
-    assert f"Prefect's server did not start; see {home}/prefect/server.log" in told.said
-    assert sdl("measure", *KNOBS, "--json").json["error"] == "TimeoutError"
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}")  # a folder
+    told = ended(spawn("measure", *KNOBS, "--json"))
+    assert (told.code, told.json["error"], told.json["exit"]) == (1, "TimeoutError", 1)
+    assert told.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("name", ["prefect", "reports"])
 def test_a_folder_that_cannot_be_made_is_found_out_before_the_first_request(sdl, home, monkeypatch, name, request):
     home.mkdir()

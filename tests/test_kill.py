@@ -236,3 +236,22 @@ class TestInterrupted:
         go_on()
         assert [each["seq"] for each in lost(trail())] == [DESIGN]
         assert (served.requests, served.most_in_flight) == (len(trail()), 1)
+
+
+def test_a_prefect_server_that_dies_takes_nothing_with_it(home, trap, run, ended, go_on, trail, unharmed, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")  # of five, which take minutes
+
+    def kill_the_server(measure):
+        (server,) = servers_of(home)
+        os.kill(server, signal.SIGKILL)
+        return measure()
+
+    trap.at, trap.act = LEARNING, kill_the_server
+    told = ended(run())
+    assert told.code == 1
+    assert "Prefect's server no longer answers" in told.err
+    assert asked(trail()) == unharmed
+    assert not servers_of(home)
+    go_on()
+    assert asked(trail()) == unharmed

@@ -17,7 +17,9 @@ DECISIONS = {"numpy", "scipy", "sklearn", "gmr", "threadpoolctl"}
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "strategies": DECISIONS,
-    "flows": LABORATORY | DECISIONS | {"prefect", "uvicorn", "httpx", "typer", "rich"},  # two are what Prefect stands on
+    "flows": LABORATORY
+    | DECISIONS
+    | {"prefect", "uvicorn", "httpx", "typer", "rich"},  # two are what Prefect stands on
 }
 """Third-party packages of each floor."""
 BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}
