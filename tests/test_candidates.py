@@ -1,5 +1,4 @@
 import doctest
-import time
 
 import numpy as np
 import pytest
@@ -87,14 +86,6 @@ def test_few_draws(n):
 def test_the_same_draws_give_the_same_candidates():
     draws = blob([0.5, 0.5, 0.5], 0.2, 500)
     assert candidates(draws)[0].settings.tolist() == candidates(draws.copy())[0].settings.tolist()
-
-
-def test_thousand_draws_are_quick():
-    draws = blob([0.5, 0.5, 0.5], 0.1, 1000)
-    candidates(draws)
-    start = time.perf_counter()
-    candidates(draws)
-    assert time.perf_counter() - start < 0.5  # 0.03 s on an idle machine
 
 
 def test_examples():

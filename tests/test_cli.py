@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -155,11 +154,9 @@ class TestWithoutPrefect:
         ids=lambda value: " ".join(str(word)[-24:] for word in value)[:60] if isinstance(value, list) else "",
     )  # fmt: skip
     def test_what_cannot_be_done_is_said_at_once(self, sdl, words, sentence):
-        started = time.monotonic()
         told = sdl(*words)
         assert told.code == 2
         assert sentence in told.said.replace("│ ", "")
-        assert time.monotonic() - started < 2
 
     def test_all_that_is_wrong_is_one_list_for_programs_too(self, sdl):
         told = sdl("run", *on_twin("budgte=9", "seed=-1"), "--json")
@@ -331,11 +328,9 @@ class TestServing:
 
 
 def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
-    started = time.monotonic()
     told = ended(spawn("run", PAPER, "--set", "budgte=9"))
     assert (told.code, told.out) == (2, "")
     assert told.err == "budgte: unknown key; did you mean 'budget'?\n"
-    assert time.monotonic() - started < 10
     assert not (home / "prefect").exists()
 
 

@@ -247,7 +247,7 @@ def test_a_prefect_server_that_dies_takes_nothing_with_it(home, trap, run, ended
         os.kill(server, signal.SIGKILL)
         return measure()
 
-    trap.at, trap.act = LEARNING, kill_the_server
+    trap.at, trap.act = EXAM, kill_the_server
     told = ended(run())
     assert told.code == 1
     assert "Prefect's server no longer answers" in told.err
