@@ -7,6 +7,7 @@ people and instruments is escaped: the UI renders Markdown.
 import html
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -26,6 +27,7 @@ from sdl.report import targets_figure
 
 ROWS = 500
 """Observations in the table; the report has them all."""
+PROGRESS_S = 1.0
 
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,14 @@ def escaped(text: str) -> str:
 
 @dispensable
 async def progress(session: Session) -> None:
-    """Share of the budget that is spent, once a round."""
+    """Share of the budget that is spent, at most once a second: an update costs as much as many readings."""
+    if time.monotonic() < session.progress_due:
+        return
+    await _show_progress(session)
+    session.progress_due = time.monotonic() + PROGRESS_S
+
+
+async def _show_progress(session: Session) -> None:
     sent = session.ledger.sent(session.entry.id)
     share, text = 100 * sent / session.campaign.budget, f"{sent} of {session.campaign.budget} requests sent"
     if session.progress_artifact is None:
@@ -75,7 +84,8 @@ async def verdict(session: Session, finding: Finding) -> None:
 
 @dispensable
 async def results(session: Session) -> None:
-    """Observations, and targets against what was measured."""
+    """The last progress, observations, and targets against what was measured."""
+    await _show_progress(session)
     rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id)[-ROWS:]]
     await acreate_table_artifact(rows, _key(session, "observations"), "every request and what became of it")
     figure = targets_figure(session.ledger, session.entry.name)

@@ -60,6 +60,8 @@ class Session:
     fitted: Fitted | None = None
     progress_artifact: UUID | None = None
     """What Prefect's UI shows as progress, once it was made."""
+    progress_due: float = 0.0
+    """When to show it next, by the monotonic clock."""
 
     @property
     def history(self) -> History:

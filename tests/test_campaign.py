@@ -336,7 +336,7 @@ near_misses = st.fixed_dictionaries({}, optional={key: garbage for key in Campai
 @example(GOOD | {"instrument": {"plugin": "\ud800"}})
 @example(GOOD | {"name": "\ud800"})
 @example(GOOD | {"design": {"plugin": "random", "n": None}, "models": [{"plugin": "linear", "self": 1}]})
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_whatever_is_written_is_taken_or_refused_as_invalid(written):
     assert all(each and isinstance(each, str) for each in taken_or_refused(Campaign.parse, written))
     assert all(each and isinstance(each, str) for each in taken_or_refused(prepare, written))

@@ -86,7 +86,7 @@ def readings(rehearsal):
 
 @pytest.mark.parametrize(
     ("daylight", "seed"),
-    [("dark", 1), ("dark", 2), ("dark", 3), (1000.0, 1), (1000.0, 2), (1000.0, 3), ("hours", 3), ("hours", 6)],
+    [("dark", 1), ("dark", 2), (1000.0, 1), (1000.0, 2), ("hours", 3), ("hours", 6)],
 )
 def test_a_reachable_target_is_verified_in_any_light(daylight, seed):
     twin = Twin(seed=seed, daylight=daylight)
@@ -249,7 +249,7 @@ def test_a_campaign_that_rested_reads_a_reference_first():
 # ---------------------------------------------------------------------- the budget
 
 
-@pytest.mark.parametrize("budget", [1, 2, 5, 6, 7, 8, 9, 11, 14, 17, 19, 20, 24, 31])
+@pytest.mark.parametrize("budget", [1, 2, 5, 6, 7, 9, 11, 14, 18, 19, 20, 31])
 def test_no_budget_is_exceeded_and_each_ends(budget):
     done = rehearsed(budget=budget, background={"every": 3}, instrument=Twin(seed=2, daylight=1000.0))
     assert done.reason == SETTLED or str(budget) in done.reason

@@ -15,7 +15,7 @@ from sdl.screening import Class
 from sdl.verification import half_width, judge, verify
 
 TARGET, TOLERANCE, NOISE = 16384.0, 164.0, 131.7
-ROUNDS = 3000
+ROUNDS = 2000
 
 
 def exam(replicates, *, planned=None, noise=NOISE, confidence=0.95, target=TARGET, tolerance=TOLERANCE, censored=None):

@@ -36,7 +36,7 @@ CAMPAIGN = {
     "targets": [{"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}}],
 }
 IMPORT = "import time; start = time.perf_counter(); import sdl; print(time.perf_counter() - start)"
-BARS = {"solve": 100.0, "ledger": 3.0, "import": 300.0}
+BARS = {"solve": 100.0, "ledger": 3.0, "prefect": 3.0, "import": 300.0}
 """Milliseconds that are accepted."""
 SHOWN = {
     "solve": f"mixture on {ROWS} rows: fit and {DRAWS} draws",
@@ -78,8 +78,10 @@ def run(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str,
         figures = {**solving(Path(directory), repeats), **measuring(Path(directory), batches), "import": importing()}
         if prefect:
             figures["prefect"] = _in_a_process_of_its_own(directory, batches)
-    held = {name: figures[name]["best" if name == "import" else "median"] for name in BARS}
-    bars = [{"figure": name, "value": held[name], "bar": bar, "met": held[name] <= bar} for name, bar in BARS.items()]
+    held = {name: figures[name]["best" if name == "import" else "median"] for name in BARS if name in figures}
+    bars = [
+        {"figure": name, "value": value, "bar": BARS[name], "met": value <= BARS[name]} for name, value in held.items()
+    ]
     return {"unit": "ms", "figures": figures, "bars": bars}
 
 
