@@ -186,7 +186,7 @@ def test_a_drip_ends_at_the_deadline(start):
         started = time.monotonic()
         with pytest.raises(errors.InstrumentSilent):
             measure(url, **HASTY)
-        assert 0.5 < time.monotonic() - started < 10  # it drips for ever
+        assert 0.5 < time.monotonic() - started < 1.5
 
 
 def test_a_chunked_drip_ends_at_the_deadline_and_keeps_what_came():
@@ -208,7 +208,7 @@ def test_a_tls_greeting_that_drips_ends_at_the_deadline():
         started = time.monotonic()
         with pytest.raises(errors.InstrumentUnavailable) as caught:
             measure(url.replace("http:", "https:"), **HASTY)
-        assert 0.5 < time.monotonic() - started < 10  # it drips for ever
+        assert 0.5 < time.monotonic() - started < 1.5
     assert not caught.value.sent
 
 

@@ -141,7 +141,7 @@ def test_closing_does_not_wait_for_a_stalled_answer():
         with pytest.raises(requests.Timeout):
             ask(server, timeout=0.2)
         started = time.monotonic()
-    assert time.monotonic() - started < 30  # it would stall for 120 s
+    assert time.monotonic() - started < 1
 
 
 class TestFaults:

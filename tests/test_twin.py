@@ -179,13 +179,13 @@ class TestTime:
     def test_at_speed_zero_it_answers_at_once(self):
         started = time.monotonic()
         readings(Twin(), MID, 20)
-        assert time.monotonic() - started < 10  # 18 s of its own time pass
+        assert time.monotonic() - started < 0.5
 
     def test_at_a_speed_it_takes_its_share_of_the_time(self):
         twin = Twin(speed=20.0)
         started = time.monotonic()
         seconds = sum(twin.measure(OFF).seconds for _ in range(4))
-        assert time.monotonic() - started >= seconds / 20
+        assert time.monotonic() - started == pytest.approx(seconds / 20, abs=0.1)
 
     def test_time_stands_still_between_requests_unless_it_is_the_walls(self):
         still, wall = Twin(), Twin(clock="wall", speed=1000.0)
