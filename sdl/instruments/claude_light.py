@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
 from sdl.instruments.claude_light_space import SPACE
-from sdl.instruments.exchange import Answer, Limits, get
+from sdl.instruments.limited_get import Answer, Limits, get
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.url_guard import GuardedUrl
 from sdl.space import Space
