@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from sdl.space import Readings, Settings
-from strategies.contract import Target
+from strategies.contract import Remoteness, Target
+from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
 from strategies.models.noise import residual_noise, span
 
@@ -45,6 +46,7 @@ class LinearProgram:
         self.coefficients_ = np.asarray(np.linalg.solve(gram, inputs.T @ readings))
         self.root_ = np.linalg.cholesky(np.linalg.inv(gram))
         self.noise_ = residual_noise(readings - inputs @ self.coefficients_, span(readings), inputs.shape[1])
+        self.domain_ = Domain(readings)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
@@ -63,6 +65,16 @@ class LinearProgram:
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "noise_")
         return np.asarray(self._inputs(np.asarray(settings, float)) @ self.coefficients_)
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        must_be_fitted(self, "noise_")
+        settings = np.asarray(settings, float)
+        spread = np.sqrt(1 + ((self._inputs(settings) @ self.root_) ** 2).sum(axis=1))  # coefficients, in noise units
+        return np.asarray(self.predict(settings) + spread[:, None] * self.noise_.draw((n, len(settings)), rng))
+
+    def remoteness(self, target: Target) -> Remoteness:
+        must_be_fitted(self, "noise_")
+        return self.domain_.remoteness(target)
 
     def _inputs(self, settings: Settings) -> NDArray[np.float64]:
         return np.column_stack((np.ones(len(settings)), settings)) if self.intercept else settings

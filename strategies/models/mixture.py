@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Target
+from strategies.contract import Remoteness, Target
+from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
 from strategies.models.noise import PRIOR_NOISE, residual_noise, span
 from strategies.models.partition import shares
@@ -57,6 +58,7 @@ class Mixture:
         # gmr takes a determinant below 2e-16 for that number. In units of the least scatter none is below 1.
         least = np.sqrt(np.linalg.eigvalsh(covariances).min())
         self.unit_: Array = scale * least
+        self.domain_ = Domain(readings)
         self.joint_ = GMM(len(means), parts.mean(axis=0), means / least, covariances / least**2, random_state=0)
         return self
 
@@ -67,19 +69,39 @@ class Mixture:
         with one_thread():
             given = self.joint_.condition(fixed, known)
         knobs = slice(self.d_)
-        draws = [
-            rng.multivariate_normal(mean[knobs], scatter[knobs, knobs], count, check_valid="ignore", method="eigh")
-            for mean, scatter, count in zip(
-                given.means, given.covariances, rng.multinomial(n, given.priors), strict=True
-            )
-        ]
-        return rng.permutation(np.concatenate(draws)) * self.unit_[knobs]
+        answer = GMM(len(given.priors), given.priors, given.means[:, knobs], given.covariances[:, knobs, knobs])
+        return np.asarray(_drawn(answer, n, rng) * self.unit_[knobs])
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "joint_")
         with one_thread():
             readings = self.joint_.predict(np.arange(self.d_), np.asarray(settings, float) / self.unit_[: self.d_])
         return np.asarray(readings * self.unit_[self.d_ :])
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        must_be_fitted(self, "joint_")
+        places = np.asarray(settings, float) / self.unit_[: self.d_]
+        draws = np.empty((n, len(places), self.unit_.size - self.d_))
+        for place, row in enumerate(places):
+            with one_thread():
+                given = self.joint_.condition(np.arange(self.d_), row)
+            draws[:, place] = _drawn(given, n, rng)
+        return np.asarray(draws * self.unit_[self.d_ :])
+
+    def remoteness(self, target: Target) -> Remoteness:
+        must_be_fitted(self, "joint_")
+        return self.domain_.remoteness(target)
+
+
+def _drawn(mixture: GMM, n: int, rng: np.random.Generator) -> Array:
+    """Draws ``(n, .)`` of a mixture, in random order."""
+    draws = [
+        rng.multivariate_normal(mean, scatter, count, check_valid="ignore", method="eigh")
+        for mean, scatter, count in zip(
+            mixture.means, mixture.covariances, rng.multinomial(n, mixture.priors), strict=True
+        )
+    ]
+    return rng.permutation(np.concatenate(draws))
 
 
 def _component(readings: Readings, settings: Settings, share: Array) -> tuple[Array, Array]:

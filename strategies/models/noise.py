@@ -29,6 +29,12 @@ class Noise:
         """Factors ``(n,)`` that turn draws of the normal into draws of the Student distribution."""
         return np.asarray(np.sqrt(self.dof / rng.chisquare(self.dof, n)))
 
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draws ``(*shape, m)`` of the Student distribution."""
+        root = np.linalg.cholesky(self.covariance)
+        stretch = self.stretch(int(np.prod(shape)), rng).reshape(*shape, 1)
+        return np.asarray(stretch * (rng.standard_normal((*shape, len(root))) @ root.T))
+
 
 def span(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Width of each column ``(n, m)``, ``(m,)``; the size of its value where it is constant, never 0."""

@@ -9,7 +9,8 @@ from sklearn.cross_decomposition import PLSRegression
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Target
+from strategies.contract import Remoteness, Target
+from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
 from strategies.models.noise import Noise, residual_noise, span
 
@@ -47,6 +48,7 @@ class PartialLeastSquares:
         self.readings_, self.settings_ = complete_rows(self, readings, settings)
         self.forward_ = _Regression(self.settings_, self.readings_, self.settings_.shape[1])
         self.backward_: dict[tuple[int, ...], _Regression] = {}
+        self.domain_ = Domain(self.readings_)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
@@ -54,14 +56,19 @@ class PartialLeastSquares:
         fixed = fixed_columns(target, self.readings_.shape[1])
         backward = self._backward(fixed)
         wanted = np.asarray(target, float)[None, fixed]
-        noise = backward.noise
-        root = np.linalg.cholesky(noise.covariance * (1 + backward.leverage(wanted)[0]))
-        scatter = noise.stretch(n, rng)[:, None] * rng.standard_normal((n, len(root)))
-        return np.asarray(backward.predict(wanted) + scatter @ root.T)
+        return backward.simulate(wanted, n, rng)[:, 0]
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "forward_")
         return self.forward_.predict(np.asarray(settings, float))
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        must_be_fitted(self, "forward_")
+        return self.forward_.simulate(np.asarray(settings, float), n, rng)
+
+    def remoteness(self, target: Target) -> Remoteness:
+        must_be_fitted(self, "forward_")
+        return self.domain_.remoteness(target)
 
     def _backward(self, fixed: NDArray[np.intp]) -> "_Regression":
         key = tuple(fixed.tolist())
@@ -85,6 +92,11 @@ class _Regression:
 
     def predict(self, inputs: Array) -> Array:
         return np.asarray(self._level + (inputs - self._centre) / self._width @ self._slopes)
+
+    def simulate(self, inputs: Array, n: int, rng: np.random.Generator) -> Array:
+        """Fresh outputs ``(n, m, .)`` at inputs ``(m, .)``."""
+        spread = np.sqrt(1 + self.leverage(inputs))
+        return np.asarray(self.predict(inputs) + spread[:, None] * self.noise.draw((n, len(inputs)), rng))
 
     def leverage(self, inputs: Array) -> Array:
         """Variance of the prediction at inputs ``(m, .)`` from that of its coefficients, in units of the noise."""

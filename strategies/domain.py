@@ -1,0 +1,101 @@
+"""Where a model was trained: how far a target lies from the readings of the fit, and what is remote about it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from sdl.space import Readings
+from strategies.contract import Remoteness, Target
+from strategies.models.checks import fixed_columns
+from strategies.models.noise import span
+
+THIN = 0.02
+"""Directions in which readings scatter by less, relative to the widest, hold noise and curvature, not the settings."""
+USUAL = 0.98
+"""Share of the rows whose own distance from the others counts as usual."""
+ALLOWANCE = 1.3
+"""How much farther than usual a target may lie."""
+EDGE = 0.2
+"""Mean distances between neighbours by which a target may lie beyond the last of them."""
+FEWEST = 5
+"""Rows for each channel from which on the manifold can be told from noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The readings of a fit, asked whether a target is one of their kind.
+
+    Three things make a target remote, and the worst counts: a channel beyond all that were read (extrapolation), no
+    reading near it (a gap), and channels that do not go together as they do in the data (off the manifold). Each is
+    measured against what the rows show of each other.
+
+    Args:
+        readings: Of the fit, ``(n, p)``; NaN where a channel was not read.
+
+    References:
+        Jackson, Mudholkar (1979), doi:10.1080/00401706.1979.10489779, for the distance off the manifold;
+        Ramaswamy, Rastogi, Shim (2000), doi:10.1145/342009.335437, for the distance to the next neighbour
+
+    >>> x = np.concatenate((np.linspace(0, 1, 20), np.linspace(2, 3, 20)))
+    >>> parabola = Domain((x**2)[:, None])
+    >>> [parabola.remoteness(np.array([y])).score > 1 for y in (0.5, 2.5, 8.0, 12.0, -3.0)]
+    [False, True, False, True, True]
+    """
+
+    readings: Readings
+
+    def remoteness(self, target: Target) -> Remoteness:
+        """How far a target ``(p,)`` lies from the readings, in the channels that it fixes.
+
+        Raises:
+            InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
+        """
+        fixed = fixed_columns(target, self.readings.shape[1])
+        rows = self.readings[:, fixed]
+        rows = rows[np.isfinite(rows).all(axis=1)]
+        if len(rows) < 2:
+            return Remoteness(np.inf, "beyond all readings", tuple(fixed.tolist()))
+        unit = span(rows)
+        middle, wanted = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
+        directions, widths = _principal(rows / unit - middle)
+        wide = widths > THIN * widths.max(initial=0.0)
+        parts = [
+            _beyond(rows / unit, wanted, max(int(wide.sum()), 1), fixed),
+            _gap((rows / unit - middle) @ directions[:, wide], (wanted - middle) @ directions[:, wide]),
+        ]
+        if len(rows) >= FEWEST * fixed.size and not wide.all():
+            thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
+            parts.append(_off((rows / unit - middle) @ thin, (wanted - middle) @ thin))
+        return max(parts, key=lambda each: each.score)
+
+
+def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions ``(c, c)`` by column and the standard deviation of centred rows along each, ``(c,)``."""
+    values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    return vectors, np.sqrt(np.maximum(values, 0.0))
+
+
+def _beyond(rows: Readings, target: Readings, k: int, fixed: NDArray[np.intp]) -> Remoteness:
+    """How far beyond the rows, in one channel; ``k`` is how many directions they fill."""
+    over = np.maximum(rows.min(axis=0) - target, target - rows.max(axis=0)) / (EDGE * len(rows) ** (-1 / k))
+    return Remoteness(max(float(over.max()), 0.0), "beyond all readings", tuple(fixed[over > 1].tolist()))
+
+
+def _gap(rows: Readings, target: Readings) -> Remoteness:
+    """How far from the nearest row, where it counts as usual what the rows are from each other."""
+    if not rows.shape[1]:
+        return Remoteness(0.0, "in a gap")
+    tree = KDTree(rows)
+    others, nearest = (np.asarray(tree.query(points, 2)[0]) for points in (rows, target[None]))
+    return Remoteness(float(nearest[0, 0] / (ALLOWANCE * np.quantile(others[:, 1], USUAL) + _TINY)), "in a gap")
+
+
+def _off(rows: Readings, target: Readings) -> Remoteness:
+    """How far off the directions that the rows fill, in units of what they leave over themselves."""
+    usual = float(np.quantile(np.linalg.norm(rows, axis=1), USUAL))
+    return Remoteness(float(np.linalg.norm(target)) / (ALLOWANCE * usual + _TINY), "off the manifold")
+
+
+_TINY = 1e-12
