@@ -30,12 +30,20 @@ def load(group: Group, name: str) -> Any:
 
     Raises:
         UnknownPlugin: naming the nearest one that is installed.
+        InvalidInput: if it cannot be imported, with the reason.
     """
     found = tuple(entry_points(group=group, name=name))
     if not found:
         kind = group.removeprefix("sdl.").replace("_", " ").removesuffix("s")
         raise UnknownPlugin(f"unknown {kind} {name!r}{nearest(name, names(group))}")
-    return found[0].load()
+    try:
+        return found[0].load()
+    except ImportError as error:
+        lacking = f": {error.name} is not installed" if isinstance(error, ModuleNotFoundError) else f": {error}"
+        extra = " (our own models need: pip install 'sdl[generative]')" if group == "sdl.inverse_models" else ""
+        raise InvalidInput(f"{name!r} cannot be imported{lacking}{extra}") from error
+    except AttributeError as error:
+        raise InvalidInput(f"{name!r} cannot be imported: {error}") from error
 
 
 def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> Any:

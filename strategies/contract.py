@@ -107,6 +107,11 @@ def learns_from_gaps(model: InverseModel) -> bool:
     return bool(getattr(model, "learns_from_gaps", False))
 
 
+def is_single_valued(model: InverseModel) -> bool:
+    """Whether a model knows one answer to a target even where there are several: it says so by ``single_valued``."""
+    return bool(getattr(model, "single_valued", False))
+
+
 @runtime_checkable
 class Acquisition(Protocol):
     """Which settings to measure next."""

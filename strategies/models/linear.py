@@ -1,7 +1,7 @@
 """Linear forward model, inverted by a bounded program."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class LinearProgram:
     """
 
     intercept: bool = False
+    single_valued: ClassVar[bool] = True
 
     def rows_needed(self, d: int, p: int) -> int:
         return d + self.intercept

@@ -116,8 +116,8 @@ def _component(readings: Readings, settings: Settings, share: Array) -> tuple[Ar
     gram = x.T @ (share[:, None] * x)
     slopes = np.linalg.solve(gram + RIDGE * np.eye(d), x.T @ (share[:, None] * y))
     noise = residual_noise(y - x @ slopes, np.ones(y.shape[1]), d + 1, share).variance
-    # A prediction is as uncertain as a reading and, by (d + 1) / n on average, as the slopes.
-    noise = noise * (1 + (d + 1) / rows)
+    # A prediction is as uncertain as a reading and, by this much on average at fresh settings, as the slopes.
+    noise = noise * (1 + (d + 1) / max(rows - d - 2, 1.0))
     scatter = gram / rows + PRIOR_NOISE**2 * np.eye(d)
     cross = scatter @ slopes
     return mean, np.block([[scatter, cross], [cross.T, slopes.T @ cross + noise]])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 PRIOR_ROWS = 3
 """How many rows the prior is worth."""
-PRIOR_NOISE = 0.005
+PRIOR_NOISE = 0.0035
 """What the prior takes one standard deviation for, as a share of the span of a column."""
 
 

@@ -1,7 +1,7 @@
 """Partial least squares, backward: settings as a linear function of the channels that the target fixes."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class PartialLeastSquares:
     """
 
     components: int = 3
+    single_valued: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.components < 1:
