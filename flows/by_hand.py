@@ -1,8 +1,9 @@
-"""What a person starts by hand: one reading, an exam of given settings, a calibration."""
+"""What a person starts by hand: readings, a survey, an exam of given settings, a calibration."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,11 +11,12 @@ from flows import environment
 from flows.campaign import written
 from flows.session import open_bench
 from flows.signals import finish_on_signal
-from sdl import by_hand
-from sdl.campaign import Campaign, Plugin
+from sdl import by_hand, plugins
+from sdl.campaign import Campaign, DesignPart, Plugin
 from sdl.preparing import prepare, wanted
 from sdl.rows import jsonable
 from sdl.space import Readings, Space
+from strategies.contract import Design
 
 
 def _where(home: str | None, ledger: str | None) -> str:
@@ -47,6 +49,39 @@ async def measure(
         ledger: File or URL of the ledger.
     """
     return await take(instrument, _where(home, ledger), settings, n)
+
+
+@task(name="survey", cache_policy=NO_CACHE)
+async def visit(instrument: Plugin, where: str, name: str, design: DesignPart, seed: int, every: int) -> int:
+    """Take a reading at every point of a design and return their number."""
+    plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
+    with finish_on_signal() as interrupted, open_bench(instrument, where, name, interrupted) as bench:
+        settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
+        return len(by_hand.survey(bench, settings, every))
+
+
+@flow(name="survey", flow_run_name="survey-{name}")
+async def survey(
+    name: str,
+    instrument: Plugin,
+    design: DesignPart,
+    seed: int = 0,
+    every: int = 10,
+    home: str | None = None,
+    ledger: str | None = None,
+) -> int:
+    """Take a reading at every point of a design, towards no target.
+
+    Args:
+        name: Of the entry of the ledger that the readings go to.
+        instrument: The instrument and its options.
+        design: The design, its number of points and its options.
+        seed: Of the design.
+        every: Readings between two of the background; 0 takes none.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await visit(instrument, _where(home, ledger), name, design, seed, every)
 
 
 @task(name="verify", cache_policy=NO_CACHE)

@@ -1,17 +1,18 @@
-"""Commands at an instrument: measure, verify, calibrate, twin serve."""
+"""Commands at an instrument: measure, survey, verify, calibrate, twin serve."""
 
 import shlex
 import subprocess
 import time
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from flows import environment, server
 from flows.cli_campaigns import NOT_VERIFIED, File, read
 from flows.console import AsJson, Home, LedgerOption, Options, err, override, pairs, show, start_prefect, table
 from sdl import plugins
-from sdl.campaign import Campaign, Plugin
+from sdl.campaign import Campaign, DesignPart, Plugin, slug
 from sdl.errors import InvalidInput
 
 Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
@@ -22,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     twin = typer.Typer(help="A twin of an instrument, or any instrument, as a server.", no_args_is_help=True)
     twin.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
-    for command in (measure, verify, calibrate):
+    for command in (measure, survey, verify, calibrate):
         app.command()(command)
     app.add_typer(twin, name="twin")
 
@@ -46,6 +47,33 @@ def measure(
     rows = server.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
+
+
+def survey(
+    name: Annotated[str, typer.Argument(help="Of the entry that the readings go to.", show_default=False)],
+    design: Annotated[str, typer.Option("--design", help="Name of the design's plug-in.")] = "latin-hypercube",
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Points; the design's own number unless told.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
+    every: Annotated[int, typer.Option(help="Readings between two of the background; 0 takes none.", min=0)] = 10,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a reading at every point of a design, towards no target: rows for 'solve' and 'compare'."""
+    part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
+    slug(name)
+    space = plugins.build("sdl.instruments", part.plugin, part.options).space
+    plugins.build("sdl.designs", design).propose(space, n, np.random.default_rng(seed))
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows import by_hand
+
+    where = environment.ledger(ledger, directory)
+    rows = server.run(by_hand.survey(name, part, plan, seed, every, str(directory), where))
+    told = {"campaign": name, "rows": rows}
+    show(told, as_json, f"{rows} readings are campaign {name} now: sdl export {shlex.quote(name)} FILE writes them out")
 
 
 def verify(

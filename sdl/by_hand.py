@@ -1,4 +1,4 @@
-"""What a person asks for outside a campaign: a reading, an exam of given settings, a calibration.
+"""What a person asks for outside a campaign: readings, a survey, an exam of given settings, a calibration.
 
 Each is a round of its own in a ledger entry of its own, under the same rules as a campaign's measurements.
 """
@@ -31,6 +31,30 @@ def measure(bench: Bench, settings: Sequence[Settings], purpose: Purpose = Purpo
     bench.ledger.plan(bench.lease, bench.campaign, Round(number, RoundKind.BY_HAND), requests)
     bench.take(requests)
     return bench.ledger.history(bench.campaign).of_round(number, purpose)
+
+
+def survey(bench: Bench, settings: Settings, every: int) -> list[Observation]:
+    """Take one reading at each of the settings ``(n, d)``, and the background first and after every so many.
+
+    Args:
+        bench: The instrument and the entry that the readings go to.
+        settings: In the units of the space.
+        every: Readings between two references; 0 takes none.
+
+    Returns:
+        The readings at the settings, without the references.
+
+    Raises:
+        CampaignSuspended: if one cannot be had.
+    """
+    number, requests = _next_round(bench), list[Request]()
+    for place, row in enumerate(settings):
+        if every and place % every == 0:
+            requests.append(Request(number, len(requests), 0, Purpose.REFERENCE, bench.instrument.space.off))
+        requests.append(Request(number, len(requests), 0, Purpose.BY_HAND, row))
+    bench.ledger.plan(bench.lease, bench.campaign, Round(number, RoundKind.BY_HAND), requests)
+    bench.take(requests)
+    return bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
 
 
 def examine(bench: Bench, target: Wanted, settings: Settings, rule: VerificationPart, replicates: int) -> Finding:

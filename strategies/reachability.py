@@ -11,6 +11,8 @@ from scipy.stats import qmc
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Target
+from strategies.diagnosis import project
+from strategies.residuals import Rows, kriged
 
 POOL = 8  # binary logarithm of the number of settings that are tried before any search
 STARTS = 4
@@ -70,6 +72,38 @@ def reach(model: InverseModel, target: Target, tolerance: Readings, uncertainty:
     excess = np.full(target.shape, np.nan)
     excess[fixed] = np.maximum(np.abs(misfit(nearest[None])[0]) - 1, 0.0)
     return Reach(nearest, model.predict(nearest[None])[0], excess, bool(beyond(nearest[None]).max() <= SLACK))
+
+
+def unreachable(
+    model: InverseModel, targets: NDArray[np.float64], tolerance: NDArray[np.float64], rows: Rows
+) -> NDArray[np.bool_]:
+    """Which of many targets ``(m, p)`` no settings give, ``(m,)``, by a fitted model and by what it misses nearby.
+
+    The same question as ``reach`` asks, for all targets at once: least squares find the nearest settings of each, and
+    only where those leave it open are the channels looked at one against another.
+
+    Args:
+        model: A fitted model.
+        targets: Less their background, NaN where a channel is free.
+        tolerance: Accepted deviation, ``(m, p)``, positive where the target is fixed.
+        rows: What the model was fitted on, for what it misses and how certain that is.
+
+    Raises:
+        InvalidInput: for a target without a fixed channel, or a fixed channel without a positive tolerance.
+    """
+    near = project(model.predict, targets, tolerance, rows.settings.shape[1])
+    residuals = rows.readings - model.predict(rows.settings)
+    missed, uncertainty = kriged(rows, residuals, near.settings)
+    again = project(model.predict, targets - missed, tolerance, rows.settings.shape[1])
+    allowed = 1 + CERTAINTY * uncertainty / tolerance
+    excess = np.abs(model.predict(again.settings) + missed - targets) / tolerance
+    met = ~(excess > allowed + SLACK).any(axis=1)
+    # Of c channels the worst misses by no less than the root mean square, however the miss is shared out.
+    lost = np.sqrt(np.nanmean(excess**2, axis=1)) > np.where(np.isnan(targets), 0.0, allowed).max(axis=1)
+    for one in np.flatnonzero(~met & ~lost):
+        found = reach(model, targets[one] - missed[one], tolerance[one], uncertainty[one], rows.settings.shape[1])
+        lost[one] = not found.reachable
+    return np.asarray(lost)
 
 
 def _least(residuals: Residuals, pool: Settings) -> Settings:

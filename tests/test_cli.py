@@ -7,15 +7,18 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 
 from flows import server
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from strategies.designs import LatinHypercube
 
 PAPER = Path(__file__).parent.parent / "deployments" / "paper.toml"
 KNOBS = ("R=0.1", "G=0.2", "B=.3")
+WHITE = ("445nm", "515nm", "630nm")
 TWIN = "instrument={plugin='twin', seed=2}"
 OUT_OF_REACH = "targets=[{name='glare', readings={445nm=60000}}]"
 with_prefect = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -283,6 +286,20 @@ class TestWithPrefect:
         back = sdl("run", *on_twin(), "--json")
         assert (back.code, back.json["verified"]) == (0, True)
 
+    def test_a_survey_reads_a_design_with_the_background_in_between(self, sdl, tmp_path):
+        told = sdl("survey", "points", "--n", 7, "--every", 3, "--seed", 5)
+        assert told.code == 0
+        assert "7 readings are campaign points now" in told.said
+        rows = tmp_path / "points.jsonl"
+        sdl("export", "points", rows)
+        settings = np.array([json.loads(line)["in"] for line in rows.read_text().splitlines()])
+        dark = np.flatnonzero((settings == 0).all(axis=1))
+        assert dark.tolist() == [0, 4, 8]
+        expected = LatinHypercube().propose(Twin().space, 7, np.random.default_rng(5))
+        np.testing.assert_allclose(np.delete(settings, dark, axis=0), expected)
+        found = sdl("solve", rows, "--model", "linear", "--json", *(f"--target={name}=16384" for name in WHITE)).json
+        assert (found["rows"], found["models"][0]["reachable"]) == (7, True)
+
     def test_an_instrument_that_is_held_is_not_measured_by_hand_either(self, sdl, home):
         with Ledger(home / "ledger.sqlite") as book, book.hold("twin-0", "campaign 'theirs'"):
             told = sdl("measure", *KNOBS)
@@ -325,6 +342,12 @@ class TestServing:
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)
         assert ended(process, 10).code == 7
+
+
+def test_a_survey_is_refused_before_the_first_reading(sdl):
+    assert "unknown design 'latin'" in sdl("survey", "a", "--design", "latin").said
+    assert "LatinHypercube has no number of points of its own: give n >= 1" in sdl("survey", "a").said
+    assert sdl("survey", "///", "--n", 5).code == 2
 
 
 def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
