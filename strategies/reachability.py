@@ -5,18 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Target
-from strategies.diagnosis import project
+from strategies.jacobian import descend
+from strategies.projection import POOL, STARTS, project
 from strategies.residuals import Rows, kriged
 
-POOL = 8  # binary logarithm of the number of settings that are tried before any search
-STARTS = 4
-STEP = 1e-6
+STEP = 1e-5  # of the differences: short, because what lies beyond a tolerance begins with a kink
 SLACK = 1e-3  # of a tolerance: a search that meets it may stop a rounding error outside
 CERTAINTY = 3.0  # standard deviations of the model that are given to the target's benefit
 
@@ -109,14 +107,6 @@ def unreachable(
 def _least(residuals: Residuals, pool: Settings) -> Settings:
     """Settings ``(d,)`` in the unit box of least squares, from the best few of a pool ``(m, d)``."""
 
-    def one(settings: Settings) -> NDArray[np.float64]:
-        return np.asarray(residuals(settings[None])[0])
-
-    def slopes(settings: Settings) -> NDArray[np.float64]:
-        step = np.where(settings < 0.5, STEP, -STEP)  # towards the inside
-        moved = residuals(np.vstack((settings, settings + np.diag(step))))
-        return np.asarray((moved[1:] - moved[0]).T / step)
-
     starts = pool[np.argsort((residuals(pool) ** 2).sum(axis=1), kind="stable")[:STARTS]]
-    found = [least_squares(one, start, slopes, bounds=(0, 1), x_scale="jac", max_nfev=50) for start in starts]
-    return np.asarray(min(found, key=lambda each: each.cost).x)
+    found, costs = descend(lambda settings, _: residuals(settings), starts, step=STEP)
+    return np.asarray(found[np.argmin(costs)])

@@ -24,8 +24,8 @@ from sdl.space import Readings, Settings
 from strategies.candidates import candidates
 from strategies.contract import InverseModel, is_single_valued
 from strategies.designs import LatinHypercube
-from strategies.diagnosis import project
 from strategies.models.threads import one_thread
+from strategies.projection import project
 from strategies.reachability import unreachable
 from strategies.residuals import Rows
 from strategies.scores import coverage
@@ -220,7 +220,7 @@ def _flagged(model: InverseModel, targets: Readings, rows: Rows) -> float:
 
 
 def _modes(name: str) -> str:
-    """How many answers of a problem that has two are found, and the share of draws between them; or the model's word."""
+    """How many answers of a problem that has two are found, and the share of draws between them."""
     rng = np.random.default_rng(0)
     settings = rng.random((ROWS, 2))
     readings = np.column_stack(((2 * settings[:, 0] - 1) ** 2, settings[:, 1]))
