@@ -165,7 +165,8 @@ class Campaign(_Part):
     models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
         default=(Plugin(plugin="linear"), Plugin(plugin="mixture")), min_length=1
     )
-    """Inverse models in the order of preference; one that needs more rows than there are waits."""
+    """Inverse models in the order of preference; one that needs more rows than there are waits, and another takes over
+    when it predicts rows that it has not seen clearly better."""
     acquisition: Annotated[AcquisitionPart, BeforeValidator(_named)] = AcquisitionPart()
     background: BackgroundPart = BackgroundPart()
     verification: VerificationPart = VerificationPart()

@@ -124,6 +124,11 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
         yield f"{why}."
     if model := facts.get("model"):
         yield f"Model {model!r} fitted on {facts.get('rows', 'an unknown number of')} rows."
+    if chosen := facts.get("chosen"):
+        yield f"Why this model: {chosen}."
+    if scores := facts.get("scores"):
+        each = (f"{name} {number(of.get('readings'))} and {number(of.get('settings'))}" for name, of in scores.items())
+        yield f"Mean energy scores of readings, in spans, and of settings, less is better: {'; '.join(each)}."
     if "chance of passing" in facts:
         yield f"Chance that its candidate passes: {100 * measured(facts['chance of passing']):.0f} %."
     if uncertainty := facts.get("uncertainty"):

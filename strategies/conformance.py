@@ -334,8 +334,8 @@ def _move_global_states() -> None:
 
 
 def _global_states() -> dict[str, Any]:
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
-    states: dict[str, Any] = {"NumPy's generator": (kind, keys.tolist(), *rest)}
+    numbers: Any = np.random.get_state()  # noqa: NPY002
+    states: dict[str, Any] = {"NumPy's generator": [np.asarray(each).tolist() for each in numbers]}
     if "torch" in sys.modules:  # a model that uses it has imported it
         torch: Any = sys.modules["torch"]
         states["torch's generator"] = torch.get_rng_state().tolist()

@@ -1,8 +1,9 @@
 """Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from sdl import plugins
 from sdl.campaign import Plugin
 from sdl.conditions import Conditions
-from sdl.errors import InvalidInput, TooFewRows
+from sdl.errors import InvalidInput
 from sdl.history import History, Observation, Purpose
 from sdl.space import Readings, Settings, Space
+from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
+from strategies.heldout import HeldOut, distinct, finite, held_out, said
 from strategies.residuals import Rows
 
-FOLDS = 5
 FEWEST_REPEATS = 2
 """Repeated readings, beyond the first of each setting, from which on they tell the noise."""
 OUTLYING = 6.0
@@ -24,6 +26,8 @@ OUTLYING = 6.0
 FEWEST_TO_JUDGE = 3
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
+PROBES = 4
+"""Draws that a fitted model must give before it is used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +35,38 @@ class Fitted:
     """A model fitted before a round, frozen from then on."""
 
     round: int
-    name: str
-    """Of the model; empty if none could be fitted yet."""
+    choice: Choice
+    """The model's name and why it was taken; the name is empty if none could be fitted yet."""
+    part: Plugin | None
+    """As the campaign writes it."""
     model: InverseModel | None
     settings: Settings
     """What it was fitted on, in the unit box, ``(n, d)``."""
     readings: Readings
     """The same, background subtracted, ``(n, p)`` over the channels of the targets."""
     skipped: Mapping[str, str]
-    """Models that were preferred and could not be fitted, and why."""
+    """Models that could not be fitted, or failed, and why."""
     scatter: Readings
     """Standard deviation of the model's residuals, ``(p,)``."""
     repeated: Readings
     """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
     held_out: Readings
     """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left."""
+
+    @property
+    def name(self) -> str:
+        """Of the model; empty if none could be fitted yet."""
+        return self.choice.name
+
+    def refit(self) -> InverseModel:
+        """A fresh model of the same kind.
+
+        Raises:
+            InvalidInput: if none could be fitted.
+        """
+        if self.part is None:
+            raise InvalidInput("no model could be fitted so far: measure more")
+        return build(self.part)
 
     def parity(self, most: int = 200) -> dict[str, dict[str, Readings]]:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
@@ -66,7 +87,9 @@ def build(part: Plugin) -> InverseModel:
 
 
 def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history: History, round_: int) -> Fitted:
-    """Fit the first model that can be fitted on all that was learned before a round.
+    """Choose a model by what was learned before a round, and fit it on all of that.
+
+    Models that cannot be fitted, or fail, are passed over. A matter of the arguments alone.
 
     Args:
         models: In the order of preference.
@@ -79,21 +102,27 @@ def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history:
     seen = _lit(space, earlier, columns)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
-    skipped = {}
-    for part in models:
-        model = build(part)
+    parts, n = _named(models), len(distinct(settings)[0])
+    tried = _tried(parts, readings, settings) if len(parts) > 1 and n >= FEWEST else {}
+    skipped = {name: each.failure for name, each in tried.items() if each.failure}
+    present = next((name for name in _used(history, round_) if name in parts and name not in skipped), "")
+    left = sorted(parts, key=lambda name: name in skipped)
+    while left:
+        choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
+        part = parts[choice.name]
         try:
-            model.fit(readings, settings)
-        except (TooFewRows, InvalidInput) as error:
-            skipped[part.plugin] = str(error)
+            model, predicted = _sound(part, readings, settings)
+        except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
+            skipped[choice.name] = said(error)
+            left.remove(choice.name)
             continue
         freedom = max(len(seen) - space.d, 1)
-        scatter = np.sqrt(((readings - model.predict(settings)) ** 2).sum(axis=0) / freedom)
-        held_out = _held_out(part, readings, settings)
+        scatter = np.sqrt(((readings - predicted) ** 2).sum(axis=0) / freedom)
+        out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
         repeated = _repeated(settings, readings)
-        return Fitted(round_, part.plugin, model, settings, readings, skipped, scatter, repeated, held_out)
-    nothing = np.full(len(columns), np.nan)
-    return Fitted(round_, "", None, settings, readings, skipped, nothing, nothing, np.full(readings.shape, np.nan))
+        return Fitted(round_, choice, part, model, settings, readings, skipped, scatter, repeated, out.predicted)
+    nothing, unknown = np.full(len(columns), np.nan), np.full(readings.shape, np.nan)
+    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, unknown)
 
 
 def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
@@ -122,16 +151,37 @@ def _repeated(settings: Settings, readings: Readings) -> Readings:
     return np.asarray(np.sqrt(((readings - at @ means) ** 2).sum(axis=0) / freedom))
 
 
-def _held_out(part: Plugin, readings: Readings, settings: Settings) -> Readings:
-    """Each row as predicted by a model fitted without it and its neighbours in a fold, ``(n, p)``."""
-    predicted = np.full(readings.shape, np.nan)
-    for fold in range(FOLDS):
-        out = np.arange(len(readings)) % FOLDS == fold
-        try:
-            predicted[out] = build(part).fit(readings[~out], settings[~out]).predict(settings[out])
-        except (TooFewRows, InvalidInput):
-            continue
-    return predicted
+def _named(models: Sequence[Plugin]) -> dict[str, Plugin]:
+    """Models by name; one that is named again, with other options, has its number added."""
+    parts = dict[str, Plugin]()
+    for place, part in enumerate(models):
+        times = sum(each.plugin == part.plugin for each in models[:place])
+        parts[f"{part.plugin} {times + 1}" if times else part.plugin] = part
+    return parts
+
+
+def _used(history: History, round_: int) -> Iterator[str]:
+    """Names of the models of the rounds before, the last first."""
+    return (str(each.facts.get("model")) for each in reversed(history.rounds) if each.number < round_)
+
+
+def _tried(parts: Mapping[str, Plugin], readings: Readings, settings: Settings) -> dict[str, HeldOut]:
+    return {name: held_out(partial(build, part), readings, settings, scored=True) for name, part in parts.items()}
+
+
+def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[InverseModel, Readings]:
+    """A model fitted on all rows, and what it predicts for them ``(n, p)``.
+
+    Raises:
+        TooFewRows: with the number that is needed.
+        NotFinite: for an answer that is not.
+        Exception: whatever the model raises.
+    """
+    model, rng = build(part).fit(readings, settings), np.random.default_rng(0)
+    predicted = finite(model.predict(settings), "predictions")
+    finite(model.sample(readings[-1], PROBES, rng), "draws")
+    finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings")
+    return model, predicted
 
 
 def _lit(space: Space, observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:

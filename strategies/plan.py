@@ -8,7 +8,7 @@ completed as it was proposed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -26,7 +26,7 @@ from strategies.acquisition import SpaceFilling
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import CHUNK, Outlook
-from strategies.fitting import MEMBERS, Fitted, build
+from strategies.fitting import MEMBERS, Fitted
 from strategies.insight import Insight
 from strategies.offers import Offer
 
@@ -192,8 +192,9 @@ class Plan:
         n = min(part.n, left - 2)
         if in_a_row >= part.rounds or n < 1:
             return None
-        model = next(each for each in self.campaign.models if each.plugin == fitted.name)
-        members = refitted(lambda: build(model), fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1))
+        members = refitted(fitted.refit, fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1), insight.model)
+        if len(members) < 2:
+            return None
         acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
         now = target.readings - insight.background
         return acquisition.propose(members, [now], fitted.settings, insight.noise, n, self._rng(number, 2))
@@ -216,6 +217,10 @@ class Plan:
                 return Measure(current, pending)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number)
+            if fitted.model is None:
+                # A row that the candidate stood on was distrusted since. Only a reference was read in this round, so
+                # its fit is that of the next one too.
+                return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
             return self._examine(history, current, fitted, target)
         replicates = history.of_round(current.number, Purpose.VERIFICATION)
         if spent or not pending or self._hopeless(history, exam, target, replicates):
@@ -273,6 +278,9 @@ class Plan:
         names = self.campaign.channels
         return {
             "model": fitted.name,
+            "chosen": fitted.choice.reason,
+            "scores": fitted.choice.scores,
+            "held out": fitted.choice.held_out,
             "skipped": fitted.skipped,
             "rows": len(fitted.settings),
             "target": target.name,

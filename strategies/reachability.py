@@ -106,7 +106,6 @@ def unreachable(
 
 def _least(residuals: Residuals, pool: Settings) -> Settings:
     """Settings ``(d,)`` in the unit box of least squares, from the best few of a pool ``(m, d)``."""
-
     starts = pool[np.argsort((residuals(pool) ** 2).sum(axis=1), kind="stable")[:STARTS]]
     found, costs = descend(lambda settings, _: residuals(settings), starts, step=STEP)
     return np.asarray(found[np.argmin(costs)])

@@ -9,9 +9,9 @@ from scipy.stats import qmc
 from sdl.errors import InvalidInput
 from sdl.instruments.twin import Twin
 from strategies.diagnosis import diagnose, regularised
-from strategies.projection import POOL, STARTS, project
 from strategies.jacobian import tangent
 from strategies.models.mixture import Mixture
+from strategies.projection import POOL, STARTS, project
 
 NOISE = np.full(10, 130.0)
 TRUTH = Twin(session_gain=False).truth

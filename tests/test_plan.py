@@ -348,6 +348,20 @@ def test_a_reading_that_was_distrusted_is_taken_again():
             assert isinstance(step, Conclude)
 
 
+def test_a_candidate_whose_rows_were_distrusted_is_left_for_new_readings():
+    snapshot, step = next(pair for pair in moments("dark") if isinstance(pair[1], Examine))
+    kept = [each for each in snapshot.observations if each.purpose is Purpose.REFERENCE or each.key == (0, 1, 0)]
+    again = resumed_step(snapshot, replace(snapshot.history, observations=kept))
+    assert isinstance(again, Measure)
+    assert (again.round.number, again.round.kind) == (step.round.number + 1, RoundKind.LEARNING)
+    assert again.round.facts["why"] == "too few readings for any model"
+    spent = resumed_step(snapshot, replace(snapshot.history, observations=kept, sent=100))
+    assert spent == Stop("all 100 requests of the budget are sent")
+    snapshot.observations = [replace(each, seq=place) for place, each in enumerate(kept)]
+    snapshot.run()
+    assert snapshot.findings[-1].verdict is Verdict.VERIFIED
+
+
 def interrupted(name):
     """Copies of a campaign after each of its measurements, and the campaign run to its end."""
     (config, instrument), snapshots = CAMPAIGNS[name], []

@@ -83,10 +83,10 @@ def svg(address):
     return ET.fromstring(base64.b64decode(content))
 
 
-def check(html):
+def check(html, sections=SECTIONS):
     """The page has all its sections, and nothing in it runs or loads."""
     page = Page(html)
-    assert page.ids == SECTIONS
+    assert page.ids == sections
     assert {"script", "iframe", "object", "embed", "link", "form", "base"}.isdisjoint(page.tags)
     policy = next(value for _, name, value in page.attributes if name == "content" and "default-src" in value)
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
@@ -145,6 +145,8 @@ class Run:
     def learn(self):
         facts = {"model": "linear", "rows": 5, "uncertainty": dict.fromkeys(CHANNELS, 90.0), "chance of passing": 0.2}
         facts |= {"skipped": {"mixture": "needs 8 rows, got 5"}, "refused draws": 0.125}
+        facts |= {"chosen": "kept, as <pls> is better by no clear margin", "held out": 12}
+        facts |= {"scores": {"linear": {"readings": 0.0031, "settings": 0.0052}, "pls": {"readings": None}}}
         facts |= {"candidates": [{"settings": {"R": r}, "share": 0.5} for r in (0.1, 0.9)]}
         self.round(Round(1, RoundKind.LEARNING, facts=facts), Purpose.LEARNING, [CANDIDATE, 0.9 * CANDIDATE])
 
@@ -210,6 +212,8 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "In a background of 445nm = 0.5 counts, 630nm = 3 counts" in text
     assert "16384 ± 328" in text
     assert "Model 'mixture' was skipped: needs 8 rows, got 5." in text
+    assert "Why this model: kept, as <pls> is better by no clear margin." in text
+    assert "of settings, less is better: linear 0.0031 and 0.0052; pls – and –." in text
     assert "Chance that its candidate passes: 93 %." in text
     assert "share of its draws: R = 0.1 (50 %); R = 0.9 (50 %)." in text
     assert "12 % of its draws lay outside the box." in text
@@ -295,6 +299,7 @@ def hostile(ledger):
         rows.append(row | {"sent_at": (1e300, -1e18, None)[index % 3], "done_at": None})
     entry = ledger.adopt("trap", HOSTILE[5], space, config, rows, title=HOSTILE[0])
     facts = {"model": HOSTILE[0], "why": HOSTILE[1], "skipped": {HOSTILE[2]: HOSTILE[5]}}
+    facts |= {"chosen": HOSTILE[3], "scores": {HOSTILE[4]: {"readings": HOSTILE[5], "settings": None}}}
     facts |= {"uncertainty": dict.fromkeys(HOSTILE, 1.0), "chance of passing": None, "rows": HOSTILE[0]}
     numbers = [[1.0] * 8, [None] * 8]
     facts |= {"parity": {"channels": HOSTILE, "train": {"measured": numbers, "predicted": numbers}}}

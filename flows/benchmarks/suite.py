@@ -9,23 +9,23 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import loop, records, speed
+from flows.benchmarks import loop, models, records, speed
 from flows.session import versions
 from sdl.errors import InvalidInput, nearest
 
 Progress = Callable[[int, int], object]
-KINDS = ("loop", "records", "speed")
+KINDS = ("loop", "records", "models", "speed")
 
 
-def run(what: str, seeds: int, models: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
+def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
     """Run one kind of benchmark or all.
 
     Args:
-        what: ``loop``, ``records``, ``speed`` or ``all``.
+        what: ``loop``, ``records``, ``models``, ``speed`` or ``all``.
         seeds: Campaigns of each kind in the loop.
-        models: Models of the loop instead of the campaign's own.
+        names: Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all.
         files: Folder of the real records; ``all`` goes without them where they are not.
-        progress: Told how many campaigns are done, and of how many.
+        progress: Told how many campaigns or models are done, and of how many.
 
     Returns:
         Plain data: machine, versions, the result of each kind, and whether every bar was met.
@@ -34,8 +34,9 @@ def run(what: str, seeds: int, models: Sequence[str], files: Path, progress: Pro
         raise InvalidInput(f"unknown benchmark {what!r}{nearest(what, (*KINDS, 'all'))}")
     chosen = [what] if what != "all" else [kind for kind in KINDS if kind != "records" or files.exists()]
     runs: dict[str, Callable[[], dict[str, Any]]] = {
-        "loop": lambda: loop.run(seeds, models=models, progress=progress),
+        "loop": lambda: loop.run(seeds, models=names, progress=progress),
         "records": lambda: records.run(files),
+        "models": lambda: models.run(files, names, progress=progress),
         "speed": speed.run,
     }
     results = {kind: runs[kind]() for kind in chosen}
@@ -53,4 +54,5 @@ def tables(result: dict[str, Any]) -> list[Table]:
     results = result["results"]
     made = [loop.table(results["loop"])] if "loop" in results else []
     made += records.table(results["records"]) if "records" in results else []
+    made += [models.table(results["models"])] if "models" in results else []
     return made + ([speed.table(results["speed"])] if "speed" in results else [])
