@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.logging import RichHandler
 
-from flows import cli_campaigns, cli_data, cli_instruments
+from flows import cli_campaigns, cli_data, cli_instruments, cli_models
 from flows.console import err
 from sdl import errors
 
@@ -48,7 +48,7 @@ app = typer.Typer(
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
 )
-for commands in (cli_campaigns, cli_instruments, cli_data):
+for commands in (cli_campaigns, cli_instruments, cli_models, cli_data):
     commands.add_to(app)
 
 

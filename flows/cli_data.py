@@ -1,4 +1,4 @@
-"""Commands about data and this installation: solve, import, export, plugins, benchmark."""
+"""Commands about data and this installation: import, export, plugins, benchmark."""
 
 import json
 from pathlib import Path
@@ -9,49 +9,17 @@ from rich.progress import Progress
 
 from flows.console import AsJson, Home, LedgerOption, err, open_ledger, show, table
 from sdl import plugins as registry
+from sdl.errors import InvalidInput
 
 DataFile = Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet.", show_default=False)]
-Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, again for more.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command()(solve)
     app.command("import")(import_)
     app.command()(export)
     app.command()(plugins)
     app.command()(benchmark)
-
-
-def solve(
-    data: DataFile,
-    target: Targets,
-    free: Annotated[list[str] | None, typer.Option("--free", help="A channel that is left free.")] = None,
-    model: Annotated[list[str] | None, typer.Option("--model", help="An inverse model; all unless told.")] = None,
-    background: Annotated[
-        list[str] | None, typer.Option("--background", help="CHANNEL=READING with the light off.")
-    ] = None,
-    tolerance: Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")] = "1 %",
-    draws: Annotated[int, typer.Option(help="Draws a model.", min=10)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 0,
-    as_json: AsJson = False,
-) -> int:
-    """Offer settings for readings from data that was measured before, without an instrument."""
-    from flows import solving
-
-    with err.status("fitting"):
-        result = solving.solve(
-            data,
-            target,
-            free=free or (),
-            models=model or (),
-            background=background or (),
-            tolerance=tolerance,
-            draws=draws,
-            seed=seed,
-        )
-    show(result, as_json, *([] if as_json else solving.tables(result)))
-    return 0 if any(row.get("reachable") for row in result["models"]) else 3
 
 
 def import_(
@@ -88,17 +56,39 @@ def export(
     show({"file": str(path)}, as_json, str(path))
 
 
-def plugins(as_json: AsJson = False) -> None:
+def plugins(
+    check: Annotated[
+        list[str] | None, typer.Option("--check", help="Hold an inverse model against its contract instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
     """List what is installed: instruments, designs, inverse models, acquisitions."""
+    if check:
+        return _checked(check, as_json)
     found = {group: list(registry.names(group)) for group in registry.GROUPS}
     rows = [(group.removeprefix("sdl."), name, _first_line(group, name)) for group, ns in found.items() for name in ns]
     show(found, as_json, table(["kind", "name", "what it is"], rows))
+    return 0
+
+
+def _checked(names: list[str], as_json: bool) -> int:
+    """Say what each of the inverse models does against the contract."""
+    from strategies.conformance import failures
+
+    found = {}
+    for name in names:
+        registry.build("sdl.inverse_models", name)  # a name that is unknown is refused here, with the nearest one
+        found[name] = failures(lambda name=name: registry.build("sdl.inverse_models", name))  # type: ignore[misc]
+    said = [f"{name} keeps the contract" for name, faults in found.items() if not faults]
+    said += [f"{name}: {why} ({check})" for name, faults in found.items() for check, why in faults.items()]
+    show(found, as_json, *said)
+    return 3 if any(found.values()) else 0
 
 
 def benchmark(
-    what: Annotated[str, typer.Argument(help="loop, records, speed or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="loop, records, models, speed or all.")] = "all",
     seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,
-    model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop instead of its own.")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop and of 'models'.")] = None,
     records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),
     output: Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")] = None,
     as_json: AsJson = False,
@@ -120,5 +110,5 @@ def benchmark(
 def _first_line(group: Any, name: str) -> str:
     try:
         return str(registry.load(group, name).__doc__ or "").strip().split("\n")[0]
-    except ImportError as error:
-        return f"cannot be imported: {error}"
+    except InvalidInput as error:
+        return str(error)

@@ -3,35 +3,18 @@
 Nothing is measured here, so nothing is verified: what comes out are candidates.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
+from flows.answering import Answer, answer, faults, gaps, named, warnings
+from flows.judging import Split, error_figures, fitted, prediction, split
 from flows.problem import Problem, asked, pose
-from sdl import plugins
-from sdl.errors import SdlError, nearest
 from sdl.exchange import read_data
-from sdl.history import Verdict
-from sdl.space import Settings, Space
-from strategies.candidates import Candidate, candidates, refused
-from strategies.contract import InverseModel
-from strategies.offers import expected
-from strategies.reachability import reach
-from strategies.residuals import Rows
-
-GROUP: plugins.Group = "sdl.inverse_models"
-TEST = 0.2
-"""Share of the rows that judge a model fitted on the others; the answers come from one fitted on all of them."""
-MOST_DRAWS = 5000
-"""All distances between draws are kept at once."""
-FAILURES = (SdlError, ValueError, ArithmeticError, ImportError)
-"""What keeps one model from an answer, and not the others."""
+from sdl.space import Space
 
 
 def solve(
@@ -63,114 +46,45 @@ def solve(
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
         rows), ``seed``, ``draws``, and ``models``. Each of these has its ``model`` name and ``error``; if that is None
-        also ``reachable`` and the same as a ``verdict`` in words, ``candidates`` (the likeliest first), ``nearest``
-        (where there is no candidate), ``refused`` (share of draws outside the bounds), ``scores`` (None for too few
-        rows), ``fit_s`` and ``draw_s``.
+        also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict`` in words, ``candidates`` (the
+        likeliest first), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the bounds),
+        ``remoteness`` (how far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a
+        ``warning``), ``scores`` (None for too few rows), ``fit_s`` and ``draw_s``.
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
     data = read_data(path, space)
-    problem = pose(data, *asked(data.space, targets, free, background, tolerance, _faults(models, seed, draws)))
+    problem = pose(data, *asked(data.space, targets, free, background, tolerance, faults(models, seed, draws)))
+    rows, answers = split(problem, seed), [answer(name, problem, seed, draws) for name in named(models)]
     return {
         "data": str(path),
         "rows": len(problem.settings),
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
-        "notes": list(problem.notes),
+        "notes": [*problem.notes, *gaps((each.said for each in answers), len(problem.settings))],
         "seed": seed,
         "draws": draws,
-        "models": [answer(name, problem, seed, draws) for name in dict.fromkeys(models or plugins.names(GROUP))],
+        "models": [_scored_too(each, problem, rows) for each in answers],
     }
 
 
-def answer(name: str, problem: Problem, seed: int, draws: int) -> dict[str, Any]:
-    """What one model says to a problem, or why it says nothing; plain data as ``solve`` returns it."""
+def _scored_too(given: Answer, problem: Problem, rows: Split | None) -> dict[str, Any]:
+    """An answer, and how well the model predicts readings when it is fitted on a part of the rows."""
+    if given.model is None:
+        return given.said
+    if rows is None:
+        return {**given.said, "scores": None}
     try:
-        model: InverseModel = plugins.build(GROUP, name)
-        started = time.perf_counter()
-        model.fit(problem.readings, problem.settings)
-        fitted = time.perf_counter()
-        drawn = model.sample(problem.target - problem.background, draws, np.random.default_rng([seed, 1]))
-        took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
-        said = _said(model, problem, drawn)
-        return {"model": name, "error": None, **said, "scores": _scores(name, problem, seed), **took}
-    except FAILURES as error:
-        return {"model": name, "error": str(error)}
-
-
-def _faults(models: Sequence[str], seed: int, draws: int) -> list[str]:
-    known = plugins.names(GROUP)
-    faults = [f"unknown inverse model {name!r}{nearest(name, known)}" for name in models if name not in known]
-    if seed < 0:
-        faults.append(f"seed needs a whole number from 0, got {seed}")
-    if not 1 <= draws <= MOST_DRAWS:
-        faults.append(f"draws needs a whole number from 1 to {MOST_DRAWS}, got {draws}")
-    return faults
-
-
-def _said(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str, Any]:
-    """Candidates if the model can reach the target, else the nearest that it can reach."""
-    near, reachable = _nearest(model, problem)
-    found = [_candidate(model, problem, each) for each in candidates(drawn)] if reachable else []
-    verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
-    offer = {"candidates": found, "nearest": None if found else near, "refused": refused(drawn)}
-    return {"reachable": reachable, "verdict": verdict, **offer}
-
-
-def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], bool]:
-    """Where the model comes nearest to the target, and whether that may be near enough.
-
-    A "no" has to hold out against what the model misses nearby, and how uncertain that is.
-    """
-    d, level = problem.space.d, problem.background
-    found = reach(model, problem.target - level, problem.tolerance, np.zeros(len(level)), d)
-    if not found.reachable:
-        readings, uncertainty = expected(model, found.settings, level, _rows(model, problem))
-        level = readings - found.readings
-        found = reach(model, problem.target - level, problem.tolerance, uncertainty, d)
-    settings, named = problem.named_settings(found.settings), problem.named(found.readings + level)
-    return {"settings": settings, "readings": named}, found.reachable
-
-
-def _rows(model: InverseModel, problem: Problem) -> Rows:
-    n, c = problem.readings.shape
-    stated = problem.space.noise[problem.space.columns(problem.names)]
-    left = np.std(problem.readings - model.predict(problem.settings), axis=0)
-    independent = np.broadcast_to(0.0, (n, n))  # one number in memory, however many rows there are
-    return Rows(problem.settings, problem.readings, np.where(np.isnan(stated), left, stated), np.zeros(c), independent)
-
-
-def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:
-    width = problem.space.high - problem.space.low
-    return {
-        "settings": problem.named_settings(candidate.settings),
-        "spread": problem.space.named_settings(candidate.spread * width),
-        "share": candidate.share,
-        "readings": problem.named(model.predict(candidate.settings[None])[0] + problem.background),
-    }
-
-
-def _scores(name: str, problem: Problem, seed: int) -> dict[str, Any] | None:
-    """How well a model fitted on a part of the rows predicts the readings of that part and of the rest."""
-    n = len(problem.settings)
-    test, train = np.split(np.random.default_rng([seed, 0]).permutation(n), [max(round(TEST * n), 1)])
-    try:
-        model: InverseModel = plugins.build(GROUP, name).fit(problem.readings[train], problem.settings[train])
-    except FAILURES:
-        return None
-    return {part: _score(model, problem, rows) for part, rows in (("train", train), ("test", test))}
-
-
-def _score(model: InverseModel, problem: Problem, rows: NDArray[np.intp]) -> dict[str, Any]:
-    readings = problem.readings[rows]
-    squares = (model.predict(problem.settings[rows]) - readings) ** 2
-    spread = ((readings - readings.mean(axis=0)) ** 2).sum(axis=0)
-    explained = 1 - squares.sum(axis=0) / np.where(spread > 0, spread, np.nan)
-    r2 = {channel: value if np.isfinite(value) else None for channel, value in problem.named(explained).items()}
-    mae, rmse = np.sqrt(squares).mean(axis=0), np.sqrt(squares.mean(axis=0))
-    return {"rows": len(rows), "r2": r2, "mae": problem.named(mae), "rmse": problem.named(rmse)}
+        model = fitted(given.said["model"], problem, rows)
+        parts = {"train": rows.train, "test": rows.test}
+        found = {
+            part: error_figures(*prediction(model, problem, of), tuple(problem.names)) for part, of in parts.items()
+        }
+    except Exception:  # too few rows to spare some, as a rule
+        return {**given.said, "scores": None}
+    return {**given.said, "scores": found}
 
 
 # ---------------------------------------------------------------------- for people
@@ -185,7 +99,7 @@ def _answers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
     table = _table(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
-    table.caption = escape("\n".join([*_sentences(result), *result["notes"]]))
+    table.caption = escape("\n".join([*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
     for row in result["models"]:
         for cells in _lines(row):
             table.add_row(*map(escape, cells))
@@ -217,17 +131,6 @@ def _table(title: str, words: Sequence[str], figures: Sequence[str]) -> Table:
 def _knobs(result: Mapping[str, Any]) -> list[str]:
     solved = [row for row in result["models"] if row["error"] is None]
     return [knob for row in solved[:1] for knob in (row["nearest"] or row["candidates"][0])["settings"]]
-
-
-def _sentences(result: Mapping[str, Any]) -> list[str]:
-    """What the table cannot say: models without an answer, targets that cannot be reached."""
-    said = [f"{row['model']} has no answer: {row['error']}" for row in result["models"] if row["error"] is not None]
-    if far := [row["model"] for row in result["models"] if row.get("nearest")]:
-        said.append(
-            f"NOT REACHABLE by {', '.join(far)}: no setting of the knobs gives these readings together; the nearest "
-            "that can be had stands in the table"
-        )
-    return said
 
 
 def _lines(row: Mapping[str, Any]) -> list[list[str]]:

@@ -84,11 +84,11 @@ def targets(bars: Sequence[Bar]) -> str:
         _bar(axes, place, bar, reach)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_yticks(range(len(bars)), [_label(bar.label) for bar in bars])
+    axes.set_yticks(range(len(bars)), [short(bar.label) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("measured less wanted, in tolerances (the band is what is allowed)")
-    return _uri(figure)
+    return uri(figure)
 
 
 def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
@@ -113,18 +113,18 @@ def parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]
         channels: Their names and units.
         sets: By name (``train``, ``test``), measured and predicted, both ``(n, p)``.
     """
-    drawn = {name: (_drawable(one), _drawable(other)) for name, (one, other) in sets.items()}
+    drawn = {name: (drawable(one), drawable(other)) for name, (one, other) in sets.items()}
     across = min(len(channels), 3)
     down = math.ceil(len(channels) / across)
     figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
-        axes.set_title(_label(channel, 30), loc="left")
+        axes.set_title(short(channel, 30), loc="left")
         _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in drawn.items()})
     figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
     figure.supxlabel("measured", size=9)
     figure.supylabel("predicted", size=9)
-    return _uri(figure)
+    return uri(figure)
 
 
 def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
@@ -149,8 +149,8 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
         values: Shape ``(n, k)``; NaN where not known.
         purposes: Why each row was taken, ``n`` of them.
     """
-    k, values = len(names), _drawable(values)
-    colours = [PURPOSES[each] for each in purposes]
+    k, values = len(names), drawable(values)
+    tones = [PURPOSES[each] for each in purposes]
     figure = Figure((WIDTH, WIDTH), dpi=160)
     grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
     figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
@@ -158,19 +158,19 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
         if column > row:
             axes.remove()
             continue
-        axes.scatter(values[:, column], values[:, row + 1], c=colours, s=7, alpha=0.75, lw=0, rasterized=True)
+        axes.scatter(values[:, column], values[:, row + 1], c=tones, s=7, alpha=0.75, lw=0, rasterized=True)
         axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
         if row == k - 2:
-            axes.set_xlabel(_label(names[column], NARROW))
+            axes.set_xlabel(short(names[column], NARROW))
         if column == 0:
-            axes.set_ylabel(_label(names[row + 1], NARROW))
+            axes.set_ylabel(short(names[row + 1], NARROW))
     figure.align_labels()
     for purpose in dict.fromkeys(purposes):
         figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
     figure.legend(loc="upper right", fontsize=9)
-    return _uri(figure)
+    return uri(figure)
 
 
 @matplotlib.rc_context(STYLE)
@@ -184,8 +184,8 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     """
     figure = Figure((WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
-        left.plot(rounds, _drawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=_label(name))
+    for colour, (name, values) in zip(colours(len(channels)), channels.items(), strict=True):
+        left.plot(rounds, drawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=short(name))
     left.set_title("standard deviation of the expected reading", loc="left")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
@@ -195,7 +195,7 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     for axes in (left, right):
         axes.set_xlabel("round")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _uri(figure)
+    return uri(figure)
 
 
 @matplotlib.rc_context(STYLE)
@@ -213,33 +213,36 @@ def background(
     axes = figure.add_subplot()
     for name, first, last in exams:
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
-        axes.text(first, 0.98, _label(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
-    for colour, (name, values) in zip(_cycle(len(channels)), channels.items(), strict=True):
-        axes.plot(places, _drawable(values), color=colour, marker="o", ms=3.5, lw=1, label=_label(name))
+        axes.text(first, 0.98, short(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
+    for colour, (name, values) in zip(colours(len(channels)), channels.items(), strict=True):
+        axes.plot(places, drawable(values), color=colour, marker="o", ms=3.5, lw=1, label=short(name))
     axes.set_xlabel("request (exams are shaded)")
-    widest = max(len(_label(name)) for name in channels)
+    widest = max(len(short(name)) for name in channels)
     axes.legend(fontsize=8, ncols=max(1, 95 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _uri(figure)
+    return uri(figure)
 
 
-def _drawable(values: ArrayLike) -> NDArray[np.float64]:
+def drawable(values: ArrayLike) -> NDArray[np.float64]:
+    """The same values, NaN where they are too large to be drawn."""
     known = np.asarray(values, float)
     return np.where(np.abs(known) < LARGEST, known, np.nan)
 
 
-def _cycle(n: int) -> list[str]:
+def colours(n: int) -> list[str]:
+    """One colour for each of ``n`` lines, again from the first where there are more than ``LINES``."""
     return [LINES[i % len(LINES)] for i in range(n)]
 
 
-def _label(text: str, most: int = 40) -> str:
+def short(text: str, most: int = 40) -> str:
     """A stranger's text on one line of at most so many characters."""
     shown = " ".join(visible(text).split())
     shown = shown if len(shown) <= most else f"{shown[: most - 1]}…"
     return f" {shown}" if shown.startswith("_") else shown  # a legend leaves out what begins with _
 
 
-def _uri(figure: Figure) -> str:
+def uri(figure: Figure) -> str:
+    """A figure as an address that holds it."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the reader's font draws it, not the one that measures it

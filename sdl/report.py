@@ -3,23 +3,20 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from sdl import __version__, figures
-from sdl.errors import InvalidInput
 from sdl.figures import Bar
-from sdl.files import whole
 from sdl.history import Purpose
 from sdl.ledger import Ledger
+from sdl.page import template, write_page
 from sdl.proceedings import chapters, counts, requests
 from sdl.space import Readings
 from sdl.story import Story
-from sdl.text import measured, moment, number, visible, within
+from sdl.text import measured
 
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
@@ -31,14 +28,7 @@ def write(ledger: Ledger, name: str, path: str | Path) -> Path:
     Raises:
         InvalidInput: if there is no such campaign, or the file cannot be written.
     """
-    page, path = render(ledger, name), Path(path)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"cannot make the folder {path.parent}: {error.strerror}") from error
-    with whole(path, force=True) as file:
-        file.write(page.encode())
-    return path
+    return write_page(render(ledger, name), Path(path))
 
 
 def targets_figure(ledger: Ledger, name: str) -> str | None:
@@ -53,13 +43,8 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         InvalidInput: if there is no such campaign.
     """
     story = Story.of(ledger, campaign_name)
-    # Whatever is printed passes through ``visible`` and is then escaped; the page itself is ours alone.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.finalize = lambda value: visible(value) if isinstance(value, str) else value
-    environment.filters |= {"number": number, "within": within, "moment": moment}
-    template = environment.from_string(files("sdl").joinpath("report.html").read_text("utf-8"))
     parity = _parity(story)
-    return template.render(
+    return template("report.html").render(
         version=__version__,
         story=story,
         parity=parity,

@@ -49,6 +49,15 @@ def within(value: float, margin: float) -> str:
     return f"{value:.{places}f} ± {margin:.{places}f}".replace("-", "−")
 
 
+def percent(share: float) -> str:
+    """A share of 0 to 1 in whole percent.
+
+    >>> percent(0.874)
+    '87 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def measured(value: Any) -> float:
     """A number as the ledger keeps it: NaN for None, and for what is no number."""
     try:

@@ -1,0 +1,187 @@
+"""What one model says to a problem: settings, whether they can work, and how far from its data it was asked."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flows.problem import Problem
+from sdl import plugins
+from sdl.errors import InvalidInput, SdlError, nearest
+from sdl.history import Verdict
+from sdl.space import Readings, Settings
+from sdl.text import visible
+from strategies.candidates import Candidate, candidates, refused
+from strategies.contract import InverseModel, Remoteness
+from strategies.offers import expected
+from strategies.reachability import reach
+from strategies.residuals import Rows
+
+GROUP: plugins.Group = "sdl.inverse_models"
+MOST_DRAWS = 5000
+"""All distances between draws are kept at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one model says, with the model and its draws where it says something."""
+
+    said: dict[str, Any]
+    """Plain data, as ``flows.solving.solve`` returns it for a model."""
+    model: InverseModel | None = None
+    """Fitted on all rows."""
+    draws: Settings | None = None
+    """For the target, ``(n, d)``, in the unit box and beyond."""
+
+
+def answer(name: str, problem: Problem, seed: int, draws: int) -> Answer:
+    """What one model says to a problem, or why it says nothing.
+
+    Whatever a plug-in raises ends in a sentence: a stranger's mistake must not keep the others from answering.
+    """
+    try:
+        model: InverseModel = plugins.build(GROUP, name)
+        readings, settings = problem.rows(model)
+        started = time.perf_counter()
+        model.fit(readings, settings)
+        fitted = time.perf_counter()
+        drawn = sampled(model, problem.target - problem.background, draws, np.random.default_rng([seed, 1]))
+        took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
+        said = {"rows": len(settings), **_said(model, problem, drawn), "remoteness": _remote(model, problem)}
+        return Answer({"model": name, "error": None, **said, **took}, model, drawn)
+    except Exception as error:
+        return Answer({"model": name, "error": sentence(name, error)})
+
+
+def sampled(model: InverseModel, target: Readings, n: int, rng: np.random.Generator) -> Settings:
+    """Draws ``(n, d)`` for a target ``(c,)``, held against what a model promises.
+
+    Raises:
+        InvalidInput: for another shape, or draws that are not finite.
+    """
+    drawn = np.asarray(model.sample(target, n, rng), float)
+    if drawn.ndim != 2 or len(drawn) != n:
+        raise InvalidInput(f"its sample has the shape {drawn.shape}, and {n} draws were asked for")
+    if not np.isfinite(drawn).all():
+        raise InvalidInput("its sample has numbers that are not finite")
+    return drawn
+
+
+def sentence(name: str, error: Exception) -> str:
+    """What a person should read of an error in a plug-in: our own are sentences, others need their kind to be said."""
+    if isinstance(error, SdlError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return f"{name} cannot be imported: {_line(error)}"
+    return f"the plug-in {name!r} failed with {type(error).__name__}: {_line(error)}"
+
+
+def noise(model: InverseModel, problem: Problem) -> Readings:
+    """Standard deviation of one reading, ``(c,)``: as stated for the channel, else what the model leaves over."""
+    stated = problem.space.noise[problem.space.columns(problem.names)]
+    left = np.std(problem.readings - model.predict(problem.settings.copy()), axis=0)
+    return np.asarray(np.where(np.isnan(stated), left, stated))
+
+
+def named(models: Sequence[str]) -> list[str]:
+    """Names of the models asked for, each once; all that are registered for none."""
+    return list(dict.fromkeys(models or plugins.names(GROUP)))
+
+
+def faults(models: Sequence[str], seed: int, draws: int) -> list[str]:
+    """What is wrong with the options that every question to models has."""
+    known = plugins.names(GROUP)
+    found = [f"unknown inverse model {name!r}{nearest(name, known)}" for name in models if name not in known]
+    if seed < 0:
+        found.append(f"seed needs a whole number from 0, got {seed}")
+    if not 1 <= draws <= MOST_DRAWS:
+        found.append(f"draws needs a whole number from 1 to {MOST_DRAWS}, got {draws}")
+    return found
+
+
+def warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What a person should know of answers before any figure, each a ``text`` and its ``tone``: ``bad`` or ``open``."""
+    rows = list(rows)
+    lacking = [f"{row['model']} has no answer: {row['error']}" for row in rows if row["error"] is not None]
+    rows, said = [row for row in rows if row["error"] is None], list[dict[str, str]]()
+    if far := [row["model"] for row in rows if not row["reachable"]]:
+        text = "no setting of the knobs gives these readings together; the nearest that can be had stands in the table"
+        said.append({"tone": "bad", "text": f"NOT REACHABLE by {', '.join(far)}: {text}"})
+    remote: dict[str, list[str]] = {}
+    for row in rows:
+        if row["remoteness"]["warning"]:
+            remote.setdefault(row["remoteness"]["warning"], []).append(row["model"])
+    said += [{"tone": "bad", "text": f"OUT OF DOMAIN of {', '.join(names)}: {text}"} for text, names in remote.items()]
+    if lost := [row["model"] for row in rows if row["reachable"] and row["nearest"]]:
+        text = f"every draw of {', '.join(lost)} lies outside the bounds; the nearest inside stands in the table"
+        said.append({"tone": "open", "text": text})
+    return said + [{"tone": "open", "text": text} for text in lacking]
+
+
+def gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
+    """Which models learned from more than the ``n`` complete rows."""
+    more = [f"{row['model']} ({row['rows'] - n})" for row in rows if row["error"] is None and row["rows"] > n]
+    return [f"rows in which some channel was not read taught these models too: {', '.join(more)}"] if more else []
+
+
+def _line(error: Exception) -> str:
+    return visible(" ".join(str(error).split()))[:200]
+
+
+def _said(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str, Any]:
+    """Candidates if the model can reach the target, else the nearest that it can reach."""
+    near, reachable = _nearest(model, problem)
+    found = [_candidate(model, problem, each) for each in candidates(drawn)] if reachable else []
+    verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
+    offer = {"candidates": found, "nearest": None if found else near, "refused": refused(drawn)}
+    return {"reachable": reachable, "verdict": verdict, **offer}
+
+
+def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], bool]:
+    """Where the model comes nearest to the target, and whether that may be near enough.
+
+    A "no" has to hold out against what the model misses nearby, and how uncertain that is.
+    """
+    d, level = problem.space.d, problem.background
+    found = reach(model, problem.target - level, problem.tolerance, np.zeros(len(level)), d)
+    if not found.reachable:
+        readings, uncertainty = expected(model, found.settings, level, _rows(model, problem))
+        level = readings - found.readings
+        found = reach(model, problem.target - level, problem.tolerance, uncertainty, d)
+    settings, named = problem.named_settings(found.settings), problem.named(found.readings + level)
+    return {"settings": settings, "readings": named}, found.reachable
+
+
+def _rows(model: InverseModel, problem: Problem) -> Rows:
+    n, c = problem.readings.shape
+    independent = np.broadcast_to(0.0, (n, n))  # one number in memory, however many rows there are
+    return Rows(problem.settings, problem.readings, noise(model, problem), np.zeros(c), independent)
+
+
+def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:
+    width = problem.space.high - problem.space.low
+    return {
+        "settings": problem.named_settings(candidate.settings),
+        "spread": problem.space.named_settings(candidate.spread * width),
+        "share": candidate.share,
+        "readings": problem.named(model.predict(candidate.settings[None])[0] + problem.background),
+    }
+
+
+def _remote(model: InverseModel, problem: Problem) -> dict[str, Any]:
+    found = model.remoteness(problem.target - problem.background)
+    channels = [problem.names[column] for column in found.channels]
+    out = not found.score <= 1
+    return {
+        "score": found.score if np.isfinite(found.score) else None,
+        "reason": found.reason,
+        "channels": channels,
+        "warning": _warning(found, channels) if out else None,
+    }
+
+
+def _warning(found: Remoteness, channels: Sequence[str]) -> str:
+    where = f" at {', '.join(channels)}" if channels else ""
+    return f"the target lies {found.reason}{where} (remoteness {found.score:.2g}, out above 1), so an answer is a guess"
