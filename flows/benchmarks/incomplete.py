@@ -1,0 +1,136 @@
+"""The real records with half of the cells removed: what the any-conditional model still knows of the settings.
+
+As in ``records``: each long run is left out in turn, its first row is the anchor, and the settings of its other rows
+are estimated from three channels. Of the rows that train, the first of each run stays whole, as the anchor of its run;
+the others lose half of their readings at random. Backgrounds are taken off before the model sees the rows: either those
+of the complete rows, or those that the readings which are left tell, by a regression for each channel on the settings
+and on which run it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from flows.benchmarks import records
+from flows.benchmarks.records import CHANNELS, COLUMNS, FILE
+from sdl import plugins
+from sdl.instruments.claude_light_space import SPACE
+from sdl.space import Readings, Settings
+from strategies.anchored import Anchored
+from strategies.contract import InverseModel
+
+MODEL = "any-conditional"
+REMOVED = 0.5
+"""Chance of a reading to be removed."""
+BARS = {"complete": 1.3, "half of the cells, own background": 2.0}
+"""How much larger than that of the mixture with all cells the error may be."""
+Mask = NDArray[np.bool_]
+
+
+def run(path: Path, progress: Callable[[str], object] = lambda method: None) -> dict[str, Any]:
+    """Run the benchmark, some minutes.
+
+    Args:
+        path: The records, or the folder that they are in.
+        progress: Told each method before it begins.
+
+    Returns:
+        Plain data: ``records``, ``bars``, and ``errors`` (one entry a method, with the median over runs and the
+        quartiles of R, G, B).
+
+    Raises:
+        InvalidInput: if the records are missing or are not records.
+    """
+    file = path / FILE if path.is_dir() else path
+    rows = records._Records.read(file)
+    methods: dict[str, records.Estimate] = {
+        "mixture": records._anchored("mixture", list(range(len(CHANNELS)))),
+        "complete": records._anchored(MODEL, list(range(len(CHANNELS)))),
+        "half of the cells, background of complete rows": _gapped(complete=True),
+        "half of the cells, own background": _gapped(complete=False),
+    }
+    errors = []
+    for name, estimate in methods.items():
+        progress(name)
+        errors.append({"method": name, **records._errors(rows, estimate)})
+    reached = {each["method"]: each["median"] for each in errors}
+    bars = [
+        {"figure": f"{knob}, {name}", "value": value, "bar": factor * known, "met": value <= factor * known}
+        for name, factor in BARS.items()
+        for knob, value, known in zip("RGB", reached[name], reached["mixture"], strict=True)
+    ]
+    return {
+        "records": {"file": file.name, "rows": len(rows.run), "runs": len(rows.long_runs)},
+        "bars": bars,
+        "errors": errors,
+    }
+
+
+def table(result: dict[str, Any]) -> Table:
+    """What ``run`` returned, for people."""
+    made = Table(
+        title=f"Mean absolute error of R, G, B over {result['records']['runs']} runs, {MODEL}",
+        caption="median, and quartiles in brackets",
+    )
+    for column in ("method", *SPACE.knob_names):
+        made.add_column(column, justify="left" if column == "method" else "right")
+    for each in result["errors"]:
+        cells = zip(each["median"], each["lower"], each["upper"], strict=True)
+        made.add_row(each["method"], *(f"{middle:.4f} ({low:.4f} to {high:.4f})" for middle, low, high in cells))
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Gapped:
+    """A model that does not see some cells of its rows."""
+
+    model: InverseModel
+    removed: Mask
+    """``(n, p)``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def fit(self, readings: Readings, settings: Settings) -> InverseModel:
+        return self.model.fit(np.where(self.removed, np.nan, readings), settings)
+
+
+def _gapped(complete: bool) -> records.Estimate:
+    """Settings of the asked rows, from rows of which half of the readings are gone."""
+
+    def estimate(rows: records._Records, left_out: int) -> Settings:
+        seen = (rows.run != left_out) & rows.unclipped
+        readings, settings, run = rows.readings[seen], rows.settings[seen], rows.run[seen]
+        rng = np.random.default_rng([1, left_out])
+        removed = (rng.random(readings.shape) < REMOVED) & (np.diff(run, prepend=-1) == 0)[:, None]
+        if not complete:
+            readings = _guessed(np.where(removed, np.nan, readings), settings, run, rng)
+        model: Any = _Gapped(plugins.build("sdl.inverse_models", MODEL), removed[:, COLUMNS])
+        learned = Anchored(lambda: model, COLUMNS).fit(readings, settings, run)
+        first, *asked = np.flatnonzero(rows.run == left_out).tolist()
+        here = learned.at(rows.readings[first], rows.settings[first])
+        wanted = rows.readings[np.ix_(asked, COLUMNS)] - here.background
+        chance = np.random.default_rng([0, left_out])
+        return np.array([records._middle(here.model, row, chance) for row in wanted])
+
+    return estimate
+
+
+def _guessed(readings: Readings, settings: Settings, run: NDArray[np.int_], rng: np.random.Generator) -> Readings:
+    """Readings ``(n, p)`` with a draw for each gap: linear in the settings, with the background of the run.
+
+    Only the backgrounds and the noise about them are learned from these draws.
+    """
+    inputs = np.column_stack((settings, run[:, None] == np.unique(run)))
+    whole = readings.copy()
+    for column in whole.T:
+        gap = np.isnan(column)
+        slopes = np.linalg.lstsq(inputs[~gap], column[~gap])[0]
+        left = column[~gap] - inputs[~gap] @ slopes
+        column[gap] = inputs[gap] @ slopes + rng.choice(left, int(gap.sum()))
+    return whole
