@@ -10,9 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from sdl.space import Readings, Settings
-from strategies.models.noise import PRIOR_NOISE, span
+from strategies.models.noise import span
 
 Labels = NDArray[np.intp]
+THIN = 0.005  # of the span: what is narrower holds noise, and no component is
 PATIENCE = 2  # splits in a row that may fail to improve the criterion
 
 
@@ -50,13 +51,13 @@ def white(columns: NDArray[np.float64], most: int | None = None) -> NDArray[np.f
     d knobs move the readings in d directions; the others hold only noise and would hide the clusters.
     """
     left, size, _ = np.linalg.svd((columns - columns.mean(axis=0)) / span(columns), full_matrices=False)
-    kept = np.flatnonzero(size > PRIOR_NOISE * max(size[0], PRIOR_NOISE))[:most]
+    kept = np.flatnonzero(size > THIN * max(size[0], THIN))[:most]
     return np.asarray(left[:, kept] * np.sqrt(len(columns)))
 
 
 def _maximised(joint: NDArray[np.float64], labels: Labels) -> Any:
     """Mixture by expectation maximisation from a component for each label."""
-    floor = PRIOR_NOISE**2
+    floor = THIN**2
     parts = [joint[labels == label] for label in np.unique(labels)]
     scatter = [np.atleast_2d(np.cov(part.T, bias=True)) + floor * np.eye(joint.shape[1]) for part in parts]
     precision = np.linalg.inv(scatter)
