@@ -7,6 +7,7 @@ import numpy as np
 from flows.answering import noise, sentence
 from flows.problem import Problem
 from sdl.space import Settings
+from strategies.continuation import follow
 from strategies.contract import InverseModel
 from strategies.diagnosis import Diagnosis, diagnose, regularised
 from strategies.projection import project
@@ -21,8 +22,10 @@ def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settin
         the box, ``condition`` (None for a direction without effect), ``undetermined`` (directions in the unit box that
         the target leaves open), ``deviation`` of each knob for the noise of one reading, ``sentences``, ``regularised``
         (the settings nearest to the middle of the rows that noise cannot tell from the target: ``settings``,
-        ``readings``, ``strength``, ``misfit``, ``allowed``, ``met``, ``reason``) and ``projected`` (the target as the
-        model can produce it: ``settings``, ``readings``, ``distance`` in units of noise).
+        ``readings``, ``strength``, ``misfit``, ``allowed``, ``met``, ``reason``), ``projected`` (the target as the
+        model can produce it: ``settings``, ``readings``, ``distance`` in units of noise) and ``path`` (the straight
+        line of readings from the row nearest to the target: ``start``, ``settings`` at its end, ``share`` of the way,
+        ``reached``, ``reason``).
     """
     try:
         unit, wanted = noise(model, problem), problem.target - problem.background
@@ -30,6 +33,8 @@ def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settin
         prior = np.clip(problem.settings.mean(axis=0), 0, 1)
         kept = regularised(model.predict, wanted, unit, prior)
         near = project(model.predict, wanted[None], unit, problem.space.d)
+        start = int(np.argmin((((problem.readings - wanted) / unit) ** 2).sum(axis=1)))
+        path = follow(model.predict, problem.settings[start], wanted, unit, problem.readings[start])
     except Exception as error:
         return {"model": name, "error": sentence(name, error)}
     return {
@@ -50,6 +55,13 @@ def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settin
             "settings": problem.named_settings(near.settings[0]),
             "readings": problem.named(near.readings[0] + problem.background),
             "distance": float(near.distance[0]),
+        },
+        "path": {
+            "start": problem.named_settings(problem.settings[start]),
+            "settings": problem.named_settings(path.settings[-1]),
+            "share": path.share,
+            "reached": path.reached,
+            "reason": path.reason,
         },
     }
 

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from sdl.text import number, percent
+from sdl.text import percent
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
@@ -41,7 +41,7 @@ def _agreement(rows: Sequence[Mapping[str, Any]], knobs: Mapping[str, str]) -> l
     if len(offers) < 2:
         return []
     apart = {name: max(each[name] for each in offers) - min(each[name] for each in offers) for name in knobs}
-    said = ", ".join(f"{number(value)} {knobs[name]} in {name}".replace("  ", " ") for name, value in apart.items())
+    said = ", ".join(f"{value:.2g} {knobs[name]} in {name}".replace("  ", " ") for name, value in apart.items())
     return [f"The likeliest settings that these {len(offers)} offer for the target are apart by {said}."]
 
 

@@ -70,7 +70,7 @@ EXPLANATION = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Records:
+class Records:
     """Rows in the order of time."""
 
     settings: Settings
@@ -113,7 +113,7 @@ class _Records:
         return np.asarray((self.readings < SPACE.ceiling[SPACE.columns(CHANNELS)]).all(axis=1))
 
 
-Estimate = Callable[[_Records, int], Settings]
+Estimate = Callable[[Records, int], Settings]
 
 
 def run(path: Path) -> dict[str, Any]:
@@ -130,13 +130,13 @@ def run(path: Path) -> dict[str, Any]:
         InvalidInput: if the records are missing or are not records.
     """
     file = path / FILE if path.is_dir() else path
-    records = _Records.read(file)
+    records = Records.read(file)
     methods: dict[str, Estimate] = {
         "pls, pooled, no anchor": _pooled,
-        **{f"{model}, anchored": _anchored(model, list(range(len(CHANNELS)))) for model in MODELS},
-        "mixture, anchored, three channels only": _anchored("mixture", COLUMNS),
+        **{f"{model}, anchored": anchored(model, list(range(len(CHANNELS)))) for model in MODELS},
+        "mixture, anchored, three channels only": anchored("mixture", COLUMNS),
     }
-    errors = [{"method": name, **_errors(records, estimate)} for name, estimate in methods.items()]
+    errors = [{"method": name, **errors_of(records, estimate)} for name, estimate in methods.items()]
     reached = next(each["median"] for each in errors if each["method"] == ANSWERING)
     bars = [
         {"figure": f"{knob}, {ANSWERING}", "value": value, "bar": bar, "met": value <= bar}
@@ -178,7 +178,7 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     return errors, answers
 
 
-def _errors(records: _Records, estimate: Estimate) -> dict[str, Any]:
+def errors_of(records: Records, estimate: Estimate) -> dict[str, Any]:
     """Mean absolute error of each run that is left out, summed up."""
     per_run = []
     for left_out in records.long_runs:
@@ -188,17 +188,17 @@ def _errors(records: _Records, estimate: Estimate) -> dict[str, Any]:
     return {"median": median, "lower": lower, "upper": upper, "runs": len(per_run)}
 
 
-def _pooled(records: _Records, left_out: int) -> Settings:
+def _pooled(records: Records, left_out: int) -> Settings:
     """Settings of the asked rows by one regression on all other runs, which knows nothing of backgrounds."""
     seen, asked = records.run != left_out, np.flatnonzero(records.run == left_out)[1:]
     fitted = PLSRegression(3).fit(records.readings[seen][:, COLUMNS], records.settings[seen])
     return np.asarray(fitted.predict(records.readings[asked][:, COLUMNS]))
 
 
-def _anchored(model: str, channels: list[int]) -> Estimate:
+def anchored(model: str, channels: list[int]) -> Estimate:
     """Settings of the asked rows, with the first row of the run as anchor, read in some channels."""
 
-    def estimate(records: _Records, left_out: int) -> Settings:
+    def estimate(records: Records, left_out: int) -> Settings:
         readings, seen = records.readings[:, channels], (records.run != left_out) & records.unclipped
         first, *asked = np.flatnonzero(records.run == left_out).tolist()
         learned = Anchored(model, [channels.index(column) for column in COLUMNS])
@@ -206,19 +206,19 @@ def _anchored(model: str, channels: list[int]) -> Estimate:
         here = learned.at(readings[first], records.settings[first])
         rng = np.random.default_rng([0, left_out])
         wanted = records.readings[np.ix_(asked, COLUMNS)] - here.background
-        return np.array([_middle(here.model, row, rng) for row in wanted])
+        return np.array([middle(here.model, row, rng) for row in wanted])
 
     return estimate
 
 
-def _middle(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:
+def middle(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:
     """The middle ``(d,)`` of the draws inside the box: the lamp has one answer to a target, not several branches."""
     draws = model.sample(target, DRAWS, rng)
     inside = draws[within(draws)]
     return np.asarray(np.median(inside if len(inside) else np.clip(draws, 0, 1), axis=0))
 
 
-def _paper(records: _Records) -> dict[str, Any]:
+def _paper(records: Records) -> dict[str, Any]:
     """The paper's problem on the records of one day, whose background was read and is subtracted."""
     first = _brightest(records)
     background = records.readings[first, COLUMNS]
@@ -231,7 +231,7 @@ def _paper(records: _Records) -> dict[str, Any]:
     for light, (counts, exact) in LIGHTS.items():
         answer: dict[str, Any] = {"light": light, "background": counts, "twin, exact": exact}
         for name, model in models.items():
-            answer[name] = _middle(model, WANTED - np.array(counts, float), np.random.default_rng(0)).tolist()
+            answer[name] = middle(model, WANTED - np.array(counts, float), np.random.default_rng(0)).tolist()
         answers.append(answer)
     moved = (lit - Twin(session_gain=False).truth(records.settings[rows])[:, _AMONG_ALL]).mean(axis=0)
     session = {
@@ -260,7 +260,7 @@ def _remainder(rows: int, moved: Readings) -> str:
     )
 
 
-def _brightest(records: _Records) -> int:
+def _brightest(records: Records) -> int:
     """Row of the reference with most light that begins a long run."""
     begins = np.flatnonzero(records.reference & (np.diff(records.run, prepend=-1) > 0))
     begins = begins[np.isin(records.run[begins], records.long_runs)]

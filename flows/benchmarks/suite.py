@@ -9,19 +9,20 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import loop, models, records, speed
+from flows.benchmarks import forest, incomplete, loop, models, records, speed
 from flows.session import versions
 from sdl.errors import InvalidInput, nearest
 
 Progress = Callable[[int, int], object]
-KINDS = ("loop", "records", "models", "speed")
+KINDS = ("loop", "records", "models", "forest", "incomplete", "speed")
+OF_RECORDS = ("records", "incomplete")
 
 
 def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
     """Run one kind of benchmark or all.
 
     Args:
-        what: ``loop``, ``records``, ``models``, ``speed`` or ``all``.
+        what: one of ``KINDS``, or ``all``.
         seeds: Campaigns of each kind in the loop.
         names: Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all.
         files: Folder of the real records; ``all`` goes without them where they are not.
@@ -32,11 +33,13 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
     """
     if what not in (*KINDS, "all"):
         raise InvalidInput(f"unknown benchmark {what!r}{nearest(what, (*KINDS, 'all'))}")
-    chosen = [what] if what != "all" else [kind for kind in KINDS if kind != "records" or files.exists()]
+    chosen = [what] if what != "all" else [kind for kind in KINDS if kind not in OF_RECORDS or files.exists()]
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "loop": lambda: loop.run(seeds, models=names, progress=progress),
         "records": lambda: records.run(files),
         "models": lambda: models.run(files, names, progress=progress),
+        "forest": forest.run,
+        "incomplete": lambda: incomplete.run(files),
         "speed": speed.run,
     }
     results = {kind: runs[kind]() for kind in chosen}
@@ -51,8 +54,14 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """What ``run`` returned, for people."""
-    results = result["results"]
-    made = [loop.table(results["loop"])] if "loop" in results else []
-    made += records.table(results["records"]) if "records" in results else []
-    made += [models.table(results["models"])] if "models" in results else []
-    return made + ([speed.table(results["speed"])] if "speed" in results else [])
+    makers: dict[str, Callable[[dict[str, Any]], Table]] = {
+        "loop": loop.table,
+        "models": models.table,
+        "forest": forest.table,
+        "incomplete": incomplete.table,
+        "speed": speed.table,
+    }
+    made = list[Table]()
+    for kind, found in result["results"].items():
+        made += records.table(found) if kind == "records" else [makers[kind](found)]
+    return made
