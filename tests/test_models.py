@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches
+from scipy.stats.qmc import Sobol
 
 from sdl import plugins
 from sdl.instruments.twin import Twin
@@ -99,9 +100,9 @@ def test_the_table_of_the_paper(name, seed):
 def test_intervals_hold_on_the_twin(name, n):
     """Fresh rows, taken for targets: their settings lie within nominal 90 % intervals about nine times in ten."""
     held = []
-    for seed in range(3):
-        readings, settings = twin_rows(n + 60, seed)
-        some = rng(seed).permutation(n + 60)
+    for seed in range(5):
+        readings, settings = twin_rows(n + 40, seed)
+        some = rng(seed).permutation(n + 40)
         train, test = some[:n], some[n:]
         model = build(name).fit(readings[train], settings[train])
         targets = np.where(np.isnan(PAPER), FREE, readings[test])
@@ -143,6 +144,17 @@ def test_the_traps_of_the_paper_warn(fitted, dark):
     assert fitted.remoteness(PAPER).score < 1
     fresh = twin_rows(100, seed=7)[0]
     assert np.mean([fitted.remoteness(row).score > 1 for row in np.where(np.isnan(PAPER), FREE, fresh)]) <= 0.05
+
+
+def test_readings_that_were_repeated_neither_warn_nor_bend(name):
+    """Eight settings read four times each are eight settings: no gap is between them, and no bend."""
+    settings = np.repeat(Sobol(3, seed=1).random(8), 4, axis=0)
+    slopes = np.array([[900.0, 100.0, 0.0], [80.0, 0.0, 1000.0], [0.0, 700.0, 60.0]])
+    readings = settings @ slopes + rng(0).normal(0, 5, (32, 3))
+    model = build(name).fit(readings, settings)
+    fresh = 0.2 + 0.6 * rng(1).random((40, 3))
+    assert np.mean([model.remoteness(row).score > 1 for row in fresh @ slopes]) <= 0.1
+    assert np.abs(model.predict(fresh) - fresh @ slopes).max() < 15
 
 
 def test_the_parabola_with_a_gap_warns(name):
