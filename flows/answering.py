@@ -47,29 +47,30 @@ def answer(name: str, problem: Problem, seed: int, draws: int) -> Answer:
         started = time.perf_counter()
         model.fit(readings, settings)
         fitted = time.perf_counter()
-        drawn = sampled(model, problem.target - problem.background, draws, np.random.default_rng([seed, 1]))
+        wanted, shape = problem.target - problem.background, (draws, problem.space.d)
+        drawn = sampled(model, wanted, shape, np.random.default_rng([seed, 1]))
         took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
         said = {"rows": len(settings), **_said(model, problem, drawn), "remoteness": _remote(model, problem)}
         return Answer({"model": name, "error": None, **said, **took}, model, drawn)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Answer({"model": name, "error": sentence(name, error)})
 
 
-def sampled(model: InverseModel, target: Readings, n: int, rng: np.random.Generator) -> Settings:
-    """Draws ``(n, d)`` for a target ``(c,)``, held against what a model promises.
+def sampled(model: InverseModel, target: Readings, shape: tuple[int, int], rng: np.random.Generator) -> Settings:
+    """Draws of the shape ``(n, d)`` for a target ``(c,)``, held against what a model promises.
 
     Raises:
         InvalidInput: for another shape, or draws that are not finite.
     """
-    drawn = np.asarray(model.sample(target, n, rng), float)
-    if drawn.ndim != 2 or len(drawn) != n:
-        raise InvalidInput(f"its sample has the shape {drawn.shape}, and {n} draws were asked for")
+    drawn = np.asarray(model.sample(target, shape[0], rng), float)
+    if drawn.shape != shape:
+        raise InvalidInput(f"its sample has the shape {drawn.shape}, and {shape} was asked for")
     if not np.isfinite(drawn).all():
         raise InvalidInput("its sample has numbers that are not finite")
     return drawn
 
 
-def sentence(name: str, error: Exception) -> str:
+def sentence(name: str, error: BaseException) -> str:
     """What a person should read of an error in a plug-in: our own are sentences, others need their kind to be said."""
     if isinstance(error, SdlError):
         return str(error)
@@ -126,7 +127,7 @@ def gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
     return [f"rows in which some channel was not read taught these models too: {', '.join(more)}"] if more else []
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return visible(" ".join(str(error).split()))[:200]
 
 

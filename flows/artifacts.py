@@ -4,11 +4,12 @@ An artifact of a known key becomes its newest version, so that pages are updated
 people and instruments is escaped: the UI renders Markdown.
 """
 
+import asyncio
 import html
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -22,6 +23,9 @@ from prefect.artifacts import (
 )
 
 from flows.session import Session
+from sdl import figures
+from sdl.campaign import slug
+from sdl.control_chart import Chart
 from sdl.history import Finding
 from sdl.report import targets_figure
 
@@ -91,6 +95,13 @@ async def results(session: Session) -> None:
     figure = targets_figure(session.ledger, session.entry.name)
     if figure is not None:
         await acreate_image_artifact(figure, _key(session, "targets"), "targets against measured, with tolerance bands")
+
+
+@dispensable
+async def control_chart(identity: str, charts: Sequence[Chart]) -> None:
+    """The gains of an instrument over its calibrations, and their band."""
+    figure = await asyncio.to_thread(figures.control, charts)
+    await acreate_image_artifact(figure, f"control-chart-{slug(identity)}", f"gains of {identity}, and their band")
 
 
 def _row(session: Session, attempt: dict[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,26 @@
-"""What a person starts by hand: readings, a survey, an exam of given settings, a calibration."""
+"""What a person starts by hand: readings, a survey, an exam of given settings."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from pydantic import Field
 
 from flows import environment
+from flows.bench import open_bench
 from flows.campaign import written
-from flows.session import open_bench
 from flows.signals import finish_on_signal
 from sdl import by_hand, plugins
 from sdl.campaign import Campaign, DesignPart, Plugin
 from sdl.preparing import prepare, wanted
 from sdl.rows import jsonable
-from sdl.space import Readings, Space
 from strategies.contract import Design
 
 
-def _where(home: str | None, ledger: str | None) -> str:
+def where_of(home: str | None, ledger: str | None) -> str:
+    """The ledger that a flow's parameters name."""
     return environment.ledger(ledger, environment.home(Path(home) if home else None))
 
 
@@ -37,7 +38,11 @@ async def take(instrument: Plugin, where: str, settings: dict[str, float], n: in
 
 @flow(name="measure", flow_run_name="measure-{instrument.plugin}")
 async def measure(
-    instrument: Plugin, settings: dict[str, float], n: int = 1, home: str | None = None, ledger: str | None = None
+    instrument: Plugin,
+    settings: dict[str, float],
+    n: Annotated[int, Field(ge=1, le=1000)] = 1,
+    home: str | None = None,
+    ledger: str | None = None,
 ) -> list[dict[str, Any]]:
     """Take readings at settings that a person chooses.
 
@@ -48,7 +53,7 @@ async def measure(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await take(instrument, _where(home, ledger), settings, n)
+    return await take(instrument, where_of(home, ledger), settings, n)
 
 
 @task(name="survey", cache_policy=NO_CACHE)
@@ -65,8 +70,8 @@ async def survey(
     name: str,
     instrument: Plugin,
     design: DesignPart,
-    seed: int = 0,
-    every: int = 10,
+    seed: Annotated[int, Field(ge=0)] = 0,
+    every: Annotated[int, Field(ge=0, le=100_000)] = 10,
     home: str | None = None,
     ledger: str | None = None,
 ) -> int:
@@ -81,7 +86,7 @@ async def survey(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await visit(instrument, _where(home, ledger), name, design, seed, every)
+    return await visit(instrument, where_of(home, ledger), name, design, seed, every)
 
 
 @task(name="verify", cache_policy=NO_CACHE)
@@ -109,7 +114,7 @@ async def verify(
     config: Campaign,
     settings: dict[str, float],
     target: str | None = None,
-    replicates: int = 8,
+    replicates: Annotated[int, Field(ge=2, le=1000)] = 8,
     home: str | None = None,
     ledger: str | None = None,
 ) -> dict[str, Any]:
@@ -123,33 +128,4 @@ async def verify(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await judge(config, _where(home, ledger), settings, target, replicates)
-
-
-@task(name="calibrate", cache_policy=NO_CACHE)
-async def compare(instrument: Plugin, where: str) -> dict[str, Any]:
-    """Read background and full drives, and compare with the calibration before."""
-    with finish_on_signal() as interrupted, open_bench(instrument, where, "calibration", interrupted) as bench:
-        space = bench.instrument.space
-        result = by_hand.calibrate(bench)
-    return {
-        "background": space.named_readings(result.background),
-        "response": _by_knob(space, result.response),
-        "change": None if result.change is None else _by_knob(space, result.change),
-    }
-
-
-def _by_knob(space: Space, rows: Readings) -> dict[str, dict[str, float]]:
-    return {knob: space.named_readings(row) for knob, row in zip(space.knob_names, rows, strict=True)}
-
-
-@flow(name="calibrate", flow_run_name="calibrate-{instrument.plugin}")
-async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | None = None) -> dict[str, Any]:
-    """Read the background and each knob fully on, and compare with the calibration before.
-
-    Args:
-        instrument: The instrument and its options.
-        home: Data directory.
-        ledger: File or URL of the ledger.
-    """
-    return await compare(instrument, _where(home, ledger))
+    return await judge(config, where_of(home, ledger), settings, target, replicates)

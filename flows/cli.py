@@ -15,8 +15,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.logging import RichHandler
 
-from flows import cli_campaigns, cli_data, cli_instruments, cli_models
+from flows import cli_bundles, cli_campaigns, cli_data, cli_instruments, cli_models, cli_service
 from flows.console import err
+from flows.instance import AlreadyUp
 from sdl import errors
 
 EXIT: dict[type[BaseException], int] = {
@@ -25,6 +26,7 @@ EXIT: dict[type[BaseException], int] = {
     errors.InstrumentError: 4,
     errors.LeaseHeld: 5,
     errors.LeaseLost: 5,
+    AlreadyUp: 5,
     errors.CampaignPaused: 6,
     errors.CampaignStopped: 6,
     errors.LedgerError: 7,
@@ -48,7 +50,7 @@ app = typer.Typer(
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
 )
-for commands in (cli_campaigns, cli_instruments, cli_models, cli_data):
+for commands in (cli_campaigns, cli_instruments, cli_models, cli_data, cli_service, cli_bundles):
     commands.add_to(app)
 
 

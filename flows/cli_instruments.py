@@ -117,10 +117,10 @@ def calibrate(
     part, directory = _instrument(instrument, option), environment.home(home)
     plugins.build("sdl.instruments", part.plugin, part.options)
     start_prefect(directory)
-    from flows import by_hand
+    from flows import calibration
 
-    result = server.run(by_hand.calibrate(part, str(directory), environment.ledger(ledger, directory)))
-    show(result, as_json, *_calibration(result))
+    result = server.run(calibration.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+    show(result, as_json, *_calibration(result), *result["alarms"])
 
 
 def serve(

@@ -144,9 +144,7 @@ def judge(name: str, problem: Problem, rows: Split, seed: int) -> Judged:
 def _answers(model: InverseModel, problem: Problem, places: Places, rng: np.random.Generator) -> Array:
     """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
     shape = (DRAWS, problem.space.d)
-    return np.stack(
-        [_finite(sampled(model, problem.readings[row].copy(), DRAWS, rng), shape) for row in places], axis=1
-    )
+    return np.stack([sampled(model, problem.readings[row].copy(), shape, rng) for row in places], axis=1)
 
 
 def _guesses(draws: Array) -> Array:

@@ -17,6 +17,8 @@ from sdl.preparing import impossible
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
 
+EXTREME = 1e100
+"""Readings that go up to more than this, or only to its inverse, leave no room for their squares."""
 WRITTEN = re.compile(r"(?P<name>[^=]+)=(?P<value>[^±=]*?)\s*((±|\+/?-)\s*(?P<tolerance>.*))?")
 
 Item = TypeVar("Item")
@@ -213,11 +215,13 @@ def _allowed(text: str) -> str | float:
 
 def _backdrop(space: Space, text: str) -> tuple[str, float]:
     name, value, tolerance = _split(space, text)
-    floor = space.channels[space.columns([name])[0]].floor
+    channel = space.channels[space.columns([name])[0]]
     if tolerance is not None:
         raise InvalidInput(f"{text!r} has a tolerance, and a background has none")
-    if floor is not None and value < floor:
-        raise InvalidInput(f"{name} needs at least {floor:g}, got {value:g}")
+    if channel.floor is not None and value < channel.floor:
+        raise InvalidInput(f"{name} needs at least {channel.floor:g}, got {value:g}")
+    if channel.ceiling is not None and value >= channel.ceiling:
+        raise InvalidInput(f"{name} needs less than its ceiling, {channel.ceiling:g}, got {value:g}")
     return name, value
 
 
@@ -247,6 +251,14 @@ def _refuse_still(names: Sequence[str], settings: Settings, readings: Readings) 
     if n > 1 and not np.ptp(settings, axis=0).any():
         raise InvalidInput(f"all {n} rows have the same settings: measure at others")
     still = [name for name, width in zip(names, np.ptp(readings, axis=0), strict=True) if n > 1 and not width]
+    most = np.abs(readings).max(axis=0)
+    extreme = [
+        (name, high) for name, high in zip(names, most, strict=True) if high and not 1 / EXTREME < high < EXTREME
+    ]
+    if extreme:
+        raise InvalidInput(
+            [f"{name} reads up to {high:.3g}: give it in a unit in which it is nearer to 1" for name, high in extreme]
+        )
     if still:
         raise InvalidInput(
             [f"{name} reads the same in all {n} rows: leave it free, or measure where it moves" for name in still]

@@ -18,6 +18,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flows import instance
 from flows.environment import folder
 
 START_S = 120
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def api(directory: Path) -> str:
-    """The URL of a Prefect API that answers: the configured one, else that of a child of this process.
+    """The URL of a Prefect API that answers: the configured one, that of 'sdl up', else of a child of this process.
 
     Call it before Prefect is imported, so that the child is stopped after Prefect's own last words.
 
@@ -38,7 +39,17 @@ def api(directory: Path) -> str:
         return configured
     if configured:
         print(f"no Prefect server answers at {configured}: going on with one of our own", file=sys.stderr)
-    return _start(directory / "prefect")
+    if (up := instance.running(directory)) is not None and healthy(up.api):
+        return up.api
+    port = free_port()
+    wait(child := launch(directory, port), port, directory)
+    atexit.register(stop, child)
+    return address(port)
+
+
+def address(port: int) -> str:
+    """The URL of the API of a server at a port of this machine."""
+    return f"http://127.0.0.1:{port}/api"
 
 
 def healthy(url: str, timeout_s: float = 2.0) -> bool:
@@ -66,29 +77,36 @@ def run(flow_run: Coroutine[Any, Any, Result]) -> Result:
         ) from error
 
 
-def _start(directory: Path) -> str:
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    with (folder(directory) / "server.log").open("ab") as words:
-        child = subprocess.Popen(
+def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start a server on the database of a data directory, as a child that ends with this process."""
+    with (folder(directory / "prefect") / "server.log").open("ab") as words:
+        return subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
             stdin=subprocess.PIPE,
             stdout=words,
             stderr=words,
             # What Ctrl-C sends to the terminal's processes must not end the server before its clients.
             start_new_session=True,
-            env={**os.environ, "PREFECT_UI_API_URL": url, "PREFECT_API_URL": ""},
+            env={**os.environ, "PREFECT_UI_API_URL": address(port), "PREFECT_API_URL": ""},
         )
-    atexit.register(_stop, child)
+
+
+def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        TimeoutError: if it does not; its words are in ``prefect/server.log``.
+    """
     deadline = time.monotonic() + START_S
-    while not healthy(url):
+    while not healthy(address(port)):
         if child.poll() is not None or time.monotonic() > deadline:
-            raise TimeoutError(f"Prefect's server did not start; see {directory / 'server.log'}")
+            stop(child)
+            raise TimeoutError(f"Prefect's server did not start; see {directory / 'prefect' / 'server.log'}")
         time.sleep(0.1)
-    return url
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """End the server, gently at first."""
     assert child.stdin is not None
     child.stdin.close()
     try:
@@ -98,10 +116,17 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def taken(port: int) -> bool:
+    """Whether somebody listens at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _serve(port: int) -> None:

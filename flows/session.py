@@ -3,21 +3,20 @@
 Nothing here knows of Prefect: the flow calls these methods as tasks, a test calls them as they are.
 """
 
-import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from flows.environment import folder
-from sdl import plugins
-from sdl.by_hand import BUDGET
-from sdl.campaign import Campaign, Plugin, slug
+from flows.fitting_box import FittingBox
+from flows.versions import versions
+from sdl import killpoints
+from sdl.campaign import Campaign
 from sdl.errors import (
     BudgetSpent,
     CampaignPaused,
@@ -37,10 +36,8 @@ from sdl.space import Space
 from strategies.fitting import Fitted, fit
 from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Step, Stop
 
-MAY_CHANGE = {"budget", "stop", "instrument"}
+MAY_CHANGE = {"budget", "stop", "instrument", "fitting"}
 """Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
-PACKAGES = ("sdl", "numpy", "scipy", "scikit-learn", "gmr", "pydantic", "SQLAlchemy", "requests", "prefect")
-
 
 watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
 """Called after each measurement, for a terminal to show."""
@@ -58,6 +55,10 @@ class Session:
     directory: Path
     plan: Plan
     fitted: Fitted | None = None
+    box: FittingBox | None = None
+    """Where the models are fitted, if not here."""
+    decided: Step | None = None
+    """What follows from the last fit in the box."""
     progress_artifact: UUID | None = None
     """What Prefect's UI shows as progress, once it was made."""
     progress_due: float = 0.0
@@ -70,10 +71,16 @@ class Session:
 
     def propose(self) -> Step:
         """The next step of the plan."""
+        if self.decided is not None:
+            decided, self.decided = self.decided, None
+            return decided
         return self.plan.next_step(self.history, self.fitted)
 
     def retrain(self, step: Fit) -> None:
         """Fit the models on all rounds before this one."""
+        if self.box is not None:
+            self.decided = self.box.decide(self.history)
+            return
         plan = self.plan
         self.fitted = fit(plan.campaign.models, plan.space, plan.columns, self.history, step.round)
 
@@ -102,6 +109,11 @@ class Session:
         """Write the report and return where it lies."""
         return write(self.ledger, self.entry.name, folder(self.directory / "reports") / f"{self.entry.name}.html")
 
+    def close(self) -> None:
+        """End what works for it."""
+        if self.box is not None:
+            self.box.close()
+
 
 @contextmanager
 def open_session(
@@ -126,38 +138,18 @@ def open_session(
     """
     folder(directory / "reports")  # or else the campaign would fail when all is measured
     campaign, instrument = prepare(written)
-    book = Ledger(ledger)
+    book = Ledger(ledger, directory)
     try:
         with book:
             if again:
                 campaign = _renamed(campaign, book)
             with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
                 entry = _register(book, campaign, instrument)
-                yield _session(book, lease, entry, campaign, instrument, directory, interrupted)
-    finally:
-        instrument.close()
-
-
-@contextmanager
-def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.Event | None = None) -> Iterator[Bench]:
-    """Hold an instrument for what a person asks of it by hand.
-
-    Args:
-        written: The instrument and its options.
-        ledger: File or URL of the ledger.
-        name: Of the entry that the readings go to.
-        interrupted: Set it to end before the next request.
-    """
-    instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
-    try:
-        with Ledger(ledger) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
-            config = {"instrument": written.model_dump(mode="json")}
-            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
-            book.reconcile(lease, entry.id)
-            bench = Bench(book, lease, entry.id, instrument, BUDGET)
-            bench.interrupted = interrupted or bench.interrupted
-            yield bench
-            book.set_state(lease, entry.id, State.FINISHED, "done by hand")
+                session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
+                try:
+                    yield session
+                finally:
+                    session.close()
     finally:
         instrument.close()
 
@@ -177,7 +169,11 @@ def _session(
         book.set_state(lease, entry.id, State.RUNNING)
     bench = Bench(book, lease, entry.id, instrument, campaign.budget, campaign.channels)
     bench.interrupted = interrupted or bench.interrupted
-    return Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
+    session = Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
+    if campaign.fitting is not None:
+        url = book.engine.url.render_as_string(hide_password=False)
+        session.box = FittingBox(campaign, campaign.fitting, entry.id, url)
+    return session
 
 
 @contextmanager
@@ -189,6 +185,8 @@ def recorded_fate(session: Session) -> Iterator[None]:
     except (CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted) as error:
         state = states.get(type(error), State.SUSPENDED)
         session.ledger.set_state(session.lease, session.entry.id, state, str(error))
+        if state is State.PAUSED:
+            killpoints.passing("when-paused")
         raise
 
 
@@ -213,11 +211,6 @@ def _settled(target: str, finding: Finding | None, space: Space) -> dict[str, An
         return {"target": target, "verdict": "UNSETTLED", "sentence": "no candidate was examined", "settings": None}
     settings = None if finding.settings is None else space.named_settings(finding.settings)
     return {"target": target, "verdict": finding.verdict, "sentence": finding.sentence, "settings": settings}
-
-
-def versions() -> dict[str, str]:
-    """What this program runs on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:

@@ -1,13 +1,22 @@
-"""Ctrl-C and SIGTERM: once finishes the measurement under way and keeps it, twice ends at once."""
+"""Ctrl-C and SIGTERM: once finishes the measurement under way and keeps it, twice ends at once.
+
+A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more.
+"""
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+SERVICE = "SDL_SERVICE"
+"""Environment variable with the process that 'sdl up' runs its flows from."""
+LOOK_S = 1.0
+GRACE_S = 30.0
+"""For the measurement under way, once the service is gone; Prefect's client would try far longer to tell it."""
 
 
 @contextmanager
@@ -26,8 +35,19 @@ def finish_on_signal() -> Iterator[threading.Event]:
 
     for number in HANDLED:
         signal.signal(number, handle)
+    if service := os.environ.get(SERVICE):
+        threading.Thread(target=_follow, args=(int(service), event), daemon=True).start()
     try:
         yield event
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _follow(service: int, event: threading.Event) -> None:
+    """Set the event when this process is no longer a child of the service."""
+    while os.getppid() == service:
+        time.sleep(LOOK_S)
+    event.set()
+    time.sleep(GRACE_S)
+    os._exit(128 + signal.SIGTERM)

@@ -15,6 +15,7 @@ from flows.judging import Split, error_figures, fitted, prediction, split
 from flows.problem import Problem, asked, pose
 from sdl.exchange import read_data
 from sdl.space import Space
+from sdl.text import visible
 
 
 def solve(
@@ -99,10 +100,12 @@ def _answers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
     table = _table(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
-    table.caption = escape("\n".join([*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
+    table.caption = escape(
+        "\n".join(map(visible, [*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
+    )
     for row in result["models"]:
         for cells in _lines(row):
-            table.add_row(*map(escape, cells))
+            table.add_row(*(escape(visible(cell)) for cell in cells))
     return table
 
 
@@ -115,16 +118,16 @@ def _quality(result: Mapping[str, Any]) -> Table:
     for row in result["models"]:
         if row["error"] is None:
             took = [f"{1e3 * row[each]:.1f}" for each in ("fit_s", "draw_s")]
-            table.add_row(escape(row["model"]), *_scored(row["scores"]), *took)
+            table.add_row(escape(visible(row["model"])), *_scored(row["scores"]), *took)
     return table
 
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str]) -> Table:
-    table = Table(title=escape(title), caption_justify="left")
+    table = Table(title=escape(visible(title)), caption_justify="left")
     for column in words:
-        table.add_column(escape(column))
+        table.add_column(escape(visible(column)))
     for column in figures:
-        table.add_column(escape(column), justify="right")
+        table.add_column(escape(visible(column)), justify="right")
     return table
 
 

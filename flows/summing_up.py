@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from sdl.text import percent
+from sdl.text import percent, visible
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
@@ -27,7 +27,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     elif rest:
         said.append("Every other model is worse, by more than two standard errors.")
     said += _agreement([best, *(row for row in rest if row["no_worse"])], result["knobs"])
-    said += _intervals(judged)
+    said += _intervals(judged, n)
     if single := [row["model"] for row in judged if row["single_valued"]]:
         said.append(f"{_list(single)} {_know(single)} one answer even where there are several.")
     if several := [f"{row['model']} ({row['distinct']})" for row in judged if row["distinct"] > 1]:
@@ -45,7 +45,8 @@ def _agreement(rows: Sequence[Mapping[str, Any]], knobs: Mapping[str, str]) -> l
     return [f"The likeliest settings that these {len(offers)} offer for the target are apart by {said}."]
 
 
-def _intervals(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+def _intervals(judged: Sequence[Mapping[str, Any]], n: int) -> list[str]:
+    """Whose intervals hold on ``n`` rows and whose do not."""
     off = {
         row["model"]: [
             (name, _covered(row, what, name)) for what, names in row["scores"]["off"].items() for name in names
@@ -53,7 +54,8 @@ def _intervals(judged: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in judged
     }
     good = [model for model, found in off.items() if not found]
-    said = [f"The 90 % intervals of {_list(good)} hold on these rows, for settings and for readings."] if good else []
+    hold = f"hold for settings and for readings, as far as {_rows(n)} can tell."
+    said = [f"The 90 % intervals of {_list(good)} {hold}"] if good else []
     for model, found in off.items():
         for kind, some in (
             ("narrow", [each for each in found if each[1] < 0.9]),
@@ -98,13 +100,13 @@ def _offers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
     table = _table(f"Settings for {wanted}", ["model", "draws"], [*result["knobs"], *result["target"], "remote"], 0)
-    table.caption = escape("\n".join([*(each["text"] for each in result["warnings"]), *result["notes"]]))
+    table.caption = escape("\n".join(map(visible, [*(each["text"] for each in result["warnings"]), *result["notes"]])))
     for row in result["models"]:
         for said, offer in _answers(row):
             spread, score = offer.get("spread", {}), row["remoteness"]["score"]
             cells = [f"{v:.4f}" + (f"\n±{spread[k]:.4f}" if spread else "") for k, v in offer["settings"].items()]
             cells += [f"{value:.5g}" for value in offer["readings"].values()]
-            table.add_row(escape(row["model"]), said, *cells, "∞" if score is None else f"{score:.2f}")
+            table.add_row(escape(visible(row["model"])), said, *cells, "∞" if score is None else f"{score:.2f}")
     return table
 
 
@@ -119,13 +121,13 @@ def _answers(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 def _ranks(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
     title = f"{_rows(result['split']['test_asked'])} not seen, energy scores in ‰ of the span"
     table = _table(title, ["model"], ["settings", "behind", "readings", "refused", "fit, s", "draws, s"])
-    table.caption = escape("\n".join(result["summary"]))
+    table.caption = escape("\n".join(map(visible, result["summary"])))
     for row in judged:
         more, error = row["behind"]["difference"], row["behind"]["standard_error"]
         behind = "best" if row["rank"] == 1 else f"{1e3 * more:.3f}" + ("" if error is None else f" ±{1e3 * error:.3f}")
         figures = [f"{1e3 * row['scores']['energy'][what]:.2f}" for what in ("settings", "readings")]
         took = [f"{row[each]:.2f}" for each in ("fit_s", "draw_s")]
-        table.add_row(escape(row["model"]), figures[0], behind, figures[1], f"{row['refused']:.0%}", *took)
+        table.add_row(escape(visible(row["model"])), figures[0], behind, figures[1], f"{row['refused']:.0%}", *took)
     return table
 
 
@@ -138,16 +140,16 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
                 r2 = test["r2"][name]
                 cells = ["-" if r2 is None else f"{r2:.4f}", *(f"{test[kind][name]:.3g}" for kind in ("mae", "rmse"))]
                 cells += [f"{covered[level][name]:.0%}" for level in ("50%", "90%")]
-                table.add_row(escape(row["model"]), escape(name), *cells)
+                table.add_row(escape(visible(row["model"])), escape(visible(name)), *cells)
         table.add_section()
     return table
 
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str], gap: int = 1) -> Table:
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, gap, 0, 0), "pad_edge": False}
-    table = Table(title=escape(title), title_justify="left", caption_justify="left", **look)
+    table = Table(title=escape(visible(title)), title_justify="left", caption_justify="left", **look)
     for column in words:
-        table.add_column(escape(column))
+        table.add_column(escape(visible(column)))
     for column in figures:
-        table.add_column(escape(column), justify="right")
+        table.add_column(escape(visible(column)), justify="right")
     return table

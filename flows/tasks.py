@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -64,3 +66,7 @@ async def report(session: Session, step: Stop) -> None:
     await asyncio.to_thread(session.finish, step)
     await asyncio.to_thread(session.report)
     await artifacts.results(session)
+
+
+ACTIONS: dict[type, Callable[..., Any]] = {Fit: retrain, Measure: measure, Examine: offer, Conclude: verify}
+"""What is done about each step of the plan."""

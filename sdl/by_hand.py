@@ -101,6 +101,13 @@ def calibrate(bench: Bench) -> Calibration:
         return Calibration(background, response, np.where(earlier[1] > 0, response / earlier[1] - 1, np.nan))
 
 
+def responses(bench: Bench) -> list[Readings]:
+    """What each knob added in every calibration that was completed, ``(d, p)`` each, oldest first."""
+    history = bench.ledger.history(bench.campaign)
+    found = [history.of_round(each.number, Purpose.BY_HAND) for each in history.rounds]
+    return [_split(taken)[1] for taken in found if len(taken) == 1 + bench.instrument.space.d]
+
+
 def _calibration(bench: Bench, number: int) -> tuple[Readings, Readings] | None:
     taken = bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
     return _split(taken) if len(taken) == 1 + bench.instrument.space.d else None

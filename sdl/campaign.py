@@ -27,13 +27,14 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # What stands below a field is the help beside it in Prefect's form.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Plugin(BaseModel):
     """A plug-in by name; every other key is one of its options."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
     plugin: str
 
     @property
@@ -107,6 +108,15 @@ class StopPart(_Part):
     """Failed exams of one target."""
 
 
+class FittingPart(_Part):
+    """Limits of the fits, which then run in a process of their own; a model that breaks them is left out."""
+
+    limit_s: float = Field(default=60.0, gt=0, le=86_400)
+    """Seconds for the fits of one model, and as many for the decision that it is asked for."""
+    memory_mb: int = Field(default=4096, ge=64, le=1_000_000)
+    """Memory beyond what the program itself takes, in millions of bytes."""
+
+
 def _tolerance(value: Any) -> Any:
     given = value.values() if isinstance(value, dict) else [value]
     if wrong := [shown(each) for each in given if not _is_tolerance(each)]:
@@ -171,6 +181,8 @@ class Campaign(_Part):
     background: BackgroundPart = BackgroundPart()
     verification: VerificationPart = VerificationPart()
     stop: StopPart = StopPart()
+    fitting: FittingPart | None = None
+    """Limits of the fits; without them models are fitted in the process of the campaign, which is quickest."""
 
     @field_validator("name")
     @classmethod

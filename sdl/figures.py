@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from sdl.control_chart import Chart
 from sdl.history import Purpose
 from sdl.space import Readings
 from sdl.text import visible
@@ -88,6 +89,23 @@ def targets(bars: Sequence[Bar]) -> str:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("measured less wanted, in tolerances (the band is what is allowed)")
+    return uri(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def control(charts: Sequence[Chart]) -> str:
+    """The gain of each knob over the calibrations, its weighted mean, and the band of what is expected, in per cent."""
+    figure = Figure((WIDTH, 0.5 + 1.4 * len(charts)), layout="constrained")
+    for panel, chart in zip(np.atleast_1d(figure.subplots(len(charts), sharex=True)), charts, strict=True):
+        places = np.arange(1, len(chart.gains) + 1)
+        panel.axhspan(-100 * chart.limit, 100 * chart.limit, color=BAND, lw=0)
+        panel.plot(places, 100 * (chart.weighted - 1), color=QUIET, lw=1.2, label="weighted mean")
+        panel.plot(places, 100 * (chart.gains - 1), color=INK, marker="o", ms=3.5, lw=0)
+        if chart.alarm:
+            panel.plot(places[-1], 100 * (chart.gains[-1] - 1), color=BAD, marker="D", ms=6, lw=0)
+        panel.set_ylabel(f"{short(chart.knob)}, %")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    panel.set_xlabel("calibration (the band is what the earlier ones let expect)")
     return uri(figure)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from sdl import killpoints
 from sdl.errors import InvalidInput
 
 
@@ -30,7 +31,9 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        killpoints.passing("draft-written")
         os.replace(draft, path)
+        killpoints.passing("file-renamed")
     except BaseException as error:
         if draft is not None:
             Path(draft).unlink(missing_ok=True)

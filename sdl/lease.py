@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Insert, Row, Update, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from sdl import killpoints
 from sdl.errors import LeaseHeld, LeaseLost
 from sdl.schema import leases, now
 
@@ -61,6 +62,7 @@ def hold(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(engine, lease, done), daemon=True)
     beating.start()
+    killpoints.passing("lease-held")
     try:
         yield lease
     finally:

@@ -1,5 +1,6 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,13 +12,19 @@ from sqlalchemy.exc import OperationalError
 
 from sdl import lease as leasing
 from sdl import rows
-from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LedgerError, nearest
+from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LeaseLost, LedgerError, nearest
 from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.lease import Lease
-from sdl.schema import attempts, campaigns, exams, findings, now, open_database, requests, rounds
+from sdl.schema import attempts, campaigns, changes, exams, findings, journal_path, now, open_database, requests, rounds
 from sdl.screening import Class, Earlier, Screened
 from sdl.space import Space
+from sdl.spill import Journal, Kept
+
+TRIES = 3
+"""How often a reply is written before the process gives up; each waits for others as long as the database does."""
+
+log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -27,10 +34,12 @@ class Ledger:
 
     Args:
         where: A file for SQLite, or a database URL for PostgreSQL.
+        beside: Folder for replies that a database server could not take; those of a file lie beside it.
     """
 
-    def __init__(self, where: str | Path) -> None:
+    def __init__(self, where: str | Path, beside: Path | None = None) -> None:
         self.engine = open_database(where)
+        self.journal = Journal(journal_path(self.engine.url, beside))
         self._writer = self.engine.execution_options(writes=True)
 
     def __enter__(self) -> Self:
@@ -120,8 +129,13 @@ class Ledger:
             ]
 
     def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
-        """Replace the configuration of a campaign (what may change is for its owner to judge)."""
+        """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept."""
         with self._writing(lease) as connection:
+            before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == campaign)).scalar_one()
+            if before == dict(config):
+                return
+            sent = select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
+            connection.execute(insert(changes).values(campaign=campaign, sent=sent, before=before, at=now()))
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
     def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:
@@ -195,7 +209,12 @@ class Ledger:
             return rows.number(connection.execute(rows.SEND, row))
 
     def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
-        """Keep a reply, whatever it is worth."""
+        """Keep a reply, whatever it is worth; if it says that the sensor is stuck, mask the reply before it too.
+
+        Raises:
+            LeaseLost: if another process holds the instrument by now.
+            LedgerError: if the database does not take it; then it is in the journal until the next start.
+        """
         done: dict[str, Any] = {
             "state": "DONE",
             "verdict": screened.verdict,
@@ -208,30 +227,61 @@ class Ledger:
             "seconds": reply.seconds,
         }
         done |= {"readings": rows.listed(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
-        with self._writing(lease) as connection:
-            connection.execute(rows.ANSWER, {"number": attempt, **done})
+        distrust = f"the reply after it repeats it: {screened.reason}" if screened.stuck else ""
+        self._answer(lease, Kept(lease.instrument, lease.token, attempt, done, distrust))
 
     def fail(self, lease: Lease, attempt: int, verdict: Class, reason: str, raw: str = "") -> None:
-        """Keep what is known of a request that brought no reply."""
+        """Keep what is known of a request that brought no reply; errors as those of ``receive``."""
         state = "UNKNOWN" if verdict is Class.UNKNOWN else "FAILED"
         done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
-        with self._writing(lease) as connection:
-            connection.execute(rows.ANSWER, {"number": attempt, **done})
+        self._answer(lease, Kept(lease.instrument, lease.token, attempt, done))
 
     def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
         """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
         with self._writing(lease) as connection:
-            last = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.state == "DONE")
-            counted = (attempts.c.id == last.scalar_subquery()) & attempts.c.verdict.in_(rows.USABLE)
-            mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
-            connection.execute(update(attempts).where(counted).values(**mask))
+            rows.distrust(connection, attempts.c.campaign == campaign, reason)
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
-        """Mark what an earlier process sent without recording an answer as UNKNOWN; return how many."""
+        """Take up what an earlier process left: the replies that it kept; what else it sent becomes UNKNOWN.
+
+        Returns:
+            How many were marked UNKNOWN.
+        """
+        self.journal.reserve()
         lost = {"state": "UNKNOWN", "verdict": Class.UNKNOWN, "reason": "the process ended before the answer came"}
-        with self._writing(lease) as connection:
-            open_ = (attempts.c.campaign == campaign) & (attempts.c.state == "SENT")
-            return connection.execute(update(attempts).where(open_).values(**lost, done_at=now())).rowcount
+        with self.journal.held() as kept:
+            with self._writing(lease) as connection:
+                for each in kept.replies:
+                    if each.instrument == lease.instrument:
+                        rows.answer(connection, each)
+                open_ = (attempts.c.campaign == campaign) & (attempts.c.state == "SENT")
+                marked = connection.execute(update(attempts).where(open_).values(**lost, done_at=now())).rowcount
+                taken = not any(rows.is_open(connection, each) for each in kept.replies)
+            kept.taken = taken
+        return marked
+
+    def _answer(self, lease: Lease, reply: Kept) -> None:
+        """Write what came of an attempt; what cannot be written at once is on the disk before it is tried again."""
+        place = None
+        for left in reversed(range(TRIES)):
+            try:
+                with self._writing(lease) as connection:
+                    rows.answer(connection, reply)
+                return
+            except LeaseLost:
+                log.error("this reply came too late to be kept: %s", reply.answer["raw"])
+                raise
+            except LedgerError as error:
+                place = place or self._keep(reply, error)
+                if not left:
+                    raise LedgerError(f"{error}. The last reply is kept in {place} until then") from error
+
+    def _keep(self, reply: Kept, why: LedgerError) -> Path:
+        try:
+            return self.journal.keep(reply)
+        except LedgerError as error:
+            log.error("this reply could not be kept: %s", reply.answer["raw"])  # so that a person has it at least
+            raise LedgerError(f"{why}. The last reply is lost: {error}") from why
 
     def attempted(self, campaign: int, request: Request) -> list[Class | None]:
         """What became of each attempt at one measurement so far."""
@@ -305,6 +355,18 @@ class Ledger:
         )  # fmt: skip
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def account(self, campaign: int) -> dict[str, list[dict[str, Any]]]:
+        """Everything that the tables hold of a campaign besides its attempts, as plain rows in the order of writing."""
+        queries = {
+            "rounds": rows.ordered(rounds, campaign),
+            "planned": rows.planned(campaign),
+            "exams": rows.ordered(exams, campaign),
+            "findings": rows.ordered(findings, campaign),
+            "changes": rows.ordered(changes, campaign),
+        }
+        with self.engine.connect() as connection:
+            return {name: [dict(row) for row in connection.execute(q).mappings()] for name, q in queries.items()}
 
     @contextmanager
     def _writing(self, lease: Lease | None = None) -> Iterator[Connection]:

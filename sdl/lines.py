@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from sdl.errors import InvalidInput
+from sdl.killpoints import passing_each
 from sdl.space import Space
 
 Record: TypeAlias = dict[str, Any]
@@ -86,7 +87,7 @@ def raise_any(path: Path, faults: Iterable[Fault]) -> None:
 
 def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
     """Write one object a line, in ASCII."""
-    file.writelines((json.dumps(record) + "\n").encode("ascii") for record in records)
+    file.writelines((json.dumps(record) + "\n").encode("ascii") for record in passing_each("in-export", records))
 
 
 def read_lines(path: Path, _: Space) -> Loaded:

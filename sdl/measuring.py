@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted, LedgerError
+from sdl import killpoints
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
 from sdl.history import Purpose, Request
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, Reply
 from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.screening import Class, Earlier, Screened, classify, screen
+from sdl.space import Space
 
 RESERVE_BYTES = 50_000_000
 """Free disk below which no request is sent, so that its reply can be kept."""
@@ -81,32 +83,19 @@ class Bench:
         self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
         number = self.ledger.send(self.lease, self.campaign, request, self.budget)
+        killpoints.passing("after-intent")
         try:
             reply = self.instrument.measure(settings)
         except InstrumentError as error:
             verdict = classify(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
-        screened = screen(self.instrument.space, request.settings, reply, needed=self.needed, before=self._before)
-        screened = self._lit_reference(request, screened)
-        if screened.stuck:
-            self.ledger.distrust(self.lease, self.campaign, f"the reply after it repeats it: {screened.reason}")
-        try:
-            self.ledger.receive(self.lease, number, reply, screened)
-        except LedgerError:
-            log.error("this reply could not be kept: %s", reply.raw)  # so that a person has it at least
-            raise
+        screened = believed(self.instrument.space, request, reply, self.needed, self._before)
+        killpoints.passing("after-reply")
+        self.ledger.receive(self.lease, number, reply, screened)
+        killpoints.passing("after-commit")
         self._before = Earlier(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
-
-    def _lit_reference(self, request: Request, screened: Screened) -> Screened:
-        """A background at the ceiling tells nothing, and no reading on top of it would."""
-        columns = self.instrument.space.columns(self.needed)
-        if request.purpose is not Purpose.REFERENCE or not screened.censored[columns].any():
-            return screened
-        reason = f"the background alone reaches the ceiling: {screened.reason}"
-        nothing = np.full_like(screened.readings, np.nan)
-        return Screened(Class.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
 
     def _may_go_on(self) -> None:
         if self.interrupted.is_set():
@@ -122,6 +111,25 @@ class Bench:
         if seconds > 1:
             log.info("waiting %.0f s before the next attempt", seconds)
         (self.sleep or self.interrupted.wait)(seconds)
+
+
+def believed(space: Space, request: Request, reply: Reply, needed: Collection[str], before: Earlier | None) -> Screened:
+    """What a reply to a request is worth.
+
+    Args:
+        space: Of the instrument.
+        request: What was asked, and why.
+        reply: What came back.
+        needed: Channels without which a reading is of no use.
+        before: The reply before this one.
+    """
+    screened = screen(space, request.settings, reply, needed=needed, before=before)
+    if request.purpose is not Purpose.REFERENCE or not screened.censored[space.columns(needed)].any():
+        return screened
+    # A background at the ceiling tells nothing, and no reading on top of it would.
+    reason = f"the background alone reaches the ceiling: {screened.reason}"
+    nothing = np.full_like(screened.readings, np.nan)
+    return Screened(Class.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
 
 
 def _shown(settings: dict[str, float]) -> str:

@@ -44,6 +44,8 @@ def load(group: Group, name: str) -> Any:
         raise InvalidInput(f"{name!r} cannot be imported{lacking}{extra}") from error
     except AttributeError as error:
         raise InvalidInput(f"{name!r} cannot be imported: {error}") from error
+    except Exception as error:  # a plug-in is anybody's code
+        raise InvalidInput(f"{name!r} cannot be imported: it failed with {type(error).__name__}: {error}") from error
 
 
 def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> Any:

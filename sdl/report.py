@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sdl import __version__, figures
+from sdl import __version__, figures, killpoints
 from sdl.figures import Bar
 from sdl.history import Purpose
 from sdl.ledger import Ledger
@@ -44,6 +44,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
     """
     story = Story.of(ledger, campaign_name)
     parity = _parity(story)
+    killpoints.passing("in-report")
     return template("report.html").render(
         version=__version__,
         story=story,

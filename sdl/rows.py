@@ -6,13 +6,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, CursorResult, Row, Select, Table, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from sdl.errors import shown
 from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
-from sdl.schema import attempts, campaigns, exams, findings, now, requests, rounds
+from sdl.schema import attempts, campaigns, changes, exams, findings, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
+from sdl.spill import Kept
 
 USABLE = [each for each in Class if each.usable]
 DEEPEST = 20
@@ -119,7 +132,38 @@ INTENT = select(
 ).where(campaigns.c.id == requests.c.campaign, *HERE)
 """All that decides whether a measurement may be taken now, and its row."""
 SEND = insert(attempts)
-ANSWER = update(attempts).where(attempts.c.id == bindparam("number"))
+OPEN = (attempts.c.id == bindparam("number"), attempts.c.token == bindparam("held"), attempts.c.state == "SENT")
+"""The attempt of that number, as long as its answer is not known; numbers of a lost ledger may come again."""
+ANSWER = update(attempts).where(*OPEN)
+
+
+def is_open(connection: Connection, reply: Kept) -> bool:
+    """Whether the ledger has no answer yet to the attempt that this is the reply to."""
+    return connection.execute(select(attempts.c.id).where(*OPEN), _attempt(reply)).first() is not None
+
+
+def answer(connection: Connection, reply: Kept) -> None:
+    """Write what came of an attempt, once; of one that counts as lost by now, only what was said."""
+    if connection.execute(ANSWER, {**_attempt(reply), **reply.answer}).rowcount == 1:
+        if reply.distrust:
+            campaign = select(attempts.c.campaign).where(attempts.c.id == reply.attempt).scalar_subquery()
+            distrust(connection, (attempts.c.campaign == campaign) & (attempts.c.id < reply.attempt), reply.distrust)
+        return
+    late = (attempts.c.id == reply.attempt) & (attempts.c.token == reply.token) & (attempts.c.state == "UNKNOWN")
+    said = {"raw": reply.answer["raw"], "reason": "its answer was written down too late to count"}
+    connection.execute(update(attempts).where(late, attempts.c.raw == "").values(**said))
+
+
+def _attempt(reply: Kept) -> dict[str, int]:
+    return {"number": reply.attempt, "held": reply.token}
+
+
+def distrust(connection: Connection, among: ColumnElement[bool], reason: str) -> None:
+    """Mask the last reply among some attempts if it counted."""
+    last = select(func.max(attempts.c.id)).where(among, attempts.c.state == "DONE")
+    counted = (attempts.c.id == last.scalar_subquery()) & attempts.c.verdict.in_(USABLE)
+    mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
+    connection.execute(update(attempts).where(counted).values(**mask))
 
 
 def replies(campaign: int) -> Select[Any]:
@@ -134,8 +178,8 @@ def replies(campaign: int) -> Select[Any]:
 
 
 def ordered(table: Table, campaign: int) -> Select[Any]:
-    """The campaign's rows of rounds, exams or findings, oldest first."""
-    order = {rounds: rounds.c.number, exams: exams.c.round, findings: findings.c.id}[table]
+    """The campaign's rows of rounds, exams, findings or changes, oldest first."""
+    order = {rounds: rounds.c.number, exams: exams.c.round, findings: findings.c.id, changes: changes.c.id}[table]
     return select(table).where(table.c.campaign == campaign).order_by(order)
 
 

@@ -1,5 +1,6 @@
 """The tables of the ledger, and how its database is opened: SQLite in a file, or PostgreSQL by URL."""
 
+import hashlib
 import sqlite3
 import time
 from pathlib import Path
@@ -26,13 +27,15 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
+from sdl import killpoints
 from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
 
-VERSION = 1
+VERSION = 2
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 
@@ -146,6 +149,17 @@ findings = Table(
     UniqueConstraint("campaign", "round", "target"),
 )
 
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("sent", Integer, nullable=False),
+    Column("before", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""What a campaign's configuration was until so many requests were sent; the present one stands with the campaign."""
+
 leases = Table(
     "leases",
     metadata,
@@ -178,7 +192,7 @@ def open_database(where: str | Path) -> Engine:
         cause = str(error.orig).splitlines()[0] if error.orig else str(error)
         raise LedgerError(
             f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
-            "check that it is a ledger, that its folder can be written and that the database server runs"
+            "check that it is a ledger, that its folder can be written and has room, and that the database server runs"
         ) from error
     return engine
 
@@ -238,11 +252,35 @@ def _prepare(connection: Connection) -> None:
                 "no ledger; give the ledger a file or a database of its own"
             )
         metadata.create_all(connection)
+        killpoints.passing("in-schema")
         connection.execute(insert(about).values(version=VERSION))
     found = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
+    if found == 1:
+        found = _migrate(connection)
     if found != VERSION:
         advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
         raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")
+
+
+def _migrate(connection: Connection) -> int:
+    """Bring a ledger of schema 1 up to date; only tables are added, so nothing that it holds is touched."""
+    metadata.create_all(connection)
+    killpoints.passing("in-schema")
+    connection.execute(update(about).values(version=VERSION))
+    return VERSION
+
+
+def journal_path(url: URL, beside: Path | None) -> Path | None:
+    """Where replies go that the database could not take; None if no folder is known for it.
+
+    Args:
+        url: Of the database.
+        beside: Folder for that of a database server; it is named by the URL without its password.
+    """
+    if url.get_backend_name() == "sqlite":
+        return Path(f"{url.database}.spill.jsonl") if url.database else None
+    digest = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()
+    return beside / f"ledger-{digest[:12]}.spill.jsonl" if beside else None
 
 
 def now() -> float:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdl.errors import InvalidInput
+from sdl.killpoints import passing_each
 from sdl.lines import COLUMNS, LARGEST, SHOWN, Fault, Loaded, Record
 from sdl.space import Space
 
@@ -38,7 +39,7 @@ def write_csv(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], c
     text = io.TextIOWrapper(file, "utf-8", newline="")
     table = csv.writer(text)
     table.writerow(header)
-    for record in records:
+    for record in passing_each("in-export", records):
         cells = _flat(record, knobs)
         table.writerow([_cell(name, cells[name]) if name in cells else "" for name in header])
     text.detach()

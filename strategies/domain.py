@@ -1,12 +1,13 @@
 """Where a model was trained: how far a target lies from the readings of the fit, and what is remote about it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from sdl.space import Readings
+from sdl.space import Readings, Settings
 from strategies.contract import Remoteness, Target
 from strategies.models.checks import fixed_columns
 from strategies.models.noise import span
@@ -33,6 +34,8 @@ class Domain:
 
     Args:
         readings: Of the fit, ``(n, p)``; NaN where a channel was not read.
+        settings: Of the same rows, ``(n, d)``, if they are known: rows that repeat a setting lie beside each other
+            however far apart the settings are, and say nothing of how densely the readings were covered.
 
     References:
         Jackson, Mudholkar (1979), doi:10.1080/00401706.1979.10489779, for the distance off the manifold;
@@ -45,6 +48,7 @@ class Domain:
     """
 
     readings: Readings
+    settings: Settings | None = None
 
     def remoteness(self, target: Target) -> Remoteness:
         """How far a target ``(p,)`` lies from the readings, in the channels that it fixes.
@@ -54,7 +58,9 @@ class Domain:
         """
         fixed = fixed_columns(target, self.readings.shape[1])
         rows = self.readings[:, fixed]
-        rows = rows[np.isfinite(rows).all(axis=1)]
+        complete = np.isfinite(rows).all(axis=1)
+        rows = rows[complete]
+        sites = _sites(rows, self._places[complete])
         if len(rows) < 2:
             return Remoteness(np.inf, "beyond all readings", tuple(fixed.tolist()))
         unit = span(rows)
@@ -62,13 +68,20 @@ class Domain:
         directions, widths = _principal(rows / unit - middle)
         wide = widths > THIN * widths.max(initial=0.0)
         parts = [
-            _beyond(rows / unit, wanted, max(int(wide.sum()), 1), fixed),
-            _gap((rows / unit - middle) @ directions[:, wide], (wanted - middle) @ directions[:, wide]),
+            _beyond(rows / unit, wanted, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
+            _gap((sites / unit - middle) @ directions[:, wide], (wanted - middle) @ directions[:, wide]),
         ]
         if len(rows) >= FEWEST * fixed.size and not wide.all():
             thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
             parts.append(_off((rows / unit - middle) @ thin, (wanted - middle) @ thin))
         return max(parts, key=lambda each: each.score)
+
+    @cached_property
+    def _places(self) -> NDArray[np.intp]:
+        """Which rows share a setting, ``(n,)``."""
+        if self.settings is None:
+            return np.arange(len(self.readings))
+        return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
 def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -77,15 +90,23 @@ def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return vectors, np.sqrt(np.maximum(values, 0.0))
 
 
-def _beyond(rows: Readings, target: Readings, k: int, fixed: NDArray[np.intp]) -> Remoteness:
-    """How far beyond the rows, in one channel; ``k`` is how many directions they fill."""
-    over = np.maximum(rows.min(axis=0) - target, target - rows.max(axis=0)) / (EDGE * len(rows) ** (-1 / k))
+def _sites(rows: Readings, places: NDArray[np.intp]) -> Readings:
+    """Mean reading at each distinct setting, ``(k, c)``."""
+    _, which, times = np.unique(places, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(times), rows.shape[1]))
+    np.add.at(sums, which, rows)
+    return np.asarray(sums / times[:, None])
+
+
+def _beyond(rows: Readings, target: Readings, apart: float, fixed: NDArray[np.intp]) -> Remoteness:
+    """How far beyond the rows, in one channel; ``apart`` is the mean distance between neighbours."""
+    over = np.maximum(rows.min(axis=0) - target, target - rows.max(axis=0)) / (EDGE * apart)
     return Remoteness(max(float(over.max()), 0.0), "beyond all readings", tuple(fixed[over > 1].tolist()))
 
 
 def _gap(rows: Readings, target: Readings) -> Remoteness:
     """How far from the nearest row, where it counts as usual what the rows are from each other."""
-    if not rows.shape[1]:
+    if not rows.shape[1] or len(rows) < 2:
         return Remoteness(0.0, "in a gap")
     tree = KDTree(rows)
     others, nearest = (np.asarray(tree.query(points, 2)[0]) for points in (rows, target[None]))

@@ -1,14 +1,14 @@
 """Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl import plugins
+from sdl import killpoints, plugins
 from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
@@ -86,7 +86,15 @@ def build(part: Plugin) -> InverseModel:
     return model
 
 
-def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history: History, round_: int) -> Fitted:
+def fit(
+    models: Sequence[Plugin],
+    space: Space,
+    columns: Sequence[int],
+    history: History,
+    round_: int,
+    left_out: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Fitted:
     """Choose a model by what was learned before a round, and fit it on all of that.
 
     Models that cannot be fitted, or fail, are passed over. A matter of the arguments alone.
@@ -97,19 +105,25 @@ def fit(models: Sequence[Plugin], space: Space, columns: Sequence[int], history:
         columns: Channels that matter, of which each row has a value.
         history: What the campaign has seen.
         round_: Rounds before it count.
+        left_out: Models by name that are not to be tried, and why.
+        tell: Called with the name of each model before it is fitted.
     """
     earlier = [each for each in history.observations if each.round < round_]
     seen = _lit(space, earlier, columns)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
-    parts, n = _named(models), len(distinct(settings)[0])
-    tried = _tried(parts, readings, settings) if len(parts) > 1 and n >= FEWEST else {}
-    skipped = {name: each.failure for name, each in tried.items() if each.failure}
+    given = dict(left_out or {})
+    parts = {name: part for name, part in named(models).items() if name not in given}
+    n = len(distinct(settings)[0])
+    tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST else {}
+    skipped = given | {name: each.failure for name, each in tried.items() if each.failure}
     present = next((name for name in _used(history, round_) if name in parts and name not in skipped), "")
     left = sorted(parts, key=lambda name: name in skipped)
     while left:
         choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
         part = parts[choice.name]
+        tell(choice.name)
+        killpoints.passing("in-training")
         try:
             model, predicted = _sound(part, readings, settings)
         except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
@@ -151,7 +165,7 @@ def _repeated(settings: Settings, readings: Readings) -> Readings:
     return np.asarray(np.sqrt(((readings - at @ means) ** 2).sum(axis=0) / freedom))
 
 
-def _named(models: Sequence[Plugin]) -> dict[str, Plugin]:
+def named(models: Sequence[Plugin]) -> dict[str, Plugin]:
     """Models by name; one that is named again, with other options, has its number added."""
     parts = dict[str, Plugin]()
     for place, part in enumerate(models):
@@ -165,8 +179,14 @@ def _used(history: History, round_: int) -> Iterator[str]:
     return (str(each.facts.get("model")) for each in reversed(history.rounds) if each.number < round_)
 
 
-def _tried(parts: Mapping[str, Plugin], readings: Readings, settings: Settings) -> dict[str, HeldOut]:
-    return {name: held_out(partial(build, part), readings, settings, scored=True) for name, part in parts.items()}
+def _tried(
+    parts: Mapping[str, Plugin], readings: Readings, settings: Settings, tell: Callable[[str], object]
+) -> dict[str, HeldOut]:
+    tried = dict[str, HeldOut]()
+    for name, part in parts.items():
+        tell(name)
+        tried[name] = held_out(partial(build, part), readings, settings, scored=True)
+    return tried
 
 
 def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[InverseModel, Readings]:
@@ -178,9 +198,9 @@ def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[Invers
         Exception: whatever the model raises.
     """
     model, rng = build(part).fit(readings, settings), np.random.default_rng(0)
-    predicted = finite(model.predict(settings), "predictions")
-    finite(model.sample(readings[-1], PROBES, rng), "draws")
-    finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings")
+    predicted = finite(model.predict(settings), "predictions", readings.shape)
+    finite(model.sample(readings[-1], PROBES, rng), "draws", (PROBES, settings.shape[1]))
+    finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings", (PROBES, 1, readings.shape[1]))
     return model, predicted
 
 

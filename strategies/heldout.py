@@ -70,7 +70,7 @@ def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Set
                 model = make().fit(readings[~out], settings[~out])
             except (TooFewRows, InvalidInput):
                 continue
-            predicted[out] = finite(model.predict(settings[out]), "predictions")
+            predicted[out] = finite(model.predict(settings[out]), "predictions", readings[out].shape)
             if (which := judged[judged % FOLDS == fold]).size:
                 rows, rng = first[which], np.random.default_rng(fold)  # the same numbers for every model
                 scores[which] = _scores(model, readings[rows], settings[rows], span(readings), rng)
@@ -79,12 +79,15 @@ def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Set
     return HeldOut(predicted, scores)
 
 
-def finite(values: Array, what: str) -> Array:
+def finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
     """The same values.
 
     Raises:
+        InvalidInput: for another shape than this.
         NotFinite: if one of them is not.
     """
+    if np.shape(values) != shape:
+        raise InvalidInput(f"its {what} have the shape {np.shape(values)}, and {shape} was asked for")
     if not np.isfinite(values).all():
         raise NotFinite(f"its {what} are not all finite")
     return np.asarray(values, float)
@@ -102,7 +105,8 @@ def _scores(
     model: InverseModel, readings: Readings, settings: Settings, unit: Readings, rng: np.random.Generator
 ) -> Array:
     """Energy scores of rows ``(m, .)``, both ways, ``(m, 2)``."""
-    simulated = finite(model.simulate(settings, DRAWS, rng), "simulated readings")
-    drawn = finite(np.stack([model.sample(row, DRAWS, rng) for row in readings], axis=1), "draws")
+    simulated = finite(model.simulate(settings, DRAWS, rng), "simulated readings", (DRAWS, *readings.shape))
+    each = [finite(model.sample(row, DRAWS, rng), "draws", (DRAWS, settings.shape[1])) for row in readings]
+    drawn = np.stack(each, axis=1)
     box = np.ones(settings.shape[1])
     return np.column_stack((energy_score(simulated, readings, unit), energy_score(drawn, settings, box)))

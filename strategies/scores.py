@@ -31,7 +31,7 @@ def errors(truths: Array, guesses: Array) -> Errors:
     """
     off = guesses - truths
     spread = ((truths - truths.mean(axis=0)) ** 2).sum(axis=0)
-    unexplained = (off**2).sum(axis=0) / np.where(spread > 0, spread, np.nan)
+    unexplained = (off**2).sum(axis=0) / np.where(np.ptp(truths, axis=0) > 0, spread, np.nan)
     return Errors(1 - unexplained, np.abs(off).mean(axis=0), np.sqrt((off**2).mean(axis=0)))
 
 

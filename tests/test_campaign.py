@@ -83,6 +83,7 @@ def test_a_percentage_as_people_write_it(written):
 # ---------------------------------------------------------------------- what is wrong
 
 
+@pytest.mark.fault("N-01")
 def test_every_fault_of_a_file_is_listed_at_once():
     found = faults(
         name="../..",
@@ -141,6 +142,7 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
     ]
 
 
+@pytest.mark.fault("N-01")
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -168,6 +170,7 @@ def test_a_fault_stands_with_its_key(change, expected):
     assert fault(**change).startswith(expected)
 
 
+@pytest.mark.fault("I-11")
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -224,6 +227,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault("N-03")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_becomes_a_safe_one(name, tmp_path):
     safe = Campaign.parse(GOOD | {"name": name}).slug
@@ -234,6 +238,7 @@ def test_a_hostile_name_becomes_a_safe_one(name, tmp_path):
     assert (tmp_path / f"{safe}.html").resolve().parent == tmp_path.resolve()
 
 
+@pytest.mark.fault("N-03")
 @pytest.mark.parametrize(
     "name", ["CON", "con", " nul ", "COM1", "ＣＯＮ", "", "../..", "Ж", "a\0b", "x\ny", "\u202eevil", "x" * 300]
 )
@@ -241,6 +246,7 @@ def test_a_name_that_cannot_be_made_safe_is_refused(name):
     assert fault(name=name).startswith("name: ")
 
 
+@pytest.mark.fault("N-03")
 @given(st.text(max_size=200))
 @example("ＮＵＬ")
 @example("\u2160\u2161")
@@ -259,6 +265,7 @@ def test_a_slug_is_safe_or_refused(name):
 # ---------------------------------------------------------------------- files
 
 
+@pytest.mark.fault("N-01", "N-02")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -331,6 +338,7 @@ near_misses = st.fixed_dictionaries({}, optional={key: garbage for key in Campai
 )
 
 
+@pytest.mark.fault("N-01")
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), garbage, max_size=5) | near_misses)
 @example({"targets": [{"readings": {"515nm": 10**400}}], "name": "x", "instrument": "twin"})
 @example(GOOD | {"instrument": {"plugin": "\ud800"}})

@@ -28,6 +28,7 @@ def test_box_filled_evenly_is_one_candidate(seed):
     assert len(candidates(np.random.default_rng(seed).random((800, 3)))) == 1
 
 
+@pytest.mark.fault("M-06")
 @pytest.mark.parametrize("widths", [(0.02, 0.02), (0.001, 0.06), (0.0, 0.0)], ids=str)
 def test_two_blobs_are_two_candidates_by_share(widths):
     draws = np.concatenate((blob([0.2, 0.5, 0.5], widths[0], 150), blob([0.8, 0.5, 0.5], widths[1], 350)))
@@ -50,6 +51,7 @@ def test_blobs_closer_than_the_separation_are_one():
     assert len(candidates(draws, separation=0.1)) == 1
 
 
+@pytest.mark.fault("M-07")
 def test_settings_are_a_draw_and_never_a_mean():
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 500)
     ring = 0.5 + 0.3 * np.column_stack((np.cos(angle), np.sin(angle)))
@@ -57,6 +59,7 @@ def test_settings_are_a_draw_and_never_a_mean():
         assert (each.settings == ring).all(axis=1).any()
 
 
+@pytest.mark.fault("M-08")
 def test_draws_outside_are_refused_and_not_clipped():
     draws = np.concatenate((blob([0.5, 0.5], 0.01, 60), blob([1.5, 0.5], 0.01, 40)))
     (only,) = candidates(draws)

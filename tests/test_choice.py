@@ -124,7 +124,8 @@ class Broken(LinearProgram):
         return super().fit(readings, settings)
 
     def sample(self, target, n, rng):
-        return super().sample(target, n, rng) * (np.nan if self.fault == "draws" else 1)
+        draws = super().sample(target, n, rng) * (np.nan if self.fault == "draws" else 1)
+        return draws[:, :1] if self.fault == "narrow" else draws
 
     def simulate(self, settings, n, rng):
         if self.fault == "runtime":
@@ -208,6 +209,7 @@ def test_a_model_that_is_named_twice_has_two_names():
     assert done.refit().intercept == (done.name == "linear 2")
 
 
+@pytest.mark.fault("M-09")
 @pytest.mark.parametrize("n", [6, 20])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_model_that_fails_is_passed_over_with_its_reason(fakes, fault, n):
@@ -217,6 +219,14 @@ def test_a_model_that_fails_is_passed_over_with_its_reason(fakes, fault, n):
     assert done.skipped == {"broken": FAULTS[fault]}
 
 
+@pytest.mark.parametrize(("n", "draws"), [(6, 4), (20, 64)])
+def test_a_model_that_forgets_knobs_is_passed_over(fakes, n, draws):
+    fakes["broken"] = type("Broken", (Broken,), {"fault": "narrow"})
+    done = fitted(["broken", "linear"], n, model="broken")
+    assert done.name == "linear"
+    assert done.skipped == {"broken": f"its draws have the shape ({draws}, 1), and ({draws}, 3) was asked for"}
+
+
 def test_where_every_model_fails_there_is_none(fakes):
     fakes["broken"] = type("Broken", (Broken,), {"fault": "draws"})
     done = fitted(["broken"])
@@ -224,6 +234,7 @@ def test_where_every_model_fails_there_is_none(fakes):
     assert done.skipped == {"broken": FAULTS["draws"]}
 
 
+@pytest.mark.fault("M-09")
 def test_a_campaign_goes_on_with_the_next_model(fakes):
     fakes["broken"] = type("Broken", (Broken,), {"fault": "singular"})
     rehearsal = rehearsed(["broken", "linear"])

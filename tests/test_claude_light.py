@@ -92,6 +92,7 @@ def test_a_reading_comes_with_the_applied_settings_and_the_text_as_it_came():
     assert 0 < reply.seconds < 4
 
 
+@pytest.mark.fault("I-14", "I-16")
 def test_one_request_in_its_own_connection_past_caches_and_proxies(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
@@ -132,6 +133,7 @@ def test_what_the_server_would_garble_is_refused_before_sending(settings):
         assert server.requests == 0
 
 
+@pytest.mark.fault("I-01")
 def test_nobody_at_the_port_is_unavailable_and_was_not_sent():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -141,12 +143,14 @@ def test_nobody_at_the_port_is_unavailable_and_was_not_sent():
     assert not isinstance(caught.value, errors.InstrumentSilent)
 
 
+@pytest.mark.fault("I-01")
 def test_an_unknown_host_is_unavailable_and_was_not_sent():
     with pytest.raises(errors.InstrumentUnavailable) as caught:
         measure("http://nowhere.invalid/api")
     assert not caught.value.sent
 
 
+@pytest.mark.fault("I-01")
 def test_a_connection_that_is_never_accepted_is_unavailable_and_was_not_sent():
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -158,6 +162,7 @@ def test_a_connection_that_is_never_accepted_is_unavailable_and_was_not_sent():
     assert not caught.value.sent
 
 
+@pytest.mark.fault("I-03")
 def test_no_answer_is_silence_that_names_the_time_to_wait():
     with InstrumentServer(Twin(), faults=Faults.parse(["stall"])) as server:
         with pytest.raises(errors.InstrumentSilent) as caught:
@@ -167,6 +172,7 @@ def test_no_answer_is_silence_that_names_the_time_to_wait():
     assert caught.value.wait == 42.0
 
 
+@pytest.mark.fault("I-04")
 @pytest.mark.parametrize(
     "start",
     [
@@ -189,6 +195,7 @@ def test_a_drip_ends_at_the_deadline(start):
         assert 0.5 < time.monotonic() - started < 1.5
 
 
+@pytest.mark.fault("I-04")
 def test_a_chunked_drip_ends_at_the_deadline_and_keeps_what_came():
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -199,6 +206,7 @@ def test_a_chunked_drip_ends_at_the_deadline_and_keeps_what_came():
     assert caught.value.raw.startswith("xxx")
 
 
+@pytest.mark.fault("I-04")
 def test_a_tls_greeting_that_drips_ends_at_the_deadline():
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"\x16\x03\x03\x40\x00")
@@ -233,6 +241,7 @@ def test_a_measurement_leaves_no_thread_behind():
         assert threading.active_count() <= before
 
 
+@pytest.mark.fault("I-02")
 @pytest.mark.parametrize(
     ("start", "kept"),
     [(b"", ""), (b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n" + GOOD[:20], GOOD[:20].decode())],
@@ -251,6 +260,7 @@ def test_a_broken_connection_is_unavailable_and_keeps_what_came(start, kept, how
     assert caught.value.raw == kept
 
 
+@pytest.mark.fault("I-05")
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_passing_fault_is_unavailable(status):
     with answering(http(b"<h1>no</h1>", f"{status} no")) as url, pytest.raises(errors.InstrumentUnavailable) as caught:
@@ -260,6 +270,7 @@ def test_a_passing_fault_is_unavailable(status):
     assert caught.value.raw == "<h1>no</h1>"
 
 
+@pytest.mark.fault("I-05")
 @pytest.mark.parametrize(
     ("header", "wait"),
     [
@@ -284,6 +295,7 @@ def test_retry_after_is_honoured_up_to_the_longest_wait(header, wait):
     assert caught.value.wait == pytest.approx(wait)
 
 
+@pytest.mark.fault("I-05")
 def test_retry_after_takes_a_date():
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     answer = http(b"", "503 busy", Retry_After=date)
@@ -292,6 +304,7 @@ def test_retry_after_takes_a_date():
     assert 27 < caught.value.wait <= 30
 
 
+@pytest.mark.fault("I-06")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 501])
 def test_any_other_refusal_is_final(status):
     with answering(http(b"no", f"{status} no")) as url:
@@ -301,6 +314,7 @@ def test_any_other_refusal_is_final(status):
     assert caught.value.raw == "no"
 
 
+@pytest.mark.fault("I-07")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_and_its_aim_is_named_without_secrets(status):
     with InstrumentServer(Twin()) as elsewhere:
@@ -313,6 +327,7 @@ def test_a_redirect_is_not_followed_and_its_aim_is_named_without_secrets(status)
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.fault("I-07", "I-04")
 def test_the_endless_body_of_a_redirect_is_not_read():
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 302 there\r\nLocation: http://[\r\n\r\n" + bytes(10**6))
@@ -321,6 +336,7 @@ def test_the_endless_body_of_a_redirect_is_not_read():
         measure(url)
 
 
+@pytest.mark.fault("I-08")
 @pytest.mark.parametrize(
     "body",
     [
@@ -352,6 +368,7 @@ def test_what_is_not_a_reading_is_a_bad_reply_and_kept(body):
     assert caught.value.raw == body.decode(errors="replace")
 
 
+@pytest.mark.fault("I-08")
 def test_an_empty_success_is_a_bad_reply():
     with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as url, pytest.raises(errors.BadReply, match="204"):
         measure(url)
@@ -367,6 +384,7 @@ def test_readings_that_cannot_be_pass_so_that_one_place_judges_them_all():
     assert reply.readings["y"] is True
 
 
+@pytest.mark.fault("I-08")
 @pytest.mark.parametrize(
     "head",
     [b"Content-Length: 1000000000\r\n\r\n", b"Content-Encoding: gzip\r\n\r\n", b"\r\n"],
@@ -383,6 +401,7 @@ def test_a_huge_body_is_not_read_to_its_end(head):
     assert 65536 < len(caught.value.raw) < 65536 + 8193
 
 
+@pytest.mark.fault("I-08")
 def test_a_small_body_that_would_unpack_to_a_huge_one_is_not_unpacked():
     bomb = gzip.compress(bytes(30_000_000))
     with answering(http(bomb, Content_Encoding="gzip")) as url, pytest.raises(errors.BadReply):
@@ -413,6 +432,7 @@ def test_after_a_fault_the_next_request_is_answered(word, error):
         assert (server.requests, server.most_in_flight) == (3, 1)
 
 
+@pytest.mark.fault("N-08")
 class TestGuard:
     @pytest.mark.parametrize(
         "url",
@@ -546,6 +566,7 @@ def test_every_wrong_option_is_listed():
     assert {fault.split(":")[0] for fault in caught.value.faults} == {*wrong, "url"}
 
 
+@pytest.mark.fault("I-22")
 class TestTls:
     """Against certificates of an authority that the driver is made to trust."""
 

@@ -178,6 +178,7 @@ class TestWithoutPrefect:
         assert "file is not a database; check that it is a ledger" in told.said
         assert other.read_bytes() == before
 
+    @pytest.mark.fault("O-16")
     def test_a_ledger_of_a_newer_program_is_refused(self, sdl, rows, home):
         sdl("import", rows)
         with sqlite3.connect(home / "ledger.sqlite") as connection:
@@ -186,6 +187,7 @@ class TestWithoutPrefect:
         assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
         assert "install that version of sdl" in told.json["faults"][0]
 
+    @pytest.mark.fault("O-19")
     def test_an_instrument_that_is_held_is_not_waited_for(self, sdl, home):
         with Ledger(home / "ledger.sqlite") as book, book.hold("twin-2", "campaign 'theirs'"):
             told = sdl("run", *on_twin())
@@ -213,6 +215,7 @@ class TestWithPrefect:
         assert [row["readings"] for row in rows] == wanted
         assert [row["settings"] for row in rows] == [{"R": 0.1, "G": 0.2, "B": 0.3}] * 2
 
+    @pytest.mark.fault("I-19")
     def test_calibrate_compares_with_the_calibration_before(self, sdl):
         first = sdl("calibrate", "--json")
         assert (first.code, first.json["change"]) == (0, None)
@@ -265,6 +268,7 @@ class TestWithPrefect:
         assert (short.code, short.json["verified"], short.json["targets"][0]["verdict"]) == (3, False, "UNSETTLED")
         assert "requests are left, too few for an exam" in short.json["reason"]
 
+    @pytest.mark.fault("I-01", "I-21")
     def test_an_instrument_that_is_gone_suspends_then_a_person_decides(self, sdl, spawn, ended, home):
         gone = ("run", PAPER, "--set", "instrument.url=http://127.0.0.1:9/api", "--set", "instrument.first_wait_s=0.01")
         told = ended(spawn(*gone))
@@ -306,6 +310,7 @@ class TestWithPrefect:
         assert told.code == 5
         assert "twin-0 is held by campaign 'theirs'" in told.said
 
+    @pytest.mark.fault("O-17")
     def test_a_server_that_is_configured_and_gone_is_replaced_by_one_of_our_own(self, sdl, monkeypatch, prefect):
         monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
         monkeypatch.setattr(server, "_start", lambda _: prefect)
@@ -357,6 +362,7 @@ def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
     assert not (home / "prefect").exists()
 
 
+@pytest.mark.fault("O-17")
 @pytest.mark.slow
 def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, home, monkeypatch, tmp_path):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
@@ -366,6 +372,7 @@ def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, ho
     assert told.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
 
 
+@pytest.mark.fault("O-25")
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("name", ["prefect", "reports"])

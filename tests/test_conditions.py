@@ -34,6 +34,7 @@ def test_only_references_tell_the_background():
     np.testing.assert_equal(known.references, [[10, 100], [20, np.nan]])
 
 
+@pytest.mark.fault("I-18")
 def test_it_runs_straight_from_one_reference_to_the_next_and_stays_beyond():
     known = conditions([2, 6, 7], [[10, 0], [30, 8], [0, 8]])
     places = np.array([0, 2, 3, 4, 6, 7, 50])
@@ -59,6 +60,7 @@ def test_one_reference_tells_no_drift():
     assert conditions([5], [[10.0]]).drift.tolist() == [0]
 
 
+@pytest.mark.fault("I-18")
 def test_drift_is_the_variance_gained_with_each_request():
     rng = np.random.default_rng(0)
     places = np.cumsum(rng.integers(1, 9, 400))

@@ -122,6 +122,24 @@ def test_a_fault_fails_no_other_check():
     assert set(failures(Flat)) == {"simulated_readings_scatter_about_the_prediction", "intervals_hold"}
 
 
+def test_draws_that_are_no_numbers_are_called_that_and_nothing_else():
+    class Empty(Stranger):
+        def sample(self, target, n, rng):
+            return np.full_like(super().sample(target, n, rng), np.nan)
+
+    found = failures(Empty)
+    assert "finite" in found["shapes_are_as_promised"]
+    assert not {"two_fits_agree", "rows_are_left_alone"} & set(found)
+
+
+def test_a_model_that_ends_the_program_fails():
+    class Leaving(Stranger):
+        def fit(self, readings, settings):
+            raise SystemExit(0)
+
+    assert "SystemExit" in failures(Leaving)["fit_returns_the_model"]
+
+
 def test_every_check_says_what_it_is_for():
     assert all((check.__doc__ or "").strip() for check in CHECKS)
     assert len({check.__name__ for check in CHECKS}) == len(CHECKS)

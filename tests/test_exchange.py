@@ -193,6 +193,7 @@ def test_an_unknown_attempt_is_exported_with_what_was_asked_and_no_reading(ledge
         read_data(tmp_path / "lost.jsonl")
 
 
+@pytest.mark.fault("N-05")
 def test_a_spreadsheet_finds_no_formula_in_a_csv(ledger, tmp_path):
     import_(ledger, plain(tmp_path, ONE), "formulas")
     with ledger.engine.begin() as connection:
@@ -204,6 +205,7 @@ def test_a_spreadsheet_finds_no_formula_in_a_csv(ledger, tmp_path):
     assert ledger.trail(entry.id)[0]["reason"] == "=cmd()"
 
 
+@pytest.mark.fault("N-07")
 def test_plain_csv_with_a_byte_order_mark_mixed_line_ends_and_other_columns(ledger, tmp_path):
     path = plain(
         tmp_path, "\ufeffB,R,G,515nm,who\r\n0.3,0.1,0.2,14290,me\n0,0,0,,you\r\n1e-1,+1,0,65535,\n\n", name="data.csv"
@@ -243,6 +245,7 @@ def test_parquet_from_elsewhere(tmp_path):
     np.testing.assert_array_equal(read_data(tmp_path / "data.parquet").readings[:, 3], [100, np.nan])
 
 
+@pytest.mark.fault("N-07")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -305,6 +308,7 @@ def test_faults_come_all_at_once_in_the_order_of_the_file(tmp_path):
     assert error.value.faults[10:] == ("and 2 more",)
 
 
+@pytest.mark.fault("N-06")
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -367,6 +371,7 @@ def test_an_export_is_private_and_replaces_nothing_unasked(ledger, tmp_path):
     assert export(ledger, "mine", path, force=True) == path
 
 
+@pytest.mark.fault("O-14")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_export_that_fails_leaves_nothing_behind(ledger, tmp_path, monkeypatch, suffix):
     import_(ledger, plain(tmp_path, ONE), "mine")
@@ -378,6 +383,7 @@ def test_an_export_that_fails_leaves_nothing_behind(ledger, tmp_path, monkeypatc
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.fault("N-04")
 def test_an_export_replaces_a_link_and_does_not_follow_it(ledger, tmp_path):
     import_(ledger, plain(tmp_path, ONE), "mine")
     (tmp_path / "precious").write_text("precious")

@@ -95,6 +95,7 @@ def test_every_fault_has_its_line_here():
     assert SEEN.keys() | {"lamp"} == WORDS.keys()
 
 
+@pytest.mark.fault("I-02", "I-03", "I-04", "I-05", "I-08", "I-10", "I-11", "I-12", "I-13")
 @pytest.mark.parametrize("at", [DESIGN, EXAM], ids=["in the design", "in the exam"])
 @pytest.mark.parametrize("word", SEEN)
 def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served, opened, drive, trail):
@@ -113,6 +114,7 @@ def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
 
+@pytest.mark.fault("I-02", "I-03", "I-04", "I-05", "I-08", "I-10", "I-12", "I-13", "I-21")
 @pytest.mark.slow
 @pytest.mark.parametrize("word", SEEN)
 def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(word, served, opened, drive, trail):
@@ -138,6 +140,7 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
 
+@pytest.mark.fault("I-18", "I-20")
 @pytest.mark.parametrize("at", [DESIGN, EXAM], ids=["in the design", "in the exam"])
 def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, opened, drive, trail):
     served.faults = Faults.parse([f"lamp@{at}"])
@@ -148,6 +151,7 @@ def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, 
     assert told["requests"] == served.requests <= 50
 
 
+@pytest.mark.fault("I-18")
 def test_a_lamp_that_stays_on_is_a_background_like_another(served, opened, drive):
     with opened() as session:
         session.measure(session.propose())  # the design, before somebody came in
@@ -156,6 +160,7 @@ def test_a_lamp_that_stays_on_is_a_background_like_another(served, opened, drive
     assert truly_verified(told, served.instrument)
 
 
+@pytest.mark.fault("I-18")
 def test_a_lamp_that_outshines_the_target_leaves_it_out_of_reach(served, opened, drive):
     served.faults = Faults.parse([f"lamp@{DESIGN}-"])
     with opened() as session:
@@ -185,6 +190,7 @@ def test_faults_at_random_neither_lose_nor_double_a_measurement(served, opened, 
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
 
+@pytest.mark.fault("I-03")
 def test_a_stalled_instrument_is_left_in_silence_before_it_is_asked_again(served, opened, drive, trail):
     served.faults = Faults.parse([f"stall@{DESIGN}"])
     with opened() as session:
@@ -194,6 +200,7 @@ def test_a_stalled_instrument_is_left_in_silence_before_it_is_asked_again(served
     assert again["sent_at"] - lost["done_at"] >= HASTY["quiet_s"]
 
 
+@pytest.mark.fault("O-19")
 def test_a_second_session_is_told_who_holds_the_instrument_and_since_when(served, opened, drive):
     started = time.strftime("%Y-%m-%d %H:%M")
     with opened() as first:

@@ -129,6 +129,7 @@ def replies_in(ledger):
 
 
 class TestKilled:
+    @pytest.mark.fault("O-02", "O-18")
     @pytest.mark.parametrize(("at", "measured"), [(DESIGN, False), (EXAM, True)], ids=["in the design", "in the exam"])
     def test_with_a_request_under_way(
         self, at, measured, prefect, trap, served, run, ended, sdl, go_on, trail, unharmed
@@ -152,6 +153,7 @@ class TestKilled:
         assert asked(answered(rows)) == unharmed
         assert (served.requests, served.most_in_flight) == (len(rows), 1)
 
+    @pytest.mark.fault("O-04")
     def test_just_after_a_reply(self, prefect, served, home, run, ended, go_on, trail, unharmed):
         process = run()
         wait_until(lambda: replies_in(home / "ledger.sqlite") >= 6)
@@ -196,6 +198,7 @@ class TestKilled:
         assert served.requests == len(trail())
 
 
+@pytest.mark.fault("O-13")
 class TestInterrupted:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
     def test_once_finishes_the_measurement_and_keeps_it(
@@ -238,6 +241,7 @@ class TestInterrupted:
         assert (served.requests, served.most_in_flight) == (len(trail()), 1)
 
 
+@pytest.mark.fault("O-17")
 def test_a_prefect_server_that_dies_takes_nothing_with_it(home, trap, run, ended, go_on, trail, unharmed, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")  # of five, which take minutes

@@ -22,7 +22,7 @@ ALLOWED = {
     "strategies.models": DECISIONS | GENERATIVE,
     "flows": LABORATORY
     | DECISIONS
-    | {"prefect", "uvicorn", "httpx", "typer", "rich"},  # two are what Prefect stands on
+    | {"prefect", "uvicorn", "httpx", "packaging", "typer", "rich"},  # three are what Prefect stands on
 }
 """Third-party packages of each floor."""
 BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}
@@ -98,6 +98,7 @@ def test_a_floor_keeps_to_its_packages(path):
     assert uses(strange, ALLOWED.get(module(path).rpartition(".")[0], ALLOWED[floor(path)])) == []
 
 
+@pytest.mark.fault("N-02", "N-06", "M-14")
 @each_file
 def test_nothing_that_can_run_code_is_read_or_built(path):
     assert [name for name in imported(path) if name.partition(".")[0] in RUNS_CODE] == []

@@ -117,6 +117,7 @@ def test_every_instrument_has_a_lease_of_its_own(ledger):
         assert lamp.token == 1
 
 
+@pytest.mark.fault("O-19")
 def test_a_second_holder_learns_who_holds_it_and_since_when(ledger):
     with ledger.hold("light", "campaign 'white'"):
         with pytest.raises(LeaseHeld) as caught, ledger.hold("light", "another"):
@@ -138,6 +139,7 @@ def test_it_is_free_after_the_block_however_that_ends(ledger):
         pass
 
 
+@pytest.mark.fault("O-19")
 def test_of_many_that_reach_for_it_at_once_one_holds_it(holders):
     said = reach(crowd(holders))
     assert sorted(word.split()[0] for word in said) == ["LeaseHeld"] * 2 + ["held"]
@@ -168,6 +170,7 @@ def reach(waiting):
 # ---------------------------------------------------------------------- the dead
 
 
+@pytest.mark.fault("O-18")
 def test_a_killed_process_frees_it_at_once(ledger, holders):
     other = holders().ready().go()
     assert other.said() == "held 1"
@@ -218,6 +221,7 @@ def change(ledger, **values):
 # ---------------------------------------------------------------------- the sleeping
 
 
+@pytest.mark.fault("O-20")
 def test_a_stopped_holder_is_overtaken_and_refused_when_it_wakes(ledger, holders, hasty):
     other = holders().ready().go()
     assert other.said() == "held 1"
@@ -261,6 +265,7 @@ def test_a_slow_holder_keeps_it_as_long_as_its_heart_beats(ledger, monkeypatch):
 # ---------------------------------------------------------------------- clocks
 
 
+@pytest.mark.fault("O-21")
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
 def test_a_jump_of_our_clock_steals_nothing(ledger, holders, monkeypatch, jump):
@@ -273,6 +278,7 @@ def test_a_jump_of_our_clock_steals_nothing(ledger, holders, monkeypatch, jump):
     assert other.go().said() == "written"
 
 
+@pytest.mark.fault("O-21")
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
 def test_a_jump_of_the_holders_clock_loses_nothing_and_blocks_nothing(ledger, holders, monkeypatch, jump):

@@ -219,6 +219,7 @@ def test_attempts_at_one_measurement_are_numbered(desk):
     assert desk.history.sent == 4
 
 
+@pytest.mark.fault("I-15")
 def test_the_first_usable_reply_counts_and_the_others_are_kept(desk):
     desk.plan(request(0), request(1), request(2))
     desk.measured(request(2), unbelievable(), raw="first")
@@ -326,6 +327,7 @@ def test_the_last_reply_is_known_whatever_it_was_worth(desk):
     assert last.readings == SPACE.named_readings(COUNTS)
 
 
+@pytest.mark.fault("O-18")
 def test_what_a_dead_process_sent_is_unknown_and_measured_again(desk):
     desk.plan(request(0), request(1))
     desk.measured(request(0))
@@ -361,6 +363,7 @@ def test_a_process_that_is_killed_after_sending_leaves_the_rest_intact(where):
     desk.close()
 
 
+@pytest.mark.fault("O-20")
 def test_nobody_writes_without_the_lease(desk):
     desk.plan(request(0))
     attempt = desk.send(request(0))
@@ -418,6 +421,7 @@ def test_a_campaign_is_stale_some_time_after_its_last_request(desk):
     assert desk.ledger.history(desk.campaign, fresh_for_s=0.01).stale
 
 
+@pytest.mark.fault("O-21")
 def test_time_that_moves_backwards_changes_no_order(desk, monkeypatch):
     desk.plan(request(0), request(1))
     desk.measured(request(0))
@@ -438,6 +442,7 @@ def test_a_new_ledger_is_for_its_owner_alone(tmp_path):
         assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
 
 
+@pytest.mark.fault("O-16")
 def test_a_newer_ledger_is_not_touched(where):
     Ledger(where).engine.dispose()
     in_sql(where, f"UPDATE about SET version = {VERSION + 1}")
@@ -446,6 +451,7 @@ def test_a_newer_ledger_is_not_touched(where):
         Ledger(where)
 
 
+@pytest.mark.fault("O-16")
 def test_an_older_ledger_says_what_to_do(where):
     Ledger(where).engine.dispose()
     in_sql(where, "UPDATE about SET version = 0")
@@ -453,6 +459,7 @@ def test_an_older_ledger_says_what_to_do(where):
         Ledger(where)
 
 
+@pytest.mark.fault("O-16")
 def test_a_ledger_without_a_version_is_refused(where):
     Ledger(where).engine.dispose()
     in_sql(where, "DELETE FROM about")
@@ -467,6 +474,7 @@ def test_a_database_of_somebody_else_is_left_alone(where):
         Ledger(where)
 
 
+@pytest.mark.fault("O-16")
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_a_file_that_is_no_database_is_refused(tmp_path, content):
     path = tmp_path / "ledger.db"
@@ -476,6 +484,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, content):
     assert path.read_bytes() == content
 
 
+@pytest.mark.fault("O-16")
 def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
@@ -505,6 +514,7 @@ def test_a_place_that_cannot_be_says_what_to_give_instead(where, message):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.fault("O-15")
 def test_a_writer_waits_for_another_one(tmp_path):
     path = tmp_path / "ledger.db"
     desk = Desk(path)

@@ -118,6 +118,7 @@ def test_the_intent_is_in_the_ledger_while_the_instrument_measures(ledger):
 # ---------------------------------------------------------------------- passing faults
 
 
+@pytest.mark.fault("I-02", "I-03", "I-04", "I-05", "I-08", "I-10", "I-12")
 @pytest.mark.parametrize(
     ("word", "verdict", "state", "raw", "wait"),
     [
@@ -147,6 +148,7 @@ def test_a_passing_fault_is_kept_and_measured_again(bench, server, word, verdict
     assert server.requests == history(bench).sent == 5
 
 
+@pytest.mark.fault("I-11")
 def test_a_channel_at_its_ceiling_is_taken_as_it_is(bench, server):
     goes_wrong(server, "saturated@2")
     bench.take(REQUESTS)
@@ -156,6 +158,7 @@ def test_a_channel_at_its_ceiling_is_taken_as_it_is(bench, server):
     assert np.isnan(seen.readings).all()
 
 
+@pytest.mark.fault("I-13")
 def test_a_stuck_sensor_takes_the_reading_before_it_with_it(bench, server):
     goes_wrong(server, "stuck@3")
     bench.take(REQUESTS[:3])
@@ -166,6 +169,7 @@ def test_a_stuck_sensor_takes_the_reading_before_it_with_it(bench, server):
     assert len(history(bench).observations) == 4
 
 
+@pytest.mark.fault("I-13")
 def test_a_sensor_that_stays_stuck_suspends_and_only_one_earlier_reading_is_lost(bench, server):
     goes_wrong(server, "stuck@3-")
     error = suspended(bench)
@@ -174,6 +178,7 @@ def test_a_sensor_that_stays_stuck_suspends_and_only_one_earlier_reading_is_lost
     assert [each.key for each in history(bench).observations] == [(0, 0, 0)]
 
 
+@pytest.mark.fault("I-13")
 def test_a_stuck_sensor_is_recognised_across_a_restart(bench, server):
     bench.take(REQUESTS[:1])
     goes_wrong(server, "stuck@2")
@@ -203,6 +208,7 @@ def test_many_faults_at_random_lose_nothing(bench, server):
 # ---------------------------------------------------------------------- faults that stay
 
 
+@pytest.mark.fault("I-05", "I-08", "I-12")
 @pytest.mark.parametrize(
     ("word", "attempts", "transient", "reason"),
     [
@@ -241,6 +247,7 @@ def test_waits_grow_with_each_attempt(bench, server):
         assert 0.5 * middle <= wait <= 1.5 * middle
 
 
+@pytest.mark.fault("I-06")
 def test_what_is_refused_is_not_repeated(bench, server):
     bench.instrument = driver(server.url.replace("/api", "/apis"))
     error = suspended(bench)
@@ -250,6 +257,7 @@ def test_what_is_refused_is_not_repeated(bench, server):
     assert server.requests == 0
 
 
+@pytest.mark.fault("I-01")
 def test_an_instrument_that_is_off_suspends_after_some_attempts(bench, server):
     bench.instrument = driver("http://127.0.0.1:1/api")
     error = suspended(bench)
@@ -258,6 +266,7 @@ def test_an_instrument_that_is_off_suspends_after_some_attempts(bench, server):
     assert tried(bench) == [(0, 1, "RETRY"), (0, 2, "RETRY"), (0, 3, "RETRY")]
 
 
+@pytest.mark.fault("I-11")
 def test_a_background_at_the_ceiling_suspends(bench, server):
     goes_wrong(server, "saturated")
     reference = Request(1, 0, 0, Purpose.REFERENCE, SPACE.off)
@@ -311,6 +320,7 @@ def test_every_attempt_counts_towards_the_budget(bench, server):
     assert server.requests == 4
 
 
+@pytest.mark.fault("O-14")
 def test_no_request_is_sent_whose_reply_could_not_be_kept(bench, server, monkeypatch):
     monkeypatch.setattr(measuring, "RESERVE_BYTES", 10**18)
     error = suspended(bench)
@@ -318,6 +328,7 @@ def test_no_request_is_sent_whose_reply_could_not_be_kept(bench, server, monkeyp
     assert server.requests == len(trail(bench)) == 0
 
 
+@pytest.mark.fault("O-20")
 def test_who_lost_the_lease_sends_nothing(bench, server):
     bench.lease = Lease(bench.lease.instrument, bench.lease.token - 1)
     with pytest.raises(LeaseLost):

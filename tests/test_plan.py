@@ -132,6 +132,7 @@ def test_a_number_that_a_design_does_not_have_is_refused():
         rehearsed(design={"plugin": "full-factorial", "n": 8})
 
 
+@pytest.mark.fault("M-01")
 def test_too_few_rows_for_any_model_are_made_more():
     done = rehearsed(design={"n": 1}, acquisition={"n": 2}, budget=100)
     assert done.findings[-1].verdict is Verdict.VERIFIED
@@ -139,6 +140,7 @@ def test_too_few_rows_for_any_model_are_made_more():
     assert done.rounds[1].facts["why"] == "too few readings for any model"
 
 
+@pytest.mark.fault("M-04")
 def test_what_cannot_be_reached_is_said_before_any_verification():
     done = rehearsed(NOT_REACHABLE)
     assert done.reason == SETTLED
@@ -162,6 +164,7 @@ def test_two_targets_fix_different_channels():
         assert finding.facts["channels"] == {"a": ["445nm", "515nm"], "b": ["630nm"]}[finding.target]
 
 
+@pytest.mark.fault("M-04")
 def test_one_of_two_targets_may_be_out_of_reach():
     done = rehearsed(
         targets=[{"name": "no", "readings": NOT_REACHABLE}, {"name": "yes", "readings": WHITE}], budget=200
@@ -190,6 +193,7 @@ def test_a_fixed_number_of_replicates_that_cannot_pass_is_given_up_as_well():
     assert not done.exams
 
 
+@pytest.mark.fault("M-12")
 def test_a_tolerance_near_the_noise_ends_after_some_exams():
     done = rehearsed(targets=[{"readings": WHITE, "tolerance": 58}], stop={"exams": 2}, budget=300)
     assert done.findings[-1].sentence == "given up: none of 2 candidates passed its exam"
@@ -203,6 +207,7 @@ def test_rounds_are_limited():
     assert [round_.number for round_ in done.rounds] == [0, 1]
 
 
+@pytest.mark.fault("M-03")
 def test_a_channel_that_never_gives_a_reading_cannot_be_learned():
     lit = Twin(steady={"515nm": 70000.0})
     done = rehearsed(instrument=lit, background={"every": 0})
@@ -220,6 +225,7 @@ def test_candidates_are_what_the_report_is_told():
 # ---------------------------------------------------------------------- references
 
 
+@pytest.mark.fault("I-18")
 def test_references_are_read_first_by_cadence_and_before_each_exam():
     done = rehearsed(design={"n": 9}, background={"every": 4}, budget=200)
     purposes = [each.purpose for each in done.observations]

@@ -64,6 +64,16 @@ def test_what_the_constructor_refuses_comes_as_it_says():
     assert sorted(fault.split(":")[0] for fault in found) == ["read_s", "url", "url"]
 
 
+def test_code_that_is_no_python_cannot_be_imported(monkeypatch):
+    class Entry:
+        def load(self):
+            compile("class Mine(:", "mine.py", "exec")
+
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: (Entry(),))
+    with pytest.raises(InvalidInput, match=r"'mine' cannot be imported: it failed with SyntaxError: .*mine\.py"):
+        plugins.load.__wrapped__("sdl.inverse_models", "mine")
+
+
 def test_a_value_error_of_a_strangers_constructor_becomes_invalid_input(monkeypatch):
     def strange(size: int = 0) -> None:
         raise ValueError(f"size needs to be even, got {size}")

@@ -31,6 +31,7 @@ def test_target_of_the_paper_is_reachable(model):
     np.testing.assert_allclose(found.readings, model.predict(found.settings[None])[0])
 
 
+@pytest.mark.fault("M-05")
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -47,6 +48,7 @@ def test_each_channel_in_its_range_but_not_together(model, wanted):
         assert sought(model, alone).reachable
 
 
+@pytest.mark.fault("M-04")
 def test_beyond_full_drive(model):
     found = sought(model, target(at_445nm=45000))
     assert not found.reachable

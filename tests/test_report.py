@@ -316,6 +316,7 @@ def hostile(ledger):
     return "trap"
 
 
+@pytest.mark.fault("N-05")
 @pytest.mark.filterwarnings("error")
 def test_nothing_that_strangers_wrote_runs_or_hides(ledger, hostile):
     html = render(ledger, hostile)
@@ -394,6 +395,7 @@ def test_writing_replaces_the_earlier_report_and_keeps_it_private(ledger, run, t
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
 
 
+@pytest.mark.fault("O-25")
 def test_a_report_that_cannot_be_written_says_where(ledger, run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match=r"cannot make the folder .*file: "):

@@ -33,6 +33,8 @@ def test_a_column_that_stands_still_has_no_r2():
     assert found.r2[0] == 1
     assert np.isnan(found.r2[1])
     assert found.mae[1] == 0.5
+    still = np.full((10, 1), 0.1)  # its mean is off by rounding
+    assert np.isnan(errors(still, still + 1).r2[0])
 
 
 def test_the_score_of_a_normal_is_the_known_one():

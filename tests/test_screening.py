@@ -68,6 +68,7 @@ def mostly_good(names):
     return named(names).map(lambda odd: {**dict.fromkeys(names, 4), **odd})
 
 
+@pytest.mark.fault("I-10")
 @pytest.mark.parametrize("space", [SPACE, ODD], ids=["claude-light", "odd"])
 @given(data=st.data())
 @settings(max_examples=120)
@@ -121,6 +122,7 @@ def test_what_the_twin_measures_is_believed():
 # ---------------------------------------------------------------------- I-09: wrong schema
 
 
+@pytest.mark.fault("I-09")
 def test_a_missing_channel_is_masked_and_said():
     left = {name: count for name, count in GOOD.items() if name != "nir"}
     screened = verdict(left, needed=["515nm"])
@@ -128,6 +130,7 @@ def test_a_missing_channel_is_masked_and_said():
     np.testing.assert_array_equal(np.isnan(screened.readings), np.array(SPACE.channel_names) == "nir")
 
 
+@pytest.mark.fault("I-09")
 def test_a_missing_channel_that_is_needed_makes_the_reading_useless():
     left = {name: count for name, count in GOOD.items() if name != "515nm"}
     screened = verdict(left, needed=["515nm"])
@@ -135,12 +138,14 @@ def test_a_missing_channel_that_is_needed_makes_the_reading_useless():
     assert masks_all(screened)
 
 
+@pytest.mark.fault("I-09")
 def test_an_extra_channel_changes_nothing():
     screened = verdict(uv=[1, 2])
     assert screened.verdict is Class.OK
     assert screened.readings.tolist() == list(GOOD.values())
 
 
+@pytest.mark.fault("I-09")
 @pytest.mark.parametrize("value", ["123", None, [1], {"count": 1}, True, False, ""], ids=shown)
 def test_nothing_is_coerced_to_a_number(value):
     screened = verdict(nir=value)
@@ -152,6 +157,7 @@ def test_nothing_is_coerced_to_a_number(value):
 # ---------------------------------------------------------------------- I-10: numbers that are none
 
 
+@pytest.mark.fault("I-10")
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -190,6 +196,7 @@ def test_every_fault_is_in_the_reason():
 # ---------------------------------------------------------------------- I-11: saturated
 
 
+@pytest.mark.fault("I-11")
 def test_a_channel_at_its_ceiling_is_censored_and_the_others_count():
     screened = verdict(clear=65535)
     assert (screened.verdict, screened.reason) == (Class.OK_CENSORED, "clear is at its ceiling")
@@ -205,6 +212,7 @@ def test_one_count_below_the_ceiling_is_exact():
 # ---------------------------------------------------------------------- I-12: echo
 
 
+@pytest.mark.fault("I-12", "I-23")
 @pytest.mark.parametrize(
     "applied",
     [
@@ -238,6 +246,7 @@ def earlier(settings, **changes):
     return Earlier(np.array(settings, float), {**GOOD, **changes})
 
 
+@pytest.mark.fault("I-13", "I-14")
 @pytest.mark.parametrize("before", [[0.1, 0.2, 0.3], ASKED], ids=["elsewhere", "here"])
 def test_an_exact_repeat_of_all_channels_is_a_stuck_sensor(before):
     screened = verdict(before=earlier(before))

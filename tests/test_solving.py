@@ -88,6 +88,7 @@ def test_paper_is_solved_in_a_tenth_of_a_second(dark):
     assert min(row["fit_s"] + row["draw_s"] for row in runs) < 0.1
 
 
+@pytest.mark.fault("M-04")
 @pytest.mark.parametrize(
     ("target", "wall"), [(["445nm=40000"], 30700), (["445nm=3000", "480nm=20000"], None)], ids=["range", "manifold"]
 )
@@ -99,6 +100,7 @@ def test_not_reachable_says_what_is_nearest(dark, target, wall):
             assert row["nearest"]["readings"]["445nm"] == pytest.approx(wall, rel=0.02)
 
 
+@pytest.mark.fault("M-01")
 def test_a_model_that_cannot_be_fitted_says_why(rows, tmp_path):
     settings, readings = rows
     found = {
@@ -241,6 +243,7 @@ def test_tolerance(dark, text, allowed):
         ({"background": ["445nm=700"]}, "background: 515nm, 630nm is missing; give every channel"),
         ({"background": ["446nm=700"]}, "background: unknown channel '446nm'; did you mean '445nm'?"),
         ({"background": ["445nm=-1"]}, "background: 445nm needs at least 0, got -1"),
+        ({"background": ["445nm=1e9"]}, "background: 445nm needs less than its ceiling, 65535, got 1e+09"),
         ({"background": ["445nm=nan"]}, "background: 445nm needs a finite number, got 'nan'"),
         ({"background": ["445nm=7±1"]}, "background: '445nm=7±1' has a tolerance, and a background has none"),
         ({"seed": -1}, "seed needs a whole number from 0, got -1"),
@@ -276,7 +279,24 @@ def test_channels_of_somebody_else(tmp_path):
     assert "[/red]" in shown(result)
 
 
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_readings_beyond_what_can_be_squared(tmp_path, scale):
+    settings = np.random.default_rng(0).random((20, 2))
+    path = written(tmp_path / "a.jsonl", settings, settings * scale, ["a", "b"])
+    with pytest.raises(InvalidInput, match=r"a reads up to .*: give it in a unit in which it is nearer to 1"):
+        solve(path, [f"a={0.5 * scale}"])
+
+
 # ---------------------------------------------------------------------- for people
+
+
+def test_a_name_cannot_act_on_the_terminal(tmp_path):
+    settings = np.random.default_rng(0).random((20, 2))
+    name = "\x1b[31mred"
+    path = written(tmp_path / "a.jsonl", settings, settings, [name, "b"])
+    text = shown(solve(path, [f"{name}=0.5"], models=["linear"]))
+    assert "\x1b[31mred" not in text
+    assert "\\x1b[31mred" in text
 
 
 def shown(result):

@@ -68,6 +68,7 @@ def test_a_good_candidate_passes_with_enough_replicates():
     assert share(Verdict.VERIFIED, 0, 4) < 0.75 < 0.95 < share(Verdict.VERIFIED, 0, 12)
 
 
+@pytest.mark.fault("M-12")
 def test_a_bad_candidate_is_refuted():
     assert share(Verdict.REFUTED, 3 * TOLERANCE, 9) > 0.99
 
@@ -75,6 +76,7 @@ def test_a_bad_candidate_is_refuted():
 # ---------------------------------------------------------------------- verdicts
 
 
+@pytest.mark.fault("M-13")
 def test_the_interval_decides_and_not_the_mean():
     margin = float(half_width(np.array([NOISE]), 4, 0.95)[0])
     for off, verdict in [
@@ -89,6 +91,7 @@ def test_the_interval_decides_and_not_the_mean():
             assert result.margin == pytest.approx([margin])
 
 
+@pytest.mark.fault("M-13")
 @given(
     offs=st.lists(st.floats(-2 * TOLERANCE, 2 * TOLERANCE), min_size=1, max_size=12),
     more=st.integers(1, 10),
@@ -133,6 +136,7 @@ def test_a_free_channel_decides_nothing():
     assert result.reason == "within the tolerance: a 16384 ± 72 for 16384 ± 164"
 
 
+@pytest.mark.fault("I-11")
 @pytest.mark.parametrize(
     "censored", [[[True, False]] * 3, [[False, True], [False, False], [False, False]], [[True] * 2] * 3]
 )
@@ -168,6 +172,7 @@ def test_estimated_noise_costs_wider_intervals():
     assert exam(readings, noise=np.nan).margin > 1.5 * exam(readings).margin
 
 
+@pytest.mark.fault("M-13")
 def test_one_replicate_of_unknown_noise_proves_nothing():
     assert exam([TARGET], noise=np.nan).verdict is Verdict.INCONCLUSIVE
     assert exam([TARGET], noise=10.0).verdict is Verdict.VERIFIED

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from flows.benchmarks import forest, incomplete, loop, models, records, speed
-from flows.session import versions
+from flows.versions import versions
 from sdl.errors import InvalidInput, nearest
 
 Progress = Callable[[int, int], object]

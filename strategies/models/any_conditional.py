@@ -86,7 +86,7 @@ class AnyConditional:
         self.form_ = Regressions(*(np.flatnonzero(kind == each) for each in range(3)))
         if not self.form_.readings.size:
             raise InvalidInput("a fit needs readings, got NaN for every channel of every row")
-        self.domain_ = Domain(rows[:, self.d_ : self.d_ + self.p_])
+        self.domain_ = Domain(rows[:, self.d_ : self.d_ + self.p_], rows[:, : self.d_])
         with one_thread():
             self._learn(rows[:, self.seen_])
         return self
@@ -96,7 +96,7 @@ class AnyConditional:
         self.unit_: Array = np.array([span(column[~np.isnan(column), None])[0] for column in rows.T])
         self.unit_[self.form_.settings] = 1.0
         rows = (rows - self.centre_) / self.unit_
-        distinct = len(np.unique(np.nan_to_num(rows), axis=0))
+        distinct = len(np.unique(np.nan_to_num(rows[:, self.form_.inputs]), axis=0))
         most = distinct // self.rows_needed(self.d_, self.p_)
         filled = self.form_.fit(rows, max(min(self.max_components, most), 1))
         rng = np.random.default_rng(self.seed)

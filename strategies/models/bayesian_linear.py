@@ -67,7 +67,7 @@ class BayesianLinear:
         self.coefficients_ = np.asarray(np.linalg.solve(gram, inputs.T @ readings))
         self.root_ = np.linalg.cholesky(np.linalg.inv(gram))
         self.noise_ = residual_noise(readings - inputs @ self.coefficients_, span(readings), inputs.shape[1])
-        self.domain_ = Domain(readings)
+        self.domain_ = Domain(readings, settings)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:

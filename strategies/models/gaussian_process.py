@@ -62,7 +62,7 @@ class GaussianProcess:
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
         readings, settings = complete_rows(self, readings, settings)
-        self.domain_ = Domain(readings)
+        self.domain_ = Domain(readings, settings)
         kept = _filling(settings, self.most_rows)
         readings, settings = readings[kept], settings[kept]
         self.middle_, self.width_ = _middle(settings), span(settings) / 2

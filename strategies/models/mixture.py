@@ -48,7 +48,7 @@ class Mixture:
     def fit(self, readings: Readings, settings: Settings) -> Self:
         readings, settings = complete_rows(self, readings, settings)
         self.d_ = settings.shape[1]
-        distinct = len(np.unique(np.column_stack((settings, readings)), axis=0))
+        distinct = len(np.unique(settings, axis=0))  # readings that repeat one setting tell nothing of slopes
         most = min(self.max_components, distinct // self.rows_needed(self.d_, readings.shape[1]))
         with one_thread():
             parts = shares(readings, settings, most)
@@ -58,7 +58,7 @@ class Mixture:
         # gmr takes a determinant below 2e-16 for that number. In units of the least scatter none is below 1.
         least = np.sqrt(np.linalg.eigvalsh(covariances).min())
         self.unit_: Array = scale * least
-        self.domain_ = Domain(readings)
+        self.domain_ = Domain(readings, settings)
         self.joint_ = GMM(len(means), parts.mean(axis=0), means / least, covariances / least**2, random_state=0)
         return self
 

@@ -49,7 +49,7 @@ class PartialLeastSquares:
         self.readings_, self.settings_ = complete_rows(self, readings, settings)
         self.forward_ = _Regression(self.settings_, self.readings_, self.settings_.shape[1])
         self.backward_: dict[tuple[int, ...], _Regression] = {}
-        self.domain_ = Domain(self.readings_)
+        self.domain_ = Domain(self.readings_, self.settings_)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:

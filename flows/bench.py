@@ -1,0 +1,45 @@
+"""An instrument held for what a person asks of it by hand."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flows.versions import versions
+from sdl import plugins
+from sdl.by_hand import BUDGET
+from sdl.campaign import Plugin, slug
+from sdl.history import State
+from sdl.instruments.protocol import Instrument
+from sdl.ledger import Ledger
+from sdl.measuring import Bench
+
+
+@contextmanager
+def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.Event | None = None) -> Iterator[Bench]:
+    """Hold an instrument for what a person asks of it by hand.
+
+    Args:
+        written: The instrument and its options.
+        ledger: File or URL of the ledger.
+        name: Of the entry that the readings go to.
+        interrupted: Set it to end before the next request.
+    """
+    instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
+    try:
+        with Ledger(ledger) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+            config = {"instrument": written.model_dump(mode="json")}
+            name = _of_its_own(book, name, instrument.identity)
+            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            book.reconcile(lease, entry.id)
+            bench = Bench(book, lease, entry.id, instrument, BUDGET)
+            bench.interrupted = interrupted or bench.interrupted
+            yield bench
+            book.set_state(lease, entry.id, State.FINISHED, "done by hand")
+    finally:
+        instrument.close()
+
+
+def _of_its_own(book: Ledger, name: str, instrument: str) -> str:
+    """The same name, or one with the instrument's in it where another instrument has that entry already."""
+    known = next((entry.instrument for entry in book.entries() if entry.name == slug(name)), instrument)
+    return name if known == instrument else f"{name} {instrument}"

@@ -1,0 +1,75 @@
+"""The calibration: background and full drives, held against the control chart of the calibrations before."""
+
+from typing import Any
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+from prefect.states import Failed
+
+from flows.bench import open_bench
+from flows.by_hand import where_of
+from flows.scheduled import made_up_for
+from flows.signals import finish_on_signal
+from sdl import by_hand, plugins
+from sdl.campaign import Plugin, slug
+from sdl.control_chart import charts
+from sdl.history import Entry
+from sdl.space import Readings, Space
+
+NAME = "calibration"
+EVENT = "sdl.calibration.out-of-band"
+"""What an automation can listen to; its resource is ``sdl.instrument.`` and the instrument's name."""
+
+
+@task(name="calibrate", cache_policy=NO_CACHE)
+async def compare(instrument: Plugin, where: str) -> dict[str, Any]:
+    """Read background and full drives, and compare with the calibrations before."""
+    with finish_on_signal() as interrupted, open_bench(instrument, where, NAME, interrupted) as bench:
+        space = bench.instrument.space
+        result = by_hand.calibrate(bench)
+        control = charts(space, by_hand.responses(bench))
+    from flows.artifacts import control_chart  # figures take a second to load: not before the run is seen to have begun
+
+    await control_chart(bench.instrument.identity, control)
+    return {
+        "background": space.named_readings(result.background),
+        "response": _by_knob(space, result.response),
+        "change": None if result.change is None else _by_knob(space, result.change),
+        "gain": {chart.knob: float(chart.gains[-1]) for chart in control},
+        "alarms": [chart.alarm for chart in control if chart.alarm],
+    }
+
+
+@flow(name="calibrate", flow_run_name="calibrate-{instrument.plugin}")
+async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | None = None) -> dict[str, Any]:
+    """Read the background and each knob fully on, and compare with the calibrations before.
+
+    A gain out of its band is an event, and the end of a run of a deployment is then a failure that says what to do.
+
+    Args:
+        instrument: The instrument and its options.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    where = where_of(home, ledger)
+    identity = plugins.build("sdl.instruments", instrument.plugin, instrument.options).identity
+
+    def calibrated(entry: Entry) -> float | None:
+        return entry.updated if entry.instrument == identity and entry.title.startswith(NAME) else None
+
+    if (state := made_up_for(where, calibrated)) is not None:
+        return state  # type: ignore[no-any-return]
+    result = await compare(instrument, where)
+    if not result["alarms"]:
+        return result
+    resource = {"prefect.resource.id": f"sdl.instrument.{slug(identity)}", "prefect.resource.name": identity}
+    emit_event(EVENT, resource, payload={"alarms": result["alarms"], "gain": result["gain"]})
+    if runtime.deployment.id is None:
+        return result
+    words = f"{'; '.join(result['alarms'])}: look at lamp and sensor of {identity}, then calibrate once more"
+    return Failed(name="OutOfBand", message=words)  # type: ignore[return-value]
+
+
+def _by_knob(space: Space, rows: Readings) -> dict[str, dict[str, float]]:
+    return {knob: space.named_readings(row) for knob, row in zip(space.knob_names, rows, strict=True)}

@@ -1,0 +1,137 @@
+"""What a laboratory offers in Prefect: one deployment of each flow for each instrument, told once.
+
+``sdl up`` serves them in its own process; ``deployments/prefect.yaml`` says the same for a work pool.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flows.laboratory import Appointment, Laboratory, Run
+from sdl import plugins
+from sdl.space import Space
+
+ENTRYPOINTS: dict[Run, str] = {
+    "campaign": "flows.campaign.campaign",
+    "verify": "flows.by_hand.verify",
+    "measure": "flows.by_hand.measure",
+    "survey": "flows.by_hand.survey",
+    "calibrate": "flows.calibration.calibrate",
+    "sweep": "flows.sweep.sweep",
+}
+"""Flows by module path: a run imports them, whatever folder it starts in."""
+DESCRIPTIONS: dict[Run, str] = {
+    "campaign": "From the readings that you want to verified settings.",
+    "verify": "An exam of your own settings for a target, in the light of this moment.",
+    "measure": "One reading at settings of your choice.",
+    "survey": "A reading at every point of a design, towards no target.",
+    "calibrate": "Background and full drives, held against the control chart of the calibrations before.",
+    "sweep": "One campaign after another: many targets, or many seeds.",
+}
+COLLISION: dict[Run, str] = {run: "CANCEL_NEW" if run == "calibrate" else "ENQUEUE" for run in ENTRYPOINTS}
+"""What becomes of a run whose instrument is busy: what a person asked for waits; a calibration is left out."""
+HIDDEN = ("instrument", "home", "ledger")
+"""Parameters that the laboratory fills in: no field of the form."""
+PAPER = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
+"""Intervals are counted from here, so that a restart does not shift them."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One deployment."""
+
+    run: Run
+    instrument: str
+    """Its name in the laboratory file."""
+    parameters: dict[str, Any]
+    space: Space
+    timezone: str
+    appointments: tuple[Appointment, ...] = ()
+
+    @property
+    def entrypoint(self) -> str:
+        """Where its flow is, as a module path."""
+        return ENTRYPOINTS[self.run]
+
+    @property
+    def tags(self) -> list[str]:
+        """What the UI can be searched by."""
+        return ["sdl", f"instrument:{self.instrument}"]
+
+    def form(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema of the parameters as a form for this instrument: its knobs with their bounds, and no more.
+
+        Args:
+            schema: JSON schema of the flow's own parameters.
+        """
+        fields = {name: field for name, field in schema["properties"].items() if name not in HIDDEN}
+        if "settings" in fields:
+            fields["settings"] = fields["settings"] | _knobs(self.space)
+        required = [name for name in schema.get("required", []) if name not in HIDDEN]
+        return schema | {"properties": fields, "required": required}
+
+    def written(self, pool: str) -> dict[str, Any]:
+        """The same as an entry of ``prefect.yaml``, for a work pool."""
+        return {
+            "name": self.instrument,
+            "entrypoint": self.entrypoint,
+            "description": DESCRIPTIONS[self.run],
+            "tags": self.tags,
+            "parameters": self.parameters,
+            "schedules": [_schedule_written(each, self.timezone) for each in self.appointments],
+            "concurrency_limit": {"limit": 1, "collision_strategy": COLLISION[self.run]},
+            "work_pool": {"name": pool, "work_queue_name": self.instrument},
+        }
+
+
+def definitions(laboratory: Laboratory) -> Iterator[Definition]:
+    """Every deployment of a laboratory."""
+    for name, part in laboratory.instruments.items():
+        instrument = plugins.build("sdl.instruments", part.plugin, part.options)
+        instrument.close()
+        for run in ENTRYPOINTS:
+            due = tuple(each for each in laboratory.schedule if (each.run, each.instrument) == (run, name))
+            parameters = _parameters(run, name, part.model_dump(mode="json"), instrument.space)
+            yield Definition(run, name, parameters, instrument.space, laboratory.timezone, due)
+
+
+def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict[str, Any]:
+    """What a run is given unless the person says otherwise: the start of a form."""
+    settings = space.named_settings(space.off)
+    if run in ("campaign", "sweep", "verify"):
+        known = PAPER["readings"].keys() <= set(space.channel_names)  # type: ignore[attr-defined]
+        config = {
+            "name": f"{run} {name}",
+            "instrument": part,
+            **({"targets": [{"name": "white", **PAPER}]} if known else {}),
+        }
+        return {"config": config, **({"settings": settings} if run == "verify" else {}),
+                **({"again": True} if run == "campaign" else {})}  # fmt: skip
+    own: dict[str, dict[str, Any]] = {
+        "measure": {"settings": settings},
+        "survey": {"name": f"survey {name}", "design": {"plugin": "latin-hypercube", "n": 20}},
+    }
+    return {"instrument": part, **own.get(run, {})}
+
+
+def _knobs(space: Space) -> dict[str, Any]:
+    fields = {
+        knob.name: {
+            "type": "number",
+            "title": knob.name,
+            "minimum": knob.low,
+            "maximum": knob.high,
+            "description": f"from {knob.low:g} to {knob.high:g} {knob.unit}".rstrip(),
+        }
+        for knob in space.knobs
+    }
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _schedule_written(due: Appointment, timezone: str) -> dict[str, Any]:
+    rhythm = {"cron": due.cron} if due.cron else {"interval": timedelta(minutes=due.every_min or 0).total_seconds()}
+    anchor = {} if due.cron else {"anchor_date": ANCHOR.isoformat()}
+    more = {"parameters": due.parameters} if due.parameters else {}
+    return {**rhythm, **anchor, "timezone": timezone, "active": due.active, **more}

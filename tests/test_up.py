@@ -1,0 +1,253 @@
+"""The laboratory as a service, for real: up, what it offers, a run from its API, and down without a trace."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from flows import instance, server
+from flows.deployments import ENTRYPOINTS, definitions
+from flows.laboratory import Laboratory
+from sdl.errors import InvalidInput
+from sdl.ledger import Ledger
+
+ROOT = Path(__file__).parent.parent
+SOON_S = 90
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
+
+
+class Lab:
+    """One data directory, its service, and its API."""
+
+    def __init__(self, home):
+        self.home = home
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
+        self.environment = {**clean, "SDL_HOME": str(home), "OPENBLAS_NUM_THREADS": "1"}
+
+    def sdl(self, *words):
+        command = [Path(sys.executable).with_name("sdl"), *map(str, words)]
+        options = {"capture_output": True, "text": True, "check": False, "timeout": 180}
+        return subprocess.run(command, env=self.environment, **options)
+
+    def up(self, *words):
+        done = self.sdl("up", "--port", 0, "--detach", "--json", *words)
+        assert done.returncode == 0, done.stdout + done.stderr + self.words
+        self.told = json.loads(done.stdout)
+
+    @property
+    def words(self):
+        return (self.home / "up.log").read_text()
+
+    def ask(self, path, body=None, method=None):
+        method = method or ("GET" if body is None else "POST")
+        answer = requests.request(method, self.told["api"] + path, json=body, timeout=20)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self, flow, name="twin"):
+        return self.ask(f"/deployments/name/{flow}/{name}")
+
+    def trigger(self, flow, parameters=None, **more):
+        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, **more}
+        return self.ask(f"/deployments/{self.deployment(flow)['id']}/create_flow_run", body)["id"]
+
+    def until(self, run, states):
+        deadline = time.monotonic() + SOON_S
+        while (found := self.ask(f"/flow_runs/{run}"))["state"]["type"] not in states:
+            assert time.monotonic() < deadline, found["state"]
+            time.sleep(0.1)
+        return found["state"]
+
+    def trail(self, name):
+        with Ledger(self.home / "ledger.sqlite") as book:
+            return book.trail(next(each.id for each in book.entries() if each.name == name))
+
+    def processes(self):
+        """Every living process that was started for this data directory."""
+        mark, found = f"SDL_HOME={self.home}".encode(), []
+        for each in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (each / "environ").read_bytes().split(b"\0"):
+                    found.append((each / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    def gone(self):
+        deadline = time.monotonic() + SOON_S
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left
+
+
+@pytest.fixture(scope="class")
+def lab(tmp_path_factory):
+    made = Lab(tmp_path_factory.mktemp("lab") / "home")
+    made.home.mkdir(mode=0o700)
+    yield made
+    made.sdl("down")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+class TestUp:
+    """One life after another of one data directory; each test goes on where the one before ended."""
+
+    def test_it_serves_the_page_and_every_flow(self, lab):
+        lab.up("--twin", "--twin-port", 0)
+        page = requests.get(lab.told["ui"], timeout=20)
+        assert page.ok
+        assert "<html" in page.text
+        offered = lab.ask("/deployments/filter", {})
+        assert {each["entrypoint"] for each in offered} == set(ENTRYPOINTS.values())
+        assert requests.get(lab.told["twin"], timeout=20).json()["in"] == [0, 0, 0]
+        assert server.api(lab.home) == lab.told["api"]  # what other commands then use
+
+    def test_one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
+        offered = lab.ask("/deployments/filter", {})
+        assert {(each["global_concurrency_limit"]["name"], each["global_concurrency_limit"]["limit"])
+                for each in offered} == {("instrument:twin", 1)}  # fmt: skip
+        strategies = {each["entrypoint"]: each["concurrency_options"]["collision_strategy"] for each in offered}
+        assert strategies.pop(ENTRYPOINTS["calibrate"]) == "CANCEL_NEW"
+        assert set(strategies.values()) == {"ENQUEUE"}
+
+    def test_the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds(self, lab):
+        form = lab.deployment("measure")["parameter_openapi_schema"]["properties"]
+        assert set(form) == {"settings", "n"}
+        assert (form["n"]["minimum"], form["n"]["maximum"]) == (1, 1000)
+        knob = form["settings"]["properties"]["R"]
+        assert (knob["minimum"], knob["maximum"]) == (0, 1)
+        assert knob["description"] == "from 0 to 1 duty"
+        wrong = {"settings": {"R": 1.5, "G": 0, "B": 0}}
+        with pytest.raises(requests.HTTPError, match="409"):
+            lab.trigger("measure", wrong)
+        help_ = lab.deployment("campaign")["parameter_openapi_schema"]["definitions"]["Target"]["properties"]
+        assert "Largest allowed error" in help_["tolerance"]["description"]
+
+    def test_a_second_one_says_who_runs(self, lab):
+        second = lab.sdl("up", "--port", 0, "--detach")
+        assert second.returncode == 5
+        assert f"runs already for {lab.home}: process {lab.told['pid']} since" in second.stderr
+        assert lab.told["ui"] in second.stderr
+
+    def test_a_campaign_started_from_the_api_ends_verified(self, lab):
+        state = lab.until(lab.trigger("campaign"), ENDED)
+        assert (state["type"], state["name"]) == ("COMPLETED", "Completed"), state
+        with Ledger(lab.home / "ledger.sqlite") as book:
+            findings = book.history(book.entry("campaign-twin").id).findings
+        assert findings[-1].verdict == "VERIFIED"
+
+    def test_of_many_missed_runs_one_is_made_up_for(self, lab):
+        missed = [datetime.now(UTC) - timedelta(days=days) for days in range(1, 6)]
+        runs = []
+        for due in missed:
+            state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
+            runs.append(lab.trigger("calibrate", state=state, tags=["auto-scheduled"]))
+        names = [lab.until(run, ENDED)["name"] for run in runs]
+        assert names.count("Completed") == 1, names
+        assert set(names) <= {"Completed", "Cancelled", "Skipped"}
+        assert len(lab.trail("calibration")) == 4
+
+    def test_down_finishes_the_measurement_and_leaves_no_process(self, lab):
+        lab.ask(f"/deployments/{self.switched_off(lab)}", {"paused": False}, "PATCH")
+        ended = lab.sdl("down")
+        assert (ended.returncode, ended.stdout[:6]) == (0, "ended:")
+        assert lab.gone() == []
+        assert instance.running(lab.home) is None
+        assert lab.sdl("down").stdout == f"nothing runs for {lab.home}\n"
+
+    def switched_off(self, lab):
+        """Switch the nightly calibration off, as a person does in the UI."""
+        found = lab.deployment("calibrate")
+        schedule = found["schedules"][0]
+        lab.ask(f"/deployments/{found['id']}/schedules/{schedule['id']}", {"active": False}, "PATCH")
+        return found["id"]
+
+    def test_a_later_life_remembers_runs_and_what_a_person_switched_off(self, lab):
+        lab.up("--twin", "--twin-port", 0)
+        assert [each["active"] for each in lab.deployment("calibrate")["schedules"]] == [False]
+        done = lab.ask("/flow_runs/filter", {"flow_runs": {"name": {"any_": ["campaign-campaign twin"]}}})
+        assert [each["state"]["type"] for each in done] == ["COMPLETED"]
+        assert len(lab.ask("/automations/filter", {})) == 1
+
+    def test_a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them(self, lab):
+        stalled = requests.post(lab.told["twin"].replace("/api", "/faults"), json=["stall"], timeout=20)
+        assert stalled.ok
+        run = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.1, "B": 0.1}})
+        lab.until(run, {"RUNNING"})
+        os.kill(lab.told["pid"], signal.SIGKILL)
+        assert lab.gone() == []
+        lab.up("--twin", "--twin-port", 0)
+        state = lab.until(run, ENDED)
+        assert state["type"] == "CRASHED"
+        assert "run it again to go on" in state["message"]
+        assert lab.sdl("down").returncode == 0
+        assert lab.gone() == []
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_told_with_what_to_do(tmp_path):
+    lab = Lab(tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = lab.sdl("up", "--port", port, "--detach")
+    assert told.returncode == 1
+    assert f"another program listens at port {port}: give another --port" in told.stderr
+    assert lab.gone() == []
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_ctrl_c_at_the_terminal_ends_everything_in_order(tmp_path):
+    lab = Lab(tmp_path / "home")
+    command = [Path(sys.executable).with_name("sdl"), "up", "--port", "0"]
+    front = subprocess.Popen(command, env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "Ctrl-C ends it" in front.stdout.readline()
+        front.send_signal(signal.SIGINT)
+        out, err = front.communicate(timeout=SOON_S)
+        assert front.returncode == 0
+        assert "Traceback" not in out + err
+        assert lab.gone() == []
+    finally:
+        front.kill()
+
+
+class TestLaboratoryFile:
+    def test_ours_is_valid_and_prefect_yaml_says_the_same(self):
+        laboratory = Laboratory.read(ROOT / "deployments" / "lab.toml")
+        written = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8"))
+        assert written["deployments"] == [each.written("laboratory") for each in definitions(laboratory)]
+
+    def test_faults_are_told_with_their_keys_and_what_is_expected(self):
+        faulty = {
+            "timezone": "Mars/Olympus",
+            "instruments": {"Twin 1": "twin", "other": {"plugin": "twin", "sped": 2}},
+            "schedule": [{"run": "calibrate", "instrument": "oter", "cron": "0 3 * *"},
+                         {"run": "calibrat", "instrument": "other"}],
+        }  # fmt: skip
+        with pytest.raises(InvalidInput) as caught:
+            Laboratory.parse(faulty)
+        told = "\n".join(caught.value.faults)
+        assert "timezone: needs a time zone such as 'Europe/Berlin'" in told
+        assert "schedule.0.cron: needs five fields" in told
+        assert "schedule.1.run" in told
+
+    def test_names_and_plug_ins_are_checked_too(self):
+        faulty = {"instruments": {"Twin 1": "twin", "other": {"plugin": "twin", "sped": 2}},
+                  "schedule": [{"run": "calibrate", "instrument": "oter", "cron": "0 3 * * *"}]}  # fmt: skip
+        with pytest.raises(InvalidInput) as caught:
+            Laboratory.parse(faulty)
+        told = "\n".join(caught.value.faults)
+        assert "an instrument's name is written 'twin-1', got 'Twin 1'" in told
+        assert "no 'oter'; did you mean 'other'?" in told
+        assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in told
