@@ -115,6 +115,13 @@ def warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         if row["remoteness"]["warning"]:
             remote.setdefault(row["remoteness"]["warning"], []).append(row["model"])
     said += [{"tone": "bad", "text": f"OUT OF DOMAIN of {', '.join(names)}: {text}"} for text, names in remote.items()]
+    missing: dict[str, list[str]] = {}
+    for row in rows:
+        if row["candidates"] and row["candidates"][0]["misses"]:
+            missing.setdefault(", ".join(row["candidates"][0]["misses"]), []).append(row["model"])
+    for channels, names in missing.items():
+        text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
+        said.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})
     if lost := [row["model"] for row in rows if row["reachable"] and row["nearest"]]:
         text = f"every draw of {', '.join(lost)} lies outside the bounds; the nearest inside stands in the table"
         said.append({"tone": "open", "text": text})
@@ -163,11 +170,14 @@ def _rows(model: InverseModel, problem: Problem) -> Rows:
 
 def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:
     width = problem.space.high - problem.space.low
+    readings = model.predict(candidate.settings[None])[0] + problem.background
+    off = np.abs(readings - problem.target) > problem.tolerance
     return {
         "settings": problem.named_settings(candidate.settings),
         "spread": problem.space.named_settings(candidate.spread * width),
         "share": candidate.share,
-        "readings": problem.named(model.predict(candidate.settings[None])[0] + problem.background),
+        "readings": problem.named(readings),
+        "misses": [name for name, missed in zip(problem.names, off, strict=True) if missed],
     }
 
 

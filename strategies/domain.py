@@ -62,7 +62,7 @@ class Domain:
         rows = rows[complete]
         sites = _sites(rows, self._places[complete])
         if len(rows) < 2:
-            return Remoteness(np.inf, "beyond all readings", tuple(fixed.tolist()))
+            return self._channel_by_channel(target, fixed)
         unit = span(rows)
         middle, wanted = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
         directions, widths = _principal(rows / unit - middle)
@@ -75,6 +75,13 @@ class Domain:
             thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
             parts.append(_off((rows / unit - middle) @ thin, (wanted - middle) @ thin))
         return max(parts, key=lambda each: each.score)
+
+    def _channel_by_channel(self, target: Target, fixed: NDArray[np.intp]) -> Remoteness:
+        """For rows of which no two have all channels of the target: the worst that can be said of one channel."""
+        if fixed.size == 1:
+            return Remoteness(np.inf, "beyond all readings", tuple(fixed.tolist()))
+        alone = (np.where(np.arange(len(target)) == channel, target, np.nan) for channel in fixed)
+        return max((self.remoteness(each) for each in alone), key=lambda each: each.score)
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:

@@ -277,7 +277,7 @@ def test_expectation_maximisation_only_climbs():
         (lambda y, x, c: (y, np.where(x > 0.9, FREE, x), c), InvalidInput, "finite"),
         (lambda y, x, c: (np.where(y > 90, np.inf, y), x, c), InvalidInput, "finite"),
         (lambda y, x, c: (y, x, c[:-1]), InvalidInput, r"\(39, 1\)"),
-        (lambda y, x, c: (np.full_like(y, FREE), x, c), InvalidInput, "got NaN for every channel"),
+        (lambda y, x, c: (np.full_like(y, FREE), x, c), InvalidInput, "a channel that was read in"),
         (lambda y, x, c: (y[:2], x[:2], c[:2]), TooFewRows, "needs 3 rows, got 2"),
     ],
     ids=["setting NaN", "reading infinite", "conditions too few", "no reading at all", "two rows"],
@@ -354,3 +354,24 @@ def test_real_records_of_one_channel_help_the_complete_ones():
         inside.append((np.abs((draws < green[fresh, GREEN]).mean(axis=0) - 0.5) < 0.45).mean())
     assert score[1] < 0.95 * score[0]
     assert abs(inside[1] - 0.9) < 0.07 < abs(inside[0] - 0.9)
+
+
+def test_a_channel_that_too_few_rows_had_is_unknown():
+    """Three readings do not tell what three knobs do to a channel; a fit through them would be sure of it."""
+    readings, settings = twin_rows(40)
+    readings[3:, 1] = FREE
+    model = AnyConditional(network=False).fit(readings, settings)
+    assert np.isnan(model.predict(settings[:2])[:, 1]).all()
+    with pytest.raises(InvalidInput, match="too few rows of the fit know columns"):
+        model.sample(PAPER, 5, rng())
+    assert np.isfinite(model.sample(np.where(np.arange(10) == 1, FREE, PAPER), 5, rng())).all()
+
+
+def test_partial_rows_alone_are_a_domain_too():
+    readings, settings = twin_rows(90)
+    readings = readings[:, [1, 3, 6]]
+    for k in range(3):
+        readings[k::3, np.arange(3) != k] = FREE
+    model = AnyConditional(network=False).fit(readings, settings)
+    assert model.remoteness(PAPER[[1, 3, 6]]).score < 1
+    assert model.remoteness(np.array([1e6, 16384.0, 16384.0])).score > 1

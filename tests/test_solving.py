@@ -9,6 +9,7 @@ import pytest
 from problems import CHANNELS, PAPER, twin_answer, twin_rows
 from rich.console import Console
 
+from flows.answering import warnings
 from flows.solving import solve, tables
 from sdl import plugins
 from sdl.errors import InvalidInput
@@ -335,3 +336,16 @@ def test_models_agree_on_the_real_records():
     assert "read off the 5 rows with all knobs off" in result["notes"][1]
     for row in result["models"]:
         assert min(row["scores"]["test"]["r2"].values()) > 0.98
+
+
+def test_an_offer_that_misses_by_its_own_models_word_is_told(tmp_path):
+    """A ring: its solutions are one family all around, and few components follow it badly."""
+    some = np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    lines = [json.dumps({"in": list(row), "out": {"r2": float((row**2).sum())}}) for row in some]
+    path = tmp_path / "ring.jsonl"
+    path.write_text("\n".join(lines))
+    result = solve(path, ["r2=0.5"], models=["mixture"])
+    (offer, *_) = result["models"][0]["candidates"]
+    assert offer["misses"] == ["r2"]
+    text = " ".join(each["text"] for each in warnings(result["models"]))
+    assert "MISSED at r2 by the first offer of mixture" in text

@@ -68,8 +68,8 @@ class AnyConditional:
     def fit(self, readings: Readings, settings: Settings, conditions: ArrayLike | None = None) -> Self:
         """Learn from readings ``(n, p)``, settings ``(n, d)`` and conditions ``(n, c)``.
 
-        NaN says that a channel was not read, or a condition not known, in that row. A channel that no row has stays
-        unknown: no target can fix it, and it is NaN in every answer.
+        NaN says that a channel was not read, or a condition not known, in that row. A channel that fewer rows have than
+        a fit needs stays unknown: no target can fix it, and it is NaN in every answer.
 
         Raises:
             TooFewRows: with the number that is needed.
@@ -80,12 +80,13 @@ class AnyConditional:
             _, places = complete_rows(self, np.where(np.isnan(cells), 0.0, cells), settings)
         rows = np.column_stack((places, readings, given))
         self.d_, self.p_, self.width_ = places.shape[1], np.shape(readings)[1], rows.shape[1]
-        self.seen_: NDArray[np.intp] = np.flatnonzero(np.isfinite(rows).any(axis=0))
+        needed = np.where(np.arange(self.width_) < self.d_ + self.p_, self.rows_needed(self.d_, self.p_), 1)
+        self.seen_: NDArray[np.intp] = np.flatnonzero(np.isfinite(rows).sum(axis=0) >= needed)
         kinds = [self.seen_ < self.d_, self.seen_ < self.d_ + self.p_]
         kind = np.select(kinds, [0, 1], 2)
         self.form_ = Regressions(*(np.flatnonzero(kind == each) for each in range(3)))
         if not self.form_.readings.size:
-            raise InvalidInput("a fit needs readings, got NaN for every channel of every row")
+            raise InvalidInput(f"a fit needs a channel that was read in {needed[0]} rows, got none: measure more")
         self.domain_ = Domain(rows[:, self.d_ : self.d_ + self.p_], rows[:, : self.d_])
         with one_thread():
             self._learn(rows[:, self.seen_])
@@ -120,7 +121,7 @@ class AnyConditional:
 
         Raises:
             NotFittedError: before ``fit``.
-            InvalidInput: for another shape, an infinite value, or a reading of a channel that no row of the fit has.
+            InvalidInput: for another shape, an infinite value, or a reading of a channel that too few rows had.
         """
         must_be_fitted(self, "mixture_")
         row = np.asarray(known, float)
@@ -189,7 +190,7 @@ class AnyConditional:
         unseen = np.setdiff1d(np.arange(self.width_), self.seen_)
         if lost := unseen[np.isfinite(rows[:, unseen]).any(axis=0)].tolist():
             raise InvalidInput(
-                f"no row of the fit knows columns {lost} of settings, readings and conditions: leave them free"
+                f"too few rows of the fit know columns {lost} of settings, readings and conditions: leave them free"
             )
         rows = (rows[:, self.seen_] - self.centre_) / self.unit_
         return self.mixture_.fill(rows), asked[self.seen_] & np.isnan(rows[0])
@@ -219,7 +220,7 @@ class AnyConditional:
         return context(cells, known, asked, component, filled.shares.shape[1])
 
     def _whole(self, cells: Array) -> Array:
-        """Cells ``(..., D)`` of the mixture in their own units and with the columns that no row has, as NaN."""
+        """Cells ``(..., D)`` of the mixture in their own units and with the columns that too few rows have, as NaN."""
         whole = np.full((*cells.shape[:-1], self.width_), np.nan)
         whole[..., self.seen_] = cells * self.unit_ + self.centre_
         return whole
