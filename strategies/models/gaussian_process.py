@@ -1,6 +1,6 @@
 """Gaussian processes, inverted by bounded optimisation and by Bayes' rule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -21,6 +21,8 @@ from strategies.models.threads import one_thread
 Array = NDArray[np.float64]
 POOL = 10
 """The searches of ``invert`` start from the best of 2 to the power of this many points."""
+NINE_TENTHS = 1.645  # standard deviations of the normal distribution that nine tenths lie within
+FEW = 40  # rows from which on the shape of the errors counts half
 SEPARATION = 0.02
 """Solutions that are closer than this, in the unit box, are one."""
 WORSE = 0.5
@@ -71,7 +73,9 @@ class GaussianProcess:
             self.channels_ = channels((settings - self.middle_) / self.width_, (readings - self.level_) / self.height_)
         left_out = np.column_stack([channel.left_out for channel in self.channels_])
         # One deviation is what is expected. The rows had their say in d + 2 values a channel before they were left out.
-        self.noise_ = residual_noise(left_out, np.full(len(self.channels_), 1 / PRIOR_NOISE), settings.shape[1] + 2)
+        noise = residual_noise(left_out, np.full(len(self.channels_), 1 / PRIOR_NOISE), settings.shape[1] + 2)
+        tails = _tails(left_out)
+        self.noise_ = replace(noise, covariance=noise.covariance * np.outer(tails, tails))
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
@@ -165,6 +169,19 @@ class GaussianProcess:
         misfit = (wanted[fixed] - np.column_stack(means)) / deviation @ whiten
         rise = np.stack(slopes, axis=2) / self.width_[:, None] / deviation[:, None] @ whiten
         return misfit, rise, deviation
+
+
+def _tails(left_out: Array) -> Array:
+    """How much wider nine tenths of the errors ``(n, p)`` are than those of a normal distribution so wide, ``(p,)``.
+
+    A few bad readings widen the standard deviation, and with it every interval; few rows are no evidence of that.
+    """
+    deviation = np.sqrt((left_out**2).mean(axis=0)) + _TINY
+    ratio = np.quantile(np.abs(left_out), 0.9, axis=0) / NINE_TENTHS / deviation
+    return np.asarray(np.maximum(ratio, _TINY) ** (len(left_out) / (len(left_out) + FEW)))
+
+
+_TINY = 1e-12
 
 
 def _middle(columns: Array) -> Array:
