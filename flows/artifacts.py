@@ -90,7 +90,8 @@ async def verdict(session: Session, finding: Finding) -> None:
 async def results(session: Session) -> None:
     """The last progress, observations, and targets against what was measured."""
     await _show_progress(session)
-    rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id)[-ROWS:]]
+    last = session.ledger.sendings(session.entry.id).rows[-ROWS:]
+    rows = [_row(session, attempt) for attempt in session.ledger.trail(session.entry.id, last.tolist())]
     await acreate_table_artifact(rows, _key(session, "observations"), "every request and what became of it")
     figure = targets_figure(session.ledger, session.entry.name)
     if figure is not None:

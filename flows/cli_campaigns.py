@@ -3,6 +3,7 @@
 import tomllib
 import webbrowser
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,14 @@ from flows import environment
 from flows.console import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput, LeaseHeld
-from sdl.history import Control, Entry, Request, State, Verdict
+from sdl.history import Control, Entry, Request, State, Tally, Verdict
 from sdl.ledger import Ledger
 from sdl.preparing import prepare
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 NOT_VERIFIED = 3
+SHOWN = 100
+"""Campaigns in the table of ``status``."""
 
 File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
@@ -82,14 +85,16 @@ def status(
     """Say what runs, where it stands, and who holds each instrument."""
     with open_ledger(home, ledger) as book:
         entries = [book.entry(name)] if name else book.entries()
-        rows = [_standing(book, entry) for entry in entries]
+        tallies, holder = book.tallies(), cache(book.holder)
+        rows = [_standing(entry, tallies[entry.id], holder(entry.instrument)) for entry in entries]
     columns = ("campaign", "state", "requests", "verified", "held by", "updated")
     reasons = [
         f"{row['campaign']}: {row['reason']}" for row in rows if row["reason"] and row["state"] != State.FINISHED
     ]
     nothing = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
-    overview = table(columns, [[row[c] for c in columns] for row in rows]) if rows else nothing
-    show(rows, as_json, overview, *reasons)
+    overview = table(columns, [[row[c] for c in columns] for row in rows[:SHOWN]]) if rows else nothing
+    rest = [f"of {len(rows)} campaigns the {SHOWN} that changed last; --json tells of all"] if len(rows) > SHOWN else []
+    show(rows, as_json, overview, *reasons[:SHOWN], *rest)
 
 
 def pause(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
@@ -178,17 +183,14 @@ def _ask(name: str, control: Control, home: Path | None, ledger: str | None, as_
     show({"campaign": name, "control": control, "held_by": running}, as_json, told[control])
 
 
-def _standing(book: Ledger, entry: Entry) -> dict[str, Any]:
-    history = book.history(entry.id)
+def _standing(entry: Entry, tally: Tally, holder: str | None) -> dict[str, Any]:
     targets = [target["name"] for target in entry.config.get("targets", [])]
-    verified = {finding.target for finding in history.findings if finding.verdict is Verdict.VERIFIED}
-    holder = book.holder(entry.instrument)
     dead = entry.state == "RUNNING" and holder is None
     return {
         "campaign": entry.name,
         "state": "INTERRUPTED" if dead else entry.state,
-        "requests": history.sent,
-        "verified": f"{len(verified)} of {len(targets)}" if targets else None,
+        "requests": tally.sent,
+        "verified": f"{len(tally.verified)} of {len(targets)}" if targets else None,
         "instrument": entry.instrument,
         "held by": holder,
         "updated": datetime.fromtimestamp(entry.updated).isoformat(sep=" ", timespec="seconds"),

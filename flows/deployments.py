@@ -60,6 +60,10 @@ class Definition:
         """What the UI can be searched by."""
         return ["sdl", f"instrument:{self.instrument}"]
 
+    def slug(self, place: int) -> str:
+        """The name of a schedule by its place, by which Prefect knows it again."""
+        return f"{self.run}-{place}"
+
     def form(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema of the parameters as a form for this instrument: its knobs with their bounds, and no more.
 
@@ -70,7 +74,11 @@ class Definition:
         if "settings" in fields:
             fields["settings"] = fields["settings"] | _knobs(self.space)
         required = [name for name in schema.get("required", []) if name not in HIDDEN]
-        return schema | {"properties": fields, "required": required}
+        parts = dict(schema.get("definitions", {}))
+        if "Campaign" in parts:
+            shown = parts["Campaign"]["properties"] | {"instrument": _options(self.parameters["config"]["instrument"])}
+            parts["Campaign"] = parts["Campaign"] | {"properties": shown}
+        return schema | {"properties": fields, "required": required, "definitions": parts}
 
     def written(self, pool: str) -> dict[str, Any]:
         """The same as an entry of ``prefect.yaml``, for a work pool."""
@@ -80,7 +88,10 @@ class Definition:
             "description": DESCRIPTIONS[self.run],
             "tags": self.tags,
             "parameters": self.parameters,
-            "schedules": [_schedule_written(each, self.timezone) for each in self.appointments],
+            "schedules": [
+                {"slug": self.slug(place), **_schedule_written(each, self.timezone)}
+                for place, each in enumerate(self.appointments)
+            ],
             "concurrency_limit": {"limit": 1, "collision_strategy": COLLISION[self.run]},
             "work_pool": {"name": pool, "work_queue_name": self.instrument},
         }
@@ -128,6 +139,16 @@ def _knobs(space: Space) -> dict[str, Any]:
         for knob in space.knobs
     }
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _options(part: dict[str, Any]) -> dict[str, Any]:
+    """An instrument's plug-in with a field for each of its options: a form drops what it has no field for."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    fields = {
+        name: {"title": name, "default": value, **({"type": kinds[type(value)]} if type(value) in kinds else {})}
+        for name, value in part.items()
+    }
+    return {"title": "Instrument", "type": "object", "properties": fields, "required": ["plugin"]}
 
 
 def _schedule_written(due: Appointment, timezone: str) -> dict[str, Any]:

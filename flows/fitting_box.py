@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flows.steps import from_plain, to_plain
-from sdl.campaign import Campaign, FittingPart, Plugin
+from sdl.campaign import Campaign, FittingPart
 from sdl.history import History
 from sdl.ledger import Ledger
 from sdl.space import Space
@@ -28,10 +28,6 @@ from strategies import fitting
 from strategies.fitting import Fitted
 from strategies.plan import Fit, Plan, Step
 
-LEFT_OUT = "left out of this campaign: it "
-"""How the reason begins why a model is not tried again."""
-LAST_RESORT = Plugin(plugin="linear")
-"""Fitted when every model of the campaign was left out."""
 START_S = 120.0
 GRACE_S = 5.0
 """Seconds beyond the limit after which the process ends by itself, should nobody be there to end it."""
@@ -58,7 +54,7 @@ class FittingBox:
             RuntimeError: if it ends without being at any model.
         """
         while True:
-            left_out = _left_out(history) | self.left_out
+            left_out = fitting.left_out(history.rounds) | self.left_out
             at, why = "", ""
             child = self._running()
             child.say({"left_out": left_out})
@@ -73,7 +69,7 @@ class FittingBox:
             self._child = None
             if not at or at in left_out:
                 raise RuntimeError(f"the process that fits the models {why} before it was at one of them")
-            self.left_out[at] = f"{LEFT_OUT}{why}"
+            self.left_out[at] = f"{fitting.LEFT_OUT}{why}"
 
     def close(self) -> None:
         """End the process."""
@@ -150,12 +146,6 @@ class _Child:
         self._said.put(b"")
 
 
-def _left_out(history: History) -> dict[str, str]:
-    """Models that broke the limits in an earlier session, as the rounds tell."""
-    told = (each.facts.get("skipped") or {} for each in history.rounds)
-    return {name: why for each in told for name, why in each.items() if str(why).startswith(LEFT_OUT)}
-
-
 # ---------------------------------------------------------------------- inside
 
 
@@ -201,10 +191,7 @@ class _Inside:
         if left_out != self.left_out:
             self.fitted, self.left_out = None, left_out
         while isinstance(step := self._next(history, at), Fit):
-            models = self.campaign.models
-            if fitting.named(models).keys() <= left_out.keys():
-                models = (*models, LAST_RESORT)
-            plan = self.plan
+            models, plan = self.campaign.models, self.plan
             self.fitted = fitting.fit(models, plan.space, plan.columns, history, step.round, left_out, at)
         return step
 

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,6 +90,19 @@ def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, "PREFECT_UI_API_URL": address(port), "PREFECT_API_URL": ""},
         )
+
+
+@dataclass
+class Kept:
+    """A server that is kept alive at its port."""
+
+    child: subprocess.Popen[bytes]
+    port: int
+
+    def restart(self, directory: Path) -> None:
+        """Start it again where it has died; what its clients had to say, they say again."""
+        if self.child.poll() is not None:
+            self.child = launch(directory, self.port)
 
 
 def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:

@@ -24,7 +24,7 @@ from sdl.errors import InvalidInput, SdlError
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 
-PORT_S = 10.0
+PORT_S = 7.0
 """A server whose parent was killed needs a moment to leave its port."""
 REFUSED = 2
 
@@ -101,22 +101,9 @@ def _serve(wanted: Wanted) -> None:
         asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached))
 
 
-@dataclass
-class Ours:
-    """Prefect's server that this service started and keeps alive."""
-
-    child: Process
-    port: int
-
-    def restart(self, directory: Path) -> None:
-        """Start it again where it has died; what its clients had to say, they say again."""
-        if self.child.poll() is not None:
-            self.child = server.launch(directory, self.port)
-
-
 @contextmanager
-def _server(directory: Path, port: int) -> Iterator[Ours]:
-    ours = Ours(server.launch(directory, port), port)
+def _server(directory: Path, port: int) -> Iterator[server.Kept]:
+    ours = server.Kept(server.launch(directory, port), port)
     try:
         yield ours
     finally:

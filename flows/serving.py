@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from prefect import Flow
@@ -23,18 +23,15 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.callables import ParameterSchema
 
-from flows import housekeeping, instance
+from flows import housekeeping, instance, server
 from flows.deployments import ANCHOR, COLLISION, DESCRIPTIONS, Definition
 from flows.instance import Service
-
-if TYPE_CHECKING:
-    from flows.service import Ours
 
 LOOK_S = 1.0
 
 
 async def serve(
-    offered: Iterable[Definition], service: Service, directory: Path, ours: "Ours | None", *, attached: bool
+    offered: Iterable[Definition], service: Service, directory: Path, ours: server.Kept | None, *, attached: bool
 ) -> None:
     """Register the deployments, say that all is ready, and run what is due until SIGTERM.
 
@@ -129,7 +126,7 @@ def flow_of(definition: Definition) -> Flow[..., Any]:
 
 
 def _schedule(place: int, definition: Definition, active: Mapping[str, bool]) -> Schedule:
-    due, slug = definition.appointments[place], f"{definition.run}-{place}"
+    due, slug = definition.appointments[place], definition.slug(place)
     options: dict[str, Any] = {
         "timezone": definition.timezone,
         "active": active.get(f"{definition.instrument}/{slug}", due.active),

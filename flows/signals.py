@@ -15,8 +15,8 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 SERVICE = "SDL_SERVICE"
 """Environment variable with the process that 'sdl up' runs its flows from."""
 LOOK_S = 1.0
-GRACE_S = 30.0
-"""For the measurement under way, once the service is gone; Prefect's client would try far longer to tell it."""
+GRACE_S = 120.0
+"""For the measurement under way, once the service is gone."""
 
 
 @contextmanager
@@ -35,11 +35,14 @@ def finish_on_signal() -> Iterator[threading.Event]:
 
     for number in HANDLED:
         signal.signal(number, handle)
-    if service := os.environ.get(SERVICE):
-        threading.Thread(target=_follow, args=(int(service), event), daemon=True).start()
+    service = int(os.environ.get(SERVICE, "0"))
+    if service:
+        threading.Thread(target=_follow, args=(service, event), daemon=True).start()
     try:
         yield event
     finally:
+        if service and os.getppid() != service:
+            os._exit(128 + signal.SIGTERM)  # all is in the ledger; Prefect would try for minutes to tell a dead server
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -1,6 +1,6 @@
 """What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -46,6 +46,16 @@ class Entry:
     control: Control
     created: float
     updated: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How far a campaign has come."""
+
+    sent: int
+    """Requests sent, whatever became of them."""
+    verified: Collection[str]
+    """Targets with a candidate that passed its exam."""
 
 
 class Purpose(StrEnum):

@@ -1,7 +1,8 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -10,10 +11,10 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import OperationalError
 
+from sdl import bulk, rows
 from sdl import lease as leasing
-from sdl import rows
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LeaseLost, LedgerError, nearest
-from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
+from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State, Tally, Verdict
 from sdl.instruments.protocol import Reply
 from sdl.lease import Lease
 from sdl.schema import attempts, campaigns, changes, exams, findings, journal_path, now, open_database, requests, rounds
@@ -321,28 +322,48 @@ class Ledger:
             fresh_for_s: Seconds after which the last reading's background counts as out of date.
         """
         with self.engine.connect() as connection:
-            planned = [rows.request(row) for row in connection.execute(rows.planned(campaign))]
-            counted = connection.execute(
-                select(func.count(), func.max(attempts.c.sent_at)).where(attempts.c.campaign == campaign)
-            ).one()
+            planned = bulk.planned(connection, campaign)
+            sent = int(connection.execute(rows.counted(campaign)).scalar_one())
+            last = connection.execute(rows.last_sent(campaign)).scalar_one_or_none()
             return History(
                 rounds=[rows.round_(row) for row in connection.execute(rows.ordered(rounds, campaign))],
-                planned=planned,
-                observations=rows.usable(connection.execute(rows.replies(campaign))),
+                planned=list(planned.values()),
+                observations=bulk.observations(connection, campaign, planned),
                 exams=[rows.exam(row) for row in connection.execute(rows.ordered(exams, campaign))],
                 findings=[rows.finding(row) for row in connection.execute(rows.ordered(findings, campaign))],
-                sent=counted[0],
-                stale=counted[1] is not None and now() - counted[1] > fresh_for_s,
+                sent=sent,
+                stale=last is not None and now() - last > fresh_for_s,
             )
 
     def sent(self, campaign: int) -> int:
         """How many requests were sent, whatever became of them."""
         with self.engine.connect() as connection:
-            counted = select(func.count()).where(attempts.c.campaign == campaign)
-            return int(connection.execute(counted).scalar_one())
+            return int(connection.execute(rows.counted(campaign)).scalar_one())
 
-    def trail(self, campaign: int) -> list[dict[str, Any]]:
-        """Every attempt with its request, in the order of sending, as plain rows for reports and exports."""
+    def tallies(self) -> dict[int, Tally]:
+        """How far each campaign has come, by its number."""
+        sent = select(attempts.c.campaign, func.count()).group_by(attempts.c.campaign)
+        verified = select(*findings.c["campaign", "target"]).where(findings.c.verdict == Verdict.VERIFIED)
+        passed = defaultdict[int, set[str]](set)
+        with self.engine.connect() as connection:
+            counted = {campaign: count for campaign, count in connection.execute(sent)}
+            for campaign, target in connection.execute(verified):
+                passed[campaign].add(target)
+            numbers = connection.execute(select(campaigns.c.id)).scalars()
+            return {each: Tally(counted.get(each, 0), passed[each]) for each in numbers}
+
+    def sendings(self, campaign: int) -> bulk.Sendings:
+        """What became of every attempt of a campaign, without what was asked and answered."""
+        with self.engine.connect() as connection:
+            return bulk.sendings(connection, campaign)
+
+    def trail(self, campaign: int, numbers: Collection[int] | None = None) -> list[dict[str, Any]]:
+        """Attempts with their requests, in the order of sending, as plain rows for reports and exports.
+
+        Args:
+            campaign: Its number.
+            numbers: Of the rows of those that are wanted, some thousands at most; all unless told.
+        """
         query = (
             select(
                 attempts.c.id.label("seq"), *requests.c["round", "replicate", "purpose", "settings"],
@@ -353,6 +374,8 @@ class Ledger:
             .where(attempts.c.campaign == campaign)
             .order_by(attempts.c.id)
         )  # fmt: skip
+        if numbers is not None:
+            query = query.where(attempts.c.id.in_(numbers))
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -1,9 +1,11 @@
 """What was asked and decided in a campaign, request by request and round by round, as its report shows it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from sdl.history import Round
 from sdl.screening import Class
@@ -42,16 +44,21 @@ class Requests:
 
 def requests(story: Story) -> Requests:
     """The table of requests."""
-    n = len(story.trail)
-    rows = list(enumerate(story.trail, start=1))
+    useful = story.sendings.counts
+    n = len(useful)
     if n <= SHOWN:
-        return Requests([_asked(story, place, row) for place, row in rows], "")
-    middle = [(place, row) for place, row in rows[ENDS:-ENDS] if not counts(row)]
-    shown = rows[:ENDS] + middle[:MOST_ODD] + rows[-ENDS:]
+        return Requests(_rows(story, range(n)), "")
+    odd = [place for place in np.flatnonzero(~useful).tolist() if ENDS <= place < n - ENDS]
     note = f"Of {n} requests these are the first and last {ENDS}, and "
-    note += f"the first {MOST_ODD} of {len(middle)}" if len(middle) > MOST_ODD else f"all {len(middle)}"
+    note += f"the first {MOST_ODD} of {len(odd)}" if len(odd) > MOST_ODD else f"all {len(odd)}"
     note += " others that brought no usable reading. An export has them all."
-    return Requests([_asked(story, place, row) for place, row in shown], note)
+    return Requests(_rows(story, [*range(ENDS), *odd[:MOST_ODD], *range(n - ENDS, n)]), note)
+
+
+def _rows(story: Story, places: Sequence[int]) -> list[Asked]:
+    """Requests by their place in the order of sending, from 0."""
+    found = story.trail(story.sendings.rows[list(places)].tolist())
+    return [_asked(story, place + 1, row) for place, row in zip(places, found, strict=True)]
 
 
 def counts(row: Mapping[str, Any]) -> bool:
@@ -95,12 +102,23 @@ class Chapter:
 def chapters(story: Story) -> Iterator[Chapter]:
     """What was decided, round by round."""
     history = story.history
+    taken = defaultdict[int, Counter[str]](Counter)
+    for each in history.observations:
+        taken[each.round][each.purpose.value] += 1
     rounds = {round_.number: round_ for round_ in history.rounds}
-    for at in sorted(rounds.keys() | {finding.round for finding in history.findings}):
+    judged = {finding.round for finding in history.findings}
+    every = sorted(rounds.keys() | judged)
+    ends = set(every if len(every) <= SHOWN else every[:ENDS] + every[-ENDS:])
+    shown = [at for at in every if at in ends or at in judged][:MOST_ODD]
+    if len(shown) < len(every):
+        told = (
+            f"Of {len(every)} rounds these are the first and last {ENDS} and those with a verdict, {len(shown)} in all."
+        )
+        yield Chapter("Not all rounds are told", [told])
+    for at in shown:
         paragraphs = [" ".join(_reasons(rounds[at], story.units))] if at in rounds else []
-        taken = Counter(each.purpose.value for each in history.observations if each.round == at)
-        if taken:
-            paragraphs.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in taken.items()) + ".")
+        if read := taken.get(at):
+            paragraphs.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in read.items()) + ".")
         paragraphs += [
             f"Candidate of the model {exam.model!r} for {exam.replicates} replicates: {story.settings(exam.settings)}."
             for exam in history.exams

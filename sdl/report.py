@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from sdl.figures import Bar
 from sdl.history import Purpose
 from sdl.ledger import Ledger
 from sdl.page import template, write_page
-from sdl.proceedings import chapters, counts, requests
+from sdl.proceedings import chapters, requests
 from sdl.space import Readings
 from sdl.story import Story
 from sdl.text import measured
 
+Each = TypeVar("Each")
+
+DRAWN = 2000
+"""Readings in a figure; more are one spot, and take minutes to draw."""
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
 
@@ -50,6 +54,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         story=story,
         parity=parity,
         asked=requests(story),
+        thinning=_thinning(story),
         chapters=list(chapters(story)),
         config=json.dumps(dict(story.entry.config), indent=2, ensure_ascii=False),
         figures={
@@ -133,7 +138,8 @@ def _targets_figure(story: Story) -> str | None:
 
 
 def _pairs_figure(story: Story) -> str | None:
-    seen, names = story.history.observations, [*story.entry.space.knob_names, *story.channels][:MOST_QUANTITIES]
+    names = [*story.entry.space.knob_names, *story.channels][:MOST_QUANTITIES]
+    seen = _thinned(story.history.observations)
     if not seen:
         return None
     values = np.array([[*each.settings, *each.readings[story.columns]] for each in seen])[:, : len(names)]
@@ -141,7 +147,7 @@ def _pairs_figure(story: Story) -> str | None:
 
 
 def _uncertainty_figure(story: Story) -> str | None:
-    known = [round_ for round_ in story.history.rounds if round_.facts.get("uncertainty")]
+    known = _thinned([round_ for round_ in story.history.rounds if round_.facts.get("uncertainty")])
     names = dict.fromkeys(name for round_ in known for name in round_.facts["uncertainty"])
     if not known:
         return None
@@ -153,17 +159,35 @@ def _uncertainty_figure(story: Story) -> str | None:
 
 
 def _background_figure(story: Story) -> str | None:
-    seen = [(place, row) for place, row in enumerate(story.trail, start=1) if counts(row)]
-    references = [(place, row) for place, row in seen if row["purpose"] == Purpose.REFERENCE]
+    places = (1 + story.sendings.observed).tolist()
+    seen = story.history.observations[: len(places)]  # one may have been masked since they were read
+    references = _thinned([each for each in seen if each.purpose is Purpose.REFERENCE])
     if not references or not story.channels:
         return None
     channels = {
-        story.labelled(name): [measured(row["readings"][column]) for _, row in references]
+        story.labelled(name): [float(each.readings[column]) for each in references]
         for name, column in zip(story.channels, story.columns, strict=True)
     }
-    exams = []
-    for exam in story.history.exams:
-        of_exam = (exam.round, Purpose.VERIFICATION)
-        places = [place for place, row in seen if (row["round"], row["purpose"]) == of_exam]
-        exams += [(exam.target, places[0], places[-1])] if places else []
-    return figures.background([place for place, _ in references], channels, exams)
+    examined = dict[int, list[int]]()
+    for each in seen:
+        if each.purpose is Purpose.VERIFICATION:
+            examined.setdefault(each.round, []).append(places[each.seq])
+    exams = [
+        (exam.target, examined[exam.round][0], examined[exam.round][-1])
+        for exam in _thinned(story.history.exams)
+        if exam.round in examined
+    ]
+    return figures.background([places[each.seq] for each in references], channels, exams)
+
+
+def _thinned(every: Sequence[Each]) -> Sequence[Each]:
+    """As many as can be told apart in a figure, evenly from the first to the last."""
+    if len(every) <= DRAWN:
+        return every
+    return [every[place] for place in np.linspace(0, len(every) - 1, DRAWN).round().astype(int)]
+
+
+def _thinning(story: Story) -> str:
+    """A sentence if figures do not show everything; empty if they do."""
+    n = len(story.history.observations)
+    return f"Of {n} readings {DRAWN} are drawn, evenly from the first to the last." if n > DRAWN else ""

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from sdl.errors import shown
-from sdl.history import Control, Entry, Exam, Finding, Observation, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.history import Control, Entry, Exam, Finding, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.schema import attempts, campaigns, changes, exams, findings, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
@@ -61,24 +61,6 @@ def of_request(campaign: int, request: Request) -> dict[str, Any]:
 
 def request(row: Row[Any]) -> Request:
     return Request(row.round, row.idx, row.replicate, Purpose(row.purpose), np.array(row.settings, float))
-
-
-def observation(row: Row[Any], seq: int) -> Observation:
-    return Observation(
-        **vars(request(row)),
-        seq=seq,
-        verdict=Class(row.verdict),
-        readings=unlisted(row.readings),
-        censored=np.array(row.censored, bool),
-    )
-
-
-def usable(found: Iterable[Row[Any]]) -> list[Observation]:
-    """The first usable reply of each planned measurement."""
-    observations: dict[tuple[int, int, int], Observation] = {}
-    for row in found:
-        observations.setdefault((row.round, row.idx, row.replicate), observation(row, len(observations)))
-    return list(observations.values())
 
 
 def of_exam(campaign: int, exam: Exam) -> dict[str, Any]:
@@ -166,15 +148,14 @@ def distrust(connection: Connection, among: ColumnElement[bool], reason: str) ->
     connection.execute(update(attempts).where(counted).values(**mask))
 
 
-def replies(campaign: int) -> Select[Any]:
-    """Usable replies in the order of sending."""
-    columns = (
-        *requests.c["round", "idx", "replicate", "purpose", "settings"],
-        *attempts.c["verdict", "readings", "censored"],
-    )
-    joined = select(*columns).join(requests, attempts.c.request == requests.c.id)
-    counts = attempts.c.verdict.in_(USABLE)
-    return joined.where(attempts.c.campaign == campaign, counts).order_by(attempts.c.id)
+def counted(campaign: int) -> Select[Any]:
+    """How many requests were sent."""
+    return select(func.count()).where(attempts.c.campaign == campaign)
+
+
+def last_sent(campaign: int) -> Select[Any]:
+    """When the last request was sent."""
+    return select(attempts.c.sent_at).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(1)
 
 
 def ordered(table: Table, campaign: int) -> Select[Any]:

@@ -1,12 +1,13 @@
 """A campaign as its report tells it: what matters in it, and what came of its targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 
+from sdl.bulk import Sendings
 from sdl.campaign import Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.history import Entry, Finding, History, Verdict
@@ -55,7 +56,9 @@ class Story:
 
     entry: Entry
     history: History
-    trail: Sequence[Mapping[str, Any]]
+    sendings: Sendings
+    trail: Callable[[Collection[int]], Sequence[Mapping[str, Any]]]
+    """Attempts by the numbers of their rows."""
 
     @classmethod
     def of(cls, ledger: Ledger, name: str) -> Self:
@@ -65,7 +68,8 @@ class Story:
             InvalidInput: if there is none of that name.
         """
         entry = ledger.entry(name)
-        return cls(entry, ledger.history(entry.id), ledger.trail(entry.id))
+        trail = partial(ledger.trail, entry.id)
+        return cls(entry, ledger.history(entry.id), ledger.sendings(entry.id), trail)
 
     @cached_property
     def campaign(self) -> Campaign | None:

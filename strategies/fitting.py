@@ -1,7 +1,7 @@
 """Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ from sdl import killpoints, plugins
 from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
-from sdl.history import History, Observation, Purpose
+from sdl.history import History, Observation, Purpose, Round
 from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
@@ -26,6 +26,10 @@ OUTLYING = 6.0
 FEWEST_TO_JUDGE = 3
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
+LEFT_OUT = "left out of this campaign: it "
+"""How the reason begins why a model that broke the limits of a fit is not tried again."""
+LAST_RESORT = Plugin(plugin="linear")
+"""Fitted when every model of the campaign was left out."""
 PROBES = 4
 """Draws that a fitted model must give before it is used."""
 
@@ -105,15 +109,17 @@ def fit(
         columns: Channels that matter, of which each row has a value.
         history: What the campaign has seen.
         round_: Rounds before it count.
-        left_out: Models by name that are not to be tried, and why.
+        left_out: Models by name that are not to be tried, and why; if that is all of them, the simplest one is tried.
         tell: Called with the name of each model before it is fitted.
     """
     earlier = [each for each in history.observations if each.round < round_]
     seen = _lit(space, earlier, columns)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
-    given = dict(left_out or {})
-    parts = {name: part for name, part in named(models).items() if name not in given}
+    given, parts = dict(left_out or {}), named(models)
+    if given and parts.keys() <= given.keys():
+        parts = named((*models, LAST_RESORT))
+    parts = {name: part for name, part in parts.items() if name not in given}
     n = len(distinct(settings)[0])
     tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST else {}
     skipped = given | {name: each.failure for name, each in tried.items() if each.failure}
@@ -163,6 +169,12 @@ def _repeated(settings: Settings, readings: Readings) -> Readings:
     at = np.eye(len(times))[place]
     means = (at / times).T @ readings
     return np.asarray(np.sqrt(((readings - at @ means) ** 2).sum(axis=0) / freedom))
+
+
+def left_out(rounds: Iterable[Round]) -> dict[str, str]:
+    """Models that broke the limits of a fit, and how, as the rounds tell."""
+    told = (each.facts.get("skipped") or {} for each in rounds)
+    return {name: why for each in told for name, why in each.items() if str(why).startswith(LEFT_OUT)}
 
 
 def named(models: Sequence[Plugin]) -> dict[str, Plugin]:

@@ -23,7 +23,7 @@ from sdl.rows import unlisted
 from sdl.screening import Screened
 from strategies import agreement
 from strategies.agreement import Deviation
-from strategies.fitting import Fitted, fit
+from strategies.fitting import Fitted, fit, left_out
 from strategies.heldout import said
 from strategies.plan import Fit, Measure, Plan, Step, Stop
 
@@ -179,7 +179,8 @@ class Replay:
     def _ask(self, plan: Plan, stale: bool, fitted: Fitted | None) -> tuple[Step, Fitted | None]:
         history = self._history(stale)
         while isinstance(step := plan.next_step(history, fitted), Fit):
-            fitted = fit(plan.campaign.models, plan.space, plan.columns, history, step.round)
+            gone = left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
+            fitted = fit(plan.campaign.models, plan.space, plan.columns, history, step.round, gone)
         return step, fitted
 
     def _history(self, stale: bool) -> History:

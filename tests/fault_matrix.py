@@ -95,15 +95,14 @@ MATRIX = {
 REMARKS = {
     "I-16": "Nothing is sent in batches: one request is in flight, on a connection of its own.",
     "I-19": "'sdl calibrate' compares by hand; imported data are not compared with the present gain.",
+    "I-20": "A single reading without replicates cannot be told from a true one; an exam over it fails and goes on.",
     "I-21": "A run suspends and frees the instrument; going on after a hold-off is a schedule or a person.",
-    "I-23": "An echo that differs by more than 1e-6 of the range is SUSPECT, so a driver for an instrument that rounds has "
-    "to declare what it can apply; distances by the applied value are not there.",
+    "I-23": "An echo that differs by more than 1e-6 of the range is SUSPECT, so a driver for an instrument that rounds "
+    "has to declare what it can apply; distances by the applied value are not there.",
     "O-03": "The reply itself is lost with the process, which nothing can prevent: the attempt becomes UNKNOWN.",
     "O-06": "No model is kept on the disk; the nearest thing is a report or an export, of which the draft is written.",
     "O-07": "As O-06: the file has its name, and the process dies before it says so.",
     "O-12": "Tables are made, and those of an earlier schema added to, in one transaction that holds all or nothing.",
-    "O-22": "Not tested here by a long outage; the ledger lets one process hold an instrument, so the others are refused.",
-    "O-25": "",
     "O-26": "This program sends no notifications itself; Prefect's automations do, outside the campaign's process.",
     "O-27": "There is no control file: the flag is one of three words in a column that only 'sdl' writes.",
     "M-14": "No model is ever saved or loaded: it is refitted from the ledger.",

@@ -14,8 +14,8 @@ from fault_matrix import MATRIX, REMARKS  # noqa: E402
 PAGE = TESTS.parent / "deployments" / "faults.md"
 HEAD = """# What may go wrong, and the tests that make it happen
 
-Made by `python -m tests.fault_table` from `tests/fault_matrix.py` and the marks `@pytest.mark.fault` of the tests; a test
-sees to it that this page is current. Every test named here injects the fault and asserts what is written beside it.
+Made by `python -m tests.fault_table` from `tests/fault_matrix.py` and the marks `@pytest.mark.fault` of the tests; one
+of them sees to it that this page is current. Every test named here injects the fault and asserts what stands beside it.
 """
 
 

@@ -566,7 +566,6 @@ def test_every_wrong_option_is_listed():
     assert {fault.split(":")[0] for fault in caught.value.faults} == {*wrong, "url"}
 
 
-@pytest.mark.fault("I-22")
 class TestTls:
     """Against certificates of an authority that the driver is made to trust."""
 
@@ -617,6 +616,7 @@ class TestTls:
         with serving() as server:
             assert measure(server.url.replace("http:", "https:")).applied == DIM
 
+    @pytest.mark.fault("I-22")
     @pytest.mark.parametrize(
         ("wrong", "reason"),
         [
@@ -633,6 +633,7 @@ class TestTls:
             assert server.requests == 0
         assert not caught.value.sent
 
+    @pytest.mark.fault("I-22")
     def test_an_answer_in_the_clear_is_refused(self):
         with InstrumentServer(Twin()) as server, pytest.raises(errors.InstrumentRefused, match="TLS"):
             measure(server.url.replace("http:", "https:"))

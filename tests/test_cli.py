@@ -219,7 +219,9 @@ class TestWithPrefect:
     def test_calibrate_compares_with_the_calibration_before(self, sdl):
         first = sdl("calibrate", "--json")
         assert (first.code, first.json["change"]) == (0, None)
-        told = sdl("calibrate", "-o", "seed=1")
+        other = sdl("calibrate", "-o", "seed=1", "--json")  # another twin, which has none before
+        assert other.json["change"] is None
+        told = sdl("calibrate", "-o", "noise=2")
         assert told.code == 0
         assert told.out.count("changed") == 3
         assert " % " in told.out

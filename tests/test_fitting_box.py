@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.fitting_box import LEFT_OUT
 from flows.session import open_session
 from flows.steps import from_plain, to_plain
 from sdl import report
@@ -15,6 +14,7 @@ from sdl.errors import InvalidInput
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
 from sdl.instruments.twin import Twin
 from sdl.rows import jsonable
+from strategies.fitting import LEFT_OUT
 from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Stop
 from strategies.rehearsal import Rehearsal
 

@@ -1,8 +1,10 @@
 """Killed at any place of the fault matrix, a campaign is finished by one more command, as if nothing had been."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from flows.session import Session, open_session, outcome, recorded_fate
-from sdl import exchange, killpoints
+from sdl import exchange, killpoints, schema
 from sdl.campaign import Campaign
 from sdl.errors import CampaignPaused
 from sdl.history import Control
@@ -74,9 +76,10 @@ class Watched(Twin):
         return reply
 
 
-def one_command(written, directory, kill="", reported=True):
+def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S):
     """The campaign to its end, its report if it is asked for, and an export; dies on the way where it is told to."""
     killpoints.arm(kill)
+    schema.BUSY_S = busy_s
     with open_session(written, directory, str(directory / "ledger.sqlite")) as session:
         with recorded_fate(session):
             while not isinstance(step := session.propose(), Stop):
@@ -98,11 +101,15 @@ class Laboratory:
     reported: bool = True
     processes: object = field(default_factory=lambda: multiprocessing.get_context("forkserver"))
 
-    def killed(self, at):
-        process = self.processes.Process(target=one_command, args=(self.written, self.directory, at, self.reported))
+    def process(self, at, **options):
+        options = {"kill": at, "reported": self.reported} | options
+        process = self.processes.Process(target=one_command, args=(self.written, self.directory), kwargs=options)
         process.start()
         process.join(60)
-        assert process.exitcode == -signal.SIGKILL
+        return process
+
+    def killed(self, at):
+        assert self.process(at).exitcode == -signal.SIGKILL
 
     def go_on(self):
         return one_command(self.written, self.directory, reported=self.reported)
@@ -188,6 +195,40 @@ def test_one_more_command_finishes_it(place, laboratory, passage):
     assert len(rows) - server.requests == (place == "after-intent")
     assert (laboratory.directory / "reports" / "paper.html").exists() == laboratory.reported
     assert whole_or_absent(laboratory.directory / "reports" / "paper.html", "</html>")
+
+
+@pytest.mark.fault("O-12")
+@pytest.mark.slow
+@pytest.mark.parametrize("laboratory", [1], indirect=True)
+def test_killed_while_an_older_ledger_is_brought_up_to_date(laboratory):
+    laboratory.reported = False
+    laboratory.killed("after-commit@8")
+    with contextlib.closing(sqlite3.connect(laboratory.directory / "ledger.sqlite")) as connection:
+        connection.executescript("DROP TABLE changes; UPDATE about SET version = 1")
+    laboratory.killed("in-schema")
+    with contextlib.closing(sqlite3.connect(laboratory.directory / "ledger.sqlite")) as connection:
+        assert connection.execute("SELECT version FROM about").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM attempts").fetchall() == [(8,)]
+        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'changes'").fetchall() == []
+    rows = holds(laboratory, laboratory.go_on())
+    assert not any(row["verdict"] == "UNKNOWN" for row in rows)
+
+
+@pytest.mark.fault("O-15")
+@pytest.mark.parametrize("laboratory", [2], indirect=True)
+def test_locked_out_of_its_ledger_a_campaign_loses_nothing_either(laboratory):
+    """Not even the one reply that a kill would cost."""
+    laboratory.reported = False
+    other = sqlite3.connect(laboratory.directory / "ledger.sqlite", isolation_level=None, check_same_thread=False)
+    laboratory.server.instrument.at = 8
+    laboratory.server.instrument.call = lambda: other.execute("BEGIN EXCLUSIVE")
+    with contextlib.closing(other):
+        process = laboratory.process("", busy_s=0.05)
+        assert process.exitcode == 1
+        assert len((laboratory.directory / "ledger.sqlite.spill.jsonl").read_text().splitlines()) == 1
+        other.execute("ROLLBACK")
+    rows = holds(laboratory, laboratory.go_on())
+    assert [row["state"] for row in rows] == ["DONE"] * laboratory.server.requests
 
 
 def control(laboratory, asked):

@@ -209,7 +209,7 @@ def test_a_reply_that_finds_the_disk_full_is_in_the_ledger_at_the_next_start(at_
         assert "The last reply is kept in" in str(caught.value)
     assert not (small_disk / "ledger.db.spill.jsonl.reserve").exists()  # it made the room
     fill(small_disk)
-    with pytest.raises(LedgerError, match="has room|make space"), at_work(where):
+    with pytest.raises(LedgerError, match=r"has room|make space"), at_work(where):
         pytest.fail("it began with no room for a reply")
     (small_disk / "filler").unlink()
     with at_work(where) as bench:

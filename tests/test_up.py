@@ -18,6 +18,8 @@ from flows import instance, server
 from flows.deployments import ENTRYPOINTS, definitions
 from flows.laboratory import Laboratory
 from sdl.errors import InvalidInput
+from sdl.instruments.server import InstrumentServer
+from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent
@@ -43,13 +45,24 @@ class Lab:
         assert done.returncode == 0, done.stdout + done.stderr + self.words
         self.told = json.loads(done.stdout)
 
+    def front(self, *words):
+        """Start it at a terminal, as a process to wait for."""
+        command = [Path(sys.executable).with_name("sdl"), "up", "--port", "0", *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, env=self.environment, **pipes)
+        assert "Ctrl-C ends it" in self.process.stdout.readline()
+        self.told = {"api": instance.running(self.home).api}
+
     @property
     def words(self):
         return (self.home / "up.log").read_text()
 
     def ask(self, path, body=None, method=None):
         method = method or ("GET" if body is None else "POST")
-        answer = requests.request(method, self.told["api"] + path, json=body, timeout=20)
+        for _ in range(20):
+            answer = requests.request(method, self.told["api"] + path, json=body, timeout=20)
+            if answer.status_code != 503:  # its database is busy: Prefect's own clients ask again too
+                break
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -146,6 +159,7 @@ class TestUp:
             findings = book.history(book.entry("campaign-twin").id).findings
         assert findings[-1].verdict == "VERIFIED"
 
+    @pytest.mark.fault("O-22")
     def test_of_many_missed_runs_one_is_made_up_for(self, lab):
         missed = [datetime.now(UTC) - timedelta(days=days) for days in range(1, 6)]
         runs = []
@@ -186,11 +200,16 @@ class TestUp:
         lab.until(run, {"RUNNING"})
         os.kill(lab.told["pid"], signal.SIGKILL)
         assert lab.gone() == []
-        lab.up("--twin", "--twin-port", 0)
+        lab.front("--twin", "--twin-port", 0)
         state = lab.until(run, ENDED)
         assert state["type"] == "CRASHED"
         assert "run it again to go on" in state["message"]
-        assert lab.sdl("down").returncode == 0
+
+    def test_ctrl_c_at_the_terminal_ends_everything_in_order(self, lab):
+        lab.process.send_signal(signal.SIGINT)
+        out, err = lab.process.communicate(timeout=SOON_S)
+        assert lab.process.returncode == 0
+        assert "Traceback" not in out + err
         assert lab.gone() == []
 
 
@@ -203,23 +222,6 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path):
     assert told.returncode == 1
     assert f"another program listens at port {port}: give another --port" in told.stderr
     assert lab.gone() == []
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
-def test_ctrl_c_at_the_terminal_ends_everything_in_order(tmp_path):
-    lab = Lab(tmp_path / "home")
-    command = [Path(sys.executable).with_name("sdl"), "up", "--port", "0"]
-    front = subprocess.Popen(command, env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert "Ctrl-C ends it" in front.stdout.readline()
-        front.send_signal(signal.SIGINT)
-        out, err = front.communicate(timeout=SOON_S)
-        assert front.returncode == 0
-        assert "Traceback" not in out + err
-        assert lab.gone() == []
-    finally:
-        front.kill()
 
 
 class TestLaboratoryFile:
@@ -251,3 +253,26 @@ class TestLaboratoryFile:
         assert "an instrument's name is written 'twin-1', got 'Twin 1'" in told
         assert "no 'oter'; did you mean 'other'?" in told
         assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in told
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_a_worker_of_a_pool_runs_what_prefect_yaml_deploys(prefect, tmp_path):
+    lab = Lab(tmp_path / "home")
+    lab.environment |= {"PREFECT_API_URL": prefect, "PREFECT_HOME": str(tmp_path / "prefect")}
+    lab.told = {"api": prefect}
+
+    def tool(*words, where=ROOT):
+        command = [Path(sys.executable).with_name("prefect"), *words]
+        done = subprocess.run(command, cwd=where, env=lab.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    tool("work-pool", "create", "laboratory", "--type", "process", "--overwrite")
+    tool("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    assert lab.deployment("calibrate")["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
+    with InstrumentServer(Twin()) as twin:
+        part = {"plugin": "claude-light", "url": twin.url, "allow_private": True}
+        run = lab.trigger("measure", {"instrument": part, "settings": {"R": 0.1, "G": 0.2, "B": 0.3}})
+        tool("worker", "start", "--pool", "laboratory", "--run-once", where=tmp_path)  # none of our files lie there
+        assert lab.until(run, ENDED)["type"] == "COMPLETED"
+        assert twin.requests == len(lab.trail("by-hand")) == 1

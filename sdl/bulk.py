@@ -1,0 +1,110 @@
+"""The two large tables of the ledger read whole: a campaign may have a million rows of each.
+
+One row at a time costs SQLAlchemy, JSON and NumPy more than the row is worth: the cells of a column are parsed as one
+list, and the arrays of the rows are views of one array.
+"""
+
+import gc
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import starmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Column, ColumnElement, Connection, Text, cast, select
+
+from sdl.history import Observation, Purpose, Request
+from sdl.rows import USABLE
+from sdl.schema import attempts, requests
+from sdl.screening import Class
+
+CHUNK = 10_000
+"""Rows that are parsed at once."""
+PURPOSES = {each.value: each for each in Purpose}
+CLASSES = {each.value: each for each in Class}
+
+
+def planned(connection: Connection, campaign: int) -> dict[int, Request]:
+    """Planned measurements by the number of their row, in the order in which they were planned."""
+    columns = requests.c["id", "round", "idx", "replicate", "purpose"]
+    query = select(*columns, _text(requests.c.settings)).where(requests.c.campaign == campaign)
+    found = dict[int, Request]()
+    with _without_rest():
+        for part in connection.execute(query).partitions(CHUNK):
+            ids, *places, purposes, settings = zip(*part, strict=True)
+            values = zip(*places, map(PURPOSES.__getitem__, purposes), _array(settings), strict=True)
+            found |= zip(ids, starmap(Request, values), strict=True)
+        return dict(sorted(found.items()))  # nearly in order already, which a database does not know
+
+
+def observations(connection: Connection, campaign: int, requested: dict[int, Request]) -> list[Observation]:
+    """The first usable reply of each planned measurement, in the order of sending.
+
+    Args:
+        connection: To the ledger.
+        campaign: Its number.
+        requested: What ``planned`` gave in the same transaction.
+    """
+    columns = [attempts.c.request, attempts.c.verdict, _text(attempts.c.readings), _text(attempts.c.censored)]
+    counts = (attempts.c.campaign == campaign) & attempts.c.verdict.in_(USABLE)
+    with _without_rest():
+        found, masks = dict[int, Observation](), dict[str, NDArray[np.bool_]]()
+        for part in connection.execute(select(*columns).where(counts).order_by(attempts.c.id)).partitions(CHUNK):
+            _, _, readings, censored = zip(*part, strict=True)
+            masks |= {text: np.array(json.loads(text), bool) for text in set(censored) - masks.keys()}
+            for (number, verdict, _, mask), row in zip(part, _array(readings), strict=True):
+                if number not in found:
+                    place = requested[number]
+                    found[number] = Observation(
+                        *(place.round, place.index, place.replicate, place.purpose, place.settings),
+                        *(len(found), CLASSES[verdict], row, masks[mask]),
+                    )
+        return list(found.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Sendings:
+    """What became of every attempt of a campaign, in the order of sending: columns of ``n`` each."""
+
+    rows: NDArray[np.int_]
+    """Numbers of their rows."""
+    counts: NDArray[np.bool_]
+    """Whether it brought a usable reading."""
+    observed: NDArray[np.int_]
+    """Places, from 0, of the attempts that became the observations, in their order."""
+
+
+def sendings(connection: Connection, campaign: int) -> Sendings:
+    """What became of every attempt of a campaign."""
+    query = select(*attempts.c["id", "request", "verdict"]).where(attempts.c.campaign == campaign)
+    found = connection.execute(query.order_by(attempts.c.id)).all()
+    ids, asked, verdicts = zip(*found, strict=True) if found else ((), (), ())
+    counts = np.array([verdict in USABLE for verdict in verdicts], bool)
+    usable = np.flatnonzero(counts)
+    _, first = np.unique(np.array(asked, int)[usable], return_index=True)
+    return Sendings(np.array(ids, int), counts, usable[np.sort(first)])
+
+
+def _text(column: Column[Any]) -> ColumnElement[str]:
+    """A cell of JSON as it is written."""
+    return cast(column, Text)
+
+
+def _array(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Lists of numbers, as one array of a row each; NaN for null."""
+    return np.array(json.loads(f"[{','.join(cells)}]"), float)
+
+
+@contextmanager
+def _without_rest() -> Iterator[None]:
+    """Keep the collector of garbage from looking through millions of new objects, again and again, for cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,83 @@
+"""Lines of the fault matrix that belong to no other file."""
+
+import asyncio
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sdl.campaign import Plugin
+from sdl.errors import SdlError
+from sdl.history import History, Observation, Purpose
+from sdl.instruments.twin import Twin
+from sdl.ledger import Ledger
+from sdl.screening import Class
+from strategies.fitting import fit
+
+COLUMNS = [1, 4, 9]
+
+
+def history(replicates, off=0.0, of=2, seed=0):
+    """Ten settings, each read several times; one of those readings is off by a share of it."""
+    twin, rng, seen = Twin(seed=seed), np.random.default_rng(seed), []
+    for index, settings in enumerate(rng.random((10, 3))):
+        for replicate in range(replicates):
+            readings = np.array(list(twin.measure(twin.space.named_settings(settings)).readings.values()), float)
+            readings *= 1 + off * (index == 4 and replicate == of)
+            place = (0, index, replicate, Purpose.DESIGN, settings)
+            seen.append(Observation(*place, len(seen), Class.OK, readings, np.zeros(10, bool)))
+    return twin.space, History(observations=seen)
+
+
+def rows_of_each(space, seen):
+    fitted = fit([Plugin(plugin="linear")], space, COLUMNS, seen, 1)
+    return Counter(map(tuple, fitted.settings.tolist())), fitted
+
+
+@pytest.mark.fault("I-17", "I-20")
+@pytest.mark.parametrize("of", range(3))
+@pytest.mark.parametrize("off", [-0.5, 0.3, 3.0])
+def test_a_reading_that_is_off_its_replicates_is_in_no_fit(off, of):
+    space, seen = history(3, off, of)
+    rows, fitted = rows_of_each(space, seen)
+    assert sorted(rows.values()) == [2] + [3] * 9
+    without = History(observations=[each for place, each in enumerate(seen.observations) if place != 4 * 3 + of])
+    _, untouched = rows_of_each(space, without)
+    assert np.array_equal(fitted.readings, untouched.readings)
+    assert np.array_equal(fitted.model.predict(fitted.settings), untouched.model.predict(fitted.settings))
+
+
+@pytest.mark.fault("I-17", "I-20")
+@pytest.mark.parametrize("seed", range(5))
+def test_replicates_that_agree_are_all_in_it(seed):
+    rows, _ = rows_of_each(*history(3, seed=seed))
+    assert set(rows.values()) == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("N-09")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "///"},
+        {"budget": -1},
+        {"budget": 10**9},
+        {"targets": []},
+        {"unheard": 1},
+        {"instrument": {"plugin": "claude-light", "url": "http://169.254.169.254/"}},
+        {"instrument": {"plugin": "os:system"}},
+    ],
+    ids=str,
+)
+def test_what_somebody_wrote_into_a_form_is_checked_inside_the_flow(change, prefect, tmp_path):
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.campaign import campaign
+
+    target = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}}
+    hostile = {"name": "form", "instrument": "twin", "targets": [target]} | change
+    with pytest.raises((ParameterTypeError, SdlError)):
+        asyncio.run(campaign(config=hostile, home=str(tmp_path / "lab"), ledger=str(tmp_path / "lab.sqlite")))
+    with Ledger(tmp_path / "lab.sqlite") as book:
+        assert book.entries() == []
