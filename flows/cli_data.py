@@ -86,7 +86,9 @@ def _checked(names: list[str], as_json: bool) -> int:
 
 
 def benchmark(
-    what: Annotated[str, typer.Argument(help="loop, records, models, forest, incomplete, speed or all.")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="loop, records, models, forest, incomplete, speed, all of these, or ledger.")
+    ] = "all",
     seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,
     model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop and of 'models'.")] = None,
     records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, Text, cast, select
+from sqlalchemy import Column, ColumnElement, Connection, Text, case, cast, select
 
 from sdl.history import Observation, Purpose, Request
 from sdl.rows import USABLE
@@ -79,13 +79,15 @@ class Sendings:
 
 def sendings(connection: Connection, campaign: int) -> Sendings:
     """What became of every attempt of a campaign."""
-    query = select(*attempts.c["id", "request", "verdict"]).where(attempts.c.campaign == campaign)
-    found = connection.execute(query.order_by(attempts.c.id)).all()
-    ids, asked, verdicts = zip(*found, strict=True) if found else ((), (), ())
-    counts = np.array([verdict in USABLE for verdict in verdicts], bool)
+    useful = case((attempts.c.verdict.in_(USABLE), 1), else_=0)
+    query = select(*attempts.c["id", "request"], useful).where(attempts.c.campaign == campaign)
+    with _without_rest():
+        read = connection.execute(query.order_by(attempts.c.id)).partitions(CHUNK)
+        parts = [np.array(list(zip(*part, strict=True)), int) for part in read]
+    ids, asked, counts = np.concatenate([np.empty((3, 0), int), *parts], axis=1)
     usable = np.flatnonzero(counts)
-    _, first = np.unique(np.array(asked, int)[usable], return_index=True)
-    return Sendings(np.array(ids, int), counts, usable[np.sort(first)])
+    _, first = np.unique(asked[usable], return_index=True)
+    return Sendings(ids, counts.astype(bool), usable[np.sort(first)])
 
 
 def _text(column: Column[Any]) -> ColumnElement[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -263,11 +264,32 @@ def _prepare(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> int:
-    """Bring a ledger of schema 1 up to date; only tables are added, so nothing that it holds is touched."""
+    """Bring a ledger of schema 1 up to date: one table is added, and nothing that it holds is touched."""
+    if connection.dialect.name == "sqlite" and connection.engine.url.database:
+        _keep_copy(Path(connection.engine.url.database))
     metadata.create_all(connection)
     killpoints.passing("in-schema")
     connection.execute(update(about).values(version=VERSION))
     return VERSION
+
+
+def _keep_copy(ledger: Path) -> None:
+    """Put a copy of a ledger beside it, as it was before its schema changed.
+
+    Raises:
+        LedgerError: if there is no room for it.
+    """
+    copy, draft = (ledger.with_name(f"{ledger.name}.schema-1{end}") for end in ("", ".part"))
+    try:
+        draft.touch(mode=0o600)
+        with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(draft)) as target:
+            source.backup(target)
+        draft.replace(copy)
+    except (OSError, sqlite3.Error) as error:
+        draft.unlink(missing_ok=True)
+        raise LedgerError(
+            f"no copy of the ledger could be kept at {copy}, so its schema stays as it is: {error}"
+        ) from error
 
 
 def journal_path(url: URL, beside: Path | None) -> Path | None:

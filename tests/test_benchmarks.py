@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows.benchmarks import loop, speed
+from flows.benchmarks import ledger, loop, speed
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput
 from sdl.history import Finding, Observation, Purpose, Verdict
 from sdl.instruments.twin import Twin
+from sdl.ledger import Ledger
 from sdl.screening import Class
 from strategies.plan import Plan
 
@@ -144,3 +145,32 @@ def _slowly(measure):
         return measure(self, settings)
 
     return slow
+
+
+# ---------------------------------------------------------------------- ledger
+
+
+def test_ledger_fills_two_ledgers_and_measures_each():
+    result = ledger.run(observations=3000, large=2000, small=500, repeats=1)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert [(each["of"], each["campaigns"]) for each in result["ledgers"].values()] == [(3000, 3), (3000, 1)]
+    assert [(bar["ledger"], bar["figure"]) for bar in result["bars"]] == [
+        *(("many", what) for what in ledger.BARS),
+        *(("one", what) for what in ledger.HELD["one"]),
+    ]
+    text = shown(ledger.table(result))
+    assert "3000 observations in 3 campaigns, the largest 2000" in text
+    assert "3000 observations in one campaign" in text
+
+
+def test_a_filled_ledger_is_one_like_any_other(tmp_path):
+    ledger.fill(tmp_path / "ledger", [550, 110])
+    with Ledger(tmp_path / "ledger") as book:
+        seen = book.history(book.entry("large").id)
+        assert len(seen.observations) == len(seen.planned) == seen.sent == 550
+        assert [each.seq for each in seen.observations] == list(range(550))
+        assert {each.readings.shape for each in seen.observations} == {(10,)}
+        assert sum(each.purpose is Purpose.REFERENCE for each in seen.observations) == 50
+        row = book.trail(book.entry("small-1").id)[5]
+        assert json.loads(row["raw"])["out"] == row["out"]
+        assert list(row["out"].values()) == row["readings"]

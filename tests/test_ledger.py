@@ -460,6 +460,30 @@ def test_an_older_ledger_says_what_to_do(where):
 
 
 @pytest.mark.fault("O-16")
+def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_its_copy_kept(where):
+    with Ledger(where) as ledger:
+        ledger.register("white", "light", SPACE, {"budget": 1}, {})
+    in_sql(where, "DROP TABLE changes")
+    in_sql(where, "UPDATE about SET version = 1")
+    for _ in range(2):
+        with Ledger(where) as ledger, ledger.hold("light", "me") as lease:
+            ledger.reconfigure(lease, ledger.entry("white").id, {"budget": 2})
+            assert [row["before"] for row in ledger.account(ledger.entry("white").id)["changes"]] == [{"budget": 1}]
+    if "://" not in where:
+        copy = Path(f"{where}.schema-1")
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT version FROM about").fetchall() == [(1,)]
+            assert connection.execute("SELECT name FROM campaigns").fetchall() == [("white",)]
+
+
+def test_a_configuration_that_did_not_change_leaves_no_trace(where):
+    with Ledger(where) as ledger, ledger.hold("light", "me") as lease:
+        campaign = ledger.register("white", "light", SPACE, {"budget": 1}, {}).id
+        ledger.reconfigure(lease, campaign, {"budget": 1})
+        assert ledger.account(campaign)["changes"] == []
+
+
 def test_a_ledger_without_a_version_is_refused(where):
     Ledger(where).engine.dispose()
     in_sql(where, "DELETE FROM about")

@@ -362,6 +362,28 @@ def test_a_long_campaign_shows_its_ends_and_its_troubles(ledger):
     check(render(ledger, "long"))
 
 
+def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
+    ledger.adopt("longer", "twin", Twin().space, WRITTEN, list(many(2500)))
+    page = check(render(ledger, "longer"))
+    assert "Of 2450 readings 2000 are drawn, evenly from the first to the last." in page.text
+    assert "Of 125 rounds" not in page.text
+    assert "are drawn" not in check(render_of(ledger, 100)).text
+
+
+def render_of(ledger, n):
+    ledger.adopt(f"short-{n}", "twin", Twin().space, WRITTEN, list(many(n)))
+    return render(ledger, f"short-{n}")
+
+
+def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
+    ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
+    told = list(chapters(Story.of(ledger, "rounds")))
+    assert told[0].paragraphs == [
+        "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
+    ]
+    assert [told[1].title, told[-1].title] == ["Round 0: imported", "Round 599: imported"]
+
+
 def test_an_imported_campaign_has_a_report(ledger, tmp_path):
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps({"in": [0.1, 0.2, 0.3], "out": {"515nm": 9}, "time": None}))

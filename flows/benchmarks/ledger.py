@@ -151,13 +151,14 @@ def _statements(knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
     readings = _quoted("[" + ", ".join(["%d.0"] * len(channels)) + "]")
     censored, applied = _quoted(json.dumps([False] * len(channels))), _quoted(json.dumps(dict.fromkeys(knobs, 0.5)))
     raw = _quoted('{"in": ') + " || settings || " + f"', \"out\": ' || printf({out}, {values}) || '}}'"
-    # The limit keeps SQLite from drawing a count anew in each column that it stands in.
+    # Materialized, or SQLite draws a count anew in each column that it stands in.
     replies = (
         "INSERT INTO attempts (campaign, request, attempt, token, state, verdict, reason, applied, out, readings, "
         "censored, raw, sent_at, done_at, seconds) "
+        f"WITH drawn AS MATERIALIZED (SELECT *, {counts} FROM requests WHERE campaign = :campaign) "
         f"SELECT :campaign, id, 1, 1, 'DONE', 'OK', '', {applied}, printf({out}, {values}), "
         f"printf({readings}, {values}), {censored}, {raw}, 1.7e9 + idx, 1.7e9 + idx + 0.8, 0.8 "
-        f"FROM (SELECT *, {counts} FROM requests WHERE campaign = :campaign LIMIT -1)"
+        "FROM drawn"
     )
     return [planned, replies]
 

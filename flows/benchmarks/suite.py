@@ -9,20 +9,22 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import forest, incomplete, loop, models, records, speed
+from flows.benchmarks import forest, incomplete, ledger, loop, models, records, speed
 from flows.versions import versions
 from sdl.errors import InvalidInput, nearest
 
 Progress = Callable[[int, int], object]
-KINDS = ("loop", "records", "models", "forest", "incomplete", "speed")
+KINDS = ("loop", "records", "models", "forest", "incomplete", "speed", "ledger")
 OF_RECORDS = ("records", "incomplete")
+ALONE = ("ledger",)
+"""Not among all: it takes two gigabytes of disk and minutes."""
 
 
 def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
     """Run one kind of benchmark or all.
 
     Args:
-        what: one of ``KINDS``, or ``all``.
+        what: one of ``KINDS``, or ``all`` but those of ``ALONE``.
         seeds: Campaigns of each kind in the loop.
         names: Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all.
         files: Folder of the real records; ``all`` goes without them where they are not.
@@ -33,7 +35,8 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
     """
     if what not in (*KINDS, "all"):
         raise InvalidInput(f"unknown benchmark {what!r}{nearest(what, (*KINDS, 'all'))}")
-    chosen = [what] if what != "all" else [kind for kind in KINDS if kind not in OF_RECORDS or files.exists()]
+    every = [kind for kind in KINDS if kind not in ALONE and (kind not in OF_RECORDS or files.exists())]
+    chosen = [what] if what != "all" else every
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "loop": lambda: loop.run(seeds, models=names, progress=progress),
         "records": lambda: records.run(files),
@@ -41,6 +44,7 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
         "forest": forest.run,
         "incomplete": lambda: incomplete.run(files),
         "speed": speed.run,
+        "ledger": ledger.run,
     }
     results = {kind: runs[kind]() for kind in chosen}
     return {
@@ -60,6 +64,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "forest": forest.table,
         "incomplete": incomplete.table,
         "speed": speed.table,
+        "ledger": ledger.table,
     }
     made = list[Table]()
     for kind, found in result["results"].items():
