@@ -118,7 +118,7 @@ def test_a_name_of_half_a_character_leaves_the_tables_out(made, tmp_path, monkey
     with Ledger(made[0]) as ledger:
         trail = ledger.trail(ledger.entry("wei").id)
         trail[0]["out"]["\ud800"] = 1
-        monkeypatch.setattr(ledger, "trail", lambda _: trail)
+        monkeypatch.setattr(ledger, "trail", lambda *_: trail)
         path = bundle.write(ledger, "wei", tmp_path / "half.zip")
     with zipfile.ZipFile(path) as archive:
         assert "observations.jsonl" in archive.namelist()
