@@ -315,7 +315,8 @@ class TestWithPrefect:
     @pytest.mark.fault("O-17")
     def test_a_server_that_is_configured_and_gone_is_replaced_by_one_of_our_own(self, sdl, monkeypatch, prefect):
         monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-        monkeypatch.setattr(server, "_start", lambda _: prefect)
+        for part, stand_in in (("launch", None), ("wait", None), ("stop", None), ("address", prefect)):
+            monkeypatch.setattr(server, part, lambda *_, stand_in=stand_in: stand_in)
         told = sdl("measure", *KNOBS)
         assert told.code == 0
         assert "no Prefect server answers at http://127.0.0.1:9/api: going on with one of our own" in told.said
