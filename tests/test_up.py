@@ -113,9 +113,25 @@ def lab(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 class TestUp:
-    """One life after another of one data directory; each test goes on where the one before ended."""
+    """One life after another of one data directory; each step goes on where the one before ended."""
 
-    def test_it_serves_the_page_and_every_flow(self, lab):
+    @pytest.mark.fault("O-22")
+    def test_one_life_after_another(self, lab):
+        for step in (
+            self.it_serves_the_page_and_every_flow,
+            self.one_limit_is_shared_by_all_flows_of_an_instrument,
+            self.the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds,
+            self.a_second_one_says_who_runs,
+            self.a_campaign_started_from_the_api_ends_verified,
+            self.of_many_missed_runs_one_is_made_up_for,
+            self.down_finishes_the_measurement_and_leaves_no_process,
+            self.a_later_life_remembers_runs_and_what_a_person_switched_off,
+            self.a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them,
+            self.ctrl_c_at_the_terminal_ends_everything_in_order,
+        ):
+            step(lab)
+
+    def it_serves_the_page_and_every_flow(self, lab):
         lab.up("--twin", "--twin-port", 0)
         page = requests.get(lab.told["ui"], timeout=20)
         assert page.ok
@@ -125,7 +141,7 @@ class TestUp:
         assert requests.get(lab.told["twin"], timeout=20).json()["in"] == [0, 0, 0]
         assert server.api(lab.home) == lab.told["api"]  # what other commands then use
 
-    def test_one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
+    def one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
         offered = lab.ask("/deployments/filter", {})
         assert {(each["global_concurrency_limit"]["name"], each["global_concurrency_limit"]["limit"])
                 for each in offered} == {("instrument:twin", 1)}  # fmt: skip
@@ -133,7 +149,7 @@ class TestUp:
         assert strategies.pop(ENTRYPOINTS["calibrate"]) == "CANCEL_NEW"
         assert set(strategies.values()) == {"ENQUEUE"}
 
-    def test_the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds(self, lab):
+    def the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds(self, lab):
         form = lab.deployment("measure")["parameter_openapi_schema"]["properties"]
         assert set(form) == {"settings", "n"}
         assert (form["n"]["minimum"], form["n"]["maximum"]) == (1, 1000)
@@ -146,21 +162,20 @@ class TestUp:
         help_ = lab.deployment("campaign")["parameter_openapi_schema"]["definitions"]["Target"]["properties"]
         assert "Largest allowed error" in help_["tolerance"]["description"]
 
-    def test_a_second_one_says_who_runs(self, lab):
+    def a_second_one_says_who_runs(self, lab):
         second = lab.sdl("up", "--port", 0, "--detach")
         assert second.returncode == 5
         assert f"runs already for {lab.home}: process {lab.told['pid']} since" in second.stderr
         assert lab.told["ui"] in second.stderr
 
-    def test_a_campaign_started_from_the_api_ends_verified(self, lab):
+    def a_campaign_started_from_the_api_ends_verified(self, lab):
         state = lab.until(lab.trigger("campaign"), ENDED)
         assert (state["type"], state["name"]) == ("COMPLETED", "Completed"), state
         with Ledger(lab.home / "ledger.sqlite") as book:
             findings = book.history(book.entry("campaign-twin").id).findings
         assert findings[-1].verdict == "VERIFIED"
 
-    @pytest.mark.fault("O-22")
-    def test_of_many_missed_runs_one_is_made_up_for(self, lab):
+    def of_many_missed_runs_one_is_made_up_for(self, lab):
         missed = [datetime.now(UTC) - timedelta(days=days) for days in range(1, 6)]
         runs = []
         for due in missed:
@@ -171,7 +186,7 @@ class TestUp:
         assert set(names) <= {"Completed", "Cancelled", "Skipped"}
         assert len(lab.trail("calibration")) == 4
 
-    def test_down_finishes_the_measurement_and_leaves_no_process(self, lab):
+    def down_finishes_the_measurement_and_leaves_no_process(self, lab):
         lab.ask(f"/deployments/{self.switched_off(lab)}", {"paused": False}, "PATCH")
         ended = lab.sdl("down")
         assert (ended.returncode, ended.stdout[:6]) == (0, "ended:")
@@ -186,14 +201,14 @@ class TestUp:
         lab.ask(f"/deployments/{found['id']}/schedules/{schedule['id']}", {"active": False}, "PATCH")
         return found["id"]
 
-    def test_a_later_life_remembers_runs_and_what_a_person_switched_off(self, lab):
+    def a_later_life_remembers_runs_and_what_a_person_switched_off(self, lab):
         lab.up("--twin", "--twin-port", 0)
         assert [each["active"] for each in lab.deployment("calibrate")["schedules"]] == [False]
         done = lab.ask("/flow_runs/filter", {"flow_runs": {"name": {"any_": ["campaign-campaign twin"]}}})
         assert [each["state"]["type"] for each in done] == ["COMPLETED"]
         assert len(lab.ask("/automations/filter", {})) == 1
 
-    def test_a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them(self, lab):
+    def a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them(self, lab):
         stalled = requests.post(lab.told["twin"].replace("/api", "/faults"), json=["stall"], timeout=20)
         assert stalled.ok
         run = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.1, "B": 0.1}})
@@ -205,7 +220,7 @@ class TestUp:
         assert state["type"] == "CRASHED"
         assert "run it again to go on" in state["message"]
 
-    def test_ctrl_c_at_the_terminal_ends_everything_in_order(self, lab):
+    def ctrl_c_at_the_terminal_ends_everything_in_order(self, lab):
         lab.process.send_signal(signal.SIGINT)
         out, err = lab.process.communicate(timeout=SOON_S)
         assert lab.process.returncode == 0
