@@ -9,15 +9,15 @@ import numpy as np
 
 from flows.problem import Problem
 from sdl import plugins
-from sdl.errors import InvalidInput, SdlError, nearest
+from sdl.errors import SdlError, nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
-from sdl.text import visible
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Remoteness
 from strategies.offers import expected
 from strategies.reachability import reach
 from strategies.residuals import Rows
+from strategies.soundness import finite, said
 
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000
@@ -47,36 +47,20 @@ def answer(name: str, problem: Problem, seed: int, draws: int) -> Answer:
         started = time.perf_counter()
         model.fit(readings, settings)
         fitted = time.perf_counter()
-        wanted, shape = problem.target - problem.background, (draws, problem.space.d)
-        drawn = sampled(model, wanted, shape, np.random.default_rng([seed, 1]))
+        drawn = model.sample(problem.target - problem.background, draws, np.random.default_rng([seed, 1]))
+        drawn = finite(drawn, "draws", (draws, problem.space.d))
         took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
-        said = {"rows": len(settings), **_said(model, problem, drawn), "remoteness": _remote(model, problem)}
-        return Answer({"model": name, "error": None, **said, **took}, model, drawn)
+        found = {"rows": len(settings), **_offered(model, problem, drawn), "remoteness": _remote(model, problem)}
+        return Answer({"model": name, "error": None, **found, **took}, model, drawn)
     except (Exception, SystemExit) as error:
         return Answer({"model": name, "error": sentence(name, error)})
-
-
-def sampled(model: InverseModel, target: Readings, shape: tuple[int, int], rng: np.random.Generator) -> Settings:
-    """Draws of the shape ``(n, d)`` for a target ``(c,)``, held against what a model promises.
-
-    Raises:
-        InvalidInput: for another shape, or draws that are not finite.
-    """
-    drawn = np.asarray(model.sample(target, shape[0], rng), float)
-    if drawn.shape != shape:
-        raise InvalidInput(f"its sample has the shape {drawn.shape}, and {shape} was asked for")
-    if not np.isfinite(drawn).all():
-        raise InvalidInput("its sample has numbers that are not finite")
-    return drawn
 
 
 def sentence(name: str, error: BaseException) -> str:
     """What a person should read of an error in a plug-in: our own are sentences, others need their kind to be said."""
     if isinstance(error, SdlError):
         return str(error)
-    if isinstance(error, ImportError):
-        return f"{name} cannot be imported: {_line(error)}"
-    return f"the plug-in {name!r} failed with {type(error).__name__}: {_line(error)}"
+    return f"the plug-in {name!r} {said(error).removeprefix('it ')}"
 
 
 def noise(model: InverseModel, problem: Problem) -> Readings:
@@ -134,11 +118,7 @@ def gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
     return [f"rows in which some channel was not read taught these models too: {', '.join(more)}"] if more else []
 
 
-def _line(error: BaseException) -> str:
-    return visible(" ".join(str(error).split()))[:200]
-
-
-def _said(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str, Any]:
+def _offered(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     near, reachable = _nearest(model, problem)
     found = [_candidate(model, problem, each) for each in candidates(drawn)] if reachable else []

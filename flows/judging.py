@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.answering import GROUP, sampled
+from flows.answering import GROUP
 from flows.problem import Problem
 from sdl import plugins
-from sdl.errors import InvalidInput
 from strategies.candidates import within
 from strategies.contract import InverseModel
 from strategies.models.noise import span
 from strategies.scores import coverage, energy_score, errors
+from strategies.soundness import finite
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -88,12 +88,11 @@ def prediction(model: InverseModel, problem: Problem, rows: Places) -> tuple[Arr
     """Readings of some rows, measured and predicted, both ``(m, c)``.
 
     Raises:
-        InvalidInput: if the model predicts another shape, or what is not finite.
+        InvalidInput: if the model predicts another shape.
+        NotFinite: if it predicts what is not.
     """
-    measured, predicted = problem.readings[rows], np.asarray(model.predict(problem.settings[rows]), float)
-    if predicted.shape != measured.shape or not np.isfinite(predicted).all():
-        raise InvalidInput(f"its prediction needs finite numbers of shape {measured.shape}, got {predicted.shape}")
-    return measured, predicted
+    measured = problem.readings[rows]
+    return measured, finite(model.predict(problem.settings[rows]), "predictions", measured.shape)
 
 
 def error_figures(truths: Array, guesses: Array, names: tuple[str, ...]) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def judge(name: str, problem: Problem, rows: Split, seed: int) -> Judged:
     readings = {part: prediction(model, problem, getattr(rows, part)) for part in asked}
     settings = {part: (problem.settings[asked[part]], _guesses(draws[part])) for part in asked}
     truths = problem.settings[asked["test"]], problem.readings[asked["test"]]
-    fresh = _finite(model.simulate(truths[0].copy(), DRAWS, rng), (DRAWS, *truths[1].shape))
+    fresh = finite(model.simulate(truths[0].copy(), DRAWS, rng), "simulated readings", (DRAWS, *truths[1].shape))
     energy = energy_score(draws["test"], truths[0], span(problem.settings))
     of_readings = energy_score(fresh, truths[1], span(problem.readings))
     knobs, width = problem.space.knob_names, problem.space.high - problem.space.low
@@ -144,7 +143,8 @@ def judge(name: str, problem: Problem, rows: Split, seed: int) -> Judged:
 def _answers(model: InverseModel, problem: Problem, places: Places, rng: np.random.Generator) -> Array:
     """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
     shape = (DRAWS, problem.space.d)
-    return np.stack([sampled(model, problem.readings[row].copy(), shape, rng) for row in places], axis=1)
+    draws = (model.sample(problem.readings[row].copy(), DRAWS, rng) for row in places)
+    return np.stack([finite(each, "draws", shape) for each in draws], axis=1)
 
 
 def _guesses(draws: Array) -> Array:
@@ -166,10 +166,3 @@ def _off(shares: Mapping[str, float], n: int) -> list[str]:
     """Names whose 90 % intervals cover too few or too many of ``n`` rows."""
     margin = ALLOWED + CHANCE * np.sqrt(0.9 * (1 - 0.9) / n)
     return [name for name, share in shares.items() if abs(share - 0.9) > margin]
-
-
-def _finite(values: Array, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(values, float)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InvalidInput(f"its draws need finite numbers of shape {shape}, got {array.shape}")
-    return array

@@ -81,8 +81,8 @@ class Session:
         if self.box is not None:
             self.decided = self.box.decide(self.history)
             return
-        plan = self.plan
-        self.fitted = fit(plan.campaign.models, plan.space, plan.columns, self.history, step.round)
+        plan, models = self.plan, self.plan.campaign.models
+        self.fitted = fit(models, plan.space, plan.columns, self.history, step.round, tell=_training)
 
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks; a spent budget ends it early."""
@@ -113,6 +113,10 @@ class Session:
         """End what works for it."""
         if self.box is not None:
             self.box.close()
+
+
+def _training(_: str) -> None:
+    killpoints.passing("in-training")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl import killpoints, plugins
+from sdl import plugins
 from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
@@ -16,8 +16,9 @@ from sdl.history import History, Observation, Purpose, Round
 from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
-from strategies.heldout import HeldOut, distinct, finite, held_out, said
+from strategies.heldout import HeldOut, distinct, held_out
 from strategies.residuals import Rows
+from strategies.soundness import finite, said
 
 FEWEST_REPEATS = 2
 """Repeated readings, beyond the first of each setting, from which on they tell the noise."""
@@ -129,7 +130,6 @@ def fit(
         choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
         part = parts[choice.name]
         tell(choice.name)
-        killpoints.passing("in-training")
         try:
             model, predicted = _sound(part, readings, settings)
         except Exception as error:  # a model is anybody's code: what it raises must not end a campaign

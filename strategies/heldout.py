@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.errors import InvalidInput, SdlError, TooFewRows
+from sdl.errors import InvalidInput, TooFewRows
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel
 from strategies.models.noise import span
 from strategies.scores import energy_score
+from strategies.soundness import finite, said
 
 FOLDS = 5
 DRAWS = 64
@@ -19,10 +20,6 @@ MOST = 40
 """Settings at which a model is scored at most, spread over all of them."""
 
 Array = NDArray[np.float64]
-
-
-class NotFinite(SdlError):
-    """A model answered with a number that is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +74,6 @@ def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Set
     except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
         return HeldOut(predicted, np.full_like(scores, np.nan), said(error))
     return HeldOut(predicted, scores)
-
-
-def finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
-    """The same values.
-
-    Raises:
-        InvalidInput: for another shape than this.
-        NotFinite: if one of them is not.
-    """
-    if np.shape(values) != shape:
-        raise InvalidInput(f"its {what} have the shape {np.shape(values)}, and {shape} was asked for")
-    if not np.isfinite(values).all():
-        raise NotFinite(f"its {what} are not all finite")
-    return np.asarray(values, float)
-
-
-def said(error: Exception) -> str:
-    """Why a model failed, in a line: as it says itself if it refused on purpose, else with the kind of error."""
-    line = next(iter(str(error).strip().splitlines()), "")[:200]
-    if isinstance(error, SdlError):
-        return line
-    return f"it failed with {type(error).__name__}" + (f": {line}" if line else "")
 
 
 def _scores(

@@ -24,8 +24,8 @@ from sdl.screening import Screened
 from strategies import agreement
 from strategies.agreement import Deviation
 from strategies.fitting import Fitted, fit, left_out
-from strategies.heldout import said
 from strategies.plan import Fit, Measure, Plan, Step, Stop
+from strategies.soundness import said
 
 TOLERANCE = 1e-6
 """Largest deviation of a number that another version of a library is granted."""

@@ -171,7 +171,7 @@ def test_strangers_who_forget_a_knob_or_leave_have_no_answer(register, dark):
     register("narrower", Narrower)
     register("leaving", Leaving)
     result = by_name(compare(dark, WHITE, models=["narrower", "leaving", "pls"], draws=100))
-    assert result["narrower"]["error"] == "its sample has the shape (100, 1), and (100, 3) was asked for"
+    assert result["narrower"]["error"] == "its draws have the shape (100, 1), and (100, 3) was asked for"
     assert result["leaving"]["error"].startswith("the plug-in 'leaving' failed with SystemExit")
     assert result["pls"]["error"] is None
 
@@ -299,8 +299,8 @@ def test_a_strangers_mistake_is_a_sentence_in_its_row(register, dark, method, ra
 @pytest.mark.parametrize(
     ("sample", "sentence"),
     [
-        (lambda self, target, n, rng: np.full((n, 3), np.nan), "its sample has numbers that are not finite"),
-        (lambda self, target, n, rng: np.zeros(n), "its sample has the shape (20,), and (20, 3) was asked for"),
+        (lambda self, target, n, rng: np.full((n, 3), np.nan), "its draws are not all finite"),
+        (lambda self, target, n, rng: np.zeros(n), "its draws have the shape (20,), and (20, 3) was asked for"),
     ],
     ids=["NaN", "shape"],
 )
