@@ -103,7 +103,7 @@ class Anchored:
             InvalidInput: for other shapes and values that are not finite.
         """
         must_be_fitted(self, "model_")
-        d, p = self.response_.coefficients_.shape
+        d, p = self.response_.regression_.coefficients.shape
         y, x = np.atleast_2d(np.asarray(readings, float)), np.atleast_2d(np.asarray(settings, float))
         if not len(x) or y.shape != (len(x), p) or x.shape != (len(x), d):
             raise InvalidInput(f"anchors need readings (m, {p}) and settings (m, {d}), got {y.shape} and {x.shape}")

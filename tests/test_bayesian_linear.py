@@ -67,14 +67,14 @@ def test_likelihood_is_the_predictive_density():
     places = np.array([[0.5, 0.3], [0.505, 0.31], [0.49, 0.28]])
     target = np.array([50.0, FREE, 24.0, FREE])
     # For two channels by themselves: inverse Wishart noise, then normal coefficients.
-    scale = model.noise_.covariance[np.ix_([0, 2], [0, 2])] * model.noise_.dof
-    draws, dof = 40000, int(model.noise_.dof) + 1
+    scale = model.regression_.noise.covariance[np.ix_([0, 2], [0, 2])] * model.regression_.noise.dof
+    draws, dof = 40000, int(model.regression_.noise.dof) + 1
     root = np.linalg.cholesky(np.linalg.inv(scale))
     wishart = root @ rng().standard_normal((draws, 2, dof))
     precision = wishart @ wishart.mT
     noise = np.linalg.cholesky(np.linalg.inv(precision))
-    off = model.root_ @ rng(1).standard_normal((draws, 2, 2)) @ noise.mT
-    misfit = target[[0, 2]] - places @ (model.coefficients_[:, [0, 2]] + off)
+    off = model.regression_.root @ rng(1).standard_normal((draws, 2, 2)) @ noise.mT
+    misfit = target[[0, 2]] - places @ (model.regression_.coefficients[:, [0, 2]] + off)
     density = np.sqrt(np.linalg.det(precision))[:, None] * np.exp(
         -0.5 * np.einsum("nmi,nij,nmj->nm", misfit, precision, misfit)
     )
@@ -139,7 +139,7 @@ def test_slopes_are_the_derivative_of_the_prediction(options):
     readings, settings = noisy(40)
     model = BayesianLinear(**options).fit(readings, settings)
     places, tiny = rng(3).random((5, 2)), 1e-6
-    slopes = model._slopes(places) @ model.coefficients_
+    slopes = model._slopes(places) @ model.regression_.coefficients
     for knob, step in enumerate(tiny * np.eye(2)):
         moved = (model.predict(places + step) - model.predict(places - step)) / (2 * tiny)
         np.testing.assert_allclose(np.broadcast_to(slopes, (5, 2, 4))[:, knob], moved, atol=1e-4)

@@ -12,11 +12,10 @@ from sdl.space import Readings, Settings
 from strategies.contract import Remoteness, Target
 from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
-from strategies.models.noise import residual_noise, span
+from strategies.models.least_squares import LeastSquares
 from strategies.models.posterior import Shape, posterior_draws
 from strategies.models.threads import one_thread
 
-RIDGE = 1e-6  # a knob that never moved keeps a coefficient, as unknown as a thousand times the noise
 Array = NDArray[np.float64]
 
 
@@ -62,16 +61,12 @@ class BayesianLinear:
     def fit(self, readings: Readings, settings: Settings) -> Self:
         readings, settings = complete_rows(self, readings, settings)
         self.d_ = settings.shape[1]
-        inputs = self._inputs(settings)
-        gram = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
-        self.coefficients_ = np.asarray(np.linalg.solve(gram, inputs.T @ readings))
-        self.root_ = np.linalg.cholesky(np.linalg.inv(gram))
-        self.noise_ = residual_noise(readings - inputs @ self.coefficients_, span(readings), inputs.shape[1])
+        self.regression_ = LeastSquares.fit(self._inputs(settings), readings)
         self.domain_ = Domain(readings, settings)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
-        must_be_fitted(self, "noise_")
+        must_be_fitted(self, "regression_")
         with one_thread():
             return posterior_draws(lambda settings: self.likelihood(target, settings), self.d_, n, rng)
 
@@ -82,29 +77,27 @@ class BayesianLinear:
             NotFittedError: before ``fit``.
             InvalidInput: as ``sample``.
         """
-        must_be_fitted(self, "noise_")
-        fixed = fixed_columns(target, self.coefficients_.shape[1])
+        must_be_fitted(self, "regression_")
+        fixed = fixed_columns(target, self.regression_.coefficients.shape[1])
         # In these units the noise of the fixed channels is independent and has variance 1.
-        whiten = np.linalg.inv(np.linalg.cholesky(self.noise_.covariance[np.ix_(fixed, fixed)])).T
-        coefficients = self.coefficients_[:, fixed] @ whiten
+        whiten = np.linalg.inv(np.linalg.cholesky(self.regression_.noise.covariance[np.ix_(fixed, fixed)])).T
+        coefficients = self.regression_.coefficients[:, fixed] @ whiten
         inputs = self._inputs(settings)
-        spread = self._spread(inputs)
+        spread = self.regression_.spread(inputs)
         misfit = (np.asarray(target, float)[fixed] @ whiten - inputs @ coefficients) / spread[:, None]
         slopes = self._slopes(settings) @ coefficients / spread[:, None, None]
-        return Shape.student(settings, misfit, slopes, fixed.size * np.log(spread), self.noise_.dof)
+        return Shape.student(settings, misfit, slopes, fixed.size * np.log(spread), self.regression_.noise.dof)
 
     def predict(self, settings: Settings) -> Readings:
-        must_be_fitted(self, "noise_")
-        return np.asarray(self._inputs(np.asarray(settings, float)) @ self.coefficients_)
+        must_be_fitted(self, "regression_")
+        return self.regression_.predict(self._inputs(np.asarray(settings, float)))
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
-        must_be_fitted(self, "noise_")
-        settings = np.asarray(settings, float)
-        spread = self._spread(self._inputs(settings))[:, None]
-        return np.asarray(self.predict(settings) + spread * self.noise_.draw((n, len(settings)), rng))
+        must_be_fitted(self, "regression_")
+        return self.regression_.simulate(self._inputs(np.asarray(settings, float)), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
-        must_be_fitted(self, "noise_")
+        must_be_fitted(self, "regression_")
         return self.domain_.remoteness(target)
 
     def _inputs(self, settings: Settings) -> Array:
@@ -130,7 +123,3 @@ class BayesianLinear:
     def _pairs(d: int) -> tuple[list[int], list[int]]:
         one, other = zip(*combinations_with_replacement(range(d), 2), strict=True)
         return list(one), list(other)
-
-    def _spread(self, inputs: Array) -> Array:
-        """Scale of a prediction ``(m,)`` in units of the noise: a reading's own and that of the coefficients."""
-        return np.asarray(np.sqrt(1 + ((inputs @ self.root_) ** 2).sum(axis=1)))

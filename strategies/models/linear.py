@@ -11,9 +11,7 @@ from sdl.space import Readings, Settings
 from strategies.contract import Remoteness, Target
 from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
-from strategies.models.noise import residual_noise, span
-
-RIDGE = 1e-6  # a knob that never moved keeps a coefficient, as unknown as a thousand times the noise
+from strategies.models.least_squares import LeastSquares
 
 
 @dataclass(eq=False)
@@ -42,39 +40,33 @@ class LinearProgram:
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
         readings, settings = complete_rows(self, readings, settings)
-        inputs = self._inputs(settings)
-        gram = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
-        self.coefficients_ = np.asarray(np.linalg.solve(gram, inputs.T @ readings))
-        self.root_ = np.linalg.cholesky(np.linalg.inv(gram))
-        self.noise_ = residual_noise(readings - inputs @ self.coefficients_, span(readings), inputs.shape[1])
+        self.regression_ = LeastSquares.fit(self._inputs(settings), readings)
         self.domain_ = Domain(readings, settings)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
-        must_be_fitted(self, "noise_")
-        fixed = fixed_columns(target, self.coefficients_.shape[1])
+        must_be_fitted(self, "regression_")
+        fixed = fixed_columns(target, self.regression_.coefficients.shape[1])
         # In these units the noise of the fixed channels is independent and has variance 1.
-        whiten = np.linalg.inv(np.linalg.cholesky(self.noise_.covariance[np.ix_(fixed, fixed)])).T
-        stretch = self.noise_.stretch(n, rng)[:, None]
-        slopes = self.coefficients_[:, fixed] @ whiten
-        slopes = slopes + stretch[..., None] * (self.root_ @ rng.standard_normal((n, *slopes.shape)))
+        whiten = np.linalg.inv(np.linalg.cholesky(self.regression_.noise.covariance[np.ix_(fixed, fixed)])).T
+        stretch = self.regression_.noise.stretch(n, rng)[:, None]
+        slopes = self.regression_.coefficients[:, fixed] @ whiten
+        slopes = slopes + stretch[..., None] * (self.regression_.root @ rng.standard_normal((n, *slopes.shape)))
         wanted = np.asarray(target, float)[fixed] @ whiten + stretch * rng.standard_normal((n, fixed.size))
         if self.intercept:
             wanted, slopes = wanted - slopes[:, 0], slopes[:, 1:]
         return _solve(slopes, wanted, rng.random(slopes.shape[:2]))
 
     def predict(self, settings: Settings) -> Readings:
-        must_be_fitted(self, "noise_")
-        return np.asarray(self._inputs(np.asarray(settings, float)) @ self.coefficients_)
+        must_be_fitted(self, "regression_")
+        return self.regression_.predict(self._inputs(np.asarray(settings, float)))
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        must_be_fitted(self, "noise_")
-        settings = np.asarray(settings, float)
-        spread = np.sqrt(1 + ((self._inputs(settings) @ self.root_) ** 2).sum(axis=1))  # coefficients, in noise units
-        return np.asarray(self.predict(settings) + spread[:, None] * self.noise_.draw((n, len(settings)), rng))
+        must_be_fitted(self, "regression_")
+        return self.regression_.simulate(self._inputs(np.asarray(settings, float)), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
-        must_be_fitted(self, "noise_")
+        must_be_fitted(self, "regression_")
         return self.domain_.remoteness(target)
 
     def _inputs(self, settings: Settings) -> NDArray[np.float64]:
