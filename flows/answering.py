@@ -14,8 +14,7 @@ from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Remoteness
-from strategies.offers import expected
-from strategies.reachability import reach
+from strategies.offers import within_reach
 from strategies.residuals import Rows
 from strategies.soundness import finite, said
 
@@ -128,17 +127,10 @@ def _offered(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str
 
 
 def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], bool]:
-    """Where the model comes nearest to the target, and whether that may be near enough.
-
-    A "no" has to hold out against what the model misses nearby, and how uncertain that is.
-    """
-    d, level = problem.space.d, problem.background
-    found = reach(model, problem.target - level, problem.tolerance, np.zeros(len(level)), d)
-    if not found.reachable:
-        readings, uncertainty = expected(model, found.settings, level, _rows(model, problem))
-        level = readings - found.readings
-        found = reach(model, problem.target - level, problem.tolerance, uncertainty, d)
-    settings, named = problem.named_settings(found.settings), problem.named(found.readings + level)
+    """Where the model comes nearest to the target, and whether that may be near enough."""
+    rows = _rows(model, problem)
+    found, readings, _ = within_reach(model, problem.target, problem.tolerance, problem.background, rows)
+    settings, named = problem.named_settings(found.settings), problem.named(readings)
     return {"settings": settings, "readings": named}, found.reachable
 
 

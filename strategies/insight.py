@@ -14,8 +14,8 @@ from sdl.space import Readings, Space
 from strategies.contract import InverseModel
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
-from strategies.offers import Offer, expected, offers
-from strategies.reachability import Reach, reach
+from strategies.offers import Offer, expected, offers, within_reach
+from strategies.reachability import reach
 from strategies.residuals import Rows
 
 
@@ -57,7 +57,8 @@ class Insight:
         if found:
             return found
         # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
-        nearest = self._reach(target, self.background, np.zeros(len(self.columns))).settings
+        sure, wanted = np.zeros(len(self.columns)), target.readings - self.background
+        nearest = reach(self.model, wanted, target.tolerance, sure, self.space.d).settings
         readings, uncertainty = expected(self.model, nearest, self.background, self.rows)
         return [Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)]
 
@@ -84,15 +85,11 @@ class Insight:
             target: Over the channels that matter.
             names: Of those channels.
         """
-        first = self._reach(target, self.background, np.zeros(len(self.columns)))
-        if first.reachable:
-            return None
-        readings, uncertainty = expected(self.model, first.settings, self.background, self.rows)
-        offset = readings - first.readings  # background, and what the model misses there
-        best = self._reach(target, offset, uncertainty)
+        best, nearest, uncertainty = within_reach(
+            self.model, target.readings, target.tolerance, self.background, self.rows
+        )
         if best.reachable:
             return None
-        nearest = best.readings + offset
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
             f"{name} {nearest[c]:.0f} for {target.readings[c]:.0f} ± {target.tolerance[c]:.0f}"
             for c, name in enumerate(names)
@@ -113,6 +110,3 @@ class Insight:
     @cached_property
     def _conditions(self) -> Conditions:
         return Conditions.of(self.history.observations, self.space.p)
-
-    def _reach(self, target: Wanted, offset: Readings, uncertainty: Readings) -> Reach:
-        return reach(self.model, target.readings - offset, target.tolerance, uncertainty, self.space.d)

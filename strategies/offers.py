@@ -7,6 +7,7 @@ import numpy as np
 from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Target
+from strategies.reachability import Reach, reach
 from strategies.residuals import Rows, kriged
 
 DRAWS = 512
@@ -54,6 +55,27 @@ def expected(model: InverseModel, settings: Settings, background: Readings, rows
     near = rows.nearest(settings)
     missed, uncertainty = kriged(near, near.readings - model.predict(near.settings), settings[None])
     return model.predict(settings[None])[0] + missed[0] + background, uncertainty[0]
+
+
+def within_reach(
+    model: InverseModel, target: Target, tolerance: Readings, background: Readings, rows: Rows
+) -> tuple[Reach, Readings, Readings]:
+    """How near the model comes to a target ``(p,)`` in a background.
+
+    That it cannot be reached has to hold out against what the model misses nearby, and how uncertain that is.
+
+    Returns:
+        The reach, the readings there with their background, and what the model does not know of them, 0 if that did
+        not matter.
+    """
+    d = rows.settings.shape[1]
+    first = reach(model, target - background, tolerance, np.zeros(len(background)), d)
+    if first.reachable:
+        return first, first.readings + background, np.zeros(len(background))
+    readings, uncertainty = expected(model, first.settings, background, rows)
+    offset = readings - first.readings  # background, and what the model misses there
+    best = reach(model, target - offset, tolerance, uncertainty, d)
+    return best, best.readings + offset, uncertainty
 
 
 def _corrected(
