@@ -1,5 +1,7 @@
 """Inverse problems with known answers, for the tests of the strategies."""
 
+import json
+
 import numpy as np
 from scipy.optimize import least_squares
 
@@ -45,3 +47,13 @@ class Line:
 
     def predict(self, settings):
         return settings * self.slope
+
+
+def written(path, settings, readings, channels=CHANNELS):
+    """A file in the paper's format; NaN is left out."""
+    lines = []
+    for asked, row in zip(settings, readings, strict=True):
+        out = {name: value for name, value in zip(channels, row.tolist(), strict=True) if value == value}
+        lines.append(json.dumps({"in": asked.tolist(), "out": out}) + "\n")
+    path.write_text("".join(lines))
+    return path

@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches
+from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches, written
 from test_report import HOSTILE, check, svg
 
 from flows.comparing import compare, study
@@ -25,16 +25,6 @@ QUICK = ("linear", "mixture", "pls")
 ALL = plugins.names("sdl.inverse_models")
 SECTIONS = ["verdict", "settings", "scores", "densities", "pairs", "parity", "diagnosis", "rows"]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-def written(path, settings, readings, channels=CHANNELS):
-    """A file in the paper's format; NaN is left out."""
-    lines = []
-    for setting, row in zip(settings, readings, strict=True):
-        out = {name: value for name, value in zip(channels, row.tolist(), strict=True) if value == value}
-        lines.append(json.dumps({"in": setting.tolist(), "out": out}) + "\n")
-    path.write_text("".join(lines))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import CHANNELS, PAPER, twin_answer, twin_rows
+from problems import CHANNELS, PAPER, twin_answer, twin_rows, written
 from rich.console import Console
 
 from flows.answering import warnings
@@ -19,16 +19,6 @@ WHITE = ["445nm=16384", "515nm=16384", "630nm=16384"]
 FIXED = [CHANNELS.index(name) for name in ("445nm", "515nm", "630nm")]
 TOLERANCE = "the tolerance of 445nm needs a number above 0 or a percentage such as '1 %'"
 NAMES = plugins.names("sdl.inverse_models")
-
-
-def written(path, settings, readings, channels=CHANNELS):
-    """A file in the paper's format; NaN is left out."""
-    lines = []
-    for asked, row in zip(settings, readings, strict=True):
-        out = {name: value for name, value in zip(channels, row.tolist(), strict=True) if value == value}
-        lines.append(json.dumps({"in": asked.tolist(), "out": out}) + "\n")
-    path.write_text("".join(lines))
-    return path
 
 
 @pytest.fixture(scope="module")
