@@ -15,7 +15,7 @@ from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Remoteness
 from strategies.offers import within_reach
-from strategies.residuals import Rows
+from strategies.residuals import Rows, unshared
 from strategies.soundness import finite, said
 
 GROUP: plugins.Group = "sdl.inverse_models"
@@ -135,9 +135,8 @@ def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], boo
 
 
 def _rows(model: InverseModel, problem: Problem) -> Rows:
-    n, c = problem.readings.shape
-    independent = np.broadcast_to(0.0, (n, n))  # one number in memory, however many rows there are
-    return Rows(problem.settings, problem.readings, noise(model, problem), np.zeros(c), independent)
+    still = np.zeros(problem.readings.shape[1])
+    return Rows(problem.settings, problem.readings, noise(model, problem), still, unshared)
 
 
 def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from flows import environment
 from flows.bench import open_bench
 from flows.campaign import written
+from flows.failing import says_what_to_do
 from flows.signals import finish_on_signal
 from sdl import by_hand, plugins
 from sdl.campaign import Campaign, DesignPart, Plugin
@@ -37,6 +38,7 @@ async def take(instrument: Plugin, where: str, settings: dict[str, float], n: in
 
 
 @flow(name="measure", flow_run_name="measure-{instrument.plugin}")
+@says_what_to_do
 async def measure(
     instrument: Plugin,
     settings: dict[str, float],
@@ -66,6 +68,7 @@ async def visit(instrument: Plugin, where: str, name: str, design: DesignPart, s
 
 
 @flow(name="survey", flow_run_name="survey-{name}")
+@says_what_to_do
 async def survey(
     name: str,
     instrument: Plugin,
@@ -110,6 +113,7 @@ async def judge(
 
 
 @flow(name="verify", flow_run_name="verify-{config.name}")
+@says_what_to_do
 async def verify(
     config: Campaign,
     settings: dict[str, float],

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from prefect import flow, runtime, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
 from prefect.states import Failed
 
+from flows import events
 from flows.bench import open_bench
 from flows.by_hand import where_of
+from flows.failing import deployed, says_what_to_do
 from flows.scheduled import made_up_for
 from flows.signals import finish_on_signal
 from sdl import by_hand, plugins
-from sdl.campaign import Plugin, slug
+from sdl.campaign import Plugin
 from sdl.control_chart import charts
 from sdl.history import Entry
 from sdl.space import Readings, Space
 
 NAME = "calibration"
-EVENT = "sdl.calibration.out-of-band"
-"""What an automation can listen to; its resource is ``sdl.instrument.`` and the instrument's name."""
 
 
 @task(name="calibrate", cache_policy=NO_CACHE)
@@ -42,6 +41,7 @@ async def compare(instrument: Plugin, where: str) -> dict[str, Any]:
 
 
 @flow(name="calibrate", flow_run_name="calibrate-{instrument.plugin}")
+@says_what_to_do
 async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | None = None) -> dict[str, Any]:
     """Read the background and each knob fully on, and compare with the calibrations before.
 
@@ -63,11 +63,10 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
     result = await compare(instrument, where)
     if not result["alarms"]:
         return result
-    resource = {"prefect.resource.id": f"sdl.instrument.{slug(identity)}", "prefect.resource.name": identity}
-    emit_event(EVENT, resource, payload={"alarms": result["alarms"], "gain": result["gain"]})
-    if runtime.deployment.id is None:
+    events.out_of_band(identity, result["alarms"], result["gain"])
+    if not deployed():
         return result
-    words = f"{'; '.join(result['alarms'])}: look at lamp and sensor of {identity}, then calibrate once more"
+    words = f"Look at lamp and sensor of {identity}, then calibrate once more: {'; '.join(result['alarms'])}"
     return Failed(name="OutOfBand", message=words)  # type: ignore[return-value]
 
 

@@ -15,7 +15,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.logging import RichHandler
 
-from flows import cli_bundles, cli_campaigns, cli_data, cli_instruments, cli_models, cli_service
+from flows import (
+    cli_bundles,
+    cli_campaigns,
+    cli_data,
+    cli_instruments,
+    cli_models,
+    cli_service,
+    cli_steering,
+    cli_watching,
+)
 from flows.console import err
 from flows.instance import AlreadyUp
 from sdl import errors
@@ -50,7 +59,16 @@ app = typer.Typer(
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
 )
-for commands in (cli_campaigns, cli_instruments, cli_models, cli_data, cli_service, cli_bundles):
+for commands in (
+    cli_campaigns,
+    cli_steering,
+    cli_watching,
+    cli_instruments,
+    cli_models,
+    cli_data,
+    cli_service,
+    cli_bundles,
+):
     commands.add_to(app)
 
 

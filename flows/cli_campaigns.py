@@ -1,9 +1,6 @@
-"""Commands about campaigns: run, status, pause, resume, stop, report."""
+"""Commands about campaigns: run, report."""
 
-import tomllib
 import webbrowser
-from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,15 +11,14 @@ from rich.text import Text
 from flows import environment
 from flows.console import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
 from sdl.campaign import Campaign
-from sdl.errors import InvalidInput, LeaseHeld
-from sdl.history import Control, Entry, Request, State, Tally, Verdict
+from sdl.errors import LeaseHeld
+from sdl.history import Request, State, Verdict
 from sdl.ledger import Ledger
 from sdl.preparing import prepare
+from sdl.written import read_toml
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 NOT_VERIFIED = 3
-SHOWN = 100
-"""Campaigns in the table of ``status``."""
 
 File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
@@ -33,7 +29,7 @@ Changes = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (run, status, pause, resume, stop, report):
+    for command in (run, report):
         app.command()(command)
 
 
@@ -41,6 +37,9 @@ def run(
     file: File,
     changes: Changes = None,
     again: Annotated[bool, typer.Option("--again", help="Begin anew if it is finished.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a person's word, the end of a hold-off or its turn; else it ends.")
+    ] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -50,7 +49,7 @@ def run(
     written = override(read(file), pairs(changes, "--set"))
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    config = _refuse_early(written, where)
+    config = _refuse_early(written, where, wait)
     if not again and (done := _finished(where, config)) is not None:
         return _conclude(done, where, directory, open_report, as_json)
     url = start_prefect(directory)
@@ -62,54 +61,13 @@ def run(
     with _bar() as bar:
         task = bar.add_task("", total=config.budget)
         watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-        result = campaign.run(Campaign.parse(written), directory, where, again)
+        result = campaign.run(Campaign.parse(written), directory, where, again, wait)
     return _conclude(result, where, directory, open_report, as_json)
 
 
 def read(file: Path) -> dict[str, Any]:
     """The campaign file as written; only that it is TOML is checked here."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} is not TOML: {error}") from error
-
-
-def status(
-    name: Annotated[str | None, typer.Argument(help="One campaign; all unless told.", show_default=False)] = None,
-    home: Home = None,
-    ledger: LedgerOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what runs, where it stands, and who holds each instrument."""
-    with open_ledger(home, ledger) as book:
-        entries = [book.entry(name)] if name else book.entries()
-        tallies, holder = book.tallies(), cache(book.holder)
-        rows = [_standing(entry, tallies[entry.id], holder(entry.instrument)) for entry in entries]
-    columns = ("campaign", "state", "requests", "verified", "held by", "updated")
-    reasons = [
-        f"{row['campaign']}: {row['reason']}" for row in rows if row["reason"] and row["state"] != State.FINISHED
-    ]
-    nothing = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
-    overview = table(columns, [[row[c] for c in columns] for row in rows[:SHOWN]]) if rows else nothing
-    rest = [f"of {len(rows)} campaigns the {SHOWN} that changed last; --json tells of all"] if len(rows) > SHOWN else []
-    show(rows, as_json, overview, *reasons[:SHOWN], *rest)
-
-
-def pause(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
-    """Ask a campaign to pause before its next request."""
-    _ask(name, Control.PAUSE, home, ledger, as_json)
-
-
-def resume(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
-    """Take a pause or a stop back; 'sdl run' then goes on."""
-    _ask(name, Control.RUN, home, ledger, as_json)
-
-
-def stop(name: Name, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
-    """Ask a campaign to stop before its next request."""
-    _ask(name, Control.STOP, home, ledger, as_json)
+    return read_toml(file)
 
 
 def report(
@@ -130,13 +88,16 @@ def report(
     show({"report": str(page)}, as_json, str(page))
 
 
-def _refuse_early(written: dict[str, Any], where: str) -> Campaign:
+def _refuse_early(written: dict[str, Any], where: str, wait: bool) -> Campaign:
     """Find every fault of the file, a taken instrument, and a pause, before anything is started."""
     campaign, instrument = prepare(written)
     instrument.close()
+    if wait:
+        return campaign
     with Ledger(where) as book:
         if (holder := book.holder(instrument.identity)) is not None:
-            raise LeaseHeld(f"{instrument.identity} is held by {holder}; wait for it to end, or end it with 'sdl stop'")
+            advice = "wait for it to end, or end it with 'sdl stop'"
+            raise LeaseHeld(f"{instrument.identity} is held by {holder}; {advice}", instrument.identity)
         book.obey(campaign.slug)
     return campaign
 
@@ -168,35 +129,6 @@ def _write_report(book: Ledger, name: str, directory: Path) -> Path:
     from sdl.report import write
 
     return write(book, name, environment.folder(directory / "reports") / f"{name}.html")
-
-
-def _ask(name: str, control: Control, home: Path | None, ledger: str | None, as_json: bool) -> None:
-    with open_ledger(home, ledger) as book:
-        entry = book.entry(name)
-        book.set_control(entry.id, control)
-        running = book.holder(entry.instrument)
-    told = {
-        Control.PAUSE: f"{name} pauses before its next request",
-        Control.STOP: f"{name} stops before its next request",
-        Control.RUN: f"{name} may go on: 'sdl run' its file again if it is not running",
-    }
-    show({"campaign": name, "control": control, "held_by": running}, as_json, told[control])
-
-
-def _standing(entry: Entry, tally: Tally, holder: str | None) -> dict[str, Any]:
-    targets = [target["name"] for target in entry.config.get("targets", [])]
-    dead = entry.state == "RUNNING" and holder is None
-    return {
-        "campaign": entry.name,
-        "state": "INTERRUPTED" if dead else entry.state,
-        "requests": tally.sent,
-        "verified": f"{len(tally.verified)} of {len(targets)}" if targets else None,
-        "instrument": entry.instrument,
-        "held by": holder,
-        "updated": datetime.fromtimestamp(entry.updated).isoformat(sep=" ", timespec="seconds"),
-        "reason": "its process ended; 'sdl run' goes on" if dead else entry.reason,
-        "control": entry.control,
-    }
 
 
 def _bar() -> Progress:

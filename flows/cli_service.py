@@ -1,5 +1,6 @@
-"""Commands about the laboratory as a service: up, down, doctor."""
+"""Commands about the laboratory as a service: up, down, deploy, doctor."""
 
+import os
 import signal
 import time
 from dataclasses import asdict
@@ -8,21 +9,23 @@ from typing import Annotated
 
 import typer
 
-from flows import environment, instance, service
+from flows import environment, instance, server, service
 from flows.console import AsJson, Home, LedgerOption, err, show, table
 from flows.instance import AlreadyUp, Service
 from flows.laboratory import Laboratory
+from sdl.errors import InvalidInput
 from sdl.ledger import Ledger
 
 START_S = 150.0
 END_S = 60.0
 WRONG = 3
+EXAMPLE = "http://127.0.0.1:4200/api"
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, down, doctor):
+    for command in (up, down, deploy, doctor):
         app.command()(command)
 
 
@@ -83,6 +86,30 @@ def down(home: Home = None, as_json: AsJson = False) -> None:
     ended = instance.end(directory, END_S)
     line = f"ended: {ended}" if ended else f"nothing runs for {directory}"
     show({"ended": ended.pid if ended else None}, as_json, line)
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(help="The laboratory file (TOML).", show_default=False)],
+    pool: Annotated[str, typer.Option(help="Name of the work pool; made unless it is there.")] = "laboratory",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put every flow of a laboratory on the Prefect server of PREFECT_API_URL, for the workers of a pool."""
+    laboratory, directory = Laboratory.read(file), environment.home(home)
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not server.healthy(url):
+        told = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
+        raise InvalidInput(f"{told}: set it to the address of the one that the workers use, such as {EXAMPLE}")
+    environment.set_up_prefect(directory)
+    from flows.deployments import definitions
+    from flows.pool import enrol
+
+    offered = list(definitions(laboratory))
+    lacks = server.run(enrol(offered, pool, laboratory.notify))
+    names = [f"{each.run}/{each.name}" for each in offered]
+    line = f"{len(names)} deployments for the workers of pool {pool!r}: prefect worker start --pool {pool}"
+    done = {"pool": pool, "deployments": names, "ui": url.removesuffix("/api"), "lacks": lacks}
+    show(done, as_json, line, *([lacks] if lacks else []))
 
 
 def doctor(

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import environment
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, shown
 from sdl.ledger import Ledger
 from sdl.rows import jsonable
+from sdl.text import visible
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Data directory; SDL_HOME or ./sdl-data unless told.", show_default=False)
@@ -34,6 +35,11 @@ out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 
 
+def lines(data: Any) -> None:
+    """Print data as one line of JSON, for a program that reads on and on."""
+    print(json.dumps(jsonable(data), ensure_ascii=False), flush=True)
+
+
 def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
     """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
     if as_json:
@@ -43,21 +49,22 @@ def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
         if isinstance(each, Table):
             out.print(each)
         else:
-            out.print(each, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
+            words = each if isinstance(each, Text) else visible(each)
+            out.print(words, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
     """A table of plain cells; nothing in them is taken for markup."""
     made = Table(*columns, title=title, title_justify="left", header_style="bold")
     for row in rows:
-        made.add_row(*(escape(_cell(value)) for value in row))
+        made.add_row(*(value if isinstance(value, Text) else escape(_cell(value)) for value in row))
     return made
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else visible(value)
 
 
 def open_ledger(home: Path | None, ledger: str | None) -> Ledger:
@@ -73,7 +80,7 @@ def pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     """
     given = list(written or [])
     if wrong := [each for each in given if "=" not in each]:
-        raise InvalidInput([f"{what} needs KEY=VALUE, got {each!r}" for each in wrong])
+        raise InvalidInput([f"{what} needs KEY=VALUE, got {shown(each)}" for each in wrong])
     return {key.strip(): _value(text.strip()) for key, _, text in (each.partition("=") for each in given)}
 
 
@@ -92,14 +99,14 @@ def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
                 place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
             place[int(last) if isinstance(place, list) else last] = value
         except (AttributeError, IndexError, TypeError, ValueError):
-            raise InvalidInput(f"--set {path}: the file has no such place") from None
+            raise InvalidInput(f"--set {shown(path)}: the file has no such place") from None
     return changed
 
 
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # text, or a number of thousands of digits
         pass
     try:
         return float(text)  # TOML has no .5

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from flows.laboratory import Appointment, Laboratory, Run
 from sdl import plugins
@@ -29,9 +29,20 @@ DESCRIPTIONS: dict[Run, str] = {
     "calibrate": "Background and full drives, held against the control chart of the calibrations before.",
     "sweep": "One campaign after another: many targets, or many seeds.",
 }
+Steer: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
+STEERING: dict[Steer, tuple[str, str]] = {
+    "pause": ("flows.steering.pause", "Ask a campaign to pause before its next request."),
+    "resume": ("flows.steering.resume", "Take a pause, a stop or a hold-off back, and go on."),
+    "stop": ("flows.steering.stop", "Ask a campaign to stop before its next request."),
+    "extend": ("flows.steering.extend", "Allow a campaign more requests, also while it runs."),
+    "approve": ("flows.steering.approve", "Approve of the settings that a campaign wants to send, or decline."),
+}
+"""What a person asks of any campaign: the flow behind it, and a description."""
+LABORATORY = "laboratory"
+"""Name of the deployments that belong to no single instrument."""
 COLLISION: dict[Run, str] = {run: "CANCEL_NEW" if run == "calibrate" else "ENQUEUE" for run in ENTRYPOINTS}
 """What becomes of a run whose instrument is busy: what a person asked for waits; a calibration is left out."""
-HIDDEN = ("instrument", "home", "ledger")
+HIDDEN = ("instrument", "instruments", "home", "ledger")
 """Parameters that the laboratory fills in: no field of the form."""
 PAPER = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,23 +53,24 @@ ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 class Definition:
     """One deployment."""
 
-    run: Run
-    instrument: str
-    """Its name in the laboratory file."""
+    run: Run | Steer
+    name: str
+    """That of the instrument in the laboratory file, or of the laboratory."""
     parameters: dict[str, Any]
-    space: Space
-    timezone: str
+    entrypoint: str
+    """Where its flow is, as a module path."""
+    description: str
+    space: Space | None = None
+    """Of the instrument; None where it is about any of them."""
+    collision: str | None = None
+    """What becomes of a run whose instrument is busy; None where runs need no turn."""
+    timezone: str = "UTC"
     appointments: tuple[Appointment, ...] = ()
-
-    @property
-    def entrypoint(self) -> str:
-        """Where its flow is, as a module path."""
-        return ENTRYPOINTS[self.run]
 
     @property
     def tags(self) -> list[str]:
         """What the UI can be searched by."""
-        return ["sdl", f"instrument:{self.instrument}"]
+        return ["sdl"] if self.space is None else ["sdl", f"instrument:{self.name}"]
 
     def slug(self, place: int) -> str:
         """The name of a schedule by its place, by which Prefect knows it again."""
@@ -71,7 +83,7 @@ class Definition:
             schema: JSON schema of the flow's own parameters.
         """
         fields = {name: field for name, field in schema["properties"].items() if name not in HIDDEN}
-        if "settings" in fields:
+        if "settings" in fields and self.space is not None:
             fields["settings"] = fields["settings"] | _knobs(self.space)
         required = [name for name in schema.get("required", []) if name not in HIDDEN]
         parts = dict(schema.get("definitions", {}))
@@ -82,30 +94,37 @@ class Definition:
 
     def written(self, pool: str) -> dict[str, Any]:
         """The same as an entry of ``prefect.yaml``, for a work pool."""
+        turns = {"concurrency_limit": {"limit": 1, "collision_strategy": self.collision}} if self.collision else {}
         return {
-            "name": self.instrument,
+            "name": self.name,
             "entrypoint": self.entrypoint,
-            "description": DESCRIPTIONS[self.run],
+            "description": self.description,
             "tags": self.tags,
             "parameters": self.parameters,
             "schedules": [
                 {"slug": self.slug(place), **_schedule_written(each, self.timezone)}
                 for place, each in enumerate(self.appointments)
             ],
-            "concurrency_limit": {"limit": 1, "collision_strategy": COLLISION[self.run]},
-            "work_pool": {"name": pool, "work_queue_name": self.instrument},
+            **turns,
+            "work_pool": {"name": pool, "work_queue_name": self.name},
         }
 
 
 def definitions(laboratory: Laboratory) -> Iterator[Definition]:
     """Every deployment of a laboratory."""
+    known = dict[str, str]()
     for name, part in laboratory.instruments.items():
         instrument = plugins.build("sdl.instruments", part.plugin, part.options)
         instrument.close()
-        for run in ENTRYPOINTS:
+        known[instrument.identity] = name
+        for run, entrypoint in ENTRYPOINTS.items():
             due = tuple(each for each in laboratory.schedule if (each.run, each.instrument) == (run, name))
             parameters = _parameters(run, name, part.model_dump(mode="json"), instrument.space)
-            yield Definition(run, name, parameters, instrument.space, laboratory.timezone, due)
+            told = (parameters, entrypoint, DESCRIPTIONS[run], instrument.space, COLLISION[run])
+            yield Definition(run, name, *told, laboratory.timezone, due)
+    for steer, (entrypoint, description) in STEERING.items():
+        instruments = {"instruments": known} if steer == "resume" else {}
+        yield Definition(steer, LABORATORY, instruments, entrypoint, description)
 
 
 def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict[str, Any]:
@@ -119,7 +138,7 @@ def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict
             **({"targets": [{"name": "white", **PAPER}]} if known else {}),
         }
         return {"config": config, **({"settings": settings} if run == "verify" else {}),
-                **({"again": True} if run == "campaign" else {})}  # fmt: skip
+                **({"again": True, "wait": True} if run == "campaign" else {})}  # fmt: skip
     own: dict[str, dict[str, Any]] = {
         "measure": {"settings": settings},
         "survey": {"name": f"survey {name}", "design": {"plugin": "latin-hypercube", "n": 20}},

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 from flows import instance, server
 from flows.bench import open_bench
-from flows.laboratory import Laboratory
+from flows.laboratory import Laboratory, Notify
 from sdl import by_hand, plugins
 from sdl.campaign import Plugin
 from sdl.errors import InvalidInput, LeaseHeld, SdlError
@@ -170,9 +170,7 @@ def _prefect(setup: Setup) -> Iterator[Found]:
 
 def _server(what: str, api: str, advice: str) -> Found:
     try:
-        secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-        auth = (secret[0], secret[2]) if secret[1] else None
-        answer = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=5, auth=auth)
+        answer = _get(f"{api.rstrip('/')}/admin/version")
         answer.raise_for_status()
         there = str(answer.json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
@@ -188,14 +186,16 @@ def _file(setup: Setup) -> Iterator[Found]:
     what = setup.file.name
     try:
         written = tomllib.loads(setup.file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         yield Found(what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML")
         return
-    parts = dict[str, Plugin]()
+    parts, told = dict[str, Plugin](), list[Notify]()
 
     def check() -> None:
         if "instruments" in written:
-            parts.update(Laboratory.parse(written).instruments)
+            laboratory = Laboratory.parse(written)
+            parts.update(laboratory.instruments)
+            told.extend([laboratory.notify] if laboratory.notify else [])
         else:
             campaign, instrument = prepare(written)
             instrument.close()
@@ -207,6 +207,30 @@ def _file(setup: Setup) -> Iterator[Found]:
         yield Found(what, "ok", "valid")
     for name, part in parts.items():
         yield _instrument(name, part, setup)
+    for each in told:
+        yield _notified(each, setup)
+
+
+def _notified(notify: Notify, setup: Setup) -> Found:
+    """Whether the server has the block that sends."""
+    what, (kind, name) = "notifications", notify.place
+    service = instance.running(setup.directory)
+    api = os.environ.get("PREFECT_API_URL") or (service.api if service else "")
+    if not api:
+        return Found(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
+    try:
+        answer = _get(f"{api.rstrip('/')}/block_types/slug/{kind}/block_documents/name/{name}")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Found(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
+    if answer.is_success:
+        return Found(what, "ok", f"{notify.block} is told of: {', '.join(notify.on)}")
+    advice = "make it in Prefect's UI under Blocks, then start 'sdl up' or 'sdl deploy' again"
+    return Found(what, "warning", f"nobody is notified: the server has no block {notify.block!r}", advice)
+
+
+def _get(url: str) -> httpx.Response:
+    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return httpx.get(url, timeout=5, auth=(secret[0], secret[2]) if secret[1] else None)
 
 
 def _faults(check: Callable[[], None]) -> Iterator[str]:

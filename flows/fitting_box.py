@@ -22,10 +22,12 @@ from typing import Any, NoReturn
 from flows.steps import from_plain, to_plain
 from sdl.campaign import Campaign, FittingPart
 from sdl.history import History
+from sdl.known import Known
 from sdl.ledger import Ledger
 from sdl.space import Space
 from strategies import fitting
 from strategies.fitting import Fitted
+from strategies.foresight import endings
 from strategies.plan import Fit, Plan, Step
 
 START_S = 120.0
@@ -54,10 +56,10 @@ class FittingBox:
             RuntimeError: if it ends without being at any model.
         """
         while True:
-            left_out = fitting.left_out(history.rounds) | self.left_out
+            left_out = self._gone(history)
             at, why = "", ""
             child = self._running()
-            child.say({"left_out": left_out})
+            child.say({"decide": True, "left_out": left_out})
             while True:
                 told = child.hear(self.limits.limit_s if at else START_S)
                 if told is None:
@@ -71,11 +73,19 @@ class FittingBox:
                 raise RuntimeError(f"the process that fits the models {why} before it was at one of them")
             self.left_out[at] = f"{fitting.LEFT_OUT}{why}"
 
+    def prepare(self, history: History) -> None:
+        """Have the next round fitted and proposed while the present one is measured; does not wait for it."""
+        if self.limits.ahead:
+            self._running().say({"decide": False, "left_out": self._gone(history)})
+
     def close(self) -> None:
         """End the process."""
         if self._child is not None:
             self._child.end()
             self._child = None
+
+    def _gone(self, history: History) -> dict[str, str]:
+        return fitting.left_out(history.rounds) | self.left_out
 
     def _running(self) -> "_Child":
         if self._child is None:
@@ -165,7 +175,7 @@ def _serve() -> NoReturn:
     limits = campaign.fitting
     with Ledger(about["ledger"]) as book:
         space = next(entry.space for entry in book.entries() if entry.id == about["entry"])
-        inside = _Inside(campaign, space)
+        inside, known = _Inside(campaign, space), Known(about["entry"])
         _limit_memory(limits.memory_mb)
 
         def at(name: str) -> None:
@@ -173,10 +183,13 @@ def _serve() -> NoReturn:
             tell(at=name)
 
         while True:
-            left_out = json.loads(asked.get())["left_out"]
-            step = inside.decide(book.history(about["entry"], campaign.background.max_age_s), left_out, at)
+            question = json.loads(asked.get())
+            history = book.history(about["entry"], campaign.background.max_age_s, known)
+            if question["decide"]:
+                tell(step=to_plain(inside.decide(history, question["left_out"], at)))
+            else:
+                inside.prepare(history, question["left_out"], at)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            tell(step=to_plain(step))
 
 
 class _Inside:
@@ -192,8 +205,14 @@ class _Inside:
             self.fitted, self.left_out = None, left_out
         while isinstance(step := self._next(history, at), Fit):
             models, plan = self.campaign.models, self.plan
-            self.fitted = fitting.fit(models, plan.space, plan.columns, history, step.round, left_out, at)
+            seen = history.before(step.before)
+            self.fitted = fitting.fit(models, plan.space, plan.columns, seen, step.round, left_out, at)
         return step
+
+    def prepare(self, history: History, left_out: Mapping[str, str], at: Any) -> None:
+        """Find out what the decision will rest on, which is kept with the fit until it is asked for."""
+        for ending in endings(history):
+            self.decide(ending, left_out, at)
 
     def _next(self, history: History, at: Any) -> Step:
         if self.fitted is not None and self.fitted.name:

@@ -1,9 +1,14 @@
 """What a Prefect server needs to know once of this laboratory, and what an earlier life left in it."""
 
-from collections.abc import Sequence
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
+from prefect import tags
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import (
@@ -20,13 +25,19 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
+from sdl.process import is_dead, name_of
+
 SILENT = "sdl: a run that went silent has crashed"
 SILENT_S = 90
 """Three heartbeats of a run."""
-AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
+"""States that need a process: a campaign that waits for a person has one too."""
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended")
 GONE = "its process ended; everything measured is in the ledger, run it again to go on"
-LEFT = GONE.replace("ended;", "ended with an earlier 'sdl up';")
+LEFT = GONE.replace("ended;", "ended without a word;")
+LEFT_BY_SERVICE = GONE.replace("ended;", "ended with an earlier 'sdl up';")
+BY_PROCESS = re.compile(r"(?P<process>process \d{1,10}@\d+) on (?P<host>.+)")
+"""The tag of a run from a terminal that says which process it is, and on what host."""
 
 
 async def limit(client: PrefectClient, instrument: str) -> UUID:
@@ -71,15 +82,34 @@ async def watch_for_silence(client: PrefectClient) -> None:
     )
 
 
-async def bury(client: PrefectClient, deployments: Sequence[UUID]) -> int:
-    """Mark runs of our deployments that an earlier life left at work as crashed; return how many.
+@contextmanager
+def known_by_its_process() -> Iterator[None]:
+    """Runs that begin in the block say which process they are, for whoever finds them at work when it is gone."""
+    with tags(f"{name_of(os.getpid())} on {platform.node()}"):
+        yield
 
-    Only where no other host can run them: their processes ended with the service that started them.
+
+async def bury(client: PrefectClient, deployments: Sequence[UUID] = ()) -> int:
+    """Mark runs that show as being at work, and whose process is gone, as crashed; return how many.
+
+    These are runs that were begun from a terminal of this machine, and all of the deployments, if any are given.
+
+    Args:
+        client: Of the server.
+        deployments: Those of which no other host can have runs at work, and this one none any more: their processes
+            ended with the service that started them.
     """
-    left = await client.read_flow_runs(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=list(deployments))),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK))),
-    )
-    for run in left:
-        await client.set_flow_run_state(run.id, Crashed(message=LEFT), force=True)
+    at_work = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)))
+    left = {run.id: LEFT for run in await client.read_flow_runs(flow_run_filter=at_work) if _is_gone(run.tags)}
+    if deployments:
+        ours = DeploymentFilter(id=DeploymentFilterId(any_=list(deployments)))
+        runs = await client.read_flow_runs(deployment_filter=ours, flow_run_filter=at_work)
+        left |= {run.id: LEFT_BY_SERVICE for run in runs}
+    for number, words in left.items():
+        await client.set_flow_run_state(number, Crashed(message=words), force=True)
     return len(left)
+
+
+def _is_gone(run_tags: Iterable[str]) -> bool:
+    """Whether a run with these tags says which process it is, and that is known to have ended."""
+    return any(is_dead(found["host"], found["process"]) for each in run_tags if (found := BY_PROCESS.fullmatch(each)))

@@ -1,6 +1,6 @@
-"""The laboratory file: which instruments there are, and what runs on them at what times. Read from TOML."""
+"""The laboratory file: which instruments there are, what runs on them at what times, who is told. Read from TOML."""
 
-import tomllib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,11 +9,16 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from sdl import plugins
-from sdl.campaign import LARGEST_FILE, Plugin, slug
+from sdl.campaign import Plugin, slug
 from sdl.errors import InvalidInput, nearest, shown
+from sdl.written import read_toml
 
 Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
 """The flows that a laboratory offers."""
+Occasion = Literal["verdict", "suspended", "resumed", "waiting", "finished", "stalled", "drift"]
+"""What somebody may be told of."""
+BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
+"""How Prefect writes the type and the name of a block."""
 
 
 class _Part(BaseModel):
@@ -62,12 +67,35 @@ class Appointment(_Part):
         return self
 
 
+def _block(text: str) -> str:
+    if BLOCK.fullmatch(text) is None:
+        secret = " (an address is a secret: the block keeps it)" if "://" in text else f", got {shown(text)}"
+        raise ValueError(f"needs the type and name of a notification block such as 'slack-webhook/lab'{secret}")
+    return text
+
+
+class Notify(_Part):
+    """Who is told of what: a notification block of the Prefect server, which keeps the address and its secret."""
+
+    block: Annotated[str, AfterValidator(_block)]
+    """Its type and name, such as ``slack-webhook/lab``."""
+    on: tuple[Occasion, ...] = Field(default=("verdict", "suspended", "stalled", "drift"), min_length=1)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Type and name of the block."""
+        kind, _, name = self.block.partition("/")
+        return kind, name
+
+
 class Laboratory(_Part):
-    """Instruments by name, and what runs on them by itself."""
+    """Instruments by name, what runs on them by itself, and who is told of it."""
 
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     instruments: Annotated[dict[str, Plugin], BeforeValidator(_instruments)] = Field(min_length=1)
     schedule: tuple[Appointment, ...] = ()
+    notify: Notify | None = None
+    """Nobody is told unless this says who."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -108,13 +136,7 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault of the file with its key.
         """
-        try:
-            with path.open("rb") as file:
-                return cls.parse(tomllib.loads(file.read(LARGEST_FILE).decode()))
-        except OSError as error:
-            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{path} is not TOML: {error}") from error
+        return cls.parse(read_toml(path))
 
     @classmethod
     def of_a_twin(cls, url: str | None) -> Self:

@@ -4,6 +4,7 @@ It is a process of its own so that Ctrl-C at a terminal reaches 'sdl up' alone, 
 """
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -66,6 +67,7 @@ def start(wanted: Wanted) -> Process:
 def main() -> None:
     """Serve as the argument says; the exit code is that of 'sdl up'."""
     wanted = Wanted(**json.loads(sys.argv[1]))
+    gc.set_threshold(server.ALLOCATIONS)
     try:
         with instance.alone(wanted.directory):
             _serve(wanted)
@@ -91,14 +93,15 @@ def _serve(wanted: Wanted) -> None:
         service = replace(service, twin=stack.enter_context(_twin(wanted.twin_port)))
         told = Path(wanted.laboratory) if wanted.laboratory else None
         laboratory = Laboratory.read(told) if told else Laboratory.of_a_twin(service.twin)
-        from flows import serving  # Prefect and the flows are imported while the server starts
+        from flows import registering, serving  # Prefect and the flows are imported while the server starts
 
         offered = list(definitions(laboratory))
         for each in offered:
-            serving.flow_of(each)
+            registering.flow_of(each)
         if ours is not None:
             server.wait(ours.child, ours.port, wanted.directory)
-        asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached))
+        notify = laboratory.notify
+        asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached, notify=notify))
 
 
 @contextmanager

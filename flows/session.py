@@ -4,20 +4,20 @@ Nothing here knows of Prefect: the flow calls these methods as tasks, a test cal
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from flows.environment import folder
 from flows.fitting_box import FittingBox
 from flows.versions import versions
-from sdl import killpoints
+from sdl import approval, killpoints
 from sdl.campaign import Campaign
 from sdl.errors import (
+    ApprovalWanted,
     BudgetSpent,
     CampaignPaused,
     CampaignStopped,
@@ -25,18 +25,20 @@ from sdl.errors import (
     Interrupted,
     InvalidInput,
 )
-from sdl.history import Entry, Finding, History, Request, State, Verdict
+from sdl.history import Control, Entry, Finding, History, NoticeKind, Request, Round, State, Verdict
 from sdl.instruments.protocol import Instrument
+from sdl.known import Known
 from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
 from sdl.preparing import prepare
 from sdl.report import write
 from sdl.space import Space
+from sdl.steering import Steering
 from strategies.fitting import Fitted, fit
 from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Step, Stop
 
-MAY_CHANGE = {"budget", "stop", "instrument", "fitting"}
+MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
 """Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
 
 watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
@@ -59,18 +61,20 @@ class Session:
     """Where the models are fitted, if not here."""
     decided: Step | None = None
     """What follows from the last fit in the box."""
-    progress_artifact: UUID | None = None
-    """What Prefect's UI shows as progress, once it was made."""
-    progress_due: float = 0.0
-    """When to show it next, by the monotonic clock."""
+    known: Known = field(init=False)
+    """What was read of the ledger so far."""
+
+    def __post_init__(self) -> None:
+        self.known = Known(self.entry.id)
 
     @property
     def history(self) -> History:
         """What the ledger holds of this campaign."""
-        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s)
+        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.known)
 
     def propose(self) -> Step:
         """The next step of the plan."""
+        self._heed_extension()
         if self.decided is not None:
             decided, self.decided = self.decided, None
             return decided
@@ -82,14 +86,19 @@ class Session:
             self.decided = self.box.decide(self.history)
             return
         plan, models = self.plan, self.plan.campaign.models
-        self.fitted = fit(models, plan.space, plan.columns, self.history, step.round, tell=_training)
+        history = self.history.before(step.before)
+        self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training)
 
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks; a spent budget ends it early."""
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
-        lacking = {request.key for request in self.history.pending}  # a batch that is tried again has a part
+        lacking = {request.key for request in self.history.lacking}  # a batch that is tried again has a part
+        left = [each for each in step.requests if each.key in lacking]
+        self._ask_approval(step.round, left)
+        if self.box is not None:
+            self.box.prepare(self.history)
         try:
-            self.bench.take([each for each in step.requests if each.key in lacking], watching.get())
+            self.bench.take(left, watching.get())
         except BudgetSpent:
             return  # the plan sees that too, and says what follows from it
 
@@ -113,6 +122,32 @@ class Session:
         """End what works for it."""
         if self.box is not None:
             self.box.close()
+
+    def _ask_approval(self, round_: Round, requests: Sequence[Request]) -> None:
+        """Refuse to send what a person has to see first, until somebody approved of it.
+
+        Raises:
+            ApprovalWanted: with what takes care of it.
+        """
+        rule, steering = self.campaign.approval, Steering(self.ledger)
+        if rule is None:
+            return
+        why = approval.reason(rule, round_, requests, self.history, self.entry.space)
+        if why and not steering.want(self.lease, self.entry.id, round_.number, why).granted:
+            raise ApprovalWanted(
+                f"round {round_.number} waits for approval, since {why}: 'sdl approve {self.entry.name}' shows its "
+                "settings and takes the answer"
+            )
+
+    def _heed_extension(self) -> None:
+        """Take requests that a person allowed meanwhile into account."""
+        extra = self.ledger.entry(self.entry.name).config.get("extra", 0)
+        if extra != self.campaign.extra:
+            self.campaign = self.campaign.model_copy(update={"extra": extra})
+            self.plan, self.bench.budget = Plan(self.campaign, self.entry.space), self.campaign.most
+            if self.box is not None:
+                self.box.close()
+                self.box.campaign = self.campaign
 
 
 def _training(_: str) -> None:
@@ -168,10 +203,12 @@ def _session(
     interrupted: threading.Event | None,
 ) -> Session:
     book.reconcile(lease, entry.id)
+    allowed = max(campaign.extra, entry.config.get("extra", 0))
+    campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign
     if entry.state is not State.FINISHED:
         book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
         book.set_state(lease, entry.id, State.RUNNING)
-    bench = Bench(book, lease, entry.id, instrument, campaign.budget, campaign.channels)
+    bench = Bench(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
     session = Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
     if campaign.fitting is not None:
@@ -183,15 +220,24 @@ def _session(
 @contextmanager
 def recorded_fate(session: Session) -> Iterator[None]:
     """Write down how a campaign was left when its block ends with an error."""
-    states = {CampaignPaused: State.PAUSED, CampaignStopped: State.STOPPED}
+    states = {CampaignPaused: State.PAUSED, ApprovalWanted: State.PAUSED, CampaignStopped: State.STOPPED}
     try:
         yield
     except (CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted) as error:
         state = states.get(type(error), State.SUSPENDED)
+        if isinstance(error, CampaignSuspended):
+            _note_suspension(session, error)
         session.ledger.set_state(session.lease, session.entry.id, state, str(error))
         if state is State.PAUSED:
             killpoints.passing("when-paused")
         raise
+
+
+def _note_suspension(session: Session, error: CampaignSuspended) -> None:
+    steering = Steering(session.ledger)
+    steering.note(session.entry.id, NoticeKind.SUSPENDED, str(error))
+    if error.hold_off_s is not None and session.campaign.suspend.resume == "person":
+        steering.ask(session.entry.name, Control.PAUSE, "suspended, and a person is to say when it goes on")
 
 
 def outcome(ledger: Ledger, name: str) -> dict[str, Any]:

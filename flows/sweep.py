@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flows import environment
 from flows.campaign import campaign, written
+from flows.failing import says_what_to_do
 from sdl.campaign import Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.preparing import prepare
@@ -17,6 +18,7 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 @flow(name="sweep", flow_run_name="sweep-{config.name}")
+@says_what_to_do
 async def sweep(
     config: Campaign,
     targets: list[Target] | None = None,

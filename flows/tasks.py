@@ -8,7 +8,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows import artifacts
+from flows import events
 from flows.session import Session
 from sdl.errors import CampaignSuspended
 from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
@@ -44,7 +44,6 @@ async def retrain(session: Session, step: Fit) -> None:
 async def measure(session: Session, step: Measure) -> None:
     """Take the observations that this round still lacks."""
     await asyncio.to_thread(session.measure, step)
-    await artifacts.progress(session)
 
 
 @task(name="offer", task_run_name="offer-round-{step.round.number}", cache_policy=NO_CACHE)
@@ -57,15 +56,15 @@ async def offer(session: Session, step: Examine) -> None:
 async def verify(session: Session, step: Conclude) -> None:
     """Write a verdict down."""
     await asyncio.to_thread(session.conclude, step)
-    await artifacts.verdict(session, step.finding)
+    events.verdict(session.entry.name, session.entry.instrument, step.finding)
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 async def report(session: Session, step: Stop) -> None:
-    """Close the campaign, write its report and show its results."""
+    """Close the campaign and write its report."""
     await asyncio.to_thread(session.finish, step)
     await asyncio.to_thread(session.report)
-    await artifacts.results(session)
+    events.finished(session.entry.name, session.entry.instrument, step.reason)
 
 
 ACTIONS: dict[type, Callable[..., Any]] = {Fit: retrain, Measure: measure, Examine: offer, Conclude: verify}

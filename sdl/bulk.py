@@ -1,4 +1,4 @@
-"""The two large tables of the ledger read whole: a campaign may have a million rows of each.
+"""The two large tables of the ledger read in bulk: a campaign may have a million rows of each.
 
 One row at a time costs SQLAlchemy, JSON and NumPy more than the row is worth: the cells of a column are parsed as one
 list, and the arrays of the rows are views of one array.
@@ -6,7 +6,7 @@ list, and the arrays of the rows are views of one array.
 
 import gc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import starmap
@@ -27,42 +27,64 @@ PURPOSES = {each.value: each for each in Purpose}
 CLASSES = {each.value: each for each in Class}
 
 
-def planned(connection: Connection, campaign: int) -> dict[int, Request]:
-    """Planned measurements by the number of their row, in the order in which they were planned."""
+def planned(connection: Connection, campaign: int, after: int = 0) -> dict[int, Request]:
+    """Planned measurements by the number of their row, in the order in which they were planned.
+
+    Args:
+        connection: To the ledger.
+        campaign: Its number.
+        after: Number of the last row that is known already; 0 for none.
+    """
     columns = requests.c["id", "round", "idx", "replicate", "purpose"]
-    query = select(*columns, _text(requests.c.settings)).where(requests.c.campaign == campaign)
+    whose = requests.c.campaign
+    # By the number of the row where some are known: by campaign, a database would go through those too.
+    mine = (requests.c.id > after) & (whose + 0 == campaign) if after else whose == campaign
     found = dict[int, Request]()
     with _without_rest():
-        for part in connection.execute(query).partitions(CHUNK):
+        read = connection.execute(select(*columns, _text(requests.c.settings)).where(mine))
+        for part in read.partitions(CHUNK):
             ids, *places, purposes, settings = zip(*part, strict=True)
             values = zip(*places, map(PURPOSES.__getitem__, purposes), _array(settings), strict=True)
             found |= zip(ids, starmap(Request, values), strict=True)
         return dict(sorted(found.items()))  # nearly in order already, which a database does not know
 
 
-def observations(connection: Connection, campaign: int, requested: dict[int, Request]) -> list[Observation]:
-    """The first usable reply of each planned measurement, in the order of sending.
+def observations(
+    connection: Connection,
+    campaign: int,
+    requested: Mapping[int, Request],
+    found: dict[int, Observation],
+    between: tuple[int, int],
+) -> tuple[int, int]:
+    """Add the first usable reply of each planned measurement, in the order of sending.
 
     Args:
         connection: To the ledger.
         campaign: Its number.
-        requested: What ``planned`` gave in the same transaction.
+        requested: What ``planned`` gave in the same transaction, and before it.
+        found: The observations so far by the number of what was planned; to be added to.
+        between: Numbers of the first and the last attempt that may be added.
+
+    Returns:
+        The number of the last usable attempt, and that of what it observed, 0 where it is not the first there.
     """
-    columns = [attempts.c.request, attempts.c.verdict, _text(attempts.c.readings), _text(attempts.c.censored)]
-    counts = (attempts.c.campaign == campaign) & attempts.c.verdict.in_(USABLE)
+    columns = [*attempts.c["id", "request", "verdict"], _text(attempts.c.readings), _text(attempts.c.censored)]
+    mine = (attempts.c.campaign == campaign) & attempts.c.id.between(*between)
+    query = select(*columns).where(mine, attempts.c.verdict.in_(USABLE)).order_by(attempts.c.id)
+    masks, last, new = dict[str, NDArray[np.bool_]](), between[0], 0
     with _without_rest():
-        found, masks = dict[int, Observation](), dict[str, NDArray[np.bool_]]()
-        for part in connection.execute(select(*columns).where(counts).order_by(attempts.c.id)).partitions(CHUNK):
-            _, _, readings, censored = zip(*part, strict=True)
+        for part in connection.execute(query).partitions(CHUNK):
+            *_, readings, censored = zip(*part, strict=True)
             masks |= {text: np.array(json.loads(text), bool) for text in set(censored) - masks.keys()}
-            for (number, verdict, _, mask), row in zip(part, _array(readings), strict=True):
-                if number not in found:
+            for (attempt, number, verdict, _, mask), row in zip(part, _array(readings), strict=True):
+                last, new = attempt, 0 if number in found else number
+                if new:
                     place = requested[number]
                     found[number] = Observation(
                         *(place.round, place.index, place.replicate, place.purpose, place.settings),
                         *(len(found), CLASSES[verdict], row, masks[mask]),
                     )
-        return list(found.values())
+    return last, new
 
 
 @dataclass(frozen=True, eq=False)

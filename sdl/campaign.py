@@ -19,16 +19,13 @@ from pydantic import (
 )
 
 from sdl.errors import InvalidInput, nearest, shown
+from sdl.parts import Part
+from sdl.precautions import ApprovalPart, SuspendPart
 from sdl.space import is_number
 
 LARGEST_FILE = 1_000_000
 MOST_REPLICATES = 10_000
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
-
-
-class _Part(BaseModel):
-    # What stands below a field is the help beside it in Prefect's form.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Plugin(BaseModel):
@@ -66,7 +63,7 @@ class AcquisitionPart(Plugin):
     """Learning rounds in a row before the best candidate is examined all the same."""
 
 
-class BackgroundPart(_Part):
+class BackgroundPart(Part):
     """Reference readings, all knobs off."""
 
     every: int = Field(default=10, ge=0, le=100_000)
@@ -81,7 +78,7 @@ def _count(value: Any) -> Any:
     raise ValueError(f"needs 'planned' or a whole number from 1 to {MOST_REPLICATES}, got {value!r}")
 
 
-class VerificationPart(_Part):
+class VerificationPart(Part):
     """The exam of a candidate."""
 
     replicates: Annotated[int | Literal["planned"], BeforeValidator(_count)] = "planned"
@@ -100,7 +97,7 @@ class VerificationPart(_Part):
         return self
 
 
-class StopPart(_Part):
+class StopPart(Part):
     """When to give up."""
 
     rounds: int = Field(default=50, ge=1, le=100_000)
@@ -108,13 +105,16 @@ class StopPart(_Part):
     """Failed exams of one target."""
 
 
-class FittingPart(_Part):
+class FittingPart(Part):
     """Limits of the fits, which then run in a process of their own; a model that breaks them is left out."""
 
     limit_s: float = Field(default=60.0, gt=0, le=86_400)
     """Seconds for the fits of one model, and as many for the decision that it is asked for."""
     memory_mb: int = Field(default=4096, ge=64, le=1_000_000)
     """Memory beyond what the program itself takes, in millions of bytes."""
+    ahead: bool = False
+    """Whether to fit and propose while the round before is measured, from the rounds before that one: the instrument
+    does not wait for slow models, and each round knows one round less."""
 
 
 def _tolerance(value: Any) -> Any:
@@ -139,7 +139,7 @@ def _printable(name: str) -> str:
 Name: TypeAlias = Annotated[str, AfterValidator(_printable)]
 
 
-class Target(_Part):
+class Target(Part):
     """Readings that somebody wants; channels that are not named are free."""
 
     name: Name = Field(default="target", min_length=1, max_length=100)
@@ -162,7 +162,7 @@ class Target(_Part):
         return float(given.strip(" %")) / 100 * abs(self.readings[channel]) if isinstance(given, str) else given
 
 
-class Campaign(_Part):
+class Campaign(Part):
     """All rounds towards some targets, on one instrument."""
 
     name: Name = Field(min_length=1, max_length=100)
@@ -181,6 +181,12 @@ class Campaign(_Part):
     background: BackgroundPart = BackgroundPart()
     verification: VerificationPart = VerificationPart()
     stop: StopPart = StopPart()
+    approval: ApprovalPart | None = None
+    """When a person has to see settings before they are sent; never unless told."""
+    suspend: SuspendPart = SuspendPart()
+    """What suspends the campaign between two measurements."""
+    extra: int = Field(default=0, ge=0, le=100_000_000)
+    """Requests that were allowed beyond the budget since it began; ``sdl extend`` writes it."""
     fitting: FittingPart | None = None
     """Limits of the fits; without them models are fitted in the process of the campaign, which is quickest."""
 
@@ -202,6 +208,11 @@ class Campaign(_Part):
     def slug(self) -> str:
         """The name, made safe for files and links."""
         return slug(self.name)
+
+    @property
+    def most(self) -> int:
+        """Requests that may be sent: the budget and what was allowed beyond it."""
+        return self.budget + self.extra
 
     @property
     def channels(self) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
 
+LONGEST = 2000
+"""Characters of one message: names, keys and replies that it repeats may be of any length."""
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
 
@@ -22,7 +24,8 @@ class InvalidInput(SdlError, ValueError):
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        given = (faults,) if isinstance(faults, str) else tuple(faults)
+        self.faults: tuple[str, ...] = tuple(map(_ended, given))
         super().__init__("\n".join(self.faults))
 
 
@@ -41,7 +44,7 @@ class InstrumentError(SdlError):
     def __init__(self, message: str, *, raw: str = "", sent: bool = True) -> None:
         self.raw = raw
         self.sent = sent
-        super().__init__(message)
+        super().__init__(_ended(message))
 
 
 class InstrumentUnavailable(InstrumentError):
@@ -76,7 +79,11 @@ class SchemaMismatch(LedgerError):
 
 
 class LeaseHeld(LedgerError):
-    """Somebody else is using the instrument."""
+    """Somebody else is using the instrument, which is named beside the message."""
+
+    def __init__(self, message: str, instrument: str) -> None:
+        self.instrument = instrument
+        super().__init__(message)
 
 
 class LeaseLost(LedgerError):
@@ -91,6 +98,10 @@ class CampaignPaused(SdlError):
     """A person asked for a pause; nothing is lost, run the campaign again to go on."""
 
 
+class ApprovalWanted(CampaignPaused):
+    """A person has to see the settings of a round before they are sent; the round and its reason are the message."""
+
+
 class CampaignStopped(SdlError):
     """A person asked for a stop; no request is sent any more."""
 
@@ -100,10 +111,14 @@ class CampaignSuspended(SdlError):
 
     Attributes:
         transient: Whether the instrument failed to answer, which may pass by itself.
+        hold_off_s: Seconds after which trying again makes sense without a person; None if it does not.
+        drift: Whether the instrument itself was seen to change.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
-        self.transient = transient
+    def __init__(
+        self, message: str, *, transient: bool = False, hold_off_s: float | None = None, drift: bool = False
+    ) -> None:
+        self.transient, self.hold_off_s, self.drift = transient, hold_off_s, drift
         super().__init__(message)
 
 
@@ -113,6 +128,10 @@ class BudgetSpent(SdlError):
 
 class TooFewRows(SdlError):
     """A model was given fewer rows than it has freedom for."""
+
+
+def _ended(sentence: str) -> str:
+    return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}..."
 
 
 def shown(value: object) -> str:

@@ -209,10 +209,13 @@ def _inferred(path: Path, knobs: Sequence[str], channels: Sequence[str], values:
         return SPACE
     if not channels:
         raise InvalidInput(f"{path}: no channel in it that gave numbers")
-    return Space(
-        knobs=tuple(_knob(name, column) for name, column in zip(knobs, values.T, strict=True)),
-        channels=tuple(Channel(name=name, unit="", floor=None, integral=False) for name in channels),
-    )
+    try:
+        return Space(
+            knobs=tuple(_knob(name, column) for name, column in zip(knobs, values.T, strict=True)),
+            channels=tuple(Channel(name=name, unit="", floor=None, integral=False) for name in channels),
+        )
+    except ValidationError as error:  # a column without a name, settings that a float cannot tell apart
+        raise InvalidInput(f"{path}: no knobs and channels can be made of its columns: {_sentence(error)}") from error
 
 
 def _knob(name: str, values: Settings) -> Knob:
@@ -226,7 +229,7 @@ def _knob(name: str, values: Settings) -> Knob:
 def _in_other_units(space: Space, values: Settings, numbers: Sequence[int]) -> list[Fault]:
     """Whether settings ``(n, d)`` of knobs from 0 to 1 are given in bytes or percent, as one fault."""
     beyond = (values > 1).any(axis=1)
-    from_0_to_1 = not space.low.any() and np.all(space.high == 1)
+    from_0_to_1 = values.size and not space.low.any() and np.all(space.high == 1)
     if not from_0_to_1 or not beyond.mean() > 0.5 or values.min() < 0 or not 2 <= values.max() <= BYTE:
         return []
     first = numbers[int(beyond.argmax())]

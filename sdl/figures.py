@@ -28,6 +28,7 @@ PURPOSES = {
     Purpose.LEARNING: "#c07a1d",
     Purpose.VERIFICATION: "#2f8a63",
     Purpose.REFERENCE: "#9aa5ac",
+    Purpose.PATCH: "#b0563f",
     Purpose.BY_HAND: "#8a5a9e",
     Purpose.IMPORTED: "#5c6b73",
 }

@@ -1,9 +1,10 @@
 """What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from itertools import takewhile
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,47 @@ class Entry:
     updated: float
 
 
+class NoticeKind(StrEnum):
+    """What a notice of the ledger is about."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STOPPED = "stopped"
+    EXTENDED = "extended"
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    SUSPENDED = "suspended"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that befell a campaign besides its measurements, or that a person asked of it."""
+
+    kind: NoticeKind
+    text: str
+    by: str
+    """Who, as far as that is known; empty for the program itself."""
+    sent: int
+    """Requests sent before it."""
+    at: float
+    """Seconds since 1970, for people to read."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A round whose settings a person has to see before they are sent."""
+
+    round: int
+    why: str
+    """Why it is asked for, in words."""
+    granted: bool | None
+    """None until somebody answered."""
+    by: str
+    """Who answered; empty until then."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """How far a campaign has come."""
@@ -65,8 +107,14 @@ class Purpose(StrEnum):
     LEARNING = "learning"
     REFERENCE = "reference"
     VERIFICATION = "verification"
+    PATCH = "patch"
     BY_HAND = "by hand"
     IMPORTED = "imported"
+
+    @property
+    def teaches(self) -> bool:
+        """Whether a model may learn from it; the others say how the light and the instrument are."""
+        return self not in (Purpose.REFERENCE, Purpose.PATCH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +214,9 @@ class Finding:
         return self.settings is None or self.verdict in (Verdict.VERIFIED, Verdict.NOT_REACHABLE)
 
 
+Row = TypeVar("Row", bound=Request)
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """Everything a campaign has done, in the order of doing."""
@@ -189,10 +240,40 @@ class History:
         return [request for request in self.planned if request.key not in done]
 
     @property
+    def under_way(self) -> list[Request]:
+        """What is planned in the last round, in order."""
+        return self._of_last_round(self.planned)
+
+    @property
+    def lacking(self) -> list[Request]:
+        """What the last round still lacks, in order; what an earlier one lacks stays undone."""
+        done = {observation.key for observation in self._of_last_round(self.observations)}
+        return [request for request in self.under_way if request.key not in done]
+
+    def taken(self, purpose: Purpose) -> list[Observation]:
+        """Observations of the last round with one purpose."""
+        return [each for each in self._of_last_round(self.observations) if each.purpose is purpose]
+
+    def _of_last_round(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of the last round: rounds come one after another, so they are the last ones."""
+        last = self.rounds[-1].number if self.rounds else 0
+        return list(takewhile(lambda each: each.round == last, reversed(rows)))[::-1]
+
+    @property
     def open_exam(self) -> Exam | None:
         """The exam that has no verdict yet."""
         judged = {(finding.round, finding.target) for finding in self.findings}
         return next((exam for exam in self.exams if (exam.round, exam.target) not in judged), None)
+
+    def before(self, number: int) -> "History":
+        """What had been asked and learned in the rounds before one; the requests sent are all that there were."""
+        if not self.rounds or self.rounds[-1].number < number:
+            return self
+        earlier: dict[str, Any] = {
+            name: [each for each in getattr(self, name) if each.round < number]
+            for name in ("planned", "observations", "exams", "findings")
+        }
+        return replace(self, rounds=[each for each in self.rounds if each.number < number], **earlier)
 
     def of_round(self, number: int, purpose: Purpose) -> list[Observation]:
         """Observations of one round with one purpose."""

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Row, Update, bindparam, insert, select, update
@@ -21,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sdl import killpoints
 from sdl.errors import LeaseHeld, LeaseLost
+from sdl.process import is_dead, name_of
 from sdl.schema import leases, now
 
 BEAT_S = 2.0
@@ -71,23 +71,49 @@ def hold(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
         _write(engine, lease, owner="")
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds an instrument; in words, with the moment from which on."""
+
+    owner: str
+    """What it says of itself."""
+    process: str
+    host: str
+    since: float
+    """Seconds since 1970, by the clock of its host; so is the next."""
+    beat_at: float
+    """Its last sign of life."""
+
+    def __str__(self) -> str:
+        return f"{self.owner} ({self.process} on {self.host}) {_ago(self.since)}"
+
+
+def holders(connection: Connection) -> dict[str, Holder]:
+    """The holder of each instrument that is held; one whose process is known to be gone holds nothing."""
+    held = connection.execute(select(leases).where(leases.c.owner != ""))
+    return {
+        row.instrument: Holder(row.owner, row.process.split("@")[0], row.host, row.since, row.beat_at)
+        for row in held
+        if not is_dead(row.host, row.process)
+    }
+
+
 def holder(engine: Engine, instrument: str) -> str | None:
     """Who holds the instrument and since when, in words; None if it is free."""
     with engine.connect() as connection:
-        row = connection.execute(select(leases).where(leases.c.instrument == instrument)).one_or_none()
-    if row is None or not row.owner or _is_dead(row.host, row.process):
-        return None
-    return f"{row.owner} ({row.process.split('@')[0]} on {row.host}) {_ago(row.since)}"
+        found = holders(connection).get(instrument)
+    return None if found is None else str(found)
 
 
 def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
-    mine = {"owner": owner, "host": platform.node(), "process": _process(os.getpid())}
+    mine = {"owner": owner, "host": platform.node(), "process": name_of(os.getpid())}
     with engine.execution_options(writes=True).begin() as connection:
         row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
-    if row is not None and row.owner and not _is_dead(row.host, row.process) and not _is_silent(engine, row):
+    if row is not None and row.owner and not is_dead(row.host, row.process) and not _is_silent(engine, row):
         raise LeaseHeld(
             f"{instrument} is held by {holder(engine, instrument)}, last sign of life {now() - row.beat_at:.0f} s ago; "
-            "wait for it to end, or end it with 'sdl stop'"
+            "wait for it to end, or end it with 'sdl stop'",
+            instrument,
         )
     token = row.token + 1 if row else 1
     fresh = {"token": token, "since": now(), "beat": 0, "beat_at": now(), **mine}
@@ -95,7 +121,7 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
     if row is not None:
         still = (leases.c.instrument == instrument) & (leases.c.token == row.token) & (leases.c.owner == row.owner)
         take = update(leases).where(still).values(**fresh)
-    taken = LeaseHeld(f"{instrument} was taken by another process a moment ago; try again when it is done")
+    taken = LeaseHeld(f"{instrument} was taken by another process a moment ago; try again when it is done", instrument)
     try:
         with engine.execution_options(writes=True).begin() as connection:
             changed = connection.execute(take).rowcount
@@ -134,29 +160,6 @@ def _is_silent(engine: Engine, row: Row[Any]) -> bool:
             if tuple(connection.execute(query).one()) != (row.token, row.beat):
                 return False
     return True
-
-
-def _process(pid: int) -> str:
-    """A process by its number and its birth, since numbers are used again."""
-    stat = Path(f"/proc/{pid}/stat")
-    fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else []
-    if fields and fields[0] in "ZX":
-        return f"process {pid}@ended"
-    return f"process {pid}@{fields[19] if fields else ''}"
-
-
-def _is_dead(host: str, process: str) -> bool:
-    """Whether the process is known to be gone; one on another host is never known to be."""
-    if host != platform.node():
-        return False
-    pid = int(process.split("@")[0].removeprefix("process "))
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _process(pid) != process
 
 
 def _ago(moment: float) -> str:

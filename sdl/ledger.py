@@ -13,14 +13,25 @@ from sqlalchemy.exc import OperationalError
 
 from sdl import bulk, rows
 from sdl import lease as leasing
-from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LeaseLost, LedgerError, nearest
+from sdl.errors import (
+    BudgetSpent,
+    CampaignPaused,
+    CampaignStopped,
+    InvalidInput,
+    LeaseLost,
+    LedgerError,
+    nearest,
+    shown,
+)
 from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State, Tally, Verdict
 from sdl.instruments.protocol import Reply
+from sdl.known import Known
 from sdl.lease import Lease
 from sdl.schema import attempts, campaigns, changes, exams, findings, journal_path, now, open_database, requests, rounds
 from sdl.screening import Class, Earlier, Screened
 from sdl.space import Space
 from sdl.spill import Journal, Kept
+from sdl.text import visible
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
@@ -42,9 +53,16 @@ class Ledger:
         self.engine = open_database(where)
         self.journal = Journal(journal_path(self.engine.url, beside))
         self._writer = self.engine.execution_options(writes=True)
+        self._counted = dict[int, tuple[int, int]]()  # requests sent for a campaign, and the row of the last of them
 
     def __enter__(self) -> Self:
         return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it lies in; None where that is a database server's matter."""
+        url = self.engine.url
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     def __exit__(self, *_: object) -> None:
         self.engine.dispose()
@@ -65,7 +83,7 @@ class Ledger:
         Raises:
             InvalidInput: if the name belongs to a campaign on another instrument.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             known = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
             if known is None:
                 row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
@@ -100,7 +118,7 @@ class Ledger:
         Raises:
             InvalidInput: if the name is taken.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is not None:
                 raise InvalidInput(f"there is a campaign {name!r} in this ledger already; give another name")
             row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
@@ -116,10 +134,13 @@ class Ledger:
         Raises:
             InvalidInput: if there is none, with the nearest name.
         """
+        known = campaigns.c.name == visible(name)  # what is invisible no database takes, and no name has
         with self.engine.connect() as connection:
-            row = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+            row = connection.execute(select(campaigns).where(known)).one_or_none()
         if row is None:
-            raise InvalidInput(f"no campaign {name!r} in this ledger{nearest(name, [e.name for e in self.entries()])}")
+            raise InvalidInput(
+                f"no campaign {shown(name)} in this ledger{nearest(name, [e.name for e in self.entries()])}"
+            )
         return rows.entry(row)
 
     def entries(self) -> list[Entry]:
@@ -131,7 +152,7 @@ class Ledger:
 
     def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
         """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept."""
-        with self._writing(lease) as connection:
+        with self.writing(lease) as connection:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == campaign)).scalar_one()
             if before == dict(config):
                 return
@@ -141,13 +162,13 @@ class Ledger:
 
     def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:
         """Say where a campaign stands, and why."""
-        with self._writing(lease) as connection:
+        with self.writing(lease) as connection:
             change = {"state": state, "reason": reason, "updated": now()}
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(**change))
 
     def set_control(self, campaign: int, control: Control) -> None:
         """Ask a campaign to pause, stop or run; it obeys before its next request."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(control=control))
 
     def obey(self, name: str) -> None:
@@ -182,7 +203,7 @@ class Ledger:
         self, lease: Lease, campaign: int, round_: Round, planned: Iterable[Request], exam: Exam | None = None
     ) -> None:
         """Write down a round and its measurements, in order; what is there already stays as it is."""
-        with self._writing(lease) as connection:
+        with self.writing(lease) as connection:
             if not rows.has(connection, rounds, campaign, round_.number):
                 connection.execute(insert(rounds).values(**rows.of_round(campaign, round_)))
             known = {tuple(row) for row in connection.execute(rows.keys(campaign, round_.number))}
@@ -200,14 +221,18 @@ class Ledger:
         Raises:
             LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
         """
-        with self._writing(lease) as connection:
-            found = connection.execute(rows.INTENT, rows.place(campaign, request)).one()
+        with self.writing(lease) as connection:
+            counted, last = self._counted.get(campaign, (0, 0))
+            found = connection.execute(rows.INTENT, rows.place(campaign, request) | {"counted": last}).one()
+            sent = counted + found.sent
             _obey(found.name, found.control)
-            if found.sent >= budget:
+            if sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
             row = {"campaign": campaign, "request": found.planned, "attempt": found.tried + 1, "token": lease.token}
             row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
-            return rows.number(connection.execute(rows.SEND, row))
+            number = rows.number(connection.execute(rows.SEND, row))
+        self._counted[campaign] = (sent + 1, number)
+        return number
 
     def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
         """Keep a reply, whatever it is worth; if it says that the sensor is stuck, mask the reply before it too.
@@ -239,7 +264,7 @@ class Ledger:
 
     def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
         """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
-        with self._writing(lease) as connection:
+        with self.writing(lease) as connection:
             rows.distrust(connection, attempts.c.campaign == campaign, reason)
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
@@ -251,7 +276,7 @@ class Ledger:
         self.journal.reserve()
         lost = {"state": "UNKNOWN", "verdict": Class.UNKNOWN, "reason": "the process ended before the answer came"}
         with self.journal.held() as kept:
-            with self._writing(lease) as connection:
+            with self.writing(lease) as connection:
                 for each in kept.replies:
                     if each.instrument == lease.instrument:
                         rows.answer(connection, each)
@@ -266,7 +291,7 @@ class Ledger:
         place = None
         for left in reversed(range(TRIES)):
             try:
-                with self._writing(lease) as connection:
+                with self.writing(lease) as connection:
                     rows.answer(connection, reply)
                 return
             except LeaseLost:
@@ -308,37 +333,28 @@ class Ledger:
 
     def find(self, lease: Lease, campaign: int, finding: Finding) -> None:
         """Write down a verdict, once."""
-        with self._writing(lease) as connection:
+        with self.writing(lease) as connection:
             same = (findings.c.round == finding.round) & (findings.c.target == finding.target)
             known = select(findings.c.id).where(findings.c.campaign == campaign, same)
             if connection.execute(known).first() is None:
                 connection.execute(insert(findings).values(**rows.of_finding(campaign, finding)))
 
-    def history(self, campaign: int, fresh_for_s: float = float("inf")) -> History:
+    def history(self, campaign: int, fresh_for_s: float = float("inf"), known: Known | None = None) -> History:
         """All that a decision may look at.
 
         Args:
             campaign: Its number.
-            fresh_for_s: Seconds after which the last reading's background counts as out of date.
+            fresh_for_s: Seconds after which the last reading's background counts as out of date; so it does after a
+                suspension.
+            known: What its only controller read of it before; then only the rest is read, and added to it.
         """
         with self.engine.connect() as connection:
-            planned = bulk.planned(connection, campaign)
-            sent = int(connection.execute(rows.counted(campaign)).scalar_one())
-            last = connection.execute(rows.last_sent(campaign)).scalar_one_or_none()
-            return History(
-                rounds=[rows.round_(row) for row in connection.execute(rows.ordered(rounds, campaign))],
-                planned=list(planned.values()),
-                observations=bulk.observations(connection, campaign, planned),
-                exams=[rows.exam(row) for row in connection.execute(rows.ordered(exams, campaign))],
-                findings=[rows.finding(row) for row in connection.execute(rows.ordered(findings, campaign))],
-                sent=sent,
-                stale=last is not None and now() - last > fresh_for_s,
-            )
+            return (known or Known(campaign)).history(connection, now(), fresh_for_s)
 
     def sent(self, campaign: int) -> int:
         """How many requests were sent, whatever became of them."""
         with self.engine.connect() as connection:
-            return int(connection.execute(rows.counted(campaign)).scalar_one())
+            return int(connection.execute(rows.counted(campaign)).one()[0])
 
     def tallies(self) -> dict[int, Tally]:
         """How far each campaign has come, by its number."""
@@ -392,7 +408,13 @@ class Ledger:
             return {name: [dict(row) for row in connection.execute(q).mappings()] for name, q in queries.items()}
 
     @contextmanager
-    def _writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+    def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+        """One transaction that writes; with a lease, only as long as it is ours.
+
+        Raises:
+            LeaseLost: if another process holds the instrument by now.
+            LedgerError: if the database does not take it.
+        """
         try:
             with self._writer.begin() as connection:
                 if lease is not None:

@@ -63,8 +63,8 @@ def refuse(path: Path) -> None:
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(8)
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a name may hold what no name can
+        raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             raise InvalidInput(f"{path} is {kind}, whatever its name says; {KNOWN}")

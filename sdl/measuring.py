@@ -1,11 +1,9 @@
 """The one place where a measurement happens: control, intent, request, classify, record; and again if need be."""
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +13,11 @@ from sdl.history import Purpose, Request
 from sdl.instruments.protocol import Instrument, Reply
 from sdl.lease import Lease
 from sdl.ledger import Ledger
+from sdl.precautions import SuspendPart
 from sdl.screening import Class, Earlier, Screened, classify, screen
 from sdl.space import Space
+from sdl.suspenders import Seen, Suspenders, recalled
 
-RESERVE_BYTES = 50_000_000
-"""Free disk below which no request is sent, so that its reply can be kept."""
 SUSPECTS = 2
 """Replies in a row that cannot be believed before a person is asked."""
 
@@ -43,8 +41,15 @@ class Bench:
     """Waits some seconds; ``interrupted.wait`` unless told, so that a wait ends at once when it is set."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     """For the jitter of waits alone."""
+    suspend: SuspendPart = field(default_factory=SuspendPart)
+    """What suspends the campaign between two measurements."""
 
     def __post_init__(self) -> None:
+        space, file = self.instrument.space, self.ledger.file
+        folder = file.parent if file else None
+        self.suspenders = Suspenders(self.suspend, space, space.columns(self.needed), folder)
+        for each in recalled(self.ledger, self.campaign, self.suspend):
+            self.suspenders.saw(each)
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
     def take(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
@@ -76,6 +81,7 @@ class Bench:
             f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
             "Nothing is lost; mend this and run the campaign again to go on from here",
             transient=verdict in (Class.RETRY, Class.UNKNOWN),
+            hold_off_s=self.suspend.hold_off_s if verdict in (Class.RETRY, Class.UNKNOWN) else None,
         )
 
     def _attempt(self, request: Request) -> tuple[Class, str, float]:
@@ -89,23 +95,21 @@ class Bench:
         except InstrumentError as error:
             verdict = classify(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
+            self.suspenders.saw(Seen(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
         screened = believed(self.instrument.space, request, reply, self.needed, self._before)
         killpoints.passing("after-reply")
         self.ledger.receive(self.lease, number, reply, screened)
         killpoints.passing("after-commit")
+        self.suspenders.saw(Seen(request.purpose, screened.verdict, screened.readings))
         self._before = Earlier(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 
     def _may_go_on(self) -> None:
         if self.interrupted.is_set():
             raise Interrupted("interrupted; everything measured is kept, run the campaign again to go on")
-        file = self.ledger.engine.url.database if self.ledger.engine.url.get_backend_name() == "sqlite" else None
-        if file and (free := shutil.disk_usage(Path(file).parent).free) < RESERVE_BYTES:
-            raise CampaignSuspended(
-                f"only {free / 1e6:.0f} MB are free where the ledger lies; at least {RESERVE_BYTES / 1e6:.0f} MB must "
-                "be, so that no reading is lost. Make space and run the campaign again"
-            )
+        if (held := self.suspenders.hold()) is not None:
+            raise CampaignSuspended(held.reason, hold_off_s=held.seconds, drift=held.drift)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 1:

@@ -50,6 +50,7 @@ def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
+        faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
             faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
     if faults or campaign is None or instrument is None:
@@ -80,6 +81,22 @@ def impossible(space: Space, target: Target) -> list[str]:
                 f"{name} = {value:g} ± {allowed:g} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
                 'a reading there says "at least" and can verify nothing'
             )
+    return faults
+
+
+def _unknown(space: Space, campaign: Campaign | None) -> list[str]:
+    """Faults of the precautions: channels that the instrument has not, settings that it cannot take."""
+    faults: list[str] = []
+    if campaign is None:
+        return faults
+    for place, ask in (
+        ("suspend.background", lambda: space.columns(campaign.suspend.background)),
+        ("suspend.patch.settings", lambda: campaign.suspend.patch and space.settings(campaign.suspend.patch.settings)),
+    ):
+        try:
+            ask()
+        except InvalidInput as error:
+            faults += [f"{place}: {fault}" for fault in error.faults]
     return faults
 
 

@@ -21,8 +21,20 @@ from sqlalchemy import (
 )
 
 from sdl.errors import shown
-from sdl.history import Control, Entry, Exam, Finding, Purpose, Request, Round, RoundKind, State, Verdict
-from sdl.schema import attempts, campaigns, changes, exams, findings, now, requests, rounds
+from sdl.history import (
+    Control,
+    Entry,
+    Exam,
+    Finding,
+    NoticeKind,
+    Purpose,
+    Request,
+    Round,
+    RoundKind,
+    State,
+    Verdict,
+)
+from sdl.schema import attempts, campaigns, changes, exams, findings, notices, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
 from sdl.spill import Kept
@@ -108,11 +120,14 @@ HERE = [requests.c[name] == bindparam(name) for name in ("campaign", "round", "i
 """Which planned measurement a statement is about."""
 INTENT = select(
     *campaigns.c["name", "control"],
-    select(func.count()).where(attempts.c.campaign == campaigns.c.id).scalar_subquery().label("sent"),
+    select(func.count())
+    .where(attempts.c.campaign == campaigns.c.id, attempts.c.id > bindparam("counted"))
+    .scalar_subquery()
+    .label("sent"),
     requests.c.id.label("planned"),
     select(func.count()).where(attempts.c.request == requests.c.id).scalar_subquery().label("tried"),
 ).where(campaigns.c.id == requests.c.campaign, *HERE)
-"""All that decides whether a measurement may be taken now, and its row."""
+"""All that decides whether a measurement may be taken now, and its row; ``sent`` after an attempt counted before."""
 SEND = insert(attempts)
 OPEN = (attempts.c.id == bindparam("number"), attempts.c.token == bindparam("held"), attempts.c.state == "SENT")
 """The attempt of that number, as long as its answer is not known; numbers of a lost ledger may come again."""
@@ -142,15 +157,16 @@ def _attempt(reply: Kept) -> dict[str, int]:
 
 def distrust(connection: Connection, among: ColumnElement[bool], reason: str) -> None:
     """Mask the last reply among some attempts if it counted."""
-    last = select(func.max(attempts.c.id)).where(among, attempts.c.state == "DONE")
+    done = select(attempts.c.id).where(among, attempts.c.state == "DONE")
+    last = done.order_by(attempts.c.id.desc()).limit(1)
     counted = (attempts.c.id == last.scalar_subquery()) & attempts.c.verdict.in_(USABLE)
     mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
     connection.execute(update(attempts).where(counted).values(**mask))
 
 
-def counted(campaign: int) -> Select[Any]:
-    """How many requests were sent."""
-    return select(func.count()).where(attempts.c.campaign == campaign)
+def counted(campaign: int, after: int = 0) -> Select[Any]:
+    """How many requests were sent after an attempt of that number, and the number of the last of them."""
+    return select(func.count(), func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.id > after)
 
 
 def last_sent(campaign: int) -> Select[Any]:
@@ -158,10 +174,22 @@ def last_sent(campaign: int) -> Select[Any]:
     return select(attempts.c.sent_at).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(1)
 
 
-def ordered(table: Table, campaign: int) -> Select[Any]:
-    """The campaign's rows of rounds, exams, findings or changes, oldest first."""
+def last_suspended(campaign: int) -> Select[Any]:
+    """How many requests were sent when the campaign was last suspended."""
+    mine = (notices.c.campaign == campaign) & (notices.c.kind == NoticeKind.SUSPENDED)
+    return select(notices.c.sent).where(mine).order_by(notices.c.id.desc()).limit(1)
+
+
+def ordered(table: Table, campaign: int, after: int = -1) -> Select[Any]:
+    """The campaign's rows of rounds, exams, findings or changes, oldest first.
+
+    Args:
+        table: One of these.
+        campaign: Its number.
+        after: Round, or number of the row, after which they are wanted.
+    """
     order = {rounds: rounds.c.number, exams: exams.c.round, findings: findings.c.id, changes: changes.c.id}[table]
-    return select(table).where(table.c.campaign == campaign).order_by(order)
+    return select(table).where(table.c.campaign == campaign, order > after).order_by(order)
 
 
 def has(connection: Connection, table: Table, campaign: int, round_: int) -> bool:

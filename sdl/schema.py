@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Dialect,
@@ -36,7 +37,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sdl import killpoints
 from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
 
-VERSION = 2
+VERSION = 3
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 
@@ -161,6 +162,31 @@ changes = Table(
 )
 """What a campaign's configuration was until so many requests were sent; the present one stands with the campaign."""
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("text", _Words, nullable=False),
+    Column("by", _Words, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""What persons asked for and what was suspended, in words, each after so many requests."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("campaign", ForeignKey("campaigns.id"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("why", _Words, nullable=False),
+    Column("granted", Boolean),
+    Column("by", _Words, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""Rounds whose settings a person has to see before they are sent; ``granted`` is empty until somebody answered."""
+
 leases = Table(
     "leases",
     metadata,
@@ -256,30 +282,30 @@ def _prepare(connection: Connection) -> None:
         killpoints.passing("in-schema")
         connection.execute(insert(about).values(version=VERSION))
     found = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
-    if found == 1:
-        found = _migrate(connection)
+    if 0 < found < VERSION:
+        found = _migrate(connection, found)
     if found != VERSION:
         advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
         raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")
 
 
-def _migrate(connection: Connection) -> int:
-    """Bring a ledger of schema 1 up to date: one table is added, and nothing that it holds is touched."""
+def _migrate(connection: Connection, found: int) -> int:
+    """Bring a ledger of an earlier schema up to date: tables are added, and nothing that it holds is touched."""
     if connection.dialect.name == "sqlite" and connection.engine.url.database:
-        _keep_copy(Path(connection.engine.url.database))
+        _keep_copy(Path(connection.engine.url.database), found)
     metadata.create_all(connection)
     killpoints.passing("in-schema")
     connection.execute(update(about).values(version=VERSION))
     return VERSION
 
 
-def _keep_copy(ledger: Path) -> None:
+def _keep_copy(ledger: Path, schema: int) -> None:
     """Put a copy of a ledger beside it, as it was before its schema changed.
 
     Raises:
         LedgerError: if there is no room for it.
     """
-    copy, draft = (ledger.with_name(f"{ledger.name}.schema-1{end}") for end in ("", ".part"))
+    copy, draft = (ledger.with_name(f"{ledger.name}.schema-{schema}{end}") for end in ("", ".part"))
     try:
         draft.touch(mode=0o600)
         with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(draft)) as target:

@@ -82,7 +82,9 @@ def read_parquet(path: Path, space: Space) -> Loaded:
             if (size := sum(group.total_byte_size for group in groups)) > LARGEST:
                 raise InvalidInput(f"{path} unpacks to {size} bytes; at most {LARGEST} are read at once, split it")
             header, rows = file.schema_arrow.names, file.read().to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except InvalidInput:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # such as a date of the year 30,000
         raise InvalidInput(f"{path} is no table in Parquet: {error}") from error
     cells = ({name: cell for name, cell in row.items() if cell is not None} for row in rows)
     return _table(path, header, enumerate(cells, start=1), space, _unpack)

@@ -4,6 +4,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 NOTHING = "–"
@@ -74,6 +75,22 @@ def listed(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> 
     """
     units = units or {}
     return ", ".join(f"{name} = {number(value)} {units.get(name, '')}".rstrip() for name, value in named.items())
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units.
+
+    >>> span(0.83), span(42.3), span(135), span(7300), span(200_000)
+    ('0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for (name, size), (least, of) in pairwise((("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))):
+        if whole >= size:
+            rest = whole % size // of
+            return f"{whole // size} {name} {rest} {least}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
 
 
 def moment(seconds: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sdl.evidence import Evidence, ExamLine, RoundLine, VerdictLine
-from sdl.history import Purpose, Request
+from sdl.history import Request
 from sdl.rows import jsonable
 from strategies.plan import Conclude, Examine, Measure, Step, Stop
 
@@ -28,7 +28,7 @@ def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: 
         return other(step, Measure, f"began round {line.number}")
     found = [*_differ(step.round.kind, line.kind, "kind"), *_differ(step.round.target, line.target, "target")]
     found += _deviations(jsonable(step.round.facts), line.facts, "facts")
-    extra = [each for each in planned[len(step.requests) :] if each.purpose is not Purpose.REFERENCE]
+    extra = [each for each in planned[len(step.requests) :] if each.purpose.teaches]
     if extra or len(planned) < len(step.requests):
         found.append((f"{len(planned)} requests were planned where the plan has {len(step.requests)}", np.inf))
     for mine, theirs in zip(step.requests, planned, strict=False):

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from sdl import plugins
 from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
-from sdl.history import History, Observation, Purpose, Round
+from sdl.history import History, Observation, Round
 from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
@@ -25,6 +26,10 @@ FEWEST_REPEATS = 2
 OUTLYING = 6.0
 """Robust standard deviations from the median of its replicates from which on a reading is left out of fits."""
 FEWEST_TO_JUDGE = 3
+MOST = 1000
+"""Rows that a fit stands on at most, so that a long campaign is not slower at its end than at its beginning."""
+LATEST = 500
+"""Rows that are among them in any case: those measured last."""
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
 LEFT_OUT = "left out of this campaign: it "
@@ -158,7 +163,8 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
     seen = _lit(space, history.observations, columns)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     drift = conditions.drift[list(columns)]
-    return Rows(_settings(space, seen), readings, noise, drift, conditions.covariance(_order(seen)))
+    order = _order(seen)
+    return Rows(_settings(space, seen), readings, noise, drift, lambda at: conditions.covariance(order[at]))
 
 
 def _repeated(settings: Settings, readings: Readings) -> Readings:
@@ -218,16 +224,30 @@ def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[Invers
 
 def _lit(space: Space, observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
     """Observations that a fit may use: no references, a value in every channel that matters, no outlier."""
-    lit = [
-        each
-        for each in observations
-        if each.purpose is not Purpose.REFERENCE and np.isfinite(each.readings[list(columns)]).all()
-    ]
+    teaching = _thinned([each for each in observations if each.purpose.teaches])
+    lit = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
     places = defaultdict[tuple[int, int], list[Observation]](list)
     for each in lit:
         places[each.round, each.index].append(each)
     outlying = {each.seq for replicates in places.values() for each in _outliers(space, replicates, columns)}
     return [each for each in lit if each.seq not in outlying]
+
+
+def _thinned(observations: Sequence[Observation]) -> Sequence[Observation]:
+    """All of them, or of very many the latest, and of the others those that cover the same ground.
+
+    Of those that are older, a few replicates of every setting, or of every second, every fourth and so on: what is
+    asked for at one time of a campaign lies all over the box as what is asked for at another does. A power of two, so
+    that the selection is the same for many rounds and a model does not change with it.
+    """
+    if len(observations) <= MOST:
+        return observations
+    older, places = observations[:-LATEST], defaultdict[tuple[int, int], list[Observation]](list)
+    for each in older:
+        places[each.round, each.index].append(each)
+    few = [replicates[:FEWEST_TO_JUDGE] for replicates in places.values()]
+    step = 1 << (sum(map(len, few)) // (MOST - LATEST)).bit_length()
+    return [*chain.from_iterable(few[::step]), *observations[-LATEST:]]
 
 
 def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:

@@ -1,8 +1,9 @@
 """What a frozen model and all that was seen say about a target in the light of this moment."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from strategies.offers import Offer, expected, offers, within_reach
 from strategies.reachability import reach
 from strategies.residuals import Rows
 
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True, eq=False)
 class Insight:
@@ -29,6 +32,14 @@ class Insight:
     rule: VerificationPart
     history: History
     fitted: Fitted
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False)
+
+    def once(self, key: Hashable, find: Callable[[], Found]) -> Found:
+        """What was found out before under a key, or else is now."""
+        if key not in self._found:
+            self._found[key] = find()
+        found: Found = self._found[key]
+        return found
 
     @cached_property
     def model(self) -> InverseModel:
@@ -52,7 +63,10 @@ class Insight:
         return rows(self.space, self.columns, self.history, self.noise)
 
     def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
-        """Distinct candidates, at least one, the one that the model stands for most first."""
+        """Distinct candidates, at least one, the one that the model stands for most first; the same at every time."""
+        return self.once(("offers", target.name), lambda: self._offers(target, rng))
+
+    def _offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
         found = offers(self.model, target.readings, self.background, self.rows, rng)
         if found:
             return found
@@ -85,6 +99,9 @@ class Insight:
             target: Over the channels that matter.
             names: Of those channels.
         """
+        return self.once(("unreachable", target.name), lambda: self._unreachable(target, names))
+
+    def _unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
         best, nearest, uncertainty = within_reach(
             self.model, target.readings, target.tolerance, self.background, self.rows
         )

@@ -8,7 +8,7 @@ from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Target
 from strategies.reachability import Reach, reach
-from strategies.residuals import Rows, kriged
+from strategies.residuals import Rows
 
 DRAWS = 512
 CORRECTIONS = 3
@@ -52,9 +52,8 @@ def offers(
 
 def expected(model: InverseModel, settings: Settings, background: Readings, rows: Rows) -> tuple[Readings, Readings]:
     """Expected readings at settings ``(d,)`` in a background and their standard deviation, both ``(p,)``."""
-    near = rows.nearest(settings)
-    missed, uncertainty = kriged(near, near.readings - model.predict(near.settings), settings[None])
-    return model.predict(settings[None])[0] + missed[0] + background, uncertainty[0]
+    missed, uncertainty = rows.missed(model.predict, settings)
+    return model.predict(settings[None])[0] + missed + background, uncertainty
 
 
 def within_reach(

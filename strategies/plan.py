@@ -28,6 +28,7 @@ from strategies.ensemble import refitted
 from strategies.exams import CHUNK, Outlook
 from strategies.fitting import MEMBERS, Fitted
 from strategies.insight import Insight
+from strategies.interludes import Interludes
 from strategies.offers import Offer
 
 FIRST = 5
@@ -40,9 +41,11 @@ POINTLESS = 0.02
 
 @dataclass(frozen=True)
 class Fit:
-    """Retrain on everything before this round."""
+    """Retrain for a round."""
 
     round: int
+    before: int
+    """Rounds before this one are learned from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,7 @@ class Plan:
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
                 return self._go_on_with_exam(history, current, fitted)
-        elif (pending := _pending(history, current)) and history.sent < self.campaign.budget:
+        elif (pending := history.lacking) and history.sent < self.campaign.most:
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -125,19 +128,20 @@ class Plan:
             if part.n is not None:
                 raise
             settings = design.propose(self.space, FIRST, self._rng(0))
-        return Measure(Round(0, RoundKind.DESIGN), self._batch(0, settings, Purpose.DESIGN, since=None))
+        return Measure(Round(0, RoundKind.DESIGN), self._batch(History(), 0, settings, Purpose.DESIGN))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
-        open_ = [target for target in self.targets if history.concluded(target.name) is None]
-        left = self.campaign.budget - history.sent
+        settled = {finding.target for finding in history.findings if finding.settles}
+        open_ = [target for target in self.targets if target.name not in settled]
+        left = self.campaign.most - history.sent
         if not open_:
             return Stop("every target is settled")
         if left <= 0:
-            return Stop(f"all {self.campaign.budget} requests of the budget are sent")
+            return Stop(f"all {self.campaign.most} requests of the budget are sent")
         if number > self.campaign.stop.rounds:
             return Stop(f"all {self.campaign.stop.rounds} rounds are done")
         if fitted is None or fitted.round != number:
-            return Fit(number)
+            return Fit(number, self._known(number))
         if fitted.model is None:
             return self._gather(history, number, fitted, left)
         return self._pursue(history, number, fitted, open_[0], left)
@@ -157,7 +161,7 @@ class Plan:
         failed = [f for f in history.findings if f.target == target.name and f.verdict is not Verdict.NOT_REACHABLE]
         if len(failed) >= self.campaign.stop.exams:
             return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
-        insight = self._insight(history, fitted)
+        insight = self._insight(history.before(self._known(number)), fitted)
         if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
         found = insight.offers(target, self._rng(number, 3))
@@ -169,39 +173,50 @@ class Plan:
         chance = outlook.chance(n)
         facts = self._facts(fitted, target, found, chance)
         if outlook.learned(self.campaign.acquisition.n).chance(n) - chance > WORTH_LEARNING:
-            batch = self._acquire(insight, number, target, left)
+            batch = self._acquire(history, insight, number, target, left)
             if batch is not None and len(batch):
                 return self._learn(history, number, batch, facts)
             if batch is not None and chance < POINTLESS:
                 return self._give_up(number, target, "nothing is left to learn, and the candidate can hardly pass")
-        references = [self._reference(number, 0)] if self.campaign.background.every else []
+        references = self._interludes(history).due(number, 0, always=True)
         if left < len(references) + n:
             return Stop(
-                f"{left} of {self.campaign.budget} requests are left, too few for an exam of {n} replicates and its "
+                f"{left} of {self.campaign.most} requests are left, too few for an exam of {n} replicates and its "
                 "reference"
             )
         return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
 
-    def _acquire(self, insight: Insight, number: int, target: Wanted, left: int) -> Settings | None:
+    def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings | None:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, None if it is not its turn."""
-        part, fitted, in_a_row = self.campaign.acquisition, insight.fitted, 0
-        for round_ in reversed(insight.history.rounds):
+        part, in_a_row = self.campaign.acquisition, 0
+        for round_ in reversed(history.rounds):
             if round_.kind is not RoundKind.LEARNING:
                 break
             in_a_row += 1
         n = min(part.n, left - 2)
         if in_a_row >= part.rounds or n < 1:
             return None
+        return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
+
+    def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings | None:
+        part, fitted = self.campaign.acquisition, insight.fitted
         members = refitted(fitted.refit, fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1), insight.model)
         if len(members) < 2:
             return None
         acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
         now = target.readings - insight.background
-        return acquisition.propose(members, [now], fitted.settings, insight.noise, n, self._rng(number, 2))
+        measured = np.concatenate((fitted.settings, self._unlearned(history, number)))
+        return acquisition.propose(members, [now], measured, insight.noise, n, self._rng(number, 2))
+
+    def _unlearned(self, history: History, number: int) -> Settings:
+        """Settings asked for since the rounds that a round learns from, in the unit box, ``(m, d)``."""
+        since = self._known(number)
+        asked = [each.settings for each in history.under_way if each.round >= since and each.purpose.teaches]
+        return self.space.to_unit(np.array(asked).reshape(-1, self.space.d))
 
     def _learn(self, history: History, number: int, batch: Settings, facts: dict[str, Any]) -> Measure:
         settings = self.space.from_unit(batch)
-        requests = self._batch(number, settings, Purpose.LEARNING, since=self._since_reference(history))
+        requests = self._batch(history, number, settings, Purpose.LEARNING)
         return Measure(Round(number, RoundKind.LEARNING, facts=facts), requests)
 
     # ------------------------------------------------------------------ exams
@@ -209,20 +224,20 @@ class Plan:
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
-        pending, spent = _pending(history, current), history.sent >= self.campaign.budget
-        if spent and not history.of_round(current.number, Purpose.VERIFICATION):
-            return Stop(f"all {self.campaign.budget} requests of the budget are sent")
+        pending, spent = history.lacking, history.sent >= self.campaign.most
+        if spent and not history.taken(Purpose.VERIFICATION):
+            return Stop(f"all {self.campaign.most} requests of the budget are sent")
         if exam is None:
             if pending:
                 return Measure(current, pending)
             if fitted is None or fitted.round != current.number:
-                return Fit(current.number)
+                return Fit(current.number, self._known(current.number))
             if fitted.model is None:
                 # A row that the candidate stood on was distrusted since. Only a reference was read in this round, so
                 # its fit is that of the next one too.
                 return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
             return self._examine(history, current, fitted, target)
-        replicates = history.of_round(current.number, Purpose.VERIFICATION)
+        replicates = history.taken(Purpose.VERIFICATION)
         if spent or not pending or self._hopeless(history, exam, target, replicates):
             return Conclude(judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space))
         step = CHUNK - len(replicates) % CHUNK
@@ -231,13 +246,15 @@ class Plan:
     def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
         insight = self._insight(history, fitted)
         offer = insight.offers(target, self._rng(current.number, 3))[0]
-        n = min(insight.replicates(insight.outlook(target, offer.uncertainty)), self.campaign.budget - history.sent)
+        n = min(insight.replicates(insight.outlook(target, offer.uncertainty)), self.campaign.most - history.sent)
         settings = self.space.from_unit(offer.settings)
         whole = [np.full(self.space.p, np.nan) for _ in range(2)]
         whole[0][self.columns], whole[1][self.columns] = insight.background, offer.uncertainty
         exam = Exam(current.number, target.name, settings, fitted.name, n, *whole)
-        first = len([each for each in history.planned if each.round == current.number])
-        requests = [Request(current.number, first, i, Purpose.VERIFICATION, settings) for i in range(exam.replicates)]
+        requests = [
+            Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings)
+            for i in range(exam.replicates)
+        ]
         return Examine(current, exam, requests)
 
     def _hopeless(self, history: History, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> bool:
@@ -294,33 +311,40 @@ class Plan:
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))
 
+    def _known(self, number: int) -> int:
+        """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
+        ahead = self.campaign.fitting is not None and self.campaign.fitting.ahead
+        return number - 1 if ahead and number > 1 else number
+
     def _insight(self, history: History, fitted: Fitted) -> Insight:
-        return Insight(self.space, self.columns, self.campaign.verification, history, fitted)
+        """That of the last question, with all that was found out then, if this one is about the same."""
+        about = (fitted, len(history.observations))
+        if about not in self._last:
+            self._last.clear()
+            self._last[about] = Insight(self.space, self.columns, self.campaign.verification, history, fitted)
+        return self._last[about]
 
-    def _batch(self, round_: int, settings: Settings, purpose: Purpose, since: int | None) -> list[Request]:
-        """One request a row of settings, with references by cadence; ``since`` the last one (None: none yet)."""
-        every, requests = self.campaign.background.every, list[Request]()
+    @cached_property
+    def _last(self) -> dict[tuple[Fitted, int], Insight]:
+        return {}
+
+    def _batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
+        """One request a row of settings, with references and patches by their cadence."""
+        interludes, requests = self._interludes(history), list[Request]()
         for row in settings:
-            if every and (since is None or since >= every):
-                requests.append(self._reference(round_, len(requests)))
-                since = 0
+            requests += interludes.due(round_, len(requests))
             requests.append(Request(round_, len(requests), 0, purpose, row))
-            since = (since or 0) + 1
+            interludes.pass_by()
         return requests
-
-    def _reference(self, round_: int, index: int) -> Request:
-        return Request(round_, index, 0, Purpose.REFERENCE, self.space.off)
 
     def _fresh(self, history: History, current: Round) -> list[Request]:
         """A reference before going on, if the last reading is so old that the light may have changed."""
-        if not (history.stale and self.campaign.background.every):
+        if not history.stale:
             return []
-        planned = [each for each in history.planned if each.round == current.number]
-        return [self._reference(current.number, 1 + max(each.index for each in planned))]
+        return self._interludes(history).due(current.number, 1 + max(each.index for each in history.under_way))
 
-    def _since_reference(self, history: History) -> int | None:
-        references = [each.seq for each in history.observations if each.purpose is Purpose.REFERENCE]
-        return len(history.observations) - 1 - references[-1] if references and not history.stale else None
+    def _interludes(self, history: History) -> Interludes:
+        return Interludes.after(self.campaign, self.space, history)
 
     def _never_read(self, history: History, channel: str) -> bool:
         column = self.space.columns([channel])[0]
@@ -328,8 +352,3 @@ class Plan:
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, *key])
-
-
-def _pending(history: History, round_: Round) -> list[Request]:
-    """What a round still lacks; what an earlier one lacks stays undone."""
-    return [request for request in history.pending if request.round == round_.number]

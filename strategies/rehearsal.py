@@ -50,8 +50,8 @@ class Rehearsal:
         fitted: Fitted | None = None
         while not isinstance(step := self.plan.next_step(self.history, fitted), Stop):
             if isinstance(step, Fit):
-                plan = self.plan
-                fitted = fit(plan.campaign.models, plan.space, plan.columns, self.history, step.round)
+                plan, seen = self.plan, self.history.before(step.before)
+                fitted = fit(plan.campaign.models, plan.space, plan.columns, seen, step.round)
             elif isinstance(step, Conclude):
                 self.findings.append(step.finding)
             else:
@@ -66,7 +66,7 @@ class Rehearsal:
         if isinstance(step, Examine):
             self.exams.append(step.exam)
             return
-        left = self.plan.campaign.budget - len(self.observations)
+        left = self.plan.campaign.most - len(self.observations)
         for request in list(step.requests)[:left]:
             self._measure(request)
 

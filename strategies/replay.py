@@ -180,7 +180,7 @@ class Replay:
         history = self._history(stale)
         while isinstance(step := plan.next_step(history, fitted), Fit):
             gone = left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
-            fitted = fit(plan.campaign.models, plan.space, plan.columns, history, step.round, gone)
+            fitted = fit(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round, gone)
         return step, fitted
 
     def _history(self, stale: bool) -> History:

@@ -8,7 +8,9 @@ References:
     Matheron (1963), doi:10.2113/gsecongeo.58.8.1246; Rasmussen & Williams (2006), ISBN 978-0-262-18253-9, ch. 2 and 5
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ NEAREST = 300
 """Rows that are used at most: the nearest ones."""
 
 
+Forward: TypeAlias = Callable[[Settings], Readings]
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Settings, readings without their background, and what is known of their errors."""
@@ -37,15 +42,61 @@ class Rows:
     """Standard deviation of one reading, ``(p,)``."""
     drift: Readings
     """Variance that the background gains with each request, ``(p,)``."""
-    shared: NDArray[np.float64]
-    """Covariance of the background's error between rows for a drift of 1, ``(n, n)``."""
+    shared: Callable[[NDArray[np.intp]], NDArray[np.float64]]
+    """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
+    _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
-        """The rows nearest to one point ``(d,)`` of the box."""
+        """The rows nearest to one point ``(d,)`` of the box, in their order."""
         if len(self.settings) <= n:
             return self
-        near = np.argsort(cdist(settings[None], self.settings)[0], kind="stable")[:n]
-        return Rows(self.settings[near], self.readings[near], self.noise, self.drift, self.shared[np.ix_(near, near)])
+        near = self._nearest(settings, n)
+        return Rows(self.settings[near], self.readings[near], self.noise, self.drift, lambda at: self.shared(near[at]))
+
+    def missed(self, predict: Forward, settings: Settings) -> tuple[Readings, Readings]:
+        """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
+
+        Asked again and again about points that are close together, it learns from the same rows once.
+        """
+        key = predict, self._nearest(settings, NEAREST).tobytes()
+        if key not in self._last:
+            near = self.nearest(settings)
+            self._last.clear()
+            self._last[key] = Kriging.of(near, near.readings - predict(near.settings))
+        mean, deviation = self._last[key].at(settings[None])
+        return mean[0], deviation[0]
+
+    def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
+        distance = cdist(settings[None], self.settings)[0]
+        return np.sort(np.argsort(distance, kind="stable")[:n])
+
+
+@dataclass(frozen=True, eq=False)
+class Kriging:
+    """Residuals of ``n`` rows, ready to be asked what they tell of others."""
+
+    settings: Settings
+    """In the unit box, ``(n, d)``."""
+    channels: Sequence["_Channel"]
+
+    @classmethod
+    def of(cls, rows: Rows, residuals: Readings) -> Self:
+        """Learn from residuals ``(n, p)`` at some rows."""
+        between, shared = cdist(rows.settings, rows.settings), rows.shared(np.arange(len(residuals)))
+        kernels = {length: _kernel(between, length) for length in LENGTHS}
+        channels = [_channel(rows, residuals[:, c], c, kernels, shared) for c in range(residuals.shape[1])]
+        return cls(rows.settings, channels)
+
+    def at(self, settings: Settings) -> tuple[Readings, Readings]:
+        """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``."""
+        to = cdist(self.settings, settings)
+        told = [channel.at(to) for channel in self.channels]
+        return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
+
+
+def unshared(at: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The covariance between rows whose backgrounds are known well, or one by one: none."""
+    return np.zeros((len(at), len(at)))
 
 
 def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Readings]:
@@ -56,27 +107,37 @@ def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Rea
         residuals: Readings less what the model predicts there, ``(n, p)``.
         at: Where to estimate, in the unit box.
     """
-    between, to = cdist(rows.settings, rows.settings), cdist(rows.settings, at)
-    columns = [_channel(rows, residuals[:, c], c, between, to) for c in range(residuals.shape[1])]
-    return np.stack([mean for mean, _ in columns], axis=1), np.stack([sd for _, sd in columns], axis=1)
+    return Kriging.of(rows, residuals).at(at)
+
+
+@dataclass(frozen=True, eq=False)
+class _Channel:
+    """The residuals of one channel, smoothed."""
+
+    amplitude: float
+    length: float
+    factor: Any
+    """Of the covariance between the rows, as SciPy's Cholesky routines take it."""
+    weights: Readings
+
+    def at(self, to: NDArray[np.float64]) -> tuple[Readings, Readings]:
+        cross = self.amplitude**2 * _kernel(to, self.length)
+        variance = self.amplitude**2 - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
+        return np.asarray(cross.T @ self.weights), np.sqrt(np.maximum(variance, 0.0))
 
 
 def _channel(
-    rows: Rows, residuals: Readings, c: int, between: NDArray[np.float64], to: NDArray[np.float64]
-) -> tuple[Readings, Readings]:
-    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + rows.drift[c] * rows.shared
+    rows: Rows, residuals: Readings, c: int, kernels: Mapping[float, NDArray[np.float64]], shared: NDArray[np.float64]
+) -> _Channel:
+    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + rows.drift[c] * shared
     span = float(np.ptp(rows.readings[:, c])) or 1.0
-    best = max(
-        (_evidence((share * span) ** 2 * _kernel(between, length) + errors, residuals), share * span, length)
+    _, amplitude, length = max(
+        (_evidence((share * span) ** 2 * kernel + errors, residuals), share * span, length)
         for share in AMPLITUDES
-        for length in LENGTHS
+        for length, kernel in kernels.items()
     )
-    _, amplitude, length = best
-    factor = cho_factor(_regular(amplitude**2 * _kernel(between, length) + errors))
-    cross = amplitude**2 * _kernel(to, length)
-    mean = cross.T @ cho_solve(factor, residuals)
-    variance = amplitude**2 - np.einsum("nm,nm->m", cross, cho_solve(factor, cross))
-    return np.asarray(mean), np.sqrt(np.maximum(variance, 0.0))
+    factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
+    return _Channel(amplitude, length, factor, np.asarray(cho_solve(factor, residuals)))
 
 
 def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:

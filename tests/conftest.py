@@ -40,6 +40,17 @@ def where(request, tmp_path):
     return request.getfixturevalue("postgres").fresh()
 
 
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    """A folder whose data directory alone may be written to."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    (folder / "home").mkdir()
+    (folder / "outside.txt").write_text("untouched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
 @pytest.fixture
 def paper():
     """The campaign file that we ship; its instrument is for the test to name."""

@@ -200,7 +200,7 @@ def test_steps_survive_the_way(seed):
     for step in (Measure(round_, requests), Examine(round_, exam, requests), Conclude(finding), Stop("done")):
         assert same(from_plain(to_plain(step)), step)
     with pytest.raises(TypeError):
-        to_plain(Fit(1))
+        to_plain(Fit(1, 1))
     with pytest.raises(ValueError, match="no step is called"):
         from_plain({"do": "dance"})
 

@@ -7,7 +7,6 @@ import threading
 import numpy as np
 import pytest
 
-from sdl import measuring
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted, LeaseLost
 from sdl.history import Control, Purpose, Request, Round, RoundKind
 from sdl.instruments.claude_light import ClaudeLight
@@ -18,6 +17,7 @@ from sdl.instruments.twin import Twin
 from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
+from sdl.precautions import SuspendPart
 
 NEEDED = ["445nm", "515nm", "630nm"]
 QUIET_S = 0.75
@@ -321,8 +321,8 @@ def test_every_attempt_counts_towards_the_budget(bench, server):
 
 
 @pytest.mark.fault("O-14")
-def test_no_request_is_sent_whose_reply_could_not_be_kept(bench, server, monkeypatch):
-    monkeypatch.setattr(measuring, "RESERVE_BYTES", 10**18)
+def test_no_request_is_sent_whose_reply_could_not_be_kept(bench, server):
+    bench.suspenders.rule = SuspendPart(free_mb=1e9)
     error = suspended(bench)
     assert "Make space and run the campaign again" in str(error)
     assert server.requests == len(trail(bench)) == 0

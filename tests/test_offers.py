@@ -9,7 +9,7 @@ from sdl.instruments.twin import Twin
 from strategies.candidates import candidates
 from strategies.models.linear import LinearProgram
 from strategies.offers import DRAWS, expected, offers
-from strategies.residuals import Rows
+from strategies.residuals import Rows, unshared
 
 COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])
 NOISE = SPACE.noise[COLUMNS]
@@ -26,7 +26,7 @@ def seen(n=60, seed=0):
     """Rows of the twin and a linear model of them; the dark counts as its background."""
     readings, settings = twin_rows(n, seed)
     readings = readings[:, COLUMNS] - truth(np.zeros(3))
-    return LinearProgram().fit(readings, settings), Rows(settings, readings, NOISE, np.zeros(3), np.zeros((n, n)))
+    return LinearProgram().fit(readings, settings), Rows(settings, readings, NOISE, np.zeros(3), unshared)
 
 
 def bare(model, target, background, seed):
@@ -58,13 +58,12 @@ def test_replicates_of_a_failed_exam_mend_the_next_offer():
     fresh = Twin(seed=9, session_gain=False)
     exam = [fresh.measure(SPACE.named_settings(first)).readings for _ in range(9)]
     replicates = np.array([list(each.values()) for each in exam], float)[:, COLUMNS] - dark
-    n = len(rows.settings) + 9
     more = Rows(
         np.vstack((rows.settings, np.tile(first, (9, 1)))),
         np.vstack((rows.readings, replicates)),
         NOISE,
         np.zeros(3),
-        np.zeros((n, n)),
+        unshared,
     )
     second = offers(model, target, dark, more, np.random.default_rng(0))[0]
     before, after = expected(model, first, dark, rows)[1], expected(model, first, dark, more)[1]
@@ -117,7 +116,7 @@ def test_the_offer_is_near_the_answer_of_the_twin():
 def test_distinct_candidates_are_offered_one_by_one_and_those_outside_are_counted():
     draws = np.concatenate((np.tile([0.2, 0.2], (60, 1)), np.tile([0.8, 0.8], (30, 1)), np.tile([1.2, 0.5], (10, 1))))
     draws = draws + 1e-3 * np.random.default_rng(0).standard_normal(draws.shape)
-    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), np.zeros((1, 1)))
+    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
     found = offers(Line(1.0, draws), np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0))
     assert [each.settings.round(1).tolist() for each in found] == [[0.2, 0.2], [0.8, 0.8]]
     assert found[0].share == pytest.approx(2 / 3, abs=0.06)
@@ -126,6 +125,6 @@ def test_distinct_candidates_are_offered_one_by_one_and_those_outside_are_counte
 
 @pytest.mark.fault("M-08")
 def test_nothing_is_offered_outside_the_box():
-    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), np.zeros((1, 1)))
+    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
     outside = Line(1.0, np.full((5, 2), 1.5))
     assert offers(outside, np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0)) == []

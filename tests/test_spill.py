@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from sdl import ledger as ledger_module
-from sdl import measuring, schema, spill
+from sdl import schema, spill
 from sdl.errors import LedgerError
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
+from sdl.precautions import SuspendPart
 from sdl.screening import Class
 from sdl.spill import Journal, Kept
 
@@ -190,6 +191,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+UNWATCHED = SuspendPart(free_mb=0)  # as if the disk filled up faster than anybody looks
+
+
 def fill(place):
     with open(place / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -198,11 +202,11 @@ def fill(place):
 
 @pytest.mark.fault("O-14")
 def test_a_reply_that_finds_the_disk_full_is_in_the_ledger_at_the_next_start(at_work, twin, small_disk, monkeypatch):
-    monkeypatch.setattr(measuring, "RESERVE_BYTES", 0)  # as if the disk filled up faster than that
     monkeypatch.setattr(ledger_module, "TRIES", 1)
     twin.trouble = lambda: fill(small_disk)
     where = small_disk / "ledger.db"
     with at_work(where) as bench:
+        bench.suspenders.rule = UNWATCHED
         with pytest.raises(LedgerError) as caught:
             take_what_is_left(bench)
         assert "full" in str(caught.value)
@@ -213,15 +217,16 @@ def test_a_reply_that_finds_the_disk_full_is_in_the_ledger_at_the_next_start(at_
         pytest.fail("it began with no room for a reply")
     (small_disk / "filler").unlink()
     with at_work(where) as bench:
+        bench.suspenders.rule = UNWATCHED
         take_what_is_left(bench)
         kept_once(bench, twin)
 
 
 @pytest.mark.fault("O-14")
-def test_the_room_that_was_held_is_often_enough_for_the_ledger_itself(at_work, twin, small_disk, monkeypatch):
-    monkeypatch.setattr(measuring, "RESERVE_BYTES", 0)
+def test_the_room_that_was_held_is_often_enough_for_the_ledger_itself(at_work, twin, small_disk):
     twin.trouble = lambda: fill(small_disk)
     with at_work(small_disk / "ledger.db") as bench:
+        bench.suspenders.rule = UNWATCHED
         take_what_is_left(bench)
         kept_once(bench, twin)
     (line,) = (small_disk / "ledger.db.spill.jsonl").read_text().splitlines()

@@ -27,7 +27,7 @@ from strategies.designs import LatinHypercube
 from strategies.models.threads import one_thread
 from strategies.projection import project
 from strategies.reachability import unreachable
-from strategies.residuals import Rows
+from strategies.residuals import Rows, unshared
 from strategies.scores import coverage
 
 GROUP: plugins.Group = "sdl.inverse_models"
@@ -196,7 +196,7 @@ def _flags(name: str, n: int) -> tuple[float, float]:
     columns, rng = SPACE.columns(MANIFOLD), np.random.default_rng(7)
     readings, settings = twin_rows(MANIFOLD, ROWS, 50, {})
     model = _fitted(name, readings, settings)
-    seen = Rows(settings, readings, SPACE.noise[columns], np.zeros(len(columns)), np.zeros((len(settings),) * 2))
+    seen = Rows(settings, readings, SPACE.noise[columns], np.zeros(len(columns)), unshared)
     on, off = targets_on_and_off(n, rng)
     return _flagged(model, off, seen), _flagged(model, on, seen)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, nearest, shown
 from sdl.space import Channel, Space
 
 WORDS = {
@@ -54,7 +54,7 @@ class Fault:
         """
         word, at, when = spec.strip().partition("@")
         if word not in WORDS:
-            raise InvalidInput(f"fault {spec!r}: unknown word {word!r}{nearest(word, WORDS)}")
+            raise InvalidInput(f"fault {shown(spec)}: unknown word {shown(word)}{nearest(word, WORDS)}")
         if not at:
             return cls(word)
         match = WHEN.fullmatch(when)
@@ -65,7 +65,7 @@ class Fault:
             last = int(match["last"]) if match["last"] else math.inf if match["on"] else first
             if 1 <= first <= last:
                 return cls(word, first, last)
-        raise InvalidInput(f"fault {spec!r}: after @ stands N, N-M, N- or P%, such as {word}@3-5, counted from 1")
+        raise InvalidInput(f"fault {shown(spec)}: after @ stands N, N-M, N- or P%, such as {word}@3-5, counted from 1")
 
 
 @dataclass(frozen=True)

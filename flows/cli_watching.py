@@ -1,0 +1,163 @@
+"""Commands that look on: what every campaign is doing (status), and the same live at a terminal (watch)."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from flows.console import AsJson, Home, LedgerOption, lines, open_ledger, out, show, table
+from flows.frames import STATES, frame
+from sdl.closeup import closeup
+from sdl.errors import LedgerError
+from sdl.history import State
+from sdl.ledger import Ledger
+from sdl.text import span, visible
+from sdl.watching import Standing, standings
+
+SHOWN = 100
+"""Campaigns in the table of ``status``."""
+NEAR = 3
+"""Campaigns that ``watch`` shows from near."""
+REFRESH_S = 1.0
+NOTHING = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
+
+Which = Annotated[str | None, typer.Argument(help="One campaign; all unless told.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (status, watch):
+        app.command()(command)
+
+
+def status(name: Which = None, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Say what runs, where it stands, who holds each instrument, and what each campaign waits for."""
+    with open_ledger(home, ledger) as book:
+        every = standings(book, name)
+    words = [line for each in every[:SHOWN] for line in _sentences(each)]
+    rest = [f"of {len(every)} campaigns the {SHOWN} that changed last; --json tells of all"][: len(every) > SHOWN]
+    overview = _overview(every[:SHOWN]) if every else NOTHING
+    show([plain(each) for each in every], as_json, overview, *words, *rest)
+
+
+def watch(
+    name: Which = None,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch campaigns live until Ctrl-C: progress, last readings against the targets, verdicts, notices, alarms."""
+    with open_ledger(home, ledger) as book:
+        if name is not None:
+            standings(book, name)  # a name that is not there is told at once
+        try:
+            _watch(book, name, once, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def plain(each: Standing) -> dict[str, Any]:
+    """A standing for programs; seconds are of the moment at which it was read."""
+    holder = each.holder
+    return {
+        "campaign": each.campaign,
+        "state": _state(each),
+        "requests": each.sent,
+        "budget": each.budget,
+        "verified": f"{len(each.verified)} of {len(each.targets)}" if each.targets else None,
+        "instrument": each.instrument,
+        "held by": None if holder is None else str(holder),
+        "held since": None if holder is None else _moment(holder.since),
+        "heartbeat_s": None if holder is None else max(0.0, each.seen_at - holder.beat_at),
+        "round": None if each.place is None else asdict(each.place),
+        "last observation": None if each.pace.last_at is None else _moment(each.pace.last_at),
+        "silent_s": each.silent_s,
+        "interval_s": each.pace.interval_s,
+        "waits for": each.waits_for or None,
+        "alarm": each.alarm or None,
+        "updated": _moment(each.updated),
+        "reason": _reason(each),
+        "control": each.control,
+    }
+
+
+def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
+    if once or as_json or not out.is_terminal:
+        while True:
+            if as_json:
+                lines([plain(each) for each in _watched(standings(book, name))])
+            else:
+                out.print(_seen(book, name))
+            if once:
+                return
+            time.sleep(REFRESH_S)
+    with Live(_seen(book, name), console=out, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH_S)
+            live.update(_seen(book, name), refresh=True)
+
+
+def _seen(book: Ledger, name: str | None) -> RenderableType:
+    """One frame; a ledger that does not answer for a while is no reason to stop looking."""
+    try:
+        every = _watched(standings(book, name))
+        near = [each for each in every if name or each.measures][:NEAR]
+        parts: list[RenderableType] = [
+            _overview(every) if every else NOTHING,
+            *(line for each in every for line in _sentences(each)),
+        ]
+        return Group(*([] if name else parts), *(frame(closeup(book, each)) for each in near))
+    except LedgerError as error:
+        return Text(f"{error}; looking again", "bold red")
+
+
+def _watched(every: list[Standing]) -> list[Standing]:
+    """Campaigns at work, or else those that changed last."""
+    return [each for each in every if each.at_work][:SHOWN] or every[:NEAR]
+
+
+def _overview(every: list[Standing]) -> Table:
+    columns = ("campaign", "state", "requests", "verified", "round", "last reading")
+    return table(columns, [_row(each) for each in every])
+
+
+def _row(each: Standing) -> list[Any]:
+    told = plain(each)
+    sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
+    state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
+    last = told["updated"][:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
+    return [each.campaign, state, sent, told["verified"], each.place, last]
+
+
+def _sentences(each: Standing) -> Iterator[Text]:
+    """What a table has no room for: the alarm, who holds the instrument, what is waited for, why it stands still."""
+    if each.alarm:
+        yield Text(visible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
+    if each.measures and each.holder is not None:
+        beat = max(0.0, each.seen_at - each.holder.beat_at)
+        words = f"{each.instrument} is held by {each.holder}, last sign of life {span(beat)} ago"
+        yield Text(visible(words))
+    if each.waits_for:
+        yield Text(visible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
+    if (reason := _reason(each)) and each.state is not State.FINISHED and reason != each.waits_for:
+        yield Text(visible(f"{each.campaign}: {reason}"))
+
+
+def _state(each: Standing) -> str:
+    return "INTERRUPTED" if each.interrupted else each.state.value
+
+
+def _reason(each: Standing) -> str:
+    return "its process ended; 'sdl run' goes on" if each.interrupted else each.reason
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(sep=" ", timespec="seconds")

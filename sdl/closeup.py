@@ -1,0 +1,81 @@
+"""One campaign from near: what is wanted, the last readings against it, verdicts and notices, for who watches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from sdl.campaign import Target
+from sdl.history import Finding, Notice
+from sdl.ledger import Ledger
+from sdl.rows import finding, ordered
+from sdl.schema import attempts, findings
+from sdl.steering import Steering
+from sdl.watching import Standing
+
+READINGS, NOTICES = 8, 5
+"""How many are shown, the last ones."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One attempt and what came of it."""
+
+    sent_at: float | None
+    round: int
+    purpose: str
+    verdict: str
+    """Class of the reply; what became of the attempt where there is none."""
+    reason: str
+    settings: Mapping[str, float]
+    readings: Mapping[str, float | None]
+    """As they count: None where masked or at the ceiling."""
+
+
+@dataclass(frozen=True, eq=False)
+class Closeup:
+    """What there is to see of one campaign."""
+
+    standing: Standing
+    targets: Sequence[Target]
+    last: Sequence[Sighting]
+    """The last attempts, the latest first."""
+    findings: Sequence[Finding]
+    notices: Sequence[Notice]
+    """The last ones, the latest first."""
+
+    @property
+    def channels(self) -> list[str]:
+        """Every channel that some target fixes; without targets all that were read."""
+        named = [channel for target in self.targets for channel in target.readings]
+        return list(dict.fromkeys(named or [channel for each in self.last[:1] for channel in each.readings]))
+
+    def verdict(self, target: Target) -> Finding | None:
+        """The last finding about a target."""
+        return next((each for each in reversed(self.findings) if each.target == target.name), None)
+
+
+def closeup(ledger: Ledger, standing: Standing) -> Closeup:
+    """Look at one campaign; reads the last rows alone, however many it has."""
+    entry = ledger.entry(standing.campaign)
+    last = select(attempts.c.id).where(attempts.c.campaign == entry.id).order_by(attempts.c.id.desc()).limit(READINGS)
+    with ledger.engine.connect() as connection:
+        numbers = connection.execute(last).scalars().all()
+        judged = [finding(row) for row in connection.execute(ordered(findings, entry.id))]
+    trail = ledger.trail(entry.id, numbers) if numbers else []
+    return Closeup(
+        standing,
+        targets=[Target.model_validate(each) for each in entry.config.get("targets", [])],
+        last=[_sighting(row, entry.space.knob_names, entry.space.channel_names) for row in reversed(trail)],
+        findings=judged,
+        notices=list(reversed(Steering(ledger).notices(entry.id, NOTICES))),
+    )
+
+
+def _sighting(row: Mapping[str, Any], knobs: Sequence[str], channels: Sequence[str]) -> Sighting:
+    return Sighting(
+        *(row["sent_at"], row["round"], row["purpose"], row["verdict"] or row["state"], row["reason"]),
+        settings=dict(zip(knobs, row["settings"], strict=True)),
+        readings=dict(zip(channels, row["readings"] or [None] * len(channels), strict=True)),
+    )

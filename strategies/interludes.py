@@ -1,0 +1,58 @@
+"""Readings between the others: the background by its cadence, and right after it the patch by its own."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from sdl.campaign import Campaign
+from sdl.history import History, Purpose, Request
+from sdl.precautions import PatchPart
+from sdl.space import Space
+
+
+@dataclass
+class Interludes:
+    """What is due before the next request, as the requests go by."""
+
+    space: Space
+    every: int
+    """Requests between two references; 0 for none at all."""
+    patch: PatchPart | None
+    since_reference: int | None
+    """Requests since the last reference; None if there is none, or it is out of date."""
+    since_patch: int | None
+    """The same for the patch."""
+
+    @classmethod
+    def after(cls, campaign: Campaign, space: Space, history: History) -> Self:
+        """What is due after all that a campaign has seen."""
+        since = (_since(history, purpose) for purpose in (Purpose.REFERENCE, Purpose.PATCH))
+        return cls(space, campaign.background.every, campaign.suspend.patch, *since)
+
+    def due(self, round_: int, index: int, always: bool = False) -> list[Request]:
+        """What is to be read now, taken as read from here on.
+
+        Args:
+            round_: That the readings belong to.
+            index: Of the first of them in the round.
+            always: Whether to read the background whatever the cadence says.
+        """
+        found = list[Request]()
+        if self.every and (always or self.since_reference is None or self.since_reference >= self.every):
+            found.append(Request(round_, index, 0, Purpose.REFERENCE, self.space.off))
+            self.since_reference = 0
+        late = self.since_patch is None or (self.patch is not None and self.since_patch >= self.patch.every)
+        if self.patch is not None and late and (found or not self.every):
+            settings = self.space.settings(self.patch.settings)
+            found.append(Request(round_, index + len(found), 0, Purpose.PATCH, settings))
+            self.since_patch = 0
+        return found
+
+    def pass_by(self) -> None:
+        """Count another request."""
+        self.since_reference = (self.since_reference or 0) + 1
+        self.since_patch = None if self.since_patch is None else self.since_patch + 1
+
+
+def _since(history: History, purpose: Purpose) -> int | None:
+    last = next((each.seq for each in reversed(history.observations) if each.purpose is purpose), None)
+    return None if last is None or history.stale else len(history.observations) - 1 - last

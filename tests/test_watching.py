@@ -1,0 +1,242 @@
+"""What is said of a campaign at work: where it stands, who holds its instrument, what it waits for, and its stalls."""
+
+import json
+import signal
+import time
+
+import pytest
+from sqlalchemy import update
+
+from flows import events
+from flows.session import open_session
+from flows.stalls import Watchman
+from sdl import lease as leasing
+from sdl import watching
+from sdl.closeup import closeup
+from sdl.errors import InvalidInput
+from sdl.history import Control, NoticeKind, State
+from sdl.ledger import Ledger
+from sdl.schema import attempts, campaigns, leases
+from sdl.steering import Steering
+
+TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
+
+
+@pytest.fixture
+def at_work(paper, where, tmp_path):
+    """A campaign whose first round is measured, one observation a second, its process alive."""
+    with open_session(paper | TWIN, tmp_path, where) as session:
+        session.measure(session.propose())
+        spread(session.ledger, 1.0)
+        yield session
+
+
+def spread(ledger, interval_s):
+    """Let the observations have come at an interval, the last one now and the instrument held since an hour."""
+    at = time.time()
+    with ledger.engine.execution_options(writes=True).begin() as connection:
+        numbers = connection.execute(attempts.select().order_by(attempts.c.id.desc())).scalars().all()
+        for place, number in enumerate(numbers):
+            came = {"sent_at": at - (place + 0.9) * interval_s, "done_at": at - place * interval_s}
+            connection.execute(update(attempts).where(attempts.c.id == number).values(**came))
+        connection.execute(update(leases).values(since=at - 3600))
+
+
+def later(monkeypatch, seconds):
+    """Look at the ledger so much later."""
+    at = time.time() + seconds
+    monkeypatch.setattr(watching, "now", lambda: at)
+
+
+def standing(session, name="paper"):
+    (found,) = watching.standings(session.ledger, name)
+    return found
+
+
+class TestStanding:
+    def test_it_says_what_is_done_by_whom_and_how_fast(self, at_work):
+        found = standing(at_work)
+        assert (found.sent, found.budget, found.targets, list(found.verified)) == (6, 100, ["white"], [])
+        assert (found.state, found.measures, found.interrupted) == (State.RUNNING, True, False)
+        assert str(found.place) == "0 design"
+        assert found.holder.owner == "campaign 'paper'"
+        assert found.pace.interval_s == pytest.approx(1.0, abs=0.01)
+        assert found.silent_s < 10
+        assert found.waits_for == "the next decision"
+        assert found.alarm == ""
+
+    def test_an_open_request_is_what_it_waits_for(self, at_work):
+        request = at_work.propose()
+        if not hasattr(request, "requests"):
+            at_work.retrain(request)
+            request = at_work.propose()
+        at_work.ledger.plan(at_work.lease, at_work.entry.id, request.round, request.requests)
+        at_work.ledger.send(at_work.lease, at_work.entry.id, request.requests[0], 100)
+        assert standing(at_work).waits_for == "a reply, for 0.0 s"
+
+    @pytest.mark.parametrize(
+        ("control", "waits"), [(Control.PAUSE, "a person: 'sdl resume paper'"), (Control.RUN, "the next decision")]
+    )
+    def test_a_pause_waits_for_a_person(self, at_work, control, waits):
+        Steering(at_work.ledger, "anna").ask("paper", control)
+        assert standing(at_work).waits_for == waits
+
+    def test_an_approval_names_its_round_and_the_command(self, at_work):
+        Steering(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        waits = standing(at_work).waits_for
+        assert waits == "approval of round 1 (beyond all that was measured): 'sdl approve paper'"
+
+    def test_a_process_that_is_gone_is_told(self, at_work):
+        with at_work.ledger.engine.execution_options(writes=True).begin() as connection:
+            connection.execute(update(leases).values(process="process 999999999@1"))
+        found = standing(at_work)
+        assert (found.interrupted, found.holder) == (True, None)
+        assert "its process ended" in found.waits_for
+
+    def test_a_suspended_one_says_why(self, at_work):
+        at_work.ledger.set_state(at_work.lease, at_work.entry.id, State.SUSPENDED, "the lamp is off")
+        assert standing(at_work).waits_for == "the lamp is off"
+
+    def test_what_is_over_costs_no_look_and_waits_for_nothing(self, at_work):
+        at_work.ledger.set_state(at_work.lease, at_work.entry.id, State.FINISHED, "done")
+        (found,) = watching.standings(at_work.ledger)
+        assert (found.waits_for, found.alarm, found.place) == ("", "", None)
+        assert str(standing(at_work).place) == "0 design"
+
+    def test_a_name_that_is_not_there_is_told_with_the_nearest(self, at_work):
+        with pytest.raises(InvalidInput, match="did you mean 'paper'"):
+            watching.standings(at_work.ledger, "papre")
+
+    def test_an_extension_counts(self, at_work):
+        Steering(at_work.ledger).extend("paper", 20)
+        assert standing(at_work).budget == 120
+
+
+class TestStall:
+    @pytest.mark.parametrize(
+        ("interval_s", "after_s", "stalls"),
+        [(1.0, 29, False), (1.0, 31, True), (20.0, 190, False), (20.0, 210, True)],
+    )
+    def test_ten_times_the_usual_and_thirty_seconds_at_least(self, at_work, monkeypatch, interval_s, after_s, stalls):
+        spread(at_work.ledger, interval_s)
+        later(monkeypatch, after_s)
+        assert bool(standing(at_work).alarm) is stalls
+
+    def test_it_says_for_how_long_and_what_is_usual(self, at_work, monkeypatch):
+        later(monkeypatch, 135)
+        alarm = standing(at_work).alarm
+        assert alarm.startswith("no observation for 2 min 15 s, where one comes every 1.0 s")
+
+    def test_who_waits_on_purpose_has_not_stalled(self, at_work, monkeypatch):
+        steering = Steering(at_work.ledger)
+        later(monkeypatch, 1000)
+        assert standing(at_work).alarm
+        steering.ask("paper", Control.PAUSE)
+        assert standing(at_work).alarm == ""
+        steering.ask("paper", Control.RUN)
+        steering.want(at_work.lease, at_work.entry.id, 1, "first round")
+        assert standing(at_work).alarm == ""
+        at_work.ledger.set_state(at_work.lease, at_work.entry.id, State.SUSPENDED, "quiet hours")
+        assert standing(at_work).alarm == ""
+
+    def test_one_taken_up_after_a_night_has_its_time_again(self, at_work, monkeypatch):
+        later(monkeypatch, 1000)
+        with at_work.ledger.engine.execution_options(writes=True).begin() as connection:
+            connection.execute(update(leases).values(since=watching.now() - 5))
+        assert standing(at_work).alarm == ""
+
+    @pytest.mark.fault("O-21")
+    def test_a_clock_that_goes_back_raises_no_alarm(self, at_work, monkeypatch):
+        later(monkeypatch, -7200)
+        found = standing(at_work)
+        assert (found.alarm, found.silent_s) == ("", 0.0)
+
+    def test_each_is_told_once_as_an_event_and_a_notice(self, at_work, monkeypatch):
+        told = []
+        monkeypatch.setattr(events, "stalled", lambda *words: told.append(words))
+        watchman = Watchman(at_work.ledger)
+        watchman.look()
+        assert told == []
+        later(monkeypatch, 100)
+        watchman.look()
+        watchman.look()
+        assert [words[0] for words in told] == ["paper"]
+        (notice,) = Steering(at_work.ledger).notices(at_work.entry.id)
+        assert (notice.kind, notice.text) == (NoticeKind.STALLED, told[0][2])
+        spread(at_work.ledger, 1.0)  # it goes on, and stalls again
+        later(monkeypatch, 5)
+        watchman.look()
+        later(monkeypatch, 200)
+        watchman.look()
+        assert len(told) == 2
+
+
+def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work):
+    Steering(at_work.ledger, "anna").ask("paper", Control.PAUSE)
+    seen = closeup(at_work.ledger, standing(at_work))
+    assert seen.channels == ["445nm", "515nm", "630nm"]
+    assert [each.purpose for each in seen.last] == ["design"] * 5 + ["reference"]
+    assert seen.verdict(seen.targets[0]) is None
+    assert [(each.kind, each.by) for each in seen.notices] == [(NoticeKind.PAUSED, "anna")]
+
+
+# ---------------------------------------------------------------------- at a terminal
+
+
+@pytest.fixture
+def known(paper, drive, home):
+    """A finished campaign in the ledger that commands look at, with words of a stranger in its name and reason."""
+    home.mkdir(mode=0o700)
+    with open_session(paper | TWIN | {"name": "seen"}, home, str(home / "ledger.sqlite")) as session:
+        drive(session)
+        with session.ledger.engine.execution_options(writes=True).begin() as connection:
+            hostile = {"reason": "\x1b[2J\x1b[Hgone \u202etxt [red]", "state": "SUSPENDED"}
+            connection.execute(update(campaigns).values(**hostile))
+    return session
+
+
+class TestCommands:
+    def test_status_has_its_keys_for_programs(self, sdl, known):
+        (told,) = sdl("status", "--json").json
+        assert {"campaign", "state", "requests", "verified", "instrument", "held by", "updated", "reason", "control",
+                "budget", "round", "last observation", "interval_s", "held since", "heartbeat_s", "waits for",
+                "alarm"} <= set(told)  # fmt: skip
+        assert (told["campaign"], told["verified"], told["held by"]) == ("seen", "1 of 1", None)
+
+    @pytest.mark.fault("N-05")
+    @pytest.mark.parametrize("words", [("status",), ("watch", "--once"), ("watch", "seen", "--once")])
+    def test_words_of_strangers_move_no_cursor(self, sdl, known, words):
+        told = sdl(*words)
+        assert told.code == 0
+        assert "\x1b" not in told.out
+        assert "\u202e" not in told.out
+        assert r"\x1b[2J" in told.out
+        assert "[red]" in told.said
+
+    def test_one_frame_shows_progress_readings_and_the_verdict(self, sdl, known):
+        said = sdl("watch", "seen", "--once").said
+        assert "requests sent" in said
+        assert "wanted" in said
+        assert "verification" in said
+        assert "VERIFIED white: within the tolerance" in said
+
+    def test_frames_for_programs_are_a_line_each(self, sdl, known):
+        (frame,) = [json.loads(line) for line in sdl("watch", "--once", "--json").out.splitlines()]
+        assert [each["campaign"] for each in frame] == ["seen"]
+
+    def test_a_name_that_is_not_there(self, sdl, known):
+        assert sdl("watch", "sene").code == 2
+
+    def test_ctrl_c_ends_it_in_order(self, spawn, ended, known):
+        watching_ = spawn("watch", "seen")
+        assert "seen" in watching_.stdout.readline()
+        watching_.send_signal(signal.SIGINT)
+        told = ended(watching_)
+        assert (told.code, told.err) == (0, "")
+
+
+def test_the_holder_in_words_is_the_same_for_one_and_for_all(at_work):
+    with at_work.ledger.engine.connect() as connection:
+        (found,) = leasing.holders(connection).values()
+    with Ledger(at_work.ledger.engine.url.render_as_string(hide_password=False)) as book:
+        assert book.holder(at_work.entry.instrument) == str(found)
