@@ -8,6 +8,7 @@ from flows.versions import versions
 from sdl import plugins
 from sdl.by_hand import BUDGET
 from sdl.campaign import Plugin, slug
+from sdl.ghosts import wait_out
 from sdl.history import State
 from sdl.instruments.protocol import Instrument
 from sdl.ledger import Ledger
@@ -30,6 +31,7 @@ def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.E
             config = {"instrument": written.model_dump(mode="json")}
             name = _of_its_own(book, name, instrument.identity)
             entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            wait_out(book, instrument.identity, interrupted)
             book.reconcile(lease, entry.id)
             bench = Bench(book, lease, entry.id, instrument, BUDGET)
             bench.interrupted = interrupted or bench.interrupted

@@ -87,7 +87,11 @@ def _checked(names: list[str], as_json: bool) -> int:
 
 def benchmark(
     what: Annotated[
-        str, typer.Argument(help="loop, records, models, forest, incomplete, speed, all of these, or ledger.")
+        str,
+        typer.Argument(
+            help="loop, records, models, forest, incomplete, speed, all of these, or one that takes minutes: ledger, "
+            "soak, service, interleavings, steering."
+        ),
     ] = "all",
     seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,
     model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop and of 'models'.")] = None,

@@ -7,7 +7,7 @@ import typer
 
 from flows import environment
 from flows.cli_data import DataFile
-from flows.console import AsJson, Home, err, show
+from flows.console import AsJson, Home, err, show, start_prefect
 
 Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, again for more.", show_default=False)]
 Free = Annotated[list[str] | None, typer.Option("--free", help="A channel that is left free.")]
@@ -64,6 +64,10 @@ def compare(
     test: Annotated[float, typer.Option(help="Share of the rows that judge the models.")] = 0.2,
     draws: Draws = 1000,
     seed: Seed = 0,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="Fit the models side by side: threads, dask or ray; one after another unless told."),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option("--page", help="Where to write the page; in the reports of the data directory unless told."),
@@ -72,8 +76,10 @@ def compare(
     as_json: AsJson = False,
 ) -> int:
     """Compare every inverse model on the same rows: settings offered, scores on rows not seen, one HTML page."""
-    from flows import comparing, summing_up
+    from flows import comparing, runners, summing_up
 
+    if runner is not None and not runners.faults(runner):
+        start_prefect(environment.home(home))
     with err.status("fitting") as status:
 
         def tell(words: str) -> None:
@@ -91,6 +97,7 @@ def compare(
             test=test,
             seed=seed,
             draws=draws,
+            runner=runner,
             progress=tell,
         )
         where = found.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")

@@ -18,8 +18,9 @@ from sdl.closeup import closeup
 from sdl.errors import LedgerError
 from sdl.history import State
 from sdl.ledger import Ledger
+from sdl.standing import Standing
 from sdl.text import span, visible
-from sdl.watching import Standing, standings
+from sdl.watching import standings
 
 SHOWN = 100
 """Campaigns in the table of ``status``."""
@@ -133,7 +134,7 @@ def _row(each: Standing) -> list[Any]:
     told = plain(each)
     sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
     state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
-    last = told["updated"][:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
+    last = told["updated"][5:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
     return [each.campaign, state, sent, told["verified"], each.place, last]
 
 
@@ -147,7 +148,7 @@ def _sentences(each: Standing) -> Iterator[Text]:
         yield Text(visible(words))
     if each.waits_for:
         yield Text(visible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
-    if (reason := _reason(each)) and each.state is not State.FINISHED and reason != each.waits_for:
+    if (reason := _reason(each)) and each.state is not State.FINISHED:
         yield Text(visible(f"{each.campaign}: {reason}"))
 
 

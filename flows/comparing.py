@@ -4,32 +4,28 @@ Settings come from a model fitted on all rows, as ``sdl solve`` offers them; sco
 rows, the same part for every model, and held against rows that it has not seen.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flows.answering import Answer, answer, faults, gaps, named, sentence, warnings
-from flows.diagnosing import diagnosis
-from flows.judging import DRAWS, MOST_ASKED, TEST, Judged, Split, judge, split
-from flows.problem import Problem, asked, pose
+from flows import runners
+from flows.answering import faults, gaps, named, warnings
+from flows.appraising import Appraisal, Question, appraise
+from flows.judging import DRAWS, MOST_ASKED, TEST, Split
+from flows.problem import Problem
 from flows.summing_up import summary
 from sdl.comparison import write
 from sdl.comparison_figures import Evidence, Rows
 from sdl.errors import InvalidInput
-from sdl.exchange import read_data
-from sdl.space import Settings, Space
-from strategies.contract import InverseModel, is_single_valued
+from sdl.space import Space
 from strategies.scores import behind
 
 TIE = 2.0
 """Standard errors of the difference up to which a model counts as no worse than the best."""
-SHOWN = 500
-"""Draws in a figure."""
-
 Progress = Callable[[str], None]
 
 
@@ -85,6 +81,7 @@ def study(
     seed: int = 0,
     draws: int = 1000,
     space: Space | None = None,
+    runner: str | None = None,
     progress: Progress = lambda _: None,
 ) -> Comparison:
     """Compare inverse models on the rows of a file, with what the figures need.
@@ -100,33 +97,48 @@ def study(
         seed: Of every random choice.
         draws: From each model for the target.
         space: Knobs and channels, if the file is not to tell.
+        runner: One of ``flows.runners.RUNNERS``; the models are appraised one after another in this process unless told.
         progress: Told of each model in a few words before it begins.
 
     Raises:
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
-    data = read_data(path, space)
-    wrong = faults(models, seed, draws)
-    if not 0 < test < 1:
-        wrong.append(f"test needs a share between 0 and 1, got {test}")
-    problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
-    rows, said = split(problem, seed, test), list[dict[str, Any]]()
-    judged, evidence, fits = dict[str, Judged](), dict[str, Evidence](), dict[str, InverseModel]()
-    for place, name in enumerate(names := named(models), start=1):
-        progress(f"{name} ({place} of {len(names)})")
-        given = answer(name, problem, seed, draws)
-        row, found = _judged(given, problem, rows, seed)
-        said.append(row)
-        if found is not None:
-            judged[name], evidence[name] = found
-        if given.model is not None:
-            fits[name] = given.model
+    told = None if space is None else space.model_dump(mode="json")
+    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, told)
+    problem = question.pose([*faults(models, seed, draws), *(runners.faults(runner) if runner else [])])
+    rows, wanted = question.split(problem), named(models)
+    appraise_all = one_after_another if runner is None else partial(side_by_side, runner=runner)
+    found = appraise_all(wanted, question, problem, rows, progress)
+    said = [each.said for each in found.values()]
     if all(row["error"] is not None for row in said):
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in said])
     result = {"data": str(path), **_posed(problem), "seed": seed, "draws": draws, "split": _numbers(rows)}
-    result |= _found(problem, _ranked(said, judged), fits)
+    result |= _found(problem, _ranked(said, found), found)
     shown = Rows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    evidence = {name: each.evidence for name, each in found.items() if each.evidence is not None}
     return Comparison({**result, "summary": summary(result)}, shown, evidence)
+
+
+def one_after_another(
+    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress
+) -> dict[str, Appraisal]:
+    """Appraise the models here, in the order of their names as given."""
+    found = dict[str, Appraisal]()
+    for place, name in enumerate(names, start=1):
+        progress(f"{name} ({place} of {len(names)})")
+        found[name] = appraise(name, question, problem, rows)
+    return found
+
+
+def side_by_side(
+    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress, runner: str
+) -> dict[str, Appraisal]:
+    """The same as tasks of a Prefect flow; each reads the rows again, since only words and numbers go there."""
+    from flows.fan_out import fan_out  # Prefect takes seconds to load, and this is the only use of it here
+
+    progress(f"{len(names)} models side by side ({runner})")
+    found = fan_out(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
+    return {name: Appraisal.of(plain) for name, plain in found.items()}
 
 
 def _posed(problem: Problem) -> dict[str, Any]:
@@ -142,51 +154,27 @@ def _posed(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _found(problem: Problem, ranked: Sequence[dict[str, Any]], fits: Mapping[str, InverseModel]) -> dict[str, Any]:
+def _found(problem: Problem, ranked: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> dict[str, Any]:
     """What the models say together; the first has an answer."""
     best = ranked[0]
     return {
         "notes": [*problem.notes, *gaps(ranked, len(problem.settings))],
         "best": best["model"] if best["rank"] else None,
-        "diagnosis": diagnosis(best["model"], fits[best["model"]], problem, _offered(best, problem)),
+        "diagnosis": found[best["model"]].diagnosis,
         "warnings": warnings(ranked),
         "models": list(ranked),
     }
 
 
-def _judged(
-    given: Answer, problem: Problem, rows: Split | None, seed: int
-) -> tuple[dict[str, Any], tuple[Judged, Evidence] | None]:
-    """All that is said of a model, and what it rests on if the model could be judged."""
-    if given.model is None:
-        return given.said, None
-    said = {
-        **given.said,
-        "single_valued": is_single_valued(given.model),
-        "distinct": len(given.said["candidates"]),
-        "scores": None,
-        "unjudged": "fewer than two rows differ",
-    }
-    if rows is None:
-        return said, None
-    started = time.perf_counter()
-    try:
-        found = judge(said["model"], problem, rows, seed)
-        shown = _evidence(given, found, problem, rows, np.random.default_rng([seed, 3]))
-    except Exception as error:
-        return {**said, "unjudged": sentence(said["model"], error)}, None
-    took = time.perf_counter() - started
-    return {**said, "scores": found.scores, "unjudged": None, "judge_s": took}, (found, shown)
-
-
-def _ranked(said: Sequence[dict[str, Any]], judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
+def _ranked(said: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> list[dict[str, Any]]:
     """The same, the best first, those without scores last."""
-    order = sorted(judged, key=lambda name: float(judged[name].energy.mean()))
+    energy = {name: each.energy for name, each in found.items() if each.energy is not None}
+    order = sorted(energy, key=lambda name: float(energy[name].mean()))
     rank = {name: place for place, name in enumerate(order, start=1)}
     ranked = []
     for row in sorted(said, key=lambda row: (rank.get(row["model"], len(said) + 1), row["error"] is not None)):
         if row["model"] in rank:
-            more, error = behind(judged[row["model"]].energy, judged[order[0]].energy)
+            more, error = behind(energy[row["model"]], energy[order[0]])
             known = error if np.isfinite(error) else None
             gap = {"difference": more, "standard_error": known}
             tied = row["model"] == order[0] or known is None or more <= TIE * known
@@ -197,35 +185,9 @@ def _ranked(said: Sequence[dict[str, Any]], judged: Mapping[str, Judged]) -> lis
     return ranked
 
 
-def _offered(row: Mapping[str, Any], problem: Problem) -> Settings:
-    """The likeliest candidate of a model, or the nearest that it can reach, in the unit box, ``(d,)``."""
-    offer = (row["candidates"] or [row["nearest"]])[0]["settings"]
-    unit = problem.space.to_unit([offer[name] for name in problem.space.knob_names])
-    return np.asarray(np.clip(unit, 0, 1))
-
-
 def _numbers(rows: Split | None) -> dict[str, int]:
     """How many rows served for what."""
     if rows is None:
         return {}
     asked_for = {f"{part}_asked": min(most, len(getattr(rows, part))) for part, most in MOST_ASKED.items()}
     return {"train": len(rows.train), "test": len(rows.test), **asked_for, "draws": DRAWS}
-
-
-def _evidence(given: Answer, judged: Judged, problem: Problem, rows: Split, rng: np.random.Generator) -> Evidence:
-    """What the figures show of a model."""
-    assert given.model is not None
-    assert given.draws is not None
-    units, some = problem.space.from_unit, given.draws[:SHOWN]
-    each = min(max(SHOWN // judged.draws.shape[1], 1), DRAWS)
-    unseen = judged.draws[:each].reshape(-1, problem.space.d)
-    settings = {part: (units(true), units(guess)) for part, (true, guess) in judged.settings.items()}
-    again = problem.readings[rows.test[: judged.draws.shape[1]]] + problem.background
-    return Evidence(
-        draws=units(some),
-        draws_readings=given.model.simulate(some, 1, rng)[0] + problem.background,
-        unseen=units(unseen),
-        unseen_readings=np.tile(again, (each, 1)),
-        readings=judged.readings,
-        settings=settings,
-    )

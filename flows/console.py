@@ -55,7 +55,9 @@ def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
     """A table of plain cells; nothing in them is taken for markup."""
-    made = Table(*columns, title=title, title_justify="left", header_style="bold")
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")  # a narrow terminal hides nothing
     for row in rows:
         made.add_row(*(value if isinstance(value, Text) else escape(_cell(value)) for value in row))
     return made

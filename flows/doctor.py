@@ -212,7 +212,9 @@ def _file(setup: Setup) -> Iterator[Found]:
 
 
 def _notified(notify: Notify, setup: Setup) -> Found:
-    """Whether the server has the block that sends."""
+    """Whether the server has the block that sends, and whether the last message got through."""
+    from flows.notifying import lost
+
     what, (kind, name) = "notifications", notify.place
     service = instance.running(setup.directory)
     api = os.environ.get("PREFECT_API_URL") or (service.api if service else "")
@@ -220,8 +222,11 @@ def _notified(notify: Notify, setup: Setup) -> Found:
         return Found(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
     try:
         answer = _get(f"{api.rstrip('/')}/block_types/slug/{kind}/block_documents/name/{name}")
+        words = lost(api) if answer.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Found(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
+    if words is not None:
+        return Found(what, "warning", words, "see up.log, and send a test from the block's page in Prefect's UI")
     if answer.is_success:
         return Found(what, "ok", f"{notify.block} is told of: {', '.join(notify.on)}")
     advice = "make it in Prefect's UI under Blocks, then start 'sdl up' or 'sdl deploy' again"

@@ -13,6 +13,7 @@ SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
     # Those in memory leak a slot for good where a server and the holder of the slot die together.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "10",  # before a run asks for its turn once more
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_RUNNER_POLL_FREQUENCY": "1",
@@ -20,6 +21,7 @@ SETTINGS = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "sdl",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the command says it in one sentence, without traceback
     "PREFECT_CLI_PROMPT": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What we set unless the person did."""
 
@@ -51,5 +53,7 @@ def set_up_prefect(directory: Path, api_url: str | None = None) -> None:
     """Set what Prefect reads at its first import."""
     for name, value in {**SETTINGS, "PREFECT_HOME": str(directory / "prefect")}.items():
         os.environ.setdefault(name, value)
+    if secret := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):  # a server of ours asks its clients for it
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", secret)
     if api_url is not None:
         os.environ["PREFECT_API_URL"] = api_url

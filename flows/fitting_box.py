@@ -15,9 +15,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
+
+import numpy as np
 
 from flows.steps import from_plain, to_plain
 from sdl.campaign import Campaign, FittingPart
@@ -31,6 +34,7 @@ from strategies.foresight import endings
 from strategies.plan import Fit, Plan, Step
 
 START_S = 120.0
+WARM_ROWS = 20
 GRACE_S = 5.0
 """Seconds beyond the limit after which the process ends by itself, should nobody be there to end it."""
 
@@ -48,6 +52,8 @@ class FittingBox:
     left_out: dict[str, str] = field(default_factory=dict)
     """Models that broke the limits since this session began, and how."""
     _child: "_Child | None" = None
+    _prepared: tuple[int, int] = (-1, 0)
+    """Round, and exams so far, at which the next round was last prepared."""
 
     def decide(self, history: History) -> Step:
         """Fit the models and return the step that follows.
@@ -75,7 +81,9 @@ class FittingBox:
 
     def prepare(self, history: History) -> None:
         """Have the next round fitted and proposed while the present one is measured; does not wait for it."""
-        if self.limits.ahead:
+        stage = (history.rounds[-1].number, len(history.exams))
+        if self.limits.ahead and stage != self._prepared:
+            self._prepared = stage
             self._running().say({"decide": False, "left_out": self._gone(history)})
 
     def close(self) -> None:
@@ -211,8 +219,21 @@ class _Inside:
 
     def prepare(self, history: History, left_out: Mapping[str, str], at: Any) -> None:
         """Find out what the decision will rest on, which is kept with the fit until it is asked for."""
-        for ending in endings(history):
+        foreseen = endings(history)
+        if not foreseen and self.fitted is None:
+            self._warm_up(left_out, at)
+        for ending in foreseen:
             self.decide(ending, left_out, at)
+
+    def _warm_up(self, left_out: Mapping[str, str], at: Any) -> None:
+        """Load what the models need, by a fit of random rows: a library may take seconds for that."""
+        rng, space = np.random.default_rng(0), self.plan.space
+        readings, settings = rng.random((WARM_ROWS, len(self.plan.columns))), rng.random((WARM_ROWS, space.d))
+        for name, part in fitting.named(self.campaign.models).items():
+            if name not in left_out:
+                at(name)
+                with suppress(Exception):  # whatever it has against them, it will have something else against real ones
+                    fitting.build(part).fit(readings, settings)
 
     def _next(self, history: History, at: Any) -> Step:
         if self.fitted is not None and self.fitted.name:

@@ -15,8 +15,8 @@ from rich.text import Text
 from sdl.closeup import Closeup, Sighting
 from sdl.history import Verdict
 from sdl.screening import Class
+from sdl.standing import Standing
 from sdl.text import NOTHING, number, span, visible
-from sdl.watching import Standing
 
 STATES = {"RUNNING": "green", "FINISHED": "bold", "SUSPENDED": "red", "PAUSED": "yellow", "INTERRUPTED": "bold red"}
 VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
@@ -38,6 +38,8 @@ def _parts(seen: Closeup) -> Iterator[RenderableType]:
         bar = Table.grid()
         bar.add_row(ProgressBar(standing.budget, min(standing.sent, standing.budget), width=60))
         yield bar
+    if standing.reason and standing.at_work:
+        yield Text(visible(standing.reason), "red")
     yield Text(f"waits for {visible(standing.waits_for)}" if standing.waits_for else "", "yellow")
     if seen.last:
         yield _readings(seen)

@@ -62,23 +62,25 @@ async def share(client: PrefectClient, limit_id: UUID, deployment: UUID) -> None
 
 async def watch_for_silence(client: PrefectClient) -> None:
     """Make the automation that marks runs without heartbeat as crashed, unless it is there."""
-    if await client.read_automations_by_name(SILENT):
-        return
-    await client.create_automation(
-        AutomationCore(
-            name=SILENT,
-            description="A run tells every 30 s that it lives; one that has not told for 90 s has no process any more.",
-            trigger=EventTrigger(
-                after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{end}" for end in ENDS)},
-                match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(seconds=SILENT_S),
-            ),
-            actions=[ChangeFlowRunState(name=None, state=StateType.CRASHED, message=GONE, force=False)],
-        )
+    if not await client.read_automations_by_name(SILENT):
+        await client.create_automation(silence())
+
+
+def silence() -> AutomationCore:
+    """What marks a run without heartbeat as crashed; ``deployments/automations.yaml`` says the same."""
+    return AutomationCore(
+        name=SILENT,
+        description="A run tells every 30 s that it lives; one that has not told for 90 s has no process any more.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{end}" for end in ENDS)},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENT_S),
+        ),
+        actions=[ChangeFlowRunState(name=None, state=StateType.CRASHED, message=GONE, force=False)],
     )
 
 

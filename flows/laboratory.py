@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sdl import plugins
 from sdl.campaign import Plugin, slug
 from sdl.errors import InvalidInput, nearest, shown
-from sdl.written import read_toml
+from sdl.written import checked, read_toml
 
 Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
 """The flows that a laboratory offers."""
@@ -69,8 +69,8 @@ class Appointment(_Part):
 
 def _block(text: str) -> str:
     if BLOCK.fullmatch(text) is None:
-        secret = " (an address is a secret: the block keeps it)" if "://" in text else f", got {shown(text)}"
-        raise ValueError(f"needs the type and name of a notification block such as 'slack-webhook/lab'{secret}")
+        got = "an address, which is a secret that the block keeps" if "://" in text else shown(text)
+        raise ValueError(f"needs the type and name of a notification block such as 'slack-webhook/lab', got {got}")
     return text
 
 
@@ -122,12 +122,7 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        try:
-            return cls.model_validate(written)
-        except ValidationError as error:
-            places = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
-            told = [f"{place or 'laboratory'}: {words.removeprefix('Value error, ')}" for place, words in places]
-            raise InvalidInput(told) from None
+        return checked(cls, written, "laboratory")
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -1,12 +1,16 @@
 """Messages to people: one automation of the Prefect server that hands events of ours to a notification block.
 
 The block holds the address and its secret; neither this program nor the laboratory file knows them. The server sends,
-so a channel that is down costs a campaign nothing: the server logs it and tells of it in its event feed.
+so a channel that is down costs a campaign nothing; the service and the doctor say what did not get through.
 """
 
-from datetime import timedelta
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -26,6 +30,10 @@ EVENTS: dict[Occasion, set[str]] = {
     "stalled": {events.STALLED},
     "drift": {events.DRIFTED, events.OUT_OF_BAND},
 }
+TRIGGERED, SENT = "prefect.automation.triggered", "prefect.automation.action.executed"
+SENDING_S = 20.0
+"""A message has this long to get through."""
+LOOK_S = 60.0
 SUBJECT = "sdl: {{ event.resource.name }}"
 BODY = "{{ event.payload.message }}"
 """Prefect fills these in with the event, whose own text is no template."""
@@ -83,6 +91,52 @@ def automation(block: UUID, wanted: Notify) -> AutomationCore:
             within=timedelta(0),
         ),
         actions=[SendNotification(block_document_id=block, subject=SUBJECT, body=BODY)],
+    )
+
+
+async def watch(api: str) -> None:
+    """Say once of each message that it did not get through, until this is cancelled.
+
+    Args:
+        api: URL of the server's API.
+    """
+    told = None
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            found = await asyncio.to_thread(lost, api)
+        except (httpx.HTTPError, httpx.InvalidURL):  # it is not the server that is asked about here
+            continue
+        if found not in (None, told):
+            print(found, file=sys.stderr, flush=True)
+            told = found
+
+
+def lost(api: str) -> str | None:
+    """That the last message did not get through, in words; None if it did, or none was sent.
+
+    What was sent is asked for, since a server tells nothing of some of the messages that it could not send.
+
+    Args:
+        api: URL of the server's API.
+
+    Raises:
+        httpx.HTTPError: if it does not answer.
+    """
+    ours = {"event": {"name": [TRIGGERED, SENT]}, "resource": {"labels": {"prefect.resource.name": NAME}}}
+    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    auth = (secret[0], secret[2]) if secret[1] else None
+    answer = httpx.post(f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=auth)
+    answer.raise_for_status()
+    found = sorted(answer.json()["events"], key=lambda each: str(each["occurred"]), reverse=True)
+    until = datetime.now(UTC) - timedelta(seconds=SENDING_S)
+    last = next((e for e in found if e["event"] == TRIGGERED and datetime.fromisoformat(e["occurred"]) < until), None)
+    if last is None or any(e["event"] == SENT and e["occurred"] >= last["occurred"] for e in found):
+        return None
+    message = last["payload"]["triggering_event"]["payload"].get("message", "")
+    return (
+        f"the message {message!r} of {last['occurred'][:19]} UTC did not get through: see that its channel is up and "
+        "that the block has the right address"
     )
 
 

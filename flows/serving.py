@@ -58,14 +58,17 @@ async def serve(
         await asyncio.sleep(0.02)
     for number in (signal.SIGTERM, signal.SIGINT):  # after the runner, which has its own ideas about them
         asyncio.get_running_loop().add_signal_handler(number, _end, stop)
-    watchman = asyncio.create_task(stalls.watch(environment.ledger(None, directory)))
+    watchers = [asyncio.create_task(stalls.watch(environment.ledger(None, directory)))]
+    if notify is not None:
+        watchers.append(asyncio.create_task(notifying.watch(service.api)))
     instance.tell(directory, replace(service, ready=True))
     while not stop.is_set() and not running.done():
         if ours is not None:
             ours.restart(directory)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
-    watchman.cancel()
+    for each in watchers:
+        each.cancel()
     if not running.done():
         await runner.astop()
     await running

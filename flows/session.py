@@ -25,6 +25,7 @@ from sdl.errors import (
     Interrupted,
     InvalidInput,
 )
+from sdl.ghosts import wait_out
 from sdl.history import Control, Entry, Finding, History, NoticeKind, Request, Round, State, Verdict
 from sdl.instruments.protocol import Instrument
 from sdl.known import Known
@@ -60,7 +61,7 @@ class Session:
     box: FittingBox | None = None
     """Where the models are fitted, if not here."""
     decided: Step | None = None
-    """What follows from the last fit in the box."""
+    """What follows, where that was found out already."""
     known: Known = field(init=False)
     """What was read of the ledger so far."""
 
@@ -90,17 +91,26 @@ class Session:
         self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training)
 
     def measure(self, step: Measure) -> None:
-        """Write the round down and take what it still lacks; a spent budget ends it early."""
+        """Write the round down and take what it still lacks, batch after batch; a spent budget ends it early."""
+        following: Step = step
+        try:
+            while isinstance(following, Measure) and following.round.number == step.round.number:
+                self._take(following)
+                following = self.plan.next_step(self.history, self.fitted)
+        except BudgetSpent:
+            return  # the plan sees that too, and says what follows from it
+        if not isinstance(following, Stop):  # a person may extend the budget until then
+            self.decided = following
+
+    def _take(self, step: Measure) -> None:
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
-        lacking = {request.key for request in self.history.lacking}  # a batch that is tried again has a part
+        history = self.history
+        lacking = {request.key for request in history.lacking}  # a batch that is tried again has a part
         left = [each for each in step.requests if each.key in lacking]
         self._ask_approval(step.round, left)
         if self.box is not None:
-            self.box.prepare(self.history)
-        try:
-            self.bench.take(left, watching.get())
-        except BudgetSpent:
-            return  # the plan sees that too, and says what follows from it
+            self.box.prepare(history)
+        self.bench.take(left, watching.get())
 
     def examine(self, step: Examine) -> None:
         """Freeze the candidate and the number of its replicates, before the first of them."""
@@ -202,6 +212,7 @@ def _session(
     directory: Path,
     interrupted: threading.Event | None,
 ) -> Session:
+    wait_out(book, instrument.identity, interrupted)
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
     campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign

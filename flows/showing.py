@@ -18,7 +18,8 @@ from sdl.campaign import slug
 from sdl.closeup import Closeup, closeup
 from sdl.history import Finding
 from sdl.ledger import Ledger
-from sdl.watching import Standing, standings
+from sdl.standing import Standing
+from sdl.watching import standings
 
 LOOK_S = 1.0
 """Between two looks."""

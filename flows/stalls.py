@@ -10,8 +10,9 @@ from flows import events
 from sdl.errors import SdlError
 from sdl.history import NoticeKind
 from sdl.ledger import Ledger
+from sdl.standing import Standing
 from sdl.steering import Steering
-from sdl.watching import Standing, stalled
+from sdl.watching import stalled
 
 LOOK_S = 10.0
 

@@ -21,8 +21,13 @@ def _is_transient(_task: object, _run: object, state: object) -> bool:
     return isinstance(error, CampaignSuspended) and error.transient
 
 
-@task(name="propose", task_run_name="propose", cache_policy=NO_CACHE)
 async def propose(session: Session) -> Step:
+    """The next step: at once where it was found out on the way, or else as a task."""
+    return session.propose() if session.decided is not None else await _propose(session)
+
+
+@task(name="propose", task_run_name="propose", cache_policy=NO_CACHE)
+async def _propose(session: Session) -> Step:
     """Ask the plan for the next step."""
     return await asyncio.to_thread(session.propose)
 

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from flows.artifacts import escaped
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
-from sdl.history import Approval, Control, Entry, NoticeKind
+from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger import Ledger
 from sdl.steering import Steering, planned
 
@@ -36,6 +36,8 @@ LONGEST_S = 10_000_000
 """A pause of Prefect needs a length: some months."""
 PREFECT = "Prefect's UI"
 """Who said something there without a name."""
+LATEST = 100
+"""Notices among which the end of a hold-off is looked for."""
 SHOWN = 40
 """Planned settings in the form; the report has them all."""
 
@@ -60,26 +62,30 @@ class Wait:
     why: SdlError
     until: float
     """When a hold-off ends, by the monotonic clock."""
-    since: int
-    """Notices of the campaign when it began."""
 
     def form(self) -> Approval | None:
         """What a person has to approve of; None if it is rather to be said that the campaign may go on."""
         entry = self.ledger.entry(self.campaign)
-        return None if entry.control is Control.PAUSE else self._wanted(entry)
+        return None if entry.control is Control.PAUSE else self.wanted()
 
-    def _wanted(self, entry: Entry) -> Approval | None:
-        return Steering(self.ledger).wanted(entry.id) if isinstance(self.why, ApprovalWanted) else None
+    def wanted(self) -> Approval | None:
+        """What a person has to approve of, now or later."""
+        if not isinstance(self.why, ApprovalWanted):
+            return None
+        return Steering(self.ledger).wanted(self.ledger.entry(self.campaign).id)
 
     def over(self) -> bool:
         """Whether the campaign may go on, or has to be told that it was stopped."""
         entry = self.ledger.entry(self.campaign)
         if entry.control is not Control.RUN:
             return entry.control is Control.STOP
-        if self._wanted(entry) is not None:
+        if self.wanted() is not None:
             return False
-        told = Steering(self.ledger).notices(entry.id)[self.since :]
-        return time.monotonic() >= self.until or any(each.kind is NoticeKind.RESUMED for each in told)
+        if time.monotonic() >= self.until:
+            return True
+        kinds = [each.kind for each in Steering(self.ledger).notices(entry.id, last=LATEST)]
+        suspended = len(kinds) - kinds[::-1].index(NoticeKind.SUSPENDED) if NoticeKind.SUSPENDED in kinds else 0
+        return NoticeKind.RESUMED in kinds[suspended:]
 
 
 def helps(error: SdlError) -> bool:
@@ -116,12 +122,14 @@ async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: t
     """
     hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
     with Ledger(where) as book:
-        since = len(Steering(book).notices(book.entry(campaign).id))
-        wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0), since)
+        wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))
         shown = asyncio.create_task(_show(wait))
         try:
             while not await asyncio.to_thread(wait.over):
                 await _pass(interrupted)
+            if hold_off_s is not None and time.monotonic() >= wait.until:
+                entry = book.entry(campaign)
+                Steering(book).note(entry.id, NoticeKind.RESUMED, f"tries again after {hold_off_s:.0f} s")
         finally:
             shown.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -159,7 +167,7 @@ async def _asked(wait: Wait) -> None:
     text = await asyncio.to_thread(_described, wait, approval)
     form = Answer.with_initial_data(description=text)
     answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
-    if wait.form() is not None:  # a command was not faster
+    if wait.wanted() is not None:  # a command was not faster
         steering = Steering(wait.ledger, answer.name or PREFECT)
         steering.answer(wait.campaign, answer.decision == "approve", answer.note)
 

@@ -39,6 +39,7 @@ planned.jsonl       every measurement that was planned, in order
 rounds.jsonl        every round with what was known when it was proposed: model, scores, uncertainty
 exams.jsonl         every candidate as it was frozen before its first replicate
 verdicts.jsonl      every verdict with its numbers
+steering.jsonl      what persons asked for, and what was suspended, in the order of asking
 report.html         the report
 manifest.json       SHA-256 and size of each of these
 """

@@ -1,11 +1,10 @@
 """What a person writes down: the readings wanted, and how hard to try. Read from TOML."""
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -13,17 +12,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from sdl.errors import InvalidInput, nearest, shown
+from sdl.errors import InvalidInput, shown
 from sdl.parts import Part
 from sdl.precautions import ApprovalPart, SuspendPart
 from sdl.space import is_number
+from sdl.written import checked, read_toml
 
-LARGEST_FILE = 1_000_000
 MOST_REPLICATES = 10_000
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 
@@ -226,19 +224,7 @@ class Campaign(Part):
         Raises:
             InvalidInput: listing every fault of the file with its key.
         """
-        path = Path(path)
-        try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST_FILE + 1)
-        except OSError as error:
-            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-        if len(content) > LARGEST_FILE:
-            raise InvalidInput(f"{path} is larger than a campaign file can be ({LARGEST_FILE} bytes)")
-        try:
-            written = tomllib.loads(content.decode())
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput(f"{path} is not TOML: {error}") from error
-        return cls.parse(written)
+        return cls.parse(read_toml(Path(path)))
 
     @classmethod
     def parse(cls, written: Mapping[str, Any]) -> Self:
@@ -247,11 +233,7 @@ class Campaign(Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        try:
-            return cls.model_validate(written)
-        except ValidationError as error:
-            faults = [dict(each) for each in error.errors()]
-            raise InvalidInput([_sentence(cls, each) for each in faults if not _implied(each, faults)]) from None
+        return checked(cls, written, "campaign")
 
 
 def slug(name: str) -> str:
@@ -268,33 +250,3 @@ def slug(name: str) -> str:
     if not safe or safe in RESERVED:
         raise InvalidInput(f"a name needs letters or digits and must not be a reserved word, got {shown(name)}")
     return safe
-
-
-def _implied(fault: dict[str, Any], faults: list[dict[str, Any]]) -> bool:
-    """Whether a list is too short only because its items have faults of their own."""
-    place = fault["loc"]
-    return fault["type"] == "too_short" and any(f["loc"][: len(place)] == place for f in faults if f is not fault)
-
-
-def _sentence(model: type[BaseModel], fault: dict[str, Any]) -> str:
-    path = fault["loc"]
-    key = ".".join(str(part) for part in path) or "campaign"
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
-    if fault["type"] == "missing":
-        return f"{key}: is missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {shown(fault['input'])}"
-    return f"{key}: {message}{'' if 'got' in message else got}"
-
-
-def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
-    """The keys that are valid at a place in the file."""
-    for part in path:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        nested = [annotation, *get_args(annotation)]
-        nested += [inner for each in nested for inner in get_args(each)]
-        model = next(each for each in nested if isinstance(each, type) and issubclass(each, BaseModel))
-    return list(model.model_fields)

@@ -11,8 +11,8 @@ from sdl.history import Finding, Notice
 from sdl.ledger import Ledger
 from sdl.rows import finding, ordered
 from sdl.schema import attempts, findings
+from sdl.standing import Standing
 from sdl.steering import Steering
-from sdl.watching import Standing
 
 READINGS, NOTICES = 8, 5
 """How many are shown, the last ones."""

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdl.errors import InvalidInput, shown
-from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.history import Exam, Finding, NoticeKind, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.protocol import Reply
 from sdl.ledger import Ledger
 from sdl.rows import unlisted
@@ -165,12 +165,24 @@ class VerdictLine(_Line):
         return Finding(self.round, self.target, self.verdict, self.sentence, settings, self.facts)
 
 
+class NoticeLine(_Line):
+    """What a person asked for, or what befell the campaign besides its measurements."""
+
+    kind: Annotated[NoticeKind, Field(strict=False)]
+    sent: Count
+    """Requests sent before it."""
+    text: str
+    by: str
+    at: float
+
+
 LINES: dict[str, type[_Line]] = {
     "rounds.jsonl": RoundLine,
     "planned.jsonl": PlannedLine,
     "replies.jsonl": ReplyLine,
     "exams.jsonl": ExamLine,
     "verdicts.jsonl": VerdictLine,
+    "steering.jsonl": NoticeLine,
 }
 """Files of one object a line, and what a line is."""
 
@@ -185,6 +197,7 @@ class Evidence:
     replies: Sequence[ReplyLine]
     exams: Sequence[ExamLine]
     verdicts: Sequence[VerdictLine]
+    steering: Sequence[NoticeLine]
 
     @cached_property
     def space(self) -> Space:
@@ -211,6 +224,7 @@ def members(ledger: Ledger, name: str) -> dict[str, bytes]:
         "replies.jsonl": _text(ReplyLine, ledger.trail(entry.id)),
         "exams.jsonl": _text(ExamLine, account["exams"]),
         "verdicts.jsonl": _text(VerdictLine, account["findings"]),
+        "steering.jsonl": _text(NoticeLine, account["notices"]),
     }
 
 

@@ -1,6 +1,7 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +28,19 @@ from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, 
 from sdl.instruments.protocol import Reply
 from sdl.known import Known
 from sdl.lease import Lease
-from sdl.schema import attempts, campaigns, changes, exams, findings, journal_path, now, open_database, requests, rounds
+from sdl.schema import (
+    attempts,
+    campaigns,
+    changes,
+    exams,
+    findings,
+    journal_path,
+    notices,
+    now,
+    open_database,
+    requests,
+    rounds,
+)
 from sdl.screening import Class, Earlier, Screened
 from sdl.space import Space
 from sdl.spill import Journal, Kept
@@ -53,6 +66,7 @@ class Ledger:
         self.engine = open_database(where)
         self.journal = Journal(journal_path(self.engine.url, beside))
         self._writer = self.engine.execution_options(writes=True)
+        self._doubted = set[tuple[str, str]]()  # flags that were warned of
         self._counted = dict[int, tuple[int, int]]()  # requests sent for a campaign, and the row of the last of them
 
     def __enter__(self) -> Self:
@@ -89,7 +103,7 @@ class Ledger:
                 row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
                 row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
                 connection.execute(insert(campaigns).values(**row, reason="", created=now(), updated=now()))
-            elif known.space != space.model_dump(mode="json"):
+            elif Space.model_validate(known.space) != space:
                 raise InvalidInput(
                     f"campaign {name!r} was begun on {known.instrument} with other knobs or channels than "
                     f"{instrument} has; give this campaign another name"
@@ -136,7 +150,7 @@ class Ledger:
         """
         known = campaigns.c.name == visible(name)  # what is invisible no database takes, and no name has
         with self.engine.connect() as connection:
-            row = connection.execute(select(campaigns).where(known)).one_or_none()
+            row = connection.execute(rows.ENTRY.where(known)).one_or_none()
         if row is None:
             raise InvalidInput(
                 f"no campaign {shown(name)} in this ledger{nearest(name, [e.name for e in self.entries()])}"
@@ -146,9 +160,7 @@ class Ledger:
     def entries(self) -> list[Entry]:
         """All campaigns, the latest first."""
         with self.engine.connect() as connection:
-            return [
-                rows.entry(row) for row in connection.execute(select(campaigns).order_by(campaigns.c.updated.desc()))
-            ]
+            return [rows.entry(row) for row in connection.execute(rows.ENTRY.order_by(campaigns.c.updated.desc()))]
 
     def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
         """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept."""
@@ -178,7 +190,7 @@ class Ledger:
             CampaignPaused, CampaignStopped: with what takes that back.
         """
         with self.engine.connect() as connection:
-            asked = select(campaigns.c.control).where(campaigns.c.name == name)
+            asked = select(rows.CONTROL).where(campaigns.c.name == name)
             control = connection.execute(asked).scalar_one_or_none()
         if control is not None:
             _obey(name, Control(control))
@@ -221,10 +233,12 @@ class Ledger:
         Raises:
             LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
         """
+        begun = time.monotonic()
         with self.writing(lease) as connection:
             counted, last = self._counted.get(campaign, (0, 0))
             found = connection.execute(rows.INTENT, rows.place(campaign, request) | {"counted": last}).one()
             sent = counted + found.sent
+            self._doubt(found.name, found.flag, found.control)
             _obey(found.name, found.control)
             if sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
@@ -232,7 +246,17 @@ class Ledger:
             row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
             number = rows.number(connection.execute(rows.SEND, row))
         self._counted[campaign] = (sent + 1, number)
+        if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
+            with self.writing(lease):
+                pass
         return number
+
+    def _doubt(self, name: str, flag: str, control: str) -> None:
+        """Warn, once, of a flag that says nothing."""
+        if flag not in list(Control) and (name, flag) not in self._doubted:
+            self._doubted.add((name, flag))
+            log.warning("campaign %r has the flag %s, which says nothing: going by what was last asked, %r; "
+                        "'sdl pause', 'resume' or 'stop' write it anew", name, shown(flag), control)  # fmt: skip
 
     def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
         """Keep a reply, whatever it is worth; if it says that the sensor is stuck, mask the reply before it too.
@@ -403,6 +427,7 @@ class Ledger:
             "exams": rows.ordered(exams, campaign),
             "findings": rows.ordered(findings, campaign),
             "changes": rows.ordered(changes, campaign),
+            "notices": rows.ordered(notices, campaign),
         }
         with self.engine.connect() as connection:
             return {name: [dict(row) for row in connection.execute(q).mappings()] for name, q in queries.items()}

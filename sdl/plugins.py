@@ -13,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, nearest, shown
+from sdl.secrets import is_secret, reveal
 
 Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions"]
 GROUPS: tuple[Group, ...] = ("sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions")
@@ -56,7 +57,8 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         InvalidInput: with every option that is unknown, missing or has the wrong type or value.
     """
     plugin = load(group, name)
-    given = dict(options or {})
+    written = dict(options or {})
+    given, hidden = reveal(written)
     parameters = inspect.signature(plugin).parameters
     hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
     faults = [f"{key}: {name!r} has no such option{nearest(key, parameters)}" for key in given if key not in parameters]
@@ -65,11 +67,13 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         for key, parameter in parameters.items()
         if parameter.default is parameter.empty and key not in given
     ]
-    for key in given.keys() & parameters.keys():
+    faults += hidden.values()
+    for key in (given.keys() & parameters.keys()) - hidden.keys():
         try:
             given[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(given[key])
         except ValidationError as error:
-            faults += [f"{key}: {each['msg']}, got {shown(given[key])}" for each in error.errors()]
+            came = "a secret" if is_secret(written[key]) else shown(given[key])
+            faults += [f"{key}: {each['msg']}, got {came}" for each in error.errors()]
     if faults:
         raise InvalidInput(faults)
     try:

@@ -15,8 +15,9 @@ from sdl.ledger import Ledger
 from sdl.page import template, write_page
 from sdl.proceedings import chapters, requests
 from sdl.space import Readings
+from sdl.steering import Steering
 from sdl.story import Story
-from sdl.text import measured
+from sdl.text import measured, moment
 
 Each = TypeVar("Each")
 
@@ -56,6 +57,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         asked=requests(story),
         thinning=_thinning(story),
         chapters=list(chapters(story)),
+        notices=[(moment(each.at), each.sent, each.by, each.text) for each in Steering(ledger).notices(story.entry.id)],
         config=json.dumps(dict(story.entry.config), indent=2, ensure_ascii=False),
         figures={
             "targets": _targets_figure(story),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -34,7 +35,7 @@ from sdl.history import (
     State,
     Verdict,
 )
-from sdl.schema import attempts, campaigns, changes, exams, findings, notices, now, requests, rounds
+from sdl.schema import attempts, campaigns, exams, notices, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
 from sdl.spill import Kept
@@ -48,6 +49,28 @@ ATTEMPTED = (
     *("sent_at", "done_at", "seconds"),
 )
 """Columns of an attempt that the trail shows."""
+
+
+ASKED = {
+    NoticeKind.PAUSED: Control.PAUSE,
+    NoticeKind.DECLINED: Control.PAUSE,
+    NoticeKind.STOPPED: Control.STOP,
+    NoticeKind.RESUMED: Control.RUN,
+}
+"""Notices of what a person asked for, and the flag that was written with them."""
+LAST_ASKED = (
+    select(case(ASKED, value=notices.c.kind))
+    .where(notices.c.campaign == campaigns.c.id, notices.c.kind.in_(list(ASKED)))
+    .order_by(notices.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+CONTROL = case(
+    (campaigns.c.control.in_(list(Control)), campaigns.c.control), else_=func.coalesce(LAST_ASKED, Control.RUN)
+).label("control")
+"""What a person wants of a campaign: its flag, or what was last asked where somebody wrote nonsense over that."""
+ENTRY = select(*(CONTROL if each is campaigns.c.control else each for each in campaigns.c))
+"""Campaigns, for ``entry``."""
 
 
 def entry(row: Row[Any]) -> Entry:
@@ -119,7 +142,9 @@ def place(campaign: int, request: Request) -> dict[str, int]:
 HERE = [requests.c[name] == bindparam(name) for name in ("campaign", "round", "idx", "replicate")]
 """Which planned measurement a statement is about."""
 INTENT = select(
-    *campaigns.c["name", "control"],
+    campaigns.c.name,
+    CONTROL,
+    campaigns.c.control.label("flag"),
     select(func.count())
     .where(attempts.c.campaign == campaigns.c.id, attempts.c.id > bindparam("counted"))
     .scalar_subquery()
@@ -181,14 +206,14 @@ def last_suspended(campaign: int) -> Select[Any]:
 
 
 def ordered(table: Table, campaign: int, after: int = -1) -> Select[Any]:
-    """The campaign's rows of rounds, exams, findings or changes, oldest first.
+    """The campaign's rows of rounds, exams, findings, changes or notices, oldest first.
 
     Args:
         table: One of these.
         campaign: Its number.
         after: Round, or number of the row, after which they are wanted.
     """
-    order = {rounds: rounds.c.number, exams: exams.c.round, findings: findings.c.id, changes: changes.c.id}[table]
+    order = table.c.number if table is rounds else table.c.round if table is exams else table.c.id
     return select(table).where(table.c.campaign == campaign, order > after).order_by(order)
 
 

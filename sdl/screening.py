@@ -16,7 +16,8 @@ from sdl.instruments.protocol import Reply
 from sdl.space import Channel, Readings, Settings, Space, is_number
 
 ECHO_TOLERANCE = 1e-6
-"""Largest difference between sent and applied settings, as a share of the knob's range."""
+"""Largest difference between sent and applied settings, as a share of the knob's range; half a step of a knob that has
+steps, if that is more."""
 
 
 class Class(StrEnum):
@@ -112,7 +113,8 @@ def _echo(space: Space, asked: Settings, applied: Mapping[str, Any]) -> list[str
     wrong = []
     for knob, sent in zip(space.knobs, asked.tolist(), strict=True):
         got = applied.get(knob.name)
-        if not is_number(got) or abs(got - sent) > ECHO_TOLERANCE * (knob.high - knob.low):
+        allowed = max(ECHO_TOLERANCE * (knob.high - knob.low), (knob.resolution or 0.0) / 2)
+        if not is_number(got) or abs(got - sent) > allowed:
             wrong.append(f"{knob.name} sent {sent}, applied {shown(got)}")
     return wrong
 

@@ -29,6 +29,8 @@ class Knob(_Value):
     off: float | None = None
     """Where the knob stands in a reference reading; ``low`` unless told."""
     unit: str = ""
+    resolution: float | None = Field(default=None, gt=0)
+    """Step in which the instrument applies it, from ``low`` on; None if it applies any value."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -118,13 +120,22 @@ class Space(_Value):
         """Known noise of every channel, ``(p,)``, NaN where unknown."""
         return np.array([np.nan if c.noise is None else c.noise for c in self.channels])
 
+    def reachable(self, settings: Settings) -> Settings:
+        """Settings ``(..., d)`` that the instrument can apply, nearest to the given ones within the bounds."""
+        steps = np.array([0.0 if knob.resolution is None else knob.resolution for knob in self.knobs])
+        if not steps.any():
+            return settings
+        whole = np.where(steps > 0, steps, 1.0)
+        nearest_ = np.clip(self.low + np.rint((settings - self.low) / whole) * whole, self.low, self.high)
+        return np.where(steps > 0, nearest_, settings)
+
     def to_unit(self, settings: ArrayLike) -> Settings:
         """Scale settings ``(..., d)`` to the unit box."""
         return (np.asarray(settings, float) - self.low) / (self.high - self.low)
 
     def from_unit(self, unit: ArrayLike) -> Settings:
-        """Scale points ``(..., d)`` of the unit box to settings."""
-        return self.low + np.asarray(unit, float) * (self.high - self.low)
+        """Scale points ``(..., d)`` of the unit box to settings that the instrument can apply."""
+        return self.reachable(self.low + np.asarray(unit, float) * (self.high - self.low))
 
     def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
         """Whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
@@ -132,7 +143,7 @@ class Space(_Value):
         return np.asarray(np.all((values >= self.low) & (values <= self.high), axis=-1))
 
     def settings(self, named: Mapping[str, Any]) -> Settings:
-        """Column order of named settings, ``(d,)``.
+        """Column order of named settings that the instrument can apply, ``(d,)``.
 
         Raises:
             InvalidInput: listing every missing, unknown, non-finite or out-of-range knob.
@@ -147,7 +158,7 @@ class Space(_Value):
                 faults.append(f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {shown(value)}")
         if faults:
             raise InvalidInput(faults)
-        return np.array([float(named[name]) for name in self.knob_names])
+        return self.reachable(np.array([float(named[name]) for name in self.knob_names]))
 
     def named_settings(self, settings: ArrayLike) -> dict[str, float]:
         """Names of one row of settings ``(d,)``."""

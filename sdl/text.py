@@ -80,9 +80,11 @@ def listed(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> 
 def span(seconds: float) -> str:
     """A length of time in its two largest units.
 
-    >>> span(0.83), span(42.3), span(135), span(7300), span(200_000)
-    ('0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h')
+    >>> span(0.0123), span(0.83), span(42.3), span(135), span(7300), span(200_000)
+    ('12 ms', '0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h')
     """
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

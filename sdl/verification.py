@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, ndtri, stdtrit
 
 from sdl.campaign import VerificationPart
 from sdl.history import Exam, Finding, Observation, Verdict
@@ -52,6 +51,8 @@ class Verification:
 
 def half_width(noise: Readings, replicates: int, confidence: float) -> Readings:
     """Half width ``(p,)`` of the interval of a mean of replicates with known noise ``(p,)``."""
+    from scipy.special import ndtri  # loads longer than all else here: not before a run is seen to have begun
+
     return np.asarray(ndtri(confidence) * noise / math.sqrt(replicates))
 
 
@@ -126,6 +127,8 @@ def judge(
 
 def _noise(replicates: Readings, known: Readings, confidence: float) -> tuple[Readings, Readings]:
     """Standard deviation of one reading and the quantile that belongs to it, both ``(p,)``."""
+    from scipy.special import chdtrc, ndtri, stdtrit
+
     k = len(replicates)
     quantile = np.full(known.shape, ndtri(confidence))
     if k < 2:

@@ -1,10 +1,15 @@
 """What a person wrote in a TOML file, read with care: any file may be named, and anything may be in it."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from sdl.errors import InvalidInput
+from pydantic import BaseModel, ValidationError
+
+from sdl.errors import InvalidInput, nearest, shown
+
+Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST = 1_000_000
 """Bytes of a file that a person writes."""
@@ -27,3 +32,52 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}") from error
+
+
+def checked(model: type[Model], written: Mapping[str, Any], whole: str) -> Model:
+    """What was written as the model wants it.
+
+    Args:
+        model: What it has to be.
+        written: Content of a file, or of a form.
+        whole: What it is called where all of it is at fault.
+
+    Raises:
+        InvalidInput: listing every fault with its key.
+    """
+    try:
+        return model.model_validate(written)
+    except ValidationError as error:
+        faults = [dict(each) for each in error.errors()]
+        told = [_sentence(model, each, whole) for each in faults if not _implied(each, faults)]
+        raise InvalidInput(told) from None
+
+
+def _implied(fault: dict[str, Any], faults: list[dict[str, Any]]) -> bool:
+    """Whether a list is too short only because its items have faults of their own."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(f["loc"][: len(place)] == place for f in faults if f is not fault)
+
+
+def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
+    path = fault["loc"]
+    key = ".".join(str(part) for part in path) or whole
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {shown(fault['input'])}"
+    return f"{key}: {message}{'' if 'got' in message else got}"
+
+
+def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys that are valid at a place in the file."""
+    for part in path:
+        if part not in model.model_fields:  # a place in a list, or the name of an entry
+            continue
+        annotation = model.model_fields[part].annotation
+        nested = [annotation, *get_args(annotation)]
+        nested += [inner for each in nested for inner in get_args(each)]
+        model = next(each for each in nested if isinstance(each, type) and issubclass(each, BaseModel))
+    return list(model.model_fields)

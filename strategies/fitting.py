@@ -26,9 +26,9 @@ FEWEST_REPEATS = 2
 OUTLYING = 6.0
 """Robust standard deviations from the median of its replicates from which on a reading is left out of fits."""
 FEWEST_TO_JUDGE = 3
-MOST = 1000
+MOST = 1500
 """Rows that a fit stands on at most, so that a long campaign is not slower at its end than at its beginning."""
-LATEST = 500
+LATEST = 1000
 """Rows that are among them in any case: those measured last."""
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
@@ -119,7 +119,7 @@ def fit(
         tell: Called with the name of each model before it is fitted.
     """
     earlier = [each for each in history.observations if each.round < round_]
-    seen = _lit(space, earlier, columns)
+    seen = _lit(space, earlier, columns, replicates=False)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
     given, parts = dict(left_out or {}), named(models)
@@ -160,7 +160,7 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
         noise: Standard deviation of one reading of those channels.
     """
     conditions = Conditions.of(history.observations, space.p)
-    seen = _lit(space, history.observations, columns)
+    seen = _lit(space, history.observations, columns, replicates=True)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     drift = conditions.drift[list(columns)]
     order = _order(seen)
@@ -222,9 +222,11 @@ def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[Invers
     return model, predicted
 
 
-def _lit(space: Space, observations: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+def _lit(
+    space: Space, observations: Sequence[Observation], columns: Sequence[int], *, replicates: bool
+) -> list[Observation]:
     """Observations that a fit may use: no references, a value in every channel that matters, no outlier."""
-    teaching = _thinned([each for each in observations if each.purpose.teaches])
+    teaching = _thinned([each for each in observations if each.purpose.teaches], replicates=replicates)
     lit = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
     places = defaultdict[tuple[int, int], list[Observation]](list)
     for each in lit:
@@ -233,21 +235,32 @@ def _lit(space: Space, observations: Sequence[Observation], columns: Sequence[in
     return [each for each in lit if each.seq not in outlying]
 
 
-def _thinned(observations: Sequence[Observation]) -> Sequence[Observation]:
-    """All of them, or of very many the latest, and of the others those that cover the same ground.
+def _thinned(observations: Sequence[Observation], *, replicates: bool) -> Sequence[Observation]:
+    """All of them, or of very many those that cover the same ground: the latest, and of the others a selection.
 
     Of those that are older, a few replicates of every setting, or of every second, every fourth and so on: what is
-    asked for at one time of a campaign lies all over the box as what is asked for at another does. A power of two, so
-    that the selection is the same for many rounds and a model does not change with it.
+    asked for in one part of a campaign lies about the box as what is asked for in another does. Powers of two, so that
+    the selection stays the same for many rounds, and with it the model.
+
+    Args:
+        observations: In the order of taking.
+        replicates: Whether to keep all replicates of the latest settings, and not a few of them too.
     """
     if len(observations) <= MOST:
         return observations
-    older, places = observations[:-LATEST], defaultdict[tuple[int, int], list[Observation]](list)
-    for each in older:
-        places[each.round, each.index].append(each)
-    few = [replicates[:FEWEST_TO_JUDGE] for replicates in places.values()]
+    older, latest = observations[:-LATEST], observations[-LATEST:]
+    few = _few(older)
     step = 1 << (sum(map(len, few)) // (MOST - LATEST)).bit_length()
-    return [*chain.from_iterable(few[::step]), *observations[-LATEST:]]
+    return [*chain.from_iterable(few[::step]), *(latest if replicates else chain.from_iterable(_few(latest)))]
+
+
+def _few(observations: Sequence[Observation]) -> list[list[Observation]]:
+    """The first replicates of each setting, as many as it takes to judge one of them by the others."""
+    places = defaultdict[tuple[int, int], list[Observation]](list)
+    for each in observations:
+        if len(replicates := places[each.round, each.index]) < FEWEST_TO_JUDGE:
+            replicates.append(each)
+    return list(places.values())
 
 
 def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:

@@ -18,7 +18,9 @@ from sdl import bundle, unbundling
 from sdl.errors import InvalidInput
 from sdl.evidence import CAMPAIGN, LINES, members, parse
 from sdl.exchange import read_data
+from sdl.history import NoticeKind
 from sdl.ledger import Ledger
+from sdl.steering import Steering
 from strategies.plan import Conclude, Examine, Fit, Measure, Stop
 
 ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
@@ -35,6 +37,7 @@ def made(tmp_path_factory):
         while not isinstance(step := session.propose(), Stop):
             ACTIONS[type(step)](session, step)
         session.finish(step)
+        Steering(session.ledger, "Ada <b>").note(session.entry.id, NoticeKind.PAUSED, "=asked to pause")
     with Ledger(directory / "ledger") as ledger:
         return directory / "ledger", bundle.write(ledger, "wei", directory / "made.zip")
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdl.campaign import LARGEST_FILE, RESERVED, Campaign, Target, slug
+from sdl.campaign import RESERVED, Campaign, Target, slug
 from sdl.errors import InvalidInput, shown
 from sdl.instruments.claude_light_space import SPACE
 from sdl.preparing import prepare, wanted
+from sdl.written import LARGEST
 
 WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
 GOOD = {"name": "White light", "instrument": "twin", "targets": [{"readings": WHITE}]}
@@ -278,7 +279,7 @@ def test_a_slug_is_safe_or_refused(name):
             b"budget = 0x" + b"f" * 5000,
             "budget: Input should be less than or equal to 1000000, got a number of thousands",
         ),
-        (b"#" * (LARGEST_FILE + 1), "is larger than a campaign file can be"),
+        (b"#" * (LARGEST + 1), "is larger than such a file can be"),
         (b"", "name: is missing\ninstrument: is missing\ntargets: is missing"),
     ],
     ids=["cut", "binary", "twice", "deep", "long number", "huge number", "huge file", "empty"],

@@ -133,7 +133,7 @@ class TestFlow:
         from flows import campaign
 
         written = paper | {"seed": seed, "instrument": {"plugin": "twin", "seed": seed, **DAYLIGHT}}
-        told = campaign.run(Campaign.parse(written), tmp_path, None, again=False)
+        told = campaign.run(Campaign.parse(written), tmp_path, None, again=False, wait=False)
         rehearsal = rehearsed(written, seed=seed, **DAYLIGHT)
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert asked_by(trail) == asked(rehearsal.observations)
@@ -143,7 +143,9 @@ class TestFlow:
         from flows import campaign
 
         with lamp_behind_http(seed=3, **DAYLIGHT) as (server, instrument):
-            told = campaign.run(Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False)
+            told = campaign.run(
+                Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
+            )
             (target,) = told["targets"]
             truth = server.instrument.truth(Twin().space.settings(target["settings"]))
         assert told["verified"]
@@ -157,7 +159,9 @@ class TestFlow:
 
         with lamp_behind_http(seed=3) as (server, instrument):
             server.faults = Faults.parse(["500@4-7"])  # all four attempts at one measurement
-            told = campaign.run(Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False)
+            told = campaign.run(
+                Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
+            )
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert told["verified"]
         assert [each["attempt"] for each in trail[3:8]] == [1, 2, 3, 4, 5]
@@ -169,7 +173,7 @@ class TestFlow:
         from flows import campaign
 
         written = paper | {"name": "Shown <b>", "seed": 1, "instrument": {"plugin": "twin", "seed": 1}}
-        campaign.run(Campaign.parse(written), tmp_path, None, again=False)
+        campaign.run(Campaign.parse(written), tmp_path, None, again=False, wait=False)
         shown = {
             what: requests.get(f"{prefect}/artifacts/shown-b-{what}/latest", timeout=9).json()
             for what in ("progress", "observations", "verdict", "targets")

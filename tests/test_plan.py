@@ -295,6 +295,7 @@ def test_the_design_is_a_matter_of_the_seed_alone():
     assert once[:6] == other[:6]
 
 
+AHEAD = [("a", 16384), ("b", 9000), ("c", 12000)]
 CAMPAIGNS = {
     "dark": (campaign(), Twin(seed=1)),
     "two targets, narrow, in daylight": (
@@ -312,6 +313,15 @@ CAMPAIGNS = {
         Twin(seed=3, daylight=500.0),
     ),
     "few rows": (campaign(design={"n": 2}, models=["mixture"]), Twin(seed=2)),
+    "ahead": (
+        campaign(
+            targets=[{"name": name, "readings": {"445nm": at, "515nm": at}, "tolerance": 90} for name, at in AHEAD],
+            fitting={"ahead": True},
+            acquisition={"n": 3, "rounds": 3},
+            stop={"exams": 3},
+        ),
+        Twin(seed=4, daylight=500.0),
+    ),
 }
 
 
@@ -415,7 +425,7 @@ def resumed_step(snapshot, history):
     """What a new process, which has lost the fitted model, does first."""
     plan, fitted = Plan(snapshot.plan.campaign, snapshot.plan.space), None
     while isinstance(step := plan.next_step(history, fitted), Fit):
-        fitted = fit(plan.campaign.models, plan.space, plan.columns, history, step.round)
+        fitted = fit(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round)
     return step
 
 

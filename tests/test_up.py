@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from flows import instance, server
-from flows.deployments import ENTRYPOINTS, definitions
+from flows.deployments import ENTRYPOINTS, STEERING, definitions
 from flows.laboratory import Laboratory
 from sdl.errors import InvalidInput
 from sdl.instruments.server import InstrumentServer
@@ -23,6 +23,7 @@ from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent
+STEERED = {entrypoint for entrypoint, _ in STEERING.values()}
 SOON_S = 90
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
@@ -137,12 +138,12 @@ class TestUp:
         assert page.ok
         assert "<html" in page.text
         offered = lab.ask("/deployments/filter", {})
-        assert {each["entrypoint"] for each in offered} == set(ENTRYPOINTS.values())
+        assert {each["entrypoint"] for each in offered} == {*ENTRYPOINTS.values(), *STEERED}
         assert requests.get(lab.told["twin"], timeout=20).json()["in"] == [0, 0, 0]
         assert server.api(lab.home) == lab.told["api"]  # what other commands then use
 
     def one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
-        offered = lab.ask("/deployments/filter", {})
+        offered = [each for each in lab.ask("/deployments/filter", {}) if each["entrypoint"] not in STEERED]
         assert {(each["global_concurrency_limit"]["name"], each["global_concurrency_limit"]["limit"])
                 for each in offered} == {("instrument:twin", 1)}  # fmt: skip
         strategies = {each["entrypoint"]: each["concurrency_options"]["collision_strategy"] for each in offered}
@@ -239,11 +240,44 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path):
     assert lab.gone() == []
 
 
+@pytest.mark.slow
+def test_with_an_auth_string_only_those_who_have_it_are_served(tmp_path):
+    lab = Lab(tmp_path / "home")
+    lab.home.mkdir(mode=0o700)
+    lab.environment["PREFECT_SERVER_API_AUTH_STRING"] = "sdl:as good as any"
+    try:
+        lab.up()
+        with pytest.raises(requests.HTTPError, match="401"):
+            lab.ask("/deployments/filter", {})
+        measured = lab.sdl("measure", "R=0.1", "G=0.2", "B=0.3", "--json")  # by the service's server
+        assert measured.returncode == 0, measured.stderr
+    finally:
+        assert lab.sdl("down").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("", "names no Prefect server"), ("http://127.0.0.1:9/api", "no Prefect server")]
+)
+def test_deploy_needs_the_server_of_the_workers(url, told, sdl, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    refused = sdl("deploy", ROOT / "deployments" / "lab.toml")
+    assert refused.code == 2
+    assert told in refused.said
+
+
 class TestLaboratoryFile:
     def test_ours_is_valid_and_prefect_yaml_says_the_same(self):
         laboratory = Laboratory.read(ROOT / "deployments" / "lab.toml")
         written = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8"))
         assert written["deployments"] == [each.written("laboratory") for each in definitions(laboratory)]
+
+    def test_the_file_of_automations_says_what_a_service_and_deploy_make(self):
+        from prefect.events.schemas.automations import AutomationCore
+
+        from flows.housekeeping import silence
+
+        (written,) = yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"]
+        assert AutomationCore.model_validate(written) == silence()
 
     def test_faults_are_told_with_their_keys_and_what_is_expected(self):
         faulty = {
@@ -284,6 +318,9 @@ def test_a_worker_of_a_pool_runs_what_prefect_yaml_deploys(prefect, tmp_path):
 
     tool("work-pool", "create", "laboratory", "--type", "process", "--overwrite")
     tool("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    tool("automation", "create", "--from-file", "deployments/automations.yaml")
+    for each in lab.ask("/automations/filter", {}):  # other tests use this server too
+        lab.ask(f"/automations/{each['id']}", method="DELETE")
     assert lab.deployment("calibrate")["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
     with InstrumentServer(Twin()) as twin:
         part = {"plugin": "claude-light", "url": twin.url, "allow_private": True}

@@ -30,6 +30,7 @@ SILENT_S = 40
 SOON_S = 120
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 SECRET = "sdl:as good as any"
+TOKEN, VARIABLE = "known to few", "SDL_SECRET_LAB_TOKEN"
 
 
 class Gated:
@@ -144,12 +145,12 @@ def family(pid):
 
 
 def runs_of(worker):
-    """The flow runs that a worker has at work, each with its process."""
+    """The flow runs that a worker has at work, each with the environment of its process."""
     found = {}
     for pid in family(worker.pid):
         variables = dict(each.partition("=")[::2] for each in Path(f"/proc/{pid}/environ").read_text().split("\0"))
         if run := variables.get("PREFECT__FLOW_RUN_ID"):
-            found.setdefault(run, pid)
+            found.setdefault(run, variables)
     return found
 
 
@@ -193,6 +194,14 @@ def unharmed(config, seed):
     return [(*each.key, each.purpose, *each.settings.tolist()) for each in rehearsal.observations]
 
 
+def keep_in_a_block(lab):
+    """Give the runs of the pool a secret that a block of the server keeps, as lab.env.example says."""
+    lab.tool("python", "-c", f"from prefect.blocks.system import Secret; Secret(value={TOKEN!r}).save('lab-token')")
+    template = lab.ask("/work_pools/laboratory")["base_job_template"]
+    template["variables"]["properties"]["env"]["default"] = {VARIABLE: "{{ prefect.blocks.secret.lab-token }}"}
+    lab.ask("/work_pools/laboratory", {"base_job_template": template}, "PATCH")
+
+
 @pytest.mark.fault("O-18")
 def test_four_campaigns_on_two_workers_of_which_one_is_killed(lab, instruments):
     served, twins, go = instruments
@@ -203,6 +212,7 @@ def test_four_campaigns_on_two_workers_of_which_one_is_killed(lab, instruments):
     (silent,) = lab.ask("/automations/filter", {})
     sooner = {"name": silent["name"], "actions": silent["actions"], "trigger": silent["trigger"] | {"within": SILENT_S}}
     lab.ask(f"/automations/{silent['id']}", sooner, "PUT")
+    keep_in_a_block(lab)
     workers = [lab.start("prefect", "worker", "start", "--pool", "laboratory", "--limit", 2) for _ in range(2)]
 
     runs = {lab.trigger(name): name for name in TWINS}
@@ -210,6 +220,7 @@ def test_four_campaigns_on_two_workers_of_which_one_is_killed(lab, instruments):
     at_work = [runs_of(each) for each in workers]
     assert [len(each) for each in at_work] == [2, 2]
     assert {*at_work[0], *at_work[1]} == {*runs}
+    assert {each[VARIABLE] for part in at_work for each in part.values()} == {TOKEN}
     doomed, survivors = at_work
     for pid in (workers[0].pid, *family(workers[0].pid)):
         kill(pid)

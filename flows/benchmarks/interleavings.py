@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -23,7 +24,8 @@ from rich.table import Table
 from flows.session import Session, open_session, recorded_fate
 from flows.signals import finish_on_signal
 from sdl import lease as leasing
-from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost
+from sdl import schema
+from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
 from sdl.history import Control, Entry, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.server import InstrumentServer
@@ -43,16 +45,19 @@ CAMPAIGN = {
     ],
     "models": ["linear"],
 }
-SPEED = 1.5
-"""Times that the twin is faster than the instrument: a reading takes longer than to start a process anew."""
+SPEED = 3.0
+"""Times that the twin is faster than the instrument: a reading takes about as long as starting a process."""
 BEAT_S, TTL_S = 0.2, 0.6
 """Of the lease, instead of the seconds that it takes in a laboratory."""
+BUSY_S = 2
+"""For which a process waits for another one to finish writing."""
 PAUSE_S = 0.08
 """Mean time between two actions."""
-HELD, OBEYED, LOST, ENDED, WRONG = 5, 6, 7, 130, 1
+HELD, OBEYED, LOST, LOCKED, ENDED, WRONG = 5, 6, 7, 8, 130, 1
 CODES: dict[type[BaseException], int] = {
     LeaseHeld: HELD,
     LeaseLost: LOST,
+    LedgerError: LOCKED,
     CampaignPaused: OBEYED,
     CampaignStopped: OBEYED,
     Interrupted: ENDED,
@@ -158,13 +163,16 @@ class Arena:
     taken: Counter[str] = field(default_factory=Counter)
     losses: int = 0
     """Actions that may cost the reply that was under way."""
+    locked: int = 0
+    """Times that somebody could not write, since a process was put to sleep while it wrote."""
 
     def __enter__(self) -> "Arena":
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
             ["__main__", __name__, "strategies.models.linear", "sqlalchemy.dialects.sqlite"]
         )
-        self.book = Ledger(self.directory / "ledger.sqlite")
+        with _busy(BUSY_S):
+            self.book = Ledger(self.directory / "ledger.sqlite")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -266,10 +274,22 @@ class Arena:
             return
         if entry.id in self.held:
             del self.held[entry.id]
-            Steering(self.book).ask(entry.name, Control.RUN)
+            self._ask(entry, Control.RUN)
             return
-        Steering(self.book).ask(entry.name, Control.PAUSE if self.rng.random() < 0.5 else Control.STOP)
+        self._ask(entry, Control.PAUSE if self.rng.random() < 0.5 else Control.STOP)
         self.held[entry.id] = self.book.sent(entry.id)
+
+    def _ask(self, entry: Entry, control: Control) -> None:
+        """Steer a campaign; where a sleeper has the lock of the database it has to wake for that."""
+        try:
+            Steering(self.book).ask(entry.name, control)
+        except LedgerError:
+            self.locked += 1
+            for seat in self.seats:
+                if seat.asleep:
+                    seat.send(signal.SIGCONT)
+                    seat.asleep_since = None
+            Steering(self.book).ask(entry.name, control)
 
     # ------------------------------------------------------------------ what must hold
 
@@ -302,6 +322,7 @@ class Arena:
         code = seat.process.exitcode
         self.faults["other"] += code == WRONG
         self.faults["I8"] += code == HELD and seat.alone
+        self.locked += code == LOCKED
         seat.process = None
 
     def _entry(self, name: str) -> Entry | None:
@@ -349,13 +370,13 @@ class Arena:
             {"figure": what, "value": int(value), "bar": int(what == "I1"), "met": bool(value <= (what == "I1"))}
             for what, value in found.items()
         ]
-        about = {"campaigns": sum(self.numbers.values()), "requests": self.server.requests}
+        about = {"campaigns": sum(self.numbers.values()), "requests": self.server.requests, "locked": self.locked}
         return {"actions": actions, "taken": dict(sorted(self.taken.items())), **about, "bars": bars}
 
 
 def work(written: Mapping[str, Any], directory: Path) -> None:
     """A campaign to its end, in a process of its own; what ends it early is its exit code."""
-    leasing.BEAT_S, leasing.TTL_S = BEAT_S, TTL_S
+    leasing.BEAT_S, leasing.TTL_S, schema.BUSY_S = BEAT_S, TTL_S, BUSY_S
     with finish_on_signal() as interrupted:
         try:
             opened = open_session(written, directory, str(directory / "ledger.sqlite"), interrupted=interrupted)
@@ -368,10 +389,23 @@ def work(written: Mapping[str, Any], directory: Path) -> None:
             sys.exit(next(code for kind, code in CODES.items() if isinstance(error, kind)))
 
 
+@contextmanager
+def _busy(seconds: int) -> Iterator[None]:
+    """Ledgers that are opened here wait for so long for somebody else to finish writing."""
+    before, schema.BUSY_S = schema.BUSY_S, seconds
+    try:
+        yield
+    finally:
+        schema.BUSY_S = before
+
+
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     said = ", ".join(f"{count} {what}" for what, count in result["taken"].items())
-    shown = Table(title=f"{result['actions']} actions on two processes, {result['requests']} requests ({said})")
+    locked = f"{result['locked']} times somebody slept while it had the lock of the database"
+    shown = Table(
+        title=f"{result['actions']} actions on two processes, {result['requests']} requests ({said})", caption=locked
+    )
     for column in ("what", "figure", "bar", "met"):
         shown.add_column(column, justify="left" if column in ("what", "met") else "right")
     for bar in result["bars"]:

@@ -9,15 +9,41 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import forest, incomplete, ledger, loop, models, records, speed
+from flows.benchmarks import (
+    forest,
+    incomplete,
+    interleavings,
+    ledger,
+    loop,
+    models,
+    records,
+    service,
+    soak,
+    speed,
+    steering,
+    use,
+)
 from flows.versions import versions
 from sdl.errors import InvalidInput, nearest
 
 Progress = Callable[[int, int], object]
-KINDS = ("loop", "records", "models", "forest", "incomplete", "speed", "ledger")
+KINDS = (
+    "loop",
+    "records",
+    "models",
+    "forest",
+    "incomplete",
+    "speed",
+    "ledger",
+    "soak",
+    "use",
+    "service",
+    "interleavings",
+    "steering",
+)
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger",)
-"""Not among all: it takes two gigabytes of disk and minutes."""
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering")
+"""Not among all: they take minutes each, and the ledger two gigabytes of disk."""
 
 
 def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
@@ -44,7 +70,12 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
         "forest": forest.run,
         "incomplete": lambda: incomplete.run(files),
         "speed": speed.run,
+        "service": service.run,
         "ledger": ledger.run,
+        "soak": soak.run,
+        "use": use.run,
+        "interleavings": lambda: interleavings.run(progress=progress),
+        "steering": steering.run,
     }
     results = {kind: runs[kind]() for kind in chosen}
     return {
@@ -64,7 +95,12 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "forest": forest.table,
         "incomplete": incomplete.table,
         "speed": speed.table,
+        "service": service.table,
         "ledger": ledger.table,
+        "soak": soak.table,
+        "use": use.table,
+        "interleavings": interleavings.table,
+        "steering": steering.table,
     }
     made = list[Table]()
     for kind, found in result["results"].items():

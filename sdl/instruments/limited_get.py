@@ -6,6 +6,7 @@ even when told not to follow a redirect it reads the whole body of one. So its a
 
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Limits:
     """How long to wait for an instrument and how much to take from it."""
 
     connect_s: float
-    """Longest time for connecting to one address, seconds."""
+    """Longest time for connecting to one address, seconds; what is not sent after twice of that never is."""
     read_s: float
     """Longest silence after the request and between two pieces of the answer, seconds."""
     deadline_s: float
@@ -95,6 +96,7 @@ class _Link:
     def __init__(self, url: GuardedUrl, limits: Limits) -> None:
         self.late = False
         self.ready = False  # whether the request may have gone out
+        self._begun = time.monotonic()
         self._url, self._limits = url, limits
         self._handle: socket.socket | None = None
         self._timer = threading.Timer(limits.deadline_s, self._cut)
@@ -123,6 +125,12 @@ class _Link:
             sock.close()
             raise
         return sock
+
+    def sending(self) -> None:
+        """Refuse to send after a long sleep of this process: by now another one may hold the instrument."""
+        if time.monotonic() - self._begun > 2 * self._limits.connect_s:
+            self.ready = False
+            raise TimeoutError("this process was held up for too long to ask it still")
 
     def failure(self, error: Exception, raw: str) -> InstrumentError:
         """What went wrong, as the answer to whether to try again."""
@@ -153,6 +161,12 @@ def _adapter(link: _Link) -> HTTPAdapter:
         def connect(self) -> None:
             super().connect()
             link.ready = True
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            link.sending()  # nothing comes between this and the sending
+            super().send(data)
 
         def getresponse(self) -> Any:  # what its two ancestors agree on
             killpoints.passing("after-send")
