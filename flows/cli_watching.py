@@ -11,11 +11,11 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
 
 from flows.console import AsJson, Home, LedgerOption, lines, open_ledger, out, show, table
 from flows.frames import STATES, frame
 from sdl.closeup import closeup
-from sdl.errors import LedgerError
 from sdl.history import State
 from sdl.ledger import Ledger
 from sdl.standing import Standing
@@ -91,10 +91,10 @@ def plain(each: Standing) -> dict[str, Any]:
 
 
 def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
-    if once or as_json or not out.is_terminal:
+    if as_json or once or not out.is_terminal:
         while True:
             if as_json:
-                lines([plain(each) for each in _watched(standings(book, name))])
+                lines(_heard(book, name))
             else:
                 out.print(_seen(book, name))
             if once:
@@ -106,18 +106,28 @@ def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
             live.update(_seen(book, name), refresh=True)
 
 
+def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, str]:
+    """One frame for programs; a ledger that does not answer for a while is no reason to stop looking."""
+    try:
+        return [plain(each) for each in _watched(standings(book, name))]
+    except SQLAlchemyError as error:
+        return {"error": _silent(error)}
+
+
 def _seen(book: Ledger, name: str | None) -> RenderableType:
-    """One frame; a ledger that does not answer for a while is no reason to stop looking."""
+    """One frame for people; errors as for programs."""
     try:
         every = _watched(standings(book, name))
-        near = [each for each in every if name or each.measures][:NEAR]
-        parts: list[RenderableType] = [
-            _overview(every) if every else NOTHING,
-            *(line for each in every for line in _sentences(each)),
-        ]
-        return Group(*([] if name else parts), *(frame(closeup(book, each)) for each in near))
-    except LedgerError as error:
-        return Text(f"{error}; looking again", "bold red")
+        near = [frame(closeup(book, each)) for each in every if name or each.measures][:NEAR]
+    except SQLAlchemyError as error:
+        return Text(_silent(error), "bold red")
+    if name:
+        return Group(*near)
+    return Group(_overview(every) if every else NOTHING, *(line for e in every for line in _sentences(e)), *near)
+
+
+def _silent(error: SQLAlchemyError) -> str:
+    return visible(f"the ledger does not answer, looking again: {getattr(error, 'orig', None) or error}")
 
 
 def _watched(every: list[Standing]) -> list[Standing]:

@@ -97,7 +97,7 @@ def study(
         seed: Of every random choice.
         draws: From each model for the target.
         space: Knobs and channels, if the file is not to tell.
-        runner: One of ``flows.runners.RUNNERS``; the models are appraised one after another in this process unless told.
+        runner: One of ``flows.runners.RUNNERS``; the models are appraised one after another, here, unless told.
         progress: Told of each model in a few words before it begins.
 
     Raises:

@@ -97,12 +97,13 @@ REMARKS = {
     "I-19": "'sdl calibrate' compares by hand; imported data are not compared with the present gain.",
     "I-20": "A single reading without replicates cannot be told from a true one; an exam over it fails and goes on.",
     "I-21": "A run suspends and frees the instrument; going on after a hold-off is a schedule or a person.",
-    "I-23": "An echo that differs by more than 1e-6 of the range is SUSPECT, so a driver for an instrument that rounds "
-    "has to declare what it can apply; distances by the applied value are not there.",
     "O-03": "The reply itself is lost with the process, which nothing can prevent: the attempt becomes UNKNOWN.",
     "O-06": "No model is kept on the disk; the nearest thing is a report or an export, of which the draft is written.",
     "O-07": "As O-06: the file has its name, and the process dies before it says so.",
     "O-12": "Tables are made, and those of an earlier schema added to, in one transaction that holds all or nothing.",
+    "O-20": "An instrument cannot be told of the token: who slept looks at the time right before it sends, and only a "
+    "sleep within those microseconds goes unseen. Who sleeps while it writes to SQLite keeps the lock of the file until "
+    "it wakes or is killed: others say so after 30 s and lose nothing.",
     "O-26": "Prefect's server sends, outside the campaign's process; up.log and 'sdl doctor' say what was lost.",
     "M-14": "No model is ever saved or loaded: it is refitted from the ledger.",
     "N-02": "Campaign files are TOML, which can neither run code nor refer to itself; their size is limited.",

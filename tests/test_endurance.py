@@ -25,7 +25,6 @@ def shown(table):
     return text.get()
 
 
-@pytest.mark.fault("I-02", "I-05", "I-08", "I-10", "I-12", "I-13")
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_where_two_requests_in_a_hundred_fail():
     result = soak.run(600)

@@ -133,6 +133,13 @@ class TestEvents:
             ("sdl.campaign.suspended", "sdl.campaign.paper"), ("sdl.instrument.drifted", "sdl.instrument.twin")
         ]  # fmt: skip
 
+    @pytest.mark.fault("I-19")
+    def test_a_gain_out_of_its_band_is_an_event_of_the_instrument(self, told):
+        events.out_of_band("twin", ["gain of R is -10.00 % off"], {"R": 0.9})
+        ((name, of, payload),) = told
+        assert (name, of["prefect.resource.id"]) == ("sdl.calibration.out-of-band", "sdl.instrument.twin")
+        assert (payload["message"], payload["gain"]) == ("twin: gain of R is -10.00 % off", {"R": 0.9})
+
     @pytest.mark.fault("N-05")
     def test_words_of_strangers_act_on_nothing(self, told):
         hostile = "<!channel> @all [x](http://evil) `a` \x1b[2J\u202e {{ 7 * 7 }}\n" + "long " * 1000
