@@ -19,6 +19,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from flows.events import harmless
 from sdl import figures
 from sdl.campaign import slug
+from sdl.closeup import last_attempts
 from sdl.control_chart import Chart
 from sdl.history import Entry, Finding
 from sdl.ledger import Ledger
@@ -92,8 +93,7 @@ def _verdict(entry: Entry, finding: Finding) -> str:
 
 def _rows(ledger: Ledger, campaign: str) -> list[dict[str, Any]]:
     entry = ledger.entry(campaign)
-    last = ledger.sendings(entry.id).rows[-ROWS:]
-    return [_row(entry, attempt) for attempt in ledger.trail(entry.id, last.tolist())]
+    return [_row(entry, attempt) for attempt in last_attempts(ledger, entry.id, ROWS)]
 
 
 def _row(entry: Entry, attempt: dict[str, Any]) -> dict[str, Any]:

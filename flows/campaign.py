@@ -42,7 +42,7 @@ async def campaign(
     if (state := made_up_for(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
         return state  # type: ignore[no-any-return]
     slots.keep_going()
-    with finish_on_signal() as interrupted:
+    with finish_on_signal() as interrupted, slots.none_by_tag():
         # Models and figures take seconds to load: not before the run is seen to have begun.
         from flows import waiting
         from flows.session import open_session

@@ -5,11 +5,13 @@ none; so it does where its server is away for long. One controller an instrument
 slots, and a campaign has to outlive both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from prefect.concurrency import _leases
+from prefect.context import TagsContext
 
 NAME = "_handle_lease_renewal_failure"
 
@@ -25,3 +27,13 @@ def keep_going() -> None:
         handle(exc, lease_id, False, suppress_warnings, scope)
 
     setattr(_leases, NAME, warn)
+
+
+@contextmanager
+def none_by_tag() -> Iterator[None]:
+    """Tasks that begin in the block do not have the tags of their run.
+
+    For each tag of a task Prefect asks its server for a slot, so that no task could begin while that is away.
+    """
+    with TagsContext(current_tags=set()):
+        yield

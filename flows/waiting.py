@@ -41,7 +41,7 @@ LATEST = 100
 SHOWN = 40
 """Planned settings in the form; the report has them all."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("sdl.waiting")  # below "sdl", whose words a terminal and Prefect show
 
 
 class Answer(RunInput):
@@ -101,6 +101,7 @@ async def until_free(where: str, instrument: str, interrupted: threading.Event) 
     Raises:
         Interrupted: if that is set.
     """
+    log.warning("waiting for a turn at %s", instrument)
     with Ledger(where) as book:
         while (holder := await asyncio.to_thread(book.holder, instrument)) is not None:
             await _tell(Running(name="Waiting", message=f"for its turn at {instrument}, held by {holder}"))
@@ -120,6 +121,7 @@ async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: t
     Raises:
         Interrupted: if that is set.
     """
+    log.warning("%s", why)
     hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
     with Ledger(where) as book:
         wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))

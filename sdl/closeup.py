@@ -59,11 +59,9 @@ class Closeup:
 def closeup(ledger: Ledger, standing: Standing) -> Closeup:
     """Look at one campaign; reads the last rows alone, however many it has."""
     entry = ledger.entry(standing.campaign)
-    last = select(attempts.c.id).where(attempts.c.campaign == entry.id).order_by(attempts.c.id.desc()).limit(READINGS)
     with ledger.engine.connect() as connection:
-        numbers = connection.execute(last).scalars().all()
         judged = [finding(row) for row in connection.execute(ordered(findings, entry.id))]
-    trail = ledger.trail(entry.id, numbers) if numbers else []
+    trail = last_attempts(ledger, entry.id, READINGS)
     return Closeup(
         standing,
         targets=[Target.model_validate(each) for each in entry.config.get("targets", [])],
@@ -71,6 +69,14 @@ def closeup(ledger: Ledger, standing: Standing) -> Closeup:
         findings=judged,
         notices=list(reversed(Steering(ledger).notices(entry.id, NOTICES))),
     )
+
+
+def last_attempts(ledger: Ledger, campaign: int, n: int) -> list[dict[str, Any]]:
+    """The last so many rows of the trail, in the order of sending; the others are not read."""
+    last = select(attempts.c.id).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(n)
+    with ledger.engine.connect() as connection:
+        numbers = connection.execute(last).scalars().all()
+    return ledger.trail(campaign, numbers) if numbers else []
 
 
 def _sighting(row: Mapping[str, Any], knobs: Sequence[str], channels: Sequence[str]) -> Sighting:

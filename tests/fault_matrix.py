@@ -101,9 +101,9 @@ REMARKS = {
     "O-06": "No model is kept on the disk; the nearest thing is a report or an export, of which the draft is written.",
     "O-07": "As O-06: the file has its name, and the process dies before it says so.",
     "O-12": "Tables are made, and those of an earlier schema added to, in one transaction that holds all or nothing.",
-    "O-20": "An instrument cannot be told of the token: who slept looks at the time right before it sends, and only a "
-    "sleep within those microseconds goes unseen. Who sleeps while it writes to SQLite keeps the lock of the file until "
-    "it wakes or is killed: others say so after 30 s and lose nothing.",
+    "O-20": "An instrument cannot be told of the token: who slept looks at the time right before it sends, and only "
+    "a sleep within those microseconds goes unseen. Who sleeps while writing to SQLite keeps its lock until it wakes "
+    "or is killed: others say so after 30 s and lose nothing.",
     "O-26": "Prefect's server sends, outside the campaign's process; up.log and 'sdl doctor' say what was lost.",
     "M-14": "No model is ever saved or loaded: it is refitted from the ledger.",
     "N-02": "Campaign files are TOML, which can neither run code nor refer to itself; their size is limited.",

@@ -14,7 +14,6 @@ from sdl.space import Space
 from sdl.steering import Steering
 from sdl.watching import standings
 
-pytestmark = pytest.mark.fault("O-27")
 NONSENSE = ["", "PAUSE", " run", "paused", "null", "0", "\u202estop", "x" * 5000]
 SPACE = Space.unit("x")
 
@@ -40,6 +39,7 @@ def send(ledger, index):
         return ledger.send(lease, entry.id, request, 100)
 
 
+@pytest.mark.fault("O-27")
 @pytest.mark.parametrize("flag", NONSENSE)
 def test_nobody_asked_for_anything_so_it_goes_on_with_a_warning(ledger, flag, caplog):
     overwrite(ledger, flag)
@@ -53,6 +53,7 @@ def test_nobody_asked_for_anything_so_it_goes_on_with_a_warning(ledger, flag, ca
     ledger.obey("white")
 
 
+@pytest.mark.fault("O-27")
 @pytest.mark.parametrize(("asked", "refused"), [(Control.PAUSE, CampaignPaused), (Control.STOP, CampaignStopped)])
 @pytest.mark.parametrize("flag", NONSENSE[:3])
 def test_what_was_asked_for_last_holds(ledger, asked, refused, flag):
@@ -66,6 +67,7 @@ def test_what_was_asked_for_last_holds(ledger, asked, refused, flag):
     assert [each.control for each in standings(ledger)] == [asked]
 
 
+@pytest.mark.fault("O-27")
 def test_a_word_that_is_one_takes_over_again(ledger):
     overwrite(ledger, "nonsense")
     Steering(ledger).ask("white", Control.PAUSE)
@@ -75,6 +77,7 @@ def test_a_word_that_is_one_takes_over_again(ledger):
     assert send(ledger, 0) == 1
 
 
+@pytest.mark.fault("O-27")
 def test_status_shows_it(sdl, home):
     with Ledger(home / "ledger.sqlite") as book:
         book.register("white", "light", SPACE, {"targets": []}, {})

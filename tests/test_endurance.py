@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.benchmarks import soak, use
+from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose
 from sdl.instruments.claude_light_space import SPACE
 from sdl.screening import Class
@@ -121,6 +122,8 @@ def test_readings_a_minute_are_those_while_all_are_at_work():
     late = [each + 4.0 for each in alone]
     assert use.rate([alone]) == pytest.approx(60.0)
     assert use.rate([alone, late]) == pytest.approx(120.0)
+    with pytest.raises(SdlError, match="more requests"):
+        use.rate([alone, [each + 20.0 for each in alone]])
 
 
 def test_use_shows_its_figures():

@@ -20,7 +20,6 @@ from sdl.space import Channel, Knob, Space
 from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
 
-pytestmark = pytest.mark.fault("I-23")
 STEP = 1 / 255
 ONE = Space(knobs=(Knob(name="x", low=1.0, high=2.05, resolution=0.1),), channels=(Channel(name="y"),))
 
@@ -42,6 +41,7 @@ class EightBits(Twin):
         return Reply({name: round(value, 4) for name, value in applied.items()}, reply.readings, reply.raw)
 
 
+@pytest.mark.fault("I-23")
 def test_a_campaign_ends_with_settings_that_can_be_applied(paper):
     twin = EightBits(seed=2, daylight=1500.0)
     rehearsal = Rehearsal(Plan(Campaign.parse(paper), twin.space), twin)
@@ -53,6 +53,7 @@ def test_a_campaign_ends_with_settings_that_can_be_applied(paper):
     np.testing.assert_allclose(found.settings / STEP, np.rint(found.settings / STEP), atol=1e-9)
 
 
+@pytest.mark.fault("I-23")
 def test_so_it_is_in_a_session_and_nothing_is_suspect(paper, drive, tmp_path, monkeypatch):
     twin, build = EightBits(seed=2), plugins.build
     monkeypatch.setattr(plugins, "build", lambda group, *rest: twin if "instr" in group else build(group, *rest))
@@ -62,6 +63,7 @@ def test_so_it_is_in_a_session_and_nothing_is_suspect(paper, drive, tmp_path, mo
     assert verdicts <= {Class.OK, Class.OK_CENSORED}
 
 
+@pytest.mark.fault("I-23")
 def test_an_instrument_that_does_not_tell_is_suspect():
     twin, asked = EightBits(tells=False), np.array([0.1, 0.2, 0.3]) + 0.3 * STEP
     reply = twin.measure(twin.space.named_settings(asked))
@@ -69,6 +71,7 @@ def test_an_instrument_that_does_not_tell_is_suspect():
     assert screen(stepped(twin.space), asked, reply).verdict is Class.OK
 
 
+@pytest.mark.fault("I-23")
 @given(st.floats(1.0, 2.05))
 def test_the_nearest_step_within_the_bounds(value):
     (found,) = ONE.settings({"x": value})
@@ -78,17 +81,20 @@ def test_the_nearest_step_within_the_bounds(value):
     assert ONE.from_unit(ONE.to_unit([value])) == pytest.approx(found, abs=1e-12)
 
 
+@pytest.mark.fault("I-23")
 def test_where_no_steps_are_told_nothing_is_rounded():
     space, row = Space.unit("a", "b"), np.array([0.123456789, np.nextafter(1, 0)])
     assert space.reachable(row) is row
 
 
+@pytest.mark.fault("I-23")
 @pytest.mark.parametrize("step", [0, -0.1, float("inf"), float("nan")])
 def test_a_step_is_a_number_above_0(step):
     with pytest.raises(ValueError, match="resolution"):
         Knob(name="x", resolution=step)
 
 
+@pytest.mark.fault("I-23")
 def test_a_campaign_that_was_begun_before_steps_were_known_goes_on(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as book:
         entry = book.register("white", "light", Twin().space, {}, {})

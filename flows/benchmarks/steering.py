@@ -31,7 +31,7 @@ from sdl.ledger import Ledger
 from sdl.steering import Steering
 
 TRIES = 200
-TOGETHER = 20
+TOGETHER = 10
 """Campaigns at work at once."""
 SPEED = 40.0
 """Times that the twins are faster than the instrument."""
@@ -46,7 +46,7 @@ CAMPAIGN = {
 }
 BEGUN = 3
 """Requests of each campaign before anybody is asked anything."""
-WITHIN_S = 60.0
+WITHIN_S = 180.0
 """For that."""
 LOOK_S = 8.0
 """How long it is watched for further requests, unless it says before that it obeyed."""
@@ -188,7 +188,10 @@ class Line:
         until = time.monotonic() + WITHIN_S
         while self.instrument.requests < BEGUN:
             if time.monotonic() > until or not self.process.is_alive():
-                raise SdlError(f"a campaign that was to be steered did not begin within {WITHIN_S:g} s")
+                why = (
+                    "ended before it measured" if self.process.exitcode is not None else f"took {WITHIN_S:g} s to begin"
+                )
+                raise SdlError(f"a campaign that was to be steered {why}")
             time.sleep(0.01)
 
     def ask(self, rng: np.random.Generator) -> tuple[Control, int, float]:
@@ -232,6 +235,8 @@ def _at_work(directory: Path, seed: int) -> Iterator[Line]:
 def _flow(written: Mapping[str, Any], directory: Path) -> None:
     from flows import campaign
 
+    with (directory / "words.log").open("ab") as words:  # what Prefect says of a server that is gone
+        os.dup2(words.fileno(), sys.stderr.fileno())
     with suppress(SdlError, TimeoutError):
         campaign.run(Campaign.parse(written), directory, str(directory / "ledger.sqlite"), again=False, wait=False)
 

@@ -104,8 +104,15 @@ def rate(answered: Sequence[Sequence[float]]) -> float:
 
     Args:
         answered: When each of them answered, in order, seconds.
+
+    Raises:
+        SdlError: if they never were.
     """
     begin, end = max(each[0] for each in answered), min(each[-1] for each in answered)
+    if end <= begin:
+        raise SdlError(
+            "one instrument was done before another had begun: give them more requests, on a quieter machine"
+        )
     return 60 * sum(begin < at <= end for each in answered for at in each) / (end - begin)
 
 
