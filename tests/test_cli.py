@@ -288,7 +288,8 @@ class TestWithPrefect:
             assert sdl("status", "--json").json[0]["control"] == verb
         assert sdl("status", "--json").json[0]["requests"] == row["requests"]
 
-        assert sdl("resume", "paper").said == "paper may go on: a run that waits does so by itself, else 'sdl run' its file again"
+        told = sdl("resume", "paper").said
+        assert told == "paper may go on: a run that waits does so by itself, else 'sdl run' its file again"
         back = sdl("run", *on_twin(), "--json")
         assert (back.code, back.json["verified"]) == (0, True)
 
