@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import events
 from flows.session import Session
-from sdl.errors import CampaignSuspended
+from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended
 from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
 
 
@@ -46,9 +46,23 @@ async def retrain(session: Session, step: Fit) -> None:
     retry_delay_seconds=lambda retries: [random.uniform(2, 4)] * retries,
     retry_condition_fn=_is_transient,
 )
+async def _measure(session: Session, step: Measure) -> CampaignPaused | CampaignStopped | None:
+    """Take the observations that this round still lacks; what a person wants instead is no failure."""
+    try:
+        await asyncio.to_thread(session.measure, step)
+    except (CampaignPaused, CampaignStopped) as wanted:
+        return wanted
+    return None
+
+
 async def measure(session: Session, step: Measure) -> None:
-    """Take the observations that this round still lacks."""
-    await asyncio.to_thread(session.measure, step)
+    """Take the observations that this round still lacks.
+
+    Raises:
+        CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: as the session does.
+    """
+    if (wanted := await _measure(session, step)) is not None:
+        raise wanted
 
 
 @task(name="offer", task_run_name="offer-round-{step.round.number}", cache_policy=NO_CACHE)
