@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sdl import plugins
 from sdl.campaign import Plugin, slug
 from sdl.errors import InvalidInput, nearest, shown
+from sdl.precautions import zone
 from sdl.written import checked, read_toml
 
 Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
@@ -23,14 +23,6 @@ BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"needs a time zone such as 'Europe/Berlin' or 'UTC', got {shown(name)}") from None
-    return name
 
 
 def _cron(text: str | None) -> str | None:
@@ -91,7 +83,7 @@ class Notify(_Part):
 class Laboratory(_Part):
     """Instruments by name, what runs on them by itself, and who is told of it."""
 
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(zone)] = "UTC"
     instruments: Annotated[dict[str, Plugin], BeforeValidator(_instruments)] = Field(min_length=1)
     schedule: tuple[Appointment, ...] = ()
     notify: Notify | None = None

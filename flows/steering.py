@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import State as Shown
 from prefect.client.schemas.objects import StateType
 from prefect.deployments import run_deployment
+from prefect.states import Completed
 from pydantic import Field
 
 from flows import environment
@@ -30,7 +32,7 @@ ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PA
 @says_what_to_do
 async def pause(
     campaign: Name, name: Note = "", note: Note = "", home: str | None = None, ledger: str | None = None
-) -> str:
+) -> Shown[Any]:
     """Ask a campaign to pause before its next request.
 
     Args:
@@ -42,14 +44,14 @@ async def pause(
     """
     with _ledger(home, ledger) as book:
         Steering(book, name or PREFECT).ask(campaign, Control.PAUSE, note)
-    return f"{campaign} pauses before its next request"
+    return Completed(message=f"{campaign} pauses before its next request")
 
 
 @flow(name="stop", flow_run_name="stop-{campaign}")
 @says_what_to_do
 async def stop(
     campaign: Name, name: Note = "", note: Note = "", home: str | None = None, ledger: str | None = None
-) -> str:
+) -> Shown[Any]:
     """Ask a campaign to stop before its next request.
 
     Args:
@@ -61,7 +63,7 @@ async def stop(
     """
     with _ledger(home, ledger) as book:
         Steering(book, name or PREFECT).ask(campaign, Control.STOP, note)
-    return f"{campaign} stops before its next request"
+    return Completed(message=f"{campaign} stops before its next request")
 
 
 @flow(name="resume", flow_run_name="resume-{campaign}")
@@ -73,7 +75,7 @@ async def resume(
     instruments: dict[str, str] | None = None,
     home: str | None = None,
     ledger: str | None = None,
-) -> str:
+) -> Shown[Any]:
     """Take a pause, a stop or a hold-off back; a campaign that no run waits with gets a new run.
 
     Args:
@@ -87,9 +89,9 @@ async def resume(
     with _ledger(home, ledger) as book:
         entry = Steering(book, name or PREFECT).ask(campaign, Control.RUN, note)
     if entry.state is State.FINISHED:
-        return f"{campaign} is finished: there is nothing to go on with"
+        return Completed(message=f"{campaign} is finished: there is nothing to go on with")
     if await _has_a_run(entry):
-        return f"{campaign} goes on"
+        return Completed(message=f"{campaign} goes on")
     known = (instruments or {}).get(entry.instrument)
     if known is None:
         raise InvalidInput(
@@ -98,7 +100,7 @@ async def resume(
     run: Any = await run_deployment(  # type: ignore[misc]
         f"campaign/{known}", parameters={"config": dict(entry.config), "again": False}, timeout=0, as_subflow=False
     )
-    return f"{campaign} goes on as run {run.name}"
+    return Completed(message=f"{campaign} goes on as run {run.name}")
 
 
 @flow(name="extend", flow_run_name="extend-{campaign}")
@@ -109,7 +111,7 @@ async def extend(
     name: Note = "",
     home: str | None = None,
     ledger: str | None = None,
-) -> str:
+) -> Shown[Any]:
     """Allow a campaign more requests than it was given, also while it runs.
 
     Args:
@@ -121,7 +123,7 @@ async def extend(
     """
     with _ledger(home, ledger) as book:
         most = Steering(book, name or PREFECT).extend(campaign, requests)
-    return f"{campaign} may send {most} requests in all"
+    return Completed(message=f"{campaign} may send {most} requests in all")
 
 
 @flow(name="approve", flow_run_name="approve-{campaign}")
@@ -133,7 +135,7 @@ async def approve(
     note: Note = "",
     home: str | None = None,
     ledger: str | None = None,
-) -> str:
+) -> Shown[Any]:
     """Approve of the settings that a campaign wants to send, which the form of its own run shows, or decline.
 
     Args:
@@ -146,7 +148,7 @@ async def approve(
     """
     with _ledger(home, ledger) as book:
         answered = Steering(book, name or PREFECT).answer(campaign, decision == "approve", note)
-    return f"round {answered.round} of {campaign}: {decision}d"
+    return Completed(message=f"round {answered.round} of {campaign}: {decision}d")
 
 
 def _ledger(home: str | None, ledger: str | None) -> Ledger:

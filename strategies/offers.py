@@ -81,12 +81,14 @@ def _corrected(
     model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float, seed: int
 ) -> Offer:
     wanted, candidate, best, least = target - background, first, None, np.inf
-    for _ in range(1 + CORRECTIONS):
+    for left in reversed(range(1 + CORRECTIONS)):
         readings, uncertainty = expected(model, candidate.settings, background, rows)
         off = float(np.nanmax(np.abs(readings - target) / (rows.noise + _TINY)))
         if off >= least:
             break
         best, least = Offer(candidate.settings, candidate.spread, readings, uncertainty, first.share, lost), off
+        if not left:
+            break
         wanted = wanted - (readings - target)
         # The same random numbers each time: the draws move as the target does, and for no other reason.
         again = candidates(model.sample(wanted, DRAWS, np.random.default_rng(seed)))

@@ -22,8 +22,11 @@ MATRIX = {
         "I-15": ("one measurement answered twice", "both kept, one counts"),
         "I-16": ("replies out of order", "each belongs to its own request"),
         "I-17": ("somebody else uses the instrument in between", "a replicate off the others is left out of fits"),
-        "I-18": ("daylight drifts, a lamp goes on", "the background is read by cadence and before each exam"),
-        "I-19": ("the gain has changed since the last campaign", "the calibration says so"),
+        "I-18": (
+            "daylight drifts, a lamp goes on",
+            "the background is read by cadence and before each exam; out of its band it suspends",
+        ),
+        "I-19": ("the gain has changed since the last campaign", "the calibration and the reference patch say so"),
         "I-20": ("one reading far off", "left out by the median of its replicates"),
         "I-21": ("the instrument is gone for hours and comes back", "suspended; goes on without a burst of requests"),
         "I-22": ("TLS: expired, wrong host, self-signed", "refused before anything is sent"),
@@ -94,9 +97,9 @@ MATRIX = {
 
 REMARKS = {
     "I-16": "Nothing is sent in batches: one request is in flight, on a connection of its own.",
-    "I-19": "'sdl calibrate' compares by hand; imported data are not compared with the present gain.",
+    "I-19": "The calibration and the reference patch compare; imported data are not compared with the present gain.",
     "I-20": "A single reading without replicates cannot be told from a true one; an exam over it fails and goes on.",
-    "I-21": "A run suspends and frees the instrument; going on after a hold-off is a schedule or a person.",
+    "I-21": "A run that waits tries again after its hold-off; one that does not frees the instrument and ends.",
     "O-03": "The reply itself is lost with the process, which nothing can prevent: the attempt becomes UNKNOWN.",
     "O-06": "No model is kept on the disk; the nearest thing is a report or an export, of which the draft is written.",
     "O-07": "As O-06: the file has its name, and the process dies before it says so.",

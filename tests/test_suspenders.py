@@ -178,6 +178,7 @@ class TestCampaign:
             Steering(book, "Ada").ask("paper", Control.RUN)
         assert self.work(written, tmp_path, drive, lamp=0.0).findings[-1].verdict == "VERIFIED"
 
+    @pytest.mark.fault("I-19")
     def test_an_instrument_that_changes_on_the_way_is_noticed_by_its_patch(self, paper, drive, tmp_path):
         patch = {"settings": {"R": 0.5, "G": 0.5, "B": 0.5}, "every": 5}
         written = self.written(paper, patch=patch) | {"background": {"every": 4}}

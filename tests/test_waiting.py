@@ -244,6 +244,7 @@ class TestService:
     def steer(self, lab, action, **parameters):
         state = lab.until(self.trigger(lab, action, {"campaign": "careful", "name": "Eve", **parameters}), ENDED)
         assert state["type"] == "COMPLETED", state
+        assert state["message"] == "careful pauses before its next request"
 
     def trigger(self, lab, action, parameters):
         number = lab.deployment(action, "laboratory")["id"]
