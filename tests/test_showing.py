@@ -21,16 +21,16 @@ def ran(prefect, paper, tmp_path):
     from flows.campaign import campaign
 
     target = paper["targets"][0] | {"name": "white [x](http://evil) <b>"}
-    written = paper | {"name": "Shown <b>", "targets": [target], "instrument": {"plugin": "twin", "seed": 1}}
+    written = paper | {"name": "Beheld <b>", "targets": [target], "instrument": {"plugin": "twin", "seed": 1}}
     told = asyncio.run(campaign(Campaign.parse(written), str(tmp_path)))
     assert told["verified"]
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        entry = book.entry("shown-b")
+        entry = book.entry("beheld-b")
         return prefect, book.history(entry.id), book.trail(entry.id)
 
 
 def artifacts(url, what):
-    asked = {"artifacts": {"key": {"any_": [f"shown-b-{what}"]}}, "sort": "ID_DESC"}
+    asked = {"artifacts": {"key": {"any_": [f"beheld-b-{what}"]}}, "sort": "ID_DESC"}
     return requests.post(f"{url}/artifacts/filter", json=asked, timeout=9).json()
 
 
@@ -63,7 +63,7 @@ class TestFlow:
 
     def is_found_by_campaign_instrument_and_round(self, url, history, trail):
         last = history.rounds[-1].number
-        asked = {"flow_runs": {"tags": {"all_": ["campaign:shown-b", "instrument:twin-1", f"round:{last}"]}}}
+        asked = {"flow_runs": {"tags": {"all_": ["campaign:beheld-b", "instrument:twin-1", f"round:{last}"]}}}
         found = requests.post(f"{url}/flow_runs/filter", json=asked, timeout=9).json()
         assert found
         assert all(sum(tag.startswith("round:") for tag in each["tags"]) == 1 for each in found)
@@ -71,7 +71,7 @@ class TestFlow:
     def has_events_of_its_verdict_and_its_end(self, url, history, trail):
         until, wanted = time.monotonic() + SOON_S, {"sdl.verdict", "sdl.campaign.finished"}
         while time.monotonic() < until:
-            asked = {"filter": {"resource": {"id": ["sdl.campaign.shown-b"]}}}
+            asked = {"filter": {"resource": {"id": ["sdl.campaign.beheld-b"]}}}
             found = requests.post(f"{url}/events/filter", json=asked, timeout=9).json()["events"]
             if {each["event"] for each in found} >= wanted:
                 break
