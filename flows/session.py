@@ -99,8 +99,7 @@ class Session:
                 following = self.plan.next_step(self.history, self.fitted)
         except BudgetSpent:
             return  # the plan sees that too, and says what follows from it
-        if not isinstance(following, Stop):  # a person may extend the budget until then
-            self.decided = following
+        self._goes_on_with(following)
 
     def _take(self, step: Measure) -> None:
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
@@ -115,10 +114,17 @@ class Session:
     def examine(self, step: Examine) -> None:
         """Freeze the candidate and the number of its replicates, before the first of them."""
         self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
+        self._goes_on_with(self.plan.next_step(self.history, self.fitted))
 
     def conclude(self, step: Conclude) -> None:
         """Write the verdict down."""
         self.ledger.find(self.lease, self.entry.id, step.finding)
+        self._goes_on_with(self.plan.next_step(self.history, self.fitted))
+
+    def _goes_on_with(self, step: Step) -> None:
+        """Spare whoever asks for the next step the time; but a person may extend the budget before an end."""
+        if not isinstance(step, Stop):
+            self.decided = step
 
     def finish(self, step: Stop) -> None:
         """Close the campaign."""
