@@ -3,6 +3,8 @@
 Each writes to the ledger what the command of its name writes; a campaign obeys before its next request.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,12 +21,10 @@ from flows.failing import says_what_to_do
 from sdl.errors import InvalidInput
 from sdl.history import Control, Entry, State
 from sdl.ledger import Ledger
-from sdl.steering import MOST, Steering
+from sdl.steering import MOST, PREFECT, Steering
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Note = Annotated[str, Field(max_length=1000)]
-PREFECT = "Prefect's UI"
-"""Who asks where nobody gives a name."""
 ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 
 
@@ -42,8 +42,8 @@ async def pause(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    with _ledger(home, ledger) as book:
-        Steering(book, name or PREFECT).ask(campaign, Control.PAUSE, note)
+    with _steering(name, home, ledger) as steering:
+        steering.ask(campaign, Control.PAUSE, note)
     return Completed(message=f"{campaign} pauses before its next request")
 
 
@@ -61,8 +61,8 @@ async def stop(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    with _ledger(home, ledger) as book:
-        Steering(book, name or PREFECT).ask(campaign, Control.STOP, note)
+    with _steering(name, home, ledger) as steering:
+        steering.ask(campaign, Control.STOP, note)
     return Completed(message=f"{campaign} stops before its next request")
 
 
@@ -86,8 +86,8 @@ async def resume(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    with _ledger(home, ledger) as book:
-        entry = Steering(book, name or PREFECT).ask(campaign, Control.RUN, note)
+    with _steering(name, home, ledger) as steering:
+        entry = steering.ask(campaign, Control.RUN, note)
     if entry.state is State.FINISHED:
         return Completed(message=f"{campaign} is finished: there is nothing to go on with")
     if await _has_a_run(entry):
@@ -121,8 +121,8 @@ async def extend(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    with _ledger(home, ledger) as book:
-        most = Steering(book, name or PREFECT).extend(campaign, requests)
+    with _steering(name, home, ledger) as steering:
+        most = steering.extend(campaign, requests)
     return Completed(message=f"{campaign} may send {most} requests in all")
 
 
@@ -146,14 +146,16 @@ async def approve(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    with _ledger(home, ledger) as book:
-        answered = Steering(book, name or PREFECT).answer(campaign, decision == "approve", note)
+    with _steering(name, home, ledger) as steering:
+        answered = steering.answer(campaign, decision == "approve", note)
     return Completed(message=f"round {answered.round} of {campaign}: {decision}d")
 
 
-def _ledger(home: str | None, ledger: str | None) -> Ledger:
+@contextmanager
+def _steering(name: str, home: str | None, ledger: str | None) -> Iterator[Steering]:
     directory = environment.home(Path(home) if home else None)
-    return Ledger(environment.ledger(ledger, directory), directory)
+    with Ledger(environment.ledger(ledger, directory), directory) as book:
+        yield Steering(book, name or PREFECT)
 
 
 async def _has_a_run(entry: Entry) -> bool:

@@ -26,7 +26,7 @@ from flows.artifacts import escaped
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
 from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger import Ledger
-from sdl.steering import Steering, planned
+from sdl.steering import PREFECT, Steering, planned
 
 LOOK_S = 0.5
 """Between two looks at the ledger."""
@@ -34,8 +34,6 @@ AGAIN_S = 15.0
 """Before a Prefect server that did not answer is asked again."""
 LONGEST_S = 10_000_000
 """A pause of Prefect needs a length: some months."""
-PREFECT = "Prefect's UI"
-"""Who said something there without a name."""
 LATEST = 100
 """Notices among which the end of a hold-off is looked for."""
 SHOWN = 40

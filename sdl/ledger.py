@@ -168,9 +168,7 @@ class Ledger:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == campaign)).scalar_one()
             if before == dict(config):
                 return
-            sent = select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
-            connection.execute(insert(changes).values(campaign=campaign, sent=sent, before=before, at=now()))
-            connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
+            rows.reconfigure(connection, campaign, before, config)
 
     def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:
         """Say where a campaign stands, and why."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Row,
+    ScalarSelect,
     Select,
     Table,
     bindparam,
@@ -35,7 +36,7 @@ from sdl.history import (
     State,
     Verdict,
 )
-from sdl.schema import attempts, campaigns, exams, notices, now, requests, rounds
+from sdl.schema import attempts, campaigns, changes, exams, notices, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
 from sdl.spill import Kept
@@ -192,6 +193,18 @@ def distrust(connection: Connection, among: ColumnElement[bool], reason: str) ->
 def counted(campaign: int, after: int = 0) -> Select[Any]:
     """How many requests were sent after an attempt of that number, and the number of the last of them."""
     return select(func.count(), func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.id > after)
+
+
+def sent_so_far(campaign: int) -> ScalarSelect[Any]:
+    """How many requests were sent, as a value of another statement."""
+    return select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
+
+
+def reconfigure(connection: Connection, campaign: int, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Replace the configuration of a campaign, and keep the one before with the place where it ended."""
+    ended = {"campaign": campaign, "before": dict(before), "at": now()}
+    connection.execute(insert(changes).values(sent=sent_so_far(campaign), **ended))
+    connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
 
 def last_sent(campaign: int) -> Select[Any]:

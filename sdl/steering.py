@@ -4,20 +4,22 @@ Whoever asks - a command, a form in Prefect's UI, the program itself - writes he
 transaction that sends its next request. So it obeys before that request, whatever became of Prefect's server.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
+from sdl import rows
 from sdl.errors import InvalidInput
 from sdl.history import Approval, Control, Entry, History, Notice, NoticeKind, Purpose, State
 from sdl.lease import Lease
 from sdl.ledger import Ledger
-from sdl.schema import approvals, attempts, campaigns, changes, notices, now
+from sdl.schema import approvals, campaigns, notices, now
 
 MOST = 1_000_000
 """Requests that a campaign may be given at once."""
+PREFECT = "Prefect's UI"
+"""Who asked there without a name."""
 ASKED = {
     Control.PAUSE: (NoticeKind.PAUSED, "asked to pause"),
     Control.STOP: (NoticeKind.STOPPED, "asked to stop"),
@@ -65,12 +67,10 @@ class Steering:
         with self.ledger.writing() as connection:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == entry.id)).scalar_one()
             config = {**before, "extra": before.get("extra", 0) + requests}
-            sent = select(func.count()).where(attempts.c.campaign == entry.id).scalar_subquery()
-            connection.execute(insert(changes).values(campaign=entry.id, sent=sent, before=before, at=now()))
-            values: dict[str, Any] = {"config": config}
+            rows.reconfigure(connection, entry.id, before, config)
             if entry.state is State.FINISHED:  # perhaps because its budget was spent; its next run will see
-                values |= {"state": State.SUSPENDED, "reason": "it was allowed more requests; run it again to go on"}
-            connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(**values))
+                values = {"state": State.SUSPENDED, "reason": "it was allowed more requests; run it again to go on"}
+                connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(**values))
             most = int(config["budget"] + config["extra"])
             self._write(connection, entry.id, NoticeKind.EXTENDED, f"allowed {requests} more requests, {most} in all")
         return most
@@ -131,19 +131,18 @@ class Steering:
         return [Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at) for row in reversed(found)]
 
     def _write(self, connection: Connection, campaign: int, kind: NoticeKind, text: str) -> None:
-        sent = select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
-        row: Mapping[str, Any] = {"campaign": campaign, "kind": kind, "text": text, "by": self.by, "at": now()}
-        connection.execute(insert(notices).values(sent=sent, **row))
+        row = {"campaign": campaign, "kind": kind, "text": text, "by": self.by, "at": now()}
+        connection.execute(insert(notices).values(sent=rows.sent_so_far(campaign), **row))
 
 
 def planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:
     """What a round is still to send, in order: why, at which settings, and how many times in a row."""
-    rows = list[tuple[Purpose, tuple[float, ...], int]]()
+    found = list[tuple[Purpose, tuple[float, ...], int]]()
     for each in (request for request in history.pending if request.round == round_):
         settings = tuple(each.settings.tolist())
-        again = bool(rows) and rows[-1][:2] == (each.purpose, settings)
-        rows.append((each.purpose, settings, 1 + (rows.pop()[2] if again else 0)))
-    return rows
+        again = bool(found) and found[-1][:2] == (each.purpose, settings)
+        found.append((each.purpose, settings, 1 + (found.pop()[2] if again else 0)))
+    return found
 
 
 def _approval(connection: Connection, campaign: int, round_: int) -> Approval | None:
