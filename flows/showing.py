@@ -25,6 +25,8 @@ LOOK_S = 1.0
 """Between two looks."""
 TABLE_S = 5.0
 """Between two tables of observations, which cost as much as many readings."""
+FIGURE_S = 60.0
+"""Between two figures, each of which costs as much as a fit."""
 LAST_S = 10.0
 """Longest that the end of a campaign waits until its last state is shown."""
 
@@ -40,7 +42,7 @@ async def shown(ledger: Ledger, campaign: str) -> AsyncIterator[None]:
         campaign: Its name there.
     """
     judged = len((await asyncio.to_thread(_near, ledger, campaign)).findings)
-    screen = Screen(ledger, campaign, judged)
+    screen = Screen(ledger, campaign, judged, _drawn=judged, _figure_due=time.monotonic() + FIGURE_S)
     following = asyncio.create_task(screen.follow())
     try:
         yield
@@ -68,6 +70,10 @@ class Screen:
     """Requests that its table tells of."""
     _table_due: float = 0.0
     """When the next table may be shown, by the monotonic clock."""
+    _drawn: int = 0
+    """Findings that its figure tells of."""
+    _figure_due: float = 0.0
+    """When the next figure may be drawn, by the monotonic clock."""
     _silent: bool = False
     """Whether the server did not answer lately."""
 
@@ -89,6 +95,8 @@ class Screen:
             await self._progress(standing)
             await self._tags(standing)
             await self._verdicts(near.findings)
+            if self.judged != self._drawn and (last or time.monotonic() >= self._figure_due):
+                await self._figure()
             if standing.sent != self._listed and (last or time.monotonic() >= self._table_due):
                 await self._table(standing)
         except Exception as error:  # whatever it is, a campaign is worth more than what is shown of it
@@ -115,13 +123,15 @@ class Screen:
         self._round = place.round
 
     async def _verdicts(self, findings: Sequence[Finding]) -> None:
-        """New verdicts, and the figure of all of them."""
-        if len(findings) == self.judged:
-            return
+        """New verdicts."""
         for each in findings[self.judged :]:
             await artifacts.verdict(self.ledger, self.campaign, each)
             self.judged += 1
+
+    async def _figure(self) -> None:
+        """The figure of all verdicts."""
         await artifacts.targets(self.ledger, self.campaign)
+        self._drawn, self._figure_due = self.judged, time.monotonic() + FIGURE_S
 
     async def _table(self, standing: Standing) -> None:
         """The observations, at the end of a round at the latest."""
