@@ -73,8 +73,8 @@ async def _work(session: "Session") -> dict[str, Any]:
     with recorded_fate(session), _told(session.entry):
         session.ledger.obey(session.entry.name)
         while not isinstance(step := await tasks.propose(session), Stop):
-            await tasks.ACTIONS[type(step)](session, step)
-        await tasks.report(session, step)
+            await tasks.do(session, step)
+        await tasks.do(session, step)
         return outcome(session.ledger, session.entry.name)
 
 

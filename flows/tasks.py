@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
 
 from flows import events
 from flows.session import Session
@@ -23,7 +24,25 @@ def _is_transient(_task: object, _run: object, state: object) -> bool:
 
 async def propose(session: Session) -> Step:
     """The next step: at once where it was found out on the way, or else as a task."""
-    return session.propose() if session.decided is not None else await _propose(session)
+    if session.decided is not None:
+        return session.propose()
+    step: Step = await _propose(_unsearched(session))
+    return step
+
+
+async def do(session: Session, step: Step) -> None:
+    """Do what a step of the plan asks for, as a task.
+
+    Raises:
+        CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: as the session does.
+    """
+    if (wanted := await TASKS[type(step)](_unsearched(session), _unsearched(step))) is not None:
+        raise wanted
+
+
+def _unsearched(given: Any) -> Any:
+    """What a task is given, in which Prefect is not to look for results of others: it would visit every observation."""
+    return quote(given)
 
 
 @task(name="propose", task_run_name="propose", cache_policy=NO_CACHE)
@@ -33,7 +52,7 @@ async def _propose(session: Session) -> Step:
 
 
 @task(name="retrain", task_run_name="retrain-round-{step.round}", cache_policy=NO_CACHE)
-async def retrain(session: Session, step: Fit) -> None:
+async def _retrain(session: Session, step: Fit) -> None:
     """Fit the models on everything before this round."""
     await asyncio.to_thread(session.retrain, step)
 
@@ -55,36 +74,28 @@ async def _measure(session: Session, step: Measure) -> CampaignPaused | Campaign
     return None
 
 
-async def measure(session: Session, step: Measure) -> None:
-    """Take the observations that this round still lacks.
-
-    Raises:
-        CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: as the session does.
-    """
-    if (wanted := await _measure(session, step)) is not None:
-        raise wanted
-
-
 @task(name="offer", task_run_name="offer-round-{step.round.number}", cache_policy=NO_CACHE)
-async def offer(session: Session, step: Examine) -> None:
+async def _offer(session: Session, step: Examine) -> None:
     """Freeze a candidate and the number of its replicates."""
     await asyncio.to_thread(session.examine, step)
 
 
 @task(name="verify", task_run_name="verify-round-{step.finding.round}", cache_policy=NO_CACHE)
-async def verify(session: Session, step: Conclude) -> None:
+async def _verify(session: Session, step: Conclude) -> None:
     """Write a verdict down."""
     await asyncio.to_thread(session.conclude, step)
     events.verdict(session.entry.name, session.entry.instrument, step.finding)
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-async def report(session: Session, step: Stop) -> None:
+async def _report(session: Session, step: Stop) -> None:
     """Close the campaign and write its report."""
     await asyncio.to_thread(session.finish, step)
     await asyncio.to_thread(session.report)
     events.finished(session.entry.name, session.entry.instrument, step.reason)
 
 
-ACTIONS: dict[type, Callable[..., Any]] = {Fit: retrain, Measure: measure, Examine: offer, Conclude: verify}
+TASKS: dict[type, Callable[..., Any]] = {
+    Fit: _retrain, Measure: _measure, Examine: _offer, Conclude: _verify, Stop: _report
+}  # fmt: skip
 """What is done about each step of the plan."""

@@ -135,7 +135,7 @@ def through_prefect(directory: Path, batches: int) -> dict[str, Any]:
 
     with open_session(CAMPAIGN | {"name": "prefect"}, directory, str(directory / "prefect.sqlite")) as session:
         work = flow(name="speed", validate_parameters=False)(own_work)
-        return asyncio.run(work(partial(tasks.measure, session), _timed(session), batches))
+        return asyncio.run(work(partial(tasks.do, session), _timed(session), batches))
 
 
 async def own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:
