@@ -162,6 +162,9 @@ def _serve(port: int) -> None:
     gc.set_threshold(ALLOCATIONS)
     import uvicorn
 
+    from flows import new_database
+
+    new_database.make()
     server = uvicorn.Server(
         uvicorn.Config(
             "prefect.server.api.server:create_app",

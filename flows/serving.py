@@ -21,6 +21,8 @@ from flows.laboratory import Notify
 from flows.registering import register
 
 LOOK_S = 1.0
+QUERY_S = 0.25
+"""Between two looks for runs that are due: a person who asked for one in the UI waits for it."""
 
 
 async def serve(
@@ -45,7 +47,7 @@ async def serve(
     stop = asyncio.Event()
     if attached:
         threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
-    runner = Runner(name="sdl", pause_on_shutdown=False)
+    runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S)
     async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
         numbers = await register(shared.client, offered, runner.aadd_deployment)
         if ours is not None:
