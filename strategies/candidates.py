@@ -11,6 +11,8 @@ from sklearn.cluster import HDBSCAN
 from sdl.space import Settings
 
 FEWEST = 8  # draws that make a cluster, or a twentieth of all of them
+SEPARATION = 0.02
+"""Settings that come as close as this, in the unit box, are one answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Candidate:
     """Part of the draws inside the box that belongs to the cluster, 0 to 1."""
 
 
-def candidates(draws: Settings, separation: float = 0.02) -> list[Candidate]:
+def candidates(draws: Settings, separation: float = SEPARATION) -> list[Candidate]:
     """Distinct candidates among draws ``(n, d)``, the likeliest first; none if all draws are outside the box.
 
     Draws outside the unit box are refused, never clipped; ``refused`` counts them. The others are clustered by

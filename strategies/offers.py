@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.candidates import Candidate, candidates, refused
+from strategies.candidates import SEPARATION, Candidate, candidates, refused
 from strategies.contract import InverseModel, Target
+from strategies.jacobian import tangent
 from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
 
 DRAWS = 512
 CORRECTIONS = 3
-"""Times that the model is asked again for what its answer is off; each gains a digit or two."""
+"""Steps towards the target from a model's answer; each gains a digit or two."""
 MOST = 4
 """Distinct candidates that are followed up."""
 
@@ -41,13 +42,18 @@ def offers(
     """Candidates for a target ``(p,)`` in a background ``(p,)``, the likeliest first; none if all lie outside the box.
 
     The model is asked for the target less the background. What is then expected at its candidate, by its forward
-    half and by what that misses nearby, is compared with the target, and the model is asked again for as much less.
-    So any model profits from the rows around, and none needs to know of backgrounds.
+    half and by what that misses nearby, is compared with the target, and the candidate moved by the shortest step that
+    makes up for the difference (Gauss-Newton). So any model profits from the rows around, none needs to know of
+    backgrounds, and one whose backward half disagrees with its forward half is set right.
     """
-    seed = int(rng.integers(2**63))
-    draws = model.sample(target - background, DRAWS, np.random.default_rng(seed))
+    draws = model.sample(target - background, DRAWS, rng)
     lost = refused(draws)
-    return [_corrected(model, target, background, rows, each, lost, seed) for each in candidates(draws)[:MOST]]
+    found = list[Offer]()
+    for each in candidates(draws)[:MOST]:
+        offer = _corrected(model, target, background, rows, each, lost)
+        if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
+            found.append(offer)
+    return found
 
 
 def expected(model: InverseModel, settings: Settings, background: Readings, rows: Rows) -> tuple[Readings, Readings]:
@@ -78,23 +84,18 @@ def within_reach(
 
 
 def _corrected(
-    model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float, seed: int
+    model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
 ) -> Offer:
-    wanted, candidate, best, least = target - background, first, None, np.inf
+    fixed, place, best, least = np.isfinite(target), first.settings, None, np.inf
     for left in reversed(range(1 + CORRECTIONS)):
-        readings, uncertainty = expected(model, candidate.settings, background, rows)
-        off = float(np.nanmax(np.abs(readings - target) / (rows.noise + _TINY)))
-        if off >= least:
+        readings, uncertainty = expected(model, place, background, rows)
+        off = (target - readings)[fixed] / (rows.noise[fixed] + _TINY)
+        if (worst := float(np.abs(off).max())) >= least:
             break
-        best, least = Offer(candidate.settings, candidate.spread, readings, uncertainty, first.share, lost), off
-        if not left:
-            break
-        wanted = wanted - (readings - target)
-        # The same random numbers each time: the draws move as the target does, and for no other reason.
-        again = candidates(model.sample(wanted, DRAWS, np.random.default_rng(seed)))
-        if not again:
-            break
-        candidate = min(again, key=lambda each: float(np.linalg.norm(each.settings - first.settings)))
+        best, least = Offer(place, first.spread, readings, uncertainty, first.share, lost), worst
+        if left:
+            slopes = tangent(model.predict, place[None])[1][0, fixed] / (rows.noise[fixed, None] + _TINY)
+            place = np.clip(place + np.linalg.lstsq(slopes, off)[0], 0.0, 1.0)
     assert best is not None
     return best
 

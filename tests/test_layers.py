@@ -22,7 +22,7 @@ ALLOWED = {
     "strategies.models": DECISIONS | GENERATIVE,
     "flows": LABORATORY
     | DECISIONS
-    | {"prefect", "uvicorn", "httpx", "packaging", "typer", "rich"},  # three are what Prefect stands on
+    | {"prefect", "alembic", "uvicorn", "httpx", "packaging", "typer", "rich"},  # four are what Prefect stands on
 }
 """Third-party packages of each floor."""
 BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}

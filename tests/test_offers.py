@@ -113,14 +113,34 @@ def test_the_offer_is_near_the_answer_of_the_twin():
     np.testing.assert_allclose(offer.settings, twin_answer(whole), atol=0.01)
 
 
+class Fold(Line):
+    """Readings that are the same on both sides of the middle."""
+
+    def predict(self, settings):
+        return np.abs(settings - 0.5)
+
+
+def two_heaps(low, high):
+    """Draws about two places, and some outside the box."""
+    draws = np.concatenate((np.tile([low, low], (60, 1)), np.tile([high, high], (30, 1)), np.tile([1.2, 0.5], (10, 1))))
+    return draws + 1e-3 * np.random.default_rng(0).standard_normal(draws.shape)
+
+
+def offered(model, target):
+    rows = Rows(np.full((1, 2), 0.1), model.predict(np.full((1, 2), 0.1)), np.full(2, 1e-3), np.zeros(2), unshared)
+    return offers(model, np.full(2, target), np.zeros(2), rows, np.random.default_rng(0))
+
+
 def test_distinct_candidates_are_offered_one_by_one_and_those_outside_are_counted():
-    draws = np.concatenate((np.tile([0.2, 0.2], (60, 1)), np.tile([0.8, 0.8], (30, 1)), np.tile([1.2, 0.5], (10, 1))))
-    draws = draws + 1e-3 * np.random.default_rng(0).standard_normal(draws.shape)
-    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
-    found = offers(Line(1.0, draws), np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0))
-    assert [each.settings.round(1).tolist() for each in found] == [[0.2, 0.2], [0.8, 0.8]]
+    found = offered(Fold(1.0, two_heaps(0.22, 0.78)), 0.3)
+    assert [each.settings.round(3).tolist() for each in found] == [[0.2, 0.2], [0.8, 0.8]]  # and each set right
     assert found[0].share == pytest.approx(2 / 3, abs=0.06)
     assert found[0].refused == pytest.approx(0.1, abs=0.04)
+
+
+def test_candidates_that_lead_to_one_answer_are_one_offer():
+    (only,) = offered(Line(1.0, two_heaps(0.2, 0.8)), 0.5)
+    np.testing.assert_allclose(only.settings, [0.5, 0.5], atol=1e-3)
 
 
 @pytest.mark.fault("M-08")
