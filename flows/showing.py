@@ -21,9 +21,9 @@ from sdl.ledger import Ledger
 from sdl.standing import Standing
 from sdl.watching import standings
 
-LOOK_S = 1.0
+LOOK_S = 2.0
 """Between two looks."""
-TABLE_S = 5.0
+TABLE_S = 15.0
 """Between two tables of observations, which cost as much as many readings."""
 FIGURE_S = 60.0
 """Between two figures, each of which costs as much as a fit."""
