@@ -10,6 +10,7 @@ from flows.versions import versions
 from sdl import plugins
 from sdl.by_hand import BUDGET
 from sdl.campaign import Plugin, slug
+from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.ghosts import wait_out
 from sdl.history import State
 from sdl.instruments.protocol import Instrument
@@ -42,7 +43,12 @@ def open_bench(
             book.reconcile(lease, entry.id)
             bench = Bench(book, lease, entry.id, instrument, BUDGET)
             bench.interrupted = interrupted or bench.interrupted
-            yield bench
+            book.set_state(lease, entry.id, State.RUNNING)
+            try:
+                yield bench
+            except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
+                book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
+                raise
             book.set_state(lease, entry.id, State.FINISHED, "done by hand")
     finally:
         instrument.close()
