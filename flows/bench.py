@@ -3,11 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from flows import environment
 from flows.versions import versions
 from sdl import plugins
 from sdl.by_hand import BUDGET
 from sdl.campaign import Plugin, slug
+from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.ghosts import wait_out
 from sdl.history import State
 from sdl.instruments.protocol import Instrument
@@ -16,18 +19,23 @@ from sdl.measuring import Bench
 
 
 @contextmanager
-def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.Event | None = None) -> Iterator[Bench]:
+def open_bench(
+    written: Plugin, home: str | None, ledger: str | None, name: str, interrupted: threading.Event | None = None
+) -> Iterator[Bench]:
     """Hold an instrument for what a person asks of it by hand.
 
     Args:
         written: The instrument and its options.
+        home: Data directory.
         ledger: File or URL of the ledger.
         name: Of the entry that the readings go to.
         interrupted: Set it to end before the next request.
     """
+    directory = environment.home(Path(home) if home else None)
+    where = environment.ledger(ledger, directory)
     instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
     try:
-        with Ledger(ledger) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+        with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
             config = {"instrument": written.model_dump(mode="json")}
             name = _of_its_own(book, name, instrument.identity)
             entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
@@ -35,7 +43,12 @@ def open_bench(written: Plugin, ledger: str, name: str, interrupted: threading.E
             book.reconcile(lease, entry.id)
             bench = Bench(book, lease, entry.id, instrument, BUDGET)
             bench.interrupted = interrupted or bench.interrupted
-            yield bench
+            book.set_state(lease, entry.id, State.RUNNING)
+            try:
+                yield bench
+            except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
+                book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
+                raise
             book.set_state(lease, entry.id, State.FINISHED, "done by hand")
     finally:
         instrument.close()

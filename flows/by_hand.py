@@ -1,6 +1,5 @@
 """What a person starts by hand: readings, a survey, an exam of given settings."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -8,7 +7,6 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows import environment
 from flows.bench import open_bench
 from flows.campaign import written
 from flows.failing import says_what_to_do
@@ -20,15 +18,12 @@ from sdl.rows import jsonable
 from strategies.contract import Design
 
 
-def where_of(home: str | None, ledger: str | None) -> str:
-    """The ledger that a flow's parameters name."""
-    return environment.ledger(ledger, environment.home(Path(home) if home else None))
-
-
 @task(name="measure", cache_policy=NO_CACHE)
-async def take(instrument: Plugin, where: str, settings: dict[str, float], n: int) -> list[dict[str, Any]]:
+async def take(
+    instrument: Plugin, home: str | None, ledger: str | None, settings: dict[str, float], n: int
+) -> list[dict[str, Any]]:
     """Take the readings and return them by name."""
-    with finish_on_signal() as interrupted, open_bench(instrument, where, "by hand", interrupted) as bench:
+    with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, "by hand", interrupted) as bench:
         space = bench.instrument.space
         taken = by_hand.measure(bench, [space.settings(settings)] * n)
         rows = [space.named_readings(each.readings) for each in taken]
@@ -55,14 +50,16 @@ async def measure(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await take(instrument, where_of(home, ledger), settings, n)
+    return await take(instrument, home, ledger, settings, n)
 
 
 @task(name="survey", cache_policy=NO_CACHE)
-async def visit(instrument: Plugin, where: str, name: str, design: DesignPart, seed: int, every: int) -> int:
+async def visit(
+    instrument: Plugin, home: str | None, ledger: str | None, name: str, design: DesignPart, seed: int, every: int
+) -> int:
     """Take a reading at every point of a design and return their number."""
     plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
-    with finish_on_signal() as interrupted, open_bench(instrument, where, name, interrupted) as bench:
+    with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, name, interrupted) as bench:
         settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
         return len(by_hand.survey(bench, settings, every))
 
@@ -89,12 +86,17 @@ async def survey(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await visit(instrument, where_of(home, ledger), name, design, seed, every)
+    return await visit(instrument, home, ledger, name, design, seed, every)
 
 
 @task(name="verify", cache_policy=NO_CACHE)
 async def judge(
-    config: Campaign, where: str, settings: dict[str, float], target: str | None, replicates: int
+    config: Campaign,
+    home: str | None,
+    ledger: str | None,
+    settings: dict[str, float],
+    target: str | None,
+    replicates: int,
 ) -> dict[str, Any]:
     """Examine the settings for one target of a campaign."""
     _, instrument = prepare(written(config))
@@ -104,7 +106,7 @@ async def judge(
     row = space.settings(settings)
     with (
         finish_on_signal() as interrupted,
-        open_bench(config.instrument, where, f"{config.slug} verified by hand", interrupted) as bench,
+        open_bench(config.instrument, home, ledger, f"{config.slug} verified by hand", interrupted) as bench,
     ):
         bench.needed = list(chosen.readings)
         finding = by_hand.examine(bench, wanted(space, chosen), row, config.verification, replicates)
@@ -132,4 +134,4 @@ async def verify(
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    return await judge(config, where_of(home, ledger), settings, target, replicates)
+    return await judge(config, home, ledger, settings, target, replicates)

@@ -1,14 +1,14 @@
 """The calibration: background and full drives, held against the control chart of the calibrations before."""
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
-from flows import events
+from flows import environment, events
 from flows.bench import open_bench
-from flows.by_hand import where_of
 from flows.failing import deployed, says_what_to_do
 from flows.scheduled import made_up_for
 from flows.signals import finish_on_signal
@@ -22,9 +22,9 @@ NAME = "calibration"
 
 
 @task(name="calibrate", cache_policy=NO_CACHE)
-async def compare(instrument: Plugin, where: str) -> dict[str, Any]:
+async def compare(instrument: Plugin, home: str | None, ledger: str | None) -> dict[str, Any]:
     """Read background and full drives, and compare with the calibrations before."""
-    with finish_on_signal() as interrupted, open_bench(instrument, where, NAME, interrupted) as bench:
+    with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, NAME, interrupted) as bench:
         space = bench.instrument.space
         result = by_hand.calibrate(bench)
         control = charts(space, by_hand.responses(bench))
@@ -52,7 +52,7 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    where = where_of(home, ledger)
+    where = environment.ledger(ledger, environment.home(Path(home) if home else None))
     identity = plugins.build("sdl.instruments", instrument.plugin, instrument.options).identity
 
     def calibrated(entry: Entry) -> float | None:
@@ -60,7 +60,7 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
 
     if (state := made_up_for(where, calibrated)) is not None:
         return state  # type: ignore[no-any-return]
-    result = await compare(instrument, where)
+    result = await compare(instrument, home, ledger)
     if not result["alarms"]:
         return result
     events.out_of_band(identity, result["alarms"], result["gain"])

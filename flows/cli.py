@@ -7,9 +7,13 @@ import gc
 import json
 import logging
 import os
+import signal
 import sys
 from typing import NoReturn
 
+HANDLER = signal.getsignal(signal.SIGINT)
+if HANDLER is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is loaded now has nothing to finish, and no traceback to show
 gc.disable()  # nothing of what is imported is garbage: to search it costs a seventh of a command that only reads
 # Our matrices are small: threads that share them out cost more than they save.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,9 +34,11 @@ from flows import (
 from flows.console import err
 from flows.instance import AlreadyUp
 from sdl import errors
+from sdl.text import visible
 
 gc.freeze()
 gc.enable()
+signal.signal(signal.SIGINT, HANDLER)
 
 EXIT: dict[type[BaseException], int] = {
     errors.InvalidInput: 2,
@@ -98,7 +104,7 @@ def _told(error: BaseException) -> int:
     if "--json" in sys.argv:
         print(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}))
     else:
-        print("\n".join(faults), file=sys.stderr)
+        print(visible("\n".join(faults)), file=sys.stderr)
     return code
 
 

@@ -81,7 +81,9 @@ def approve(
             show(None, False, f"round {wanted.round}: {wanted.why}", _planned(steering.ledger, name, wanted.round))
         granted = not decline and (yes or typer.confirm("approve?", default=False))
         steering.answer(name, granted, note)
-    told = f"{name} goes on" if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
+        control = steering.ledger.entry(name).control
+    goes_on = f"{name} goes on" if control is Control.RUN else f"{name} goes on after 'sdl resume {name}'"
+    told = goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
     show({"campaign": name, "round": wanted.round, "granted": granted}, as_json, told)
 
 

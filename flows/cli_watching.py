@@ -167,7 +167,9 @@ def _state(each: Standing) -> str:
 
 
 def _reason(each: Standing) -> str:
-    return "its process ended; 'sdl run' goes on" if each.interrupted else each.reason
+    if each.interrupted:
+        return "its process ended; 'sdl run' goes on" if each.at_work else "its process ended"
+    return each.reason
 
 
 def _moment(seconds: float) -> str:

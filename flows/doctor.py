@@ -248,7 +248,7 @@ def _faults(check: Callable[[], None]) -> Iterator[str]:
 def _instrument(name: str, part: Plugin, setup: Setup) -> Found:
     """Whether it answers: one reading with everything off, in the ledger like any other."""
     try:
-        with open_bench(part, setup.ledger, "doctor") as bench:
+        with open_bench(part, str(setup.directory), setup.ledger, "doctor") as bench:
             taken = by_hand.measure(bench, [bench.instrument.space.off])
         return (
             Found(name, "ok", f"{bench.instrument.identity} answers", "")

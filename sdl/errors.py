@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
 
+from sdl.text import visible
+
 LONGEST = 2000
 """Characters of one message: names, keys and replies that it repeats may be of any length."""
 _SHORT = Repr()
@@ -34,7 +36,7 @@ class UnknownPlugin(InvalidInput):
 
 
 class InstrumentError(SdlError):
-    """The instrument gave no usable reading.
+    """The instrument gave no usable reading. What it said stands in the message as text that acts on no terminal.
 
     Attributes:
         raw: What came back, as far as it was read; kept in the ledger whatever it is.
@@ -44,7 +46,7 @@ class InstrumentError(SdlError):
     def __init__(self, message: str, *, raw: str = "", sent: bool = True) -> None:
         self.raw = raw
         self.sent = sent
-        super().__init__(_ended(message))
+        super().__init__(_ended(visible(message)))
 
 
 class InstrumentUnavailable(InstrumentError):

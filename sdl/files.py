@@ -1,14 +1,20 @@
 """Files that appear whole or not at all."""
 
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from sdl import killpoints
 from sdl.errors import InvalidInput
+from sdl.process import is_dead, name_of
+
+DRAFT = re.compile(r"\.sdl-(?P<process>process \d{1,10}@\d*) on (?P<host>.+)-\w+")
+"""The name of a draft says whose it is, so that what a killed process left can be told from what is being written."""
 
 
 @contextmanager
@@ -26,7 +32,9 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         raise InvalidInput(f"{path} exists; give another name, or allow it to be replaced")
     draft = None
     try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".sdl-")  # made with mode 0600
+        clear_drafts(path.parent)
+        whose = f".sdl-{name_of(os.getpid())} on {platform.node()}-"
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=whose)  # made with mode 0600
         with open(handle, "wb") as file:
             yield file
             file.flush()
@@ -40,3 +48,12 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder that processes of this host left when they were killed."""
+    for each in folder.glob(".sdl-*"):
+        found = DRAFT.fullmatch(each.name)
+        if found and is_dead(found["host"], found["process"]):
+            with suppress(OSError):  # somebody else's, or gone already
+                each.unlink()

@@ -83,8 +83,8 @@ class Standing:
 
     @property
     def at_work(self) -> bool:
-        """Whether there is anything left to do in it."""
-        return self.state not in OVER
+        """Whether there is anything left to do in it; what a person began by hand nobody goes on with."""
+        return self.state not in OVER and (self.budget is not None or self.measures)
 
     @property
     def measures(self) -> bool:
@@ -113,10 +113,10 @@ class Standing:
         """What has to come before it goes on, in words; empty if nothing has."""
         if not self.at_work:
             return ""
+        if self.control is Control.PAUSE:
+            return f"a person: 'sdl resume {self.campaign}'{f'; then {self.asks}' if self.asks else ''}"
         if self.asks:
             return f"{self.asks}: 'sdl approve {self.campaign}'"
-        if self.control is Control.PAUSE:
-            return f"a person: 'sdl resume {self.campaign}'"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
         if self.state is State.PAUSED:

@@ -45,9 +45,11 @@ class Steering:
         """Ask a campaign to pause, stop or go on; it obeys before its next request.
 
         Raises:
-            InvalidInput: if there is no campaign of that name.
+            InvalidInput: if there is no campaign of that name, or it is finished and could obey no pause or stop.
         """
         entry, (kind, words) = self.ledger.entry(name), ASKED[control]
+        if entry.state is State.FINISHED and control is not Control.RUN:
+            raise InvalidInput(f"campaign {name!r} is finished ({entry.reason}): there is nothing to {control.value}")
         with self.ledger.writing() as connection:
             connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(control=control))
             self._write(connection, entry.id, kind, f"{words}: {why}" if why else words)
@@ -69,7 +71,7 @@ class Steering:
             config = {**before, "extra": before.get("extra", 0) + requests}
             rows.reconfigure(connection, entry.id, before, config)
             if entry.state is State.FINISHED:  # perhaps because its budget was spent; its next run will see
-                values = {"state": State.SUSPENDED, "reason": "it was allowed more requests; run it again to go on"}
+                values = {"state": State.PAUSED, "reason": "it was allowed more requests; run it again to go on"}
                 connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(**values))
             most = int(config["budget"] + config["extra"])
             self._write(connection, entry.id, NoticeKind.EXTENDED, f"allowed {requests} more requests, {most} in all")

@@ -29,6 +29,8 @@ GUARDED = tuple("=+-@\t\r'")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}([,'_ \u00a0\u2009\u202f]\d{3})+(\.\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+OTHER_MARKS = ";\t|"
+"""What stands between columns where it is no comma."""
 EXACT = 2**53
 """Whole numbers beyond this are not exact as floats."""
 
@@ -55,10 +57,12 @@ def read_csv(path: Path, space: Space) -> Loaded:
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.reader(file, strict=True)
         try:
-            header = next(table, [])
+            header = next(filter(None, table), [])
             rows = [(table.line_num, row) for row in table if row]
         except csv.Error as error:
             raise InvalidInput(f"{path.name}, line {table.line_num}: {error}") from error
+    if not set(COLUMNS) <= set(header):
+        header = [name.strip() for name in header]
     return _table(path, header, _cells(header, rows), space, _uncell)
 
 
@@ -194,7 +198,15 @@ def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, s
     if not inputs and not outputs:
         inputs = {name: name for name in header if name in space.knob_names}
         outputs = {name: name for name in header if name in space.channel_names}
+        lacking = [name for name in space.knob_names if name not in inputs]
+        if inputs and outputs and lacking:
+            raise InvalidInput(f"{path.name}, line 1: no column for {', '.join(lacking)}, only for {', '.join(inputs)}")
     if not inputs or not outputs:
+        if other := next((mark for mark in OTHER_MARKS if len(header) == 1 and mark in header[0]), ""):
+            raise InvalidInput(
+                f"{path.name}, line 1: its columns are separated by {other!r}: write commas between them, and decimal "
+                "points within numbers"
+            )
         raise InvalidInput(
             f"{path.name}, line 1: no columns of knobs and channels among {', '.join(map(repr, header[:SHOWN]))}; "
             f"name them as in 'in.{space.knob_names[0]}' and 'out.{space.channel_names[0]}', with commas between"

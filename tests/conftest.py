@@ -23,6 +23,15 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
+@pytest.fixture(autouse=True)
+def environment_of_its_own():
+    """What a test, or a command that it runs in this process, sets in the environment ends with it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server that lives as long as the tests."""

@@ -61,9 +61,9 @@ class TestControlChart:
 def test_a_lamp_that_lost_a_tenth_is_out_of_band(tmp_path):
     where = str(tmp_path / "ledger.sqlite")
     for _ in range(3):
-        with open_bench(Plugin(plugin="twin"), where, "calibration") as bench:
+        with open_bench(Plugin(plugin="twin"), str(tmp_path), where, "calibration") as bench:
             by_hand.calibrate(bench)
-    with open_bench(Plugin(plugin="twin"), where, "calibration") as bench:
+    with open_bench(Plugin(plugin="twin"), str(tmp_path), where, "calibration") as bench:
         bench.instrument._gain *= 0.9
         by_hand.calibrate(bench)
         alarms = [chart.alarm for chart in charts(bench.instrument.space, by_hand.responses(bench))]
@@ -77,7 +77,7 @@ def test_instruments_of_one_ledger_have_calibrations_of_their_own(tmp_path):
         Plugin(plugin="twin"),
         Plugin(plugin="claude-light", url="http://127.0.0.1:9/api", allow_private=True),
     ):
-        with open_bench(part, where, "calibration") as bench:
+        with open_bench(part, str(tmp_path), where, "calibration") as bench:
             names.append(next(each.title for each in bench.ledger.entries() if each.id == bench.campaign))
     assert names == ["calibration", "calibration claude-light http://127.0.0.1:9/api"]
 
@@ -92,7 +92,7 @@ class TestScheduled:
         def made(tags, after):
             run = SimpleNamespace(scheduled_start_time=self.DUE, tags=tags)
             monkeypatch.setattr(scheduled.runtime, "flow_run", run)
-            with open_bench(Plugin(plugin="twin"), str(tmp_path / "ledger.sqlite"), "calibration"):
+            with open_bench(Plugin(plugin="twin"), str(tmp_path), None, "calibration"):
                 pass
             return scheduled.made_up_for(str(tmp_path / "ledger.sqlite"), lambda _: (self.DUE + after).timestamp())
 

@@ -260,6 +260,16 @@ def test_a_broken_connection_is_unavailable_and_keeps_what_came(start, kept, how
     assert caught.value.raw == kept
 
 
+@pytest.mark.fault("I-08", "N-05")
+def test_nonsense_instead_of_a_status_line_is_kept_and_acts_on_no_terminal():
+    nonsense = b"\x1b[2J\x1b]0;gone\x07 \xe2\x80\xae"
+    with answering(nonsense + b"\r\n\r\n") as url, pytest.raises(errors.InstrumentUnavailable) as caught:
+        measure(url)
+    assert str(caught.value).isprintable()
+    assert "\\x1b[2J" in str(caught.value)
+    assert caught.value.raw.startswith("\x1b[2J")
+
+
 @pytest.mark.fault("I-05")
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_passing_fault_is_unavailable(status):

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,9 @@ class TestWithoutPrefect:
         assert told.code == 3
         assert "NOT REACHABLE" in told.said
 
-    def test_pause_stop_and_resume_are_written_for_the_campaign_to_read(self, sdl, rows):
-        sdl("import", rows)
+    def test_pause_stop_and_resume_are_written_for_the_campaign_to_read(self, sdl, home):
+        with Ledger(home / "ledger.sqlite") as book:
+            book.register("rows", "twin", Twin().space, {}, {})
         assert sdl("pause", "rows").said == "rows pauses before its next request"
         assert sdl("status", "rows", "--json").json[0]["control"] == "pause"
         assert sdl("stop", "rows").said == "rows stops before its next request"
@@ -357,6 +359,29 @@ def test_a_survey_is_refused_before_the_first_reading(sdl):
     assert "unknown design 'latin'" in sdl("survey", "a", "--design", "latin").said
     assert "LatinHypercube has no number of points of its own: give n >= 1" in sdl("survey", "a").said
     assert sdl("survey", "///", "--n", 5).code == 2
+
+
+@pytest.mark.fault("N-05")
+def test_words_of_strangers_in_a_fault_move_no_cursor(sdl):
+    told = sdl("import", "\x1b[2Jgone.csv")
+    assert told.code == 2
+    assert "\x1b" not in told.err
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_still_loads_is_no_traceback(spawn, ended):
+    process = spawn("status")
+    wait_until_it_loads(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == -signal.SIGINT
+
+
+def wait_until_it_loads(pid):
+    """Wait until the process has opened the first library that the command line needs."""
+    until = time.monotonic() + 30
+    while "pydantic_core" not in Path(f"/proc/{pid}/maps").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):

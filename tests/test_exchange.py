@@ -217,6 +217,20 @@ def test_plain_csv_with_a_byte_order_mark_mixed_line_ends_and_other_columns(ledg
     assert json.loads(trail[0]["raw"])["who"] == "me"
 
 
+@pytest.mark.fault("N-07")
+def test_blanks_about_the_names_of_columns_and_lines_before_them_lose_none(tmp_path):
+    path = plain(tmp_path, "\n\nR, G ,B, 515nm\n0.1, 0.2 ,0.3, 14290\n", name="data.csv")
+    data = read_data(path)
+    assert data.space == SPACE
+    np.testing.assert_array_equal(data.settings, [[0.1, 0.2, 0.3]])
+
+
+@pytest.mark.fault("N-07")
+def test_a_knob_without_a_column_is_no_smaller_instrument(tmp_path):
+    with pytest.raises(InvalidInput, match="line 1: no column for B, only for R, G"):
+        read_data(plain(tmp_path, "R,G,b,515nm", "0.1,0.2,0.3,14290", name="data.csv"))
+
+
 def test_unknown_names_make_a_space_of_their_own(tmp_path):
     path = plain(tmp_path, "in.T,in.x,out.yield,time", "300,0.2,55.5,", "450,0.9,,7", name="oven.csv")
     data = read_data(path)
@@ -253,7 +267,8 @@ def test_parquet_from_elsewhere(tmp_path):
         ("R,G,B,515nm\n0.1,0.2,0.3,\"31,083\"", r"line 2: 515nm is '31,083': write it without thousands separators"),
         ("R,G,B,515nm\n0.1,0.2,0.3,31_083", r"line 2: 515nm is '31_083': write it without thousands separators"),
         ("R,G,B,515nm\n\"0,25\",0.2,0.3,31083", r"line 2: R is '0,25': write it with a decimal point"),
-        ("R;G;B;515nm\n0,25;0,2;0,3;31083", r"line 1: no columns of knobs and channels among 'R;G;B;515nm'.*commas"),
+        ("R;G;B;515nm\n0,25;0,2;0,3;31083", r"line 1: its columns are separated by .;.: write commas .* points"),
+        ("R\tG\tB\t515nm\n0.25\t0.2\t0.3\t31083", r"line 1: its columns are separated by '\\t'"),
         ("R,G,B,515nm\n0,25,0.2,0.3,31083", r"line 2: needs 4 cells as in the header, got 5; a decimal comma"),
         ("R,G,B,515nm\n0.1,0.2,0.3", r"line 2: needs 4 cells as in the header, got 3"),
         ("R,G,B,515nm\n0.1,0.2,0.3,nan", r"line 2: 515nm is nan: leave the cell empty"),
@@ -262,7 +277,9 @@ def test_parquet_from_elsewhere(tmp_path):
         ("R,G,B,515nm\n0.1,x,0.3,5", r"line 2: G is 'x', not a number"),
         ("R,G,B,515nm\n0.1,1.2,0.3,5\n0,0,0,1", r"line 2: knob 'G' needs a number from 0.0 to 1.0, got 1.2"),
         ("R,G,B,515nm\n255,0,12,5\n0,128,3,9", r"line 2: settings go up to 255 .* look like 0-255 \(divide by 255\)"),
-        ("R,G,515nm\n0.1,0.2,3", r"the knobs there are R, G, not R, G, B"),
+        ("R,G,B,515nm\n0,0,0,5\n0,0,0,6\n255,0,0,9", r"line 4: settings go up to 255 .* look like 0-255"),
+        ("R,G,515nm\n0.1,0.2,3", r"line 1: no column for B, only for R, G"),
+        ("in.R,in.G,out.515nm\n0.1,0.2,3", r"the knobs there are R, G, not R, G, B"),
         ("R,G,B,515nm\n", r"no record in it"),
         ("", r"line 1: no columns"),
         ("R,G,B,515nm\n\"0.1,0,0,1", r"line 2: unexpected end of data"),

@@ -89,7 +89,7 @@ def test_what_a_dead_process_asked_is_waited_out_by_another_campaign(slow, paper
 @pytest.mark.fault("O-02")
 def test_so_it_is_by_a_reading_by_hand(slow, tmp_path):
     left_behind(slow, tmp_path / "ledger.sqlite")
-    with open_bench(Plugin(**part(slow)), str(tmp_path / "ledger.sqlite"), "by hand") as bench:
+    with open_bench(Plugin(**part(slow)), str(tmp_path), None, "by hand") as bench:
         request = Request(0, 0, 0, Purpose.BY_HAND, np.zeros(3))
         bench.ledger.plan(bench.lease, bench.campaign, Round(0, RoundKind.BY_HAND), [request])
         bench.take([request])

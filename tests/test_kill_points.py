@@ -195,6 +195,7 @@ def test_one_more_command_finishes_it(place, laboratory, passage):
     assert len(rows) - server.requests == (place == "after-intent")
     assert (laboratory.directory / "reports" / "paper.html").exists() == laboratory.reported
     assert whole_or_absent(laboratory.directory / "reports" / "paper.html", "</html>")
+    assert list(laboratory.directory.rglob(".sdl-*")) == []  # drafts of the dead are cleared away
 
 
 @pytest.mark.fault("O-12")

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
+from flows.bench import open_bench
+from sdl import by_hand, schema, spill
 from sdl import ledger as ledger_module
-from sdl import schema, spill
+from sdl.campaign import Plugin
 from sdl.errors import LedgerError
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.twin import Twin
@@ -168,6 +170,23 @@ def test_a_database_server_that_hangs_up_is_asked_again(at_work, twin, postgres,
     with at_work(where, tmp_path) as bench:
         kept_once(bench, twin)
     killer.dispose()
+
+
+@pytest.mark.fault("O-15")
+def test_a_reading_by_hand_that_a_server_does_not_take_is_in_the_ledger_at_the_next_start(
+    postgres, tmp_path, monkeypatch
+):
+    part, where = Plugin(plugin="twin"), postgres.fresh()
+
+    def away(*_):
+        raise LedgerError("the server is away")
+
+    with open_bench(part, str(tmp_path), where, "by hand") as bench, monkeypatch.context() as patch:
+        patch.setattr(ledger_module.rows, "answer", away)
+        with pytest.raises(LedgerError, match="The last reply is kept in"):
+            by_hand.measure(bench, [bench.instrument.space.off])
+    with open_bench(part, str(tmp_path), where, "by hand") as bench:
+        assert [each["verdict"] for each in trail(bench)] == ["OK"]
 
 
 def test_a_server_without_a_folder_beside_it_says_that_the_reply_is_lost(caplog):

@@ -77,6 +77,15 @@ class TestControl:
             straight = session.history
         assert [each.key for each in paused.observations] == [each.key for each in straight.observations]
 
+    @pytest.mark.parametrize("control", [Control.PAUSE, Control.STOP])
+    def test_what_is_finished_could_not_obey(self, opened, drive, twin_paper, control):
+        with opened(twin_paper) as session:
+            drive(session)
+            with pytest.raises(InvalidInput, match=f"is finished .*: there is nothing to {control.value}"):
+                Steering(session.ledger).ask("paper", control)
+            Steering(session.ledger).ask("paper", Control.RUN)
+            assert kinds(session) == [NoticeKind.RESUMED]
+
     def test_a_name_that_nobody_has_is_told_with_the_nearest(self, tmp_path):
         with Ledger(tmp_path / "ledger.sqlite") as book, pytest.raises(InvalidInput, match="no campaign 'papier'"):
             Steering(book).ask("papier", Control.PAUSE)
@@ -95,7 +104,7 @@ class TestExtend:
         with opened(written) as session:
             assert not drive(session)["verified"]
             Steering(session.ledger).extend("paper", 60)
-            assert session.ledger.entry("paper").state is State.SUSPENDED
+            assert session.ledger.entry("paper").state is State.PAUSED
         with opened(written) as session:
             assert drive(session)["verified"]
 

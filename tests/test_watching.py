@@ -9,12 +9,14 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from flows import cli_watching, events
+from flows.bench import open_bench
 from flows.session import open_session
 from flows.stalls import Watchman
+from sdl import by_hand, watching
 from sdl import lease as leasing
-from sdl import watching
+from sdl.campaign import Plugin
 from sdl.closeup import closeup
-from sdl.errors import InvalidInput
+from sdl.errors import CampaignSuspended, InvalidInput
 from sdl.history import Control, NoticeKind, State
 from sdl.ledger import Ledger
 from sdl.schema import attempts, campaigns, leases
@@ -86,6 +88,31 @@ class TestStanding:
         Steering(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
         waits = standing(at_work).waits_for
         assert waits == "approval of round 1 (beyond all that was measured): 'sdl approve paper'"
+
+    def test_one_that_was_declined_waits_for_a_person_first(self, at_work):
+        Steering(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        Steering(at_work.ledger, "anna").answer("paper", granted=False)
+        waits = standing(at_work).waits_for
+        assert waits == "a person: 'sdl resume paper'; then approval of round 1 (beyond all that was measured)"
+
+    def test_nobody_goes_on_with_what_was_begun_by_hand(self, tmp_path):
+        gone = {"url": "http://127.0.0.1:9/api", "allow_private": True, "attempts": 1}
+        part, home = Plugin(plugin="claude-light", **gone), str(tmp_path)
+        with open_bench(part, home, None, "by hand") as bench:
+            (begun,) = watching.standings(bench.ledger)
+            assert (begun.state, begun.measures, begun.at_work) == (State.RUNNING, True, True)
+            with bench.ledger.engine.execution_options(writes=True).begin() as connection:
+                connection.execute(update(leases).values(process="process 999999999@1"))
+            (killed,) = watching.standings(bench.ledger)
+            assert (killed.interrupted, killed.at_work, killed.waits_for) == (True, False, "")
+            with bench.ledger.engine.execution_options(writes=True).begin() as connection:
+                connection.execute(update(leases).values(process=begun.holder.process))
+        with pytest.raises(CampaignSuspended), open_bench(part, home, None, "by hand") as bench:
+            by_hand.measure(bench, [bench.instrument.space.off])
+        with Ledger(tmp_path / "ledger.sqlite") as book:
+            (ended,) = watching.standings(book)
+            assert (ended.state, ended.waits_for) == (State.FINISHED, "")
+            assert "no connection" in ended.reason
 
     def test_a_process_that_is_gone_is_told(self, at_work):
         with at_work.ledger.engine.execution_options(writes=True).begin() as connection:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from http.client import BadStatusLine, RemoteDisconnected
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,7 +143,9 @@ class _Link:
         if self.late or isinstance(error, (requests.Timeout, ReadTimeoutError)):
             message = f"{self._url} did not finish its answer in time: {reason}"
             return InstrumentSilent(message, raw=raw, wait=self._limits.quiet_s)
-        return InstrumentUnavailable(f"{self._url} broke off: {reason}", raw=raw)
+        if isinstance(reason, BadStatusLine) and not isinstance(reason, RemoteDisconnected):
+            raw = str(reason)  # the line that came instead of one
+        return InstrumentUnavailable(f"{self._url} broke off: {str(reason).strip()}", raw=raw)
 
     def _cut(self) -> None:
         self.late = True
