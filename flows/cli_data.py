@@ -37,7 +37,9 @@ def import_(
     with open_ledger(home, ledger) as book:
         entry = take_in(book, file, name or file.stem)
         rows = len(book.trail(entry.id))
-    show({"campaign": entry.name, "rows": rows}, as_json, f"{rows} rows of {file} are campaign {entry.name} now")
+    beside = entry.config["imported"]["epoch"]
+    told = {"campaign": entry.name, "rows": rows, "epoch": beside}
+    show(told, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *beside)
 
 
 def export(

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sdl.campaign import slug
+from sdl.epoch import comparisons
 from sdl.errors import InvalidInput
 from sdl.files import whole
-from sdl.history import Entry
+from sdl.history import Entry, NoticeKind
 from sdl.instruments.claude_light_space import SPACE
 from sdl.ledger import Ledger
 from sdl.lines import KNOWN, Fault, Loaded, raise_any, read_lines, refuse, write_lines
 from sdl.records import Attempt, Reading, Row, record
 from sdl.space import Channel, Knob, Readings, Settings, Space
+from sdl.steering import Steering
 from sdl.tables import read_csv, read_parquet, write_csv, write_parquet
 
 FORMATS = {
@@ -101,7 +103,13 @@ def import_(
         raise InvalidInput(str(error)) from None
     space, trail = _trail(path, space)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ledger.adopt(safe, instrument, space, {"imported": {"file": path.name, "sha256": digest}}, trail, title=name)
+    beside = comparisons(ledger, space, [row for row in trail if row["readings"] is not None])
+    told = {"file": path.name, "sha256": digest, "epoch": [str(each) for each in beside]}
+    entry = ledger.adopt(safe, instrument, space, {"imported": told}, trail, title=name)
+    for each in beside:
+        if each.other:
+            Steering(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(each))
+    return entry
 
 
 def read_data(path: str | Path, space: Space | None = None) -> Data:

@@ -61,6 +61,7 @@ class NoticeKind(StrEnum):
     DECLINED = "declined"
     SUSPENDED = "suspended"
     STALLED = "stalled"
+    OTHER_EPOCH = "other epoch"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ MATRIX = {
             "daylight drifts, a lamp goes on",
             "the background is read by cadence and before each exam; out of its band it suspends",
         ),
-        "I-19": ("the gain has changed since the last campaign", "the calibration and the reference patch say so"),
+        "I-19": (
+            "the gain has changed since the last campaign",
+            "calibration, patch and import say so",
+        ),
         "I-20": ("one reading far off", "left out by the median of its replicates"),
         "I-21": ("the instrument is gone for hours and comes back", "suspended; goes on without a burst of requests"),
         "I-22": ("TLS: expired, wrong host, self-signed", "refused before anything is sent"),
@@ -97,7 +100,7 @@ MATRIX = {
 
 REMARKS = {
     "I-16": "Nothing is sent in batches: one request is in flight, on a connection of its own.",
-    "I-19": "The calibration and the reference patch compare; imported data are not compared with the present gain.",
+    "I-19": "Told from 1.5 to 2 % on, since sessions differ too. 'solve' and 'compare' read files without a ledger.",
     "I-20": "A single reading without replicates cannot be told from a true one; an exam over it fails and goes on.",
     "I-21": "A run that waits tries again after its hold-off; one that does not frees the instrument and ends.",
     "O-03": "The reply itself is lost with the process, which nothing can prevent: the attempt becomes UNKNOWN.",

@@ -70,7 +70,7 @@ class TestWithoutPrefect:
         first, second = tmp_path / "first.csv", tmp_path / "second.csv"
         assert sdl("import", rows).said == f"13 rows of {rows} are campaign rows now"
         assert sdl("export", "rows", first).said == str(first)
-        assert sdl("import", first, "--name", "Again!", "--json").json == {"campaign": "again", "rows": 13}
+        assert sdl("import", first, "--name", "Again!", "--json").json == {"campaign": "again", "rows": 13, "epoch": []}
         assert sdl("export", "again", second, "--json").json == {"file": str(second)}
         assert first.read_bytes() == second.read_bytes()
         assert sdl("export", "again", second).code == 2
