@@ -17,6 +17,7 @@ from sdl.errors import InvalidInput, shown
 from sdl.history import Exam, Finding, NoticeKind, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.protocol import Reply
 from sdl.ledger import Ledger
+from sdl.looks import read
 from sdl.rows import unlisted
 from sdl.screening import Class
 from sdl.space import Space
@@ -138,13 +139,15 @@ class ExamLine(_Line):
     replicates: Count
     background: Column
     uncertainty: Column
+    looks: list[Annotated[list[float], Field(min_length=3, max_length=3)]] | None = None
     at: float
 
     @property
     def value(self) -> Exam:
         """The exam that it tells of."""
-        arrays = [np.array(self.settings), unlisted(self.background), unlisted(self.uncertainty)]
-        return Exam(self.round, self.target, arrays[0], self.model, self.replicates, *arrays[1:])
+        background, uncertainty, looks = unlisted(self.background), unlisted(self.uncertainty), read(self.looks)
+        settings = np.array(self.settings)
+        return Exam(self.round, self.target, settings, self.model, self.replicates, background, uncertainty, looks)
 
 
 class VerdictLine(_Line):

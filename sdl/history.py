@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sdl.looks import Looks
 from sdl.screening import Class
 from sdl.space import Readings, Settings, Space
 
@@ -181,7 +182,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """A candidate under verification; the model that offers it and the number of replicates are fixed."""
+    """A candidate under verification; the model that offers it, and how its replicates are judged, are fixed."""
 
     round: int
     target: str
@@ -189,11 +190,13 @@ class Exam:
     """The candidate, ``(d,)``."""
     model: str
     replicates: int
-    """How many fresh replicates the verdict VERIFIED needs."""
+    """How many fresh replicates there are at most."""
     background: Readings
     """The fresh background that the candidate was made for, ``(p,)``."""
     uncertainty: Readings
     """Standard deviation of the expected readings before the exam, ``(p,)``; NaN where not of interest."""
+    looks: Looks = ()
+    """After how many of them it may be decided, at what levels; when all are there if nothing is told."""
 
 
 @dataclass(frozen=True, eq=False)

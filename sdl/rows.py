@@ -36,6 +36,7 @@ from sdl.history import (
     State,
     Verdict,
 )
+from sdl.looks import read
 from sdl.schema import attempts, campaigns, changes, exams, notices, now, requests, rounds
 from sdl.screening import Class
 from sdl.space import Readings, Space
@@ -101,14 +102,18 @@ def request(row: Row[Any]) -> Request:
 
 def of_exam(campaign: int, exam: Exam) -> dict[str, Any]:
     row = {"campaign": campaign, "round": exam.round, "target": exam.target, "model": exam.model, "at": now()}
-    row |= {"settings": exam.settings.tolist(), "replicates": exam.replicates}
+    row |= {
+        "settings": exam.settings.tolist(),
+        "replicates": exam.replicates,
+        "looks": [[*look] for look in exam.looks],
+    }
     return {**row, "background": listed(exam.background), "uncertainty": listed(exam.uncertainty)}
 
 
 def exam(row: Row[Any]) -> Exam:
     arrays = {"settings": np.array(row.settings, float), "background": unlisted(row.background)}
     return Exam(row.round, row.target, **arrays, model=row.model, replicates=row.replicates,
-                uncertainty=unlisted(row.uncertainty))  # fmt: skip
+                uncertainty=unlisted(row.uncertainty), looks=read(row.looks))  # fmt: skip
 
 
 def of_finding(campaign: int, finding: Finding) -> dict[str, Any]:

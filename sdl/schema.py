@@ -37,7 +37,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sdl import killpoints
 from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
 
-VERSION = 3
+VERSION = 4
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 
@@ -133,6 +133,7 @@ exams = Table(
     Column("replicates", Integer, nullable=False),
     Column("background", JSON, nullable=False),
     Column("uncertainty", JSON, nullable=False),
+    Column("looks", JSON),
     Column("at", Float, nullable=False),
 )
 
@@ -290,9 +291,11 @@ def _prepare(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection, found: int) -> int:
-    """Bring a ledger of an earlier schema up to date: tables are added, and nothing that it holds is touched."""
+    """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
     if connection.dialect.name == "sqlite" and connection.engine.url.database:
         _keep_copy(Path(connection.engine.url.database), found)
+    if "looks" not in {column["name"] for column in inspect(connection).get_columns("exams")}:
+        connection.exec_driver_sql("ALTER TABLE exams ADD COLUMN looks JSON")
     metadata.create_all(connection)
     killpoints.passing("in-schema")
     connection.execute(update(about).values(version=VERSION))

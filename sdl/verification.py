@@ -1,10 +1,17 @@
 """The exam of a candidate: target and fresh replicates in, a verdict out.
 
 An equivalence test: VERIFIED says that the mean reading lies within the tolerance with the stated confidence, not
-that no difference was found. A lucky reading does not pass, and the number of replicates is fixed before the first.
+that no difference was found. A lucky reading does not pass. The largest number of replicates, and at what level a look
+at some of them may decide, are fixed before the first (``sdl.looks``).
+
+Error rates, whatever the number of looks and wherever the exam is broken off: the probability of VERIFIED, when the
+true mean of some channel lies on the edge of its tolerance or beyond, is ``1 - confidence`` at most, and exactly that
+for a known noise; so is that of REFUTED, at most, when the true means of all channels lie within.
 
 References:
-    Schuirmann (1987), two one-sided tests, doi:10.1007/BF01068419
+    Schuirmann (1987), two one-sided tests, doi:10.1007/BF01068419;
+    Jennison, Turnbull (1993), Biometrics 49(1), 31-43, for looking at such tests repeatedly;
+    Berger (1982), doi:10.2307/1267823, for several channels at once
 """
 
 import math
@@ -17,6 +24,7 @@ from numpy.typing import NDArray
 
 from sdl.campaign import VerificationPart
 from sdl.history import Exam, Finding, Observation, Verdict
+from sdl.looks import Looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Space
 
@@ -36,9 +44,10 @@ class Verification:
     mean: Readings
     """Mean of the replicates, ``(p,)``."""
     margin: Readings
-    """Half width of the interval that the true reading lies in, by the two one-sided tests, ``(p,)``."""
+    """Half width of the interval that the true reading lies in, at the level of this look, ``(p,)``."""
     replicates: int
     planned: int
+    """Most replicates that the exam could have had."""
     confidence: float
     noise: Readings
     """Standard deviation of one reading that was used, ``(p,)``."""
@@ -49,20 +58,13 @@ class Verification:
         return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
 
 
-def half_width(noise: Readings, replicates: int, confidence: float) -> Readings:
-    """Half width ``(p,)`` of the interval of a mean of replicates with known noise ``(p,)``."""
-    from scipy.special import ndtri  # loads longer than all else here: not before a run is seen to have begun
-
-    return np.asarray(ndtri(confidence) * noise / math.sqrt(replicates))
-
-
 def verify(
     target: Readings,
     tolerance: Readings,
     replicates: Readings,
     *,
     censored: NDArray[np.bool_],
-    planned: int,
+    looks: Looks,
     confidence: float,
     known_noise: Readings,
     names: Sequence[str],
@@ -74,23 +76,28 @@ def verify(
         tolerance: Largest distance from them, ``(p,)``.
         replicates: Fresh readings at the candidate, ``(k, p)``, at least one.
         censored: Which of them stood at the ceiling, ``(k, p)``.
-        planned: How many replicates VERIFIED needs; with fewer the candidate can only fail or stay open.
-        confidence: Of each one-sided test.
+        looks: After how many replicates it may be VERIFIED, at what levels; with any other number it can only fail or
+            stay open.
+        confidence: Of each one-sided test, all looks together.
         known_noise: Standard deviation of one reading, ``(p,)``; NaN where it has to be estimated.
         names: Of the channels.
     """
     fixed = np.isfinite(target)
     over = fixed & censored.any(axis=0)
-    k = len(replicates)
+    k, planned = len(replicates), looks[-1].replicates
+    look = next((each for each in looks if each.replicates == k), None)
     mean = np.where(over, np.inf, replicates.mean(axis=0))
-    noise, quantile = _noise(replicates, known_noise, confidence)
-    margin = quantile * noise / math.sqrt(k)
-    off = np.abs(mean - target)
-    missed = fixed & ((off - margin > tolerance) | over)
+    noise, estimated = _noise(replicates, known_noise)
+    error, off = noise / math.sqrt(k), np.abs(mean - target)
+    level = 1 - confidence
+    margin = error * (_quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, *look[1:]))
+    # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
+    share = level / (2 * int(fixed.sum()) * planned)
+    missed = fixed & ((off - error * _quantile(estimated, k, share, share) > tolerance) | over)
     open_ = fixed & ~(off + margin <= tolerance)
     if missed.any():
         verdict, reason = Verdict.REFUTED, "off by more than the tolerance: "
-    elif open_.any() or k < planned:
+    elif open_.any() or look is None:
         verdict, reason = Verdict.INCONCLUSIVE, "neither within nor beyond the tolerance: "
     else:
         verdict, reason = Verdict.VERIFIED, "within the tolerance: "
@@ -100,7 +107,7 @@ def verify(
         f"{names[c]} {mean[c]:.0f} ± {margin[c]:.0f} for {target[c]:.0f} ± {tolerance[c]:.0f}"
         for c in np.flatnonzero(shown).tolist()
     )  # fmt: skip
-    if k < planned:
+    if k < planned and verdict is not Verdict.VERIFIED:
         reason += f"; broken off after {k} of {planned} replicates"
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
 
@@ -116,7 +123,7 @@ def judge(
         target.tolerance[fixed],
         np.array([each.readings[fixed] for each in replicates]),
         censored=np.array([each.censored[fixed] for each in replicates]),
-        planned=exam.replicates,
+        looks=exam.looks or single(exam.replicates, rule.confidence),
         confidence=rule.confidence,
         known_noise=space.noise[fixed] if rule.noise == "known" else np.full(fixed.shape, np.nan),
         names=names,
@@ -125,16 +132,22 @@ def judge(
     return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
 
 
-def _noise(replicates: Readings, known: Readings, confidence: float) -> tuple[Readings, Readings]:
-    """Standard deviation of one reading and the quantile that belongs to it, both ``(p,)``."""
-    from scipy.special import chdtrc, ndtri, stdtrit
+def _noise(replicates: Readings, known: Readings) -> tuple[Readings, NDArray[np.bool_]]:
+    """Standard deviation of one reading, and whether it is an estimate from the replicates, both ``(p,)``."""
+    from scipy.special import chdtrc  # loads longer than all else here: not before a run is seen to have begun
 
     k = len(replicates)
-    quantile = np.full(known.shape, ndtri(confidence))
     if k < 2:
-        return np.where(np.isnan(known), np.inf, known), quantile
+        return np.where(np.isnan(known), np.inf, known), np.zeros(known.shape, bool)
     seen = np.std(replicates, axis=0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         chance = chdtrc(k - 1, (k - 1) * (seen / known) ** 2)
-    estimate = ~(chance > CONTRADICTED)
-    return np.where(estimate, seen, known), np.where(estimate, stdtrit(k - 1, confidence), quantile)
+    estimated = ~(chance > CONTRADICTED)
+    return np.where(estimated, seen, known), estimated
+
+
+def _quantile(estimated: NDArray[np.bool_], k: int, of_known: float, of_estimated: float) -> Readings:
+    """By how many standard errors a mean of ``k`` replicates is off with these one-sided levels, ``(p,)``."""
+    from scipy.special import ndtri, stdtrit
+
+    return np.where(estimated, stdtrit(max(k - 1, 1), 1 - of_estimated), ndtri(1 - of_known))

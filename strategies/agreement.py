@@ -53,7 +53,7 @@ def exam(step: Step, line: ExamLine, replicates: Sequence[Request], evidence: Ev
     found = [*_differ(mine.target, theirs.target, "target"), *_differ(mine.model, theirs.model, "model")]
     found += _differ(mine.replicates, theirs.replicates, "replicates")
     found += _settings(mine.settings, theirs.settings, "candidate", evidence)
-    for name in ("background", "uncertainty"):
+    for name in ("background", "uncertainty", "looks"):
         found += _deviations(jsonable(getattr(mine, name)), jsonable(getattr(theirs, name)), name)
     if len(replicates) != len(step.requests):
         found.append((f"{len(replicates)} replicates were planned where the plan has {len(step.requests)}", np.inf))

@@ -6,10 +6,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdl.campaign import VerificationPart
 from sdl.conditions import Conditions
 from sdl.history import Finding, History, Verdict
+from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Space
 from strategies.contract import InverseModel
@@ -80,17 +82,27 @@ class Insight:
         """What an exam for this target can expect, over the channels that the target fixes."""
         fixed = np.isfinite(target.readings)
         drift = self._conditions.drift[list(self.columns)]
-        noise, tolerance = self.noise[fixed], target.tolerance[fixed]
-        return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence)
+        noise, tolerance, estimated = self.noise[fixed], target.tolerance[fixed], ~self._stated[fixed]
+        return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence, estimated)
 
     def ideal(self, target: Wanted) -> Outlook:
         """What the best of candidates could expect, with no more noise than is known."""
         known = np.nan_to_num(self._known_noise)[np.isfinite(target.readings)]
         return replace(self.outlook(target, np.zeros(len(self.columns))).ideal(), noise=known)
 
-    def replicates(self, outlook: Outlook) -> int:
-        """How many replicates an exam should have."""
-        return outlook.replicates(self.rule.most) if self.rule.replicates == "planned" else self.rule.replicates
+    def looks(self, outlook: Outlook, left: int | None = None) -> Looks:
+        """How an exam should be looked at, of no more replicates than are ``left`` of the budget."""
+        most = min(self.longest[-1].replicates, self.longest[-1].replicates if left is None else left)
+        if self.rule.replicates == "planned":
+            return outlook.planned(most)
+        return single(most, self.rule.confidence)
+
+    @property
+    def longest(self) -> Looks:
+        """The longest exam that the campaign allows."""
+        if self.rule.replicates == "planned":
+            return looks(self.rule.most, self.rule.confidence)
+        return single(self.rule.replicates, self.rule.confidence)
 
     def unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
         """The finding that no setting gives the target, if the model is certain of that.
@@ -120,9 +132,12 @@ class Insight:
     @cached_property
     def _known_noise(self) -> Readings:
         """Noise of one reading, ``(p,)``: what the instrument states, else what repeats show, else NaN."""
-        stated = self.space.noise[list(self.columns)]
-        known = np.isfinite(stated) & (self.rule.noise == "known")
-        return np.where(known, stated, self.fitted.repeated)
+        return np.where(self._stated, self.space.noise[list(self.columns)], self.fitted.repeated)
+
+    @cached_property
+    def _stated(self) -> NDArray[np.bool_]:
+        """Whether an exam goes by the noise that the instrument states, ``(p,)``."""
+        return np.isfinite(self.space.noise[list(self.columns)]) & (self.rule.noise == "known")
 
     @cached_property
     def _conditions(self) -> Conditions:

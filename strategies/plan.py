@@ -25,7 +25,7 @@ from sdl.verification import judge
 from strategies.acquisition import SpaceFilling
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
-from strategies.exams import CHUNK, Outlook
+from strategies.exams import BEGUN, Outlook
 from strategies.fitting import MEMBERS, Fitted
 from strategies.insight import Insight
 from strategies.interludes import Interludes
@@ -33,8 +33,8 @@ from strategies.offers import Offer
 
 FIRST = 5
 """Settings before the first fit, of a design that has no number of its own."""
-WORTH_LEARNING = 0.15
-"""Gain in the chance of passing for which a learning round is taken before an exam."""
+HARDLY = 0.1
+"""Chance of passing below which readings around the candidate teach more than an exam would."""
 POINTLESS = 0.02
 """Chance of passing below which an exam is not worth a request."""
 
@@ -58,7 +58,7 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Examine:
-    """Freeze a candidate, with the number of its replicates; they are measured after this."""
+    """Freeze a candidate, and how its replicates are judged; they are measured after this."""
 
     round: Round
     exam: Exam
@@ -166,28 +166,25 @@ class Plan:
             return Conclude(unreachable)
         found = insight.offers(target, self._rng(number, 3))
         outlook = insight.outlook(target, found[0].uncertainty)
-        n, ideal, rule = insight.replicates(outlook), insight.ideal(target), self.campaign.verification
-        most = rule.most if rule.replicates == "planned" else rule.replicates
-        if ideal.chance(most) < POINTLESS:
-            return self._give_up(number, target, self._noise_limited(ideal, most))
-        chance = outlook.chance(n)
+        looks, ideal = insight.looks(outlook), insight.ideal(target)
+        if ideal.chance(longest := insight.longest) < POINTLESS:
+            return self._give_up(number, target, self._noise_limited(ideal, longest[-1].replicates))
+        chance = outlook.chance(looks)
         facts = self._facts(fitted, target, found, chance)
-        if outlook.learned(self.campaign.acquisition.n).chance(n) - chance > WORTH_LEARNING:
+        if chance < HARDLY:
             batch = self._acquire(history, insight, number, target, left)
-            if batch is not None and len(batch):
+            if len(batch):
                 return self._learn(history, number, batch, facts)
-            if batch is not None and chance < POINTLESS:
-                return self._give_up(number, target, "nothing is left to learn, and the candidate can hardly pass")
         references = self._interludes(history).due(number, 0, always=True)
-        if left < len(references) + n:
+        if left < len(references) + looks[0].replicates:
             return Stop(
-                f"{left} of {self.campaign.most} requests are left, too few for an exam of {n} replicates and its "
-                "reference"
+                f"{left} of {self.campaign.most} requests are left, too few for an exam of {looks[0].replicates} "
+                "replicates or more and its reference"
             )
         return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
 
-    def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings | None:
-        """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, None if it is not its turn."""
+    def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings:
+        """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
         part, in_a_row = self.campaign.acquisition, 0
         for round_ in reversed(history.rounds):
             if round_.kind is not RoundKind.LEARNING:
@@ -195,14 +192,14 @@ class Plan:
             in_a_row += 1
         n = min(part.n, left - 2)
         if in_a_row >= part.rounds or n < 1:
-            return None
+            return np.empty((0, self.space.d))
         return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
 
-    def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings | None:
+    def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings:
         part, fitted = self.campaign.acquisition, insight.fitted
         members = refitted(fitted.refit, fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1), insight.model)
         if len(members) < 2:
-            return None
+            return np.empty((0, self.space.d))
         acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
         now = target.readings - insight.background
         measured = np.concatenate((fitted.settings, self._unlearned(history, number)))
@@ -238,37 +235,52 @@ class Plan:
                 return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
             return self._examine(history, current, fitted, target)
         replicates = history.taken(Purpose.VERIFICATION)
-        if spent or not pending or self._hopeless(history, exam, target, replicates):
-            return Conclude(judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space))
-        step = CHUNK - len(replicates) % CHUNK
-        return Measure(current, self._fresh(history, current) + pending[:step])
+        if spent or not pending or self._ends(history, exam, target, replicates):
+            return Conclude(self._judge(exam, target, replicates))
+        return Measure(current, self._fresh(history, current) + pending[: self._step(exam, len(replicates))])
 
     def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
         insight = self._insight(history, fitted)
         offer = insight.offers(target, self._rng(current.number, 3))[0]
-        n = min(insight.replicates(insight.outlook(target, offer.uncertainty)), self.campaign.most - history.sent)
+        left = self.campaign.most - history.sent
+        looks = insight.looks(insight.outlook(target, offer.uncertainty), left)
         settings = self.space.from_unit(offer.settings)
-        whole = [np.full(self.space.p, np.nan) for _ in range(2)]
-        whole[0][self.columns], whole[1][self.columns] = insight.background, offer.uncertainty
-        exam = Exam(current.number, target.name, settings, fitted.name, n, *whole)
+        background, uncertainty = np.full((2, self.space.p), np.nan)
+        background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
+        n, name = looks[-1].replicates, fitted.name
+        exam = Exam(current.number, target.name, settings, name, n, background, uncertainty, looks)
         requests = [
-            Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings)
-            for i in range(exam.replicates)
+            Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings) for i in range(n)
         ]
         return Examine(current, exam, requests)
 
-    def _hopeless(self, history: History, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> bool:
+    def _step(self, exam: Exam, k: int) -> int:
+        """How many replicates to take until the next look, of which ``k`` are there."""
+        if self.campaign.verification.replicates == "planned":
+            return BEGUN - k if k < BEGUN else 1
+        return exam.replicates - k
+
+    def _ends(self, history: History, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> bool:
+        """Whether a verdict is due, or the rest of the exam is worth less than a new one."""
         k, fixed = len(replicates), np.isfinite(target.readings)
-        if k == 0 or k >= exam.replicates or k % CHUNK or self.campaign.verification.replicates != "planned":
+        if self.campaign.verification.replicates != "planned" or k < BEGUN:
             return False
+        if self._judge(exam, target, replicates).verdict is not Verdict.INCONCLUSIVE:
+            return True
         readings = np.array([each.readings[self.columns] for each in replicates])[:, fixed]
         if not np.isfinite(readings).all():
             return True  # at the ceiling, which no target can be near
-        stated, drift = self.space.noise[self.columns], Conditions.of(history.observations, self.space.p).drift
-        noise = np.where(np.isnan(stated[fixed]), readings.std(axis=0), stated[fixed])
+        stated = np.isfinite(self.space.noise) & (self.campaign.verification.noise == "known")
+        noise = np.where(stated, self.space.noise, np.nan)[self.columns][fixed]
+        noise = np.where(np.isnan(noise), readings.std(axis=0, ddof=1), noise)
         uncertainty, confidence = exam.uncertainty[self.columns][fixed], self.campaign.verification.confidence
-        outlook = Outlook(noise, target.tolerance[fixed], uncertainty, drift[self.columns][fixed], confidence)
-        return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.replicates)
+        drift = Conditions.of(history.observations, self.space.p).drift[self.columns][fixed]
+        estimated = ~stated[self.columns][fixed]
+        outlook = Outlook(noise, target.tolerance[fixed], uncertainty, drift, confidence, estimated)
+        return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.looks)
+
+    def _judge(self, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> Finding:
+        return judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space)
 
     def _whole(self, name: str) -> Wanted:
         """A target over all channels."""

@@ -23,6 +23,8 @@ AMPLITUDES = (0.0025, 0.01, 0.04, 0.16, 0.64)
 """Tried sizes of what a model misses, as shares of the range of the readings."""
 LENGTHS = (0.15, 0.3, 0.6)
 """Tried distances over which it changes, in the unit box."""
+NEGLIGIBLE = 1e-3
+"""Probability, as a share of the largest, below which a size and a distance are left out."""
 NEAREST = 300
 """Rows that are used at most: the nearest ones."""
 
@@ -112,8 +114,23 @@ def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Rea
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """The residuals of one channel, smoothed."""
+    """The residuals of one channel, smoothed in each of the ways that they bear out."""
 
+    ways: Sequence["_Way"]
+
+    def at(self, to: NDArray[np.float64]) -> tuple[Readings, Readings]:
+        told = [way.at(to) for way in self.ways]
+        shares = np.array([way.share for way in self.ways])
+        mean = shares @ np.array([mean for mean, _ in told])
+        variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
+        return np.asarray(mean), np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One size and one distance of what a model misses, and how probable they are."""
+
+    share: float
     amplitude: float
     length: float
     factor: Any
@@ -121,9 +138,10 @@ class _Channel:
     weights: Readings
 
     def at(self, to: NDArray[np.float64]) -> tuple[Readings, Readings]:
+        """Mean and variance."""
         cross = self.amplitude**2 * _kernel(to, self.length)
         variance = self.amplitude**2 - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
-        return np.asarray(cross.T @ self.weights), np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(cross.T @ self.weights), variance
 
 
 def _channel(
@@ -131,13 +149,19 @@ def _channel(
 ) -> _Channel:
     errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + rows.drift[c] * shared
     span = float(np.ptp(rows.readings[:, c])) or 1.0
-    _, amplitude, length = max(
-        (_evidence((share * span) ** 2 * kernel + errors, residuals), share * span, length)
-        for share in AMPLITUDES
+    tried = {
+        (part * span, length): _evidence((part * span) ** 2 * kernel + errors, residuals)
+        for part in AMPLITUDES
         for length, kernel in kernels.items()
-    )
-    factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
-    return _Channel(amplitude, length, factor, np.asarray(cho_solve(factor, residuals)))
+    }
+    chances = np.exp(np.array(list(tried.values())) - max(tried.values()))
+    chances = np.where(chances < NEGLIGIBLE, 0.0, chances) / chances[chances >= NEGLIGIBLE].sum()
+    ways = list[_Way]()
+    for share, (amplitude, length) in zip(chances.tolist(), tried, strict=True):
+        if share:
+            factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
+            ways.append(_Way(share, amplitude, length, factor, np.asarray(cho_solve(factor, residuals))))
+    return _Channel(ways)
 
 
 def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:

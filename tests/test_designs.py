@@ -15,7 +15,7 @@ SPACE = Space(
     channels=Space.unit("a").channels,
 )
 NAMES = plugins.names("sdl.designs")
-OWN = {"full-factorial": 27, "box-behnken": 13}
+OWN = {"full-factorial": 27, "box-behnken": 13, "one-by-one": 3}
 SLICED = ["latin-hypercube", "maximin-latin-hypercube", "sobol"]
 
 

@@ -6,29 +6,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from sdl.campaign import VerificationPart
 from sdl.history import Exam, Observation, Purpose, Verdict
 from sdl.instruments.claude_light_space import SPACE
+from sdl.looks import looks, single
 from sdl.preparing import Wanted
 from sdl.screening import Class
-from sdl.verification import half_width, judge, verify
+from sdl.verification import judge, verify
 
 TARGET, TOLERANCE, NOISE = 16384.0, 164.0, 131.7
 ROUNDS = 2000
 
 
-def exam(replicates, *, planned=None, noise=NOISE, confidence=0.95, target=TARGET, tolerance=TOLERANCE, censored=None):
+def exam(replicates, *, planned=None, noise=NOISE, confidence=0.95, censored=None, plan=None):
     """A verification over one channel ``(k,)`` or several ``(k, p)``, all of one target, tolerance and noise."""
     values = np.array(replicates, float)
     values = values[:, None] if values.ndim == 1 else values
     p = values.shape[1]
     return verify(
-        np.full(p, target),
-        np.full(p, tolerance),
+        np.full(p, TARGET),
+        np.full(p, TOLERANCE),
         values,
         censored=np.zeros(values.shape, bool) if censored is None else np.array(censored),
-        planned=len(values) if planned is None else planned,
+        looks=plan or single(len(values) if planned is None else planned, confidence),
         confidence=confidence,
         known_noise=np.full(p, noise),
         names=[f"{i}nm" for i in range(p)],
@@ -40,6 +42,15 @@ def share(verdict, off, k, seed=0, *, noise=NOISE, channels=1, confidence=0.95):
     rng = np.random.default_rng(seed)
     readings = TARGET + off + NOISE * rng.standard_normal((ROUNDS, k, channels))
     return np.mean([exam(each, noise=noise, confidence=confidence).verdict is verdict for each in readings])
+
+
+def looked_at(readings, plan, **options):
+    """The verdict of an exam that ends with the first look that has one."""
+    for k in range(1, len(readings) + 1):
+        found = exam(readings[:k], plan=plan, **options)
+        if found.verdict is not Verdict.INCONCLUSIVE:
+            return found.verdict
+    return Verdict.INCONCLUSIVE
 
 
 # ---------------------------------------------------------------------- rates
@@ -60,6 +71,19 @@ def test_what_is_within_the_tolerance_is_refuted_as_rarely(noise):
     assert share(Verdict.REFUTED, 0, 9, noise=noise) < 0.01
 
 
+@pytest.mark.parametrize("noise", [NOISE, np.nan], ids=["known", "estimated"])
+@pytest.mark.parametrize("off", [TOLERANCE, 0.0], ids=["edge", "target"])
+def test_ending_at_the_first_look_that_has_a_verdict_errs_no_more_often(noise, off):
+    rng, plan = np.random.default_rng(7), looks(8, 0.95)
+    readings = TARGET + np.array([off, -off, 0.0]) + NOISE * rng.standard_normal((400, 8, 3))
+    found = [looked_at(each, plan, noise=noise) for each in readings]
+    assert np.mean([verdict is Verdict.REFUTED for verdict in found]) <= 0.05
+    if off:
+        assert np.mean([verdict is Verdict.VERIFIED for verdict in found]) <= 0.05
+    elif noise == NOISE:
+        assert np.mean([verdict is Verdict.VERIFIED for verdict in found]) > 0.65
+
+
 def test_many_channels_make_it_stricter_and_not_laxer():
     assert share(Verdict.VERIFIED, TOLERANCE, 9, channels=3) < 0.02
 
@@ -78,17 +102,34 @@ def test_a_bad_candidate_is_refuted():
 
 @pytest.mark.fault("M-13")
 def test_the_interval_decides_and_not_the_mean():
-    margin = float(half_width(np.array([NOISE]), 4, 0.95)[0])
+    margin, beyond = (-ndtri(level) * NOISE / 2 for level in (0.05, 0.05 / 8))  # 4 replicates, 2 sides
     for off, verdict in [
         (TOLERANCE - margin - 1, Verdict.VERIFIED),
         (TOLERANCE - margin + 1, Verdict.INCONCLUSIVE),
-        (TOLERANCE + margin - 1, Verdict.INCONCLUSIVE),
-        (TOLERANCE + margin + 1, Verdict.REFUTED),
+        (TOLERANCE + beyond - 1, Verdict.INCONCLUSIVE),
+        (TOLERANCE + beyond + 1, Verdict.REFUTED),
     ]:
         for sign in (1, -1):
             result = exam(np.full(4, TARGET + sign * off))
             assert result.verdict is verdict
             assert result.margin == pytest.approx([margin])
+
+
+@pytest.mark.fault("M-13")
+def test_a_look_decides_at_its_own_level():
+    plan = looks(8, 0.95)
+    for look in plan:
+        k = look.replicates
+        room = TOLERANCE + ndtri(look.known) * NOISE / np.sqrt(k)
+        verdicts = [exam(np.full(k, TARGET + room + off), plan=plan).verdict for off in (-1, 1)]
+        assert verdicts == [Verdict.VERIFIED if room > 0 else Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE]
+    assert exam(np.full(2, TARGET), plan=plan).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.fault("M-13")
+def test_fewer_replicates_than_the_first_look_never_verify():
+    assert exam(np.full(2, TARGET), noise=1e-3, plan=looks(8, 0.95)).verdict is Verdict.INCONCLUSIVE
+    assert exam(np.full(3, TARGET), noise=1e-3, plan=looks(8, 0.95)).verdict is Verdict.VERIFIED
 
 
 @pytest.mark.fault("M-13")
@@ -127,7 +168,7 @@ def test_a_free_channel_decides_nothing():
         np.array([TOLERANCE, np.nan]),
         np.tile([TARGET, 1.0], (9, 1)),
         censored=np.tile([False, True], (9, 1)),
-        planned=9,
+        looks=single(9, 0.95),
         confidence=0.95,
         known_noise=np.array([NOISE, NOISE]),
         names=["a", "b"],
