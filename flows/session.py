@@ -93,17 +93,20 @@ class Session:
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks, batch after batch; a spent budget ends it early."""
         following: Step = step
+        history = self.history
         try:
             while isinstance(following, Measure) and following.round.number == step.round.number:
-                self._take(following)
-                following = self.plan.next_step(self.history, self.fitted)
+                self._take(following, history)
+                history = self.history
+                following = self.plan.next_step(history, self.fitted)
         except BudgetSpent:
             return  # the plan sees that too, and says what follows from it
         self._goes_on_with(following)
 
-    def _take(self, step: Measure) -> None:
-        self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
-        history = self.history
+    def _take(self, step: Measure, history: History) -> None:
+        if not step.begun(history):
+            self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
+            history = self.history
         lacking = {request.key for request in history.lacking}  # a batch that is tried again has a part
         left = [each for each in step.requests if each.key in lacking]
         self._ask_approval(step.round, left)

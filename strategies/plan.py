@@ -55,6 +55,12 @@ class Measure:
     round: Round
     requests: Sequence[Request]
 
+    def begun(self, history: History) -> bool:
+        """Whether all of it is written down already."""
+        if not history.rounds or history.rounds[-1].number != self.round.number:
+            return False
+        return {each.key for each in self.requests} <= {each.key for each in history.under_way}
+
 
 @dataclass(frozen=True, eq=False)
 class Examine:
