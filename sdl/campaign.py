@@ -61,30 +61,37 @@ class AcquisitionPart(Plugin):
     """Learning rounds in a row before the best candidate is examined all the same."""
 
 
+def _planned_or(least: int, most: int) -> BeforeValidator:
+    """A whole number within bounds, or the word ``planned``."""
+
+    def check(value: Any) -> Any:
+        if value == "planned" or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= most):
+            return value
+        raise ValueError(f"needs 'planned' or a whole number from {least} to {most}, got {value!r}")
+
+    return BeforeValidator(check)
+
+
 class BackgroundPart(Part):
     """Reference readings, all knobs off."""
 
-    every: int = Field(default=10, ge=0, le=100_000)
-    """Requests between two references; 0 takes none at all and assumes no background."""
+    every: Annotated[int | Literal["planned"], _planned_or(0, 100_000)] = "planned"
+    """Requests between two references, of which one then comes before each exam as well; ``planned`` takes one where it
+    saves more than the request that it costs; 0 takes none at all and assumes no background."""
     max_age_s: float = Field(default=120.0, gt=0)
     """A campaign that goes on after a longer break takes a reference first."""
-
-
-def _count(value: Any) -> Any:
-    if value == "planned" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REPLICATES):
-        return value
-    raise ValueError(f"needs 'planned' or a whole number from 1 to {MOST_REPLICATES}, got {value!r}")
 
 
 class VerificationPart(Part):
     """The exam of a candidate."""
 
-    replicates: Annotated[int | Literal["planned"], BeforeValidator(_count)] = "planned"
-    """Fresh replicates; ``planned`` chooses their number from noise, tolerance and drift before each exam."""
+    replicates: Annotated[int | Literal["planned"], _planned_or(1, MOST_REPLICATES)] = "planned"
+    """Fresh replicates, all of which are taken; ``planned`` chooses before each exam how many there may be, from noise,
+    tolerance and drift, looks at them as they come, and ends the exam as soon as its verdict is certain."""
     most: int = Field(default=16, ge=2, le=MOST_REPLICATES)
     """Upper bound of a planned number."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Of each of the two one-sided tests."""
+    """Of each of the two one-sided tests, all looks together."""
     noise: Literal["known", "estimated"] = "known"
     """Whether the noise that the instrument states may be used; replicates that contradict it win in any case."""
 
@@ -92,6 +99,10 @@ class VerificationPart(Part):
     def _enough(self) -> Self:
         if self.replicates == 1 and self.noise == "estimated":
             raise ValueError("replicates needs at least 2 to estimate the noise from, got 1")
+        if self.replicates != "planned" and "most" in self.model_fields_set:
+            raise ValueError(
+                f"most bounds a planned number, and replicates = {self.replicates} is fixed: leave one out"
+            )
         return self
 
 

@@ -1,10 +1,12 @@
-"""The background as a condition: what reference readings say of the light at any moment of a campaign.
+"""The background as a state: what reference readings say of the light at any moment of a campaign, and how surely.
 
-Moments are places in the order of requests, not times: a clock that jumps changes no decision.
+Moments are places in the order of requests, not times: a clock that jumps changes no decision. Light that forgets
+itself in hours has no time for that within a campaign; from one reference to the next it walks at random.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +14,46 @@ from numpy.typing import NDArray
 from sdl.history import Observation, Purpose
 from sdl.space import Readings
 
+USUAL = 0.007
+"""Part of itself by which a background changes from one request to the next, until references tell."""
+UNNOTICED = 1e-4
+"""Part of the other readings below which a change of the background does not matter."""
+WORTH = 2.0
+"""Stretches between references that these two are worth."""
+SWITCHED = 25.0
+"""How many times its expected variance a change must have, over all channels, for a lamp that was switched."""
+
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """The background through a campaign, known where a reference was read and uncertain between.
+    """The background through a campaign: the state of a filter over its references, which are read as exact.
 
-    Between two references it is taken to walk at random, pinned at both ends (a Brownian bridge); before the first
-    and after the last one it walks freely.
+    Between two references it walks at random, pinned at both ends (a Brownian bridge); before the first and after the
+    last one it walks freely. How fast is learned from the stretches between references, all channels together: the
+    covariance of the steps spans only the spectra that were seen to come and go. A stretch with a change far beyond
+    the others has a lamp in it that was switched at a moment which nobody knows. That is as uncertain as a walk that is
+    just so fast as to explain the change, so it is one, and leaves the speed elsewhere as it is.
     """
 
     seq: NDArray[np.int_]
     """Places of the references in the order of requests, ``(k,)``."""
     references: Readings
     """Their readings, ``(k, p)``; NaN where masked."""
+    usual: Readings = field(default_factory=lambda: np.zeros(1))
+    """What readings are like that are not references, ``(p,)``."""
 
     @classmethod
     def of(cls, observations: Iterable[Observation], p: int) -> "Conditions":
         """Collect the references among observations of ``p`` channels."""
-        taken = [each for each in observations if each.purpose is Purpose.REFERENCE]
+        taken, lit = list[Observation](), list[Readings]()
+        for each in observations:
+            if each.purpose is Purpose.REFERENCE:
+                taken.append(each)
+            else:
+                lit.append(each.readings)
         readings = np.array([each.readings for each in taken]).reshape(-1, p)
-        return cls(np.array([each.seq for each in taken], int), readings)
+        usual = np.nan_to_num(np.abs(np.array(lit).reshape(-1, p))).max(axis=0, initial=0.0)
+        return cls(np.array([each.seq for each in taken], int), readings, usual)
 
     @property
     def latest(self) -> Readings:
@@ -49,11 +71,23 @@ class Conditions:
 
     @property
     def drift(self) -> Readings:
-        """Variance that the background gains with each request, ``(p,)``; 0 until two references tell."""
-        if self.seq.size < 2:
-            return np.zeros(self.references.shape[1])
-        steps = np.diff(self.references, axis=0) ** 2 / np.diff(self.seq)[:, None]
-        return np.asarray(np.where(np.isfinite(steps), steps, 0.0).mean(axis=0))
+        """Variance that the background gains with each request, switched lamps aside, ``(p,)``."""
+        return self._walks[0]
+
+    @property
+    def switched(self) -> NDArray[np.bool_]:
+        """Which stretches between two references have a lamp in them that was switched, ``(k - 1,)``."""
+        return self._walks[1]
+
+    def drifts(self, seq: NDArray[np.int_]) -> Readings:
+        """Variance that the background gains with each request about places ``(n,)``, ``(n, p)``."""
+        stretch = np.searchsorted(self.seq, seq, side="right") - 1
+        inside = (stretch >= 0) & (stretch < len(self._steps))
+        found = np.tile(self.drift, (len(seq), 1))
+        lamp = inside.copy()
+        lamp[inside] = self.switched[stretch[inside]]
+        found[lamp] = self._steps[stretch[lamp]]
+        return found
 
     def covariance(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
         """Covariance ``(n, n)`` of the background at places ``(n,)``, for a drift of 1."""
@@ -64,3 +98,31 @@ class Conditions:
         earlier, later = np.minimum.outer(into, into), np.maximum.outer(into, into)
         length = np.diff(self.seq, prepend=-np.inf, append=np.inf)[span][:, None]
         return np.asarray(np.where(np.equal.outer(span, span), earlier * (1 - later / length), 0.0))
+
+    def since(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Requests from the last reference to places ``(n,)``; 0 for those before it, or if there is none."""
+        return np.maximum(seq - self.seq[-1], 0.0) if self.seq.size else np.zeros(len(seq))
+
+    @cached_property
+    def _steps(self) -> Readings:
+        """Variance by which each stretch between two references explains its change, ``(k - 1, p)``; 0 if unread."""
+        changes = np.diff(self.references, axis=0) ** 2 / np.diff(self.seq)[:, None]
+        return np.nan_to_num(changes)
+
+    @cached_property
+    def _walks(self) -> tuple[Readings, NDArray[np.bool_]]:
+        level = np.nan_to_num(np.abs(self.references)).mean(axis=0) if self.seq.size else np.zeros(1)
+        prior = (USUAL * level) ** 2 + (UNNOTICED * self.usual) ** 2
+        drift = np.zeros(self.references.shape[1]) + (prior if self.seq.size else 0.0)
+        switched = np.zeros(len(self._steps), bool)
+        sizes = (self._steps / (drift + _TINY)).mean(axis=1)
+        learned, n = 1.0, WORTH  # in units of what is usual, from the steadiest stretch on
+        for stretch in np.argsort(sizes, kind="stable").tolist():
+            switched[stretch] = sizes[stretch] > SWITCHED * learned
+            if not switched[stretch]:
+                learned, n = (learned * n + sizes[stretch]) / (n + 1), n + 1
+        calm = self._steps[~switched]
+        return (WORTH * drift + calm.sum(axis=0)) / (WORTH + len(calm)), switched
+
+
+_TINY = 1e-12

@@ -101,8 +101,7 @@ class OneByOne:
             raise InvalidInput(f"one by one needs 0 <= low < high <= 1, got low={self.low}, high={self.high}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
-        if n not in (None, space.d):
-            raise InvalidInput(f"one by one has {space.d} points for {space.d} knobs, got n={n}: leave n out")
+        _own(n, space.d, f"one by one over {space.d} knobs")
         return space.from_unit(np.where(np.eye(space.d) > 0, self.high, self.low))
 
 

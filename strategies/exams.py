@@ -49,6 +49,15 @@ class Outlook:
         plans = [looks(number, self.confidence) for number in _numbers(most)]
         return max(plans, key=lambda plan: self.chance(plan) / self.requests(plan))
 
+    def price(self, most: int) -> float:
+        """Requests until an exam is passed: this one and others like it, or one of a candidate that it has mended."""
+        mended, after = self.learned(BEGUN), BEGUN
+        return min(
+            each.requests(plan) / (each.chance(plan) + _TINY) + before
+            for each, before in ((self, 0), (mended, after))
+            for plan in [each.planned(most)]
+        )
+
     def learned(self, n: int) -> "Outlook":
         """The same after ``n`` more readings near the candidate."""
         known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)

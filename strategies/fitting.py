@@ -18,7 +18,7 @@ from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
 from strategies.heldout import HeldOut, distinct, held_out
-from strategies.residuals import Rows
+from strategies.residuals import Present, Rows
 from strategies.soundness import finite, said
 
 FEWEST_REPEATS = 2
@@ -162,9 +162,11 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
     conditions = Conditions.of(history.observations, space.p)
     seen = _lit(space, history.observations, columns, replicates=True)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
-    drift = conditions.drift[list(columns)]
-    order = _order(seen)
-    return Rows(_settings(space, seen), readings, noise, drift, lambda at: conditions.covariance(order[at]))
+    order, now = _order(seen), np.array([len(history.observations)])
+    drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
+    present = Present(drift * conditions.since(now), drift * conditions.since(order)[:, None])
+    settings = _settings(space, seen)
+    return Rows(settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present)
 
 
 def _repeated(settings: Settings, readings: Readings) -> Readings:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdl.campaign import VerificationPart
 from sdl.conditions import Conditions
-from sdl.history import Finding, History, Verdict
+from sdl.history import Finding, History, Purpose, Verdict
 from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Space
@@ -22,6 +22,9 @@ from strategies.reachability import reach
 from strategies.residuals import Rows
 
 Found = TypeVar("Found")
+
+STARTLING = 4.0
+"""Standard deviations that an exam must be off for a doubt in its background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,26 @@ class Insight:
         if self.rule.replicates == "planned":
             return looks(self.rule.most, self.rule.confidence)
         return single(self.rule.replicates, self.rule.confidence)
+
+    def wants_reference(self, target: Wanted, offer: Offer, targets: Sequence[Wanted]) -> bool:
+        """Whether a reading of the background before an exam saves more than the request that it costs."""
+        if self._startled(targets):
+            return True
+        fresh = expected(self.model, offer.settings, self.background, self.rows, fresh=True)[1]
+        prices = (self.outlook(target, each).price(self.longest[-1].replicates) for each in (offer.uncertainty, fresh))
+        return next(prices) - next(prices) > 1
+
+    def _startled(self, targets: Sequence[Wanted]) -> bool:
+        """Whether an exam since the last reference was off as if a lamp had been switched."""
+        exam = self.history.exams[-1] if self.history.exams else None
+        last = self._conditions.seq[-1] if self._conditions.seq.size else -1
+        taken = [] if exam is None else self.history.of_round(exam.round, Purpose.VERIFICATION)
+        if exam is None or not taken or taken[-1].seq < last:
+            return False
+        wanted = next(each.readings for each in targets if each.name == exam.target)
+        mean = np.array([each.readings for each in taken]).mean(axis=0)[list(self.columns)]
+        expected_ = exam.uncertainty[list(self.columns)] ** 2 + self.noise**2 / len(taken)
+        return bool(np.nanmax(np.abs(mean - wanted) / np.sqrt(expected_)) > STARTLING)
 
     def unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
         """The finding that no setting gives the target, if the model is certain of that.

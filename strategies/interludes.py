@@ -1,12 +1,20 @@
-"""Readings between the others: the background by its cadence, and right after it the patch by its own."""
+"""Readings between the others: the background where it is due, and right after it the patch by its own cadence."""
 
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from sdl.campaign import Campaign
+from sdl.conditions import Conditions
 from sdl.history import History, Purpose, Request
 from sdl.precautions import PatchPart
 from sdl.space import Space
+
+APART = (4, 30)
+"""Requests between two references at least and at most, where these are planned: what changes unseen has an end."""
+BLURRED = 0.5
+"""Part of the noise of a reading that the walk of the background may add to it, as a standard deviation."""
 
 
 @dataclass
@@ -26,7 +34,7 @@ class Interludes:
     def after(cls, campaign: Campaign, space: Space, history: History) -> Self:
         """What is due after all that a campaign has seen."""
         since = (_since(history, purpose) for purpose in (Purpose.REFERENCE, Purpose.PATCH))
-        return cls(space, campaign.background.every, campaign.suspend.patch, *since)
+        return cls(space, _cadence(campaign, space, history), campaign.suspend.patch, *since)
 
     def due(self, round_: int, index: int, always: bool = False) -> list[Request]:
         """What is to be read now, taken as read from here on.
@@ -53,6 +61,20 @@ class Interludes:
         self.since_patch = None if self.since_patch is None else self.since_patch + 1
 
 
+def _cadence(campaign: Campaign, space: Space, history: History) -> int:
+    """Requests between two references."""
+    if campaign.background.every != "planned":
+        return campaign.background.every
+    columns = space.columns(campaign.channels)
+    drift, noise = Conditions.of(history.observations, space.p).drift[columns], space.noise[columns]
+    # Half way between two references a walk is as uncertain as after a quarter of the way alone.
+    apart = 4 * (BLURRED * noise) ** 2 / np.maximum(drift, _TINY)
+    return int(np.clip(np.nanmin(apart, initial=APART[1]), *APART))
+
+
 def _since(history: History, purpose: Purpose) -> int | None:
     last = next((each.seq for each in reversed(history.observations) if each.purpose is purpose), None)
     return None if last is None or history.stale else len(history.observations) - 1 - last
+
+
+_TINY = 1e-12

@@ -56,9 +56,19 @@ def offers(
     return found
 
 
-def expected(model: InverseModel, settings: Settings, background: Readings, rows: Rows) -> tuple[Readings, Readings]:
-    """Expected readings at settings ``(d,)`` in a background and their standard deviation, both ``(p,)``."""
-    missed, uncertainty = rows.missed(model.predict, settings)
+def expected(
+    model: InverseModel, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
+) -> tuple[Readings, Readings]:
+    """Expected readings at settings ``(d,)`` and their standard deviation, both ``(p,)``.
+
+    Args:
+        model: A fitted model.
+        settings: In the unit box.
+        background: By the last reference.
+        rows: What was measured, and what is known of its errors and of the light of this moment.
+        fresh: What would be expected, and how surely, if the background were read now and were found unchanged.
+    """
+    missed, uncertainty = rows.missed(model.predict, settings, fresh=fresh)
     return model.predict(settings[None])[0] + missed + background, uncertainty
 
 

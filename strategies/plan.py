@@ -181,13 +181,18 @@ class Plan:
             batch = self._acquire(history, insight, number, target, left)
             if len(batch):
                 return self._learn(history, number, batch, facts)
-        references = self._interludes(history).due(number, 0, always=True)
+        references = self._interludes(history).due(number, 0, always=self._wants_reference(insight, target, found[0]))
         if left < len(references) + looks[0].replicates:
             return Stop(
                 f"{left} of {self.campaign.most} requests are left, too few for an exam of {looks[0].replicates} "
                 "replicates or more and its reference"
             )
         return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
+
+    def _wants_reference(self, insight: Insight, target: Wanted, offer: Offer) -> bool:
+        """Whether to read the background before an exam; ahead of the readings before it nobody can tell."""
+        planned = self.campaign.background.every == "planned" and not self._ahead
+        return not planned or insight.wants_reference(target, offer, self.targets)
 
     def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
@@ -329,10 +334,13 @@ class Plan:
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))
 
+    @property
+    def _ahead(self) -> bool:
+        return self.campaign.fitting is not None and self.campaign.fitting.ahead
+
     def _known(self, number: int) -> int:
         """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
-        ahead = self.campaign.fitting is not None and self.campaign.fitting.ahead
-        return number - 1 if ahead and number > 1 else number
+        return number - 1 if self._ahead and number > 1 else number
 
     def _insight(self, history: History, fitted: Fitted) -> Insight:
         """That of the last question, with all that was found out then, if this one is about the same."""

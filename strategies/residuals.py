@@ -9,7 +9,7 @@ References:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -43,9 +43,11 @@ class Rows:
     noise: Readings
     """Standard deviation of one reading, ``(p,)``."""
     drift: Readings
-    """Variance that the background gains with each request, ``(p,)``."""
+    """Variance that the background gains with each request, ``(p,)``, or about each of the rows, ``(n, p)``."""
     shared: Callable[[NDArray[np.intp]], NDArray[np.float64]]
     """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
+    present: "Present | None" = None
+    """The background of this moment; None if it is known exactly."""
     _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
@@ -53,24 +55,39 @@ class Rows:
         if len(self.settings) <= n:
             return self
         near = self._nearest(settings, n)
-        return Rows(self.settings[near], self.readings[near], self.noise, self.drift, lambda at: self.shared(near[at]))
+        drift = self.drift if self.drift.ndim == 1 else self.drift[near]
+        present = self.present and replace(self.present, shared=self.present.shared[near])
+        shared = self.shared
+        return Rows(self.settings[near], self.readings[near], self.noise, drift, lambda at: shared(near[at]), present)
 
-    def missed(self, predict: Forward, settings: Settings) -> tuple[Readings, Readings]:
+    def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
 
-        Asked again and again about points that are close together, it learns from the same rows once.
+        The change of the background since the last reference is part of it, unless it is asked what would be known
+        with a ``fresh`` one. Asked again and again about points that are close together, it learns from the same rows
+        once.
         """
         key = predict, self._nearest(settings, NEAREST).tobytes()
         if key not in self._last:
             near = self.nearest(settings)
             self._last.clear()
             self._last[key] = Kriging.of(near, near.readings - predict(near.settings))
-        mean, deviation = self._last[key].at(settings[None])
+        mean, deviation = self._last[key].at(settings[None], fresh=fresh)
         return mean[0], deviation[0]
 
     def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
         distance = cdist(settings[None], self.settings)[0]
         return np.sort(np.argsort(distance, kind="stable")[:n])
+
+
+@dataclass(frozen=True, eq=False)
+class Present:
+    """The error of the background of this moment, which it shares with the rows since the last reference."""
+
+    variance: Readings
+    """Shape ``(p,)``."""
+    shared: Readings
+    """Its covariance with the error of each row, ``(n, p)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +97,7 @@ class Kriging:
     settings: Settings
     """In the unit box, ``(n, d)``."""
     channels: Sequence["_Channel"]
+    present: Present | None
 
     @classmethod
     def of(cls, rows: Rows, residuals: Readings) -> Self:
@@ -87,12 +105,15 @@ class Kriging:
         between, shared = cdist(rows.settings, rows.settings), rows.shared(np.arange(len(residuals)))
         kernels = {length: _kernel(between, length) for length in LENGTHS}
         channels = [_channel(rows, residuals[:, c], c, kernels, shared) for c in range(residuals.shape[1])]
-        return cls(rows.settings, channels)
+        return cls(rows.settings, channels, rows.present)
 
-    def at(self, settings: Settings) -> tuple[Readings, Readings]:
+    def at(self, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``."""
-        to = cdist(self.settings, settings)
-        told = [channel.at(to) for channel in self.channels]
+        to, light = cdist(self.settings, settings), None if fresh else self.present
+        told = [
+            channel.at(to) if light is None else channel.at(to, light.shared[:, c, None], light.variance[c])
+            for c, channel in enumerate(self.channels)
+        ]
         return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
 
 
@@ -118,8 +139,11 @@ class _Channel:
 
     ways: Sequence["_Way"]
 
-    def at(self, to: NDArray[np.float64]) -> tuple[Readings, Readings]:
-        told = [way.at(to) for way in self.ways]
+    def at(
+        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float = 0.0, light: float = 0.0
+    ) -> tuple[Readings, Readings]:
+        """Mean and standard deviation at distances ``(n, m)`` from the rows, with the light's error in them."""
+        told = [way.at(to, shared, light) for way in self.ways]
         shares = np.array([way.share for way in self.ways])
         mean = shares @ np.array([mean for mean, _ in told])
         variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
@@ -137,17 +161,20 @@ class _Way:
     """Of the covariance between the rows, as SciPy's Cholesky routines take it."""
     weights: Readings
 
-    def at(self, to: NDArray[np.float64]) -> tuple[Readings, Readings]:
+    def at(
+        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float, light: float
+    ) -> tuple[Readings, Readings]:
         """Mean and variance."""
-        cross = self.amplitude**2 * _kernel(to, self.length)
-        variance = self.amplitude**2 - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
+        cross = self.amplitude**2 * _kernel(to, self.length) + shared
+        variance = self.amplitude**2 + light - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
         return np.asarray(cross.T @ self.weights), variance
 
 
 def _channel(
     rows: Rows, residuals: Readings, c: int, kernels: Mapping[float, NDArray[np.float64]], shared: NDArray[np.float64]
 ) -> _Channel:
-    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + rows.drift[c] * shared
+    drift = np.broadcast_to(rows.drift, (len(residuals), len(rows.noise)))[:, c]
+    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + drift[:, None] * shared
     span = float(np.ptp(rows.readings[:, c])) or 1.0
     tried = {
         (part * span, length): _evidence((part * span) ** 2 * kernel + errors, residuals)

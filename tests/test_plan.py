@@ -318,7 +318,7 @@ CAMPAIGNS = {
     "few rows": (campaign(design={"n": 2}, models=["mixture"]), Twin(seed=2)),
     "ahead": (
         campaign(
-            targets=[{"name": name, "readings": {"445nm": at, "515nm": at}, "tolerance": 90} for name, at in AHEAD],
+            targets=[{"name": name, "readings": {"445nm": at, "515nm": at}, "tolerance": 70} for name, at in AHEAD],
             fitting={"ahead": True},
             acquisition={"n": 3, "rounds": 3},
             stop={"exams": 3},
