@@ -102,6 +102,17 @@ class InverseModel(Protocol):
         """
 
 
+@runtime_checkable
+class ForwardModel(Protocol):
+    """Settings to readings, in the manners of an inverse model; what stands for a response that is costly to ask."""
+
+    def fit(self, settings: Settings, readings: Readings) -> Self:
+        """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
+
+    def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
+
+
 def learns_from_gaps(model: InverseModel) -> bool:
     """Whether a model takes rows in which some readings are NaN: it says so by an attribute of this name."""
     return bool(getattr(model, "learns_from_gaps", False))

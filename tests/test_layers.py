@@ -18,6 +18,7 @@ GENERATIVE = {"torch", "botorch", "gpytorch", "linear_operator", "ForestDiffusio
 """Of the extra of that name: each seconds to import, and with a global state of its own. Models only may use them."""
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
+    "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
     "flows": LABORATORY

@@ -203,3 +203,7 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
     assert not finding.settles
     assert judge(frozen, target, fresh, VerificationPart(noise="estimated"), SPACE).verdict is Verdict.VERIFIED
     assert judge(frozen, target, fresh[:5], VerificationPart(), SPACE).verdict is not Verdict.VERIFIED
+
+
+def test_examples():
+    assert doctest.testmod(sdl.verification).failed == 0
