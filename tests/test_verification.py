@@ -1,5 +1,6 @@
 """The exam: VERIFIED is a statement with a known rate of error, and is never had cheaply (I10)."""
 
+import doctest
 import warnings
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sdl.verification
 from sdl.campaign import VerificationPart
 from sdl.history import Exam, Observation, Purpose, Verdict
 from sdl.instruments.claude_light_space import SPACE
