@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from flows.session import open_session
 from sdl import plugins
-from sdl.errors import InstrumentRefused, InvalidInput
+from sdl.errors import InvalidInput
 from sdl.instruments import homogenisation
 from sdl.instruments.ballistics import DRAG, GRAVITY, MASS, Ballistics
-from sdl.instruments.material import SIDE, Material
+from sdl.instruments.material import Material
 from sdl.instruments.robotic_arm import RoboticArm
 from sdl.instruments.sinewave import Sinewave
 
 FORMULAS = [Sinewave, RoboticArm, Ballistics, Material]
+SIDE = 32
 each_formula = pytest.mark.parametrize("kind", FORMULAS, ids=lambda kind: kind.NAME)
 
 
@@ -100,10 +102,36 @@ def test_ballistics_agrees_with_its_equation_of_motion(throw):
 
 def test_a_ball_that_never_lands_is_refused_and_one_on_the_ground_has_landed():
     made = Ballistics()
-    at = {"place": 0.5, "height": -0.4, "angle": 30.0, "speed": 1.0}
-    with pytest.raises(InstrumentRefused, match="never lands"):
-        made.measure(at)
-    assert made.measure(at | {"height": 0.0, "speed": 0.0}).readings == {"distance": 0.5}
+    never = np.array([[0.5, -0.4, 30.0, 1.0]])
+    assert np.isnan(made.truth(never)).all()
+    with pytest.raises(InvalidInput, match="height"):
+        made.measure(made.space.named_settings(never[0]))
+    assert made.measure(made.space.named_settings([0.5, 0.0, 30.0, 0.0])).readings == {"distance": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "target", "tolerance", "rows"),
+    [
+        ({"plugin": "sinewave", "noise": 0.01}, {"y": 1.2}, 0.05, 20),
+        ({"plugin": "robotic-arm"}, {"reach": 1.5, "height": 0.5}, 0.05, 40),
+        ({"plugin": "ballistics", "noise": 0.02}, {"distance": 8.0}, 0.3, 40),
+        ({"plugin": "material", "side": 4, "noise": 0.001}, {"modulus": 0.3}, 0.02, 40),
+        ({"plugin": "crystal", "stand_in": "networks", "noise": 0.01}, {"gap": 0.5}, 0.1, 40),
+    ],
+    ids=lambda value: value.get("plugin") if isinstance(value, dict) else None,
+)
+def test_a_campaign_ends_verified(options, target, tolerance, rows, records, tmp_path, drive):
+    written = {
+        "name": "problem",
+        "budget": 150,
+        "instrument": options | ({"path": str(records)} if options["plugin"] == "crystal" else {}),
+        "targets": [{"readings": target, "tolerance": tolerance}],
+        "models": ["nearest"],
+        "design": {"n": rows},
+        "background": {"every": 0},
+    }
+    with open_session(written, tmp_path / "home", str(tmp_path / "ledger.db")) as session:
+        assert drive(session)["verified"]
 
 
 # ---------------------------------------------------------------------- material
@@ -137,6 +165,15 @@ def test_more_solid_is_never_softer():
     cell = Material().prior(1, rng())
     more = np.maximum(cell, (rng(1).random(cell.shape) < 0.2).astype(float))
     assert Material().truth(more)[0, 0] > Material().truth(cell)[0, 0]
+
+
+@pytest.mark.parametrize("side", [4, 8])
+def test_a_cell_may_have_fewer_pixels(side):
+    made = Material(side=side)
+    assert made.space.d == side**2
+    assert (made.rows(5, rng())[0] > 0).all()
+    with pytest.raises(InvalidInput, match="even number of pixels from 4 on, got 7"):
+        Material(side=7)
 
 
 # ---------------------------------------------------------------------- crystal

@@ -15,9 +15,9 @@ DRAG = 0.25
 class Ballistics(Simulated):
     """Distance at which a ball lands that is thrown at an angle and a speed, against drag in proportion to its speed.
 
-    The moment of landing is the last root of the height, in closed form by Lambert's function. A ball that is thrown
-    from a pit and does not come out of it never lands, and is refused. Positions are normally distributed, angles
-    uniform, speeds by Poisson; the box ends at four standard deviations.
+    The moment of landing is the last root of the height, in closed form by Lambert's function. What is thrown from
+    below the ground and does not come out of it never lands: the box begins at the ground, and ``truth`` is NaN there.
+    Positions are normally distributed, angles uniform, speeds by Poisson; the box ends at four standard deviations.
 
     References:
         Kruse, Ardizzone, Rother, Koethe (2021), arXiv:2101.10763; Corless et al. (1996), doi:10.1007/BF02124750
@@ -26,12 +26,11 @@ class Ballistics(Simulated):
     NAME = "ballistics"
     KNOBS = (
         Knob(name="place", low=-2, high=2, unit="m"),
-        Knob(name="height", low=-0.5, high=3.5, unit="m"),
+        Knob(name="height", low=0, high=3.5, unit="m"),
         Knob(name="angle", low=9, high=81, unit="degrees"),
         Knob(name="speed", low=0, high=40, unit="m/s"),
     )
     CHANNELS: ClassVar = {"distance": "m"}
-    REFUSAL = "never lands: the ball does not come out of the pit; raise height, angle or speed"
 
     def truth(self, settings: Settings) -> Readings:
         place, height, angle, speed = np.asarray(settings, float).T
@@ -61,7 +60,6 @@ def _landing(height: Readings, up: Readings) -> Readings:
 
 
 def _thrown(n: int, rng: np.random.Generator) -> Settings:
-    """Throws ``(n, 4)`` of the prior, from above the ground."""
-    height = rng.normal(1.5, 0.5, n)
-    height[height < 0] = np.nan  # outside of any box
-    return np.column_stack((rng.normal(0, 0.5, n), height, rng.uniform(9, 81, n), rng.poisson(15, n)))
+    """Throws ``(n, 4)`` of the prior, before it is cut at the box."""
+    places = rng.normal((0, 1.5), 0.5, (n, 2))
+    return np.column_stack((places, rng.uniform(9, 81, n), rng.poisson(15, n)))

@@ -7,12 +7,15 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
-from sdl.errors import InstrumentRefused, InvalidInput
+from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Channel, Knob, Readings, Settings, Space
 
 Draw: TypeAlias = Callable[[int, np.random.Generator], Settings]
 """How many, and the source of randomness, to settings ``(n, d)``."""
+
+EXACT = 1e-6
+"""What a channel states as the noise of exact readings: decisions weigh by it, and cannot by 0."""
 
 
 class Simulated(ABC):
@@ -24,17 +27,15 @@ class Simulated(ABC):
     """
 
     NAME: ClassVar[str]
-    KNOBS: ClassVar[tuple[Knob, ...]]
+    KNOBS: tuple[Knob, ...]
     CHANNELS: ClassVar[Mapping[str, str]]
     """Unit of each channel."""
-    REFUSAL: ClassVar[str] = "gives no reading"
-    """What is wrong with settings at which there is nothing to read."""
 
     def __init__(self, seed: int = 0, noise: float = 0.0) -> None:
         if not 0 <= noise < np.inf:
             raise InvalidInput(f"noise: needs a number that is not negative, got {noise}")
         channels = tuple(
-            Channel(name=name, unit=unit, floor=None, integral=False, noise=noise or None)
+            Channel(name=name, unit=unit, floor=None, integral=False, noise=max(noise, EXACT))
             for name, unit in self.CHANNELS.items()
         )
         self.space: Space = Space(knobs=self.KNOBS, channels=channels)
@@ -61,13 +62,10 @@ class Simulated(ABC):
 
         Raises:
             InvalidInput: settings that the space does not have.
-            InstrumentRefused: settings at which there is nothing to read.
         """
         asked = self.space.settings(settings)
         readings = self.truth(asked[None])[0]
         applied = self.space.named_settings(asked)
-        if not np.isfinite(readings).all():
-            raise InstrumentRefused(f"{applied} {self.REFUSAL}", sent=False)
         named = self.space.named_readings(readings + self._noise * self._rng.standard_normal(readings.size))
         return Reply(applied=applied, readings=named, raw=json.dumps({"in": list(applied.values()), "out": named}))
 

@@ -15,7 +15,8 @@ JUDGED = 400
 """Settings at most that are left out in turn, spread over all of them."""
 RIDGE = 1e-9
 """Lets a knob that does not move nearby have a slope, which is 0."""
-AT_ONCE = 4000
+AT_ONCE = 2**22
+"""Numbers in the largest array."""
 Array = NDArray[np.float64]
 
 
@@ -68,9 +69,11 @@ class LocalLine:
         return best, residual_noise(rows, self._unit, 0)
 
     def _lines(self, settings: Settings, nearby: int, *, leave_out: bool) -> tuple[Readings, Array]:
+        n, d = self._sites.shape
+        some = max(AT_ONCE // ((nearby or n) * (d + 1)), 1)
         parts = [
-            self._line(settings[first : first + AT_ONCE], nearby, leave_out=leave_out)
-            for first in range(0, len(settings), AT_ONCE)
+            self._line(settings[first : first + some], nearby, leave_out=leave_out)
+            for first in range(0, len(settings), some)
         ]
         readings, slopes = (np.concatenate(each) for each in zip(*parts, strict=True))
         return readings, slopes
