@@ -123,6 +123,16 @@ def is_single_valued(model: InverseModel) -> bool:
     return bool(getattr(model, "single_valued", False))
 
 
+def draws_for(model: InverseModel, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``.
+
+    At once, if the model has a method ``sample_many`` for that, else one target after the other.
+    """
+    if many := getattr(model, "sample_many", None):
+        return np.asarray(many(targets, n, rng))
+    return np.stack([model.sample(target, n, rng) for target in targets])
+
+
 @runtime_checkable
 class Acquisition(Protocol):
     """Which settings to measure next."""
