@@ -1,13 +1,11 @@
-"""Commands about data and this installation: import, export, plugins, benchmark."""
+"""Commands about data and this installation: import, export, plugins."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
-from flows.console import AsJson, Home, LedgerOption, err, open_ledger, show, table
+from flows.console import AsJson, Home, LedgerOption, open_ledger, show, table
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
 
@@ -19,7 +17,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("import")(import_)
     app.command()(export)
     app.command()(plugins)
-    app.command()(benchmark)
 
 
 def import_(
@@ -85,34 +82,6 @@ def _checked(names: list[str], as_json: bool) -> int:
     said += [f"{name}: {why} ({check})" for name, faults in found.items() for check, why in faults.items()]
     show(found, as_json, *said)
     return 3 if any(found.values()) else 0
-
-
-def benchmark(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="loop, records, models, forest, incomplete, speed, all of these, or one that takes minutes: ledger, "
-            "soak, service, interleavings, steering."
-        ),
-    ] = "all",
-    seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,
-    model: Annotated[list[str] | None, typer.Option("--model", help="Models of the loop and of 'models'.")] = None,
-    records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),
-    output: Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Measure this program against its bars; the figures are data, machine and versions beside them."""
-    from flows.benchmarks import suite
-
-    with Progress(console=err, disable=as_json) as bar:
-        task = bar.add_task("benchmark")
-        result = suite.run(
-            what, seeds, model or (), records, lambda done, of: bar.update(task, completed=done, total=of)
-        )
-    if output is not None:
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    show(result, as_json, *suite.tables(result))
-    return 0 if result["all_met"] else 3
 
 
 def _first_line(group: Any, name: str) -> str:

@@ -8,15 +8,15 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, nearest, shown
 from sdl.secrets import is_secret, reveal
 
-Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions"]
-GROUPS: tuple[Group, ...] = ("sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.acquisitions")
+Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @cache

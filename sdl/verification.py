@@ -104,7 +104,7 @@ def verify(
     shown = missed if missed.any() else open_ if open_.any() else fixed
     reason += ", ".join(
         f"{names[c]} at its ceiling" if over[c] else
-        f"{names[c]} {mean[c]:.0f} ± {margin[c]:.0f} for {target[c]:.0f} ± {tolerance[c]:.0f}"
+        _compared(names[c], mean[c], margin[c], target[c], tolerance[c])
         for c in np.flatnonzero(shown).tolist()
     )  # fmt: skip
     if k < planned and verdict is not Verdict.VERIFIED:
@@ -130,6 +130,16 @@ def judge(
     )
     facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
     return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
+
+
+def _compared(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:
+    """What was measured and what was wanted, to two digits of the tolerance.
+
+    >>> _compared("reach", 1.4987, 0.0031, 1.5, 0.01), _compared("515nm", 16363.2, 43.1, 16384, 163.8)
+    ('reach 1.499 ± 0.003 for 1.500 ± 0.010', '515nm 16363 ± 43 for 16384 ± 164')
+    """
+    digits = max(0, 1 - math.floor(math.log10(tolerance)))
+    return f"{name} {mean:.{digits}f} ± {margin:.{digits}f} for {target:.{digits}f} ± {tolerance:.{digits}f}"
 
 
 def _noise(replicates: Readings, known: Readings) -> tuple[Readings, NDArray[np.bool_]]:

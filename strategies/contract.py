@@ -102,6 +102,17 @@ class InverseModel(Protocol):
         """
 
 
+@runtime_checkable
+class ForwardModel(Protocol):
+    """Settings to readings, in the manners of an inverse model; what stands for a response that is costly to ask."""
+
+    def fit(self, settings: Settings, readings: Readings) -> Self:
+        """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
+
+    def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
+
+
 def learns_from_gaps(model: InverseModel) -> bool:
     """Whether a model takes rows in which some readings are NaN: it says so by an attribute of this name."""
     return bool(getattr(model, "learns_from_gaps", False))
@@ -110,6 +121,16 @@ def learns_from_gaps(model: InverseModel) -> bool:
 def is_single_valued(model: InverseModel) -> bool:
     """Whether a model knows one answer to a target even where there are several: it says so by ``single_valued``."""
     return bool(getattr(model, "single_valued", False))
+
+
+def draws_for(model: InverseModel, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``.
+
+    At once, if the model has a method ``sample_many`` for that, else one target after the other.
+    """
+    if many := getattr(model, "sample_many", None):
+        return np.asarray(many(targets, n, rng))
+    return np.stack([model.sample(target, n, rng) for target in targets])
 
 
 @runtime_checkable

@@ -28,6 +28,12 @@ def ready(name, tmp_path):
         rows = [twin.measure(dict.fromkeys("RGB", level)).raw for level in (0.0, 0.25, 0.5)]
         path.write_text("\n".join(rows) + "\n")
         options = {"path": path}
+    if name == "crystal":
+        kind, unit = plugins.load("sdl.instruments", name), np.random.default_rng(0).random((60, 7))
+        low, high = (np.array([getattr(knob, end) for knob in kind.KNOBS]) for end in ("low", "high"))
+        np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
+        np.savetxt(tmp_path / "data_y.csv", unit[:, :1])
+        options = {"path": tmp_path}
     yield plugins.build("sdl.instruments", name, options)
 
 
@@ -64,9 +70,11 @@ def test_it_echoes_the_settings_and_answers_every_channel(instrument):
     assert reply.seconds >= 0
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01, "0.5", None, True])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "below", "above", "0.5", None, True], ids=str)
 def test_it_refuses_settings_that_it_cannot_apply_before_measuring(instrument, bad):
-    settings = named(instrument, 0.25) | {instrument.space.knob_names[0]: bad}
+    first = instrument.space.knobs[0]
+    beyond = {"below": first.low - 0.01, "above": first.high + 0.01}
+    settings = named(instrument, 0.25) | {first.name: beyond.get(bad, bad)}
     with pytest.raises((InvalidInput, InstrumentError)):
         instrument.measure(settings)
 

@@ -14,10 +14,11 @@ FILES = sorted(path for floor in OURS for path in (ROOT / floor).rglob("*.py"))
 
 LABORATORY = {"numpy", "pydantic", "requests", "urllib3", "sqlalchemy", "jinja2", "matplotlib", "pandas", "pyarrow"}
 DECISIONS = {"numpy", "scipy", "sklearn", "gmr", "threadpoolctl"}
-GENERATIVE = {"torch", "botorch", "gpytorch", "linear_operator", "ForestDiffusion", "xgboost"}
+GENERATIVE = {"torch", "botorch", "gpytorch", "linear_operator", "ForestDiffusion", "xgboost", "zuko"}
 """Of the extra of that name: each seconds to import, and with a global state of its own. Models only may use them."""
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
+    "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
     "flows": LABORATORY

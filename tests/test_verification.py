@@ -1,5 +1,6 @@
 """The exam: VERIFIED is a statement with a known rate of error, and is never had cheaply (I10)."""
 
+import doctest
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
+import sdl.verification
 from sdl.campaign import VerificationPart
 from sdl.history import Exam, Observation, Purpose, Verdict
 from sdl.instruments.claude_light_space import SPACE
@@ -244,3 +246,7 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
     assert not finding.settles
     assert judge(frozen, target, fresh, VerificationPart(noise="estimated"), SPACE).verdict is Verdict.VERIFIED
     assert judge(frozen, target, fresh[:5], VerificationPart(), SPACE).verdict is not Verdict.VERIFIED
+
+
+def test_examples():
+    assert doctest.testmod(sdl.verification).failed == 0

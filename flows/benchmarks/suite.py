@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from flows.benchmarks import (
     forest,
     incomplete,
     interleavings,
+    inverse,
+    inverse_bars,
     ledger,
     loop,
     models,
@@ -40,13 +42,22 @@ KINDS = (
     "service",
     "interleavings",
     "steering",
+    "inverse",
 )
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering")
-"""Not among all: they take minutes each, and the ledger two gigabytes of disk."""
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "inverse")
+"""Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
-def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Progress) -> dict[str, Any]:
+def run(
+    what: str,
+    seeds: int,
+    names: Sequence[str],
+    files: Path,
+    progress: Progress,
+    asked: inverse.Asked | None = None,
+    home: Path | None = None,
+) -> dict[str, Any]:
     """Run one kind of benchmark or all.
 
     Args:
@@ -55,6 +66,8 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
         names: Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all.
         files: Folder of the real records; ``all`` goes without them where they are not.
         progress: Told how many campaigns or models are done, and of how many.
+        asked: What ``inverse`` is to do.
+        home: Data directory, where ``inverse`` keeps what is finished.
 
     Returns:
         Plain data: machine, versions, the result of each kind, and whether every bar was met.
@@ -76,6 +89,9 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
         "use": use.run,
         "interleavings": lambda: interleavings.run(progress=progress),
         "steering": steering.run,
+        "inverse": lambda: inverse.run(
+            asked or inverse.Asked(), (home or Path("sdl-data")) / "benchmarks" / "inverse", progress=progress
+        ),
     }
     results = {kind: runs[kind]() for kind in chosen}
     return {
@@ -89,6 +105,10 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """What ``run`` returned, for people."""
+    several: dict[str, Callable[[dict[str, Any]], Iterable[Table]]] = {
+        "records": records.table,
+        "inverse": inverse_bars.tables,
+    }
     makers: dict[str, Callable[[dict[str, Any]], Table]] = {
         "loop": loop.table,
         "models": models.table,
@@ -104,5 +124,5 @@ def tables(result: dict[str, Any]) -> list[Table]:
     }
     made = list[Table]()
     for kind, found in result["results"].items():
-        made += records.table(found) if kind == "records" else [makers[kind](found)]
+        made += several[kind](found) if kind in several else [makers[kind](found)]
     return made

@@ -1,7 +1,5 @@
 """Masked conditional flow matching: the one place where the any-conditional model needs torch."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 
 from strategies.models.incomplete import Array
 from strategies.models.masked_flow import QUARTER, Flow, Questions
+from strategies.models.seeded import alone
 
 WIDTH = 64
 """Cells of each of three hidden layers."""
@@ -41,7 +40,7 @@ def trained(learned: Questions, tried: Questions, seed: int) -> Flow | None:
         tried: Questions about other rows.
         seed: Decides everything; torch's own generator and number of threads are as before.
     """
-    with _alone(seed) as chance:
+    with alone(seed) as chance:
         told, size = learned.context.shape[1], learned.answer.shape[1]
         network = _network(told + size + 4, size)
         lesson, trial = _Lesson(learned), _Lesson(tried)
@@ -111,16 +110,3 @@ def _arrays(network: nn.Sequential) -> Flow:
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]
     weights = tuple(layer.weight.detach().numpy().T.copy() for layer in layers)
     return Flow(weights, tuple(layer.bias.detach().numpy().copy() for layer in layers))
-
-
-@contextmanager
-def _alone(seed: int) -> Iterator[torch.Generator]:
-    """A generator of one's own, one thread and gradients; what the process had before comes back."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield torch.Generator().manual_seed(seed)
-        finally:
-            torch.set_num_threads(threads)

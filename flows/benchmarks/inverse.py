@@ -1,0 +1,202 @@
+"""Inverse models on problems with many answers: how near, how many of the answers, how evenly, and how long it takes.
+
+Error alone proves nothing: a look-up of the nearest row has less than any published model and knows one answer. So the
+look-ups are always in the table, and beside the error stand the modes found, the distance from the true posterior, the
+calibration of the draws and the times.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+from typing import Any
+
+from flows import runners
+from flows.benchmarks.inverse_bars import bars
+from flows.benchmarks.inverse_cell import GROUP, POSTS, Cell
+from flows.benchmarks.inverse_problems import PROBLEMS
+from sdl import plugins
+from sdl.errors import InvalidInput, nearest
+
+LOOK_UPS = {"nearest row": 1, "one of 20 rows": 20}
+"""Number of neighbours of each, as they stand."""
+MODELS = (
+    *("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "neural-adjoint", "ipage"),
+    *("any-conditional", "ours"),
+)
+"""Those that learn from thousands of rows, as far as they are registered."""
+LIBRARIES = ("torch", "zuko", "ForestDiffusion", "botorch")
+SEEDS = 3
+PER_SEED = ("mean", "median", "q95", "on_target", "out_of_box", "distance", "uneven", "spread", "relative")
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks of the benchmark."""
+
+    problems: Sequence[str] = ()
+    """All that can be posed unless told."""
+    models: Sequence[str] = ()
+    """Registered inverse models beside the look-ups; those of ``MODELS`` that are registered unless told."""
+    seeds: int = SEEDS
+    rows: int | None = None
+    """To learn from; each problem's own number unless told."""
+    targets: int = 1000
+    seconds: float = 180.0
+    """Of training a model."""
+    forward: float = 45.0
+    """Of training the forward model that localises, where a model has none."""
+    runner: str = "threads"
+    cores: int = 1
+    """Cells at a time."""
+    crystal: Path = Path("../shared/data/mos2_band_gap")
+    """Folder of the records; the problem is left out where it is not, unless it is asked for."""
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the table, those of a problem together.
+
+        Raises:
+            InvalidInput: with every problem, model or runner that there is not.
+        """
+        asked, known = self.problems, plugins.names(GROUP)
+        faults = [f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in asked if name not in PROBLEMS]
+        faults += [f"unknown inverse model {name!r}{nearest(name, known)}" for name in self.models if name not in known]
+        faults += runners.faults(self.runner)
+        if min(self.seeds, self.targets, self.cores, self.rows or 1) < 1 or min(self.seconds, self.forward) <= 0:
+            faults.append(f"seeds, targets, rows, cores and seconds need to be above 0, got {self}")
+        if faults:
+            raise InvalidInput(faults)
+        there = [each for each in PROBLEMS if each != "crystal" or self.crystal.is_dir()]
+        return [
+            self._cell(problem, label, model, options, seed)
+            for problem in self.problems or there
+            for label, model, options in self._models(known)
+            for seed in range(self.seeds)
+        ]
+
+    def _models(self, known: Iterable[str]) -> list[tuple[str, str, dict[str, Any]]]:
+        look_ups = [(name, "nearest", {"neighbours": n, "corrected": False}) for name, n in LOOK_UPS.items()]
+        return [*look_ups, *((each, each, {}) for each in self.models or [m for m in MODELS if m in known])]
+
+    def _cell(self, problem: str, label: str, model: str, options: dict[str, Any], seed: int) -> Cell:
+        return Cell(
+            problem=problem,
+            label=label,
+            model=model,
+            seed=seed,
+            options=options,
+            rows=self.rows or PROBLEMS[problem].rows,
+            targets=self.targets,
+            seconds=self.seconds,
+            forward=self.forward,
+            limit=300 + 4 * (self.seconds + self.forward),
+            crystal=str(self.crystal.absolute()) if problem == "crystal" else "",
+        )
+
+
+def run(asked: Asked, folder: Path, progress: Progress = lambda done, of: None) -> dict[str, Any]:
+    """Run the benchmark, or go on with it: cells that are finished in the folder are not run again.
+
+    Args:
+        asked: Problems, models and sizes.
+        folder: Where finished cells are kept.
+        progress: Told how many cells are finished, and of how many.
+
+    Returns:
+        Plain data: ``asked``, ``cores`` (cells at a time, and of the machine), ``libraries`` (versions of those that
+        models stand on), ``cells`` (what is known of each), ``rows`` (a line of the table for each problem, model and
+        treatment, medians over seeds) and ``bars``.
+
+    Raises:
+        InvalidInput: with every fault of what was asked.
+    """
+    from flows.benchmarks.inverse_flow import fan_out  # Prefect takes seconds to load
+
+    cells = asked.cells()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _watched([folder / f"{cell.key}.json" for cell in cells], progress):
+        found = fan_out([asdict(cell) for cell in cells], folder, asked.runner, asked.cores)
+    rows = [row for problem in dict.fromkeys(cell.problem for cell in cells) for row in _rows(problem, found)]
+    told = {**asdict(asked), "crystal": asked.crystal.name}
+    cores = {"cells_at_a_time": asked.cores, "of_the_machine": os.cpu_count()}
+    return {
+        "asked": told,
+        "cores": cores,
+        "libraries": dict(_libraries()),
+        "cells": found,
+        "rows": rows,
+        "bars": bars(rows),
+    }
+
+
+def _rows(problem: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of the table of one problem."""
+    mine = [cell for cell in cells if cell["problem"] == problem]
+    rows = list[dict[str, Any]]()
+    for label in dict.fromkeys(cell["label"] for cell in mine):
+        group = [cell for cell in mine if cell["label"] == label]
+        sound = [cell for cell in group if not cell["error"]]
+        failed = [f"seed {cell['seed']}: {cell['error']}" for cell in group if cell["error"]]
+        head = {"problem": problem, "model": label, "seeds": len(sound), "failed": failed}
+        if not sound:
+            rows.append({**head, "post": "", "published": None})
+        rows += [_line(head, problem, post, sound) for post in POSTS if sound]
+    return rows
+
+
+def _line(head: dict[str, Any], problem: str, post: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median over seeds of every figure."""
+    posts = [cell["posts"][post] for cell in cells]
+    published = PROBLEMS[problem].published.get(cells[0]["model"])
+    return {
+        **head,
+        "post": post,
+        **{name: _median(each[name] for each in posts) for name in PER_SEED},
+        "one": _median(each["one"]["mean"] for each in posts),
+        "modes": {n: _median(each["modes"][n]["share"] for each in posts) for n in posts[0]["modes"] or ()},
+        "all_modes": {n: _median(each["modes"][n]["all"] for each in posts) for n in posts[0]["modes"] or ()},
+        "arrived": _median(cell["arrived"][post] for cell in cells),
+        "uneven_by_chance": posts[0]["uneven_by_chance"],
+        "train_s": _median(cell["train_s"] for cell in cells),
+        "forward_s": _median(cell["forward_s"] for cell in cells),
+        "spent_s": _median(cell["spent_s"][post] for cell in cells),
+        "answer_s": _median(cell["answer_s"] for cell in cells),
+        "numbers": _median(cell["numbers"] for cell in cells),
+        "cut": any(cell["cut"] for cell in cells),
+        "published": list(published) if published else None,
+    }
+
+
+def _libraries() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+@contextmanager
+def _watched(files: Sequence[Path], progress: Progress) -> Iterator[None]:
+    """Tell every second how many of the files are there."""
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(1.0):
+            progress(sum(file.exists() for file in files), len(files))
+
+    watcher = Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -1,0 +1,61 @@
+"""The page of ``sdl benchmark inverse``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.benchmarks.inverse_bars import COLUMNS, Row, by_problem, columns
+from flows.benchmarks.inverse_cell import MANY, POSTS, SOME
+from flows.benchmarks.inverse_problems import REFERENCE
+from sdl import benchmark
+from sdl.benchmark import Part, scatter
+
+TITLE = "Inverse models on problems with many answers"
+
+
+def write(result: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of what ``suite.run`` returned and return where it lies.
+
+    Raises:
+        InvalidInput: if it cannot be written.
+    """
+    found = result["results"]["inverse"]
+    parts = [_part(problem, rows) for problem, rows in by_problem(found["rows"]).items()]
+    told = {**result, "versions": result["versions"] | found["libraries"]}
+    return benchmark.write(TITLE, told, _notes(found), parts, found["bars"], path)
+
+
+def _part(problem: str, rows: Sequence[Row]) -> Part:
+    shown = columns(rows)
+    cells = [(row["model"], [row["post"], *(COLUMNS[column](row) for column in shown)]) for row in rows]
+    series = {
+        f"then {post}": [
+            (row["model"], row["mean"], row["distance"])
+            for row in rows
+            if row["post"] == post and row.get("distance") and row.get("mean")
+        ]
+        for post in POSTS
+    }
+    figure = scatter(series, "mean squared error", "distance from the posterior") if any(series.values()) else ""
+    notes = [f"Failed: {row['model']}, {why}" for row in rows if row["post"] in ("", "none") for why in row["failed"]]
+    alt = f"Distance from the true posterior against the mean squared error of every model on {problem}"
+    return Part(problem, notes, ["model", "then", *shown], cells, figure, alt)
+
+
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    asked, cores = found["asked"], found["cores"]
+    return [
+        f"Targets: {asked['targets']}; medians over seeds: {asked['seeds']}; seconds of training a model at most: "
+        f"{asked['seconds']:g}; of the forward model that localises, where a model has none of its own: "
+        f"{asked['forward']:g}; models at a time: {cores['cells_at_a_time']}, one thread each, on "
+        f"{cores['of_the_machine']} cores.",
+        "Errors are squared, a mean over channels, of draws within the box when they are simulated again. Error alone "
+        "proves nothing: a look-up of the nearest row has little and knows one answer.",
+        "Published: mean error over 1,000 targets / at one target (Zhang, Bi, Fung, AAAI 2023, tables 2 and 3). Their "
+        "crystal is another one.",
+        f"Distance: sliced Wasserstein distance of {MANY} draws from the {REFERENCE} nearest of two million draws of "
+        f"the prior, in standard deviations of that, mean over {SOME} targets; about 0.06 between two such samples.",
+        "Uneven: largest departure from even shares of the rank of the truth among the draws, over knobs; by chance up "
+        f"to {1.36 / asked['targets'] ** 0.5:.2f}. Spread: standard deviation of the draws of a target, in those of "
+        "the prior. Answer: 100 draws of a new target, localised, and the distinct ones of them.",
+    ]

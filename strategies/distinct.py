@@ -1,0 +1,206 @@
+"""From thousands of draws to the distinct answers among them, the most robust first.
+
+Where a target leaves knobs free its answers are whole families, curves and surfaces. Draws are of one family if a way
+from one to the other stays on it; a family answers with draws that are spread over it, and one that noise alone has
+spread with a single draw.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.candidates import Candidate, within
+from strategies.contract import Target
+from strategies.jacobian import Forward, asked, checked, tangent
+from strategies.models.threads import one_thread
+
+NEIGHBOURS = 4
+"""Draws next to a draw that a way is looked for to."""
+AWAY = 0.25
+"""How far a way may lead off the straight one, as a share of its length: beyond, it leads to somewhere else."""
+ALLOWED = 3.0
+"""Standard deviations of a reading by which a draw may miss the target before nearer ones are preferred."""
+STEP = 1e-3
+REFINED = 3
+LARGER = 32
+"""Families that are tried to be joined to each other: draws leave holes in them."""
+CENTRAL = 200
+Array = NDArray[np.float64]
+Numbers = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct(Candidate):
+    """One of several answers; its spread and share are those of the draws that it stands for."""
+
+    family: int
+    """Number of the family; answers of one family can be moved into each other without leaving the target."""
+    readings: Readings
+    """By the forward model, ``(p,)``."""
+    off: float
+    """Largest distance from the target in a channel that it fixes, in standard deviations of a reading."""
+    fragility: float
+    """What settings that are off by ``slip`` cost: change of the readings, root mean square, in the same unit."""
+
+
+def distinct(
+    draws: Settings,
+    forward: Forward,
+    target: Target,
+    noise: ArrayLike,
+    *,
+    slip: float | Settings = 0.01,
+    apart: float = 0.15,
+    most: int = 24,
+) -> list[Distinct]:
+    """Distinct answers among draws ``(n, d)``, the least fragile first; none if all draws are outside the box.
+
+    Draws outside the unit box are refused, and those that miss the target by more than the others too.
+
+    Args:
+        draws: In the unit box, one target; from ``InverseModel.sample``, best localised.
+        forward: What gives readings, such as ``model.predict``; asked for some tens of rows a draw and knob.
+        target: Shape ``(p,)``; NaN where a channel is free.
+        noise: Standard deviation of one reading, ``(p,)``.
+        slip: How far off settings may be set, in the unit box; one number or one for each knob.
+        apart: Distance in the unit box within which draws of a family are spoken for by one of them.
+        most: Answers at most, of the families with most draws.
+
+    Raises:
+        InvalidInput: for a target without fixed channel, noise that is not positive there, or a distance below 0.
+
+    >>> angle = np.linspace(0, 2 * np.pi, 60)
+    >>> ring = 0.5 + 0.3 * np.column_stack((np.cos(angle), np.sin(angle)))
+    >>> bowl = lambda settings: ((settings - 0.5) ** 2).sum(axis=1, keepdims=True)
+    >>> found = distinct(ring, bowl, np.array([0.09]), [0.001], apart=0.3)
+    >>> len(found), {each.family for each in found}
+    (4, {0})
+    """
+    if not apart > 0 or most < 1:
+        raise InvalidInput(f"distinct answers need apart > 0 and most >= 1, got {apart} and {most}")
+    fixed, unit = asked(target, noise)
+    wanted = np.asarray(target, float)[fixed] / unit
+    model = checked(forward, np.size(target))
+
+    def missed(settings: Settings) -> Array:
+        return np.asarray(model(settings)[:, fixed] / unit - wanted)
+
+    with one_thread():
+        inside, times = np.unique(draws[within(draws)], axis=0, return_counts=True)
+        if not len(inside):
+            return []
+        off = np.abs(missed(inside)).max(axis=1)
+        near = off <= max(ALLOWED, float(np.quantile(off, 0.1)))
+        kept, times = inside[near], times[near]
+        family = _families(kept, missed, apart)
+        chosen, owner = _spread(kept, family, apart, most)
+        readings, slopes = tangent(model, kept[chosen], STEP)
+        fragility = np.sqrt(((slopes[:, fixed] / unit[:, None] * slip) ** 2).sum(axis=2).mean(axis=1))
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(family[chosen].tolist()))}
+    found = [
+        Distinct(
+            settings=kept[row],
+            spread=np.repeat(kept[owner == place], times[owner == place], axis=0).std(axis=0),
+            share=float(times[owner == place].sum() / within(draws).sum()),
+            family=numbers[int(family[row])],
+            readings=readings[place],
+            off=float(np.abs(readings[place, fixed] / unit - wanted).max()),
+            fragility=float(fragility[place]),
+        )
+        for place, row in enumerate(chosen)
+    ]
+    return sorted(found, key=lambda each: each.fragility)
+
+
+def _families(settings: Settings, missed: Forward, apart: float) -> Numbers:
+    """Number of the family of each of the settings ``(n, d)``: first by ways to neighbours, then between families."""
+    n = len(settings)
+    links = _linked(settings, _neighbours(settings), missed)
+    between = _between(settings, _components(links, n))
+    short = between[_length(settings, between) <= apart]  # a longer one may lead over a third family
+    links = np.concatenate((links, _linked(settings, short, missed)))
+    return _components(links, n)
+
+
+def _linked(settings: Settings, pairs: Numbers, missed: Forward) -> Numbers:
+    """Those of the pairs ``(m, 2)`` between which there is a way.
+
+    Half-way the readings are within the noise, or the next settings that give the target are near there, and not by
+    one of the two.
+    """
+    if not len(pairs):
+        return pairs
+    half = settings[pairs].mean(axis=1)
+    left, slopes = tangent(missed, half, STEP)
+    inverse = np.linalg.pinv(slopes)
+    before, place = np.abs(left).max(axis=1), half
+    for _ in range(REFINED):
+        place = np.clip(place - (inverse @ left[..., None])[..., 0], 0, 1)
+        left = missed(place)
+    there = np.abs(left).max(axis=1) <= np.maximum(ALLOWED, before / 10)
+    aside = np.linalg.norm(place - half, axis=1) <= AWAY * _length(settings, pairs)
+    return np.asarray(pairs[(before <= ALLOWED) | (there & aside)])
+
+
+def _length(settings: Settings, pairs: Numbers) -> Array:
+    return np.asarray(np.linalg.norm(settings[pairs[:, 0]] - settings[pairs[:, 1]], axis=1))
+
+
+def _neighbours(settings: Settings) -> Numbers:
+    """Pairs ``(m, 2)`` of each of the settings and those nearest to it."""
+    n, many = len(settings), min(1 + NEIGHBOURS, len(settings))
+    near = np.asarray(KDTree(settings).query(settings, many)[1]).reshape(n, many)[:, 1:]
+    pairs = np.column_stack((np.repeat(np.arange(n), many - 1), near.ravel()))
+    return np.array(sorted(set(map(tuple, np.sort(pairs).tolist()))), np.intp).reshape(-1, 2)
+
+
+def _between(settings: Settings, family: Numbers) -> Numbers:
+    """Pairs ``(m, 2)``, the closest of every two of the larger families."""
+    labels, sizes = np.unique(family, return_counts=True)
+    larger = [np.flatnonzero(family == label) for label in labels[np.argsort(-sizes, kind="stable")][:LARGER]]
+    pairs = []
+    for first, second in combinations(larger, 2):
+        distance = cdist(settings[first], settings[second])
+        row, column = divmod(int(distance.argmin()), len(second))
+        pairs.append((first[row], second[column]))
+    return np.array(pairs, np.intp).reshape(-1, 2)
+
+
+def _components(pairs: Numbers, n: int) -> Numbers:
+    links = coo_array((np.ones(len(pairs)), tuple(pairs.T)), (n, n))
+    return np.asarray(connected_components(links, directed=False)[1], np.intp)
+
+
+def _spread(settings: Settings, family: Numbers, apart: float, most: int) -> tuple[Numbers, Numbers]:
+    """Rows of draws that speak for all, and which of them speaks for each, ``(n,)``; -1 where none does.
+
+    Of each family the most central draw; then always the draw that is farthest from those that speak for its family.
+    """
+    labels, sizes = np.unique(family, return_counts=True)
+    chosen = [_central(settings, np.flatnonzero(family == label)) for label in labels[np.argsort(-sizes)][:most]]
+    owner, distance = np.full(len(settings), -1), np.full(len(settings), np.inf)
+    place = 0
+    while place < len(chosen):
+        row = chosen[place]
+        mine = np.linalg.norm(settings - settings[row], axis=1)
+        nearer = (family == family[row]) & (mine < distance)
+        owner[nearer], distance[nearer] = place, mine[nearer]
+        place += 1
+        known = np.where(owner >= 0, distance, 0.0)
+        if place == len(chosen) < most and known.max() > apart:
+            chosen.append(int(known.argmax()))
+    return np.array(chosen, np.intp), owner
+
+
+def _central(settings: Settings, rows: Numbers) -> int:
+    """The row whose settings are nearest to all others, as far as some of them tell."""
+    some = rows[:: max(len(rows) // CENTRAL, 1)]
+    return int(rows[cdist(settings[rows], settings[some]).sum(axis=1).argmin()])

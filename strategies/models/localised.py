@@ -1,0 +1,129 @@
+"""Any inverse model whose draws are localised: moved until its forward half says that they give the target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+import numpy as np
+
+from sdl import plugins
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.contract import InverseModel, Remoteness, Target, draws_for
+from strategies.localisation import ARRIVED, METHODS, Localised, Method, Region, Tangent, differences, localise
+from strategies.models.checks import must_be_fitted
+from strategies.models.coordinates import Array
+from strategies.models.noise import span
+from strategies.models.surrogate import Surrogate
+
+SPARE = 1.25
+"""Draws that are made for each that is asked for: some stray."""
+
+
+@dataclass(eq=False)
+class LocalisedModel:
+    """Draws of another model, each moved by the shortest way to where a forward model gives the target.
+
+    A draw that ends where the forward model has no data, or that does not arrive, is replaced by one that did;
+    ``localise`` tells of all of them. If none arrives the target is out of reach, and the draws stay as they end.
+
+    A row is one noisy reading of what its settings give on average. So that intervals hold for rows, each draw is for
+    a target as much off as a reading is; with ``noise`` off all draws are for the target itself, which is what
+    somebody wants who will read it often, or without noise.
+
+    Args:
+        model: Name of a registered inverse model.
+        options: Of that model.
+        method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
+        noise: Whether draws are for what a reading may stand for.
+
+    References:
+        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690
+    """
+
+    model: str = "mixture"
+    options: dict[str, Any] = field(default_factory=dict)
+    method: Method = "gauss-newton"
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {self.method!r}")
+        self.base_: InverseModel = plugins.build("sdl.inverse_models", self.model, self.options)
+
+    @property
+    def learns_from_gaps(self) -> bool:
+        return bool(getattr(self.base_, "learns_from_gaps", False))
+
+    @property
+    def single_valued(self) -> bool:
+        return bool(getattr(self.base_, "single_valued", False))
+
+    @property
+    def progress(self) -> Callable[[int, int], object]:
+        """Of the model within; see there."""
+        return getattr(self.base_, "progress", lambda done, of: None)
+
+    @progress.setter
+    def progress(self, tell: Callable[[int, int], object]) -> None:
+        if hasattr(self.base_, "progress"):
+            self.base_.progress = tell
+
+    def rows_needed(self, d: int, p: int) -> int:
+        return self.base_.rows_needed(d, p)
+
+    def fit(self, readings: Readings, settings: Settings) -> Self:
+        self.base_.fit(readings, settings)
+        self.scale_ = span(np.nan_to_num(readings))
+        self.region_ = Region.of(np.array(settings, float))
+        return self
+
+    @property
+    def tangent(self) -> Tangent:
+        """The forward model with its slopes: the model's own surrogate, if it has one."""
+        surrogate = getattr(self.base_, "surrogate", None)
+        return differences(self.base_.predict) if surrogate is None else cast(Surrogate, surrogate).tangent
+
+    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        must_be_fitted(self, "region_")
+        return np.asarray(self.sample_many(np.asarray(target, float)[None], n, rng)[0])
+
+    def sample_many(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``: quicker than one by one."""
+        must_be_fitted(self, "region_")
+        found = self.localise(targets, int(np.ceil(SPARE * n)), rng)
+        m, d = len(targets), found.settings.shape[1]
+        return np.asarray(_chosen(found, m, n).reshape(m, n, d))
+
+    def localise(self, targets: Readings, n: int, rng: np.random.Generator) -> Localised:
+        """Where ``n`` draws for each of many targets ``(m, p)`` end, all ``m * n`` of them, those that stray too."""
+        must_be_fitted(self, "region_")
+        starts = draws_for(self.base_, targets, n, rng).reshape(len(targets) * n, -1)
+        wanted, tolerance = np.repeat(targets, n, axis=0), np.full(len(starts), ARRIVED)
+        if self.noise:
+            inside = np.clip(starts, 0.0, 1.0)
+            off = self.base_.simulate(inside, 1, rng)[0] - self.base_.predict(inside)
+            wanted = wanted - off
+            tolerance += np.linalg.norm(off / self.scale_, axis=1)  # of more channels than knobs, not all can be met
+        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance)
+
+    def predict(self, settings: Settings) -> Readings:
+        must_be_fitted(self, "region_")
+        return self.base_.predict(settings)
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        must_be_fitted(self, "region_")
+        return self.base_.simulate(settings, n, rng)
+
+    def remoteness(self, target: Target) -> Remoteness:
+        must_be_fitted(self, "region_")
+        return self.base_.remoteness(target)
+
+
+def _chosen(found: Localised, m: int, n: int) -> Settings:
+    """``n`` of the ends for each of ``m`` targets, ``(m * n, d)``: those that arrived, over again if they are fewer."""
+    arrived = found.arrived.reshape(m, -1)
+    order = np.argsort(~arrived, axis=1, kind="stable")
+    count = np.where(arrived.any(axis=1), arrived.sum(axis=1), arrived.shape[1])
+    place = np.take_along_axis(order, np.arange(n) % count[:, None], axis=1)
+    return np.asarray(found.settings[(np.arange(m)[:, None] * arrived.shape[1] + place).ravel()])

@@ -1,0 +1,104 @@
+"""A forward model learned from rows, separate from any inverse one: small networks and what they leave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from sdl.space import Readings, Settings
+from strategies.models.coordinates import Standard
+from strategies.models.network import Array, Network
+from strategies.models.network_training import trained
+from strategies.models.noise import Noise, residual_noise, span
+from strategies.models.threads import one_thread
+from strategies.models.timebox import TimeBox
+
+BENDS = (1.0, 1.5, 2.5)
+"""How sharply the cells of each member bend at the start: readings may change once over the box, or many times."""
+WORSE = 4.0
+"""Times the least squared error of a member, from which on another one is left out: it went astray on its way."""
+HELD_OUT = 10
+"""Each member is judged by its own part of the rows, one in so many, that it does not learn from."""
+CELLS = 24
+"""Of a hidden layer; fewer where there are many knobs and channels, as a step costs the square of the weights."""
+WEIGHTS = 1000
+"""Most weights of a network, and one for every reading at most."""
+STEPS = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """Readings as the mean of networks that differ in where they began and in which rows they learned from."""
+
+    networks: tuple[Network, ...]
+    settings: Standard
+    readings: Standard
+    noise: Noise
+    """What the members leave of rows that they have not seen."""
+
+    @classmethod
+    def of(
+        cls,
+        readings: Readings,
+        settings: Settings,
+        rng: np.random.Generator,
+        seconds: float = np.inf,
+        steps: int = STEPS,
+        tell: Callable[[int, int], object] = lambda done, of: None,
+    ) -> Self:
+        """Learn from readings ``(n, p)`` at settings ``(n, d)``.
+
+        Args:
+            readings: Of which none is NaN.
+            settings: In the unit box.
+            rng: The only source of randomness.
+            seconds: For all networks together.
+            steps: Of the training of each.
+            tell: Called with the number of steps done, and of how many.
+        """
+        x, y = Standard.of(settings), Standard.of(readings)
+        inputs, outputs = x.to(settings), y.to(readings)
+        fold, cells = rng.permutation(len(readings)) % HELD_OUT, _cells(settings.shape[1], readings.shape)
+        networks, left = list[Network](), list[Array]()
+        with one_thread():
+            for member, bend in enumerate(BENDS):
+                out = fold == member
+                learned, tried = (inputs[~out], outputs[~out]), (inputs[out], outputs[out])
+                box = TimeBox(steps, seconds / len(BENDS))
+
+                def told(done: int, before: int = member * steps) -> None:
+                    tell(before + done, len(BENDS) * steps)
+
+                networks.append(trained(learned, tried, cells, bend, box, rng, told))
+                left.append(tried[1] - networks[-1].outputs(tried[0]))
+        off = np.array([(each**2).mean() for each in left])
+        sound = np.flatnonzero(off <= WORSE * off.min())
+        unseen = np.concatenate([left[member] for member in sound]) * y.width
+        return cls(tuple(networks[member] for member in sound), x, y, residual_noise(unseen, span(readings), 0))
+
+    def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
+        inputs = self.settings.to(np.asarray(settings, float))
+        with one_thread():
+            return self.readings.back(np.mean([each.outputs(inputs) for each in self.networks], axis=0))
+
+    def tangent(self, settings: Settings) -> tuple[Readings, Array]:
+        """Expected readings ``(n, p)`` and their slopes ``(n, p, d)``, in readings per width of the box."""
+        inputs = self.settings.to(np.asarray(settings, float))
+        with one_thread():
+            outputs, slopes = zip(*(each.tangent(inputs) for each in self.networks), strict=True)
+        unit = self.readings.width[:, None] / self.settings.width
+        return self.readings.back(np.mean(outputs, axis=0)), np.asarray(np.mean(slopes, axis=0) * unit)
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Fresh readings ``(n, m, p)`` at settings ``(m, d)``."""
+        expected = self.predict(settings)
+        return expected + self.noise.draw((n, len(expected)), rng)
+
+
+def _cells(d: int, shape: tuple[int, ...]) -> int:
+    """Cells of a hidden layer for ``d`` knobs and readings of this shape."""
+    n, p = shape
+    most, ends = min(WEIGHTS, n * p), d + p + 2
+    return int(np.clip((np.sqrt(ends**2 + 4 * most) - ends) / 2, 3, CELLS))
