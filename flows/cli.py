@@ -18,6 +18,7 @@ import typer
 from rich.logging import RichHandler
 
 from flows import (
+    cli_backtest,
     cli_bundles,
     cli_campaigns,
     cli_data,
@@ -70,6 +71,7 @@ for commands in (
     cli_watching,
     cli_instruments,
     cli_models,
+    cli_backtest,
     cli_data,
     cli_service,
     cli_bundles,
