@@ -1,10 +1,10 @@
 """A campaign that a peer leads: it says what to measure, and everything else is as in our own.
 
-The peer is told all rows less the background of their moment, and the target less the present one. References are
-read by the cadence of the campaign, and one before each exam. Examined is the setting that reads nearest to the target,
-once its mean reading is within the tolerance, give or take ``BENEFIT`` standard deviations of that mean; one that was
-examined has to be proposed again before. The exam is the plan's own: how many replicates, when it is broken off, and
-the verdict.
+The peer is told all rows less the background of their moment, how sure that is, and the target less the present one.
+References are read by the cadence of the campaign, and one before each exam. Examined is the setting that reads nearest
+to the target, once its mean reading is within the tolerance, give or take ``BENEFIT`` standard deviations of that mean;
+one that was examined has to be proposed again before. The exam is the plan's own: how many replicates, when it is
+broken off, and the verdict.
 """
 
 from collections.abc import Sequence
@@ -110,7 +110,7 @@ class Guided:
         first, place = distinct(seen.settings.round(DIGITS))
         at = np.eye(len(first))[place]
         times = at.sum(axis=0)[:, None]
-        room = seen.tolerance + BENEFIT * np.nan_to_num(seen.noise) / np.sqrt(times)
+        room = seen.tolerance + BENEFIT * np.nan_to_num(self.space.noise[self.columns]) / np.sqrt(times)
         excess = (np.abs(at.T @ seen.readings / times - seen.target) / room).max(axis=1, initial=0.0)
         due = self._proposed_since_their_exam(history)
         near = (row for row in np.argsort(excess, kind="stable") if excess[row] <= 1)
@@ -129,14 +129,16 @@ class Guided:
     def _seen(self, history: History) -> Seen:
         conditions = Conditions.of(history.observations, self.space.p)
         rows = [each for each in history.observations if each.purpose.teaches]
-        background = conditions.at(np.array([each.seq for each in rows], int))
+        seq = np.array([each.seq for each in rows], int)
+        background = conditions.at(seq)
         readings = _uncensored(rows, self.space) - background
+        unsure = conditions.drift * conditions.covariance(seq).diagonal()[:, None]
         return Seen(
             self.space.to_unit(np.array([each.settings for each in rows]).reshape(-1, self.space.d)),
             readings[:, self.columns],
             self.target.readings - conditions.latest[self.columns],
             self.target.tolerance,
-            self.space.noise[self.columns],
+            np.sqrt(self.space.noise**2 + unsure)[:, self.columns],
         )
 
     def _interludes(self, history: History) -> Interludes:

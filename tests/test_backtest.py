@@ -106,6 +106,29 @@ def test_a_peer_is_told_readings_without_their_background():
     assert told[-1].target[1] == pytest.approx(16384 - 4000, abs=1000)
 
 
+def test_a_peer_is_told_which_rows_have_an_unsure_background():
+    """A lamp is switched on after the eighth request: what was read between the two references is known less well."""
+    told = []
+
+    class Listens(AtRandom):
+        def propose(self, seen, rng):
+            told.append(seen.noise[:, 1])
+            return rng.random(3)
+
+    problem = PROBLEMS["lamp"]
+    twin, seen = problem.build(0), []
+
+    def watch(observation):
+        seen.append(observation)
+        problem.befall(twin, len(seen))
+
+    Rehearsal(Guided(Plan(problem.campaign(0, 20), twin.space), "peer", Listens()), twin, watch).run()
+    stated = twin.space.noise[3]
+    assert told[5] == pytest.approx(stated)
+    assert told[-1][5] > 3 * stated
+    assert told[-1][5] > told[-1][0] > stated
+
+
 def test_a_reading_at_the_ceiling_stands_there_for_a_peer():
     told = []
 
@@ -120,7 +143,8 @@ def test_a_reading_at_the_ceiling_stands_there_for_a_peer():
 
 
 def test_distance_is_that_of_the_worst_channel():
-    seen = Seen(np.zeros((1, 1)), np.array([[3.0, 10.0]]), np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.ones(2))
+    readings = np.array([[3.0, 10.0]])
+    seen = Seen(np.zeros((1, 1)), readings, np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.ones((1, 2)))
     assert seen.distance.tolist() == [3.0]
 
 

@@ -24,7 +24,7 @@ def seen(n=6, noise=0.1):
     rng = np.random.default_rng(1)
     settings = np.concatenate((rng.random((n, 3)), ANSWER + 0.05 * rng.standard_normal((3, 3))))
     readings = settings @ SLOPES + noise * rng.standard_normal((n + 3, 3))
-    return Seen(settings, readings, ANSWER @ SLOPES, np.ones(3), np.full(3, noise))
+    return Seen(settings, readings, ANSWER @ SLOPES, np.ones(3), np.full(readings.shape, noise))
 
 
 @pytest.fixture(params=NAMES)
@@ -57,7 +57,7 @@ def test_a_peer_depends_on_rng_alone_and_leaves_the_world_as_it_was(peer):
 @pytest.mark.slow
 def test_a_peer_of_one_channel_is_served(peer):
     rows = seen()
-    alone = Seen(rows.settings, rows.readings[:, :1], rows.target[:1], rows.tolerance[:1], np.full(1, np.nan))
+    alone = Seen(rows.settings, rows.readings[:, :1], rows.target[:1], rows.tolerance[:1], np.full((9, 1), np.nan))
     assert peer.propose(alone, np.random.default_rng(0)).shape == (3,)
 
 
@@ -73,7 +73,7 @@ def test_a_peer_comes_nearer_to_the_target_than_its_rows(name):
         asked = peer.propose(rows, np.random.default_rng(round_))
         settings = np.concatenate((rows.settings, asked[None]))
         readings = np.concatenate((rows.readings, (asked @ SLOPES)[None]))
-        rows = Seen(settings, readings, rows.target, rows.tolerance, rows.noise)
+        rows = Seen(settings, readings, rows.target, rows.tolerance, np.full(readings.shape, 0.1))
         nearest = min(nearest, float(rows.distance[-1]))
     assert nearest < 3
 

@@ -54,7 +54,7 @@ class BoTorch:
             d, c = seen.settings.shape[1], len(seen.target)
             settings = torch.tensor(seen.settings, dtype=torch.double)
             off = torch.tensor(seen.off, dtype=torch.double)
-            noise = torch.tensor((seen.noise / seen.tolerance) ** 2, dtype=torch.double).expand_as(off)
+            noise = torch.tensor((seen.noise / seen.tolerance) ** 2, dtype=torch.double)
             model = SingleTaskGP(
                 settings,
                 off,

@@ -23,7 +23,8 @@ class Seen:
     tolerance: Readings
     """Largest allowed error, ``(c,)``."""
     noise: Readings
-    """Standard deviation of one reading, ``(c,)``; NaN where the instrument does not state it."""
+    """Standard deviation of each reading, that of its background included, ``(n, c)``; NaN where the instrument states
+    none."""
 
     @property
     def off(self) -> Readings:
