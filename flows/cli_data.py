@@ -62,7 +62,7 @@ def plugins(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List what is installed: instruments, designs, inverse models, acquisitions."""
+    """List what is installed: instruments, designs, inverse models, acquisitions, and peers of the back-test."""
     if check:
         return _checked(check, as_json)
     found = {group: list(registry.names(group)) for group in registry.GROUPS}
@@ -89,8 +89,8 @@ def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="loop, records, models, forest, incomplete, speed, all of these, or one that takes minutes: ledger, "
-            "soak, service, interleavings, steering."
+            help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
+            "minutes: ledger, soak, service, interleavings, steering."
         ),
     ] = "all",
     seeds: Annotated[int, typer.Option(help="Campaigns of each kind in the loop.", min=1)] = 100,

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from flows.benchmarks import (
+    acquisitions,
     forest,
     incomplete,
     interleavings,
@@ -33,6 +34,7 @@ KINDS = (
     "models",
     "forest",
     "incomplete",
+    "acquisitions",
     "speed",
     "ledger",
     "soak",
@@ -69,6 +71,7 @@ def run(what: str, seeds: int, names: Sequence[str], files: Path, progress: Prog
         "models": lambda: models.run(files, names, progress=progress),
         "forest": forest.run,
         "incomplete": lambda: incomplete.run(files),
+        "acquisitions": acquisitions.run,
         "speed": speed.run,
         "service": service.run,
         "ledger": ledger.run,
@@ -94,6 +97,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "models": models.table,
         "forest": forest.table,
         "incomplete": incomplete.table,
+        "acquisitions": acquisitions.table,
         "speed": speed.table,
         "service": service.table,
         "ledger": ledger.table,

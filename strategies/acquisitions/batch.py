@@ -31,7 +31,7 @@ class Sequential(ABC):
         threshold: Disagreement, in standard deviations of a reading, below which there is nothing left to learn.
     """
 
-    pool: int = 256
+    pool: int = 128
     locality: float = 0.3
     threshold: float = 0.5
 

@@ -16,13 +16,13 @@ from strategies.contract import InverseModel, Noise, Target
 
 Places = NDArray[np.intp]
 """Places in the pool."""
-OFFERED = 64
+OFFERED = 32
 """Draws that each member is asked for, for each target."""
-BESIDE = 128
+BESIDE = 64
 """Points about what is offered."""
 WIDTH = 0.1
 """Standard deviation of these, in the unit box."""
-MEASURED = 64
+MEASURED = 32
 """Settings measured before that are among the pool at most."""
 
 
