@@ -22,6 +22,7 @@ import typer
 from rich.logging import RichHandler
 
 from flows import (
+    cli_backtest,
     cli_benchmark,
     cli_bundles,
     cli_campaigns,
@@ -77,6 +78,7 @@ for commands in (
     cli_watching,
     cli_instruments,
     cli_models,
+    cli_backtest,
     cli_data,
     cli_benchmark,
     cli_service,

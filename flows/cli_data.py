@@ -61,7 +61,7 @@ def plugins(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List what is installed: instruments, designs, inverse models, acquisitions."""
+    """List what is installed: instruments, designs, inverse models, acquisitions, and peers of the back-test."""
     if check:
         return _checked(check, as_json)
     found = {group: list(registry.names(group)) for group in registry.GROUPS}

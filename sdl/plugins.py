@@ -15,8 +15,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sdl.errors import InvalidInput, UnknownPlugin, nearest, shown
 from sdl.secrets import is_secret, reveal
 
-Group = Literal["sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions"]
+Group = Literal[
+    "sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions", "sdl.peers"
+]
 GROUPS: tuple[Group, ...] = get_args(Group)
+EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}
+"""What our own plug-ins of a group may need besides."""
 
 
 @cache
@@ -41,7 +45,7 @@ def load(group: Group, name: str) -> Any:
         return found[0].load()
     except ImportError as error:
         lacking = f": {error.name} is not installed" if isinstance(error, ModuleNotFoundError) else f": {error}"
-        extra = " (our own models need: pip install 'sdl[generative]')" if group == "sdl.inverse_models" else ""
+        extra = f" (our own may need: pip install 'sdl[{EXTRAS[group]}]')" if group in EXTRAS else ""
         raise InvalidInput(f"{name!r} cannot be imported{lacking}{extra}") from error
     except AttributeError as error:
         raise InvalidInput(f"{name!r} cannot be imported: {error}") from error

@@ -1,4 +1,4 @@
-"""Which settings to measure next."""
+"""Which settings to measure next, by default; ``strategies/acquisitions`` has others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.candidates import within
-from strategies.contract import InverseModel, Target
+from strategies.contract import InverseModel, Noise, Target, noise_at
 
 REFERENCES = 64  # offers that stand for all of them
 CROWDED = 0.25  # of the repulsion: no two points come as close
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,27 @@ class Uncertainty:
         models: Sequence[InverseModel],
         targets: Sequence[Target],
         measured: Settings,
-        noise: Readings,
+        noise: Noise,
         n: int,
         rng: np.random.Generator,
+        ceiling: Readings | None = None,
     ) -> Settings:
         if len(models) < 2 or not targets:
             raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
         offers, weights = self._offers(models, targets, rng)
-        around = _everywhere(self.pool // 4, measured.shape[1], rng)
+        around = everywhere(self.pool // 4, measured.shape[1], rng)
         if not len(offers):  # nothing in the box answers any target: then all of it may
-            offers, weights = around, np.ones((len(around), len(noise)))
+            offers, weights = around, np.ones((len(around), len(targets[0])))
         pool = np.concatenate((offers, around))
-        deviation = _deviation(models, pool, noise)
+        said = np.array([model.predict(pool) for model in models])
+        scatter = noise_at(noise, pool)
+        deviation = _deviation(said, scatter)
         if ((deviation[:, : len(offers)] ** 2).sum(axis=0)[weights > 0] < self.threshold**2).all():
             return measured[:0]
         chosen = rng.permutation(len(offers))[:REFERENCES]
         near = np.exp(-0.5 * (cdist(pool, offers[chosen]).min(axis=1) / self.locality) ** 2)
-        gain = near * _gain(deviation, deviation[:, chosen], weights[chosen])
+        telling = 1.0 if ceiling is None else ndtr((ceiling - said.mean(axis=0)) / np.maximum(scatter, _TINY))
+        gain = near * _gain(deviation, deviation[:, chosen], weights[chosen], telling)
         return _greedy(pool, measured, n, lambda distance: gain * self._room(distance))
 
     def _offers(
@@ -115,14 +121,15 @@ class SpaceFilling:
         models: Sequence[InverseModel],
         targets: Sequence[Target],
         measured: Settings,
-        noise: Readings,
+        noise: Noise,
         n: int,
         rng: np.random.Generator,
+        ceiling: Readings | None = None,
     ) -> Settings:
-        return _greedy(_everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance: distance)
+        return _greedy(everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance: distance)
 
 
-def _everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
+def everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
     """At least ``n`` points that fill the unit box evenly."""
     return np.asarray(qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length()))
 
@@ -132,19 +139,22 @@ def _scatter(offers: Settings) -> float:
     return max(float(np.sqrt(offers.var(axis=0).sum())), 1e-6) if len(offers) else 0.0
 
 
-def _deviation(models: Sequence[InverseModel], pool: Settings, noise: Readings) -> NDArray[np.float64]:
+def _deviation(said: NDArray[np.float64], noise: Readings) -> NDArray[np.float64]:
     """What members say beside their mean, ``(members, m, p)``, in units of noise; its squares sum to the variance."""
-    readings = np.array([model.predict(pool) for model in models]) / noise
-    return np.asarray((readings - readings.mean(axis=0)) / np.sqrt(len(models) - 1))
+    readings = said / noise
+    return np.asarray((readings - readings.mean(axis=0)) / np.sqrt(len(said) - 1))
 
 
-def _gain(pool: NDArray[np.float64], offers: NDArray[np.float64], weights: Readings) -> NDArray[np.float64]:
+def _gain(
+    pool: NDArray[np.float64], offers: NDArray[np.float64], weights: Readings, telling: float | Readings
+) -> NDArray[np.float64]:
     """Expected fall of the variance at the offers by a reading at each point of the pool, ``(m,)``.
 
-    A reading of noise 1 at x takes cov(x, o)^2 / (var(x) + 1) from the variance at o.
+    A reading of noise 1 at x takes cov(x, o)^2 / (var(x) + 1) from the variance at o, if it is below its ceiling, for
+    which the chance is ``telling``.
     """
     covariance = np.einsum("kmp,kop->mop", pool, offers, optimize=True)
-    fall = covariance**2 / (1 + (pool**2).sum(axis=0))[:, None]
+    fall = covariance**2 * (telling / (1 + (pool**2).sum(axis=0)))[:, None]
     return np.asarray(np.einsum("mop,op->m", fall, weights, optimize=True))
 
 

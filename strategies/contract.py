@@ -4,7 +4,7 @@ Inverse models and acquisitions see settings scaled to the unit box (``Space.to_
 spread or a bound means the same for every knob. Randomness comes in as a generator and from nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
@@ -15,6 +15,15 @@ from sdl.space import Readings, Settings, Space
 
 Target: TypeAlias = NDArray[np.float64]
 """Readings that somebody wants, ``(p,)``; NaN where a channel is left free."""
+Noise: TypeAlias = Readings | Callable[[Settings], Readings]
+"""Standard deviation of one reading of each channel: everywhere the same, ``(p,)``, or at settings ``(m, d)`` in the
+unit box, ``(m, p)``."""
+
+
+def noise_at(noise: Noise, settings: Settings) -> Readings:
+    """The noise of a reading at each of the settings in the unit box ``(m, d)``, ``(m, p)``."""
+    known = noise(settings) if callable(noise) else noise
+    return np.asarray(np.broadcast_to(known, (len(settings), np.shape(known)[-1])), float)
 
 
 @dataclass(frozen=True)
@@ -142,19 +151,22 @@ class Acquisition(Protocol):
         models: Sequence[InverseModel],
         targets: Sequence[Target],
         measured: Settings,
-        noise: Readings,
+        noise: Noise,
         n: int,
         rng: np.random.Generator,
+        ceiling: Readings | None = None,
     ) -> Settings:
         """Return up to ``n`` settings ``(m, d)`` in the unit box, the most instructive first.
 
         Args:
             models: One kind of inverse model, fitted on all rows and then on resampled ones: an ensemble.
-            targets: What is still looked for, each ``(p,)``.
+            targets: What is still looked for, less the present background, each ``(p,)``.
             measured: Settings that were measured already, ``(k, d)``.
-            noise: Standard deviation of one reading of each channel, ``(p,)``.
+            noise: Standard deviation of one reading of each channel.
             n: Size of the batch.
             rng: The only source of randomness.
+            ceiling: Of each channel, less the present background, ``(p,)``: a reading there says "at least" and teaches
+                little. None, or infinite, where there is none.
 
         An empty answer says that there is nothing left to learn: all that the ensemble disagrees about is
         below the noise.

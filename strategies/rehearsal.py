@@ -5,12 +5,30 @@ For back-tests and for tests of the plan: hundreds of campaigns a minute, the sa
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from sdl.campaign import Campaign
 from sdl.history import Exam, Finding, History, Observation, Request, Round
 from sdl.instruments.protocol import Instrument
 from sdl.screening import Earlier, screen
+from sdl.space import Space
 from strategies.fitting import Fitted, fit
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Stop
+from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
+
+
+class Decides(Protocol):
+    """Who says what to do next: our own plan, or a peer under its rules."""
+
+    @property
+    def campaign(self) -> Campaign: ...
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def columns(self) -> list[int]: ...
+
+    def next_step(self, history: History, fitted: Fitted | None) -> Step: ...
 
 
 @dataclass(eq=False)
@@ -23,7 +41,7 @@ class Rehearsal:
         watch: Called after each measurement, before the instrument's time moves on.
     """
 
-    plan: Plan
+    plan: Decides
     instrument: Instrument
     watch: Callable[[Observation], object] = lambda _: None
     rounds: list[Round] = field(default_factory=list)

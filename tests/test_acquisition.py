@@ -6,6 +6,12 @@ from scipy.spatial.distance import cdist, pdist
 from sdl import plugins
 from sdl.errors import InvalidInput, TooFewRows
 from strategies.acquisition import SpaceFilling, Uncertainty
+from strategies.acquisitions.beliefs import Beliefs
+from strategies.acquisitions.chance import AtRandom, LatinHypercube
+from strategies.acquisitions.disagreement import Disagreement
+from strategies.acquisitions.improvement import ExpectedImprovement
+from strategies.acquisitions.solution_set import SolutionSet
+from strategies.acquisitions.uncertainties import BothUncertainties, ForwardUncertainty, InverseUncertainty
 from strategies.contract import Acquisition
 from strategies.ensemble import refitted
 from strategies.models.linear import LinearProgram
@@ -38,9 +44,10 @@ def acquisition(request):
 def test_batch_is_in_the_box_and_apart(acquisition):
     batch, measured = propose(acquisition)
     assert isinstance(acquisition, Acquisition)
-    assert batch.shape == (6, 3)
+    few = isinstance(acquisition, ExpectedImprovement)  # once the best point is read, hardly another can improve on it
+    assert 1 <= len(batch) <= 6 if few else len(batch) == 6
     assert ((batch >= 0) & (batch <= 1)).all()
-    assert pdist(batch).min() > 0.025
+    assert pdist(batch).min(initial=1.0) > 0.025
     assert cdist(batch, measured).min() > 0.025
 
 
@@ -56,6 +63,8 @@ def test_global_generator_is_left_alone(acquisition):
 
 
 def test_first_points_of_a_larger_batch_are_the_smaller_batch(acquisition):
+    if isinstance(acquisition, LatinHypercube):
+        pytest.skip("a hypercube of two points is not a part of one of five")
     assert np.array_equal(propose(acquisition, n=2)[0], propose(acquisition, n=5)[0][:2])
 
 
@@ -130,6 +139,177 @@ def test_disagreement_needs_two():
 def test_space_filling_starts_from_nothing_and_fills():
     batch = SpaceFilling().propose([], [], np.zeros((0, 2)), np.ones(1), 16, rng())
     assert pdist(batch).min() > 0.15
+
+
+# ---------------------------------------------------------------------- one worth each
+
+KINDS = [InverseUncertainty, ForwardUncertainty, BothUncertainties, Disagreement, ExpectedImprovement, SolutionSet]
+AWARE = [Uncertainty, *KINDS]
+
+
+class Bent(Line):
+    """Members agree below 0.5 and part above it; the second knob does nothing."""
+
+    def predict(self, settings):
+        return settings[:, :1] + self.slope * np.maximum(settings[:, :1] - 0.5, 0)
+
+
+class Parting(Line):
+    """Members part with the distance from the middle, on both sides alike."""
+
+    def predict(self, settings):
+        return settings[:, :1] + self.slope * np.abs(settings[:, :1] - 0.5)
+
+
+class Answering(Parting):
+    """The same, but each member has one answer, as far from that of the others as it says."""
+
+    def __init__(self, slope, answer):
+        super().__init__([slope], [answer])
+        self.answer = np.asarray(answer, float)
+
+    def sample(self, target, n, rng):
+        return self.answer + 1e-3 * rng.standard_normal((n, 2))
+
+
+def parting(answers=((0.70, 0.5), (0.74, 0.5), (0.78, 0.5))):
+    return [Answering(slope, answer) for slope, answer in zip((-0.5, 0.0, 0.5), answers, strict=True)]
+
+
+def asked(acquisition, models, noise=0.01, n=4, target=0.9, measured=(), **options):
+    noise_ = noise if callable(noise) else np.array([noise])
+    return acquisition.propose(
+        models, [np.array([target])], np.array(measured).reshape(-1, 2), noise_, n, rng(), **options
+    )
+
+
+@pytest.mark.parametrize("kind", AWARE)
+def test_where_models_agree_there_is_nothing_to_learn(kind):
+    agreeing = [Bent([slope], [[0.2, 0.2], [0.3, 0.8]]) for slope in (-0.5, 0.0, 0.5)]
+    alike = [Bent([0.0], [[0.2, 0.2], [0.3, 0.8]]) for _ in range(3)]
+    assert not len(asked(kind(), alike))
+    if kind in (ForwardUncertainty, Disagreement):  # they look at the whole box
+        assert (asked(kind(), agreeing)[:, 0] > 0.5).all()
+    else:
+        assert not len(asked(kind(), agreeing))
+
+
+@pytest.mark.parametrize("kind", AWARE)
+def test_a_point_where_readings_are_noisy_is_worth_less(kind):
+    """To the right of 0.74 a reading is a hundred times as noisy."""
+
+    def noise(settings):
+        return np.where(settings[:, :1] > 0.74, 1.0, 0.01)
+
+    models = parting()
+    assert asked(kind(), models, noise=noise, n=1)[0, 0] <= 0.74
+
+
+@pytest.mark.parametrize("kind", AWARE)
+def test_a_reading_at_the_ceiling_teaches_little(kind):
+    """Readings are about the first knob; from 0.7 on they stand at the ceiling."""
+    free, limited = (asked(kind(), parting(), n=1, ceiling=ceiling) for ceiling in (None, np.array([0.7])))
+    assert free[0, 0] > 0.7 or kind is Disagreement  # there are two places where rivals part most
+    assert limited[0, 0] < 0.72
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_does_not_ask_one_question_twice(kind):
+    batch = asked(kind(), parting(), n=4)
+    assert pdist(batch).min(initial=1.0) > 0.03
+
+
+def test_inverse_uncertainty_asks_where_the_answer_moves_and_forward_where_readings_do():
+    """The readings are least certain at the ends of the box, the answers about 0.74."""
+    inverse, forward = (asked(kind(), parting(), n=1)[0, 0] for kind in (InverseUncertainty, ForwardUncertainty))
+    assert 0.6 < inverse < 1.0
+    assert abs(forward - 0.5) > 0.3
+    assert asked(BothUncertainties(weight=1.0), parting(), n=1)[0, 0] == inverse
+    assert asked(BothUncertainties(weight=0.0), parting(), n=1)[0, 0] == forward
+
+
+def test_inverse_uncertainty_looks_at_the_target_whose_answer_is_uncertain():
+    class Two(Answering):
+        """Sure of the answer to one target, not of the other."""
+
+        def sample(self, target, n, rng):
+            place = self.answer if target[0] > 0 else np.array([0.2, 0.2])
+            return place + 1e-3 * rng.standard_normal((n, 2))
+
+    models = [Two(slope, answer) for slope, answer in ((-0.5, (0.7, 0.8)), (0.0, (0.8, 0.8)), (0.5, (0.9, 0.8)))]
+    targets = [np.array([-1.0]), np.array([1.0])]
+    batch = InverseUncertainty().propose(models, targets, np.zeros((0, 2)), np.array([0.01]), 2, rng())
+    assert (batch[:, 0] > 0.5).all()
+
+
+def test_disagreement_tells_rivals_apart_where_they_part_most():
+    class Straight(Line):
+        def predict(self, settings):
+            return settings[:, :1]
+
+    class Curved(Line):
+        def predict(self, settings):
+            return settings[:, :1] + np.exp(-(((settings[:, :1] - 0.25) / 0.1) ** 2))
+
+    rivals = [Straight([1.0], [[0.9, 0.9]]), Curved([1.0], [[0.9, 0.9]])]
+    assert asked(Disagreement(), rivals, n=1)[0, 0] == pytest.approx(0.25, abs=0.05)
+
+
+def test_expected_improvement_goes_where_the_target_is_and_stops_when_it_was_read():
+    models = parting(answers=((0.88, 0.5), (0.9, 0.5), (0.92, 0.5)))
+    first = asked(ExpectedImprovement(), models, n=1, measured=[[0.1, 0.1]])
+    assert first[0, 0] == pytest.approx(0.9, abs=0.15)
+    nearer = asked(ExpectedImprovement(), models, n=1, measured=[[0.1, 0.1], [0.9, 0.5]])
+    assert len(nearer) <= 1
+
+
+def test_solution_set_is_asked_about_where_it_is():
+    """The members part at both ends; only the right one answers the target."""
+    batch = asked(SolutionSet(), parting(), n=3)
+    assert (batch[:, 0] > 0.5).all()
+
+
+def test_beliefs_after_a_reading_are_those_of_a_gaussian():
+    models = [Line([slope], [[0.5, 0.5]]) for slope in (-1.0, 0.5, 2.0)]
+    settings = np.array([[0.2], [0.7], [0.9]])
+    beliefs = Beliefs.of(models, settings, np.array([0.3]), np.array([np.inf]), np.array([0]), locality=0.4)
+    covariance = beliefs.covariance[0]
+    gain = covariance[:, 1] / (covariance[1, 1] + 0.3**2)
+    expected = covariance - np.outer(gain, covariance[1])
+    assert np.allclose(beliefs.told(1).covariance[0], expected)
+    drawn = beliefs.draws(20_000, rng())[:, :, 0]
+    assert np.allclose(np.cov(drawn.T), covariance, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [AtRandom, LatinHypercube])
+def test_chance_asks_nobody_and_fills_the_box(kind):
+    batch = kind().propose([], [], np.zeros((0, 2)), np.ones(1), 16, rng())
+    assert batch.shape == (16, 2)
+    assert (batch.min(axis=0) < 0.3).all()
+    assert (batch.max(axis=0) > 0.7).all()
+
+
+def test_latin_hypercube_has_a_point_in_every_slice():
+    batch = LatinHypercube().propose([], [], np.zeros((0, 3)), np.ones(1), 8, rng())
+    assert np.sort(np.floor(8 * batch), axis=0).tolist() == [[k] * 3 for k in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (ForwardUncertainty, {"pool": 0}),
+        (SolutionSet, {"locality": 0.0}),
+        (Disagreement, {"threshold": -1.0}),
+        (BothUncertainties, {"weight": 1.5}),
+        (ExpectedImprovement, {"draws": 0}),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(kind, options):
+    with pytest.raises(InvalidInput, match="needs"):
+        kind(**options)
+
+
+# ---------------------------------------------------------------------- ensembles
 
 
 def test_ensemble_starts_with_the_fit_on_all_rows():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows.benchmarks import ledger, loop, speed
+from flows.benchmarks import acquisitions, ledger, loop, speed
+from sdl import plugins
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput
 from sdl.history import Finding, Observation, Purpose, Verdict
@@ -174,3 +175,18 @@ def test_a_filled_ledger_is_one_like_any_other(tmp_path):
         row = book.trail(book.entry("small-1").id)[5]
         assert json.loads(row["raw"])["out"] == row["out"]
         assert list(row["out"].values()) == row["readings"]
+
+
+# ---------------------------------------------------------------------- acquisitions
+
+
+def test_acquisitions_are_all_timed_with_a_bar_each():
+    result = acquisitions.run(rows=40, repeats=1)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    named = {each["acquisition"] for each in result["figures"]}
+    assert named == set(plugins.names("sdl.acquisitions"))
+    assert len(result["bars"]) == len(result["figures"]) == 2 * len(named)
+    assert all(1 <= each["proposed"] <= 8 for each in result["figures"])
+    for bar in result["bars"]:
+        assert bar["met"] is (bar["value"] <= 1.0)
+    assert "solution-set" in shown(acquisitions.table(result))

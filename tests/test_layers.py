@@ -16,11 +16,14 @@ LABORATORY = {"numpy", "pydantic", "requests", "urllib3", "sqlalchemy", "jinja2"
 DECISIONS = {"numpy", "scipy", "sklearn", "gmr", "threadpoolctl"}
 GENERATIVE = {"torch", "botorch", "gpytorch", "linear_operator", "ForestDiffusion", "xgboost", "zuko"}
 """Of the extra of that name: each seconds to import, and with a global state of its own. Models only may use them."""
+PEERS = {"ax", "baybe", "bofire"}
+"""Of the extra of that name, one file each."""
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
+    "strategies.peers": DECISIONS | GENERATIVE | PEERS | {"pandas"},
     "flows": LABORATORY
     | DECISIONS
     | {"prefect", "alembic", "uvicorn", "httpx", "packaging", "typer", "rich"},  # four are what Prefect stands on
@@ -37,6 +40,7 @@ WORLD = {
 CONTAINERS = {
     "strategies.models.forest": {"get_state", "set_state"},
     "strategies.conformance": {"get_state", "random"},
+    "strategies.peers.contained": {"get_state", "set_state", "seed"},
 }
 """Who may touch the global generator: to undo what a library does to it, and to see that a model does not."""
 GENERATORS = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}

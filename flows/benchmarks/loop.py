@@ -20,10 +20,11 @@ from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
 from sdl.campaign import Campaign
-from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.history import Verdict
 from sdl.instruments.twin import Twin
-from sdl.preparing import Wanted, prepare
+from sdl.preparing import prepare
 from sdl.space import Readings
+from strategies.backtest import contradicted, meets
 from strategies.designs import LatinHypercube
 from strategies.models.threads import one_thread
 from strategies.plan import Plan
@@ -153,19 +154,6 @@ def table(result: dict[str, Any]) -> Table:
 # ---------------------------------------------------------------------- one campaign
 
 
-def contradicted(finding: Finding, plan: Plan, truth: Readings, observations: Sequence[Observation]) -> bool:
-    """Whether the mean of the truth ``(n, c)`` over the replicates of an exam contradicts its verdict."""
-    rows = [each.seq for each in observations if (each.round, each.purpose) == (finding.round, Purpose.VERIFICATION)]
-    target = next(each for each in plan.targets if each.name == finding.target)
-    return _meets(target, truth[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
-
-
-def _meets(target: Wanted, readings: Readings) -> bool:
-    """Whether readings ``(p,)`` lie within the tolerance in every channel that the target fixes."""
-    fixed = np.isfinite(target.readings)
-    return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())
-
-
 def _blind(plan: Plan, twin: Twin, seed: int) -> bool:
     """Whether settings by partial least squares on a Latin hypercube meet the first target."""
     settings = LatinHypercube().propose(twin.space, BLIND, np.random.default_rng(seed))
@@ -176,7 +164,7 @@ def _blind(plan: Plan, twin: Twin, seed: int) -> bool:
     fixed = np.isfinite(target.readings)
     fitted = PLSRegression(min(3, int(fixed.sum()))).fit(readings[kept][:, fixed], settings[kept])
     found = np.clip(fitted.predict(target.readings[None, fixed])[0], 0, 1)
-    return _meets(target, twin.truth(found)[plan.columns])
+    return meets(target, twin.truth(found)[plan.columns])
 
 
 # ---------------------------------------------------------------------- all of them

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from flows.benchmarks import (
+    acquisitions,
     forest,
     incomplete,
     interleavings,
@@ -35,6 +36,7 @@ KINDS = (
     "models",
     "forest",
     "incomplete",
+    "acquisitions",
     "speed",
     "ledger",
     "soak",
@@ -82,6 +84,7 @@ def run(
         "models": lambda: models.run(files, names, progress=progress),
         "forest": forest.run,
         "incomplete": lambda: incomplete.run(files),
+        "acquisitions": acquisitions.run,
         "speed": speed.run,
         "service": service.run,
         "ledger": ledger.run,
@@ -114,6 +117,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "models": models.table,
         "forest": forest.table,
         "incomplete": incomplete.table,
+        "acquisitions": acquisitions.table,
         "speed": speed.table,
         "service": service.table,
         "ledger": ledger.table,

@@ -1,0 +1,33 @@
+"""A reading is worth how much the models part there, in units of its noise: it tells rivals from each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from strategies.acquisitions.batch import Sequential
+from strategies.acquisitions.beliefs import Array
+from strategies.acquisitions.prospect import Prospect
+
+
+@dataclass(frozen=True)
+class Disagreement(Sequential):
+    """The variance between the models where they part, over that of the noise.
+
+    Give it rivals, fitted models of different kinds, to find out which of them is right; given an ensemble of one kind,
+    it asks where its members know least.
+
+    References:
+        Atkinson, Fedorov (1975), doi:10.1093/biomet/62.1.57, for telling two models apart;
+        Seung, Opper, Sompolinsky (1992), doi:10.1145/130385.130417, for a committee
+    """
+
+    def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        beliefs = prospect.beliefs
+        return np.asarray((beliefs.telling * beliefs.variance / np.maximum(beliefs.noise, _TINY) ** 2).sum(axis=1))
+
+    def settled(self, prospect: Prospect) -> bool:
+        variance, noise = prospect.beliefs.variance, prospect.beliefs.noise
+        return bool((variance <= (self.threshold * noise) ** 2).all())
+
+
+_TINY = 1e-12
