@@ -24,8 +24,8 @@ def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes minutes: "
-            "inverse, ledger, soak, use, service, interleavings, steering."
+            help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
+            "minutes: inverse, ledger, soak, use, service, interleavings, steering."
         ),
     ] = "all",
     seeds: Annotated[
