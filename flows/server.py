@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from flows import instance
 from flows.environment import folder
+from sdl.files import lack_of_room
 
 START_S = 120
 ALLOCATIONS = 100_000
@@ -130,7 +131,8 @@ def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
     while not healthy(address(port)):
         if child.poll() is not None or time.monotonic() > deadline:
             stop(child)
-            raise TimeoutError(f"Prefect's server did not start; see {directory / 'prefect' / 'server.log'}")
+            words = directory / "prefect" / "server.log"
+            raise TimeoutError(f"Prefect's server did not start; see {words}{lack_of_room(directory)}")
         time.sleep(0.1)
 
 
