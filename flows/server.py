@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flows import instance
-from flows.environment import folder
+from flows.environment import folder, log_file
 from sdl.files import lack_of_room
 
 START_S = 120
@@ -96,7 +96,7 @@ async def _watched(flow_run: Coroutine[Any, Any, Result]) -> Result:
 
 def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
     """Start a server on the database of a data directory, as a child that ends with this process."""
-    with (folder(directory / "prefect") / "server.log").open("ab") as words:
+    with log_file(folder(directory / "prefect") / "server.log") as words:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
             stdin=subprocess.PIPE,
