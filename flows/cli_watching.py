@@ -1,9 +1,12 @@
 """Commands that look on: what every campaign is doing (status), and the same live at a terminal (watch)."""
 
+import asyncio
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
+from flows import environment
 from flows.console import AsJson, Home, LedgerOption, lines, open_ledger, out, show, table
 from flows.frames import STATES, frame
 from sdl.closeup import closeup
+from sdl.errors import InvalidInput
 from sdl.history import State
 from sdl.ledger import Ledger
 from sdl.standing import Standing
@@ -51,6 +56,12 @@ def status(name: Which = None, home: Home = None, ledger: LedgerOption = None, a
 def watch(
     name: Which = None,
     once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm", help="Show nothing, but tell of stalls of any campaign as 'sdl up' does: where workers run."
+        ),
+    ] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
@@ -60,9 +71,24 @@ def watch(
         if name is not None:
             standings(book, name)  # a name that is not there is told at once
         try:
-            _watch(book, name, once, as_json)
+            if alarm:
+                _raise_alarms(environment.home(home), ledger)
+            else:
+                _watch(book, name, once, as_json)
         except KeyboardInterrupt:
             return
+
+
+def _raise_alarms(directory: Path, ledger: str | None) -> None:
+    """Tell of stalls until Ctrl-C: Prefect's server, the ledger, and whoever reads the words of this command."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise InvalidInput(
+            "--alarm tells the Prefect server of the workers: set PREFECT_API_URL; 'sdl up' has an alarm of its own"
+        )
+    environment.set_up_prefect(directory)
+    from flows import stalls
+
+    asyncio.run(stalls.watch(environment.ledger(ledger, directory)))
 
 
 def plain(each: Standing) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from flows.bench import open_bench
 from flows.laboratory import Laboratory, Notify
 from sdl import by_hand, plugins
 from sdl.campaign import Plugin
-from sdl.errors import InvalidInput, LeaseHeld, SdlError
+from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
 from sdl.ledger import Ledger
 from sdl.preparing import prepare
 from sdl.schema import VERSION
@@ -262,5 +262,7 @@ def _instrument(name: str, part: Plugin, setup: Setup) -> Found:
         )
     except LeaseHeld as error:
         return Found(name, "ok", str(error))
+    except LedgerError:
+        return Found(name, "warning", "was not asked: a reading could not be kept", "see to the ledger first")
     except SdlError as error:
         return Found(name, "fault", str(error), "see that it is switched on and that its address is right")

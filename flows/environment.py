@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from sdl.errors import InvalidInput
 
@@ -27,15 +28,20 @@ SETTINGS = {
 
 def home(given: Path | None = None) -> Path:
     """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here."""
-    return folder((given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute())
+    return _made((given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute())
 
 
 def folder(path: Path) -> Path:
-    """The same path, made for its owner's eyes only unless it is there.
+    """A folder of the data directory, made for its owner's eyes only unless it is there.
 
     Raises:
-        InvalidInput: if it cannot be made.
+        InvalidInput: if it cannot be made, or is a link.
     """
+    refuse_link(path)
+    return _made(path)
+
+
+def _made(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -43,9 +49,32 @@ def folder(path: Path) -> Path:
     return path
 
 
+def log_file(path: Path) -> BinaryIO:
+    """A file to add words to, for its owner's eyes only.
+
+    Raises:
+        InvalidInput: if it is a link.
+    """
+    refuse_link(path)
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a link where something of the data directory is to be: it could lead anywhere.
+
+    Raises:
+        InvalidInput: if it is one.
+    """
+    if path.is_symlink():
+        raise InvalidInput(f"{path} is a link to {path.readlink()}, and none is followed there: put it aside")
+
+
 def ledger(given: str | None, directory: Path) -> str:
     """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory."""
-    return given or os.environ.get("SDL_LEDGER") or str(directory / "ledger.sqlite")
+    if told := given or os.environ.get("SDL_LEDGER"):
+        return told
+    refuse_link(directory / "ledger.sqlite")
+    return str(directory / "ledger.sqlite")
 
 
 def set_up_prefect(directory: Path, api_url: str | None = None) -> None:

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Failed
 
+from flows.pinned import refuse_changes
 from sdl import errors
 
 Given = ParamSpec("Given")
@@ -63,11 +64,16 @@ def deployed() -> bool:
 
 
 def says_what_to_do(flow: Callable[Given, Awaitable[Result]]) -> Callable[Given, Coroutine[Any, Any, Result]]:
-    """Let a run of a deployment that an error of ours ends say what to do; goes below ``@flow``."""
+    """Let a run of a deployment that an error of ours ends say what to do; goes below ``@flow``.
+
+    Parameters that are the laboratory's alone are refused here too if somebody changed them.
+    """
 
     @wraps(flow)
     async def told(*args: Given.args, **options: Given.kwargs) -> Result:
         try:
+            if deployed():
+                await refuse_changes()
             return await flow(*args, **options)
         except errors.SdlError as error:
             if not deployed():

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flows import instance
-from flows.environment import folder
+from flows.environment import folder, log_file
+from sdl.files import lack_of_room
 
 START_S = 120
 ALLOCATIONS = 100_000
@@ -95,7 +96,7 @@ async def _watched(flow_run: Coroutine[Any, Any, Result]) -> Result:
 
 def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
     """Start a server on the database of a data directory, as a child that ends with this process."""
-    with (folder(directory / "prefect") / "server.log").open("ab") as words:
+    with log_file(folder(directory / "prefect") / "server.log") as words:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
             stdin=subprocess.PIPE,
@@ -130,7 +131,8 @@ def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
     while not healthy(address(port)):
         if child.poll() is not None or time.monotonic() > deadline:
             stop(child)
-            raise TimeoutError(f"Prefect's server did not start; see {directory / 'prefect' / 'server.log'}")
+            words = directory / "prefect" / "server.log"
+            raise TimeoutError(f"Prefect's server did not start; see {words}{lack_of_room(directory)}")
         time.sleep(0.1)
 
 

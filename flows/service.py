@@ -54,7 +54,7 @@ class Wanted:
 
 def start(wanted: Wanted) -> Process:
     """Start the service as a process; its words go to ``up.log`` in the data directory."""
-    with (wanted.directory / "up.log").open("ab") as words:
+    with environment.log_file(wanted.directory / "up.log") as words:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.service", json.dumps(asdict(wanted))],
             stdin=subprocess.PIPE if wanted.attached else subprocess.DEVNULL,

@@ -1,4 +1,7 @@
-"""The stall alarm of a service: every so often it looks at the ledger, and tells of each stall once."""
+"""The stall alarm: every so often it looks at the ledger, and tells of each stall once.
+
+'sdl up' has one; where workers of a pool run, 'sdl watch --alarm' is one.
+"""
 
 import asyncio
 import sys
@@ -12,6 +15,7 @@ from sdl.history import NoticeKind
 from sdl.ledger import Ledger
 from sdl.standing import Standing
 from sdl.steering import Steering
+from sdl.text import visible
 from sdl.watching import stalled
 
 LOOK_S = 10.0
@@ -39,7 +43,7 @@ class Watchman:
     """Campaigns that have stalled, and since when."""
 
     def look(self) -> None:
-        """Tell of what has stalled since the last look: as an event, and as a notice of the ledger."""
+        """Tell of what has stalled since the last look: in words, as an event, and as a notice of the ledger."""
         try:
             standing_still = stalled(self.ledger)
             for each in standing_still:
@@ -51,6 +55,7 @@ class Watchman:
             self._told = {(each.id, each.quiet_since) for each in standing_still}
 
     def _tell(self, each: Standing) -> None:
+        print(visible(f"{each.campaign} has stalled: {each.alarm}"), file=sys.stderr, flush=True)
         events.stalled(each.campaign, each.instrument, each.alarm)
         self._told.add((each.id, each.quiet_since))
         Steering(self.ledger).note(each.id, NoticeKind.STALLED, each.alarm)

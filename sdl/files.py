@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from sdl.process import is_dead, name_of
 
 DRAFT = re.compile(r"\.sdl-(?P<process>process \d{1,10}@\d*) on (?P<host>.+)-\w+")
 """The name of a draft says whose it is, so that what a killed process left can be told from what is being written."""
+ROOM = 1_000_000
+"""Bytes without which nothing can be relied on."""
 
 
 @contextmanager
@@ -48,6 +51,11 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def lack_of_room(folder: Path) -> str:
+    """That the disk of a folder is full, for the end of a sentence; empty where it is not."""
+    return f"; the disk of {folder} is full: make room there" if shutil.disk_usage(folder).free < ROOM else ""
 
 
 def clear_drafts(folder: Path) -> None:

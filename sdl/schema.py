@@ -36,6 +36,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sdl import killpoints
 from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
+from sdl.files import lack_of_room
 
 VERSION = 4
 BUSY_S = 30
@@ -218,6 +219,8 @@ def open_database(where: str | Path) -> Engine:
             _prepare(connection)
     except DatabaseError as error:
         cause = str(error.orig).splitlines()[0] if error.orig else str(error)
+        if engine.url.get_backend_name() == "sqlite" and engine.url.database:
+            cause += lack_of_room(Path(engine.url.database).parent)
         raise LedgerError(
             f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
             "check that it is a ledger, that its folder can be written and has room, and that the database server runs"

@@ -113,6 +113,6 @@ REMARKS = {
     "O-26": "Prefect's server sends, outside the campaign's process; up.log and 'sdl doctor' say what was lost.",
     "M-14": "No model is ever saved or loaded: it is refitted from the ledger.",
     "N-02": "Campaign files are TOML, which can neither run code nor refer to itself; their size is limited.",
-    "N-10": "There is no such interface.",
+    "N-10": "Nothing here offers tools to a language model; who has a shell or the API is a person to it.",
 }
 """Why a line has no test, or what its tests leave out."""

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import requests
 
-from flows import server
+from flows import environment, server
+from sdl.errors import InvalidInput
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 from strategies.designs import LatinHypercube
@@ -110,6 +112,30 @@ class TestWithoutPrefect:
         assert sdl("status", "rows", "--json").json[0]["control"] == "pause"
         assert sdl("stop", "rows").said == "rows stops before its next request"
         assert sdl("resume", "rows", "--json").json == {"campaign": "rows", "control": "run", "held_by": None}
+
+    @pytest.mark.fault("N-04")
+    @pytest.mark.parametrize(
+        ("link", "words"),
+        [("reports", ["report", "rows"]), ("bundles", ["bundle", "rows"]), ("ledger.sqlite", ["status"])],
+    )
+    def test_a_link_in_the_data_directory_is_not_followed(self, sdl, rows, home, tmp_path, link, words):
+        sdl("import", rows)
+        (home / link).unlink(missing_ok=True)
+        (tmp_path / "elsewhere").mkdir()
+        (home / link).symlink_to(tmp_path / "elsewhere")
+        told = sdl(*words)
+        assert (told.code, "none is followed there: put it aside" in told.said) == (2, True)
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
+    @pytest.mark.fault("N-04")
+    def test_words_of_a_server_go_to_no_link_and_are_for_their_owner(self, tmp_path):
+        with environment.log_file(tmp_path / "up.log") as words:
+            words.write(b"hello")
+        assert stat.S_IMODE((tmp_path / "up.log").stat().st_mode) == 0o600
+        (tmp_path / "server.log").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(InvalidInput, match="is a link to"):
+            environment.log_file(tmp_path / "server.log")
+        assert not (tmp_path / "elsewhere").exists()
 
     @pytest.mark.parametrize(
         ("words", "sentence"),

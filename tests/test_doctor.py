@@ -66,6 +66,15 @@ def test_a_ledger_that_is_none(doctor, home):
     assert "check that it is a ledger" in found["ledger"]["found"]
 
 
+def test_without_a_ledger_no_instrument_is_asked_or_blamed(doctor, home, tmp_path):
+    home.mkdir(mode=0o700)
+    (home / "ledger.sqlite").write_bytes(b"no database, but long enough to look like one" * 100)
+    (tmp_path / "lab.toml").write_text('instruments = {lamp = "twin"}', encoding="utf-8")
+    _, found = doctor("--port", 1, tmp_path / "lab.toml")
+    assert (found["ledger"]["state"], found["lamp"]["state"]) == ("fault", "warning")
+    assert found["lamp"]["advice"] == "see to the ledger first"
+
+
 def test_a_disk_that_is_full(doctor, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50_000_000))
@@ -191,7 +200,7 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path):
     files = [str(tmp_path / unit.name) for unit in units()]
     done = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(files) == 3
+    assert len(files) == 4
 
 
 def test_the_units_keep_secrets_out_of_the_command_line_and_end_in_order():

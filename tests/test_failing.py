@@ -66,7 +66,9 @@ def test_a_run_that_fails_says_so_to_whom_it_may_concern(prefect, home, deployed
     async def ran():
         async with get_client() as client:
             if deployed:
-                number = await client.create_deployment(await client.create_flow(measure), "failing")
+                number = await client.create_deployment(
+                    await client.create_flow(measure), "failing", parameters=parameters
+                )
                 run = await client.create_flow_run_from_deployment(number, parameters=parameters)
             else:
                 run = await client.create_flow_run(measure, parameters=parameters)

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from flows import pinned
 from sdl.campaign import Plugin
 from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose
@@ -52,6 +53,33 @@ def test_a_reading_that_is_off_its_replicates_is_in_no_fit(off, of):
 def test_replicates_that_agree_are_all_in_it(seed):
     rows, _ = rows_of_each(*history(3, seed=seed))
     assert set(rows.values()) == {3}
+
+
+TWIN = {"plugin": "twin", "seed": 3}
+OWN = {"config": {"name": "x", "instrument": TWIN}}
+
+
+@pytest.mark.fault("N-08", "N-09")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, []),
+        ({"config": {"name": "another", "instrument": TWIN | {"speed": 5}}}, []),
+        ({"config": {"instrument": "twin"}}, ["instrument: this deployment is for twin-3, got twin-0"]),
+        ({"config": {"instrument": {"plugin": "claude-light", "url": "http://10.0.0.1/", "allow_private": True}}},
+         ["instrument: this deployment is for twin-3, got claude-light http://10.0.0.1"]),
+        ({"home": "/tmp/elsewhere", "ledger": "/etc/ledger"}, ["home: is for the laboratory", "ledger: is for the"]),
+        ({"instruments": {"twin-3": "other"}}, ["instruments: is for the laboratory to say, leave it out"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_the_laboratorys_to_say_cannot_be_changed_in_a_form(given, told):
+    faults = pinned.changed({**OWN, **given}, OWN)
+    assert [fault[: len(begins)] for fault, begins in zip(faults, told, strict=True)] == told
+
+
+def test_a_deployment_without_an_instrument_is_about_any():
+    assert pinned.changed({"campaign": "x"}, {}) == []
 
 
 @pytest.mark.slow

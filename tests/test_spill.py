@@ -210,6 +210,15 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.fault("O-14")
+def test_whoever_finds_no_room_is_told_that_the_disk_is_full(small_disk):
+    with Ledger(small_disk / "ledger.db"):
+        pass
+    fill(small_disk)
+    with pytest.raises(LedgerError, match=f"the disk of {small_disk} is full: make room there"):
+        Ledger(small_disk / "ledger.db")
+
+
 UNWATCHED = SuspendPart(free_mb=0)  # as if the disk filled up faster than anybody looks
 
 

@@ -125,6 +125,7 @@ class TestUp:
             self.the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds,
             self.a_second_one_says_who_runs,
             self.a_campaign_started_from_the_api_ends_verified,
+            self.what_is_the_laboratorys_to_say_cannot_be_changed_by_who_starts_a_run,
             self.of_many_missed_runs_one_is_made_up_for,
             self.down_finishes_the_measurement_and_leaves_no_process,
             self.a_later_life_remembers_runs_and_what_a_person_switched_off,
@@ -176,6 +177,15 @@ class TestUp:
         with Ledger(lab.home / "ledger.sqlite") as book:
             findings = book.history(book.entry("campaign-twin").id).findings
         assert findings[-1].verdict == "VERIFIED"
+
+    def what_is_the_laboratorys_to_say_cannot_be_changed_by_who_starts_a_run(self, lab):
+        other = {"plugin": "claude-light", "url": "http://127.0.0.1:9/", "allow_private": True}
+        run = lab.trigger("measure", {"instrument": other, "ledger": str(lab.home / "other.sqlite")})
+        state = lab.until(run, ENDED)
+        assert (state["type"], state["name"]) == ("FAILED", "InvalidInput")
+        assert "ledger: is for the laboratory to say" in state["message"]
+        assert "got claude-light http://127.0.0.1:9;" in state["message"]
+        assert not (lab.home / "other.sqlite").exists()
 
     def of_many_missed_runs_one_is_made_up_for(self, lab):
         missed = [datetime.now(UTC) - timedelta(days=days) for days in range(1, 6)]
@@ -317,15 +327,16 @@ def test_a_worker_of_a_pool_runs_what_prefect_yaml_deploys(prefect, tmp_path):
         done = subprocess.run(command, cwd=where, env=lab.environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    tool("work-pool", "create", "laboratory", "--type", "process", "--overwrite")
-    tool("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    with InstrumentServer(Twin()) as twin:
+        written = (ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8")
+        (tmp_path / "prefect.yaml").write_text(written.replace("http://127.0.0.1:5005/api", twin.url), encoding="utf-8")
+        tool("work-pool", "create", "laboratory", "--type", "process", "--overwrite")
+        tool("--no-prompt", "deploy", "--prefect-file", tmp_path / "prefect.yaml", "--all")
+        run = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}})
+        tool("worker", "start", "--pool", "laboratory", "--run-once", where=tmp_path)  # none of our files lie there
+        assert lab.until(run, ENDED)["type"] == "COMPLETED"
+        assert twin.requests == len(lab.trail("by-hand")) == 1
     tool("automation", "create", "--from-file", "deployments/automations.yaml")
     for each in lab.ask("/automations/filter", {}):  # other tests use this server too
         lab.ask(f"/automations/{each['id']}", method="DELETE")
     assert lab.deployment("calibrate")["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    with InstrumentServer(Twin()) as twin:
-        part = {"plugin": "claude-light", "url": twin.url, "allow_private": True}
-        run = lab.trigger("measure", {"instrument": part, "settings": {"R": 0.1, "G": 0.2, "B": 0.3}})
-        tool("worker", "start", "--pool", "laboratory", "--run-once", where=tmp_path)  # none of our files lie there
-        assert lab.until(run, ENDED)["type"] == "COMPLETED"
-        assert twin.requests == len(lab.trail("by-hand")) == 1

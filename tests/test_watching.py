@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+import requests
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
@@ -262,6 +263,35 @@ class TestCommands:
         told = sdl("watch", "--once", *words)
         assert told.code == 0
         assert "the ledger does not answer, looking again: server closed the connection" in told.said
+
+    def test_an_alarm_needs_the_server_that_it_tells(self, sdl, monkeypatch):
+        monkeypatch.setenv("PREFECT_API_URL", "")
+        told = sdl("watch", "--alarm")
+        assert (told.code, "set PREFECT_API_URL" in told.said) == (2, True)
+
+    @pytest.mark.slow
+    @pytest.mark.xdist_group("prefect")
+    def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
+        with open_session(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
+            session.measure(session.propose())
+            spread(session.ledger, 1.0)
+            with session.ledger.engine.execution_options(writes=True).begin() as connection:
+                moments = {name: attempts.c[name] - 600 for name in ("sent_at", "done_at")}
+                connection.execute(update(attempts).values(**moments))
+            process, until = spawn("watch", "--alarm"), time.monotonic() + 60
+            while not (told := Steering(session.ledger).notices(session.entry.id)):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            assert [each.kind for each in told] == [NoticeKind.STALLED]
+            asked = {"filter": {"event": {"name": [events.STALLED]}}}
+            while not (seen := requests.post(f"{prefect}/events/filter", json=asked, timeout=20).json()["events"]):
+                assert time.monotonic() < until
+                time.sleep(0.5)
+            assert seen[0]["payload"]["message"].startswith("stuck has stalled: no observation for 10 min")
+            process.send_signal(signal.SIGINT)
+            left = ended(process)
+        assert left.code == 0
+        assert "stuck has stalled" in left.err
 
     def test_a_name_that_is_not_there(self, sdl, known):
         assert sdl("watch", "sene").code == 2
