@@ -71,7 +71,7 @@ def run(cells: Iterable[Cell], file: Path, processes: int, tell: Callable[[Ended
         InvalidInput: if the file cannot be read or written.
     """
     asked = list(cells)
-    done = _known(asked, file)
+    done = known(asked, file)
     todo = iter(cell for cell in asked if cell.key not in done)
     try:
         with file.open("a", encoding="utf-8") as lines:
@@ -125,8 +125,8 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, get_context("spawn"))
 
 
-def _known(cells: Iterable[Cell], file: Path) -> dict[str, Ended]:
-    """What the file says of these cells; a line that a kill cut off says nothing."""
+def known(cells: Iterable[Cell], file: Path) -> dict[str, Ended]:
+    """What the file says of these cells, by their key; a line that a kill cut off says nothing."""
     if not file.exists():
         return {}
     asked, found = {cell.key: cell for cell in cells}, dict[str, Ended]()

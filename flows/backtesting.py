@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from flows import environment
-from flows.backtest_cells import Cell, Ended, run
+from flows.backtest_cells import Cell, Ended, known, run
 from flows.console import table
 from flows.versions import versions
 from sdl import backtest_page
@@ -21,6 +21,7 @@ from sdl.errors import InvalidInput
 from sdl.files import whole
 from sdl.written import checked
 from strategies import backtest
+from strategies.backtest import OURS, Run
 from strategies.guided import BENEFIT
 from strategies.problems import Problem, posed
 from strategies.standings import ranked, sentences, standing
@@ -31,7 +32,7 @@ RULES = (
     "All strategies meet the same instruments in the same light, seed by seed, and are examined by the same rule: the "
     "number of replicates, when an exam is broken off, and the verdict are those of our own loop.",
     "Peers are told readings less the background and how sure that is. It is read for them as often as for our own "
-    "loop: every tenth request and before each exam.",
+    "loop, and before each exam.",
     f"A peer's setting is examined when its mean reading lies within the tolerance, give or take {BENEFIT:g} standard "
     "deviation of that mean, nearest first. One that was examined has to be proposed again before.",
 )
@@ -46,6 +47,7 @@ def study(
     budget: int = 60,
     tolerance: str | None = None,
     processes: int = 1,
+    show: bool = False,
     tell: Callable[[Ended], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Run the back-test, or what is left of it, and write ``result.json`` and ``index.html``.
@@ -58,6 +60,7 @@ def study(
         budget: Requests that a run may send.
         tolerance: Instead of each problem's own.
         processes: That run at once.
+        show: Whether to show what was run before and run nothing; strategies may then have runs of different seeds.
         tell: Called with each cell that ends.
 
     Returns:
@@ -77,7 +80,8 @@ def study(
         for problem in chosen[0]
         for strategy in chosen[1]
     ]
-    ended = run(cells, environment.folder(folder) / "cells.jsonl", processes, tell)
+    lines = environment.folder(folder) / "cells.jsonl"
+    ended = list(known(cells, lines).values()) if show else run(cells, lines, processes, tell)
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
@@ -99,20 +103,22 @@ def tables(result: dict[str, Any]) -> list[Table | str]:
     """What ``study`` returned, for people."""
     shown: list[Table | str] = []
     for problem in result["problems"]:
-        columns = ("strategy", "VERIFIED", "requests, median", "requests, 95 %", "exams", "falsely VERIFIED", "runs")
+        columns = ("strategy", "VERIFIED", "median", "95 %", "more than sdl", "exams", "falsely VERIFIED", "runs")
         rows = [
             (
                 row["strategy"],
                 _percent(row["verified"]),
                 _figure(row["median"]),
                 _figure(row["p95"]),
+                _figure(row["more"]),
                 f"{row['exams']:.2g}",
                 _percent(row["falsely verified"]),
                 row["runs"],
             )
             for row in problem["strategies"]
         ]
-        shown += [table(columns, rows, f"{problem['name']}: {problem['says']}, {problem['tolerance']}")]
+        title = f"{problem['name']}: requests until VERIFIED, {problem['says']}, {problem['tolerance']}"
+        shown += [table(columns, rows, title)]
         shown += problem["sentences"]
     return [*shown, *result["notes"]]
 
@@ -142,13 +148,14 @@ def _chosen(problems: Sequence[str], names: Sequence[str]) -> tuple[tuple[list[P
 def _problem(
     problem: Problem, names: Sequence[str], ended: Sequence[Ended], budget: int, tolerance: str | None
 ) -> dict[str, Any]:
-    of_problem = [each for each in ended if each.cell.problem == problem and each.run is not None]
-    standings = [
-        standing(name, [each.run for each in of_problem if each.run and each.cell.strategy == name], budget)
-        for name in names
-    ]
+    runs = {name: dict[int, Run]() for name in names}
+    for each in ended:
+        if each.cell.problem == problem and each.run is not None:
+            runs[each.cell.strategy][each.cell.seed] = each.run
+    ours = runs.get(OURS)
+    standings = [standing(name, runs[name], budget, None if name == OURS else ours) for name in names]
     order = ranked(standings)
-    said = sentences(order, budget) if order else ["Every run crashed."]
+    said = sentences(order, budget) if order else ["No run has ended."]
     asked = tolerance or problem.tolerance
     return {"name": problem.name, "says": problem.says, "tolerance": asked, "strategies": order, "sentences": said}
 
@@ -164,9 +171,11 @@ def _run(each: Ended) -> dict[str, Any]:
 
 
 def _figure(figure: dict[str, float | None]) -> str:
+    if figure["value"] is None:
+        return ""
     if figure["low"] is None or figure["high"] is None:
-        return f"{figure['value']:g}"
-    return f"{figure['value']:g} ({figure['low']:g} to {figure['high']:g})"
+        return f"{figure['value']:.3g}"
+    return f"{figure['value']:.3g} ({figure['low']:.3g} to {figure['high']:.3g})"
 
 
 def _percent(figure: dict[str, float | None]) -> str:

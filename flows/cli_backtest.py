@@ -28,6 +28,7 @@ def backtest(
         str | None, typer.Option(help="Allowed error, such as '2 %'; each problem's own unless told.")
     ] = None,
     processes: Annotated[int, typer.Option(help="Runs at once.", min=1, max=64)] = 1,
+    show_only: Annotated[bool, typer.Option("--show", help="Run nothing: show what was run before.")] = False,
     into: Annotated[
         Path | None,
         typer.Option("--into", help="Folder of its results; 'backtest' in the data directory unless told."),
@@ -55,6 +56,7 @@ def backtest(
             budget=budget,
             tolerance=tolerance,
             processes=processes,
+            show=show_only,
             tell=tell,
         )
     page = str(folder / "index.html")

@@ -125,7 +125,7 @@ def _decides(plan: Plan, strategy: str) -> Decides:
 def _truth(instrument: Any, observation: Observation) -> Readings:
     """Noise-free readings of this moment ``(p,)``, or what was read where nobody knows them."""
     told = getattr(instrument, "truth", None)
-    return observation.readings if told is None else np.asarray(told(observation.settings))
+    return observation.readings if told is None else np.asarray(told(observation.settings[None])[0])
 
 
 def _judged(campaign: Rehearsal, plan: Plan, truth: Readings, ended: str, *, known: bool) -> Run:

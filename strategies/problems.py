@@ -12,6 +12,9 @@ from sdl.instruments.protocol import Instrument
 WHITE = {"445nm": 16384.0, "515nm": 16384.0, "630nm": 16384.0}
 """The paper's target, counts."""
 
+UNLIT = {"background": {"every": 0}}
+"""Where there is no background."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -26,8 +29,8 @@ class Problem:
     readings: Mapping[str, float] = field(default_factory=lambda: WHITE)
     """The target."""
     tolerance: float | str = "1 %"
-    background: int = 10
-    """Requests between two references; 0 where there is no light to read."""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """Further parts of the campaign."""
     lamp: tuple[int, float] | None = None
     """After how many requests somebody switches a lamp on, and its counts at 515nm."""
 
@@ -40,7 +43,7 @@ class Problem:
                 "budget": budget,
                 "instrument": {"plugin": self.instrument, **self.options},
                 "targets": [{"readings": self.readings, "tolerance": tolerance or self.tolerance}],
-                "background": {"every": self.background},
+                **self.parts,
             }
         )
 
@@ -97,7 +100,7 @@ PROBLEMS = {
             {"noise": 0.01},
             {"reach": 1.6, "height": 0.4},
             tolerance=0.02,
-            background=0,
+            parts=UNLIT,
         ),
         Problem(
             "sinewave",
@@ -106,7 +109,7 @@ PROBLEMS = {
             {"noise": 0.02},
             {"y": 1.2},
             tolerance=0.05,
-            background=0,
+            parts=UNLIT,
         ),
     )
 }

@@ -17,14 +17,18 @@ Figure = dict[str, float | None]
 """A figure with its interval: ``value``, ``low`` and ``high``; None where there is none."""
 
 
-def standing(strategy: str, runs: Sequence[Run], length: int) -> dict[str, Any]:
+def standing(
+    strategy: str, by_seed: Mapping[int, Run], length: int, ours: Mapping[int, Run] | None = None
+) -> dict[str, Any]:
     """How a strategy did on a problem, as plain data.
 
     Args:
         strategy: Its name.
-        runs: One a seed; those that crashed left out.
+        by_seed: Its runs; those that crashed left out.
         length: Requests over which the learning curve goes.
+        ours: Those of our own loop, to be compared with seed by seed; None for that loop itself, or without it.
     """
+    runs = list(by_seed.values())
     judged, known = sum(each.judged for each in runs), [each.true for each in runs if each.true is not None]
     return {
         "strategy": strategy,
@@ -34,9 +38,15 @@ def standing(strategy: str, runs: Sequence[Run], length: int) -> dict[str, Any]:
         "falsely verified": share(len(known) - sum(known), len(known)),
         "median": interval([each.requests for each in runs], np.median),
         "p95": interval([each.requests for each in runs], _p95),
+        "more": interval(differences(by_seed, ours or {}), np.mean),
         "exams": float(np.mean([each.exams for each in runs])) if runs else None,
         "curve": curve([each.curve for each in runs], length),
     }
+
+
+def differences(one: Mapping[int, Run], other: Mapping[int, Run]) -> list[float]:
+    """By how many requests one strategy needed more than another on the seeds that both ran."""
+    return [float(one[seed].requests - other[seed].requests) for seed in sorted(one.keys() & other.keys())]
 
 
 def ranked(standings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -243,7 +243,19 @@ def test_one_run_has_no_interval_and_can_be_told_from_nothing():
 
 def made(strategy, requests, budget=60):
     runs = [backtest.Run(n, n < budget, "ended", n < budget or None, 1, 1, 0, [None, 9.0, 0.5][:n]) for n in requests]
-    return standing(strategy, runs, 5)
+    return standing(strategy, dict(enumerate(runs)), 5)
+
+
+def ended(requests):
+    return backtest.Run(requests, True, "", True, 1, 1, 0, [1.0])
+
+
+def test_strategies_are_compared_seed_by_seed():
+    """Seeds differ by far more than the strategies do, and both have to have run them."""
+    ours = {seed: ended(10 + 5 * seed) for seed in range(9)}
+    other = {seed: ended(13 + 5 * seed) for seed in range(2, 12)}
+    assert standing("other", other, 5, ours)["more"] == {"value": 3.0, "low": 3.0, "high": 3.0}
+    assert standing("sdl", ours, 5)["more"] == {"value": None, "low": None, "high": None}
 
 
 def test_sentences_say_who_wins_and_whether_that_is_certain():
@@ -353,6 +365,17 @@ def test_page_holds_all_it_shows(studied):
     assert page.count("data:image/svg+xml") == 2
     for words in ("hypercube-pls", "Every request counts", "needs the fewest requests"):
         assert words in page
+
+
+def test_what_was_run_is_shown_without_a_run(studied):
+    from flows import backtesting
+
+    told = []
+    result = backtesting.study(
+        studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=told.append
+    )
+    assert not told
+    assert [each["runs"] for each in result["problems"][0]["strategies"]] == [2, 2]
 
 
 def test_page_says_what_crashed_and_what_is_left_out(studied):
