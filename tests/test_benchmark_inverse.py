@@ -1,9 +1,12 @@
 """``sdl benchmark inverse`` on tiny problems: what it counts, what it keeps, and what it says of a model that fails."""
 
 import json
+import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -83,6 +86,36 @@ def test_what_becomes_of_the_process_is_a_sentence(tmp_path, monkeypatch):
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
         assert inverse_cell.run(TINY, tmp_path / "draws.npz") == {"error": says}
+
+
+def test_a_cell_ends_with_the_process_that_wants_it():
+    code = "from flows.benchmarks.inverse_cell import Cell, run; from pathlib import Path; import sys;"
+    code += "run(Cell('sinewave', 'm', 'nearest', 0, rows=4000, forward=500.0), Path(sys.argv[1]) / 'draws.npz')"
+    with TemporaryDirectory() as place:
+        parent = subprocess.Popen([sys.executable, "-c", code, place])
+        try:
+            child = _waited_for(lambda: _children(parent.pid))[0]
+        finally:
+            parent.kill()
+            parent.wait()
+        _waited_for(lambda: not _alive(child))
+
+
+def _children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _waited_for(find):
+    deadline = time.monotonic() + 60
+    while not (found := find()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
 
 
 def test_the_size_of_a_model_counts_each_array_once():

@@ -35,7 +35,7 @@ def finish(cell: Cell, folder: Path) -> dict[str, Any]:
     if (known := _read(kept)) is not None and not known["error"]:
         return known
     found: dict[str, Any] = {"problem": cell.problem, "label": cell.label, "model": cell.model, "seed": cell.seed}
-    with TemporaryDirectory(dir=folder) as place:
+    with TemporaryDirectory() as place:
         draws = Path(place) / "draws.npz"
         found |= {"error": None, "posts": {}} | run(cell, draws)
         if not found["error"]:
