@@ -1,19 +1,25 @@
 """A benchmark as one HTML page that holds all it shows: tables, figures, bars, and what it ran on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sdl import __version__
 from sdl.figures import LINES, QUIET, STYLE, WIDTH, short, uri
 from sdl.page import template, write_page
+from sdl.space import Settings
 
+Array = NDArray[np.float64]
 Point = tuple[str, float, float]
 """Name, and where it lies along and up."""
+ACROSS = 4
+"""Panels beside each other."""
 MARKS = "os^Dv<>pP*X"
 
 
@@ -26,9 +32,8 @@ class Part:
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[str]]]
     """Name, and the cells after it; a name that repeats is shown once."""
-    figure: str = ""
-    """Address of an image, see ``scatter``."""
-    alt: str = ""
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of images by what they show, see ``scatter`` and ``curves``."""
 
 
 def write(
@@ -85,6 +90,30 @@ def scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+        return uri(figure)
+
+
+def curves(grid: Array, level: float, extent: tuple[float, float, float, float], draws: Mapping[str, Settings]) -> str:
+    """Where a response of two knobs has a value, and the draws ``(n, 2)`` of each name beside each other.
+
+    Args:
+        grid: The response, ``(m, m)``, the first knob along.
+        level: The value.
+        extent: Ends of the first knob, then of the second.
+        draws: In units of the knobs, by name.
+    """
+    rows = -(-len(draws) // ACROSS)
+    with matplotlib.rc_context(STYLE | {"font.size": 8, "axes.titlesize": 8}):
+        figure = Figure(figsize=(WIDTH, 0.3 + 1.9 * rows), layout="constrained")
+        panels = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
+        first, second = (np.linspace(extent[place], extent[place + 1], len(grid)) for place in (0, 2))
+        for axes in panels[len(draws) :]:
+            axes.set_axis_off()
+        for axes, (name, settings) in zip(panels, draws.items(), strict=False):
+            axes.contour(first, second, grid.T, [level], colors=[QUIET], linewidths=0.8)
+            inside = np.asarray(settings, float).reshape(-1, 2)
+            axes.plot(*inside.T, ".", color=LINES[0], markersize=2.5, alpha=0.6)
+            axes.set(xlim=extent[:2], ylim=extent[2:], title=short(name, 28), aspect="equal")
         return uri(figure)
 
 

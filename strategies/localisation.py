@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
+from strategies.adam import adam
 from strategies.jacobian import Forward, inside
 from strategies.jacobian import tangent as by_differences
 
@@ -134,7 +135,7 @@ def localise(
         left = np.where(free, 0.0, (readings - target[rows]) / unit)
         return left, np.where(free[:, :, None], 0.0, slopes / unit[:, None])
 
-    descend = {"gauss-newton": _gauss_newton, "gradient": _adam}[method]
+    descend = {"gauss-newton": _gauss_newton, "gradient": _gradient}[method]
     misses = descend(look, at, STEPS[method] if steps is None else steps)
     return Localised(at, misses, region.strayed(at), np.broadcast_to(np.asarray(tolerance, float), (len(at),)))
 
@@ -187,16 +188,15 @@ def _solved(left: Array, slopes: Array) -> Settings:
     )
 
 
-def _adam(look: Look, at: Settings, steps: int) -> Array:
+def _gradient(look: Look, at: Settings, steps: int) -> Array:
     """Move settings ``(m, d)`` in place; their misses ``(m,)``."""
-    rows, mean, square = np.arange(len(at)), np.zeros_like(at), np.zeros_like(at)
-    for step in range(1, steps + 1):
-        left, slopes = look(at, rows)
-        gradient = (slopes.mT @ left[..., None])[..., 0]
-        mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
-        size = RATE * min(1.0, 2 * (1 - step / (steps + 1)))  # smaller towards the end, or it never comes to rest
-        at -= size * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + _TINY)
-        np.clip(at, 0.0, 1.0, out=at)
+    rows = np.arange(len(at))
+
+    def gradient(settings: Settings) -> Array:
+        left, slopes = look(settings, rows)
+        return np.asarray((slopes.mT @ left[..., None])[..., 0])
+
+    at[:] = adam(gradient, at, steps, RATE, lambda settings: np.clip(settings, 0.0, 1.0))
     return np.asarray(np.linalg.norm(look(at, rows)[0], axis=1))
 
 

@@ -1,9 +1,12 @@
 """``sdl benchmark inverse`` on tiny problems: what it counts, what it keeps, and what it says of a model that fails."""
 
 import json
+import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -48,6 +51,7 @@ def test_a_look_up_is_near_and_knows_some_of_the_answers(done):
     assert as_it_stands["uneven"] < 3 * as_it_stands["uneven_by_chance"]
     assert moved["out_of_box"] == 0
     assert set(found["posts"]) == {"none", "gradient", "gauss-newton"}
+    assert np.shape(found["shown"]["none"]) == (300, 2)
     assert 0 < found["train_s"] < found["forward_s"]
     assert found["answer_s"] > 0
     assert found["numbers"] >= 600 * 3
@@ -83,6 +87,36 @@ def test_what_becomes_of_the_process_is_a_sentence(tmp_path, monkeypatch):
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
         assert inverse_cell.run(TINY, tmp_path / "draws.npz") == {"error": says}
+
+
+def test_a_cell_ends_with_the_process_that_wants_it():
+    code = "from flows.benchmarks.inverse_cell import Cell, run; from pathlib import Path; import sys;"
+    code += "run(Cell('sinewave', 'm', 'nearest', 0, rows=4000, forward=500.0), Path(sys.argv[1]) / 'draws.npz')"
+    with TemporaryDirectory() as place:
+        parent = subprocess.Popen([sys.executable, "-c", code, place])
+        try:
+            child = _waited_for(lambda: _children(parent.pid))[0]
+        finally:
+            parent.kill()
+            parent.wait()
+        _waited_for(lambda: not _alive(child))
+
+
+def _children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _waited_for(find):
+    deadline = time.monotonic() + 60
+    while not (found := find()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
 
 
 def test_the_size_of_a_model_counts_each_array_once():
@@ -154,6 +188,7 @@ def made_up(model, mean, distance, seed=0, error=None):
         return head
     times = {"train_s": 1.0, "forward_s": None, "answer_s": 0.1, "numbers": 10, "cut": False}
     each = {"spent_s": dict.fromkeys(posts, 1.0), "arrived": dict.fromkeys(posts, 1.0)}
+    head["shown"] = {post: [[0.5, 0.5], [-0.5, 0.5]] for post in posts}
     return {**head, **times, **each, "posts": dict.fromkeys(posts, figures)}
 
 
@@ -183,12 +218,13 @@ def test_the_page_shows_failures_and_loads_nothing(tmp_path):
     rows = inverse._rows("sinewave", cells)
     asked = {**asdict(Asked()), "crystal": "here"}
     found = {"asked": asked, "cores": {"cells_at_a_time": 1, "of_the_machine": 2}, "libraries": {"torch": "2"}}
-    found |= {"rows": rows, "bars": inverse_bars.bars(rows)}
+    found |= {"cells": cells, "rows": rows, "bars": inverse_bars.bars(rows)}
     machine = {"cores": 2, "processor": "x86_64", "system": "Linux"}
     result = {"at": "today", "machine": machine, "versions": {"numpy": "2"}, "results": {"inverse": found}}
     page = inverse_page.write(result, tmp_path / "page.html").read_text()
     for words in ("ended after its 9 s", "0.11 / 0.16", "&lt;b&gt;inn", "torch 2", "data:image/svg+xml"):
         assert words in page
+    assert page.count("data:image/svg+xml") == 2  # error against distance, and the nine curves
     assert "http://" not in page
     assert "<script" not in page
 

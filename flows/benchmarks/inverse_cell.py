@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -33,8 +35,6 @@ POSTS: dict[str, Method | None] = {"none": None, "gradient": "gradient", "gauss-
 """What is done to draws."""
 SOME, MANY = 8, 500
 """Targets that are held against their true posterior, and draws of each."""
-ALONE = 1000
-"""Draws of the one target."""
 REPEATS, FEW = 100, (10, 20, 50)
 """How often the modes are looked for, with how few draws."""
 ANSWER = 100
@@ -70,7 +70,7 @@ class Cell:
     def key(self) -> str:
         """A name for files; other options have another one."""
         words = json.dumps([self.options, self.rows, self.targets, self.seconds, self.forward], sort_keys=True)
-        return f"{self.problem}-{self.label}-{self.seed}-{np.uint32(_checksum(words)):08x}".replace(" ", "-")
+        return f"{self.problem}-{self.label}-{self.seed}-{crc32(words.encode()):08x}".replace(" ", "-")
 
 
 def run(cell: Cell, draws: Path) -> dict[str, Any]:
@@ -79,26 +79,30 @@ def run(cell: Cell, draws: Path) -> dict[str, Any]:
     Returns:
         What it says of times and size, or ``error``: why there is nothing.
     """
-    command = [sys.executable, "-m", "flows.benchmarks.inverse_cell"]
     words = json.dumps({"cell": asdict(cell), "draws": str(draws)})
-    try:
-        done = subprocess.run(
-            command,
-            input=words,
-            capture_output=True,
-            text=True,
-            timeout=cell.limit,
-            check=False,
+    said, failed = draws.with_suffix(".said"), draws.with_suffix(".failed")
+    with said.open("wb") as out, failed.open("wb") as err:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "flows.benchmarks.inverse_cell"],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
-    except subprocess.TimeoutExpired:
-        return {"error": f"ended after its {cell.limit:g} s"}
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2][:300]
-        code = done.returncode
+    assert child.stdin is not None
+    with suppress(BrokenPipeError), child:  # it may have ended already; its code tells
+        child.stdin.write(f"{words}\n".encode())
+        child.stdin.flush()  # and not closed: the process ends when we do
+        try:
+            child.wait(cell.limit)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return {"error": f"ended after its {cell.limit:g} s"}
+    if code := child.returncode:
         how = f"ended with code {code}" if code > 0 else f"was killed by signal {-code}"
-        return {"error": f"{how}: {said}" if said else how}
-    found: dict[str, Any] = json.loads(done.stdout.rpartition("\n")[2] or done.stdout)
+        why = failed.read_text("utf-8", "replace").strip().rpartition("\n")[2][:300]
+        return {"error": f"{how}: {why}" if why else how}
+    found: dict[str, Any] = json.loads(said.read_text("utf-8").strip().rpartition("\n")[2])  # a model may print too
     return found
 
 
@@ -160,7 +164,7 @@ def _questions(cell: Cell, posed: Posed) -> dict[str, tuple[Readings, int]]:
     """Targets ``(m, p)`` and draws of each, by question."""
     problem = PROBLEMS[cell.problem]
     one = np.array([problem.one])
-    asked = {"targets": (posed.targets, problem.draws), "one": (one, ALONE if problem.draws > 4 else 100)}
+    asked = {"targets": (posed.targets, problem.draws), "one": (one, problem.alone)}
     if problem.prior:
         asked["posterior"] = (posed.targets[:SOME], MANY)
     if problem.families:
@@ -176,9 +180,10 @@ def _options(cell: Cell) -> dict[str, Any]:
 
 
 def _forward(model: InverseModel, cell: Cell, posed: Posed) -> tuple[Surrogate, bool]:
-    """The forward model that localises, and whether it is the model's own."""
-    if isinstance(own := getattr(model, "surrogate", None), Surrogate):
-        return own, True
+    """The forward model that localises, and whether it is the model's own, or that of the one within."""
+    for each in (model, getattr(model, "base_", None)):
+        if isinstance(own := getattr(each, "surrogate", None), Surrogate):
+            return own, True
     rng = np.random.default_rng([cell.seed, 3])
     return Surrogate.of(posed.readings, posed.settings, rng, seconds=cell.forward), False
 
@@ -217,20 +222,20 @@ def _answering(model: InverseModel, forward: Surrogate, posed: Posed, region: Re
     return float(np.median(times))
 
 
-def _checksum(words: str) -> int:
-    from zlib import crc32
-
-    return crc32(words.encode())
-
-
 def _main() -> int:
-    asked = json.load(sys.stdin)
+    asked = json.loads(sys.stdin.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
     try:
         found = answer(Cell(**asked["cell"]), Path(asked["draws"]))
     except SdlError as error:
         found = {"error": str(error)}
     print(json.dumps(found))
     return 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner
 
 from flows import server
 from flows.benchmarks.inverse_cell import Cell, run
-from flows.benchmarks.inverse_judging import judge
+from flows.benchmarks.inverse_judging import judge, shown
 from flows.runners import RUNNERS
 from sdl.files import whole
 
@@ -35,12 +35,12 @@ def finish(cell: Cell, folder: Path) -> dict[str, Any]:
     if (known := _read(kept)) is not None and not known["error"]:
         return known
     found: dict[str, Any] = {"problem": cell.problem, "label": cell.label, "model": cell.model, "seed": cell.seed}
-    with TemporaryDirectory(dir=folder) as place:
+    with TemporaryDirectory() as place:
         draws = Path(place) / "draws.npz"
-        found |= {"error": None, "posts": {}} | run(cell, draws)
+        found |= {"error": None, "posts": {}, "shown": {}} | run(cell, draws)
         if not found["error"]:
             with ONE_JUDGE:
-                found["posts"] = judge(cell, draws)
+                found |= {"posts": judge(cell, draws), "shown": shown(cell, draws)}
     with whole(kept, force=True) as file:
         file.write(json.dumps(found).encode())
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flows.benchmarks.inverse_cell import FEW, POSTS, SOME, Cell
-from flows.benchmarks.inverse_problems import PROBLEMS, Posed, Problem, pose, posterior
+from flows.benchmarks.inverse_problems import PROBLEMS, Posed, Problem, instrument, pose, posterior
 from sdl.instruments.sinewave import Sinewave
 from sdl.space import Readings, Settings
 from strategies.candidates import within
@@ -18,6 +18,8 @@ from strategies.metrics.posterior import sliced_wasserstein
 from strategies.metrics.resimulation import Resimulation, resimulation
 
 Figures = dict[str, Any]
+SHOWN = 300
+"""Draws in a figure."""
 
 
 def judge(cell: Cell, draws: Path) -> dict[str, Figures]:
@@ -29,6 +31,15 @@ def judge(cell: Cell, draws: Path) -> dict[str, Figures]:
             post: _figures(problem, posed, cell, {name.partition("/")[0]: found[name] for name in _of(post, found)})
             for post in POSTS
         }
+
+
+def shown(cell: Cell, draws: Path) -> dict[str, list[list[float]]]:
+    """Some draws of the one target of a problem of two knobs, in their units, by what was done to them."""
+    made = instrument(cell.problem, cell.crystal)
+    if made.space.d != 2:
+        return {}
+    with np.load(draws, allow_pickle=False) as found:
+        return {post: made.space.from_unit(found[f"one/{post}"][0, :SHOWN]).round(5).tolist() for post in POSTS}
 
 
 def _of(post: str, found: Mapping[str, Settings]) -> list[str]:

@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.benchmarks.inverse_bars import COLUMNS, Row, by_problem, columns
-from flows.benchmarks.inverse_cell import MANY, POSTS, SOME
-from flows.benchmarks.inverse_problems import REFERENCE
-from sdl import benchmark
-from sdl.benchmark import Part, scatter
+import numpy as np
 
+from flows.benchmarks.inverse_bars import COLUMNS, LOCALISED, Row, by_problem, columns
+from flows.benchmarks.inverse_cell import MANY, POSTS, SOME
+from flows.benchmarks.inverse_problems import PROBLEMS, REFERENCE, instrument
+from sdl import benchmark
+from sdl.benchmark import Part, curves, scatter
+
+FINE = 201
+NEARNESS = "Distance from the true posterior against the mean squared error; low and left is best"
+CURVES = "Where the response is what is wanted, and draws for it:"
 TITLE = "Inverse models on problems with many answers"
 
 
@@ -20,14 +25,15 @@ def write(result: Mapping[str, Any], path: Path) -> Path:
         InvalidInput: if it cannot be written.
     """
     found = result["results"]["inverse"]
-    parts = [_part(problem, rows) for problem, rows in by_problem(found["rows"]).items()]
+    cells = {name: [each for each in found["cells"] if each["problem"] == name] for name in PROBLEMS}
+    parts = [_part(problem, rows, cells[problem]) for problem, rows in by_problem(found["rows"]).items()]
     told = {**result, "versions": result["versions"] | found["libraries"]}
     return benchmark.write(TITLE, told, _notes(found), parts, found["bars"], path)
 
 
-def _part(problem: str, rows: Sequence[Row]) -> Part:
+def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> Part:
     shown = columns(rows)
-    cells = [(row["model"], [row["post"], *(COLUMNS[column](row) for column in shown)]) for row in rows]
+    lines = [(row["model"], [row["post"], *(COLUMNS[column](row) for column in shown)]) for row in rows]
     series = {
         f"then {post}": [
             (row["model"], row["mean"], row["distance"])
@@ -36,10 +42,22 @@ def _part(problem: str, rows: Sequence[Row]) -> Part:
         ]
         for post in POSTS
     }
-    figure = scatter(series, "mean squared error", "distance from the posterior") if any(series.values()) else ""
+    figures = {}
+    if any(series.values()):
+        figures[NEARNESS] = scatter(series, "mean squared error", "distance from the posterior")
+    if drawn := {cell["label"]: cell["shown"][LOCALISED] for cell in reversed(cells) if cell.get("shown")}:
+        figures[f"{CURVES} {PROBLEMS[problem].one[0]:g}, localised by Gauss-Newton"] = _curves(problem, drawn)
     notes = [f"Failed: {row['model']}, {why}" for row in rows if row["post"] in ("", "none") for why in row["failed"]]
-    alt = f"Distance from the true posterior against the mean squared error of every model on {problem}"
-    return Part(problem, notes, ["model", "then", *shown], cells, figure, alt)
+    return Part(problem, notes, ["model", "then", *shown], lines, figures)
+
+
+def _curves(problem: str, drawn: Mapping[str, Any]) -> str:
+    made = instrument(problem, "")
+    (low, other_low), (high, other_high) = made.space.low.tolist(), made.space.high.tolist()
+    places = np.meshgrid(np.linspace(low, high, FINE), np.linspace(other_low, other_high, FINE), indexing="ij")
+    grid = made.truth(np.stack(places, axis=-1).reshape(-1, 2)).reshape(FINE, FINE)
+    best_last = dict(sorted(drawn.items(), key=lambda each: each[0] == "ours"))
+    return curves(grid, PROBLEMS[problem].one[0], (low, high, other_low, other_high), best_last)
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:

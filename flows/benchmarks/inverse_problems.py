@@ -33,6 +33,8 @@ class Problem:
     """To learn from, unless told."""
     draws: int = 20
     """Of each target."""
+    alone: int = 1000
+    """Draws of ``one``."""
     prior: int = 2_000_000
     """Draws of the prior that the rejection sample is chosen from; 0 for no such sample."""
     open: bool = False
@@ -84,7 +86,7 @@ PROBLEMS = {
             open=True,
             published=_published((0.81, 0.49, 0.35, 0.64, 0.12, 0.11), (0.84, 0.57, 0.42, 0.70, 0.15, 0.14)),
         ),
-        Problem("material", (0.3,), (0.006,), rows=20_000, draws=4, prior=0),
+        Problem("material", (0.3,), (0.006,), rows=20_000, draws=4, alone=100, prior=0),
     )
 }
 """Published: Zhang, Bi, Fung (AAAI 2023), tables 2 and 3; their crystal is another one."""

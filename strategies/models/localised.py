@@ -18,6 +18,8 @@ from strategies.models.surrogate import Surrogate
 
 SPARE = 1.25
 """Draws that are made for each that is asked for: some stray."""
+PLACES = 4
+"""At so many of the draws for a target the noise of readings is looked at."""
 
 
 @dataclass(eq=False)
@@ -101,11 +103,18 @@ class LocalisedModel:
         starts = draws_for(self.base_, targets, n, rng).reshape(len(targets) * n, -1)
         wanted, tolerance = np.repeat(targets, n, axis=0), np.full(len(starts), ARRIVED)
         if self.noise:
-            inside = np.clip(starts, 0.0, 1.0)
-            off = self.base_.simulate(inside, 1, rng)[0] - self.base_.predict(inside)
+            off = self._noise(starts.reshape(len(targets), n, -1), rng)
             wanted = wanted - off
             tolerance += np.linalg.norm(off / self.scale_, axis=1)  # of more channels than knobs, not all can be met
         return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance)
+
+    def _noise(self, starts: Array, rng: np.random.Generator) -> Readings:
+        """What readings near starts ``(m, n, d)`` are off their mean, ``(m * n, p)``; seen at a few of them."""
+        m, n, d = starts.shape
+        some = np.clip(starts[:, :PLACES], 0.0, 1.0).reshape(-1, d)
+        off = self.base_.simulate(some, -(-n // PLACES), rng) - self.base_.predict(some)
+        by_target = off.reshape(len(off), m, -1, off.shape[2]).transpose(1, 0, 2, 3).reshape(m, -1, off.shape[2])
+        return np.asarray(by_target[:, :n].reshape(m * n, -1))
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "region_")

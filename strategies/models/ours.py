@@ -4,7 +4,12 @@ from strategies.models.localised import LocalisedModel
 
 
 def ours(
-    steps: int = 6000, seconds: float = 180.0, fewest: int = 200, noise: bool = True, seed: int = 0
+    seconds: float = 180.0,
+    forward_steps: int = 150,
+    fewest: int = 200,
+    seed: int = 0,
+    steps: int = 5000,
+    noise: bool = True,
 ) -> LocalisedModel:
     """Three parts, each the best of its kind on the benchmark problems.
 
@@ -12,11 +17,13 @@ def ours(
     Gauss-Newton on separate forward networks makes them exact.
 
     Args:
-        steps: As in ``Deep``.
-        seconds: As in ``Deep``.
-        fewest: As in ``Deep``.
+        seconds: As in ``Deep``, and so are the next ones.
+        forward_steps: Of each forward network.
+        fewest: Distinct settings from which on there are networks.
+        seed: Decides the training.
+        steps: Of the spline.
         noise: As in ``LocalisedModel``.
-        seed: As in ``Deep``.
     """
-    options = {"latent": "sobol", "steps": steps, "seconds": seconds, "fewest": fewest, "seed": seed}
+    options = {"latent": "sobol", "seconds": seconds, "forward_steps": forward_steps, "fewest": fewest}
+    options |= {"seed": seed, "steps": steps}
     return LocalisedModel("conditional-spline", options, noise=noise)

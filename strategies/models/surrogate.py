@@ -24,7 +24,7 @@ CELLS = 24
 """Of a hidden layer; fewer where there are many knobs and channels, as a step costs the square of the weights."""
 WEIGHTS = 1000
 """Most weights of a network, and one for every reading at most."""
-STEPS = 120
+STEPS = 150
 
 
 @dataclass(frozen=True, eq=False)
