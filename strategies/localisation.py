@@ -69,7 +69,9 @@ class Region:
         """The region of rows at settings ``(n, d)``; everywhere if there are less than two distinct ones."""
         sites = np.unique(settings, axis=0)
         rows = KDTree(sites)
-        apart = np.asarray(rows.query(sites, 2)[0])[:, 1] if len(sites) > 1 else np.array([np.inf])
+        if len(sites) < 2:
+            return cls(rows, np.inf)
+        apart = np.asarray(rows.query(sites, 2)[0])[:, 1]
         return cls(rows, float(ALLOWANCE * np.quantile(apart, USUAL)))
 
     def strayed(self, settings: Settings) -> Mask:

@@ -1,7 +1,7 @@
 """Invertible neural network between settings and readings with latent numbers for what the readings do not tell."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -50,6 +50,8 @@ class Inn(Deep):
     cells: int = 128
     objective: Objective = "discrepancy"
     latent: Latent = "independent"
+
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

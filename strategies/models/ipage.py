@@ -15,8 +15,7 @@ from strategies.models.latent import Latent
 class IPage(Inn):
     """The method as it was printed: draws of an ``Inn``, moved by gradient descent until it says that they answer.
 
-    The descent keeps within the range of the rows. Of noise in the readings it knows nothing, so that from ``fewest``
-    rows on its draws are answers to the target and no intervals.
+    The descent keeps within the range of the rows.
 
     Args:
         descents: Steps of the descent.

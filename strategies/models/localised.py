@@ -62,6 +62,10 @@ class LocalisedModel:
         return bool(getattr(self.base_, "single_valued", False))
 
     @property
+    def fewest(self) -> int:
+        return int(getattr(self.base_, "fewest", 0))
+
+    @property
     def progress(self) -> Callable[[int, int], object]:
         """Of the model within; see there."""
         return getattr(self.base_, "progress", lambda done, of: None)

@@ -23,7 +23,9 @@ HELD_OUT = 10
 CELLS = 24
 """Of a hidden layer; fewer where there are many knobs and channels, as a step costs the square of the weights."""
 WEIGHTS = 1000
-"""Most weights of a network, and one for every reading at most."""
+"""Most weights of a network."""
+READINGS = 3
+"""For each weight, at least."""
 STEPS = 150
 
 
@@ -100,5 +102,5 @@ class Surrogate:
 def _cells(d: int, shape: tuple[int, ...]) -> int:
     """Cells of a hidden layer for ``d`` knobs and readings of this shape."""
     n, p = shape
-    most, ends = min(WEIGHTS, n * p), d + p + 2
+    most, ends = min(WEIGHTS, n * p // READINGS), d + p + 2
     return int(np.clip((np.sqrt(ends**2 + 4 * most) - ends) / 2, 3, CELLS))
