@@ -70,6 +70,16 @@ def test_noise_is_not_learned_but_told():
     assert drawn.std(axis=0).mean() == pytest.approx(5, rel=0.4)
 
 
+def test_very_many_knobs_are_learned_too():
+    settings = rng().random((600, 80))
+    readings = settings[:, :40].sum(axis=1, keepdims=True) ** 2
+    surrogate = Surrogate.of(readings[:500], settings[:500], rng(), steps=10)
+    left = surrogate.predict(settings[500:]) - readings[500:]
+    assert left.std() < 0.35 * readings.std()
+    slopes = surrogate.tangent(settings[500:])[1].mean(axis=(0, 1))
+    assert slopes[:40].min() > slopes[40:].max()
+
+
 def test_a_channel_that_never_changes_is_no_exception():
     readings, settings = rows(60)
     readings[:, 1] = 7.0

@@ -24,6 +24,8 @@ FORWARD = 1.0
 """Weight of the discrepancy between readings and latent numbers together and independent ones."""
 SIGMA = 0.05
 """Deviation of the readings that the likelihood allows the forward half."""
+LEAST = 0.1
+"""Least scale of a coupling, and one over the largest: beyond the rows the inverse would grow without bound."""
 PAD = 0.1
 """Deviation of the numbers that fill settings up, where readings and latent numbers are more than these."""
 
@@ -62,7 +64,7 @@ class Inn(Deep):
         self.width_ = max(d, q + 1)
         hidden = (self.cells, self.cells)
         couplings: nn.Module = zuko.flows.NICE(
-            self.width_, transforms=self.layers, hidden_features=hidden, activation=nn.SiLU
+            self.width_, transforms=self.layers, hidden_features=hidden, activation=nn.SiLU, univariate=_affine
         )
         return couplings
 
@@ -110,6 +112,10 @@ def by_likelihood(
 ) -> Inn:
     """An ``Inn`` that learns by ``likelihood``, under a name of its own; the options are those of ``Inn``."""
     return Inn(seconds, forward_steps, fewest, seed, steps, layers, cells, "likelihood", latent)
+
+
+def _affine(shift: Tensor, scale: Tensor) -> Any:
+    return zuko.transforms.MonotonicAffineTransform(shift, scale, slope=LEAST)
 
 
 def _weight(ends: tuple[float, float], share: float) -> float:
