@@ -3,6 +3,8 @@
 With few rows they are a mixture, and the tests of all registered models see that.
 """
 
+import doctest
+
 import numpy as np
 import pytest
 from problems import two_branches
@@ -12,6 +14,7 @@ from sdl.errors import InvalidInput
 from strategies import conformance
 from strategies.conformance import respond, rows
 from strategies.contract import draws_for
+from strategies.models import latent
 
 GENERATIVE = ("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "ipage", "ours")
 NAMES = (*GENERATIVE, "neural-adjoint")
@@ -45,6 +48,10 @@ def build(name, steps=4, forward_steps=2, **options):
     if name == "ipage":
         options["descents"] = 3
     return plugins.build("sdl.inverse_models", name, options)
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(latent).failed == 0
 
 
 @pytest.mark.parametrize("check", MANNERS, ids=lambda check: check.__name__)

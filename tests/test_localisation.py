@@ -1,16 +1,23 @@
 """Localisation: where starts end on responses that are known, and what is said of those that end nowhere."""
 
+import doctest
+
 import numpy as np
 import pytest
 
 from sdl import plugins
 from sdl.errors import InvalidInput, UnknownPlugin
+from strategies import localisation
 from strategies.conformance import respond, rows
 from strategies.contract import draws_for
 from strategies.localisation import METHODS, Region, differences, localise
 
 FREE = np.nan
 EVERYWHERE = Region.of(np.zeros((1, 2)))
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(localisation).failed == 0
 
 
 def rng(seed=0):

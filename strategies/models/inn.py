@@ -1,6 +1,7 @@
 """Invertible neural network between settings and readings with latent numbers for what the readings do not tell."""
 
 from dataclasses import dataclass
+from math import log
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -22,8 +23,10 @@ BACKWARD = 0.0, 5.0
 """then, more and more, that what is drawn backward looks like the rows."""
 FORWARD = 1.0
 """Weight of the discrepancy between readings and latent numbers together and independent ones."""
-SIGMA = 0.05
-"""Deviation of the readings that the likelihood allows the forward half."""
+SIGMA = 0.5, 0.05
+"""Deviation of the readings that the likelihood allows the forward half at the beginning and at the end."""
+COMPARED = 192
+"""Rows of a batch that a discrepancy compares: its cost is the square."""
 LEAST = 0.1
 """Least scale of a coupling, and one over the largest: beyond the rows the inverse would grow without bound."""
 PAD = 0.1
@@ -72,15 +75,16 @@ class Inn(Deep):
         filled, q = self._filled(places), told.shape[1]
         if self.objective == "likelihood":
             ends, volume = self._map.call_and_ladj(filled)
-            off = ((ends[:, :q] - told) / SIGMA) ** 2
-            loss: Tensor = (0.5 * off.sum(dim=1) + 0.5 * (ends[:, q:] ** 2).sum(dim=1) - volume).mean()
+            sigma = _weight(SIGMA, share)
+            off = 0.5 * (((ends[:, :q] - told) / sigma) ** 2).sum(dim=1) + q * log(sigma)
+            loss: Tensor = (off + 0.5 * (ends[:, q:] ** 2).sum(dim=1) - volume).mean()
             return loss
         ends, latent = self._map(filled), torch.randn(len(told), self.width_ - q, device=told.device)
         error = ((ends[:, :q] - told) ** 2).mean()
         # The readings have an error of their own to learn by, so that the latent numbers alone follow the discrepancy.
-        joint = discrepancy(torch.cat((ends[:, :q].detach(), ends[:, q:]), dim=1), torch.cat((told, latent), dim=1))
-        drawn = self._map.inv(torch.cat((told, latent), dim=1))
-        prior = discrepancy(drawn, filled)
+        begins = torch.cat((told, latent), dim=1)[:COMPARED]
+        joint = discrepancy(torch.cat((ends[:, :q].detach(), ends[:, q:]), dim=1)[:COMPARED], begins)
+        prior = discrepancy(self._map.inv(begins), filled[:COMPARED])
         total: Tensor = _weight(SUPERVISED, share) * error + FORWARD * joint + _weight(BACKWARD, share) * prior
         return total
 
