@@ -110,7 +110,7 @@ def localise(
         InvalidInput: for an unknown method, or arrays that do not match.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690, for localisation by gradient descent
+        Zhang, Bi, Fung (2023), arXiv:2212.01016, for localisation by gradient descent;
         Ben-Israel (1966), doi:10.1016/0022-247X(66)90115-6, for the shortest step
 
     >>> circle = differences(lambda x: ((x - 0.5) ** 2).sum(axis=1, keepdims=True))

@@ -48,7 +48,7 @@ class Inn(Deep):
         latent: How the noise is drawn, see ``latent.normal``.
 
     References:
-        Ardizzone et al. (2019), arXiv:1808.04730; Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690, for the schedule
+        Ardizzone et al. (2019), arXiv:1808.04730; Zhang, Bi, Fung (2023), arXiv:2212.01016, for the schedule
     """
 
     layers: int = 6

@@ -22,7 +22,7 @@ class IPage(Inn):
         pace: Its rate, in standard deviations of the settings.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690
+        Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
     latent: Latent = "maximin"

@@ -40,7 +40,7 @@ class LocalisedModel:
         noise: Whether draws are for what a reading may stand for.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690
+        Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
     model: str = "mixture"
