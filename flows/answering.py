@@ -13,7 +13,7 @@ from sdl.errors import SdlError, nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
-from strategies.contract import InverseModel, Remoteness
+from strategies.contract import InverseModel, Remoteness, stands_in
 from strategies.offers import within_reach
 from strategies.residuals import Rows, unshared
 from strategies.soundness import finite, said
@@ -69,9 +69,17 @@ def noise(model: InverseModel, problem: Problem) -> Readings:
     return np.asarray(np.where(np.isnan(stated), left, stated))
 
 
-def named(models: Sequence[str]) -> list[str]:
-    """Names of the models asked for, each once; all that are registered for none."""
-    return list(dict.fromkeys(models or plugins.names(GROUP)))
+def named(models: Sequence[str], n: int) -> list[str]:
+    """Names of the models asked for, each once; for none all that are registered and have a say on ``n`` rows."""
+    return list(dict.fromkeys(models or (name for name in plugins.names(GROUP) if not _silent(name, n))))
+
+
+def _silent(name: str, n: int) -> bool:
+    """Whether a model would let another one speak for it, which is asked anyway; one that fails says so itself."""
+    try:
+        return stands_in(plugins.build(GROUP, name), n)
+    except Exception:  # a model is anybody's code
+        return False
 
 
 def faults(models: Sequence[str], seed: int, draws: int) -> list[str]:

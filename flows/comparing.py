@@ -106,7 +106,7 @@ def study(
     told = None if space is None else space.model_dump(mode="json")
     question = Question(str(path), targets, free, background, tolerance, test, seed, draws, told)
     problem = question.pose([*faults(models, seed, draws), *(runners.faults(runner) if runner else [])])
-    rows, wanted = question.split(problem), named(models)
+    rows, wanted = question.split(problem), named(models, len(problem.settings))
     appraise_all = one_after_another if runner is None else partial(side_by_side, runner=runner)
     found = appraise_all(wanted, question, problem, rows, progress)
     said = [each.said for each in found.values()]

@@ -36,7 +36,8 @@ def solve(
         path: Rows, as ``sdl.exchange.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
         free: Channels that are free, said for clarity.
-        models: Names of registered inverse models; all of them unless told.
+        models: Names of registered inverse models; all of them unless told, but for those
+            that are a mixture with so few rows.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``. Unless told it is
             read off rows with all knobs off, and extrapolated where there are none.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
@@ -57,7 +58,10 @@ def solve(
     """
     data = read_data(path, space)
     problem = pose(data, *asked(data.space, targets, free, background, tolerance, faults(models, seed, draws)))
-    rows, answers = split(problem, seed), [answer(name, problem, seed, draws) for name in named(models)]
+    rows, answers = (
+        split(problem, seed),
+        [answer(name, problem, seed, draws) for name in named(models, len(problem.settings))],
+    )
     return {
         "data": str(path),
         "rows": len(problem.settings),

@@ -132,6 +132,11 @@ def is_single_valued(model: InverseModel) -> bool:
     return bool(getattr(model, "single_valued", False))
 
 
+def stands_in(model: InverseModel, n: int) -> bool:
+    """Whether a model leaves so few rows to a simpler one: it says by ``fewest`` from how many on it is itself."""
+    return n < int(getattr(model, "fewest", 0))
+
+
 def draws_for(model: InverseModel, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``.
 

@@ -69,7 +69,9 @@ class Region:
         """The region of rows at settings ``(n, d)``; everywhere if there are less than two distinct ones."""
         sites = np.unique(settings, axis=0)
         rows = KDTree(sites)
-        apart = np.asarray(rows.query(sites, 2)[0])[:, 1] if len(sites) > 1 else np.array([np.inf])
+        if len(sites) < 2:
+            return cls(rows, np.inf)
+        apart = np.asarray(rows.query(sites, 2)[0])[:, 1]
         return cls(rows, float(ALLOWANCE * np.quantile(apart, USUAL)))
 
     def strayed(self, settings: Settings) -> Mask:
@@ -108,7 +110,7 @@ def localise(
         InvalidInput: for an unknown method, or arrays that do not match.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690, for localisation by gradient descent
+        Zhang, Bi, Fung (2023), arXiv:2212.01016, for localisation by gradient descent;
         Ben-Israel (1966), doi:10.1016/0022-247X(66)90115-6, for the shortest step
 
     >>> circle = differences(lambda x: ((x - 0.5) ** 2).sum(axis=1, keepdims=True))

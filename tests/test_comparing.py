@@ -11,6 +11,7 @@ from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches, writ
 from test_report import HOSTILE, check, svg
 
 from flows import runners
+from flows.answering import named
 from flows.appraising import Appraisal, Question, appraise, appraise_plain
 from flows.comparing import compare, study
 from flows.judging import split
@@ -25,7 +26,7 @@ from strategies.models.pls import PartialLeastSquares
 
 WHITE = ["445nm=16384", "515nm=16384", "630nm=16384"]
 QUICK = ("linear", "mixture", "pls")
-ALL = plugins.names("sdl.inverse_models")
+ALL = named((), 60)
 SECTIONS = ["verdict", "settings", "scores", "densities", "pairs", "parity", "diagnosis", "rows"]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from flows.answering import named
 from flows.problem import Problem, asked, pose
 from sdl import plugins
 from sdl.exchange import read_data
@@ -59,14 +60,14 @@ def run(
 
     Args:
         records: Folder of the real records; the figures on them are None where it is not.
-        models: All that are registered unless told.
+        models: All that are registered unless told, but for those that need more rows.
         targets: On and off the manifold, of each.
         progress: Told how many models are done, and of how many.
 
     Returns:
         Plain data: ``exact`` (what the paper's target needs), ``published``, ``models`` (figures of each) and ``bars``.
     """
-    names = list(models) or list(plugins.names(GROUP))
+    names = named(models, ROWS)
     work = partial(figures, records=records / RECORDS, targets=targets)
     found = []
     for each in _each(work, names):

@@ -38,6 +38,8 @@ class Deep(WithForward):
 
     walled: ClassVar[bool] = False
     """Whether settings are drawn within walls where the rows stop at them."""
+    exact: ClassVar[bool] = False
+    """Whether the network knows of no noise; draws are then for a target that is as much off as a reading is."""
     rate: ClassVar[float] = 2e-3
     """Highest rate of learning."""
 
@@ -60,7 +62,10 @@ class Deep(WithForward):
             self.taught_: Taught = teach(self.network_, self._loss, learned, tried, box, self.rate, self.progress)
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
-        told = np.stack([self.whitened_.to(self.completion_.of(target, n, rng)) for target in targets])
+        wanted = np.stack([self.completion_.of(target, n, rng) for target in targets])
+        if self.exact:
+            wanted = wanted - self.surrogate_.noise.draw(wanted.shape[:2], rng)
+        told = self.whitened_.to(wanted)
         most = max(CHUNK // n, 1)
         with alone(int(rng.integers(2**63))), torch.no_grad():
             parts = [self._draw(told[first : first + most], rng) for first in range(0, len(told), most)]

@@ -19,5 +19,5 @@ def discrepancy(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _near(one: Tensor, other: Tensor) -> Tensor:
-    square = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    square = ((one**2).sum(dim=1)[:, None] + (other**2).sum(dim=1) - 2 * one @ other.T).clamp(min=0)
     return torch.stack([width**2 / (width**2 + square) for width in WIDTHS]).sum(dim=0)

@@ -1,7 +1,8 @@
 """Invertible neural network between settings and readings with latent numbers for what the readings do not tell."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from math import log
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -22,8 +23,12 @@ BACKWARD = 0.0, 5.0
 """then, more and more, that what is drawn backward looks like the rows."""
 FORWARD = 1.0
 """Weight of the discrepancy between readings and latent numbers together and independent ones."""
-SIGMA = 0.05
-"""Deviation of the readings that the likelihood allows the forward half."""
+SIGMA = 0.5, 0.05
+"""Deviation of the readings that the likelihood allows the forward half at the beginning and at the end."""
+COMPARED = 192
+"""Rows of a batch that a discrepancy compares: its cost is the square."""
+LEAST = 0.1
+"""Least scale of a coupling, and one over the largest: beyond the rows the inverse would grow without bound."""
 PAD = 0.1
 """Deviation of the numbers that fill settings up, where readings and latent numbers are more than these."""
 
@@ -43,13 +48,15 @@ class Inn(Deep):
         latent: How the noise is drawn, see ``latent.normal``.
 
     References:
-        Ardizzone et al. (2019), arXiv:1808.04730; Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690, for the schedule
+        Ardizzone et al. (2019), arXiv:1808.04730; Zhang, Bi, Fung (2023), arXiv:2212.01016, for the schedule
     """
 
     layers: int = 6
     cells: int = 128
     objective: Objective = "discrepancy"
     latent: Latent = "independent"
+
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +67,7 @@ class Inn(Deep):
         self.width_ = max(d, q + 1)
         hidden = (self.cells, self.cells)
         couplings: nn.Module = zuko.flows.NICE(
-            self.width_, transforms=self.layers, hidden_features=hidden, activation=nn.SiLU
+            self.width_, transforms=self.layers, hidden_features=hidden, activation=nn.SiLU, univariate=_affine
         )
         return couplings
 
@@ -68,15 +75,16 @@ class Inn(Deep):
         filled, q = self._filled(places), told.shape[1]
         if self.objective == "likelihood":
             ends, volume = self._map.call_and_ladj(filled)
-            off = ((ends[:, :q] - told) / SIGMA) ** 2
-            loss: Tensor = (0.5 * off.sum(dim=1) + 0.5 * (ends[:, q:] ** 2).sum(dim=1) - volume).mean()
+            sigma = _weight(SIGMA, share)
+            off = 0.5 * (((ends[:, :q] - told) / sigma) ** 2).sum(dim=1) + q * log(sigma)
+            loss: Tensor = (off + 0.5 * (ends[:, q:] ** 2).sum(dim=1) - volume).mean()
             return loss
         ends, latent = self._map(filled), torch.randn(len(told), self.width_ - q, device=told.device)
         error = ((ends[:, :q] - told) ** 2).mean()
         # The readings have an error of their own to learn by, so that the latent numbers alone follow the discrepancy.
-        joint = discrepancy(torch.cat((ends[:, :q].detach(), ends[:, q:]), dim=1), torch.cat((told, latent), dim=1))
-        drawn = self._map.inv(torch.cat((told, latent), dim=1))
-        prior = discrepancy(drawn, filled)
+        begins = torch.cat((told, latent), dim=1)[:COMPARED]
+        joint = discrepancy(torch.cat((ends[:, :q].detach(), ends[:, q:]), dim=1)[:COMPARED], begins)
+        prior = discrepancy(self._map.inv(begins), filled[:COMPARED])
         total: Tensor = _weight(SUPERVISED, share) * error + FORWARD * joint + _weight(BACKWARD, share) * prior
         return total
 
@@ -108,6 +116,10 @@ def by_likelihood(
 ) -> Inn:
     """An ``Inn`` that learns by ``likelihood``, under a name of its own; the options are those of ``Inn``."""
     return Inn(seconds, forward_steps, fewest, seed, steps, layers, cells, "likelihood", latent)
+
+
+def _affine(shift: Tensor, scale: Tensor) -> Any:
+    return zuko.transforms.MonotonicAffineTransform(shift, scale, slope=LEAST)
 
 
 def _weight(ends: tuple[float, float], share: float) -> float:

@@ -15,15 +15,14 @@ from strategies.models.latent import Latent
 class IPage(Inn):
     """The method as it was printed: draws of an ``Inn``, moved by gradient descent until it says that they answer.
 
-    The descent keeps within the range of the rows. Of noise in the readings it knows nothing, so that from ``fewest``
-    rows on its draws are answers to the target and no intervals.
+    The descent keeps within the range of the rows.
 
     Args:
         descents: Steps of the descent.
         pace: Its rate, in standard deviations of the settings.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690
+        Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
     latent: Latent = "maximin"

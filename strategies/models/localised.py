@@ -40,7 +40,7 @@ class LocalisedModel:
         noise: Whether draws are for what a reading may stand for.
 
     References:
-        Zhang, Fung (2023), doi:10.1609/aaai.v37i12.26690
+        Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
     model: str = "mixture"
@@ -60,6 +60,10 @@ class LocalisedModel:
     @property
     def single_valued(self) -> bool:
         return bool(getattr(self.base_, "single_valued", False))
+
+    @property
+    def fewest(self) -> int:
+        return int(getattr(self.base_, "fewest", 0))
 
     @property
     def progress(self) -> Callable[[int, int], object]:

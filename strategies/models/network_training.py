@@ -16,8 +16,8 @@ TRIES = 6
 """Dampings that one step tries."""
 CALM = 1e-7
 """Least damping: what single precision leaves of the curvature."""
-PATIENCE = 0.3
-"""Part of all steps that may pass without a better trial."""
+PATIENCE, FEWEST = 0.3, 10
+"""Part of all steps, and how many at least, that may pass without a better trial."""
 BEGUN = 0.5
 """Share of the variance that a network has to have explained before its size is judged."""
 BETTER = 0.995
@@ -81,7 +81,7 @@ def trained(
     network = Network.random(inputs.shape[1], p, width, bend, rng)
     belief, damping = _Belief(), 1e-2
     best, least, since, step = network, np.inf, 0, 0
-    while box.left(step) and since < PATIENCE * box.steps:
+    while box.left(step) and since < max(PATIENCE * box.steps, FEWEST):
         some = slice(None) if n * p <= MOST else rng.choice(n, max(MOST // p, 1), replace=False)
         network, damping = _stepped(network, inputs[some], outputs[some], belief, damping, n)
         step, since = step + 1, since + 1

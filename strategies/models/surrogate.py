@@ -23,7 +23,11 @@ HELD_OUT = 10
 CELLS = 24
 """Of a hidden layer; fewer where there are many knobs and channels, as a step costs the square of the weights."""
 WEIGHTS = 1000
-"""Most weights of a network, and one for every reading at most."""
+"""Most weights of a network."""
+READINGS = 3
+"""For each weight, at least."""
+WIDE = 60
+"""Knobs and channels from which on the steps of the small networks would cost too much."""
 STEPS = 150
 
 
@@ -59,18 +63,17 @@ class Surrogate:
         """
         x, y = Standard.of(settings), Standard.of(readings)
         inputs, outputs = x.to(settings), y.to(readings)
-        fold, cells = rng.permutation(len(readings)) % HELD_OUT, _cells(settings.shape[1], readings.shape)
+        fold = rng.permutation(len(readings)) % HELD_OUT
         networks, left = list[Network](), list[Array]()
         with one_thread():
             for member, bend in enumerate(BENDS):
                 out = fold == member
                 learned, tried = (inputs[~out], outputs[~out]), (inputs[out], outputs[out])
-                box = TimeBox(steps, seconds / len(BENDS))
 
-                def told(done: int, before: int = member * steps) -> None:
-                    tell(before + done, len(BENDS) * steps)
+                def told(done: int, of: int, before: int = member) -> None:
+                    tell(before * of + done, len(BENDS) * of)
 
-                networks.append(trained(learned, tried, cells, bend, box, rng, told))
+                networks.append(_network(learned, tried, bend, steps, seconds / len(BENDS), rng, told))
                 left.append(tried[1] - networks[-1].outputs(tried[0]))
         off = np.array([(each**2).mean() for each in left])
         sound = np.flatnonzero(off <= WORSE * off.min())
@@ -97,8 +100,26 @@ class Surrogate:
         return expected + self.noise.draw((n, len(expected)), rng)
 
 
+def _network(
+    learned: tuple[Array, Array],
+    tried: tuple[Array, Array],
+    bend: float,
+    steps: int,
+    seconds: float,
+    rng: np.random.Generator,
+    tell: Callable[[int, int], object],
+) -> Network:
+    (n, d), p = learned[0].shape, learned[1].shape[1]
+    if d + p > WIDE:
+        from strategies.models.wide_training import trained_wide  # a second of imports, and few problems need it
+
+        return trained_wide(learned, tried, steps, seconds, rng, tell)
+    box = TimeBox(steps, seconds)
+    return trained(learned, tried, _cells(d, (n, p)), bend, box, rng, lambda done: tell(done, steps))
+
+
 def _cells(d: int, shape: tuple[int, ...]) -> int:
     """Cells of a hidden layer for ``d`` knobs and readings of this shape."""
     n, p = shape
-    most, ends = min(WEIGHTS, n * p), d + p + 2
+    most, ends = min(WEIGHTS, n * p // READINGS), d + p + 2
     return int(np.clip((np.sqrt(ends**2 + 4 * most) - ends) / 2, 3, CELLS))

@@ -16,8 +16,8 @@ BATCH = 512
 """Rows a step, or all there are."""
 EVERY = 50
 """Steps between two trials on the rows held out."""
-PATIENCE = 0.25
-"""Part of all steps that may pass without a better trial."""
+PATIENCE, TRIALS = 0.25, 4
+"""Part of all steps, and trials at least, that may pass without a better one."""
 WARM_UP = 0.05
 """Part of the steps in which the rate rises to its highest."""
 STEEPEST = 10.0
@@ -69,7 +69,7 @@ def teach(
     learned, tried = _moved(learned, place), _moved((tried[0][:JUDGED], tried[1][:JUDGED]), place)
     adam = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
     best, least, since, step, share = deepcopy(network.state_dict()), float("inf"), 0, 0, 0.0
-    while (left := box.left(step)) and since < PATIENCE * box.steps:
+    while (left := box.left(step)) and since < max(PATIENCE * box.steps, TRIALS * EVERY):
         share += (1 - share) / left
         for group in adam.param_groups:
             group["lr"] = rate * min(share / WARM_UP, 0.5 + 0.5 * cos(pi * share) + 1e-3)
