@@ -81,13 +81,15 @@ class Conditions:
 
     def drifts(self, seq: NDArray[np.int_]) -> Readings:
         """Variance that the background gains with each request about places ``(n,)``, ``(n, p)``."""
-        stretch = np.searchsorted(self.seq, seq, side="right") - 1
-        inside = (stretch >= 0) & (stretch < len(self._steps))
-        found = np.tile(self.drift, (len(seq), 1))
-        lamp = inside.copy()
-        lamp[inside] = self.switched[stretch[inside]]
-        found[lamp] = self._steps[stretch[lamp]]
+        found, lamp = np.tile(self.drift, (len(seq), 1)), self.unknown(seq)
+        found[lamp] = self._steps[np.searchsorted(self.seq, seq[lamp], side="right") - 1]
         return found
+
+    def unknown(self, seq: NDArray[np.int_]) -> NDArray[np.bool_]:
+        """Whether a lamp was switched about places ``(n,)``, nobody knows on which side of them, ``(n,)``."""
+        stretch = np.searchsorted(self.seq, seq, side="right") - 1
+        inside = (stretch >= 0) & (stretch < len(self.switched))
+        return inside & np.append(self.switched, False)[np.where(inside, stretch, -1)]
 
     def covariance(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
         """Covariance ``(n, n)`` of the background at places ``(n,)``, for a drift of 1."""
@@ -98,6 +100,15 @@ class Conditions:
         earlier, later = np.minimum.outer(into, into), np.maximum.outer(into, into)
         length = np.diff(self.seq, prepend=-np.inf, append=np.inf)[span][:, None]
         return np.asarray(np.where(np.equal.outer(span, span), earlier * (1 - later / length), 0.0))
+
+    def deviation(self, seq: NDArray[np.int_]) -> Readings:
+        """Standard deviation of the background at places ``(n,)``, ``(n, p)``; infinite if no reference was read."""
+        if not self.seq.size:
+            return np.full((len(seq), self.references.shape[1]), np.inf)
+        after = np.searchsorted(self.seq, seq, side="right")
+        into = np.abs(seq - self.seq[np.maximum(after - 1, 0)])
+        length = np.diff(self.seq, prepend=-np.inf, append=np.inf)[after]
+        return np.asarray(np.sqrt(self.drifts(seq) * (into * (1 - into / length))[:, None]))
 
     def since(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
         """Requests from the last reference to places ``(n,)``; 0 for those before it, or if there is none."""

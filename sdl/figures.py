@@ -218,14 +218,29 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
 
 
 @matplotlib.rc_context(STYLE)
+@dataclass(frozen=True, eq=False)
+class Light:
+    """The background of one channel, as it was read and as it is believed to have been; NaN where nothing is known."""
+
+    channel: str
+    """With its unit."""
+    read: Sequence[float]
+    """By the references."""
+    state: Readings
+    """At ``n`` places, between the references too, ``(n,)``."""
+    certainty: Readings
+    """Half width of the band that the true background lies in, ``(n,)``."""
+
+
 def background(
-    places: Sequence[int], channels: Mapping[str, Sequence[float]], exams: Sequence[tuple[str, int, int]]
+    places: Sequence[int], between: Sequence[int], lights: Sequence[Light], exams: Sequence[tuple[str, int, int]]
 ) -> str:
-    """The background through the campaign.
+    """The background through the campaign, with its band of certainty.
 
     Args:
         places: Of the references in the order of requests.
-        channels: By name and unit, what the references read.
+        between: Places where the state is told.
+        lights: One for each channel.
         exams: Name, first and last place of each.
     """
     figure = Figure((WIDTH, 2.7), layout="constrained")
@@ -233,10 +248,13 @@ def background(
     for name, first, last in exams:
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
         axes.text(first, 0.98, short(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
-    for colour, (name, values) in zip(colours(len(channels)), channels.items(), strict=True):
-        axes.plot(places, drawable(values), color=colour, marker="o", ms=3.5, lw=1, label=short(name))
+    for colour, light in zip(colours(len(lights)), lights, strict=True):
+        state, width = drawable(light.state), drawable(light.certainty)
+        axes.fill_between(between, state - width, state + width, color=colour, alpha=0.2, lw=0)
+        axes.plot(between, state, color=colour, lw=1)
+        axes.plot(places, drawable(light.read), color=colour, marker="o", ms=3.5, lw=0, label=short(light.channel))
     axes.set_xlabel("request (exams are shaded)")
-    widest = max(len(short(name)) for name in channels)
+    widest = max(len(short(light.channel)) for light in lights)
     axes.legend(fontsize=8, ncols=max(1, 95 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return uri(figure)

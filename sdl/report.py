@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sdl import __version__, figures, killpoints
-from sdl.figures import Bar
-from sdl.history import Purpose
+from sdl.conditions import Conditions
+from sdl.figures import Bar, Light
+from sdl.history import Observation, Purpose
 from sdl.ledger import Ledger
 from sdl.page import template, write_page
 from sdl.proceedings import chapters, requests
@@ -23,6 +24,8 @@ Each = TypeVar("Each")
 
 DRAWN = 2000
 """Readings in a figure; more are one spot, and take minutes to draw."""
+CERTAINTY = 2.0
+"""Standard deviations that the band of the background is wide to either side."""
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
 
@@ -56,6 +59,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         parity=parity,
         asked=requests(story),
         thinning=_thinning(story),
+        lamps=_lamps(story),
         chapters=list(chapters(story)),
         notices=[(moment(each.at), each.sent, each.by, each.text) for each in Steering(ledger).notices(story.entry.id)],
         config=json.dumps(dict(story.entry.config), indent=2, ensure_ascii=False),
@@ -161,15 +165,17 @@ def _uncertainty_figure(story: Story) -> str | None:
 
 
 def _background_figure(story: Story) -> str | None:
-    places = (1 + story.sendings.observed).tolist()
-    seen = story.history.observations[: len(places)]  # one may have been masked since they were read
+    seen, places = _placed(story)
     references = _thinned([each for each in seen if each.purpose is Purpose.REFERENCE])
     if not references or not story.channels:
         return None
-    channels = {
-        story.labelled(name): [float(each.readings[column]) for each in references]
-        for name, column in zip(story.channels, story.columns, strict=True)
-    }
+    conditions = Conditions.of(seen, story.entry.space.p)
+    between = np.array([each.seq for each in _thinned(seen)])
+    state, width = conditions.at(between), CERTAINTY * conditions.deviation(between)
+    lights = [
+        Light(story.labelled(name), [float(each.readings[c]) for each in references], state[:, c], width[:, c])
+        for name, c in zip(story.channels, story.columns, strict=True)
+    ]
     examined = dict[int, list[int]]()
     for each in seen:
         if each.purpose is Purpose.VERIFICATION:
@@ -179,7 +185,22 @@ def _background_figure(story: Story) -> str | None:
         for exam in _thinned(story.history.exams)
         if exam.round in examined
     ]
-    return figures.background([places[each.seq] for each in references], channels, exams)
+    at = [places[each.seq] for each in references]
+    return figures.background(at, [places[seq] for seq in between.tolist()], lights, exams)
+
+
+def _lamps(story: Story) -> list[tuple[int, int]]:
+    """Requests between which a lamp was switched."""
+    seen, places = _placed(story)
+    conditions = Conditions.of(seen, story.entry.space.p)
+    found = np.flatnonzero(conditions.switched)
+    return [(places[conditions.seq[i]], places[conditions.seq[i + 1]]) for i in found.tolist()]
+
+
+def _placed(story: Story) -> tuple[Sequence[Observation], Sequence[int]]:
+    """Observations and their places among the requests; one may have been masked since these were read."""
+    places: list[int] = (1 + story.sendings.observed).tolist()
+    return story.history.observations[: len(places)], places
 
 
 def _thinned(every: Sequence[Each]) -> Sequence[Each]:

@@ -119,9 +119,10 @@ def fit(
         tell: Called with the name of each model before it is fitted.
     """
     earlier = [each for each in history.observations if each.round < round_]
-    seen = _lit(space, earlier, columns, replicates=False)
+    conditions = Conditions.of(earlier, space.p)
+    seen = _lit(space, earlier, columns, conditions, replicates=False)
     settings = _settings(space, seen)
-    readings = _readings(seen, columns) - _background(Conditions.of(earlier, space.p), seen, columns)
+    readings = _readings(seen, columns) - _background(conditions, seen, columns)
     given, parts = dict(left_out or {}), named(models)
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
@@ -160,7 +161,7 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
         noise: Standard deviation of one reading of those channels.
     """
     conditions = Conditions.of(history.observations, space.p)
-    seen = _lit(space, history.observations, columns, replicates=True)
+    seen = _lit(space, history.observations, columns, conditions, replicates=True)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     order, now = _order(seen), np.array([len(history.observations)])
     drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
@@ -225,16 +226,23 @@ def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[Invers
 
 
 def _lit(
-    space: Space, observations: Sequence[Observation], columns: Sequence[int], *, replicates: bool
+    space: Space,
+    observations: Sequence[Observation],
+    columns: Sequence[int],
+    conditions: Conditions,
+    *,
+    replicates: bool,
 ) -> list[Observation]:
-    """Observations that a fit may use: no references, a value in every channel that matters, no outlier."""
-    teaching = _thinned([each for each in observations if each.purpose.teaches], replicates=replicates)
-    lit = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
+    """Observations that a fit may use: lit, in a known light, a value in every channel that matters, no outlier."""
+    lit = [each for each in observations if each.purpose.teaches]
+    lit = [each for each, lost in zip(lit, conditions.unknown(_order(lit)), strict=True) if not lost]
+    teaching = _thinned(lit, replicates=replicates)
+    whole = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
     places = defaultdict[tuple[int, int], list[Observation]](list)
-    for each in lit:
+    for each in whole:
         places[each.round, each.index].append(each)
     outlying = {each.seq for replicates in places.values() for each in _outliers(space, replicates, columns)}
-    return [each for each in lit if each.seq not in outlying]
+    return [each for each in whole if each.seq not in outlying]
 
 
 def _thinned(observations: Sequence[Observation], *, replicates: bool) -> Sequence[Observation]:

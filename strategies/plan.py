@@ -238,6 +238,8 @@ class Plan:
         if exam is None:
             if pending:
                 return Measure(current, pending)
+            if self._lamp_found(history):
+                return self._next_round(history, current.number + 1, None)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, self._known(current.number))
             if fitted.model is None:
@@ -249,6 +251,11 @@ class Plan:
         if spent or not pending or self._ends(history, exam, target, replicates):
             return Conclude(self._judge(exam, target, replicates))
         return Measure(current, self._fresh(history, current) + pending[: self._step(exam, len(replicates))])
+
+    def _lamp_found(self, history: History) -> bool:
+        """Whether the reference of an exam shows that a lamp was switched, so that its candidate stands on nothing."""
+        switched = Conditions.of(history.observations, self.space.p).switched
+        return bool(history.taken(Purpose.REFERENCE)) and bool(switched[-1:].any())
 
     def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
         insight = self._insight(history, fitted)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sdl.conditions import Conditions
+from sdl.conditions import USUAL, Conditions
 from sdl.history import Observation, Purpose
 from sdl.screening import Class
 
@@ -54,10 +54,14 @@ def test_without_a_reference_there_is_no_background_and_no_drift():
     assert none.latest.tolist() == none.drift.tolist() == [0, 0, 0]
     assert not none.at(np.arange(4)).any()
     assert not none.covariance(np.arange(4)).any()
+    assert not none.unknown(np.arange(4)).any()
+    assert np.isinf(none.deviation(np.arange(4))).all()
 
 
-def test_one_reference_tells_no_drift():
-    assert conditions([5], [[10.0]]).drift.tolist() == [0]
+def test_until_references_tell_a_background_changes_as_light_usually_does():
+    one = conditions([5], [[1000.0, 0.0]])
+    assert one.drift.tolist() == [(USUAL * 1000) ** 2, 0]
+    assert one.deviation(np.array([5, 9])).tolist() == [[0, 0], [2 * USUAL * 1000, 0]]
 
 
 @pytest.mark.fault("I-18")
@@ -66,6 +70,68 @@ def test_drift_is_the_variance_gained_with_each_request():
     places = np.cumsum(rng.integers(1, 9, 400))
     walk = 3.0 * walks(1, places[-1], rng)[0]
     assert conditions(places, walk[places]).drift == pytest.approx([9.0], rel=0.2)
+
+
+def test_the_band_of_certainty_holds_what_it_says():
+    rng, references, places = np.random.default_rng(2), np.arange(0, 61, 6), np.arange(70)
+    inside = [
+        np.abs(walk - (known := conditions(references, walk[references])).at(places)[:, 0])
+        <= 2 * known.deviation(places)[:, 0]
+        for walk in 500 + 4 * walks(400, 69, rng)
+    ]
+    assert 0.93 < np.mean(inside) < 0.975
+
+
+# ---------------------------------------------------------------------- lamps
+
+
+LAMP = np.array([400.0, 1000.0, 4000.0])
+"""What a lamp adds in three channels."""
+
+
+def lit(on, off=10_000, seed=0):
+    """Conditions of daylight with a reference every five requests and a lamp that is on from one request to another."""
+    rng, places = np.random.default_rng(seed), np.arange(0, 60, 5)
+    sky = np.array([1.0, 2.0, 3.0]) * (500 + 3 * walks(1, 60, rng)[0][places, None])
+    return conditions(places, sky + LAMP * ((places >= on) & (places < off))[:, None])
+
+
+@pytest.mark.fault("I-18")
+@pytest.mark.parametrize(("on", "off", "stretches"), [(23, 10_000, [4]), (3, 42, [0, 8]), (58, 59, [])])
+def test_a_lamp_that_was_switched_is_found(on, off, stretches):
+    known = lit(on, off)
+    assert np.flatnonzero(known.switched).tolist() == stretches
+    for stretch in stretches:
+        assert known.unknown(np.arange(5 * stretch, 5 * stretch + 5)).all()
+    assert known.unknown(np.arange(70)).sum() == 5 * len(stretches)
+
+
+def test_a_lamp_leaves_the_drift_elsewhere_as_it_is():
+    dark, switched = lit(1000), lit(23)
+    assert (switched.drift < 3 * dark.drift).all(), "a brighter background may change more"
+    np.testing.assert_array_equal(switched.drifts(np.array([7, 40, 99])), np.tile(switched.drift, (3, 1)))
+
+
+def test_where_a_lamp_was_switched_the_background_is_as_uncertain_as_a_switch_at_any_moment():
+    known, rng = lit(22), np.random.default_rng(1)
+    change, places = known.references[5] - known.references[4], np.arange(20, 25)
+    moments = 20 + 5 * rng.random(20_000)
+    states = (places > moments[:, None]).astype(float)
+    spread = states.std(axis=0)[:, None] * np.abs(change)
+    np.testing.assert_allclose(known.deviation(places), spread, rtol=0.05, atol=1)
+
+
+def test_a_walk_that_is_always_fast_is_not_full_of_lamps():
+    rng, places = np.random.default_rng(3), np.arange(0, 300, 10)
+    fast = conditions(places, 1000 + 100 * walks(1, 300, rng)[0][places])
+    assert not fast.switched[5:].any()
+    assert fast.drift[0] > 0.3 * 100**2
+
+
+def test_only_readings_that_matter_make_a_change_matter():
+    taken = [observation(0, Purpose.REFERENCE, [0.0]), observation(1, Purpose.DESIGN, [20_000.0])]
+    taken += [observation(2, Purpose.REFERENCE, [3.0])]
+    assert not Conditions.of(taken, 1).switched.any()
 
 
 def test_the_covariance_is_that_of_a_walk_which_is_known_at_the_references():
