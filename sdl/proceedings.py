@@ -120,7 +120,8 @@ def chapters(story: Story) -> Iterator[Chapter]:
         if read := taken.get(at):
             paragraphs.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in read.items()) + ".")
         paragraphs += [
-            f"Candidate of the model {exam.model!r} for {exam.replicates} replicates: {story.settings(exam.settings)}."
+            f"Candidate of the model {exam.model!r} for {'at most ' if len(exam.looks) > 1 else ''}{exam.replicates} "
+            f"replicates: {story.settings(exam.settings)}."
             for exam in history.exams
             if exam.round == at
         ]

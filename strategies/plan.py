@@ -239,7 +239,7 @@ class Plan:
             if pending:
                 return Measure(current, pending)
             if self._lamp_found(history):
-                return self._next_round(history, current.number + 1, None)
+                return self._next_round(history, current.number + 1, fitted)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, self._known(current.number))
             if fitted.model is None:
