@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def run(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
     with one_thread():
         for model in MODELS:
             rng, started = np.random.default_rng(0), time.perf_counter()
-            members = refitted(lambda: plugins.build("sdl.inverse_models", model), readings, settings, MEMBERS, rng)  # noqa: B023
+            make = partial(plugins.build, "sdl.inverse_models", model)
+            members = refitted(make, readings, settings, MEMBERS, rng)
             fit_s = time.perf_counter() - started
             for name in plugins.names("sdl.acquisitions"):
                 acquisition, target, spent = plugins.build("sdl.acquisitions", name), np.full(3, WANTED), list[float]()
