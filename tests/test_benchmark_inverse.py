@@ -186,7 +186,7 @@ def made_up(model, mean, distance, seed=0, error=None):
     head = {"problem": "sinewave", "label": model, "model": model, "seed": seed, "error": error, "posts": {}}
     if error:
         return head
-    times = {"train_s": 1.0, "forward_s": None, "answer_s": 0.1, "numbers": 10, "cut": False}
+    times = {"train_s": 1.0, "train_cpu_s": 0.9, "forward_s": None, "answer_s": 0.1, "numbers": 10, "cut": False}
     each = {"spent_s": dict.fromkeys(posts, 1.0), "arrived": dict.fromkeys(posts, 1.0)}
     head["shown"] = {post: [[0.5, 0.5], [-0.5, 0.5]] for post in posts}
     return {**head, **times, **each, "posts": dict.fromkeys(posts, figures)}

@@ -164,6 +164,7 @@ def _line(head: dict[str, Any], problem: str, post: str, cells: Sequence[Mapping
         "arrived": _median(cell["arrived"][post] for cell in cells),
         "uneven_by_chance": posts[0]["uneven_by_chance"],
         "train_s": _median(cell["train_s"] for cell in cells),
+        "train_cpu_s": _median(cell["train_cpu_s"] for cell in cells),
         "forward_s": _median(cell["forward_s"] for cell in cells),
         "spent_s": _median(cell["spent_s"][post] for cell in cells),
         "answer_s": _median(cell["answer_s"] for cell in cells),

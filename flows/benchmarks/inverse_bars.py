@@ -107,6 +107,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "uneven": _number("uneven"),
     "spread": _number("spread"),
     "training, s": _number("train_s"),
+    "of a processor": _number("train_cpu_s"),
     "answer, s": _number("answer_s"),
     "numbers": lambda row: "" if row.get("numbers") is None else f"{row['numbers']:.0f}",
     "failed": lambda row: "; ".join(row["failed"]),

@@ -111,9 +111,9 @@ def answer(cell: Cell, draws: Path) -> dict[str, Any]:
     problem = PROBLEMS[cell.problem]
     posed = pose(problem, cell.crystal, cell.rows, cell.targets, cell.seed)
     model: InverseModel = plugins.build(GROUP, cell.model, _options(cell))
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     model.fit(posed.readings, posed.settings)
-    trained = time.perf_counter()
+    trained, busy = time.perf_counter(), time.process_time() - busy
     forward, own = _forward(model, cell, posed)
     ready = time.perf_counter()
     region, scale = Region.of(posed.settings), span(posed.readings)
@@ -132,6 +132,7 @@ def answer(cell: Cell, draws: Path) -> dict[str, Any]:
     np.savez(draws, allow_pickle=False, **found)
     return {
         "train_s": trained - started,
+        "train_cpu_s": busy,
         "forward_s": None if own else ready - trained,
         "spent_s": spent,
         "arrived": {post: each[0] for post, each in arrived.items()},
