@@ -31,8 +31,8 @@ RULES = (
     "counts as the whole budget.",
     "All strategies meet the same instruments in the same light, seed by seed, and are examined by the same rule: the "
     "number of replicates, when an exam is broken off, and the verdict are those of our own loop.",
-    "Peers are told readings less the background and how sure that is. It is read for them as often as for our own "
-    "loop, and before each exam.",
+    "Peers are told readings less the background and how sure that is. It is read for them by the same rule as for our "
+    "own loop: as often, and before an exam where ours would.",
     f"A peer's setting is examined when its mean reading lies within the tolerance, give or take {BENEFIT:g} standard "
     "deviation of that mean, nearest first. One that was examined has to be proposed again before.",
 )

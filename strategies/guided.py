@@ -1,30 +1,27 @@
 """A campaign that a peer leads: it says what to measure, and everything else is as in our own.
 
 The peer is told all rows less the background of their moment, how sure that is, and the target less the present one.
-References are read by the cadence of the campaign, and one before each exam. Examined is the setting that reads nearest
-to the target, once its mean reading is within the tolerance, give or take ``BENEFIT`` standard deviations of that mean;
-one that was examined has to be proposed again before. The exam is the plan's own: how many replicates, when it is
-broken off, and the verdict.
+References are read when our own plan would read them, by its cadence and before exams. Examined is the setting that
+reads nearest to the target, once its mean reading is within the tolerance, give or take ``BENEFIT`` standard deviations
+of that mean; one that was examined has to be proposed again before. The exam is the plan's own, of that very setting:
+how many replicates, when it is broken off, and the verdict.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdl.campaign import Campaign
 from sdl.conditions import Conditions
-from sdl.history import History, Observation, Purpose, Request, Round, RoundKind
+from sdl.history import History, Observation, Purpose, Round, RoundKind
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings, Space
 from strategies.choice import Choice
-from strategies.contract import InverseModel, Remoteness, Target
-from strategies.fitting import Fitted, fit
+from strategies.fitting import Fitted
 from strategies.heldout import distinct
-from strategies.interludes import Interludes
 from strategies.peers.protocol import Peer, Seen
-from strategies.plan import Measure, Plan, Step, Stop
+from strategies.plan import Fit, Measure, Plan, Step, Stop
 
 BENEFIT = 1.0
 """Standard deviations of its mean reading by which a setting may miss the tolerance and is examined all the same."""
@@ -61,7 +58,7 @@ class Guided:
         return self.plan.targets[0]
 
     def next_step(self, history: History, fitted: Fitted | None) -> Step:
-        """What to do next; nothing that was fitted is needed."""
+        """What to do next; what is fitted serves the exams alone, and the peer sees nothing of it."""
         if not history.rounds:
             design = self.peer.design(self.space.d, self._rng(0))
             return self._measure(history, 0, RoundKind.DESIGN, design) if len(design) else self._propose(history, 1)
@@ -74,12 +71,23 @@ class Guided:
         current, judged = history.rounds[-1], {finding.round for finding in history.findings}
         if history.lacking and current.number not in judged:
             return Measure(current, history.lacking)
-        if current.kind is RoundKind.EXAM and current.number not in judged:
-            return self._examine(history, current) or self._propose(history, current.number + 1)
-        if self._candidate(history) is not None:
-            references = self._interludes(history).due(current.number + 1, 0, always=True)
-            return Measure(Round(current.number + 1, RoundKind.EXAM, self.target.name), references)
-        return self._propose(history, current.number + 1)
+        begun = current.kind is RoundKind.EXAM and current.number not in judged
+        return self._go_on(history, fitted, current, begun=begun)
+
+    def _go_on(self, history: History, fitted: Fitted | None, current: Round, *, begun: bool) -> Step:
+        """The plan's own exam of the candidate, if there is one and a fresh background leaves it worth that."""
+        candidate, number = self._candidate(history), current.number + (not begun)
+        if candidate is None or (begun and self.plan.lamp_found(history)):
+            return self._propose(history, current.number + 1)
+        if fitted is None or fitted.round != number:
+            return Fit(number, number)
+        if fitted.model is None:
+            return self._propose(history, current.number + 1)
+        insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
+        offer = insight.offer(candidate)
+        if begun:
+            return self.plan.examine(history, current, insight, self.target, offer)
+        return self.plan.begin_exam(history, number, insight, self.target, offer, {})
 
     def _propose(self, history: History, number: int) -> Measure:
         proposed = self.peer.propose(self._seen(history), self._rng(number))
@@ -87,22 +95,8 @@ class Guided:
 
     def _measure(self, history: History, number: int, kind: RoundKind, unit: Settings) -> Measure:
         """A round of settings in the unit box, ``(n, d)``, with references by their cadence."""
-        interludes, requests = self._interludes(history), list[Request]()
-        for row in self.space.from_unit(np.clip(unit, 0, 1)):
-            requests += interludes.due(number, len(requests))
-            requests.append(Request(number, len(requests), 0, Purpose(kind.value), row))
-            interludes.pass_by()
-        return Measure(Round(number, kind), requests)
-
-    def _examine(self, history: History, current: Round) -> Step | None:
-        """The plan's own exam of the candidate; None if the fresh background tells that it is not worth one."""
-        if (candidate := self._candidate(history)) is None:
-            return None
-        fitted = fit(self.campaign.models, self.space, self.columns, history, current.number)
-        if fitted.model is None:
-            return None
-        answer = _Answer(fitted.model, candidate)
-        return self.plan.next_step(history, replace(fitted, model=answer, choice=Choice(self.name, "")))
+        settings = self.space.from_unit(np.clip(unit, 0, 1))
+        return Measure(Round(number, kind), self.plan.batch(history, number, settings, Purpose(kind.value)))
 
     def _candidate(self, history: History) -> Settings | None:
         """What is to be examined, in the unit box, ``(d,)``; None if nothing read near enough to the target."""
@@ -132,7 +126,7 @@ class Guided:
         seq = np.array([each.seq for each in rows], int)
         background = conditions.at(seq)
         readings = _uncensored(rows, self.space) - background
-        unsure = conditions.drift * conditions.covariance(seq).diagonal()[:, None]
+        unsure = conditions.drifts(seq) * conditions.covariance(seq).diagonal()[:, None]
         return Seen(
             self.space.to_unit(np.array([each.settings for each in rows]).reshape(-1, self.space.d)),
             readings[:, self.columns],
@@ -141,37 +135,8 @@ class Guided:
             np.sqrt(self.space.noise**2 + unsure)[:, self.columns],
         )
 
-    def _interludes(self, history: History) -> Interludes:
-        return Interludes.after(self.campaign, self.space, history)
-
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, number])
-
-
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """A model that offers one candidate for whatever target, and else is the model that it stands on."""
-
-    forward: InverseModel
-    candidate: Settings
-
-    def rows_needed(self, d: int, p: int) -> int:
-        return self.forward.rows_needed(d, p)
-
-    def fit(self, readings: Readings, settings: Settings) -> "_Answer":
-        return replace(self, forward=self.forward.fit(readings, settings))
-
-    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
-        return np.tile(self.candidate, (n, 1))
-
-    def predict(self, settings: Settings) -> Readings:
-        return self.forward.predict(settings)
-
-    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return self.forward.simulate(settings, n, rng)
-
-    def remoteness(self, target: Target) -> Remoteness:
-        return self.forward.remoteness(target)
 
 
 def _uncensored(rows: Sequence[Observation], space: Space) -> Readings:

@@ -13,7 +13,7 @@ from sdl.conditions import Conditions
 from sdl.history import Finding, History, Purpose, Verdict
 from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
-from sdl.space import Readings, Space
+from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
@@ -78,8 +78,12 @@ class Insight:
         # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
         sure, wanted = np.zeros(len(self.columns)), target.readings - self.background
         nearest = reach(self.model, wanted, target.tolerance, sure, self.space.d).settings
-        readings, uncertainty = expected(self.model, nearest, self.background, self.rows)
-        return [Offer(nearest, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=1.0)]
+        return [replace(self.offer(nearest), refused=1.0)]
+
+    def offer(self, settings: Settings) -> Offer:
+        """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""
+        readings, uncertainty = expected(self.model, settings, self.background, self.rows)
+        return Offer(settings, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=0.0)
 
     def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
         """What an exam for this target can expect, over the channels that the target fixes."""

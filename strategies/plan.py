@@ -134,7 +134,7 @@ class Plan:
             if part.n is not None:
                 raise
             settings = design.propose(self.space, FIRST, self._rng(0))
-        return Measure(Round(0, RoundKind.DESIGN), self._batch(History(), 0, settings, Purpose.DESIGN))
+        return Measure(Round(0, RoundKind.DESIGN), self.batch(History(), 0, settings, Purpose.DESIGN))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         settled = {finding.target for finding in history.findings if finding.settles}
@@ -167,7 +167,7 @@ class Plan:
         failed = [f for f in history.findings if f.target == target.name and f.verdict is not Verdict.NOT_REACHABLE]
         if len(failed) >= self.campaign.stop.exams:
             return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
-        insight = self._insight(history.before(self._known(number)), fitted)
+        insight = self.insight(history.before(self._known(number)), fitted)
         if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
         found = insight.offers(target, self._rng(number, 3))
@@ -181,18 +181,7 @@ class Plan:
             batch = self._acquire(history, insight, number, target, left)
             if len(batch):
                 return self._learn(history, number, batch, facts)
-        references = self._interludes(history).due(number, 0, always=self._wants_reference(insight, target, found[0]))
-        if left < len(references) + looks[0].replicates:
-            return Stop(
-                f"{left} of {self.campaign.most} requests are left, too few for an exam of {looks[0].replicates} "
-                "replicates or more and its reference"
-            )
-        return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
-
-    def _wants_reference(self, insight: Insight, target: Wanted, offer: Offer) -> bool:
-        """Whether to read the background before an exam; ahead of the readings before it nobody can tell."""
-        planned = self.campaign.background.every == "planned" and not self._ahead
-        return not planned or insight.wants_reference(target, offer, self.targets)
+        return self.begin_exam(history, number, insight, target, found[0], facts)
 
     def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
@@ -224,10 +213,29 @@ class Plan:
 
     def _learn(self, history: History, number: int, batch: Settings, facts: dict[str, Any]) -> Measure:
         settings = self.space.from_unit(batch)
-        requests = self._batch(history, number, settings, Purpose.LEARNING)
+        requests = self.batch(history, number, settings, Purpose.LEARNING)
         return Measure(Round(number, RoundKind.LEARNING, facts=facts), requests)
 
     # ------------------------------------------------------------------ exams
+
+    def begin_exam(
+        self, history: History, number: int, insight: Insight, target: Wanted, offer: Offer, facts: dict[str, Any]
+    ) -> Measure | Stop:
+        """Open the round of an exam, with a reading of the background where that saves more than it costs."""
+        references = self._interludes(history).due(number, 0, always=self._wants_reference(insight, target, offer))
+        left = self.campaign.most - history.sent
+        fewest = insight.looks(insight.outlook(target, offer.uncertainty))[0].replicates
+        if left < len(references) + fewest:
+            return Stop(
+                f"{left} of {self.campaign.most} requests are left, too few for an exam of {fewest} "
+                "replicates or more and its reference"
+            )
+        return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
+
+    def _wants_reference(self, insight: Insight, target: Wanted, offer: Offer) -> bool:
+        """Whether to read the background before an exam; ahead of the readings before it nobody can tell."""
+        planned = self.campaign.background.every == "planned" and not self._ahead
+        return not planned or insight.wants_reference(target, offer, self.targets)
 
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
@@ -238,7 +246,7 @@ class Plan:
         if exam is None:
             if pending:
                 return Measure(current, pending)
-            if self._lamp_found(history):
+            if self.lamp_found(history):
                 return self._next_round(history, current.number + 1, fitted)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, self._known(current.number))
@@ -246,26 +254,27 @@ class Plan:
                 # A row that the candidate stood on was distrusted since. Only a reference was read in this round, so
                 # its fit is that of the next one too.
                 return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-            return self._examine(history, current, fitted, target)
+            insight = self.insight(history, fitted)
+            offer = insight.offers(target, self._rng(current.number, 3))[0]
+            return self.examine(history, current, insight, target, offer)
         replicates = history.taken(Purpose.VERIFICATION)
         if spent or not pending or self._ends(history, exam, target, replicates):
             return Conclude(self._judge(exam, target, replicates))
         return Measure(current, self._fresh(history, current) + pending[: self._step(exam, len(replicates))])
 
-    def _lamp_found(self, history: History) -> bool:
+    def lamp_found(self, history: History) -> bool:
         """Whether the reference of an exam shows that a lamp was switched, so that its candidate stands on nothing."""
         switched = Conditions.of(history.observations, self.space.p).switched
         return bool(history.taken(Purpose.REFERENCE)) and bool(switched[-1:].any())
 
-    def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
-        insight = self._insight(history, fitted)
-        offer = insight.offers(target, self._rng(current.number, 3))[0]
+    def examine(self, history: History, current: Round, insight: Insight, target: Wanted, offer: Offer) -> Examine:
+        """Freeze an offer, and how its replicates are judged."""
         left = self.campaign.most - history.sent
         looks = insight.looks(insight.outlook(target, offer.uncertainty), left)
         settings = self.space.from_unit(offer.settings)
         background, uncertainty = np.full((2, self.space.p), np.nan)
         background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
-        n, name = looks[-1].replicates, fitted.name
+        n, name = looks[-1].replicates, insight.fitted.name
         exam = Exam(current.number, target.name, settings, name, n, background, uncertainty, looks)
         requests = [
             Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings) for i in range(n)
@@ -349,7 +358,7 @@ class Plan:
         """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
         return number - 1 if self._ahead and number > 1 else number
 
-    def _insight(self, history: History, fitted: Fitted) -> Insight:
+    def insight(self, history: History, fitted: Fitted) -> Insight:
         """That of the last question, with all that was found out then, if this one is about the same."""
         about = (fitted, len(history.observations))
         if about not in self._last:
@@ -361,7 +370,7 @@ class Plan:
     def _last(self) -> dict[tuple[Fitted, int], Insight]:
         return {}
 
-    def _batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
+    def batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
         """One request a row of settings, with references and patches by their cadence."""
         interludes, requests = self._interludes(history), list[Request]()
         for row in settings:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,14 @@ from flows.benchmarks import loop
 from sdl import backtest_page, plugins
 from sdl.errors import InvalidInput
 from sdl.history import Purpose, RoundKind, Verdict
+from sdl.looks import looks, single
+from sdl.preparing import wanted
+from sdl.verification import judge
 from strategies import backtest
+from strategies.exams import BEGUN
+from strategies.fitting import fit
 from strategies.guided import Guided
+from strategies.interludes import Interludes
 from strategies.peers.pls import HypercubePLS
 from strategies.peers.protocol import Seen
 from strategies.peers.random import AtRandom
@@ -24,14 +31,27 @@ from strategies.rehearsal import Rehearsal
 from strategies.standings import curve, interval, overlap, ranked, sentences, share, standing
 
 DARK = PROBLEMS["dark"]
+OURS = None
+"""In place of a peer: our own loop."""
 
 
-def led(peer, seed=0, problem=DARK, budget=60, watch=lambda _: None):
-    """A campaign that a peer led to its end."""
-    twin = problem.build(1000 + seed)
-    campaign = Rehearsal(Guided(Plan(problem.campaign(seed, budget), twin.space), "peer", peer), twin, watch)
+def led(peer, seed=0, problem=DARK, budget=60):
+    """A campaign that a peer led to its end, with all that befalls the instrument on the way."""
+    twin, done = problem.build(1000 + seed), []
+
+    def watch(observation):
+        done.append(observation)
+        problem.befall(twin, len(done))
+
+    plan = Plan(problem.campaign(seed, budget), twin.space)
+    campaign = Rehearsal(plan if peer is OURS else Guided(plan, "peer", peer), twin, watch)
     campaign.run()
     return campaign
+
+
+def every(requests, problem=DARK):
+    """The problem with references at a fixed distance."""
+    return replace(problem, parts={"background": {"every": requests}})
 
 
 class Knows:
@@ -52,21 +72,36 @@ def test_who_knows_the_answer_pays_for_one_reading_and_one_exam():
     purposes = [each.purpose for each in campaign.observations]
     first = purposes.index(Purpose.VERIFICATION)
     assert purposes[:first].count(Purpose.LEARNING) >= 1
-    assert purposes[first - 1] is Purpose.REFERENCE
+    assert [at for at, each in enumerate(purposes) if each is Purpose.REFERENCE] == [0]
     assert campaign.findings[-1].verdict is Verdict.VERIFIED
     assert len(campaign.observations) < 40
 
 
-def test_exams_are_those_of_our_own_plan():
-    campaign = led(HypercubePLS())
+@pytest.mark.parametrize("seed", range(3))
+def test_exams_are_those_of_our_own_plan(seed):
+    campaign = led(HypercubePLS(), seed)
+    plan, rule = campaign.plan.plan, campaign.plan.campaign.verification
     assert campaign.exams
-    for exam in campaign.exams:
+    for exam, finding in zip(campaign.exams, campaign.findings, strict=True):
         taken = campaign.history.of_round(exam.round, Purpose.VERIFICATION)
-        assert 1 <= len(taken) <= exam.replicates
+        assert BEGUN <= len(taken) <= exam.replicates
         assert exam.model == "peer"
         assert np.isfinite(exam.background).sum() == 3
-    last = campaign.history.of_round(campaign.exams[-1].round, Purpose.VERIFICATION)
-    assert len(last) == campaign.exams[-1].replicates
+        assert exam.looks == looks(exam.replicates, rule.confidence)
+        target = wanted(plan.space, plan.campaign.targets[0])
+        verdicts = [judge(exam, target, taken[: k + 1], rule, plan.space).verdict for k in range(len(taken))]
+        assert verdicts[-1] is finding.verdict
+        assert set(verdicts[BEGUN - 1 : -1]) <= {Verdict.INCONCLUSIVE}  # it ends as soon as it is decided
+    assert finding.verdict is Verdict.VERIFIED
+    assert len(taken) in [look.replicates for look in exam.looks]
+
+
+def test_an_exam_of_a_fixed_number_takes_all_of_them():
+    campaign = led(HypercubePLS(), problem=replace(DARK, parts={"verification": {"replicates": 5}}))
+    assert campaign.findings[-1].verdict is Verdict.VERIFIED
+    for exam in campaign.exams:
+        assert len(campaign.history.of_round(exam.round, Purpose.VERIFICATION)) == exam.replicates == 5
+        assert exam.looks == single(5, 0.95)
 
 
 @pytest.mark.parametrize("peer", [HypercubePLS(), Knows()])
@@ -82,15 +117,66 @@ def test_what_is_examined_was_proposed_since_it_was_last_examined(peer):
 
 
 def test_references_come_as_often_as_for_our_own_loop():
-    campaign = led(AtRandom(), budget=45)
+    campaign = led(AtRandom(), problem=every(10), budget=45)
     at = [each.seq for each in campaign.observations if each.purpose is Purpose.REFERENCE]
-    assert at[0] == 0
-    assert np.diff(at).tolist() == [11] * (len(at) - 1)
+    assert at == [0, 11, 22, 33, 44]
 
 
-@pytest.mark.parametrize("budget", [1, 7, 23])
-def test_nobody_sends_more_than_the_budget(budget):
-    assert len(led(HypercubePLS(), budget=budget).observations) == budget
+def begun(campaign):
+    """With how many references each exam was begun."""
+    exams = (each.number for each in campaign.rounds if each.kind is RoundKind.EXAM)
+    return [len(campaign.history.of_round(number, Purpose.REFERENCE)) for number in exams]
+
+
+@pytest.mark.parametrize("leads", [OURS, HypercubePLS(), Knows()])
+@pytest.mark.parametrize(("problem", "references"), [(DARK, 0), (every(4), 1)])
+def test_an_exam_begins_with_a_reference_for_all_or_for_none(leads, problem, references):
+    """In a steady light that is planned for nobody needs one; by a fixed cadence everybody pays for one."""
+    for seed in range(3):
+        found = begun(led(leads, seed, problem))
+        assert found
+        assert set(found) == {references}
+
+
+def test_a_reference_comes_before_an_exam_where_our_own_plan_would_read_one():
+    wants = []
+    for campaign in (led(HypercubePLS(), seed, PROBLEMS["daylight"]) for seed in range(2)):
+        plan = campaign.plan.plan
+        for exam in campaign.exams:
+            before = campaign.history.before(exam.round)
+            insight = plan.insight(before, fit(plan.campaign.models, plan.space, plan.columns, before, exam.round))
+            offer = insight.offer(plan.space.to_unit(exam.settings))
+            wants.append(insight.wants_reference(plan.targets[0], offer, plan.targets))
+            due = Interludes.after(plan.campaign, plan.space, before).due(exam.round, 0, always=wants[-1])
+            assert len(campaign.history.of_round(exam.round, Purpose.REFERENCE)) == len(due)
+    assert set(wants) == {False, True}
+
+
+def test_a_peer_proposes_anew_where_the_reference_of_an_exam_shows_a_lamp():
+    """It leaves the candidate within its tolerance, but what is known of that stands on another light."""
+    campaign = led(Knows(), 1, replace(every(10), lamp=(4, 60.0)), budget=20)
+    dropped = next(each for each in campaign.rounds if each.kind is RoundKind.EXAM)
+    assert [each.purpose for each in campaign.observations if each.round == dropped.number] == [Purpose.REFERENCE]
+    assert campaign.rounds[campaign.rounds.index(dropped) + 1].kind is RoundKind.LEARNING
+    assert campaign.exams
+    assert campaign.exams[0].round > dropped.number
+
+
+@pytest.mark.parametrize(("peer", "budget"), [(HypercubePLS(), 1), (HypercubePLS(), 7), (AtRandom(), 23)])
+def test_nobody_sends_more_than_the_budget(peer, budget):
+    assert len(led(peer, budget=budget).observations) == budget
+
+
+def test_a_budget_may_end_in_an_exam_but_no_exam_begins_with_less_than_its_first_look():
+    """As for our own loop: an exam that could not be decided is not worth its requests."""
+    ample = led(HypercubePLS())
+    first = next(each.seq for each in ample.observations if each.round == ample.exams[0].round)
+    least = ample.exams[0].looks[0].replicates
+    enough, short = (led(HypercubePLS(), budget=first + least - lacks) for lacks in (0, 1))
+    assert len(enough.exams) == 1
+    assert len(enough.observations) <= first + least
+    assert short.exams == []
+    assert len(short.observations) == first
 
 
 def test_a_peer_is_told_readings_without_their_background():
@@ -115,16 +201,10 @@ def test_a_peer_is_told_which_rows_have_an_unsure_background():
             told.append(seen.noise[:, 1])
             return rng.random(3)
 
-    problem = PROBLEMS["lamp"]
-    twin, seen = problem.build(0), []
-
-    def watch(observation):
-        seen.append(observation)
-        problem.befall(twin, len(seen))
-
-    Rehearsal(Guided(Plan(problem.campaign(0, 20), twin.space), "peer", Listens()), twin, watch).run()
-    stated = twin.space.noise[3]
-    assert told[5] == pytest.approx(stated)
+    stated = led(Listens(), problem=every(10, PROBLEMS["lamp"]), budget=20).plan.space.noise[3]
+    walked = np.diff(told[5] ** 2, prepend=stated**2)  # what each request adds, by what is usual
+    assert walked == pytest.approx(np.full(5, walked[0]))
+    assert 0 < walked[0] < 0.01 * stated**2
     assert told[-1][5] > 3 * stated
     assert told[-1][5] > told[-1][0] > stated
 
@@ -287,6 +367,13 @@ def test_learning_curve_begins_when_all_have_begun_and_stays_where_a_run_ended()
 # ---------------------------------------------------------------------- cells
 
 
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """For what is claimed of the file alone: a process of its own takes seconds to begin."""
+    monkeypatch.setattr(backtest_cells, "_pool", ThreadPoolExecutor)
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_cells_are_run_once(tmp_path):
     cells, told = [Cell(DARK, "random", seed, 8) for seed in range(3)], []
     first = backtest_cells.run(cells[:2], tmp_path / "cells.jsonl", 1, told.append)
@@ -300,6 +387,7 @@ def test_another_question_is_another_cell():
     assert len(keys | {Cell(replace(DARK, lamp=(3, 1.0)), "random", 0, 8).key}) == 4
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_line_cut_off_by_a_kill_is_run_again(tmp_path):
     cells, told = [Cell(DARK, "random", seed, 8) for seed in range(2)], []
     file = tmp_path / "cells.jsonl"
@@ -312,6 +400,7 @@ def test_a_line_cut_off_by_a_kill_is_run_again(tmp_path):
     assert len(told) == 1
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_cell_that_crashes_says_so_and_is_run_again(tmp_path, monkeypatch):
     def breaks(*_):
         raise RuntimeError("no such\nthing")
