@@ -89,7 +89,7 @@ class Conditions:
         """Whether a lamp was switched about places ``(n,)``, nobody knows on which side of them, ``(n,)``."""
         stretch = np.searchsorted(self.seq, seq, side="right") - 1
         inside = (stretch >= 0) & (stretch < len(self.switched))
-        return inside & np.append(self.switched, False)[np.where(inside, stretch, -1)]
+        return np.asarray(inside & np.append(self.switched, False)[np.where(inside, stretch, -1)])
 
     def covariance(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
         """Covariance ``(n, n)`` of the background at places ``(n,)``, for a drift of 1."""

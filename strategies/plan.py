@@ -181,7 +181,10 @@ class Plan:
                 f"{left} of {self.campaign.most} requests are left, too few for an exam of {looks[0].replicates} "
                 "replicates or more and its reference"
             )
-        return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
+        round_ = Round(number, RoundKind.EXAM, target.name, facts)
+        if references or self._ahead:
+            return Measure(round_, references)
+        return self._examine(history, round_, insight, target)
 
     def _wants_reference(self, insight: Insight, target: Wanted, offer: Offer) -> bool:
         """Whether to read the background before an exam; ahead of the readings before it nobody can tell."""
@@ -240,7 +243,7 @@ class Plan:
                 # A row that the candidate stood on was distrusted since. Only a reference was read in this round, so
                 # its fit is that of the next one too.
                 return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-            return self._examine(history, current, fitted, target)
+            return self._examine(history, current, self._insight(history, fitted), target)
         replicates = history.taken(Purpose.VERIFICATION)
         if spent or not pending or self._ends(history, exam, target, replicates):
             return Conclude(self._judge(exam, target, replicates))
@@ -251,19 +254,17 @@ class Plan:
         switched = Conditions.of(history.observations, self.space.p).switched
         return bool(history.taken(Purpose.REFERENCE)) and bool(switched[-1:].any())
 
-    def _examine(self, history: History, current: Round, fitted: Fitted, target: Wanted) -> Examine:
-        insight = self._insight(history, fitted)
+    def _examine(self, history: History, current: Round, insight: Insight, target: Wanted) -> Examine:
         offer = insight.offers(target, self._rng(current.number, 3))[0]
         left = self.campaign.most - history.sent
         looks = insight.looks(insight.outlook(target, offer.uncertainty), left)
         settings = self.space.from_unit(offer.settings)
         background, uncertainty = np.full((2, self.space.p), np.nan)
         background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
-        n, name = looks[-1].replicates, fitted.name
+        n, name = looks[-1].replicates, insight.fitted.name
+        index = sum(each.round == current.number for each in history.under_way)
         exam = Exam(current.number, target.name, settings, name, n, background, uncertainty, looks)
-        requests = [
-            Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings) for i in range(n)
-        ]
+        requests = [Request(current.number, index, i, Purpose.VERIFICATION, settings) for i in range(n)]
         return Examine(current, exam, requests)
 
     def _step(self, exam: Exam, k: int) -> int:
