@@ -23,15 +23,16 @@ Deviation: TypeAlias = tuple[str, float]
 
 
 def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: Evidence) -> list[Deviation]:
-    """A round as it was begun."""
-    if not isinstance(step, Measure) or step.round.number != line.number:
+    """A round as it was begun; with its candidate at once, where that waits for no reference."""
+    if not isinstance(step, Measure | Examine) or step.round.number != line.number:
         return other(step, Measure, f"began round {line.number}")
+    first = step.requests if isinstance(step, Measure) else []
     found = [*_differ(step.round.kind, line.kind, "kind"), *_differ(step.round.target, line.target, "target")]
     found += _deviations(jsonable(step.round.facts), line.facts, "facts")
-    extra = [each for each in planned[len(step.requests) :] if each.purpose.teaches]
-    if extra or len(planned) < len(step.requests):
-        found.append((f"{len(planned)} requests were planned where the plan has {len(step.requests)}", np.inf))
-    for mine, theirs in zip(step.requests, planned, strict=False):
+    extra = [each for each in planned[len(first) :] if each.purpose.teaches]
+    if extra or len(planned) < len(first):
+        found.append((f"{len(planned)} requests were planned where the plan has {len(first)}", np.inf))
+    for mine, theirs in zip(first, planned, strict=False):
         found += _request(mine, theirs, evidence)
     return found
 

@@ -220,8 +220,8 @@ class Plan:
 
     def begin_exam(
         self, history: History, number: int, insight: Insight, target: Wanted, offer: Offer, facts: dict[str, Any]
-    ) -> Measure | Stop:
-        """Open the round of an exam, with a reading of the background where that saves more than it costs."""
+    ) -> Measure | Examine | Stop:
+        """Open the round of an exam: read the background where that saves more than it costs, or freeze the offer."""
         references = self._interludes(history).due(number, 0, always=self._wants_reference(insight, target, offer))
         left = self.campaign.most - history.sent
         fewest = insight.looks(insight.outlook(target, offer.uncertainty))[0].replicates
@@ -230,7 +230,10 @@ class Plan:
                 f"{left} of {self.campaign.most} requests are left, too few for an exam of {fewest} "
                 "replicates or more and its reference"
             )
-        return Measure(Round(number, RoundKind.EXAM, target.name, facts), references)
+        round_ = Round(number, RoundKind.EXAM, target.name, facts)
+        if references or self._ahead:
+            return Measure(round_, references)
+        return self.examine(history, round_, insight, target, offer)
 
     def _wants_reference(self, insight: Insight, target: Wanted, offer: Offer) -> bool:
         """Whether to read the background before an exam; ahead of the readings before it nobody can tell."""
@@ -275,10 +278,9 @@ class Plan:
         background, uncertainty = np.full((2, self.space.p), np.nan)
         background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
         n, name = looks[-1].replicates, insight.fitted.name
+        index = sum(each.round == current.number for each in history.under_way)
         exam = Exam(current.number, target.name, settings, name, n, background, uncertainty, looks)
-        requests = [
-            Request(current.number, len(history.under_way), i, Purpose.VERIFICATION, settings) for i in range(n)
-        ]
+        requests = [Request(current.number, index, i, Purpose.VERIFICATION, settings) for i in range(n)]
         return Examine(current, exam, requests)
 
     def _step(self, exam: Exam, k: int) -> int:

@@ -24,7 +24,7 @@ from sdl.screening import Screened
 from strategies import agreement
 from strategies.agreement import Deviation
 from strategies.fitting import Fitted, fit, left_out
-from strategies.plan import Fit, Measure, Plan, Step, Stop
+from strategies.plan import Examine, Fit, Measure, Plan, Step, Stop
 from strategies.soundness import said
 
 TOLERANCE = 1e-6
@@ -104,8 +104,8 @@ class Replay:
         first = [each for each in mine if each.purpose is not Purpose.VERIFICATION]
         exam = next((each for each in self.evidence.exams if each.round == number), None)
         proposed = self._hold("proposal", number, lambda step: agreement.proposal(step, line, first, self.evidence))
-        if isinstance(proposed, Measure):  # what was planned later has its turn when it is first sent
-            first = first[: len(proposed.requests)]
+        if isinstance(proposed, Measure | Examine):  # what was planned later has its turn when it is first sent
+            first = first[: len(proposed.requests)] if isinstance(proposed, Measure) else []
         self.rounds.append(line.value)
         self.planned |= {each.key: each for each in first}
         left = [place for place, each in enumerate(self.evidence.replies) if each.round == number]
