@@ -8,10 +8,13 @@ from torch import nn
 
 from strategies.models.conditional_flow import ConditionalFlow
 
+PASSES = 4
+"""To draw from a layer, at most: as many groups of knobs enter one after the other, autoregressive up to four knobs."""
+
 
 @dataclass(eq=False)
 class ConditionalSpline(ConditionalFlow):
-    """Coupling layers of monotonic rational-quadratic splines, the most flexible of the flows here.
+    """Autoregressive layers of monotonic rational-quadratic splines, the most flexible of the flows here.
 
     Args:
         bins: Of each spline.
@@ -33,7 +36,7 @@ class ConditionalSpline(ConditionalFlow):
             transforms=self.layers,
             hidden_features=hidden,
             activation=nn.SiLU,
-            passes=2,  # couplings: two passes to draw, where autoregressive layers take one a knob
-            randperm=d > 3,
+            passes=min(d, PASSES),
+            randperm=d > PASSES,
         )
         return spline

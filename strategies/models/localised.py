@@ -16,7 +16,7 @@ from strategies.models.coordinates import Array
 from strategies.models.noise import span
 from strategies.models.surrogate import Surrogate
 
-SPARE = 1.25
+SPARE = 1.1
 """Draws that are made for each that is asked for: some stray."""
 PLACES = 4
 """At so many of the draws for a target the noise of readings is looked at."""
