@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -198,9 +198,10 @@ def _lamps(story: Story) -> list[tuple[int, int]]:
 
 
 def _placed(story: Story) -> tuple[Sequence[Observation], Sequence[int]]:
-    """Observations and their places among the requests; one may have been masked since these were read."""
+    """Observations, as far as they can be drawn, and their places; one may have been masked since these were read."""
     places: list[int] = (1 + story.sendings.observed).tolist()
-    return story.history.observations[: len(places)], places
+    seen = story.history.observations[: len(places)]
+    return [replace(each, readings=figures.drawable(each.readings)) for each in seen], places
 
 
 def _thinned(every: Sequence[Each]) -> Sequence[Each]:

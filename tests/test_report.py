@@ -15,6 +15,7 @@ from sdl.exchange import import_
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from sdl.looks import looks
 from sdl.measuring import Bench
 from sdl.proceedings import chapters, requests
 from sdl.report import render, write
@@ -157,7 +158,7 @@ class Run:
         facts = {"model": "linear", "rows": 7, "uncertainty": uncertainty, "chance of passing": 0.93}
         facts |= {"parity": {"channels": CHANNELS, "train": rows, "test": rows}}
         nothing = np.full(self.space.p, np.nan)
-        exam = Exam(2, "paper", CANDIDATE, "linear", 4, background=nothing, uncertainty=nothing)
+        exam = Exam(2, "paper", CANDIDATE, "linear", 4, nothing, nothing, looks(4, 0.95))
         self.round(Round(2, RoundKind.EXAM, "paper", facts), Purpose.VERIFICATION, [CANDIDATE] * 4, exam)
         seen = self.ledger.history(self.id).of_round(2, Purpose.VERIFICATION)
         result = verify(
@@ -165,7 +166,7 @@ class Run:
             np.full(3, 0.02 * 16384),
             np.array([each.readings[columns] for each in seen]),
             censored=np.zeros((4, 3), bool),
-            planned=4,
+            looks=looks(4, 0.95),
             confidence=0.95,
             known_noise=self.space.noise[columns],
             names=CHANNELS,
@@ -403,7 +404,7 @@ def test_decisions_follow_the_rounds(ledger, run):
         "After round 2",
     ]
     assert told[0].paragraphs == ["Read: 1 reference, 5 design."]
-    assert told[2].paragraphs[2].startswith("Candidate of the model 'linear' for 4 replicates: R = 0.536")
+    assert told[2].paragraphs[2].startswith("Candidate of the model 'linear' for at most 4 replicates: R = 0.536")
     assert told[3].paragraphs == ["paper: INCONCLUSIVE – given up: enough."]
 
 
