@@ -420,6 +420,7 @@ def _dies(cell):
     return backtest_cells.Ended(cell, backtest.Run(1, True, "", True, 1, 1, 0, []), "", 0.0)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_one_cell_with_it(tmp_path, monkeypatch):
     monkeypatch.setattr(backtest_cells, "attempt", _dies)
     cells = [Cell(DARK, "random", seed, 8) for seed in range(3)]
@@ -436,7 +437,9 @@ def studied(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("backtest")
     names = ("sdl", "random", "hypercube-pls")
-    return backtesting.study(folder, problems=["dark"], strategies=names, seeds=2), folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backtest_cells, "_pool", ThreadPoolExecutor)
+        return backtesting.study(folder, problems=["dark"], strategies=names, seeds=2), folder
 
 
 def test_result_is_plain_data_with_every_run(studied):
