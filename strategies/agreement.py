@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sdl.evidence import Evidence, ExamLine, RoundLine, VerdictLine
-from sdl.history import Request
+from sdl.history import Request, RoundKind
 from sdl.rows import jsonable
 from strategies.plan import Conclude, Examine, Measure, Step, Stop
 
@@ -23,12 +23,14 @@ Deviation: TypeAlias = tuple[str, float]
 
 
 def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: Evidence) -> list[Deviation]:
-    """A round as it was begun."""
+    """A round as it was begun, with what was planned before its candidate was frozen, if it has one."""
     if not isinstance(step, Measure) or step.round.number != line.number:
         return other(step, Measure, f"began round {line.number}")
     found = [*_differ(step.round.kind, line.kind, "kind"), *_differ(step.round.target, line.target, "target")]
     found += _deviations(jsonable(step.round.facts), line.facts, "facts")
-    extra = [each for each in planned[len(step.requests) :] if each.purpose.teaches]
+    # A reference may be added to readings on the way, but none comes between an exam's beginning and its candidate.
+    exam = step.round.kind is RoundKind.EXAM
+    extra = [each for each in planned[len(step.requests) :] if exam or each.purpose.teaches]
     if extra or len(planned) < len(step.requests):
         found.append((f"{len(planned)} requests were planned where the plan has {len(step.requests)}", np.inf))
     for mine, theirs in zip(step.requests, planned, strict=False):
