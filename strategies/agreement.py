@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sdl.evidence import Evidence, ExamLine, RoundLine, VerdictLine
-from sdl.history import Request
+from sdl.history import Request, RoundKind
 from sdl.rows import jsonable
 from strategies.plan import Conclude, Examine, Measure, Step, Stop
 
@@ -23,13 +23,15 @@ Deviation: TypeAlias = tuple[str, float]
 
 
 def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: Evidence) -> list[Deviation]:
-    """A round as it was begun; with its candidate at once, where that waits for no reference."""
+    """A round as it was begun, with what was planned before its candidate was frozen, if it has one."""
     if not isinstance(step, Measure | Examine) or step.round.number != line.number:
         return other(step, Measure, f"began round {line.number}")
     first = step.requests if isinstance(step, Measure) else []
     found = [*_differ(step.round.kind, line.kind, "kind"), *_differ(step.round.target, line.target, "target")]
     found += _deviations(jsonable(step.round.facts), line.facts, "facts")
-    extra = [each for each in planned[len(first) :] if each.purpose.teaches]
+    # A reference may be added to readings on the way, but none comes between an exam's beginning and its candidate.
+    exam = step.round.kind is RoundKind.EXAM
+    extra = [each for each in planned[len(first) :] if exam or each.purpose.teaches]
     if extra or len(planned) < len(first):
         found.append((f"{len(planned)} requests were planned where the plan has {len(first)}", np.inf))
     for mine, theirs in zip(first, planned, strict=False):

@@ -129,7 +129,8 @@ class Insight:
         wanted = next(each.readings for each in targets if each.name == exam.target)
         mean = np.array([each.readings for each in taken]).mean(axis=0)[list(self.columns)]
         expected_ = exam.uncertainty[list(self.columns)] ** 2 + self.noise**2 / len(taken)
-        return bool(np.nanmax(np.abs(mean - wanted) / np.sqrt(expected_)) > STARTLING)
+        near = np.abs(mean - wanted) <= STARTLING * np.sqrt(expected_)  # not so at the ceiling, where nothing is read
+        return not near[np.isfinite(wanted)].all()
 
     def unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
         """The finding that no setting gives the target, if the model is certain of that.

@@ -101,7 +101,8 @@ class Replay:
     def _round(self, line: RoundLine) -> None:
         number = line.number
         mine = [each.value for each in self.evidence.planned if each.round == number]
-        first = [each for each in mine if each.purpose is not Purpose.VERIFICATION]
+        of_exam = _from_exam_on(mine)
+        first = [each for each in mine if each.key not in of_exam]
         exam = next((each for each in self.evidence.exams if each.round == number), None)
         proposed = self._hold("proposal", number, lambda step: agreement.proposal(step, line, first, self.evidence))
         if isinstance(proposed, Measure | Examine):  # what was planned later has its turn when it is first sent
@@ -109,7 +110,6 @@ class Replay:
         self.rounds.append(line.value)
         self.planned |= {each.key: each for each in first}
         left = [place for place, each in enumerate(self.evidence.replies) if each.round == number]
-        of_exam = _from_exam_on(mine)
         while left or exam is not None:
             if exam is not None and (not left or self.evidence.replies[left[0]].key in of_exam):
                 self._exam(exam, mine)

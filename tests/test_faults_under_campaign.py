@@ -24,8 +24,8 @@ HASTY = {
     "longest_wait_s": 0.3,
     "allow_private": True,
 }
-DESIGN, EXAM = 6, 14
-"""Requests in the middle of the campaign below: 1 to 6 are its design, 7 to 10 learn, 11 to 19 are its exam."""
+DESIGN, EXAM = 3, 16
+"""Requests in the middle of the campaign below: 1 to 4 are its design, 5 to 12 learn and try, 13 to 18 are its exam."""
 COLUMNS = Twin().space.columns(["445nm", "515nm", "630nm"])
 
 SEEN = {
@@ -141,7 +141,15 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
 
 
 @pytest.mark.fault("I-18", "I-20")
-@pytest.mark.parametrize("at", [DESIGN, EXAM], ids=["in the design", "in the exam"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        DESIGN,
+        EXAM,
+        pytest.param(14, marks=pytest.mark.xfail(strict=True, reason="a lit first replicate is learned from: 64 sent")),
+    ],
+    ids=["in the design", "in the exam", "as the exam begins"],
+)
 def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, opened, drive, trail):
     served.faults = Faults.parse([f"lamp@{at}"])
     with opened() as session:

@@ -73,7 +73,9 @@ class TestStanding:
     def test_an_open_request_is_what_it_waits_for(self, at_work):
         while not getattr(request := at_work.propose(), "requests", ()):  # an exam may begin without any
             (at_work.retrain if isinstance(request, Fit) else at_work.measure)(request)
-        at_work.ledger.plan(at_work.lease, at_work.entry.id, request.round, request.requests, getattr(request, "exam", None))
+        at_work.ledger.plan(
+            at_work.lease, at_work.entry.id, request.round, request.requests, getattr(request, "exam", None)
+        )
         at_work.ledger.send(at_work.lease, at_work.entry.id, request.requests[0], 100)
         assert standing(at_work).waits_for.startswith("a reply, for ")
 
