@@ -26,7 +26,7 @@ from strategies.acquisition import SpaceFilling
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import BEGUN, Outlook
-from strategies.fitting import MEMBERS, Fitted
+from strategies.fitting import MEMBERS, Fitted, undecided
 from strategies.insight import Insight
 from strategies.interludes import Interludes
 from strategies.offers import Offer
@@ -294,6 +294,8 @@ class Plan:
         k, fixed = len(replicates), np.isfinite(target.readings)
         if self.campaign.verification.replicates != "planned" or k < BEGUN:
             return False
+        if undecided(self.space, replicates, self.columns):
+            return False  # a lamp for a moment: with another replicate it teaches nothing, but as it is it would
         if self._judge(exam, target, replicates).verdict is not Verdict.INCONCLUSIVE:
             return True
         readings = np.array([each.readings[self.columns] for each in replicates])[:, fixed]
