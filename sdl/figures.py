@@ -217,7 +217,6 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     return uri(figure)
 
 
-@matplotlib.rc_context(STYLE)
 @dataclass(frozen=True, eq=False)
 class Light:
     """The background of one channel, as it was read and as it is believed to have been; NaN where nothing is known."""
@@ -232,6 +231,7 @@ class Light:
     """Half width of the band that the true background lies in, ``(n,)``."""
 
 
+@matplotlib.rc_context(STYLE)
 def background(
     places: Sequence[int], between: Sequence[int], lights: Sequence[Light], exams: Sequence[tuple[str, int, int]]
 ) -> str:

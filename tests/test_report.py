@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import stat
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -15,6 +16,7 @@ from sdl.exchange import import_
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from sdl.looks import single
 from sdl.measuring import Bench
 from sdl.proceedings import chapters, requests
 from sdl.report import render, write
@@ -165,7 +167,7 @@ class Run:
             np.full(3, 0.02 * 16384),
             np.array([each.readings[columns] for each in seen]),
             censored=np.zeros((4, 3), bool),
-            planned=4,
+            looks=single(4, 0.95),
             confidence=0.95,
             known_noise=self.space.noise[columns],
             names=CHANNELS,
@@ -431,3 +433,13 @@ def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):
 
 def test_what_cannot_be_seen_is_written_out():
     assert visible("a\x7f\u200bb\ud800\u2028ü\n") == "a\\x7f\\u200bb\\ud800\\u2028ü\n"
+
+
+@pytest.mark.fault("I-18")
+def test_the_background_is_shown_with_its_certainty_and_a_switched_lamp_is_named(ledger, run):
+    run.design()
+    run.bench.instrument.lamp = 1000.0
+    run.learn()
+    page = render(ledger, run.name)
+    assert "within two standard deviations (bands)" in page
+    assert re.search(r"Between requests 1 and \d a lamp was switched; what was read meanwhile teaches no model", page)
