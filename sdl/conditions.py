@@ -108,7 +108,8 @@ class Conditions:
         after = np.searchsorted(self.seq, seq, side="right")
         into = np.abs(seq - self.seq[np.maximum(after - 1, 0)])
         length = np.diff(self.seq, prepend=-np.inf, append=np.inf)[after]
-        return np.asarray(np.sqrt(self.drifts(seq) * (into * (1 - into / length))[:, None]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.sqrt(self.drifts(seq) * (into * (1 - into / length))[:, None]))
 
     def since(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
         """Requests from the last reference to places ``(n,)``; 0 for those before it, or if there is none."""
@@ -117,11 +118,16 @@ class Conditions:
     @cached_property
     def _steps(self) -> Readings:
         """Variance by which each stretch between two references explains its change, ``(k - 1, p)``; 0 if unread."""
-        changes = np.diff(self.references, axis=0) ** 2 / np.diff(self.seq)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # a stranger's instrument may say anything
+            changes = np.diff(self.references, axis=0) ** 2 / np.diff(self.seq)[:, None]
         return np.nan_to_num(changes)
 
     @cached_property
     def _walks(self) -> tuple[Readings, NDArray[np.bool_]]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._learned()
+
+    def _learned(self) -> tuple[Readings, NDArray[np.bool_]]:
         level = np.nan_to_num(np.abs(self.references)).mean(axis=0) if self.seq.size else np.zeros(1)
         prior = (USUAL * level) ** 2 + (UNNOTICED * self.usual) ** 2
         drift = np.zeros(self.references.shape[1]) + (prior if self.seq.size else 0.0)

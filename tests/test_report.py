@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import stat
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -432,3 +433,13 @@ def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):
 
 def test_what_cannot_be_seen_is_written_out():
     assert visible("a\x7f\u200bb\ud800\u2028ü\n") == "a\\x7f\\u200bb\\ud800\\u2028ü\n"
+
+
+@pytest.mark.fault("I-18")
+def test_the_background_is_shown_with_its_certainty_and_a_switched_lamp_is_named(ledger, run):
+    run.design()
+    run.bench.instrument.lamp = 1000.0
+    run.learn()
+    page = render(ledger, run.name)
+    assert "within two standard deviations (bands)" in page
+    assert re.search(r"Between requests 1 and \d a lamp was switched; what was read meanwhile teaches no model", page)
