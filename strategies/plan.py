@@ -261,7 +261,8 @@ class Plan:
             offer = insight.offers(target, self._rng(current.number, 3))[0]
             return self.examine(history, current, insight, target, offer)
         replicates = history.taken(Purpose.VERIFICATION)
-        if spent or not pending or self._ends(history, exam, target, replicates):
+        # Not when nothing is lacking: a reference that a fault kept from being read may be lacking for ever.
+        if spent or len(replicates) >= exam.replicates or self._ends(history, exam, target, replicates):
             return Conclude(self._judge(exam, target, replicates))
         return Measure(current, self._fresh(history, current) + pending[: self._step(exam, len(replicates))])
 

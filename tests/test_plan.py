@@ -9,7 +9,7 @@ import pytest
 
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput
-from sdl.history import History, Purpose, RoundKind, Verdict
+from sdl.history import History, Purpose, Request, RoundKind, Verdict
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.twin import Twin
 from sdl.space import Channel, Knob, Space
@@ -382,6 +382,18 @@ def test_a_candidate_whose_rows_were_distrusted_is_left_for_new_readings():
     snapshot.observations = [replace(each, seq=place) for place, each in enumerate(kept)]
     snapshot.run()
     assert snapshot.findings[-1].verdict is Verdict.VERIFIED
+
+
+def test_an_exam_with_all_its_replicates_is_judged_whatever_else_its_round_lacks():
+    done = rehearsed(verification={"replicates": 3})
+    (exam, *_), off = done.exams, done.plan.space.off
+    lists = {name: [each for each in getattr(done.history, name) if each.round <= exam.round]
+             for name in ("planned", "observations", "exams")}  # fmt: skip
+    lists["planned"].append(Request(exam.round, 99, 0, Purpose.REFERENCE, off))  # of a break, and never answered
+    rounds = [each for each in done.rounds if each.number <= exam.round]
+    step = done.plan.next_step(History(rounds=rounds, sent=len(lists["observations"]), **lists), None)
+    assert isinstance(step, Conclude)
+    assert step.finding.sentence == done.findings[0].sentence
 
 
 def interrupted(name):
