@@ -294,7 +294,7 @@ class TestWithPrefect:
         told = sdl("run", *on_twin("name='glare'", OUT_OF_REACH))
         assert told.code == 3
         assert "NOT REACHABLE glare: no setting of the knobs gives this: the nearest that can be reached" in told.said
-        short = sdl("run", *on_twin("name='short'", "budget=4"), "--json")
+        short = sdl("run", *on_twin("name='short'", "budget=5"), "--json")
         assert (short.code, short.json["verified"], short.json["targets"][0]["verdict"]) == (3, False, "UNSETTLED")
         assert "requests are left, too few for an exam" in short.json["reason"]
 

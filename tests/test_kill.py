@@ -161,9 +161,9 @@ class TestKilled:
         assert ended(process).code == -signal.SIGKILL
         go_on()
         rows = trail()
-        assert len(lost(rows)) <= 1  # if the next request was quicker than the kill
+        assert len(lost(rows)) <= 1  # if the next request was quicker than the kill, or at least its intent
         assert asked(answered(rows)) == unharmed
-        assert served.requests == len(rows)
+        assert len(rows) - len(lost(rows)) <= served.requests <= len(rows)
 
     def test_with_a_prefect_server_of_its_own_which_ends_by_itself(
         self, home, trap, run, ended, go_on, served, trail, unharmed, monkeypatch, request
