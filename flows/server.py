@@ -164,8 +164,9 @@ def _serve(port: int) -> None:
     gc.set_threshold(ALLOCATIONS)
     import uvicorn
 
-    from flows import new_database
+    from flows import failed_statements, new_database
 
+    failed_statements.end_them()
     new_database.make()
     server = uvicorn.Server(
         uvicorn.Config(

@@ -23,6 +23,9 @@ from flows.registering import register
 LOOK_S = 1.0
 QUERY_S = 0.25
 """Between two looks for runs that are due: a person who asked for one in the UI waits for it."""
+AHEAD_S = 0
+"""How long before it is due a run is begun. One that awaits its turn is due again in some seconds; begun ahead, it
+would ask again at each look, and keep the server from everything else."""
 
 
 async def serve(
@@ -47,7 +50,7 @@ async def serve(
     stop = asyncio.Event()
     if attached:
         threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
-    runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S)
+    runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S, prefetch_seconds=AHEAD_S)
     async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
         numbers = await register(shared.client, offered, runner.aadd_deployment)
         if ours is not None:

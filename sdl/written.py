@@ -66,6 +66,9 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
         return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
+    if fault["type"] in ("tuple_type", "list_type"):
+        got = f"one table; write [[{key}]] for each" if isinstance(fault["input"], dict) else shown(fault["input"])
+        return f"{key}: needs a list, got {got}"
     message = fault["msg"].removeprefix("Value error, ")
     got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {shown(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"

@@ -62,8 +62,9 @@ class Lab:
         method = method or ("GET" if body is None else "POST")
         for _ in range(20):
             answer = requests.request(method, self.told["api"] + path, json=body, timeout=20)
-            if answer.status_code != 503:  # its database is busy: Prefect's own clients ask again too
+            if answer.status_code != 503:
                 break
+            time.sleep(0.5)  # its database is busy: Prefect's own clients ask again too
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -313,6 +314,12 @@ class TestLaboratoryFile:
         assert "an instrument's name is written 'twin-1', got 'Twin 1'" in told
         assert "no 'oter'; did you mean 'other'?" in told
         assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in told
+
+    def test_one_table_where_a_list_of_them_belongs(self):
+        one = {"run": "calibrate", "instrument": "twin", "every_min": 5}
+        with pytest.raises(InvalidInput) as caught:
+            Laboratory.parse({"instruments": {"twin": "twin"}, "schedule": one})
+        assert caught.value.faults == ("schedule: needs a list, got one table; write [[schedule]] for each",)
 
 
 @pytest.mark.slow
