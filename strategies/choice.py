@@ -44,6 +44,18 @@ class _Gain:
         return self.mean > MARGIN and self.mean > CERTAINTY * self.error
 
 
+def keep(present: str, settings: int) -> Choice:
+    """The present model, where models are not compared anew.
+
+    Args:
+        present: Model of the round before.
+        settings: Distinct settings that there were at the last comparison.
+    """
+    return Choice(
+        present, f"as found with {settings} settings; models are compared again when there are a quarter more"
+    )
+
+
 def choose(order: Sequence[str], scores: Mapping[str, Array], present: str, settings: int) -> Choice:
     """Choose a model; the present one stays unless another is better by a clear margin.
 

@@ -15,7 +15,7 @@ from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
 from sdl.history import History, Observation, Round
 from sdl.space import Readings, Settings, Space
-from strategies.choice import FEWEST, Choice, choose
+from strategies.choice import FEWEST, Choice, choose, keep
 from strategies.contract import InverseModel
 from strategies.heldout import HeldOut, distinct, held_out
 from strategies.residuals import Present, Rows
@@ -36,6 +36,8 @@ LEFT_OUT = "left out of this campaign: it "
 """How the reason begins why a model that broke the limits of a fit is not tried again."""
 LAST_RESORT = Plugin(plugin="linear")
 """Fitted when every model of the campaign was left out."""
+GROWN = 1.25
+"""Settings, as a multiple of those of the last time, at which models are asked anew about rows they have not seen."""
 PROBES = 4
 """Draws that a fitted model must give before it is used."""
 
@@ -60,8 +62,11 @@ class Fitted:
     """Standard deviation of the model's residuals, ``(p,)``."""
     repeated: Readings
     """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
-    held_out: Readings
-    """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left."""
+    held_out: Readings | None
+    """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left. None in a
+    round in which none were asked."""
+    asked: int
+    """Distinct settings that there were when models were last asked about rows they had not seen; 0 if too few."""
 
     @property
     def name(self) -> str:
@@ -80,7 +85,7 @@ class Fitted:
 
     def parity(self, most: int = 200) -> dict[str, dict[str, Readings]]:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
-        if self.model is None:
+        if self.model is None or self.held_out is None:
             return {}
         measured, seen = self.readings[-most:], self.model.predict(self.settings[-most:])
         fresh = np.isfinite(self.held_out[-most:]).all(axis=1)
@@ -107,7 +112,8 @@ def fit(
 ) -> Fitted:
     """Choose a model by what was learned before a round, and fit it on all of that.
 
-    Models that cannot be fitted, or fail, are passed over. A matter of the arguments alone.
+    Models that cannot be fitted, or fail, are passed over. Asking them about rows that they have not seen takes many
+    fits, so it is done anew only when there are a quarter more settings. A matter of the arguments alone.
 
     Args:
         models: In the order of preference.
@@ -127,13 +133,17 @@ def fit(
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
     parts = {name: part for name, part in parts.items() if name not in given}
-    n = len(distinct(settings)[0])
-    tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST else {}
+    n, last = len(distinct(settings)[0]), _asked(history, round_)
+    due = n < FEWEST or n >= GROWN * last
+    tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST and due else {}
     skipped = given | {name: each.failure for name, each in tried.items() if each.failure}
     present = next((name for name in _used(history, round_) if name in parts and name not in skipped), "")
     left = sorted(parts, key=lambda name: name in skipped)
     while left:
-        choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
+        if present in left and not due:
+            choice = keep(present, last)
+        else:
+            choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
         part = parts[choice.name]
         tell(choice.name)
         try:
@@ -144,11 +154,14 @@ def fit(
             continue
         freedom = max(len(seen) - space.d, 1)
         scatter = np.sqrt(((readings - predicted) ** 2).sum(axis=0) / freedom)
-        out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
         repeated = _repeated(settings, readings)
-        return Fitted(round_, choice, part, model, settings, readings, skipped, scatter, repeated, out.predicted)
-    nothing, unknown = np.full(len(columns), np.nan), np.full(readings.shape, np.nan)
-    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, unknown)
+        out = None
+        if due:
+            out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
+        unseen, asked = out.predicted if out else None, n if due and n >= FEWEST else last
+        return Fitted(round_, choice, part, model, settings, readings, skipped, scatter, repeated, unseen, asked)
+    nothing = np.full(len(columns), np.nan)
+    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, None, last)
 
 
 def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
@@ -198,6 +211,11 @@ def named(models: Sequence[Plugin]) -> dict[str, Plugin]:
 def _used(history: History, round_: int) -> Iterator[str]:
     """Names of the models of the rounds before, the last first."""
     return (str(each.facts.get("model")) for each in reversed(history.rounds) if each.number < round_)
+
+
+def _asked(history: History, round_: int) -> int:
+    """Distinct settings that there were when models were last asked about rows they had not seen; 0 if never."""
+    return max((int(each.facts.get("asked", 0)) for each in history.rounds if each.number < round_), default=0)
 
 
 def _tried(

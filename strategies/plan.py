@@ -336,12 +336,13 @@ class Plan:
 
     def _facts(self, fitted: Fitted, target: Wanted, found: list[Offer], chance: float) -> dict[str, Any]:
         """What the report says of a round."""
-        names = self.campaign.channels
+        names, parity = self.campaign.channels, fitted.parity()
         return {
             "model": fitted.name,
             "chosen": fitted.choice.reason,
             "scores": fitted.choice.scores,
             "held out": fitted.choice.held_out,
+            "asked": fitted.asked,
             "skipped": fitted.skipped,
             "rows": len(fitted.settings),
             "target": target.name,
@@ -349,8 +350,7 @@ class Plan:
             "uncertainty": dict(zip(names, found[0].uncertainty.tolist(), strict=True)),
             "refused draws": found[0].refused,
             "candidates": [{"settings": self._shown(each.settings), "share": each.share} for each in found],
-            "parity": {"channels": names, **fitted.parity()},
-        }
+        } | ({"parity": {"channels": names, **parity}} if parity else {})
 
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))

@@ -202,6 +202,21 @@ def test_rounds_to_come_decide_nothing(fakes):
     assert fit(models, SPACE, COLUMNS, later, 2).name == "twin"
 
 
+def test_models_are_compared_anew_when_there_are_a_quarter_more_settings(fakes):
+    """In between the model of the round before is fitted on all rows, and no model on a part of them."""
+    fakes["blurred"] = Blurred
+    past = history(24)
+    past.rounds[0] = Round(0, RoundKind.DESIGN, facts={"model": "blurred", "asked": 20})
+    kept = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
+    assert (kept.name, kept.held_out, kept.asked, len(kept.settings)) == ("blurred", None, 20, 24)
+    assert kept.choice.reason.startswith("as found with 20 settings")
+    assert kept.parity() == {}
+    past.rounds[0].facts["asked"] = 19
+    compared = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
+    assert (compared.name, compared.asked) == ("linear", 24)
+    assert compared.parity()
+
+
 def test_a_model_that_is_named_twice_has_two_names():
     models = [Plugin(plugin="linear"), Plugin(plugin="linear", intercept=True)]
     done = fit(models, SPACE, COLUMNS, history(20, "linear 2"), 1)
