@@ -82,13 +82,14 @@ class Session:
         return self.plan.next_step(self.history, self.fitted)
 
     def retrain(self, step: Fit) -> None:
-        """Fit the models on all rounds before this one."""
+        """Fit the models on all rounds before this one, and see what follows."""
         if self.box is not None:
             self.decided = self.box.decide(self.history)
             return
         plan, models = self.plan, self.plan.campaign.models
         history = self.history.before(step.before)
         self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training)
+        self._goes_on_with(plan.next_step(self.history, self.fitted))
 
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks, batch after batch; a spent budget ends it early."""

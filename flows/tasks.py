@@ -53,7 +53,7 @@ async def _propose(session: Session) -> Step:
 
 @task(name="retrain", task_run_name="retrain-round-{step.round}", cache_policy=NO_CACHE)
 async def _retrain(session: Session, step: Fit) -> None:
-    """Fit the models on everything before this round."""
+    """Fit the models on everything before this round, and see what follows from them."""
     await asyncio.to_thread(session.retrain, step)
 
 
