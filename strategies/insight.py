@@ -14,6 +14,7 @@ from sdl.history import Finding, History, Purpose, Verdict
 from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings, Space
+from sdl.text import decimals
 from strategies.contract import InverseModel
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
@@ -143,14 +144,15 @@ class Insight:
 
     def _unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
         best, nearest, uncertainty = within_reach(
-            self.model, target.readings, target.tolerance, self.background, self.rows
+            self.model, target.readings, target.tolerance, self.background, self.rows, self.fitted.missed
         )
         if best.reachable:
             return None
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
-            f"{name} {nearest[c]:.0f} for {target.readings[c]:.0f} ± {target.tolerance[c]:.0f}"
+            f"{name} {nearest[c]:.{digits}f} for {target.readings[c]:.{digits}f} ± {target.tolerance[c]:.{digits}f}"
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])
+            for digits in [decimals(target.tolerance[c])]
         )
         facts = {"channels": list(names), "model": self.fitted.name, "readings": nearest, "excess": best.excess}
         facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}

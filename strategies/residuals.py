@@ -52,9 +52,18 @@ class Rows:
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
         """The rows nearest to one point ``(d,)`` of the box, in their order."""
+        return self if len(self.settings) <= n else self._part(self._nearest(settings, n))
+
+    def like(self, target: Readings, n: int = NEAREST) -> "Rows":
+        """The rows that read most like a target ``(p,)`` less its background, in their order; NaN where it is free."""
         if len(self.settings) <= n:
             return self
-        near = self._nearest(settings, n)
+        fixed = np.isfinite(target)
+        span = np.ptp(self.readings[:, fixed], axis=0)
+        off = (((self.readings[:, fixed] - target[fixed]) / np.where(span > 0, span, 1.0)) ** 2).sum(axis=1)
+        return self._part(np.sort(np.argsort(off, kind="stable")[:n]))
+
+    def _part(self, near: NDArray[np.intp]) -> "Rows":
         drift = self.drift if self.drift.ndim == 1 else self.drift[near]
         present = self.present and replace(self.present, shared=self.present.shared[near])
         shared = self.shared
@@ -116,6 +125,15 @@ class Kriging:
         ]
         return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
 
+    def tangent(self, settings: Settings) -> tuple[Readings, NDArray[np.float64]]:
+        """Expected residuals ``(m, p)`` at settings ``(m, d)`` and how they change with these, ``(m, p, d)``."""
+        to, light = cdist(self.settings, settings), self.present
+        told = [
+            channel.tangent(self.settings, settings, to, 0.0 if light is None else light.shared[:, c])
+            for c, channel in enumerate(self.channels)
+        ]
+        return np.stack([mean for mean, _ in told], axis=1), np.stack([slopes for _, slopes in told], axis=1)
+
 
 def unshared(at: NDArray[np.intp]) -> NDArray[np.float64]:
     """The covariance between rows whose backgrounds are known well, or one by one: none."""
@@ -148,6 +166,17 @@ class _Channel:
         mean = shares @ np.array([mean for mean, _ in told])
         variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
         return np.asarray(mean), np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+    def tangent(
+        self, sites: Settings, settings: Settings, to: NDArray[np.float64], shared: NDArray[np.float64] | float
+    ) -> tuple[Readings, NDArray[np.float64]]:
+        """Mean ``(m,)`` and slopes ``(m, d)`` at settings ``(m, d)``, at distances ``(n, m)`` from the rows' sites."""
+        mean, slopes = np.zeros(len(settings)), np.zeros(settings.shape)
+        for way in self.ways:
+            pull = way.share * way.amplitude**2 * way.weights[:, None] * _kernel(to, way.length)
+            mean += pull.sum(axis=0) + way.share * float((way.weights * shared).sum())
+            slopes += (pull.T @ sites - pull.sum(axis=0)[:, None] * settings) / way.length**2
+        return mean, slopes
 
 
 @dataclass(frozen=True, eq=False)
