@@ -9,7 +9,7 @@ from sdl.space import Readings, Settings
 from strategies.candidates import refused
 from strategies.contract import InverseModel, Target
 from strategies.corrected import Corrected
-from strategies.distinct import Distinct, distinct
+from strategies.distinct import Distinct, Known, distinct
 from strategies.localisation import Region, localise
 from strategies.offers import Offer, corrected
 from strategies.residuals import Rows
@@ -52,6 +52,7 @@ def answers(
     *,
     most: int = MOST,
     apart: float = APART,
+    known: Known | None = None,
 ) -> Answers:
     """The distinct answers that starts lead to.
 
@@ -67,13 +68,14 @@ def answers(
         starts: Draws of the model, or points of the box, ``(m, d)``; those outside the box begin at its wall.
         most: Answers at most.
         apart: Distance in the unit box within which one answer of a family speaks for the others.
+        known: Settings that are answers already, and speak for others in the same way.
     """
     wanted, fixed = target - background, np.isfinite(target)
     forward = Corrected.of(model, rows, wanted)
     unit = np.where(fixed, tolerance, 1.0)
     ends = localise(forward.tangent, starts, wanted, unit, Region.of(rows.settings), tolerance=1.0)
     noise = np.maximum(rows.noise, _TINY)
-    found = distinct(ends.settings[ends.arrived], forward.predict, wanted, noise, apart=apart, most=most)
+    found = distinct(ends.settings[ends.arrived], forward.predict, wanted, noise, apart=apart, most=most, known=known)
     lost = refused(starts)
     told = [_answer(model, target, background, rows, each, lost) for each in found]
     return Answers(told, float(ends.arrived.mean()), float(ends.strayed.mean()))

@@ -15,15 +15,22 @@ from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings, Space
 from sdl.text import decimals
+from strategies.acquisition import everywhere
+from strategies.answers import Answer, answers
 from strategies.contract import InverseModel
+from strategies.distinct import Known
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
-from strategies.offers import Offer, expected, offers, within_reach
+from strategies.offers import DRAWS, Offer, expected, offers, within_reach
 from strategies.reachability import reach
 from strategies.residuals import Rows
 
 Found = TypeVar("Found")
 
+FOLLOWED = 24
+"""Answers at most that are weighed against each other."""
+HARDLY = 0.1
+"""Chance of passing below which readings around the candidate teach more than an exam would."""
 STARTLING = 4.0
 """Standard deviations that an exam must be off for a doubt in its background."""
 
@@ -80,6 +87,33 @@ class Insight:
         sure, wanted = np.zeros(len(self.columns)), target.readings - self.background
         nearest = reach(self.model, wanted, target.tolerance, sure, self.space.d).settings
         return [replace(self.offer(nearest), refused=1.0)]
+
+    def others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
+        """Distinct answers beside those that are known, by the model and what it misses; none if no other is left.
+
+        Those that an exam is worth come first, of them those of new families, of these the surest.
+        """
+        return self.once(("others", target.name, len(known.families)), lambda: self._others(target, known, rng))
+
+    def _others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
+        starts = np.concatenate(
+            (
+                self.model.sample(target.readings - self.background, DRAWS, rng),
+                everywhere(DRAWS, self.space.d, rng),  # the model may know one answer of many
+            )
+        )
+        found = answers(
+            *(self.model, target.readings, target.tolerance, self.background, self.rows, starts),
+            known=known,
+            most=FOLLOWED,
+        ).found
+
+        def worth(answer: Answer) -> tuple[bool, bool, float]:
+            outlook = self.outlook(target, answer.uncertainty)
+            chance = outlook.chance(self.looks(outlook))
+            return chance < HARDLY, answer.family in known.families, -chance
+
+        return sorted(found, key=worth)
 
     def offer(self, settings: Settings) -> Offer:
         """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""
