@@ -21,7 +21,8 @@ from strategies.contract import InverseModel
 from strategies.distinct import Known
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
-from strategies.offers import DRAWS, Offer, expected, offers, within_reach
+from strategies.likeliest import likeliest
+from strategies.offers import DRAWS, MOST, Offer, expected, offers, within_reach
 from strategies.reachability import reach
 from strategies.residuals import Rows
 
@@ -31,6 +32,8 @@ FOLLOWED = 24
 """Answers at most that are weighed against each other."""
 HARDLY = 0.1
 """Chance of passing below which readings around the candidate teach more than an exam would."""
+ASTRAY = 0.1
+"""Share of what readings span that a model may miss in rows that it has not seen, and still be a guide."""
 STARTLING = 4.0
 """Standard deviations that an exam must be off for a doubt in its background."""
 
@@ -96,24 +99,43 @@ class Insight:
         return self.once(("others", target.name, len(known.families)), lambda: self._others(target, known, rng))
 
     def _others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
-        starts = np.concatenate(
-            (
-                self.model.sample(target.readings - self.background, DRAWS, rng),
-                everywhere(DRAWS, self.space.d, rng),  # the model may know one answer of many
-            )
-        )
-        found = answers(
-            *(self.model, target.readings, target.tolerance, self.background, self.rows, starts),
-            known=known,
-            most=FOLLOWED,
-        ).found
+        about = self.model, target.readings, target.tolerance, self.background, self.rows, self._starts(target, rng)
+        found = answers(*about, known=known, most=FOLLOWED).found
 
         def worth(answer: Answer) -> tuple[bool, bool, float]:
-            outlook = self.outlook(target, answer.uncertainty)
-            chance = outlook.chance(self.looks(outlook))
+            chance = self.chance(target, answer)
             return chance < HARDLY, answer.family in known.families, -chance
 
         return sorted(found, key=worth)
+
+    def best(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
+        """What the model offers and where its offers and points all over the box are led to, the surest first."""
+        known = Known(np.empty((0, self.space.d)), ())
+        every: list[Offer] = [*self.offers(target, rng), *self.others(target, known, rng)]
+        return self.once(
+            ("best", target.name), lambda: sorted(every, key=lambda each: -self.chance(target, each))[:MOST]
+        )
+
+    def chance(self, target: Wanted, offer: Offer) -> float:
+        """Probability that an offer passes its exam."""
+        outlook = self.outlook(target, offer.uncertainty)
+        off = (offer.readings - target.readings)[np.isfinite(target.readings)]
+        return replace(outlook, off=off).chance(self.looks(outlook))
+
+    def likeliest(self, target: Wanted, n: int, rng: np.random.Generator) -> Settings:
+        """Settings in the unit box where a reading is likeliest to be the target, ``(m, d)``, ``n`` at most."""
+        wanted, starts = target.readings - self.background, self._starts(target, rng)
+        return likeliest(self.model, wanted, target.tolerance, self.rows, starts, n)
+
+    @cached_property
+    def astray(self) -> bool:
+        """Whether the model is no guide: in rows that it has not seen it misses a good part of what readings span."""
+        return bool((self.fitted.missed > ASTRAY * np.ptp(self.fitted.readings, axis=0)).any())
+
+    def _starts(self, target: Wanted, rng: np.random.Generator) -> Settings:
+        """Draws of the model, and points all over the box, since it may know one answer of many; ``(m, d)``."""
+        draws = self.model.sample(target.readings - self.background, DRAWS, rng)
+        return np.clip(np.concatenate((draws, everywhere(DRAWS, self.space.d, rng))), 0.0, 1.0)
 
     def offer(self, settings: Settings) -> Offer:
         """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""

@@ -173,19 +173,18 @@ class Plan:
             return Conclude(unreachable)
         found = self._offers(history, number, insight, target)
         if not found:
-            batch = self._acquire(history, insight, number, target, left)
+            batch = self._acquire(history, insight, number, target, left, found)
             facts = {"why": "no candidate is left that is not an answer already", "model": fitted.name}
             if len(batch):
                 return self._learn(history, number, batch, facts)
             return self._give_up(history, number, target, "every other candidate is near to one of these")
-        outlook = insight.outlook(target, found[0].uncertainty)
-        looks, ideal = insight.looks(outlook), insight.ideal(target)
+        ideal = insight.ideal(target)
         if ideal.chance(longest := insight.longest) < POINTLESS:
             return self._give_up(history, number, target, self._noise_limited(ideal, longest[-1].replicates))
-        chance = outlook.chance(looks)
+        chance = insight.chance(target, found[0])
         facts = self._facts(fitted, target, found, chance)
         if chance < HARDLY:
-            batch = self._acquire(history, insight, number, target, left)
+            batch = self._acquire(history, insight, number, target, left, found)
             if len(batch):
                 return self._learn(history, number, batch, facts)
         return self.begin_exam(history, number, insight, target, found[0], facts)
@@ -194,7 +193,7 @@ class Plan:
         """Candidates, the next one to be examined first; of several answers none if no other one is left."""
         rng, written = self._rng(number, 3), self._written(target)
         if written.answers == 1:
-            return insight.offers(target, rng)
+            return insight.best(target, rng) if insight.astray else insight.offers(target, rng)
         known = several.known(written, history, self.space)
         others = insight.others(target, known, rng)
         return others or ([] if known.families else insight.offers(target, rng))
@@ -206,16 +205,22 @@ class Plan:
         first = self.space.to_unit(self.space.settings(current.facts["candidates"][0]["settings"]))
         return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
 
-    def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings:
+    def _acquire(
+        self, history: History, insight: Insight, number: int, target: Wanted, left: int, found: Sequence[Offer]
+    ) -> Settings:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
         part, in_a_row = self.campaign.acquisition, 0
         for round_ in reversed(history.rounds):
             if round_.kind is not RoundKind.LEARNING:
                 break
             in_a_row += 1
-        n = min(part.n, left - 2)
-        if in_a_row >= part.rounds or n < 1:
+        n, endless = min(part.n, left - 2), insight.astray and bool(found)
+        if (in_a_row >= part.rounds and not endless) or n < 1:
             return np.empty((0, self.space.d))
+        if endless:  # what a model that is no guide offers is not even worth an exam in between
+            return insight.once(
+                ("likeliest", target.name, n), lambda: insight.likeliest(target, n, self._rng(number, 2))
+            )
         return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
 
     def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings:
@@ -374,7 +379,8 @@ class Plan:
     def _facts(self, fitted: Fitted, target: Wanted, found: Sequence[Offer], chance: float) -> dict[str, Any]:
         """What the report says of a round."""
         names = self.campaign.channels
-        family = {"family": found[0].family} if isinstance(found[0], Answer) else {}
+        several_ = self._written(target).answers != 1 and isinstance(found[0], Answer)
+        family = {"family": found[0].family} if several_ else {}
         return family | {
             "model": fitted.name,
             "chosen": fitted.choice.reason,
