@@ -22,8 +22,10 @@ def wanted(text: str | None) -> int | None:
     Raises:
         ValueError: for what is neither ``all`` nor a number from 1 on.
     """
-    if text is None or text == ALL:
-        return text and MOST
+    if text is None:
+        return None
+    if text == ALL:
+        return MOST
     if not 1 <= (number := int(text)) <= MOST:
         raise ValueError(f"{number} is not from 1 to {MOST}")
     return number

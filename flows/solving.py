@@ -64,7 +64,7 @@ def solve(
     data = read_data(path, space)
     wrong = [*faults(models, seed, draws), *every_answer.faults(answers)]
     problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
-    rows, answers = (
+    rows, said = (
         split(problem, seed),
         [_answered(name, problem, seed, draws, answers) for name in named(models, len(problem.settings))],
     )
@@ -74,10 +74,10 @@ def solve(
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
-        "notes": [*problem.notes, *gaps((each.said for each in answers), len(problem.settings))],
+        "notes": [*problem.notes, *gaps((each.said for each in said), len(problem.settings))],
         "seed": seed,
         "draws": draws,
-        "models": [_scored_too(each, problem, rows) for each in answers],
+        "models": [_scored_too(each, problem, rows) for each in said],
     }
 
 

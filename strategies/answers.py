@@ -7,7 +7,7 @@ import numpy as np
 
 from sdl.space import Readings, Settings
 from strategies.candidates import refused
-from strategies.contract import InverseModel, Target
+from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
 from strategies.distinct import Distinct, Known, distinct
 from strategies.localisation import Region, localise
@@ -43,7 +43,7 @@ class Answers:
 
 
 def answers(
-    model: InverseModel,
+    model: Predicts,
     target: Target,
     tolerance: Readings,
     background: Readings,
@@ -81,9 +81,7 @@ def answers(
     return Answers(told, float(ends.arrived.mean()), float(ends.strayed.mean()))
 
 
-def _answer(
-    model: InverseModel, target: Target, background: Readings, rows: Rows, found: Distinct, lost: float
-) -> Answer:
+def _answer(model: Predicts, target: Target, background: Readings, rows: Rows, found: Distinct, lost: float) -> Answer:
     offer = corrected(model, target, background, rows, found, lost)
     return Answer(**vars(offer), family=found.family, fragility=found.fragility)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Target
+from strategies.contract import Predicts, Target
 from strategies.localisation import Tangent, differences
 from strategies.residuals import Kriging, Rows
 
@@ -16,13 +16,13 @@ from strategies.residuals import Kriging, Rows
 class Corrected:
     """Readings less their background, as far as a model and the rows that read most like a target can tell."""
 
-    model: InverseModel
+    model: Predicts
     slopes: Tangent
     """The model's own readings and slopes."""
     missed: Kriging
 
     @classmethod
-    def of(cls, model: InverseModel, rows: Rows, target: Target) -> Self:
+    def of(cls, model: Predicts, rows: Rows, target: Target) -> Self:
         """Learn what a fitted model misses near the answers to a target ``(p,)``, which is less its background."""
         near = rows.like(target)
         return cls(model, slopes_of(model), Kriging.of(near, near.readings - model.predict(near.settings)))
@@ -37,7 +37,7 @@ class Corrected:
         return readings + missed, slopes + bends
 
 
-def slopes_of(model: InverseModel) -> Tangent:
+def slopes_of(model: Predicts) -> Tangent:
     """A fitted model's forward half with its slopes: its own ones, or those of its surrogate, or else differences."""
     known: Tangent | None = getattr(model, "tangent", None) or getattr(
         getattr(model, "surrogate", None), "tangent", None

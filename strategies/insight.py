@@ -17,14 +17,17 @@ from sdl.space import Readings, Settings, Space
 from sdl.text import decimals
 from strategies.acquisition import everywhere
 from strategies.answers import Answer, answers
-from strategies.contract import InverseModel
+from strategies.contract import InverseModel, Predicts
 from strategies.distinct import Known
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
+from strategies.heldout import distinct
+from strategies.level import Level
 from strategies.likeliest import likeliest
 from strategies.offers import DRAWS, MOST, Offer, expected, offers, within_reach
 from strategies.reachability import reach
 from strategies.residuals import Rows
+from strategies.stretch import stretches
 
 Found = TypeVar("Found")
 
@@ -33,7 +36,9 @@ FOLLOWED = 24
 HARDLY = 0.1
 """Chance of passing below which readings around the candidate teach more than an exam would."""
 ASTRAY = 0.1
-"""Share of what readings span that a model may miss in rows that it has not seen, and still be a guide."""
+"""Share of what readings span that a model may miss and still be a guide."""
+ENOUGH = 2
+"""Times the settings that a plane needs, from which on a model is judged by rows that it has not seen."""
 STARTLING = 4.0
 """Standard deviations that an exam must be off for a doubt in its background."""
 
@@ -78,11 +83,35 @@ class Insight:
         """Everything seen, for the local correction."""
         return rows(self.space, self.columns, self.history, self.noise)
 
+    @cached_property
+    def astray(self) -> bool:
+        """Whether the model is no guide: it misses a good part of what readings span.
+
+        In rows that it has seen; or that it has not, if these are so many that each knob moved in the others too.
+        """
+        fitted, few = self.fitted, ENOUGH * (self.space.d + 1)
+        unseen = np.zeros_like(fitted.scatter) if len(distinct(fitted.settings)[0]) < few else fitted.missed
+        return bool((np.fmax(fitted.scatter, unseen) > ASTRAY * np.ptp(fitted.readings, axis=0)).any())
+
+    @cached_property
+    def guide(self) -> tuple[Predicts, Rows]:
+        """What candidates are made with: the model, or in its place the rows alone, and the rows that correct it."""
+        if not self.astray:
+            return self.model, self.rows
+        return Level(self.rows.readings.mean(axis=0)), replace(self.rows, stretch=stretches(self.rows))
+
     def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
-        """Distinct candidates, at least one, the one that the model stands for most first; the same at every time."""
+        """Distinct candidates, at least one, the same at every time; the one that the model stands for most first.
+
+        Of a model that is no guide they are what the rows alone say, the one first that is likeliest to pass.
+        """
         return self.once(("offers", target.name), lambda: self._offers(target, rng))
 
     def _offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
+        if self.astray:
+            nothing = Known(np.empty((0, self.space.d)), ())
+            every = self.others(target, nothing, rng)[:MOST]
+            return [*every] or [self.offer(each) for each in self.likeliest(target, nothing, 1, rng)]
         found = offers(self.model, target.readings, self.background, self.rows, rng)
         if found:
             return found
@@ -99,7 +128,8 @@ class Insight:
         return self.once(("others", target.name, len(known.families)), lambda: self._others(target, known, rng))
 
     def _others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
-        about = self.model, target.readings, target.tolerance, self.background, self.rows, self._starts(target, rng)
+        (model, rows), starts = self.guide, self._starts(target, rng)
+        about = model, target.readings, target.tolerance, self.background, rows, starts
         found = answers(*about, known=known, most=FOLLOWED).found
 
         def worth(answer: Answer) -> tuple[bool, bool, float]:
@@ -108,38 +138,28 @@ class Insight:
 
         return sorted(found, key=worth)
 
-    def best(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
-        """What the model offers and where its offers and points all over the box are led to, the surest first."""
-        known = Known(np.empty((0, self.space.d)), ())
-        every: list[Offer] = [*self.offers(target, rng), *self.others(target, known, rng)]
-        return self.once(
-            ("best", target.name), lambda: sorted(every, key=lambda each: -self.chance(target, each))[:MOST]
-        )
-
     def chance(self, target: Wanted, offer: Offer) -> float:
         """Probability that an offer passes its exam."""
         outlook = self.outlook(target, offer.uncertainty)
         off = (offer.readings - target.readings)[np.isfinite(target.readings)]
         return replace(outlook, off=off).chance(self.looks(outlook))
 
-    def likeliest(self, target: Wanted, n: int, rng: np.random.Generator) -> Settings:
-        """Settings in the unit box where a reading is likeliest to be the target, ``(m, d)``, ``n`` at most."""
+    def likeliest(self, target: Wanted, known: Known, n: int, rng: np.random.Generator) -> Settings:
+        """Settings where a reading is likeliest to be the target, away from answers that are known: ``(m, d)``."""
         wanted, starts = target.readings - self.background, self._starts(target, rng)
-        return likeliest(self.model, wanted, target.tolerance, self.rows, starts, n)
-
-    @cached_property
-    def astray(self) -> bool:
-        """Whether the model is no guide: in rows that it has not seen it misses a good part of what readings span."""
-        return bool((self.fitted.missed > ASTRAY * np.ptp(self.fitted.readings, axis=0)).any())
+        model, rows = self.guide
+        return likeliest(model, wanted, target.tolerance, rows, starts, known.settings, n)
 
     def _starts(self, target: Wanted, rng: np.random.Generator) -> Settings:
-        """Draws of the model, and points all over the box, since it may know one answer of many; ``(m, d)``."""
+        """Points all over the box, and draws of a model that is a guide, though it may know one answer of many."""
         draws = self.model.sample(target.readings - self.background, DRAWS, rng)
-        return np.clip(np.concatenate((draws, everywhere(DRAWS, self.space.d, rng))), 0.0, 1.0)
+        around = everywhere(DRAWS, self.space.d, rng)
+        return around if self.astray else np.concatenate((np.clip(draws, 0.0, 1.0), around))
 
     def offer(self, settings: Settings) -> Offer:
         """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""
-        readings, uncertainty = expected(self.model, settings, self.background, self.rows)
+        model, rows = self.guide
+        readings, uncertainty = expected(model, settings, self.background, rows)
         return Offer(settings, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=0.0)
 
     def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
@@ -172,7 +192,8 @@ class Insight:
         """Whether a reading of the background before an exam saves more than the request that it costs."""
         if self._startled(targets):
             return True
-        fresh = expected(self.model, offer.settings, self.background, self.rows, fresh=True)[1]
+        model, rows = self.guide
+        fresh = expected(model, offer.settings, self.background, rows, fresh=True)[1]
         prices = (self.outlook(target, each).price(self.longest[-1].replicates) for each in (offer.uncertainty, fresh))
         return next(prices) - next(prices) > 1
 

@@ -4,7 +4,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Target
+from strategies.answers import APART as FARTHER
+from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
 from strategies.localisation import Region, localise
 from strategies.residuals import Rows
@@ -16,7 +17,7 @@ REPEATED = 0.01
 
 
 def likeliest(
-    model: InverseModel, target: Target, tolerance: Readings, rows: Rows, starts: Settings, n: int
+    model: Predicts, target: Target, tolerance: Readings, rows: Rows, starts: Settings, known: Settings, n: int
 ) -> Settings:
     """Up to ``n`` settings ``(m, d)``, those first at which a reading is most likely to be the target.
 
@@ -30,6 +31,7 @@ def likeliest(
         tolerance: Largest allowed error, ``(p,)``, positive where the target is fixed.
         rows: What was measured.
         starts: Settings in the unit box, ``(k, d)``.
+        known: Settings that are answers already, ``(m, d)``: the others are looked for farther away.
         n: Size of the batch.
 
     References:
@@ -44,6 +46,7 @@ def likeliest(
     off = (forward.predict(pool)[:, fixed] - target[fixed]) / spread
     worth = -(0.5 * off**2 + np.log(spread)).sum(axis=1)
     worth[cdist(pool, rows.settings).min(axis=1) < REPEATED] = -np.inf
+    worth[(cdist(pool, known) < FARTHER).any(axis=1)] = -np.inf
     chosen = list[int]()
     while len(chosen) < n and np.isfinite(worth).any():
         chosen.append(int(worth.argmax()))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from sdl.space import Readings, Settings
 from strategies.candidates import SEPARATION, Candidate, candidates, refused
-from strategies.contract import InverseModel, Target
+from strategies.contract import InverseModel, Predicts, Target
 from strategies.jacobian import tangent
 from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
@@ -58,7 +58,7 @@ def offers(
 
 
 def expected(
-    model: InverseModel, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
+    model: Predicts, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
 ) -> tuple[Readings, Readings]:
     """Expected readings at settings ``(d,)`` and their standard deviation, both ``(p,)``.
 
@@ -102,7 +102,7 @@ def within_reach(
 
 
 def corrected(
-    model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
+    model: Predicts, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
 ) -> Offer:
     """A candidate, moved by what the model and the rows around it miss of the target ``(p,)``."""
     fixed, place, best, least = np.isfinite(target), first.settings, None, np.inf

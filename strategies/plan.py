@@ -25,7 +25,6 @@ from sdl.space import Settings, Space
 from sdl.verification import judge
 from strategies import several
 from strategies.acquisition import SpaceFilling
-from strategies.answers import Answer
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import BEGUN, Outlook
@@ -183,6 +182,8 @@ class Plan:
             return self._give_up(history, number, target, self._noise_limited(ideal, longest[-1].replicates))
         chance = insight.chance(target, found[0])
         facts = self._facts(fitted, target, found, chance)
+        if (written := self._written(target)).answers != 1:
+            facts |= several.family(found[0], several.known(written, history, self.space))
         if chance < HARDLY:
             batch = self._acquire(history, insight, number, target, left, found)
             if len(batch):
@@ -193,7 +194,7 @@ class Plan:
         """Candidates, the next one to be examined first; of several answers none if no other one is left."""
         rng, written = self._rng(number, 3), self._written(target)
         if written.answers == 1:
-            return insight.best(target, rng) if insight.astray else insight.offers(target, rng)
+            return insight.offers(target, rng)
         known = several.known(written, history, self.space)
         others = insight.others(target, known, rng)
         return others or ([] if known.families else insight.offers(target, rng))
@@ -218,9 +219,9 @@ class Plan:
         if (in_a_row >= part.rounds and not endless) or n < 1:
             return np.empty((0, self.space.d))
         if endless:  # what a model that is no guide offers is not even worth an exam in between
-            return insight.once(
-                ("likeliest", target.name, n), lambda: insight.likeliest(target, n, self._rng(number, 2))
-            )
+            known, rng = several.known(self._written(target), history, self.space), self._rng(number, 2)
+            key = "likeliest", target.name, n, len(known.families)
+            return insight.once(key, lambda: insight.likeliest(target, known, n, rng))
         return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
 
     def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings:
@@ -379,9 +380,7 @@ class Plan:
     def _facts(self, fitted: Fitted, target: Wanted, found: Sequence[Offer], chance: float) -> dict[str, Any]:
         """What the report says of a round."""
         names = self.campaign.channels
-        several_ = self._written(target).answers != 1 and isinstance(found[0], Answer)
-        family = {"family": found[0].family} if several_ else {}
-        return family | {
+        return {
             "model": fitted.name,
             "chosen": fitted.choice.reason,
             "scores": fitted.choice.scores,

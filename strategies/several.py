@@ -8,7 +8,9 @@ from sdl.campaign import Target
 from sdl.history import Finding, History, Verdict
 from sdl.several import counted, passed
 from sdl.space import Space
+from strategies.answers import Answer
 from strategies.distinct import Known
+from strategies.offers import Offer
 
 
 def settled(target: Target, history: History) -> bool:
@@ -27,6 +29,14 @@ def known(target: Target, history: History, space: Space) -> Known:
     settings = [each.settings for each in answers if each.settings is not None]
     unit = space.to_unit(np.array(settings).reshape(-1, space.d))
     return Known(unit, [families.get(each.round, 0) for each in answers])
+
+
+def family(offer: Offer, known: Known) -> dict[str, int]:
+    """The fact of which family an answer is: the next number for one of which no answer was verified."""
+    if not isinstance(offer, Answer):
+        return {}
+    new = 1 + max(known.families, default=-1)
+    return {"family": offer.family if offer.family in known.families else new}
 
 
 def failed(target: str, findings: Sequence[Finding]) -> list[Finding]:
