@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings
 from strategies.contract import Predicts, Target
-from strategies.localisation import Tangent, differences
+from strategies.localisation import Tangent, slopes_of
 from strategies.residuals import Kriging, Rows
 
 
@@ -35,11 +35,3 @@ class Corrected:
         """The same with their slopes ``(m, p, d)``."""
         (readings, slopes), (missed, bends) = self.slopes(settings), self.missed.tangent(settings)
         return readings + missed, slopes + bends
-
-
-def slopes_of(model: Predicts) -> Tangent:
-    """A fitted model's forward half with its slopes: its own ones, or those of its surrogate, or else differences."""
-    known: Tangent | None = getattr(model, "tangent", None) or getattr(
-        getattr(model, "surrogate", None), "tangent", None
-    )
-    return differences(model.predict) if known is None else known
