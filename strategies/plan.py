@@ -173,9 +173,9 @@ class Plan:
         found = self._offers(history, number, insight, target)
         if not found:
             batch = self._acquire(history, insight, number, target, left, found)
-            facts = {"why": "no candidate is left that is not an answer already", "model": fitted.name}
             if len(batch):
-                return self._learn(history, number, batch, facts)
+                why = {"why": "every candidate is near to an answer that was verified", "model": fitted.name}
+                return self._learn(history, number, batch, why)
             return self._give_up(history, number, target, "every other candidate is near to one of these")
         ideal = insight.ideal(target)
         if ideal.chance(longest := insight.longest) < POINTLESS:
