@@ -161,9 +161,7 @@ def test_readings_of_order_one_are_told_to_the_digits_of_their_tolerance():
     done = rehearsed(instrument=Bent(scale=1e-3), targets=one, models=["linear"])
     last = done.findings[-1]
     assert last.verdict is Verdict.NOT_REACHABLE
-    assert re.search(r"a \d\.\d{3} for 5\.400 ± 0\.010, b \d\.\d{3} for 0\.900 ± 0\.010$", last.sentence), (
-        last.sentence
-    )
+    assert re.search(r"a \d\.\d{3} for 5\.400 ± 0\.010, b \d\.\d{3} for 0\.900 ± 0\.010$", last.sentence), last.sentence
 
 
 def test_two_targets_fix_different_channels():
