@@ -1,9 +1,11 @@
 """Several answers to one target: each verified by its own exam, of a family with a number, and an honest end."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from problems import two_branches
 
 from flows.reproducing import reproduce, sentences
@@ -13,6 +15,7 @@ from sdl.campaign import Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.history import Finding, Purpose, Verdict
 from sdl.instruments.protocol import Patience
+from sdl.instruments.robotic_arm import RoboticArm
 from sdl.instruments.simulated import Simulated
 from sdl.ledger import Ledger
 from sdl.report import render
@@ -188,3 +191,17 @@ def test_a_campaign_of_one_answer_tells_of_no_families(folded, tmp_path, drive):
     assert told["verified"]
     assert "answers" not in told["targets"][0]
     assert all("family" not in each.facts for each in (*history.rounds, *history.findings))
+
+
+@pytest.mark.slow
+def test_a_noisy_arm_ends_with_several_verified_answers():
+    written = tomllib.loads((ROOT / "deployments" / "arm.toml").read_text(encoding="utf-8"))
+    written["targets"][0]["answers"] = 2
+    arm = RoboticArm(seed=0, noise=0.01)
+    done = Rehearsal(Plan(Campaign.parse(written), arm.space), arm)
+    assert done.run() == "every target is settled"
+    one, other = passed(done)
+    for each in (one, other):
+        assert np.abs(arm.truth(each.settings[None])[0] - [1.6, 0.4]).max() <= 0.02
+    apart = np.linalg.norm(arm.space.to_unit(one.settings[None]) - arm.space.to_unit(other.settings[None]))
+    assert apart > 0.1, "one speaks for those within 0.15, as they were before the last correction"
