@@ -14,7 +14,7 @@ from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.offers import within_reach
+from strategies.offers import Offer, within_reach
 from strategies.residuals import Rows, unshared
 from strategies.soundness import finite, said
 
@@ -136,25 +136,30 @@ def _offered(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str
 
 def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], bool]:
     """Where the model comes nearest to the target, and whether that may be near enough."""
-    rows = _rows(model, problem)
-    found, readings, _ = within_reach(model, problem.target, problem.tolerance, problem.background, rows)
+    known = rows(model, problem)
+    found, readings, _ = within_reach(model, problem.target, problem.tolerance, problem.background, known)
     settings, named = problem.named_settings(found.settings), problem.named(readings)
     return {"settings": settings, "readings": named}, found.reachable
 
 
-def _rows(model: InverseModel, problem: Problem) -> Rows:
+def rows(model: InverseModel, problem: Problem) -> Rows:
+    """The rows of a problem, for what a model misses nearby."""
     still = np.zeros(problem.readings.shape[1])
     return Rows(problem.settings, problem.readings, noise(model, problem), still, unshared)
 
 
 def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:
+    return named_offer(problem, candidate, model.predict(candidate.settings[None])[0] + problem.background)
+
+
+def named_offer(problem: Problem, offer: Candidate | Offer, readings: Readings) -> dict[str, Any]:
+    """What is offered, with the readings expected there ``(c,)``, as plain data."""
     width = problem.space.high - problem.space.low
-    readings = model.predict(candidate.settings[None])[0] + problem.background
     off = np.abs(readings - problem.target) > problem.tolerance
     return {
-        "settings": problem.named_settings(candidate.settings),
-        "spread": problem.space.named_settings(candidate.spread * width),
-        "share": candidate.share,
+        "settings": problem.named_settings(offer.settings),
+        "spread": problem.space.named_settings(offer.spread * width),
+        "share": offer.share,
         "readings": problem.named(readings),
         "misses": [name for name, missed in zip(problem.names, off, strict=True) if missed],
     }

@@ -145,6 +145,15 @@ def _verdicts(result: dict[str, Any]) -> list[Any]:
     for each in result["targets"]:
         colour = COLOURS.get(each["verdict"], "bold")
         lines.append(Text.assemble((each["verdict"], colour), f" {each['target']}: {each['sentence']}"))
-        if each["settings"] and each["verdict"] == Verdict.VERIFIED:
+        if "answers" in each:
+            lines += [_answers(each["answers"])] if each["answers"] else []
+        elif each["settings"] and each["verdict"] == Verdict.VERIFIED:
             lines.append(table(["knob", "setting"], each["settings"].items()))
     return [*lines, f"{result['reason']}; {result['requests']} requests"]
+
+
+def _answers(answers: list[dict[str, Any]]) -> Any:
+    """The settings that were verified for one target."""
+    knobs = list(answers[0]["settings"])
+    rows = ((str(each["family"]), *(each["settings"][knob] for knob in knobs)) for each in answers)
+    return table(["family", *knobs], rows)

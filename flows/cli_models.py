@@ -32,6 +32,9 @@ def solve(
     model: Models = None,
     background: Background = None,
     tolerance: Tolerance = "1 %",
+    answers: Annotated[
+        str | None, typer.Option(help="Every distinct answer of each model ('all'), or so many of them.")
+    ] = None,
     draws: Draws = 1000,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -48,6 +51,7 @@ def solve(
             background=background or (),
             tolerance=tolerance,
             draws=draws,
+            answers=answers,
             seed=seed,
         )
     show(result, as_json, *([] if as_json else solving.tables(result)))

@@ -14,8 +14,8 @@ from typing import Any
 from flows.environment import folder
 from flows.fitting_box import FittingBox
 from flows.versions import versions
-from sdl import approval, killpoints
-from sdl.campaign import Campaign
+from sdl import approval, killpoints, several
+from sdl.campaign import Campaign, Target
 from sdl.errors import (
     ApprovalWanted,
     BudgetSpent,
@@ -265,23 +265,38 @@ def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
     """What came of a campaign, as plain data."""
     entry = ledger.entry(name)
     history = ledger.history(entry.id)
-    settled = {f.target: f for f in history.findings}  # the last finding of each target
-    targets = [target["name"] for target in entry.config.get("targets", [])]
+    targets = [Target.model_validate(each) for each in entry.config.get("targets", [])]
+    settled = [_settled(target, history.findings, entry.space) for target in targets]
     return {
         "campaign": name,
         "state": entry.state,
         "reason": entry.reason,
         "requests": history.sent,
-        "targets": [_settled(target, settled.get(target), entry.space) for target in targets],
-        "verified": bool(targets) and all(t in settled and settled[t].verdict is Verdict.VERIFIED for t in targets),
+        "targets": settled,
+        "verified": bool(targets) and all(each["verdict"] == Verdict.VERIFIED for each in settled),
     }
 
 
-def _settled(target: str, finding: Finding | None, space: Space) -> dict[str, Any]:
-    if finding is None:
-        return {"target": target, "verdict": "UNSETTLED", "sentence": "no candidate was examined", "settings": None}
+def _settled(target: Target, findings: Sequence[Finding], space: Space) -> dict[str, Any]:
+    mine = [each for each in findings if each.target == target.name]
+    if not mine:
+        return {
+            "target": target.name,
+            "verdict": "UNSETTLED",
+            "sentence": "no candidate was examined",
+            "settings": None,
+        }
+    last = _named(mine[-1], space)
+    if target.answers == 1:
+        return {"target": target.name, **last}
+    verdict, sentence = several.concluded(target, findings)
+    answers = [{**_named(each, space), "family": several.family(each)} for each in several.passed(target, findings)]
+    return {"target": target.name, **last, "verdict": verdict, "sentence": sentence, "answers": answers}
+
+
+def _named(finding: Finding, space: Space) -> dict[str, Any]:
     settings = None if finding.settings is None else space.named_settings(finding.settings)
-    return {"target": target, "verdict": finding.verdict, "sentence": finding.sentence, "settings": settings}
+    return {"verdict": finding.verdict, "sentence": finding.sentence, "settings": settings}
 
 
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:

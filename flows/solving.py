@@ -4,13 +4,15 @@ Nothing is measured here, so nothing is verified: what comes out are candidates.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from flows.answering import Answer, answer, faults, gaps, named, warnings
+from flows import every_answer
+from flows.answering import Answer, answer, faults, gaps, named, sentence, warnings
 from flows.judging import Split, error_figures, fitted, prediction, split
 from flows.problem import Problem, asked, pose
 from sdl.exchange import read_data
@@ -28,6 +30,7 @@ def solve(
     tolerance: str = "1 %",
     seed: int = 0,
     draws: int = 1000,
+    answers: str | None = None,
     space: Space | None = None,
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
@@ -43,6 +46,7 @@ def solve(
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
         seed: Of every random choice.
         draws: From each model.
+        answers: ``all`` or a number, for every distinct answer of each model too, or so many of them.
         space: Knobs and channels, if the file is not to tell.
 
     Returns:
@@ -51,16 +55,18 @@ def solve(
         also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict`` in words, ``candidates`` (the
         likeliest first), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the bounds),
         ``remoteness`` (how far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a
-        ``warning``), ``scores`` (None for too few rows), ``fit_s`` and ``draw_s``.
+        ``warning``), ``scores`` (None for too few rows), ``fit_s`` and ``draw_s``; and where they were asked for
+        ``answers``, see ``flows.every_answer``, None where the target cannot be reached.
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
     data = read_data(path, space)
-    problem = pose(data, *asked(data.space, targets, free, background, tolerance, faults(models, seed, draws)))
-    rows, answers = (
+    wrong = [*faults(models, seed, draws), *every_answer.faults(answers)]
+    problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
+    rows, said = (
         split(problem, seed),
-        [answer(name, problem, seed, draws) for name in named(models, len(problem.settings))],
+        [_answered(name, problem, seed, draws, answers) for name in named(models, len(problem.settings))],
     )
     return {
         "data": str(path),
@@ -68,11 +74,23 @@ def solve(
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
-        "notes": [*problem.notes, *gaps((each.said for each in answers), len(problem.settings))],
+        "notes": [*problem.notes, *gaps((each.said for each in said), len(problem.settings))],
         "seed": seed,
         "draws": draws,
-        "models": [_scored_too(each, problem, rows) for each in answers],
+        "models": [_scored_too(each, problem, rows) for each in said],
     }
+
+
+def _answered(name: str, problem: Problem, seed: int, draws: int, answers: str | None) -> Answer:
+    """What one model says to a problem, with every answer that it knows where these are asked for."""
+    given, most = answer(name, problem, seed, draws), every_answer.wanted(answers)
+    if most is None or given.model is None or given.draws is None:
+        return given
+    try:
+        every = every_answer.every_answer(given.model, problem, given.draws, most) if given.said["reachable"] else None
+    except Exception as error:  # a model is anybody's code
+        return Answer({"model": name, "error": sentence(name, error)})
+    return replace(given, said={**given.said, "answers": every})
 
 
 def _scored_too(given: Answer, problem: Problem, rows: Split | None) -> dict[str, Any]:
@@ -97,7 +115,8 @@ def _scored_too(given: Answer, problem: Problem, rows: Split | None) -> dict[str
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """What ``solve`` returned, for people: the answers, and how well the models predict."""
-    return [_answers(result), _quality(result)]
+    every = every_answer.table(result)
+    return [_answers(result), *([] if every is None else [every]), _quality(result)]
 
 
 def _answers(result: Mapping[str, Any]) -> Table:

@@ -23,6 +23,7 @@ from sdl.space import is_number
 from sdl.written import checked, read_toml
 
 MOST_REPLICATES = 10_000
+MOST_ANSWERS = 100
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 
 
@@ -61,13 +62,13 @@ class AcquisitionPart(Plugin):
     """Learning rounds in a row before the best candidate is examined all the same."""
 
 
-def _planned_or(least: int, most: int) -> BeforeValidator:
-    """A whole number within bounds, or the word ``planned``."""
+def _or(word: str, least: int, most: int) -> BeforeValidator:
+    """A whole number within bounds, or one word."""
 
     def check(value: Any) -> Any:
-        if value == "planned" or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= most):
+        if value == word or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= most):
             return value
-        raise ValueError(f"needs 'planned' or a whole number from {least} to {most}, got {value!r}")
+        raise ValueError(f"needs {word!r} or a whole number from {least} to {most}, got {value!r}")
 
     return BeforeValidator(check)
 
@@ -75,7 +76,7 @@ def _planned_or(least: int, most: int) -> BeforeValidator:
 class BackgroundPart(Part):
     """Reference readings, all knobs off."""
 
-    every: Annotated[int | Literal["planned"], _planned_or(0, 100_000)] = "planned"
+    every: Annotated[int | Literal["planned"], _or("planned", 0, 100_000)] = "planned"
     """Requests between two references, of which one then comes before each exam as well; ``planned`` takes one where it
     saves more than the request that it costs; 0 takes none at all and assumes no background."""
     max_age_s: float = Field(default=120.0, gt=0)
@@ -85,7 +86,7 @@ class BackgroundPart(Part):
 class VerificationPart(Part):
     """The exam of a candidate."""
 
-    replicates: Annotated[int | Literal["planned"], _planned_or(1, MOST_REPLICATES)] = "planned"
+    replicates: Annotated[int | Literal["planned"], _or("planned", 1, MOST_REPLICATES)] = "planned"
     """Fresh replicates, all of which are taken; ``planned`` chooses before each exam how many there may be, from noise,
     tolerance and drift, looks at them as they come, and ends the exam as soon as its verdict is certain."""
     most: int = Field(default=16, ge=2, le=MOST_REPLICATES)
@@ -155,6 +156,10 @@ class Target(Part):
     readings: dict[str, float] = Field(min_length=1)
     tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
     """Largest allowed error, in the unit of the channel (``150``) or as a share of its reading (``"1 %"``)."""
+    answers: Annotated[int | Literal["all"], _or("all", 1, MOST_ANSWERS)] = Field(
+        default=1, exclude_if=lambda n: n == 1
+    )
+    """Distinct settings that are wanted, each verified by an exam of its own; ``all`` as many as can be found."""
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
@@ -169,6 +174,10 @@ class Target(Part):
         """Largest error at a channel, in its unit."""
         given = self.tolerance[channel] if isinstance(self.tolerance, dict) else self.tolerance
         return float(given.strip(" %")) / 100 * abs(self.readings[channel]) if isinstance(given, str) else given
+
+    def met_by(self, verified: int) -> bool:
+        """Whether so many verified settings are what was asked for; of ``all`` nobody knows whether there are more."""
+        return verified >= (1 if self.answers == "all" else self.answers)
 
 
 class Campaign(Part):

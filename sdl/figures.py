@@ -160,13 +160,19 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
 
 
 @matplotlib.rc_context(STYLE | {"font.size": 8})
-def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[Purpose]) -> str:
+def pairs(
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    purposes: Sequence[Purpose],
+    answers: Sequence[Sequence[float]] = (),
+) -> str:
     """Every quantity against every other one.
 
     Args:
         names: Of ``k`` quantities, at least 2.
         values: Shape ``(n, k)``; NaN where not known.
         purposes: Why each row was taken, ``n`` of them.
+        answers: Of several verified answers the ``k`` quantities, to be numbered.
     """
     k, values = len(names), drawable(values)
     tones = [PURPOSES[each] for each in purposes]
@@ -178,6 +184,10 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
             axes.remove()
             continue
         axes.scatter(values[:, column], values[:, row + 1], c=tones, s=7, alpha=0.75, lw=0, rasterized=True)
+        for place, answer in enumerate(drawable(answers), start=1):
+            if np.isfinite(at := answer[[column, row + 1]]).all():
+                axes.plot(*at, marker="o", ms=6, mfc="none", mec=BAD, mew=0.8)
+                axes.annotate(str(place), at, (4, 3), textcoords="offset points", color=BAD)
         axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
@@ -188,6 +198,8 @@ def pairs(names: Sequence[str], values: NDArray[np.float64], purposes: Sequence[
     figure.align_labels()
     for purpose in dict.fromkeys(purposes):
         figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
+    if len(answers):
+        figure.axes[0].plot([], [], marker="o", ms=6, mfc="none", mec=BAD, lw=0, label="answer")
     figure.legend(loc="upper right", fontsize=9)
     return uri(figure)
 

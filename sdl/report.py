@@ -133,12 +133,16 @@ def _score(channel: str, rows: str, one: Readings, other: Readings) -> Score:
 
 
 def _targets_figure(story: Story) -> str | None:
-    bars = [
-        Bar(
-            f"{result.target}: {line.channel}", (line.mean - line.target) / line.tolerance, line.margin / line.tolerance
-        )
+    told = [(result.target, line) for result in story.results for line in result.lines]
+    told += [
+        (f"{result.target} {answer.place}", line)
         for result in story.results
-        for line in result.lines
+        for answer in result.answers
+        for line in answer.lines
+    ]
+    bars = [
+        Bar(f"{name}: {line.channel}", (line.mean - line.target) / line.tolerance, line.margin / line.tolerance)
+        for name, line in told
     ]
     return figures.targets(bars) if bars else None
 
@@ -149,7 +153,13 @@ def _pairs_figure(story: Story) -> str | None:
     if not seen:
         return None
     values = np.array([[*each.settings, *each.readings[story.columns]] for each in seen])[:, : len(names)]
-    return figures.pairs([story.labelled(name) for name in names], values, [each.purpose for each in seen])
+    answers = [answer for result in story.results for answer in result.answers]
+    means = [{line.channel: line.mean for line in each.lines} for each in answers]
+    marked = [
+        [*each.settings, *(mean.get(name, np.nan) for name in story.channels)][: len(names)]
+        for each, mean in zip(answers, means, strict=True)
+    ]
+    return figures.pairs([story.labelled(name) for name in names], values, [each.purpose for each in seen], marked)
 
 
 def _uncertainty_figure(story: Story) -> str | None:

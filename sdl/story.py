@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sdl import several
 from sdl.bulk import Sendings
 from sdl.campaign import Campaign, Target
 from sdl.errors import InvalidInput
@@ -34,6 +35,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """One of several verified answers of a target."""
+
+    place: int
+    """From 1 on, in the order of their exams."""
+    family: int
+    settings: Sequence[float]
+    """By knob."""
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
 class Result:
     """A target and what came of it."""
 
@@ -48,6 +61,8 @@ class Result:
     """The background that it holds for, in words; empty if it is not known."""
     examined: bool = True
     """Whether the means were measured, not expected."""
+    answers: Sequence[Passed] = ()
+    """Those that are verified, where several are wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +149,28 @@ class Story:
         told = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
         lines = self._lines(told) or self._wishes(wanted)
         light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
+        verdict, sentence, answers = last.verdict, last.sentence, list[Passed]()
+        if wanted is not None and wanted.answers != 1:
+            verdict, sentence = several.concluded(wanted, judged)
+            answers = self._answers(several.passed(wanted, judged))
         return Result(
             target=name,
-            verdict=last.verdict.value,
-            tone=TONES.get(last.verdict, "open"),
-            sentence=last.sentence,
-            lines=lines,
-            settings="" if told.settings is None else self.settings(told.settings),
+            verdict=verdict.value,
+            tone=TONES.get(verdict, "open"),
+            sentence=sentence,
+            lines=[] if answers else lines,
+            answers=answers,
+            settings="" if answers or told.settings is None else self.settings(told.settings),
             light=listed(light, self.units),
             examined=told.verdict is not Verdict.NOT_REACHABLE,
         )
+
+    def _answers(self, passed: Sequence[Finding]) -> list[Passed]:
+        return [
+            Passed(place, several.family(each), each.settings.tolist(), self._lines(each))
+            for place, each in enumerate(passed, start=1)
+            if each.settings is not None
+        ]
 
     def _lines(self, finding: Finding) -> list[Line]:
         facts = dict(finding.facts)

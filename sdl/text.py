@@ -46,8 +46,17 @@ def within(value: float, margin: float) -> str:
         return number(value)
     if not 1e-9 < margin < 1e9:
         return f"{number(value)} ± {number(margin)}"
-    places = max(0, 1 - math.floor(math.log10(margin)))
-    return f"{value:.{places}f} ± {margin:.{places}f}".replace("-", "−")
+    digits = decimals(margin)
+    return f"{value:.{digits}f} ± {margin:.{digits}f}".replace("-", "−")
+
+
+def decimals(margin: float) -> int:
+    """Decimals that show a margin, and a reading that is off by it, to two digits; none where whole numbers do.
+
+    >>> decimals(163.8), decimals(0.02), decimals(1.5)
+    (0, 3, 1)
+    """
+    return max(0, 1 - math.floor(math.log10(margin)))
 
 
 def percent(share: float) -> str:

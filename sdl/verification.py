@@ -27,6 +27,7 @@ from sdl.history import Exam, Finding, Observation, Verdict
 from sdl.looks import Looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Space
+from sdl.text import decimals
 
 CONTRADICTED = 1e-3
 """A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
@@ -138,7 +139,7 @@ def _compared(name: str, mean: float, margin: float, target: float, tolerance: f
     >>> _compared("reach", 1.4987, 0.0031, 1.5, 0.01), _compared("515nm", 16363.2, 43.1, 16384, 163.8)
     ('reach 1.499 ± 0.003 for 1.500 ± 0.010', '515nm 16363 ± 43 for 16384 ± 164')
     """
-    digits = max(0, 1 - math.floor(math.log10(tolerance)))
+    digits = decimals(tolerance)
     return f"{name} {mean:.{digits}f} ± {margin:.{digits}f} for {target:.{digits}f} ± {tolerance:.{digits}f}"
 
 

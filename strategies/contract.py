@@ -55,6 +55,13 @@ class Design(Protocol):
         """
 
 
+class Predicts(Protocol):
+    """Whatever has been fitted and expects readings at settings."""
+
+    def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
+
+
 @runtime_checkable
 class InverseModel(Protocol):
     """Readings to settings, as a distribution; a scikit-learn estimator in its manners.

@@ -5,6 +5,7 @@ from one to the other stays on it; a family answers with draws that are spread o
 spread with a single draw.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,7 +18,7 @@ from scipy.spatial.distance import cdist
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.candidates import Candidate, within
+from strategies.candidates import SEPARATION, Candidate, within
 from strategies.contract import Target
 from strategies.jacobian import Forward, asked, checked, tangent
 from strategies.models.threads import one_thread
@@ -51,6 +52,20 @@ class Distinct(Candidate):
     """What settings that are off by ``slip`` cost: change of the readings, root mean square, in the same unit."""
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Settings that are answers already."""
+
+    settings: Settings
+    """In the unit box, ``(k, d)``."""
+    families: Sequence[int]
+    """Number of the family of each."""
+
+    def near(self, settings: Settings) -> bool:
+        """Whether one of them is as good as the same settings ``(d,)``."""
+        return bool((np.linalg.norm(self.settings - settings, axis=1) < SEPARATION).any())
+
+
 def distinct(
     draws: Settings,
     forward: Forward,
@@ -60,6 +75,7 @@ def distinct(
     slip: float | Settings = 0.01,
     apart: float = 0.15,
     most: int = 24,
+    known: Known | None = None,
 ) -> list[Distinct]:
     """Distinct answers among draws ``(n, d)``, the least fragile first; none if all draws are outside the box.
 
@@ -73,6 +89,8 @@ def distinct(
         slip: How far off settings may be set, in the unit box; one number or one for each knob.
         apart: Distance in the unit box within which draws of a family are spoken for by one of them.
         most: Answers at most, of the families with most draws.
+        known: Settings that are answers already: those of their family that are within ``apart`` are not offered, nor
+            those that are as close as ``SEPARATION`` to one of them.
 
     Raises:
         InvalidInput: for a target without fixed channel, noise that is not positive there, or a distance below 0.
@@ -99,25 +117,39 @@ def distinct(
             return []
         off = np.abs(missed(inside)).max(axis=1)
         near = off <= max(ALLOWED, float(np.quantile(off, 0.1)))
-        kept, times = inside[near], times[near]
+        first = known or Known(np.empty((0, inside.shape[1])), ())
+        k = len(first.settings)
+        kept = np.concatenate((first.settings, inside[near]))
+        times = np.concatenate((np.zeros(k, times.dtype), times[near]))
         family = _families(kept, missed, apart)
-        chosen, owner = _spread(kept, family, apart, most)
+        chosen, owner = _spread(kept, family, apart, most, k)
+        numbers = _numbers(family[chosen], first.families)
+        places = [place for place in range(k, len(chosen)) if not first.near(kept[chosen[place]])]
         readings, slopes = tangent(model, kept[chosen], STEP)
         fragility = np.sqrt(((slopes[:, fixed] / unit[:, None] * slip) ** 2).sum(axis=2).mean(axis=1))
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(family[chosen].tolist()))}
     found = [
         Distinct(
-            settings=kept[row],
+            settings=kept[chosen[place]],
             spread=np.repeat(kept[owner == place], times[owner == place], axis=0).std(axis=0),
             share=float(times[owner == place].sum() / within(draws).sum()),
-            family=numbers[int(family[row])],
+            family=numbers[int(family[chosen[place]])],
             readings=readings[place],
             off=float(np.abs(readings[place, fixed] / unit - wanted).max()),
             fragility=float(fragility[place]),
         )
-        for place, row in enumerate(chosen)
+        for place in places
     ]
     return sorted(found, key=lambda each: each.fragility)
+
+
+def _numbers(labels: Numbers, known: Sequence[int]) -> dict[int, int]:
+    """Number of the family of each label, in the order of ``labels``, of which the first have ``known`` ones."""
+    numbers = dict[int, int]()
+    for label, number in zip(labels.tolist(), known, strict=False):
+        numbers.setdefault(label, number)
+    for label in labels.tolist():
+        numbers.setdefault(label, 1 + max((*numbers.values(), *known), default=-1))
+    return numbers
 
 
 def _families(settings: Settings, missed: Forward, apart: float) -> Numbers:
@@ -179,13 +211,15 @@ def _components(pairs: Numbers, n: int) -> Numbers:
     return np.asarray(connected_components(links, directed=False)[1], np.intp)
 
 
-def _spread(settings: Settings, family: Numbers, apart: float, most: int) -> tuple[Numbers, Numbers]:
+def _spread(settings: Settings, family: Numbers, apart: float, most: int, k: int) -> tuple[Numbers, Numbers]:
     """Rows of draws that speak for all, and which of them speaks for each, ``(n,)``; -1 where none does.
 
-    Of each family the most central draw; then always the draw that is farthest from those that speak for its family.
+    The first ``k``; of each other family the most central draw; then always the draw that is farthest from those that
+    speak for its family. At most ``most`` beside the first.
     """
     labels, sizes = np.unique(family, return_counts=True)
-    chosen = [_central(settings, np.flatnonzero(family == label)) for label in labels[np.argsort(-sizes)][:most]]
+    new = [label for label in labels[np.argsort(-sizes)] if label not in family[:k]]
+    chosen = [*range(k), *(_central(settings, np.flatnonzero(family == label)) for label in new[:most])]
     owner, distance = np.full(len(settings), -1), np.full(len(settings), np.inf)
     place = 0
     while place < len(chosen):
@@ -195,7 +229,7 @@ def _spread(settings: Settings, family: Numbers, apart: float, most: int) -> tup
         owner[nearer], distance[nearer] = place, mine[nearer]
         place += 1
         known = np.where(owner >= 0, distance, 0.0)
-        if place == len(chosen) < most and known.max() > apart:
+        if place == len(chosen) < k + most and known.max() > apart:
             chosen.append(int(known.argmax()))
     return np.array(chosen, np.intp), owner
 

@@ -34,6 +34,8 @@ class Outlook:
     """Of each of the two one-sided tests."""
     estimated: NDArray[np.bool_] | bool = False
     """Whether the exam has to estimate the noise from its replicates."""
+    off: Readings | float = 0.0
+    """Expected reading at the candidate less the target."""
 
     def chance(self, plan: Looks) -> float:
         """Probability that the candidate passes at one of the looks."""
@@ -59,13 +61,14 @@ class Outlook:
         )
 
     def learned(self, n: int) -> "Outlook":
-        """The same after ``n`` more readings near the candidate."""
+        """The same after ``n`` more readings near the candidate, by which it is moved to the target."""
         known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
-        return replace(self, uncertainty=np.sqrt(1 / known))
+        return replace(self, uncertainty=np.sqrt(1 / known), off=0.0)
 
     def ideal(self) -> "Outlook":
         """The same with a candidate that is known to be right, in a steady light."""
-        return replace(self, uncertainty=np.zeros_like(self.uncertainty), drift=np.zeros_like(self.drift))
+        nothing = np.zeros_like(self.uncertainty)
+        return replace(self, uncertainty=nothing, drift=np.zeros_like(self.drift), off=0.0)
 
     def hopeless(self, off: Readings, k: int, plan: Looks) -> bool:
         """Whether the rest of an exam is worth less than a new one of a candidate that these replicates have mended.
@@ -93,7 +96,8 @@ class Outlook:
         """Probability that the candidate has passed by each look, nearly: ``(looks,)``."""
         numbers, room = self._rooms(plan)
         spread = np.sqrt(self.noise**2 / numbers + self.uncertainty**2 + self.drift * (numbers / 3 + 0.5)) + _TINY
-        at = np.where(room > 0, 2 * ndtr(room / spread) - 1, 0.0).prod(axis=1)
+        near, far = (room - np.abs(self.off)) / spread, (room + np.abs(self.off)) / spread
+        at = np.where(room > 0, ndtr(near) + ndtr(far) - 1, 0.0).prod(axis=1)
         return np.asarray(np.maximum.accumulate(at))
 
     def _rooms(self, plan: Sequence[Look]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

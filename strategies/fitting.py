@@ -73,6 +73,13 @@ class Fitted:
         """Of the model; empty if none could be fitted yet."""
         return self.choice.name
 
+    @property
+    def missed(self) -> Readings:
+        """Root mean square of what the model misses in rows not seen, ``(p,)``; infinite if there were too few."""
+        known = np.isfinite(self.held_out).all(axis=1)
+        off = (self.readings - self.held_out)[known]
+        return np.sqrt((off**2).mean(axis=0)) if len(off) else np.full(self.readings.shape[1], np.inf)
+
     def refit(self) -> InverseModel:
         """A fresh model of the same kind.
 

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.adam import adam
+from strategies.contract import Predicts
 from strategies.jacobian import Forward, inside
 from strategies.jacobian import tangent as by_differences
 
@@ -145,6 +146,14 @@ def localise(
 def differences(forward: Forward) -> Tangent:
     """A forward model with slopes by differences, for one that has none of its own."""
     return lambda settings: by_differences(forward, settings, step=1e-3)
+
+
+def slopes_of(model: Predicts) -> Tangent:
+    """A fitted model's forward half with its slopes: its own ones, or those of its surrogate, or else differences."""
+    known: Tangent | None = getattr(model, "tangent", None) or getattr(
+        getattr(model, "surrogate", None), "tangent", None
+    )
+    return differences(model.predict) if known is None else known
 
 
 Look: TypeAlias = Callable[[Settings, NDArray[np.intp]], tuple[Array, Array]]

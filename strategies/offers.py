@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sdl.space import Readings, Settings
 from strategies.candidates import SEPARATION, Candidate, candidates, refused
-from strategies.contract import InverseModel, Target
+from strategies.contract import InverseModel, Predicts, Target
 from strategies.jacobian import tangent
 from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
@@ -50,14 +51,14 @@ def offers(
     lost = refused(draws)
     found = list[Offer]()
     for each in candidates(draws)[:MOST]:
-        offer = _corrected(model, target, background, rows, each, lost)
+        offer = corrected(model, target, background, rows, each, lost)
         if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
             found.append(offer)
     return found
 
 
 def expected(
-    model: InverseModel, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
+    model: Predicts, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
 ) -> tuple[Readings, Readings]:
     """Expected readings at settings ``(d,)`` and their standard deviation, both ``(p,)``.
 
@@ -73,11 +74,17 @@ def expected(
 
 
 def within_reach(
-    model: InverseModel, target: Target, tolerance: Readings, background: Readings, rows: Rows
+    model: InverseModel,
+    target: Target,
+    tolerance: Readings,
+    background: Readings,
+    rows: Rows,
+    missed: ArrayLike = 0.0,
 ) -> tuple[Reach, Readings, Readings]:
     """How near the model comes to a target ``(p,)`` in a background.
 
-    That it cannot be reached has to hold out against what the model misses nearby, and how uncertain that is.
+    That it cannot be reached has to hold out against what the model misses nearby, how uncertain that is, and how far
+    off it was at settings that it had not seen, ``missed``, ``(p,)``.
 
     Returns:
         The reach, the readings there with their background, and what the model does not know of them, 0 if that did
@@ -88,14 +95,16 @@ def within_reach(
     if first.reachable:
         return first, first.readings + background, np.zeros(len(background))
     readings, uncertainty = expected(model, first.settings, background, rows)
+    uncertainty = np.hypot(uncertainty, missed)
     offset = readings - first.readings  # background, and what the model misses there
     best = reach(model, target - offset, tolerance, uncertainty, d)
     return best, best.readings + offset, uncertainty
 
 
-def _corrected(
-    model: InverseModel, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
+def corrected(
+    model: Predicts, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
 ) -> Offer:
+    """A candidate, moved by what the model and the rows around it miss of the target ``(p,)``."""
     fixed, place, best, least = np.isfinite(target), first.settings, None, np.inf
     for left in reversed(range(1 + CORRECTIONS)):
         readings, uncertainty = expected(model, place, background, rows)

@@ -15,26 +15,26 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sdl import plugins
-from sdl.campaign import Campaign
+from sdl.campaign import Campaign, Target
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, RoundKind, Verdict
 from sdl.preparing import Wanted, wanted
+from sdl.several import passed
 from sdl.space import Settings, Space
 from sdl.verification import judge
+from strategies import several
 from strategies.acquisition import SpaceFilling
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import BEGUN, Outlook
 from strategies.fitting import MEMBERS, Fitted, undecided
-from strategies.insight import Insight
+from strategies.insight import HARDLY, Insight
 from strategies.interludes import Interludes
 from strategies.offers import Offer
 
 FIRST = 5
 """Settings before the first fit, of a design that has no number of its own."""
-HARDLY = 0.1
-"""Chance of passing below which readings around the candidate teach more than an exam would."""
 POINTLESS = 0.02
 """Chance of passing below which an exam is not worth a request."""
 
@@ -137,8 +137,7 @@ class Plan:
         return Measure(Round(0, RoundKind.DESIGN), self.batch(History(), 0, settings, Purpose.DESIGN))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
-        settled = {finding.target for finding in history.findings if finding.settles}
-        open_ = [target for target in self.targets if target.name not in settled]
+        open_ = [target for target in self.targets if not several.settled(self._written(target), history)]
         left = self.campaign.most - history.sent
         if not open_:
             return Stop("every target is settled")
@@ -164,35 +163,65 @@ class Plan:
 
     def _pursue(self, history: History, number: int, fitted: Fitted, target: Wanted, left: int) -> Step:
         """Is the target reachable, is the model good enough for an exam, and if not, can it learn?"""
-        failed = [f for f in history.findings if f.target == target.name and f.verdict is not Verdict.NOT_REACHABLE]
+        failed = several.failed(target.name, history.findings)
         if len(failed) >= self.campaign.stop.exams:
-            return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
+            return self._give_up(history, number, target, f"none of {len(failed)} candidates passed its exam")
         insight = self.insight(history.before(self._known(number)), fitted)
-        if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
+        reached = passed(self._written(target), history.findings)
+        if not reached and (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
-        found = insight.offers(target, self._rng(number, 3))
-        outlook = insight.outlook(target, found[0].uncertainty)
-        looks, ideal = insight.looks(outlook), insight.ideal(target)
+        found = self._offers(history, number, insight, target)
+        if not found:
+            batch = self._acquire(history, insight, number, target, left, found)
+            if len(batch):
+                why = {"why": "every candidate is near to an answer that was verified", "model": fitted.name}
+                return self._learn(history, number, batch, why)
+            return self._give_up(history, number, target, "every other candidate is near to one of these")
+        ideal = insight.ideal(target)
         if ideal.chance(longest := insight.longest) < POINTLESS:
-            return self._give_up(number, target, self._noise_limited(ideal, longest[-1].replicates))
-        chance = outlook.chance(looks)
+            return self._give_up(history, number, target, self._noise_limited(ideal, longest[-1].replicates))
+        chance = insight.chance(target, found[0])
         facts = self._facts(fitted, target, found, chance)
+        if (written := self._written(target)).answers != 1:
+            facts |= several.family(found[0], several.known(written, history, self.space))
         if chance < HARDLY:
-            batch = self._acquire(history, insight, number, target, left)
+            batch = self._acquire(history, insight, number, target, left, found)
             if len(batch):
                 return self._learn(history, number, batch, facts)
         return self.begin_exam(history, number, insight, target, found[0], facts)
 
-    def _acquire(self, history: History, insight: Insight, number: int, target: Wanted, left: int) -> Settings:
+    def _offers(self, history: History, number: int, insight: Insight, target: Wanted) -> Sequence[Offer]:
+        """Candidates, the next one to be examined first; of several answers none if no other one is left."""
+        rng, written = self._rng(number, 3), self._written(target)
+        if written.answers == 1:
+            return insight.offers(target, rng)
+        known = several.known(written, history, self.space)
+        others = insight.others(target, known, rng)
+        return others or ([] if known.families else insight.offers(target, rng))
+
+    def _meant(self, current: Round, offers: Sequence[Offer]) -> Offer:
+        """The candidate that an exam was begun for, as a reference has moved it."""
+        if "family" not in current.facts:
+            return offers[0]
+        first = self.space.to_unit(self.space.settings(current.facts["candidates"][0]["settings"]))
+        return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
+
+    def _acquire(
+        self, history: History, insight: Insight, number: int, target: Wanted, left: int, found: Sequence[Offer]
+    ) -> Settings:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
         part, in_a_row = self.campaign.acquisition, 0
         for round_ in reversed(history.rounds):
             if round_.kind is not RoundKind.LEARNING:
                 break
             in_a_row += 1
-        n = min(part.n, left - 2)
-        if in_a_row >= part.rounds or n < 1:
+        n, endless = min(part.n, left - 2), insight.astray and bool(found)
+        if (in_a_row >= part.rounds and not endless) or n < 1:
             return np.empty((0, self.space.d))
+        if endless:  # what a model that is no guide offers is not even worth an exam in between
+            known, rng = several.known(self._written(target), history, self.space), self._rng(number, 2)
+            key = "likeliest", target.name, n, len(known.families)
+            return insight.once(key, lambda: insight.likeliest(target, known, n, rng))
         return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
 
     def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings:
@@ -258,12 +287,14 @@ class Plan:
                 # its fit is that of the next one too.
                 return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
             insight = self.insight(history, fitted)
-            offer = insight.offers(target, self._rng(current.number, 3))[0]
-            return self.examine(history, current, insight, target, offer)
+            offers = self._offers(history, current.number, insight, target)
+            if not offers:
+                return self._next_round(history, current.number + 1, fitted)
+            return self.examine(history, current, insight, target, self._meant(current, offers))
         replicates = history.taken(Purpose.VERIFICATION)
         # Not when nothing is lacking: a reference that a fault kept from being read may be lacking for ever.
         if spent or len(replicates) >= exam.replicates or self._ends(history, exam, target, replicates):
-            return Conclude(self._judge(exam, target, replicates))
+            return Conclude(self._named(current, self._judge(exam, target, replicates)))
         return Measure(current, self._fresh(history, current) + pending[: self._step(exam, len(replicates))])
 
     def lamp_found(self, history: History) -> bool:
@@ -314,6 +345,17 @@ class Plan:
     def _judge(self, exam: Exam, target: Wanted, replicates: Sequence[Observation]) -> Finding:
         return judge(exam, self._whole(target.name), replicates, self.campaign.verification, self.space)
 
+    def _written(self, target: Wanted) -> Target:
+        """A target as the campaign writes it."""
+        return next(each for each in self.campaign.targets if each.name == target.name)
+
+    def _named(self, round_: Round, finding: Finding) -> Finding:
+        """A finding that says of which family its candidate is, where several answers are wanted."""
+        if (family := round_.facts.get("family")) is None:
+            return finding
+        sentence = f"{finding.sentence}; of family {family + 1}"
+        return replace(finding, sentence=sentence, facts={**finding.facts, "family": family})
+
     def _whole(self, name: str) -> Wanted:
         """A target over all channels."""
         return next(wanted(self.space, target) for target in self.campaign.targets if target.name == name)
@@ -323,8 +365,9 @@ class Plan:
 
     # ------------------------------------------------------------------ small things
 
-    def _give_up(self, number: int, target: Wanted, why: str) -> Conclude:
-        return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, f"given up: {why}"))
+    def _give_up(self, history: History, number: int, target: Wanted, why: str) -> Conclude:
+        sentence = several.ended(self._written(target), history, why)
+        return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
     def _noise_limited(self, outlook: Outlook, n: int) -> str:
         worst = int(np.argmax(outlook.noise / outlook.tolerance))
@@ -334,7 +377,7 @@ class Plan:
             "a wider tolerance"
         )
 
-    def _facts(self, fitted: Fitted, target: Wanted, found: list[Offer], chance: float) -> dict[str, Any]:
+    def _facts(self, fitted: Fitted, target: Wanted, found: Sequence[Offer], chance: float) -> dict[str, Any]:
         """What the report says of a round."""
         names, parity = self.campaign.channels, fitted.parity()
         return {

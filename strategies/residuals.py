@@ -48,17 +48,36 @@ class Rows:
     """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
     present: "Present | None" = None
     """The background of this moment; None if it is known exactly."""
+    stretch: NDArray[np.float64] | None = None
+    """By what each knob is divided before distances are taken, by channel, ``(p, d)``; None where all are alike."""
     _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
         """The rows nearest to one point ``(d,)`` of the box, in their order."""
+        return self if len(self.settings) <= n else self._part(self._nearest(settings, n))
+
+    def like(self, target: Readings, n: int = NEAREST) -> "Rows":
+        """The rows that read most like a target ``(p,)`` less its background, in their order; NaN where it is free."""
         if len(self.settings) <= n:
             return self
-        near = self._nearest(settings, n)
+        fixed = np.isfinite(target)
+        span = np.ptp(self.readings[:, fixed], axis=0)
+        off = (((self.readings[:, fixed] - target[fixed]) / np.where(span > 0, span, 1.0)) ** 2).sum(axis=1)
+        return self._part(np.sort(np.argsort(off, kind="stable")[:n]))
+
+    def _part(self, near: NDArray[np.intp]) -> "Rows":
         drift = self.drift if self.drift.ndim == 1 else self.drift[near]
         present = self.present and replace(self.present, shared=self.present.shared[near])
         shared = self.shared
-        return Rows(self.settings[near], self.readings[near], self.noise, drift, lambda at: shared(near[at]), present)
+        return Rows(
+            self.settings[near],
+            self.readings[near],
+            self.noise,
+            drift,
+            lambda at: shared(near[at]),
+            present,
+            self.stretch,
+        )
 
     def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
@@ -98,23 +117,45 @@ class Kriging:
     """In the unit box, ``(n, d)``."""
     channels: Sequence["_Channel"]
     present: Present | None
+    stretch: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: Rows, residuals: Readings) -> Self:
         """Learn from residuals ``(n, p)`` at some rows."""
-        between, shared = cdist(rows.settings, rows.settings), rows.shared(np.arange(len(residuals)))
-        kernels = {length: _kernel(between, length) for length in LENGTHS}
-        channels = [_channel(rows, residuals[:, c], c, kernels, shared) for c in range(residuals.shape[1])]
-        return cls(rows.settings, channels, rows.present)
+        shared, channels = rows.shared(np.arange(len(residuals))), list[_Channel]()
+        for c, unit in enumerate(_units(rows.stretch, residuals.shape[1])):
+            if c == 0 or rows.stretch is not None:
+                between = cdist(rows.settings / unit, rows.settings / unit)
+                kernels = {length: _kernel(between, length) for length in LENGTHS}
+            channels.append(_channel(rows, residuals[:, c], c, kernels, shared))
+        return cls(rows.settings, channels, rows.present, rows.stretch)
 
     def at(self, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``."""
-        to, light = cdist(self.settings, settings), None if fresh else self.present
-        told = [
-            channel.at(to) if light is None else channel.at(to, light.shared[:, c, None], light.variance[c])
-            for c, channel in enumerate(self.channels)
-        ]
+        light, told = None if fresh else self.present, list[tuple[Readings, Readings]]()
+        for c, (channel, unit) in enumerate(self._each()):
+            to = cdist(self.settings / unit, settings / unit)
+            told.append(
+                channel.at(to) if light is None else channel.at(to, light.shared[:, c, None], light.variance[c])
+            )
         return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
+
+    def tangent(self, settings: Settings) -> tuple[Readings, NDArray[np.float64]]:
+        """Expected residuals ``(m, p)`` at settings ``(m, d)`` and how they change with these, ``(m, p, d)``."""
+        told = list[tuple[Readings, NDArray[np.float64]]]()
+        for c, (channel, unit) in enumerate(self._each()):
+            light = 0.0 if self.present is None else self.present.shared[:, c]
+            mean, slopes = channel.tangent(self.settings / unit, settings / unit, light)
+            told.append((mean, slopes / unit))
+        return np.stack([mean for mean, _ in told], axis=1), np.stack([slopes for _, slopes in told], axis=1)
+
+    def _each(self) -> list[tuple["_Channel", NDArray[np.float64] | float]]:
+        return list(zip(self.channels, _units(self.stretch, len(self.channels)), strict=True))
+
+
+def _units(stretch: NDArray[np.float64] | None, p: int) -> Sequence[NDArray[np.float64] | float]:
+    """By what the knobs are divided for each of ``p`` channels."""
+    return [1.0] * p if stretch is None else list(stretch)
 
 
 def unshared(at: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -148,6 +189,17 @@ class _Channel:
         mean = shares @ np.array([mean for mean, _ in told])
         variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
         return np.asarray(mean), np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+    def tangent(
+        self, sites: Settings, settings: Settings, shared: NDArray[np.float64] | float
+    ) -> tuple[Readings, NDArray[np.float64]]:
+        """Mean ``(m,)`` and slopes ``(m, d)`` at settings ``(m, d)``, learned at the sites ``(n, d)``."""
+        to, mean, slopes = cdist(sites, settings), np.zeros(len(settings)), np.zeros(settings.shape)
+        for way in self.ways:
+            pull = way.share * way.amplitude**2 * way.weights[:, None] * _kernel(to, way.length)
+            mean += pull.sum(axis=0) + way.share * float((way.weights * shared).sum())
+            slopes += (pull.T @ sites - pull.sum(axis=0)[:, None] * settings) / way.length**2
+        return mean, slopes
 
 
 @dataclass(frozen=True, eq=False)

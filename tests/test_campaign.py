@@ -136,7 +136,7 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
         "budget: Input should be greater than or equal to 1",
         "targets.0.readings.nir: Input should be a valid number",
         "targets.1.tolerance: needs a number above 0 or a percentage such as '1 %'",
-        "targets.2.colour: unknown key; known are 'name'",
+        "targets.2.colour: unknown key; known are 'answers'",
         "targets.1: unknown channel '514nm'; did you mean '515nm'?",
         "targets.1: unknown channel 'infra'; known are '415nm'",
         "targets.2: 515nm = 70000 ± 1e-09 counts reaches the ceiling of the sensor",

@@ -191,3 +191,26 @@ def test_a_localised_mixture_is_nearer_to_the_target():
 def test_a_model_that_nobody_has_is_named_at_once():
     with pytest.raises(UnknownPlugin, match="did you mean 'mixture'"):
         plugins.build("sdl.inverse_models", "localised", {"model": "mixtur"})
+
+
+def test_draws_are_moved_through_a_forward_model_that_was_asked_for():
+    settings = rng(3).random((200, 2))
+    readings = ring(settings) + 1e-3 * rng(4).standard_normal((200, 2))
+    options = {"model": "mixture", "noise": False}
+    target = np.array([0.09, 0.5])
+    off = {}
+    for forward in (None, "small-networks"):
+        model = plugins.build("sdl.inverse_models", "localised", {**options, "forward": forward})
+        draws = model.fit(readings, settings).sample(target, 200, rng(5))
+        off[forward] = np.abs(ring(draws) - target).max(axis=1).mean()
+        assert model.simulate(settings[:3], 4, rng()).shape == (4, 3, 2)
+    assert off["small-networks"] < 0.005 < off[None]
+    with pytest.raises(UnknownPlugin, match="small-networks"):
+        plugins.build("sdl.inverse_models", "localised", {"forward": "small-network"})
+
+
+def test_with_few_rows_the_model_speaks_for_itself():
+    settings = rng(3).random((30, 2))
+    model = plugins.build("sdl.inverse_models", "localised", {"model": "mixture", "forward": "small-networks"})
+    model.fit(ring(settings), settings)
+    np.testing.assert_array_equal(model.predict(settings), model.base_.predict(settings))

@@ -1,6 +1,7 @@
 """The loop, rehearsed on the twin: what it asks for, when it stops, and that being killed changes nothing."""
 
 import copy
+import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -152,6 +153,15 @@ def test_what_cannot_be_reached_is_said_before_any_verification():
     assert Purpose.VERIFICATION not in {each.purpose for each in done.planned.values()}
     assert not done.exams
     assert done.plan.space.contains(finding.settings)
+
+
+@pytest.mark.fault("M-04")
+def test_readings_of_order_one_are_told_to_the_digits_of_their_tolerance():
+    one = [{"readings": {"a": 5.4, "b": 0.9}, "tolerance": 0.01}]
+    done = rehearsed(instrument=Bent(scale=1e-3), targets=one, models=["linear"])
+    last = done.findings[-1]
+    assert last.verdict is Verdict.NOT_REACHABLE
+    assert re.search(r"a \d\.\d{3} for 5\.400 ± 0\.010, b \d\.\d{3} for 0\.900 ± 0\.010$", last.sentence), last.sentence
 
 
 def test_two_targets_fix_different_channels():
@@ -459,12 +469,13 @@ class Bent:
         channels=(Channel(name="a", floor=None, integral=False), Channel(name="b", floor=None, integral=False)),
     )
 
-    def __init__(self):
-        self.rng = np.random.default_rng(0)
+    def __init__(self, scale=1.0):
+        self.rng, self.scale = np.random.default_rng(0), scale
 
     def measure(self, settings):
         x, y = (settings["x"] + 1) / 2, settings["y"] / 2
         values = np.array([1000 * (x + x * x) + 100 * y, 1000 * (y + y * y) + 100 * x]) + self.rng.standard_normal(2)
+        values *= self.scale
         return Reply(settings, dict(zip("ab", values.tolist(), strict=True)), "")
 
     def close(self):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import CHANNELS, PAPER, twin_answer, twin_rows, written
+from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches, written
 from rich.console import Console
 
 from flows.answering import named, warnings
@@ -338,3 +338,54 @@ def test_an_offer_that_misses_by_its_own_models_word_is_told(tmp_path):
     assert offer["misses"] == ["r2"]
     text = " ".join(each["text"] for each in warnings(result["models"]))
     assert "MISSED at r2 by the first offer of mixture" in text
+
+
+# ---------------------------------------------------------------------- every answer
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory):
+    """Rows of a response that every target of has two answers, mirror images about 0.5, with noise."""
+    rng = np.random.default_rng(0)
+    settings = rng.random((150, 2))
+    readings = two_branches(settings) + rng.normal(0, 0.005, (150, 2))
+    return written(tmp_path_factory.mktemp("folded") / "rows.jsonl", settings, readings, ["a", "b"])
+
+
+@pytest.mark.parametrize("model", ["mixture", "nearest"])
+def test_every_answer_is_told_with_its_family(folded, model):
+    (row,) = solve(folded, ["a=0.25±0.02", "b=0.5±0.02"], models=[model], answers="all")["models"]
+    found = row["answers"]["found"]
+    assert sorted(each["settings"]["x1"] for each in found) == pytest.approx([0.25, 0.75], abs=0.01)
+    assert {each["family"] for each in found} == {1, 2}
+    assert sum(each["share"] for each in found) == pytest.approx(1)
+    for each in found:
+        truth = two_branches(np.array([list(each["settings"].values())]))[0]
+        assert truth == pytest.approx([0.25, 0.5], abs=0.02), "set right by the rows around it"
+        assert list(each["readings"].values()) == pytest.approx([0.25, 0.5], abs=0.02)
+        assert all(0 < value < 0.02 for value in each["uncertainty"].values())
+    assert row["answers"]["arrived"] > 0.5
+
+
+def test_the_most_robust_answer_alone(folded):
+    (row,) = solve(folded, ["a=0.25±0.02", "b=0.5±0.02"], models=["mixture"], answers="1")["models"]
+    assert len(row["answers"]["found"]) == 1
+
+
+def test_no_answers_where_nothing_reaches_the_target(folded):
+    (row,) = solve(folded, ["a=5", "b=0.5"], models=["linear"], answers="all")["models"]
+    assert row["answers"] is None
+
+
+def test_answers_are_shown_only_where_they_were_asked_for(folded):
+    result = solve(folded, ["a=0.25±0.02", "b=0.5±0.02"], models=["mixture"], answers="all")
+    assert "Every answer, the most robust first" in shown(result)
+    assert "mixture: 2 answers of 2 families" in shown(result)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert "Every answer" not in shown(solve(folded, ["a=0.25±0.02"], models=["mixture"]))
+
+
+@pytest.mark.parametrize("number", ["0", "many", "1000", "1.5"])
+def test_a_number_of_answers_that_makes_no_sense_is_a_fault(folded, number):
+    with pytest.raises(InvalidInput, match=f"answers needs 'all' or a whole number from 1 to 100, got '{number}'"):
+        solve(folded, ["a=0.25"], answers=number)

@@ -53,3 +53,17 @@ def must_be_fitted(model: object, learned: str) -> None:
         from sklearn.exceptions import NotFittedError  # a second of imports, needed on the way out only
 
         raise NotFittedError(f"this {type(model).__name__} has not learned anything yet: call fit first")
+
+
+def complete_columns(settings: Settings, readings: Readings) -> tuple[Settings, Readings]:
+    """Rows for a forward model, settings ``(n, d)`` and readings ``(n, p)``, if they match and all are finite.
+
+    Raises:
+        InvalidInput: naming the rows that are not.
+    """
+    x, y = np.asarray(settings, float), np.asarray(readings, float)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or not len(x):
+        raise InvalidInput(f"a fit needs settings (n, d) and readings (n, p), got {x.shape} and {y.shape}")
+    if broken := np.flatnonzero(~(np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1))).tolist():
+        raise InvalidInput(f"a fit needs finite values, rows {broken[:5]} have others: leave those rows out")
+    return x, y

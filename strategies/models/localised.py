@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Remoteness, Target, draws_for
-from strategies.localisation import ARRIVED, METHODS, Localised, Method, Region, Tangent, differences, localise
+from strategies.contract import ForwardModel, InverseModel, Remoteness, Target, draws_for
+from strategies.localisation import ARRIVED, METHODS, Localised, Method, Region, Tangent, localise, slopes_of
 from strategies.models.checks import must_be_fitted
 from strategies.models.coordinates import Array
 from strategies.models.noise import span
-from strategies.models.surrogate import Surrogate
 
 SPARE = 1.1
 """Draws that are made for each that is asked for: some stray."""
@@ -38,6 +37,9 @@ class LocalisedModel:
         options: Of that model.
         method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
         noise: Whether draws are for what a reading may stand for.
+        forward: Name of a registered forward model that the draws are moved through, such as ``small-networks``, from
+            ``enough`` distinct settings on; the forward half of the model itself unless told.
+        enough: Distinct settings.
 
     References:
         Zhang, Bi, Fung (2023), arXiv:2212.01016
@@ -47,11 +49,15 @@ class LocalisedModel:
     options: dict[str, Any] = field(default_factory=dict)
     method: Method = "gauss-newton"
     noise: bool = True
+    forward: str | None = None
+    enough: int = 50
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {self.method!r}")
         self.base_: InverseModel = plugins.build("sdl.inverse_models", self.model, self.options)
+        if self.forward is not None:
+            plugins.build("sdl.forward_models", self.forward)
 
     @property
     def learns_from_gaps(self) -> bool:
@@ -80,15 +86,19 @@ class LocalisedModel:
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
         self.base_.fit(readings, settings)
+        self.forward_: ForwardModel | None = None
+        whole = np.isfinite(readings).all(axis=1)
+        if self.forward is not None and len(np.unique(settings[whole], axis=0)) >= self.enough:
+            self.forward_ = plugins.build("sdl.forward_models", self.forward)
+            self.forward_.fit(settings[whole], readings[whole])
         self.scale_ = span(np.nan_to_num(readings))
         self.region_ = Region.of(np.array(settings, float))
         return self
 
     @property
     def tangent(self) -> Tangent:
-        """The forward model with its slopes: the model's own surrogate, if it has one."""
-        surrogate = getattr(self.base_, "surrogate", None)
-        return differences(self.base_.predict) if surrogate is None else cast(Surrogate, surrogate).tangent
+        """The forward model with its slopes: the one that was asked for, or that of the model."""
+        return slopes_of(self.forward_ or self.base_)
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
         must_be_fitted(self, "region_")
@@ -122,11 +132,12 @@ class LocalisedModel:
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "region_")
-        return self.base_.predict(settings)
+        return (self.forward_ or self.base_).predict(settings)
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
         must_be_fitted(self, "region_")
-        return self.base_.simulate(settings, n, rng)
+        drawn = self.base_.simulate(settings, n, rng)
+        return drawn if self.forward_ is None else drawn - self.base_.predict(settings) + self.predict(settings)
 
     def remoteness(self, target: Target) -> Remoteness:
         must_be_fitted(self, "region_")

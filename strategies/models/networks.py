@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPRegressor
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.models.checks import must_be_fitted
+from strategies.models.checks import complete_columns, must_be_fitted
 from strategies.models.noise import span
 from strategies.models.threads import one_thread
 
@@ -49,11 +49,7 @@ class Networks:
 
     def fit(self, settings: Settings, readings: Readings) -> Self:
         """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
-        x, y = np.asarray(settings, float), np.asarray(readings, float)
-        if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or not len(x):
-            raise InvalidInput(f"a fit needs settings (n, d) and readings (n, p), got {x.shape} and {y.shape}")
-        if broken := np.flatnonzero(~(np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1))).tolist():
-            raise InvalidInput(f"a fit needs finite values, rows {broken[:5]} have others: leave those rows out")
+        x, y = complete_columns(settings, readings)
         self.centre_, self.width_ = x.mean(axis=0), _scale(x)
         self.level_, self.height_ = y.mean(axis=0), _scale(y)
         rows = (x - self.centre_) / self.width_, (y - self.level_) / self.height_
