@@ -52,13 +52,13 @@ class Rows:
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
         """The rows nearest to one point ``(d,)`` of the box, in their order."""
+        return self if len(self.settings) <= n else self._only(self._nearest(settings, n))
+
+    def thinned(self, n: int = NEAREST) -> "Rows":
+        """So many of the rows at most, evenly from the first to the last."""
         if len(self.settings) <= n:
             return self
-        near = self._nearest(settings, n)
-        drift = self.drift if self.drift.ndim == 1 else self.drift[near]
-        present = self.present and replace(self.present, shared=self.present.shared[near])
-        shared = self.shared
-        return Rows(self.settings[near], self.readings[near], self.noise, drift, lambda at: shared(near[at]), present)
+        return self._only(np.linspace(0, len(self.settings) - 1, n).round().astype(int))
 
     def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
@@ -78,6 +78,13 @@ class Rows:
     def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
         distance = cdist(settings[None], self.settings)[0]
         return np.sort(np.argsort(distance, kind="stable")[:n])
+
+    def _only(self, kept: NDArray[np.intp]) -> "Rows":
+        """The rows of these numbers."""
+        drift = self.drift if self.drift.ndim == 1 else self.drift[kept]
+        present = self.present and replace(self.present, shared=self.present.shared[kept])
+        shared = self.shared
+        return Rows(self.settings[kept], self.readings[kept], self.noise, drift, lambda at: shared(kept[at]), present)
 
 
 @dataclass(frozen=True, eq=False)
