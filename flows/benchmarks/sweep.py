@@ -29,6 +29,7 @@ from strategies.backtest import contradicted
 from strategies.models.threads import one_thread
 from strategies.plan import Plan
 from strategies.projection import project
+from strategies.reachability import reach
 from strategies.rehearsal import Rehearsal
 
 CHANNELS = ("445nm", "515nm", "630nm")
@@ -141,7 +142,8 @@ def rehearse(n: int, job: tuple[str, int]) -> Fate:
     found = Counter[tuple[Verdict, bool]]()
     for each in rehearsal.findings:
         if each.verdict is Verdict.NOT_REACHABLE:
-            found[each.verdict, _out_of_reach(twin, plan, each, light[_before(each, seen)])] += 1
+            wanted = next(target for target in plan.targets if target.name == each.target)
+            found[each.verdict, _out_of_reach(_Truth(twin, plan.columns, light[_before(each, seen)]), wanted)] += 1
         elif each.verdict in (Verdict.VERIFIED, Verdict.REFUTED):
             found[each.verdict, not contradicted(each, plan, np.array(truth), seen)] += 1
     return Fate(
@@ -172,7 +174,8 @@ def campaign(n: int, seed: int, bright: float) -> Campaign:
 
     some = posed(twin.truth(rng.random((20 * n, 3)))[:, columns])
     far = posed(twin.truth(rng.random((20 * n, 3)))[:, columns] * np.exp(rng.uniform(-0.7, 0.7, (20 * n, 3))))
-    far = far[_misses(lambda settings: twin.truth(settings)[:, columns], far, TOLERANCE * far) > APART]
+    near = project(_Truth(twin, columns, twin.ambient()[columns]).predict, far, TOLERANCE * far, len(CHANNELS))
+    far = far[near.distance > APART * np.sqrt(len(CHANNELS))]
     readings = rng.permutation(np.concatenate((some[: n - beyond(n)], far[: beyond(n)])))
     targets = [
         {
@@ -209,22 +212,22 @@ def table(result: dict[str, Any]) -> Table:
 # ---------------------------------------------------------------------- the truth
 
 
-def _misses(forward: Callable[[Settings], Readings], targets: Readings, tolerance: Readings) -> NDArray[np.float64]:
-    """Root mean square over the channels, in tolerances, by which the nearest settings miss each target, ``(m,)``.
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """What a twin truly gives in the light ``(p,)`` of a moment, over some columns."""
 
-    Above 1 no settings meet all channels, since the worst of them misses by no less.
-    """
-    return np.asarray(project(forward, targets, tolerance, 3).distance / np.sqrt(targets.shape[1]))
+    twin: Twin
+    columns: Sequence[int]
+    light: Readings
+
+    def predict(self, settings: Settings) -> Readings:
+        counts = self.twin.truth(settings)[:, self.columns]
+        return np.asarray(counts - self.twin.ambient()[self.columns] + self.light)
 
 
-def _out_of_reach(twin: Twin, plan: Plan, finding: Finding, light: Readings) -> bool:
-    """Whether no settings of a twin give a target in the light ``(p,)`` of a moment."""
-    wanted: Wanted = next(each for each in plan.targets if each.name == finding.target)
-    other = light - twin.ambient()[plan.columns]
-    missed = _misses(
-        lambda settings: twin.truth(settings)[:, plan.columns] + other, wanted.readings[None], wanted.tolerance[None]
-    )
-    return bool(missed[0] > 1)
+def _out_of_reach(truth: _Truth, wanted: Wanted) -> bool:
+    """Whether truly no settings give a target."""
+    return not reach(truth, wanted.readings, wanted.tolerance, np.zeros(len(CHANNELS)), len(CHANNELS)).reachable
 
 
 def _before(finding: Finding, seen: Sequence[Observation]) -> int:
