@@ -26,6 +26,7 @@ from sdl.instruments.twin import Twin
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings
 from strategies.backtest import contradicted
+from strategies.exams import Outlook
 from strategies.models.threads import one_thread
 from strategies.plan import Plan
 from strategies.projection import project
@@ -71,6 +72,7 @@ SHOWN = {
     "false": "false verdicts",
     "exams": "exams a target",
     "references": "references a target",
+    "perfect": "for comparison: requests a target of settings known beforehand",
     "work": "our own work between two requests, most, CPU seconds",
 }
 SHARES = ("settled", "verified", "not reachable", "false")
@@ -94,6 +96,8 @@ class Fate:
     """Verdicts that the truth contradicts."""
     exams: int
     references: int
+    perfect: float
+    """Replicates that exams of perfect settings in a steady light would take together, those that fail included."""
     work: float
     """Longest time of our own between two requests, seconds of the processor."""
 
@@ -138,7 +142,7 @@ def rehearse(n: int, job: tuple[str, int]) -> Fate:
     rehearsal = Rehearsal(plan, twin, watch)
     with one_thread():
         rehearsal.run()
-    seen = rehearsal.observations
+    seen, rule = rehearsal.observations, plan.campaign.verification
     found = Counter[tuple[Verdict, bool]]()
     for each in rehearsal.findings:
         if each.verdict is Verdict.NOT_REACHABLE:
@@ -146,6 +150,13 @@ def rehearse(n: int, job: tuple[str, int]) -> Fate:
             found[each.verdict, _out_of_reach(_Truth(twin, plan.columns, light[_before(each, seen)]), wanted)] += 1
         elif each.verdict in (Verdict.VERIFIED, Verdict.REFUTED):
             found[each.verdict, not contradicted(each, plan, np.array(truth), seen)] += 1
+    lost = {each.target for each in rehearsal.findings if each.verdict is Verdict.NOT_REACHABLE}
+    noise, nothing = twin.space.noise[plan.columns], np.zeros(len(plan.columns))
+    exams = [
+        Outlook(noise, each.tolerance, nothing, nothing, rule.confidence)
+        for each in plan.targets
+        if each.name not in lost
+    ]
     return Fate(
         condition=condition,
         targets=n,
@@ -156,6 +167,7 @@ def rehearse(n: int, job: tuple[str, int]) -> Fate:
         false=sum(of for (_, true), of in found.items() if not true),
         exams=len(rehearsal.exams),
         references=sum(not each.purpose.teaches for each in seen),
+        perfect=sum(each.price(rule.most) for each in exams),
         work=float(np.diff(spent).max()),
     )
 
@@ -261,8 +273,8 @@ def _figures(condition: str, fates: Sequence[Fate]) -> dict[str, Any]:
 
 
 def _summary(rows: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Figures ``(...)`` over the last axis of the numbers of fates ``(9, ..., n)``."""
-    targets, requests, verified, lost, verdicts, false, exams, references, work = rows
+    """Figures ``(...)`` over the last axis of the numbers of fates ``(10, ..., n)``."""
+    targets, requests, verified, lost, verdicts, false, exams, references, perfect, work = rows
     n = targets.sum(axis=-1)
     return {
         "requests": requests.sum(axis=-1) / n,
@@ -272,6 +284,7 @@ def _summary(rows: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         "false": false.sum(axis=-1) / np.maximum(verdicts.sum(axis=-1), 1),
         "exams": exams.sum(axis=-1) / n,
         "references": references.sum(axis=-1) / n,
+        "perfect": perfect.sum(axis=-1) / n,
         "work": work.max(axis=-1),
     }
 
