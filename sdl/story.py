@@ -47,6 +47,8 @@ class Result:
     sentence: str
     lines: Sequence[Line]
     settings: str = ""
+    knobs: Sequence[float] = ()
+    """The same settings as numbers; none where there are none."""
     light: str = ""
     """The background that it holds for, in words; empty if it is not known."""
     examined: bool = True
@@ -171,6 +173,7 @@ class Story:
             sentence=last.sentence,
             lines=lines,
             settings="" if told.settings is None else self.settings(told.settings),
+            knobs=() if told.settings is None else told.settings.tolist(),
             light=listed(light, self.units),
             examined=told.verdict is not Verdict.NOT_REACHABLE,
             readings=self._taken[name],

@@ -233,9 +233,9 @@ def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
         step(run)
     page = check(render(ledger, run.name))
     assert "1 of 1 target verified, 15 requests sent, 15.0 a target." in page.text
-    row = page.text[page.text.index("Off, tolerances Readings") :]
-    assert row.startswith("Off, tolerances Readings paper VERIFIED R = 0.536 duty, G = 0.248 duty, B = 0.535 duty 0.")
-    assert "5 Off is the worst channel" in row, "four replicates and their reference"
+    row = page.text[page.text.index("Target Verdict R (duty)") :]
+    assert "Off, tolerances Readings paper VERIFIED 0.536 0.248 0.535 0." in row
+    assert "5 Settings are those of the last candidate" in row, "four replicates and their reference"
     assert "9 more served all of them." in row
     assert page.text.index("Each target in full") < page.text.index("✓ VERIFIED")
     bars = [text for element in svg(page.pictures[0]).iter() if (text := element.text) and text.startswith("paper: ")]
