@@ -11,7 +11,7 @@ from flows import environment
 from flows.console import AsJson, Home, err, show, start_prefect
 
 NOT_MET = 3
-SEEDS = {"inverse": 3}
+SEEDS = {"inverse": 3, "sweep": 10}
 ELSE = 100
 
 
@@ -25,11 +25,12 @@ def benchmark(
         str,
         typer.Argument(
             help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-            "minutes: inverse, ledger, soak, use, service, interleavings, steering."
+            "minutes: inverse, ledger, soak, use, service, interleavings, steering, sweep."
         ),
     ] = "all",
     seeds: Annotated[
-        int | None, typer.Option(help="Campaigns of each kind in the loop, 100 unless told; of 'inverse' 3.", min=1)
+        int | None,
+        typer.Option(help="Campaigns of each kind in the loop, 100 unless told; of 'sweep' 10, of 'inverse' 3.", min=1),
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Models of the loop, of 'models' and of 'inverse'.")
@@ -77,7 +78,7 @@ def benchmark(
         def tell(done: int, of: int) -> None:
             bar.update(task, completed=done, total=of)
 
-        result = suite.run(what, seeds or ELSE, model or (), records, tell, asked, directory)
+        result = suite.run(what, seeds or SEEDS.get(what, ELSE), model or (), records, tell, asked, directory)
     shown = _page(result, directory, page)
     if output is not None:
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

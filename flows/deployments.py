@@ -27,7 +27,7 @@ DESCRIPTIONS: dict[Run, str] = {
     "measure": "One reading at settings of your choice.",
     "survey": "A reading at every point of a design, towards no target.",
     "calibrate": "Background and full drives, held against the control chart of the calibrations before.",
-    "sweep": "One campaign after another: many targets, or many seeds.",
+    "sweep": "One campaign that shares its measurements among many targets; for many seeds one after another.",
 }
 Steer: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
 STEERING: dict[Steer, tuple[str, str]] = {

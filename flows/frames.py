@@ -43,7 +43,9 @@ def _parts(seen: Closeup) -> Iterator[RenderableType]:
     yield Text(f"waits for {visible(standing.waits_for)}" if standing.waits_for else "", "yellow")
     if seen.last:
         yield _readings(seen)
-    for target in seen.targets:
+    if seen.tally:
+        yield Text(seen.tally, "bold")
+    for target in seen.near:
         if (found := seen.verdict(target)) is not None:
             colour = VERDICTS.get(found.verdict, "bold")
             yield Text.assemble((found.verdict.value, colour), f" {visible(target.name)}: {visible(found.sentence)}")
@@ -70,7 +72,7 @@ def _readings(seen: Closeup) -> Table:
     for column in ("", "", *seen.last[0].settings, *seen.channels, ""):
         made.add_column(Text(visible(column)), justify="right" if column else "left", overflow="fold")
     knobs = [""] * len(seen.last[0].settings)
-    for target in seen.targets:
+    for target in seen.near:
         fixed = [channel in target.readings for channel in seen.channels]
         aims = [number(target.readings[c]) if f else "free" for c, f in zip(seen.channels, fixed, strict=True)]
         margins = [f"±{number(target.allowed(c))}" if f else "" for c, f in zip(seen.channels, fixed, strict=True)]
@@ -94,7 +96,7 @@ def _reading(readings: Mapping[str, float | None], channel: str, seen: Closeup) 
     value = readings.get(channel)
     if value is None:
         return Text(NOTHING, "dim")
-    aims = [target for target in seen.targets if channel in target.readings]
+    aims = [target for target in seen.near if channel in target.readings]
     met = any(abs(value - target.readings[channel]) <= target.allowed(channel) for target in aims)
     return Text(number(value), "green" if met else "")
 

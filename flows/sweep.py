@@ -1,4 +1,4 @@
-"""The sweep: one campaign after another on one instrument, over targets, over seeds, or both."""
+"""The sweep: many targets in one campaign that shares its measurements among them, or one campaign after another."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +23,19 @@ async def sweep(
     config: Campaign,
     targets: list[Target] | None = None,
     seeds: Annotated[list[Seed], Field(max_length=1000)] | None = None,
+    apart: bool = False,
     home: str | None = None,
     ledger: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Run a campaign for each target and each seed; goes on where an earlier run ended.
+    """Run one campaign towards all targets, or apart one for each; goes on where an earlier run ended.
 
     Args:
-        config: The campaign that each of them is, target and seed aside.
-        targets: One campaign for each; all targets of the campaign in one unless told.
-        seeds: One campaign for each; the campaign's own unless told.
+        config: The campaign that each of them is, targets and seed aside.
+        targets: Instead of those of the campaign.
+        seeds: One campaign for each, all with the same targets; the campaign's own unless told.
+        apart: Whether each target has a campaign, a budget and a report of its own, which knows nothing of what was
+            measured for the others. Unless told, one campaign shares all its measurements and its budget among them,
+            and needs far fewer.
         home: Data directory.
         ledger: File or URL of the ledger.
 
@@ -39,19 +43,30 @@ async def sweep(
         InvalidInput: before the first request, with every fault of every campaign.
     """
     directory = str(environment.home(Path(home) if home else None))
-    parts = variants(config, targets or [], seeds or [])
+    parts = variants(config, targets or [], seeds or [], apart=apart)
     return [await campaign(each, directory, ledger) for each in parts]
 
 
-def variants(config: Campaign, targets: list[Target], seeds: list[int]) -> list[Campaign]:
+def variants(config: Campaign, targets: Sequence[Target], seeds: Sequence[int], *, apart: bool) -> list[Campaign]:
     """The campaigns of a sweep, each with a name of its own.
+
+    Args:
+        config: What each of them is, targets and seed aside.
+        targets: Those of the campaign where none is given.
+        seeds: The campaign's own where none is given.
+        apart: Whether each target has a campaign of its own.
 
     Raises:
         InvalidInput: with every fault of every campaign, and names that are found twice.
     """
-    aims: Sequence[Target | None] = targets or [None]
-    starts: Sequence[int | None] = seeds or [None]
-    made = [_variant(config, target, seed) for target in aims for seed in starts]
+    every = list(targets or config.targets)
+    aims = [([each], [each.name]) for each in every] if apart else [(every, list[str]())]
+    starts = [(seed, [f"seed {seed}"]) for seed in seeds] or [(config.seed, list[str]())]
+    made = [
+        _variant(config, " ".join([config.name, *of, *from_]), some, seed)
+        for some, of in aims
+        for seed, from_ in starts
+    ]
     faults = [f"{each.name}: {fault}" for each in made for fault in _faults(each)]
     slugs = [each.slug for each in made]
     faults += [
@@ -62,12 +77,11 @@ def variants(config: Campaign, targets: list[Target], seeds: list[int]) -> list[
     return made
 
 
-def _variant(config: Campaign, target: Target | None, seed: int | None) -> Campaign:
-    words = [config.name, *([target.name] if target else []), *([f"seed {seed}"] if seed is not None else [])]
-    changes: dict[str, Any] = {"name": " ".join(words)}
-    if target is not None:
-        changes["targets"] = [target.model_dump(mode="json", exclude_unset=True)]
-    if seed is not None:
+def _variant(config: Campaign, name: str, targets: Sequence[Target], seed: int) -> Campaign:
+    changes: dict[str, Any] = {"name": name}
+    if list(targets) != list(config.targets):
+        changes["targets"] = [each.model_dump(mode="json", exclude_unset=True) for each in targets]
+    if seed != config.seed:
         changes["seed"] = seed
     return Campaign.parse(written(config) | changes)
 

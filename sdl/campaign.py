@@ -24,6 +24,8 @@ from sdl.written import checked, read_toml
 
 MOST_REPLICATES = 10_000
 MOST_ANSWERS = 100
+ROUNDS = 50
+"""For each target, unless told."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 
 
@@ -110,7 +112,8 @@ class VerificationPart(Part):
 class StopPart(Part):
     """When to give up."""
 
-    rounds: int = Field(default=50, ge=1, le=100_000)
+    rounds: int | None = Field(default=None, ge=1, le=100_000)
+    """Rounds in all; 50 for each target unless told."""
     exams: int = Field(default=20, ge=1, le=10_000)
     """Failed exams of one target."""
 
@@ -231,6 +234,11 @@ class Campaign(Part):
     def most(self) -> int:
         """Requests that may be sent: the budget and what was allowed beyond it."""
         return self.budget + self.extra
+
+    @property
+    def rounds(self) -> int:
+        """Rounds after which it gives up."""
+        return self.stop.rounds or ROUNDS * len(self.targets)
 
     @property
     def channels(self) -> list[str]:

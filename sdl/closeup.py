@@ -1,5 +1,6 @@
 """One campaign from near: what is wanted, the last readings against it, verdicts and notices, for who watches."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,12 @@ from sdl.rows import finding, ordered
 from sdl.schema import attempts, findings
 from sdl.standing import Standing
 from sdl.steering import Steering
+from sdl.story import MANY
 
 READINGS, NOTICES = 8, 5
 """How many are shown, the last ones."""
+NEAR = 3
+"""Targets that are looked at, where there are many."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,24 @@ class Closeup:
     findings: Sequence[Finding]
     notices: Sequence[Notice]
     """The last ones, the latest first."""
+
+    @property
+    def near(self) -> Sequence[Target]:
+        """Targets to look at: all, or of many the one whose exam is under way and those that were judged last."""
+        if len(self.targets) <= MANY:
+            return self.targets
+        place, known = self.standing.place, {target.name: target for target in self.targets}
+        latest = [place.target if place else None, *(each.target for each in reversed(self.findings))]
+        return [known[name] for name in dict.fromkeys(latest) if name in known][:NEAR]
+
+    @property
+    def tally(self) -> str:
+        """How many targets have which verdict, in words; empty where each of them is looked at."""
+        if len(self.targets) <= MANY:
+            return ""
+        settled = {each.target: each.verdict.value for each in self.findings if each.settles}
+        words = Counter(settled.get(target.name, "open") for target in self.targets)
+        return ", ".join(f"{n} {word}" for word, n in words.most_common())
 
     @property
     def channels(self) -> list[str]:

@@ -56,6 +56,8 @@ STYLE: dict[Any, Any] = {
 }
 FARTHEST = 8.0
 """Tolerances from the target that are drawn; what is farther off is written at the edge."""
+NAMED = 12
+"""Exams that have room for their names in the figure of the background."""
 NARROW = 18
 """Characters that fit beside a small panel."""
 LARGEST = 1e15
@@ -259,7 +261,8 @@ def background(
     axes = figure.add_subplot()
     for name, first, last in exams:
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
-        axes.text(first, 0.98, short(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
+        if len(exams) <= NAMED:
+            axes.text(first, 0.98, short(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
     for colour, light in zip(colours(len(lights)), lights, strict=True):
         state, width = drawable(light.state), drawable(light.certainty)
         axes.fill_between(between, state - width, state + width, color=colour, alpha=0.2, lw=0)

@@ -17,7 +17,7 @@ from sdl.page import template, write_page
 from sdl.proceedings import chapters, requests
 from sdl.space import Readings
 from sdl.steering import Steering
-from sdl.story import Story
+from sdl.story import Line, Story
 from sdl.text import measured, moment
 
 Each = TypeVar("Each")
@@ -26,6 +26,8 @@ DRAWN = 2000
 """Readings in a figure; more are one spot, and take minutes to draw."""
 CERTAINTY = 2.0
 """Standard deviations that the band of the background is wide to either side."""
+MOST_BARS = 60
+"""Targets in their figure, where there are many."""
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
 
@@ -133,18 +135,28 @@ def _score(channel: str, rows: str, one: Readings, other: Readings) -> Score:
 
 
 def _targets_figure(story: Story) -> str | None:
-    told = [(result.target, line) for result in story.results for line in result.lines]
-    told += [
+    """A bar for each channel of each target, or of very many targets the farthest off, with their worst channels."""
+    lines = [(result.target, line) for result in story.results for line in result.lines]
+    lines += [
         (f"{result.target} {answer.place}", line)
         for result in story.results
         for answer in result.answers
         for line in answer.lines
     ]
+    if story.many:
+        worst = [(result.target, max(result.lines, key=_off)) for result in story.results if result.lines]
+        farthest = sorted(range(len(worst)), key=lambda place: -np.nan_to_num(_off(worst[place][1])))[:MOST_BARS]
+        lines = [worst[place] for place in sorted(farthest)]
     bars = [
         Bar(f"{name}: {line.channel}", (line.mean - line.target) / line.tolerance, line.margin / line.tolerance)
-        for name, line in told
+        for name, line in lines
     ]
     return figures.targets(bars) if bars else None
+
+
+def _off(line: Line) -> float:
+    """How far a channel is from its target, and how much farther it may be, in tolerances."""
+    return float(np.nan_to_num(abs(line.mean - line.target) + np.nan_to_num(line.margin)) / line.tolerance)
 
 
 def _pairs_figure(story: Story) -> str | None:

@@ -1,5 +1,6 @@
 """A campaign as its report tells it: what matters in it, and what came of its targets."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,6 +18,8 @@ from sdl.text import listed, measured
 
 MOST_CHANNELS = 6
 """Channels shown where no target says which ones matter."""
+MANY = 6
+"""Targets that are shown one by one; more are a table first."""
 TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
 
 
@@ -57,12 +60,22 @@ class Result:
     sentence: str
     lines: Sequence[Line]
     settings: str = ""
+    knobs: Sequence[float] = ()
+    """The same settings as numbers; none where there are none."""
     light: str = ""
     """The background that it holds for, in words; empty if it is not known."""
     examined: bool = True
     """Whether the means were measured, not expected."""
     answers: Sequence[Passed] = ()
     """Those that are verified, where several are wanted."""
+    readings: int = 0
+    """Taken in the rounds of its exams, references among them."""
+
+    @property
+    def off(self) -> float:
+        """By how much its worst channel missed, in tolerances; NaN if that is not known."""
+        off = [abs(line.mean - line.target) / line.tolerance for line in self.lines]
+        return float(np.max(off)) if off else np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +137,21 @@ class Story:
         return [self._result(name, wanted.get(name)) for name in names]
 
     @property
+    def many(self) -> bool:
+        """Whether there are so many targets that a table comes before what is to be said of each."""
+        return len(self.results) > MANY
+
+    @property
+    def shared(self) -> int:
+        """Readings that were taken for all targets."""
+        return self._taken[None]
+
+    @property
     def summary(self) -> str:
         """How many targets are verified, with how many requests."""
         sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
+        if self.many:
+            sent += f", {self.history.sent / len(self.results):.1f} a target"
         if not self.results:
             return f"No target was set; {sent}."
         verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)
@@ -140,10 +165,17 @@ class Story:
         """Settings ``(d,)`` with their names and units."""
         return listed(self.entry.space.named_settings(settings), self.units)
 
+    @cached_property
+    def _taken(self) -> Counter[str | None]:
+        """Readings by the target that their round was about; None for those that served all."""
+        about = {round_.number: round_.target for round_ in self.history.rounds}
+        return Counter(about.get(each.round) for each in self.history.observations)
+
     def _result(self, name: str, wanted: Target | None) -> Result:
         judged = [finding for finding in self.history.findings if finding.target == name]
         if not judged:
-            return Result(name, "NO VERDICT YET", "open", "no candidate has been judged so far", self._wishes(wanted))
+            sentence = "no candidate has been judged so far"
+            return Result(name, "NO VERDICT YET", "open", sentence, self._wishes(wanted), readings=self._taken[name])
         last = self.history.concluded(name) or judged[-1]
         # A target that was given up has no numbers of its own: the last candidate's say how close it came.
         told = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
@@ -161,8 +193,10 @@ class Story:
             lines=[] if answers else lines,
             answers=answers,
             settings="" if answers or told.settings is None else self.settings(told.settings),
+            knobs=() if told.settings is None else told.settings.tolist(),
             light=listed(light, self.units),
             examined=told.verdict is not Verdict.NOT_REACHABLE,
+            readings=self._taken[name],
         )
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:

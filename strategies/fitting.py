@@ -67,18 +67,13 @@ class Fitted:
     round in which none were asked."""
     asked: int
     """Distinct settings that there were when models were last asked about rows they had not seen; 0 if too few."""
+    missed: Readings
+    """Root mean square of what the model missed in those rows, ``(p,)``; infinite if there were too few."""
 
     @property
     def name(self) -> str:
         """Of the model; empty if none could be fitted yet."""
         return self.choice.name
-
-    @property
-    def missed(self) -> Readings:
-        """Root mean square of what the model misses in rows not seen, ``(p,)``; infinite if there were too few."""
-        known = np.isfinite(self.held_out).all(axis=1)
-        off = (self.readings - self.held_out)[known]
-        return np.sqrt((off**2).mean(axis=0)) if len(off) else np.full(self.readings.shape[1], np.inf)
 
     def refit(self) -> InverseModel:
         """A fresh model of the same kind.
@@ -140,7 +135,7 @@ def fit(
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
     parts = {name: part for name, part in parts.items() if name not in given}
-    n, last = len(distinct(settings)[0]), _asked(history, round_)
+    n, (last, missed) = len(distinct(settings)[0]), _asked(history, round_, len(columns))
     due = n < FEWEST or n >= GROWN * last
     tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST and due else {}
     skipped = given | {name: each.failure for name, each in tried.items() if each.failure}
@@ -165,10 +160,14 @@ def fit(
         out = None
         if due:
             out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
-        unseen, asked = out.predicted if out else None, n if due and n >= FEWEST else last
-        return Fitted(round_, choice, part, model, settings, readings, skipped, scatter, repeated, unseen, asked)
+        unseen, asked = None, last
+        if out is not None:
+            unseen, asked, missed = out.predicted, n * (n >= FEWEST), _missed(readings - out.predicted)
+        return Fitted(
+            round_, choice, part, model, settings, readings, skipped, scatter, repeated, unseen, asked, missed
+        )
     nothing = np.full(len(columns), np.nan)
-    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, None, last)
+    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, None, last, missed)
 
 
 def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
@@ -220,9 +219,20 @@ def _used(history: History, round_: int) -> Iterator[str]:
     return (str(each.facts.get("model")) for each in reversed(history.rounds) if each.number < round_)
 
 
-def _asked(history: History, round_: int) -> int:
-    """Distinct settings that there were when models were last asked about rows they had not seen; 0 if never."""
-    return max((int(each.facts.get("asked", 0)) for each in history.rounds if each.number < round_), default=0)
+def _asked(history: History, round_: int, p: int) -> tuple[int, Readings]:
+    """Distinct settings that there were when models were last asked about rows they had not seen, and what was missed.
+
+    0 and infinite if they never were.
+    """
+    for each in reversed(history.rounds):
+        if each.number < round_ and each.facts.get("asked"):
+            return int(each.facts["asked"]), np.nan_to_num(np.array(each.facts["missed"], float), nan=np.inf)
+    return 0, np.full(p, np.inf)
+
+
+def _missed(off: Readings) -> Readings:
+    known = off[np.isfinite(off).all(axis=1)]
+    return np.sqrt((known**2).mean(axis=0)) if len(known) else np.full(off.shape[1], np.inf)
 
 
 def _tried(

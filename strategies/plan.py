@@ -7,6 +7,7 @@ Every random choice depends on the campaign's seed and the number of the round a
 completed as it was proposed.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from sdl.space import Settings, Space
 from sdl.verification import judge
 from strategies import several
 from strategies.acquisition import SpaceFilling
+from strategies.agenda import first
 from strategies.contract import Acquisition, Design
 from strategies.ensemble import refitted
 from strategies.exams import BEGUN, Outlook
@@ -141,18 +143,20 @@ class Plan:
         left = self.campaign.most - history.sent
         if not open_:
             return Stop("every target is settled")
-        if left <= 0:
-            return Stop(f"all {self.campaign.most} requests of the budget are sent")
-        if number > self.campaign.stop.rounds:
-            return Stop(f"all {self.campaign.stop.rounds} rounds are done")
+        if left <= 0 and len(self.targets) == 1:  # of several, some may need none
+            return Stop(self._spent)
+        if number > self.campaign.rounds:
+            return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, self._known(number))
         if fitted.model is None:
             return self._gather(history, number, fitted, left)
-        return self._pursue(history, number, fitted, open_[0], left)
+        return self._pursue(history, number, fitted, open_, left)
 
     def _gather(self, history: History, number: int, fitted: Fitted, left: int) -> Step:
         """No model can be fitted yet: fill the space."""
+        if left <= 0:
+            return Stop(self._spent)
         useless = [name for name in self.campaign.channels if self._never_read(history, name)]
         if useless:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
@@ -161,31 +165,48 @@ class Plan:
         facts = {"why": "too few readings for any model", "skipped": fitted.skipped}
         return self._learn(history, number, batch, facts)
 
-    def _pursue(self, history: History, number: int, fitted: Fitted, target: Wanted, left: int) -> Step:
-        """Is the target reachable, is the model good enough for an exam, and if not, can it learn?"""
-        failed = several.failed(target.name, history.findings)
-        if len(failed) >= self.campaign.stop.exams:
-            return self._give_up(history, number, target, f"none of {len(failed)} candidates passed its exam")
+    def _pursue(self, history: History, number: int, fitted: Fitted, open_: Sequence[Wanted], left: int) -> Step:
+        """Go on with one of the open targets."""
         insight = self.insight(history.before(self._known(number)), fitted)
+        failed = Counter({each.name: len(several.failed(each.name, history.findings)) for each in open_})
+        target = first(insight, open_, failed)
+        if failed[target.name] >= self.campaign.stop.exams:
+            return self._give_up(history, number, target, f"none of {failed[target.name]} candidates passed its exam")
+        step: Step = self._unexamined(history, number, insight, target) or self._towards(
+            history, number, insight, target, open_, left
+        )
+        if isinstance(step, Stop):  # the budget is spent, and what takes no request is said all the same
+            told = (self._unexamined(history, number, insight, each) for each in open_ if each is not target)
+            return next(filter(None, told), step)
+        return step
+
+    def _unexamined(self, history: History, number: int, insight: Insight, target: Wanted) -> Conclude | None:
+        """The verdict on a target that no exam could settle: out of reach, or lost in the noise."""
         reached = passed(self._written(target), history.findings)
         if not reached and (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
             return Conclude(unreachable)
+        ideal, longest = insight.ideal(target), insight.longest
+        if ideal.chance(longest) < POINTLESS:
+            return self._give_up(history, number, target, self._noise_limited(ideal, longest[-1].replicates))
+        return None
+
+    def _towards(
+        self, history: History, number: int, insight: Insight, target: Wanted, open_: Sequence[Wanted], left: int
+    ) -> Step:
+        """Is the model good enough for an exam, and if not, can it learn?"""
         found = self._offers(history, number, insight, target)
         if not found:
-            batch = self._acquire(history, insight, number, target, left, found)
+            batch = self._acquire(history, insight, number, target, open_, left, found)
             if len(batch):
-                why = {"why": "every candidate is near to an answer that was verified", "model": fitted.name}
+                why = {"why": "every candidate is near to an answer that was verified", "model": insight.fitted.name}
                 return self._learn(history, number, batch, why)
             return self._give_up(history, number, target, "every other candidate is near to one of these")
-        ideal = insight.ideal(target)
-        if ideal.chance(longest := insight.longest) < POINTLESS:
-            return self._give_up(history, number, target, self._noise_limited(ideal, longest[-1].replicates))
         chance = insight.chance(target, found[0])
-        facts = self._facts(fitted, target, found, chance)
+        facts = self._facts(insight.fitted, target, found, chance)
         if (written := self._written(target)).answers != 1:
             facts |= several.family(found[0], several.known(written, history, self.space))
         if chance < HARDLY:
-            batch = self._acquire(history, insight, number, target, left, found)
+            batch = self._acquire(history, insight, number, target, open_, left, found)
             if len(batch):
                 return self._learn(history, number, batch, facts)
         return self.begin_exam(history, number, insight, target, found[0], facts)
@@ -207,7 +228,14 @@ class Plan:
         return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
 
     def _acquire(
-        self, history: History, insight: Insight, number: int, target: Wanted, left: int, found: Sequence[Offer]
+        self,
+        history: History,
+        insight: Insight,
+        number: int,
+        target: Wanted,
+        open_: Sequence[Wanted],
+        left: int,
+        found: Sequence[Offer],
     ) -> Settings:
         """What to learn from next, ``(m, d)``; empty if there is nothing left to learn, or it is not its turn."""
         part, in_a_row = self.campaign.acquisition, 0
@@ -222,17 +250,18 @@ class Plan:
             known, rng = several.known(self._written(target), history, self.space), self._rng(number, 2)
             key = "likeliest", target.name, n, len(known.families)
             return insight.once(key, lambda: insight.likeliest(target, known, n, rng))
-        return insight.once((target.name, n), lambda: self._acquired(history, insight, number, target, n))
+        about = (*(each.name for each in open_), n)
+        return insight.once(about, lambda: self._acquired(history, insight, number, open_, n))
 
-    def _acquired(self, history: History, insight: Insight, number: int, target: Wanted, n: int) -> Settings:
+    def _acquired(self, history: History, insight: Insight, number: int, open_: Sequence[Wanted], n: int) -> Settings:
         part, fitted = self.campaign.acquisition, insight.fitted
         members = refitted(fitted.refit, fitted.readings, fitted.settings, MEMBERS, self._rng(number, 1), insight.model)
         if len(members) < 2:
             return np.empty((0, self.space.d))
         acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
-        now = target.readings - insight.background
+        now = [each.readings - insight.background for each in open_]
         measured = np.concatenate((fitted.settings, self._unlearned(history, number)))
-        return acquisition.propose(members, [now], measured, insight.noise, n, self._rng(number, 2))
+        return acquisition.propose(members, now, measured, insight.noise, n, self._rng(number, 2))
 
     def _unlearned(self, history: History, number: int) -> Settings:
         """Settings asked for since the rounds that a round learns from, in the unit box, ``(m, d)``."""
@@ -274,7 +303,7 @@ class Plan:
         exam = next((each for each in history.exams if each.round == current.number), None)
         pending, spent = history.lacking, history.sent >= self.campaign.most
         if spent and not history.taken(Purpose.VERIFICATION):
-            return Stop(f"all {self.campaign.most} requests of the budget are sent")
+            return Stop(self._spent)
         if exam is None:
             if pending:
                 return Measure(current, pending)
@@ -386,6 +415,7 @@ class Plan:
             "scores": fitted.choice.scores,
             "held out": fitted.choice.held_out,
             "asked": fitted.asked,
+            "missed": [each if np.isfinite(each) else None for each in fitted.missed.tolist()],
             "skipped": fitted.skipped,
             "rows": len(fitted.settings),
             "target": target.name,
@@ -397,6 +427,10 @@ class Plan:
 
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))
+
+    @property
+    def _spent(self) -> str:
+        return f"all {self.campaign.most} requests of the budget are sent"
 
     @property
     def _ahead(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,12 @@ CERTAINTY = 3.0  # standard deviations of the model that are given to the target
 Residuals = Callable[[Settings], NDArray[np.float64]]
 
 
+class Predicts(Protocol):
+    """Says what readings ``(n, p)`` settings ``(n, d)`` give: a fitted model, or whoever knows."""
+
+    def predict(self, settings: Settings) -> Readings: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Reach:
     """The nearest that the instrument comes to a target, as far as a model knows."""
@@ -35,7 +42,7 @@ class Reach:
     """False only if a channel misses by more than the uncertainty of the model explains."""
 
 
-def reach(model: InverseModel, target: Target, tolerance: Readings, uncertainty: Readings, d: int) -> Reach:
+def reach(model: Predicts, target: Target, tolerance: Readings, uncertainty: Readings, d: int) -> Reach:
     """Search the unit box for settings that meet a target; every fixed channel at once, and not by its range alone.
 
     Least squares in units of the tolerances finds the nearest settings. Where those miss a channel, a second search
@@ -43,7 +50,7 @@ def reach(model: InverseModel, target: Target, tolerance: Readings, uncertainty:
     over-exact other one. Deterministic.
 
     Args:
-        model: A fitted model.
+        model: A fitted model, or whoever knows.
         target: Readings wanted, ``(p,)``, NaN where free.
         tolerance: Accepted deviation, ``(p,)``, positive where the target is fixed.
         uncertainty: Standard deviation of the model's prediction near the target, ``(p,)``: not that of a reading.

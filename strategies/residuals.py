@@ -66,6 +66,7 @@ class Rows:
         return self._part(np.sort(np.argsort(off, kind="stable")[:n]))
 
     def _part(self, near: NDArray[np.intp]) -> "Rows":
+        """The rows of these numbers."""
         drift = self.drift if self.drift.ndim == 1 else self.drift[near]
         present = self.present and replace(self.present, shared=self.present.shared[near])
         shared = self.shared
@@ -78,6 +79,12 @@ class Rows:
             present,
             self.stretch,
         )
+
+    def thinned(self, n: int = NEAREST) -> "Rows":
+        """So many of the rows at most, evenly from the first to the last."""
+        if len(self.settings) <= n:
+            return self
+        return self._part(np.linspace(0, len(self.settings) - 1, n).round().astype(int))
 
     def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.

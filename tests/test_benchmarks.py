@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows.benchmarks import acquisitions, ledger, loop, speed
+from flows.benchmarks import acquisitions, ledger, loop, speed, sweep
 from sdl import plugins
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput
@@ -193,3 +193,53 @@ def test_acquisitions_are_all_timed_with_a_bar_each():
     for bar in result["bars"]:
         assert bar["met"] is (bar["value"] <= 1.0)
     assert "solution-set" in shown(acquisitions.table(result))
+
+
+# ---------------------------------------------------------------------- sweep
+
+
+@pytest.fixture(scope="module")
+def swept():
+    calls = []
+    return sweep.run(1, processes=1, progress=lambda done, of: calls.append((done, of)), n=5), calls
+
+
+def test_sweep_counts_every_target(swept):
+    result, calls = swept
+    assert calls == [(done, len(sweep.CONDITIONS)) for done in range(1, 1 + len(sweep.CONDITIONS))]
+    assert (result["targets"], result["beyond"]) == (5, 1)
+    for each in result["conditions"]:
+        settled = each["verified"]["value"] + each["not reachable"]["value"]
+        assert each["settled"]["value"] == pytest.approx(settled)
+        assert 0.6 <= settled <= 1
+        assert each["false"]["value"] == each["false verdicts"] == 0
+        assert 3 * each["verified"]["value"] <= each["requests"]["value"] <= sweep.A_TARGET, "the budget is kept"
+        for name in sweep.SHOWN:
+            assert each[name]["low"] <= each[name]["value"] <= each[name]["high"]
+
+
+def test_sweep_gives_plain_data_with_bars_and_shows_them(swept):
+    result, _ = swept
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert len(result["bars"]) == sum(len(each.bars) for each in sweep.CONDITIONS.values())
+    for bar in result["bars"]:
+        met = bar["value"] >= bar["bar"] if bar["figure"] == "settled" else bar["value"] <= bar["bar"]
+        assert bar["met"] is met
+    text = shown(sweep.table(result))
+    assert "5 targets in one campaign, of which no settings give 1" in text
+    assert "requests a target" in text
+    assert "<= 1.0%: met" in text
+
+
+@pytest.mark.parametrize("bright", [1.0, 1.5])
+def test_sweep_poses_targets_that_can_be_had_and_some_that_cannot(bright):
+    posed = sweep.campaign(50, 3, bright)
+    assert posed.budget == 200
+    twin = Twin(session_gain=False)
+    columns = twin.space.columns(sweep.CHANNELS)
+    readings = np.array([list(each.readings.values()) for each in posed.targets])
+    assert (0.02 * readings >= bright * twin.space.noise[columns]).all()
+    assert (1.02 * readings < 65535).all()
+    plan = Plan(posed, twin.space)
+    truth = sweep._Truth(twin, columns, twin.ambient()[columns])
+    assert sum(sweep._out_of_reach(truth, each) for each in plan.targets) == sweep.BEYOND

@@ -206,11 +206,12 @@ def test_models_are_compared_anew_when_there_are_a_quarter_more_settings(fakes):
     """In between the model of the round before is fitted on all rows, and no model on a part of them."""
     fakes["blurred"] = Blurred
     past = history(24)
-    past.rounds[0] = Round(0, RoundKind.DESIGN, facts={"model": "blurred", "asked": 20})
+    past.rounds[0] = Round(0, RoundKind.DESIGN, facts={"model": "blurred", "asked": 20, "missed": [1.0, None, 3.0]})
     kept = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (kept.name, kept.held_out, kept.asked, len(kept.settings)) == ("blurred", None, 20, 24)
     assert kept.choice.reason.startswith("as found with 20 settings")
     assert kept.parity() == {}
+    assert kept.missed.tolist() == [1.0, np.inf, 3.0]
     past.rounds[0].facts["asked"] = 19
     compared = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (compared.name, compared.asked) == ("linear", 24)

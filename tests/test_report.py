@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from sdl import story
 from sdl.campaign import Campaign
 from sdl.errors import InstrumentSilent, InvalidInput
 from sdl.exchange import import_
@@ -224,6 +225,21 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "Seed 11" in text
     assert "python 3.11" in text
     assert '"tolerance": "2 %"' in text
+
+
+def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
+    monkeypatch.setattr(story, "MANY", 0)
+    for step in STAGES["finished"]:
+        step(run)
+    page = check(render(ledger, run.name))
+    assert "1 of 1 target verified, 15 requests sent, 15.0 a target." in page.text
+    row = page.text[page.text.index("Target Verdict R (duty)") :]
+    assert "Off, tolerances Readings paper VERIFIED 0.536 0.248 0.535 0." in row
+    assert "5 Settings are those of the last candidate" in row, "four replicates and their reference"
+    assert "9 more served all of them." in row
+    assert page.text.index("Each target in full") < page.text.index("✓ VERIFIED")
+    bars = [text for element in svg(page.pictures[0]).iter() if (text := element.text) and text.startswith("paper: ")]
+    assert len(bars) == 1, "of many targets the figure has the worst channel alone"
 
 
 def test_scores_leave_out_what_is_not_known(ledger, run):

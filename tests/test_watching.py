@@ -3,24 +3,29 @@
 import json
 import signal
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import requests
+from rich.console import Console
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from flows import cli_watching, events
 from flows.bench import open_bench
+from flows.frames import frame
 from flows.session import open_session
 from flows.stalls import Watchman
 from sdl import by_hand, watching
 from sdl import lease as leasing
-from sdl.campaign import Plugin
+from sdl.campaign import Plugin, Target
 from sdl.closeup import closeup
 from sdl.errors import CampaignSuspended, InvalidInput
-from sdl.history import Control, NoticeKind, State
+from sdl.history import Control, Finding, NoticeKind, State, Verdict
 from sdl.ledger import Ledger
 from sdl.schema import attempts, campaigns, leases
+from sdl.standing import Place
 from sdl.steering import Steering
 from strategies.plan import Fit
 
@@ -209,6 +214,24 @@ def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work):
     assert [each.purpose for each in seen.last] == ["design"] * 3 + ["reference"]
     assert seen.verdict(seen.targets[0]) is None
     assert [(each.kind, each.by) for each in seen.notices] == [(NoticeKind.PAUSED, "anna")]
+
+
+def test_of_many_targets_the_one_under_exam_and_those_judged_last_are_near(at_work):
+    seen = closeup(at_work.ledger, standing(at_work))
+    targets = [Target(name=f"t{n}", readings={"445nm": 1000 * (n + 1)}) for n in range(9)]
+    judged = [Finding(n, f"t{n}", Verdict.VERIFIED, "", np.zeros(3)) for n in range(6)]
+    judged += [Finding(6, "t6", Verdict.REFUTED, "", np.zeros(3)), Finding(7, "t7", Verdict.NOT_REACHABLE, "")]
+    place = Place(8, "exam", "t6")
+    many = replace(seen, targets=targets, findings=judged, standing=replace(seen.standing, place=place))
+    assert [each.name for each in many.near] == ["t6", "t7", "t5"]
+    assert many.tally == "6 VERIFIED, 2 open, 1 NOT REACHABLE"
+    assert (seen.near, seen.tally) == (seen.targets, ""), "a few are all looked at"
+    console = Console(width=120)
+    with console.capture() as told:
+        console.print(frame(many))
+    assert "6 VERIFIED, 2 open, 1 NOT REACHABLE" in told.get()
+    assert "REFUTED t6" in told.get()
+    assert "VERIFIED t1" not in told.get()
 
 
 # ---------------------------------------------------------------------- at a terminal

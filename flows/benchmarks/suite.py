@@ -24,6 +24,7 @@ from flows.benchmarks import (
     soak,
     speed,
     steering,
+    sweep,
     use,
 )
 from flows.versions import versions
@@ -44,10 +45,11 @@ KINDS = (
     "service",
     "interleavings",
     "steering",
+    "sweep",
     "inverse",
 )
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "inverse")
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "inverse")
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
@@ -64,7 +66,7 @@ def run(
 
     Args:
         what: one of ``KINDS``, or ``all`` but those of ``ALONE``.
-        seeds: Campaigns of each kind in the loop.
+        seeds: Campaigns of each kind in the loop and the sweep.
         names: Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all.
         files: Folder of the real records; ``all`` goes without them where they are not.
         progress: Told how many campaigns or models are done, and of how many.
@@ -92,6 +94,7 @@ def run(
         "use": use.run,
         "interleavings": lambda: interleavings.run(progress=progress),
         "steering": steering.run,
+        "sweep": lambda: sweep.run(seeds, progress=progress),
         "inverse": lambda: inverse.run(
             asked or inverse.Asked(), (home or Path("sdl-data")) / "benchmarks" / "inverse", progress=progress
         ),
@@ -125,6 +128,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "use": use.table,
         "interleavings": interleavings.table,
         "steering": steering.table,
+        "sweep": sweep.table,
     }
     made = list[Table]()
     for kind, found in result["results"].items():
