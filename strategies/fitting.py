@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -14,11 +14,13 @@ from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
 from sdl.history import History, Observation, Round
+from sdl.lessons import Lesson
 from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose
 from strategies.contract import InverseModel
 from strategies.heldout import HeldOut, distinct, held_out
-from strategies.residuals import Present, Rows
+from strategies.kinship import Kinship, nearest
+from strategies.residuals import Earlier, Present, Rows
 from strategies.soundness import finite, said
 
 FEWEST_REPEATS = 2
@@ -62,6 +64,15 @@ class Fitted:
     """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
     held_out: Readings
     """Readings predicted by models that did not see the row, ``(n, p)``; NaN where too few rows were left."""
+    kinship: Kinship | None = None
+    """What is learned of earlier campaigns; None if the campaign names none."""
+    translated: int = 0
+    """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """Rows of an earlier campaign that is learned from."""
+        return None if self.kinship is None else self.kinship.earlier
 
     @property
     def name(self) -> str:
@@ -82,11 +93,12 @@ class Fitted:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
         if self.model is None:
             return {}
-        measured, seen = self.readings[-most:], self.model.predict(self.settings[-most:])
-        fresh = np.isfinite(self.held_out[-most:]).all(axis=1)
+        first = max(self.translated, len(self.settings) - most)
+        measured, seen = self.readings[first:], self.model.predict(self.settings)[first:]
+        fresh = np.isfinite(self.held_out[first:]).all(axis=1)
         return {
             "train": {"measured": measured, "predicted": seen},
-            "test": {"measured": measured[fresh], "predicted": self.held_out[-most:][fresh]},
+            "test": {"measured": measured[fresh], "predicted": self.held_out[first:][fresh]},
         }
 
 
@@ -104,6 +116,7 @@ def fit(
     round_: int,
     left_out: Mapping[str, str] | None = None,
     tell: Callable[[str], object] = lambda _: None,
+    lessons: Sequence[Lesson] = (),
 ) -> Fitted:
     """Choose a model by what was learned before a round, and fit it on all of that.
 
@@ -117,12 +130,22 @@ def fit(
         round_: Rounds before it count.
         left_out: Models by name that are not to be tried, and why; if that is all of them, the simplest one is tried.
         tell: Called with the name of each model before it is fitted.
+        lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
     """
     earlier = [each for each in history.observations if each.round < round_]
     conditions = Conditions.of(earlier, space.p)
     seen = _lit(space, earlier, columns, conditions, replicates=False)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
+    repeated = _repeated(settings, readings)
+    kinship, translated = None, 0
+    if lessons:
+        noise, seen_ = _noise(space, columns, repeated), replace(history, observations=earlier)
+        kinship = nearest(
+            lessons, space, [space.channel_names[c] for c in columns], *_first(space, columns, seen_, noise)
+        )
+        at, told = kinship.translated(rows(space, columns, seen_, noise, kinship.earlier))
+        settings, readings, translated = np.vstack((at, settings)), np.vstack((told, readings)), len(at)
     given, parts = dict(left_out or {}), named(models)
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
@@ -142,16 +165,32 @@ def fit(
             skipped[choice.name] = said(error)
             left.remove(choice.name)
             continue
-        freedom = max(len(seen) - space.d, 1)
+        freedom = max(len(readings) - space.d, 1)
         scatter = np.sqrt(((readings - predicted) ** 2).sum(axis=0) / freedom)
         out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
-        repeated = _repeated(settings, readings)
-        return Fitted(round_, choice, part, model, settings, readings, skipped, scatter, repeated, out.predicted)
+        return Fitted(
+            round_,
+            choice,
+            part,
+            model,
+            settings,
+            readings,
+            skipped,
+            scatter,
+            repeated,
+            out.predicted,
+            kinship,
+            translated,
+        )
     nothing, unknown = np.full(len(columns), np.nan), np.full(readings.shape, np.nan)
-    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, unknown)
+    return Fitted(
+        round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, unknown, kinship, translated
+    )
 
 
-def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
+def rows(
+    space: Space, columns: Sequence[int], history: History, noise: Readings, earlier: Earlier | None = None
+) -> Rows:
     """Everything seen so far with its present background, for the local correction.
 
     Args:
@@ -159,6 +198,7 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
         columns: Channels that matter.
         history: What the campaign has seen.
         noise: Standard deviation of one reading of those channels.
+        earlier: Rows of another campaign.
     """
     conditions = Conditions.of(history.observations, space.p)
     seen = _lit(space, history.observations, columns, conditions, replicates=True)
@@ -167,7 +207,23 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
     drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
     present = Present(drift * conditions.since(now), drift * conditions.since(order)[:, None])
     settings = _settings(space, seen)
-    return Rows(settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present)
+    return Rows(settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier)
+
+
+def _first(space: Space, columns: Sequence[int], history: History, noise: Readings) -> tuple[Rows, NDArray[np.bool_]]:
+    """What was read today, and which of it stands for a channel at its ceiling: that tells an instrument too."""
+    told = [
+        replace(each, readings=np.where(each.censored, space.ceiling, each.readings)) for each in history.observations
+    ]
+    seen = _lit(space, told, columns, Conditions.of(told, space.p), replicates=True)
+    at_least = np.array([each.censored[list(columns)] for each in seen], bool).reshape(-1, len(columns))
+    return rows(space, columns, replace(history, observations=told), noise), at_least
+
+
+def _noise(space: Space, columns: Sequence[int], repeated: Readings) -> Readings:
+    """Noise of one reading, ``(p,)``: as stated, else what repeats show, else 0."""
+    stated = space.noise[list(columns)]
+    return np.nan_to_num(np.where(np.isnan(stated), repeated, stated))
 
 
 def _repeated(settings: Settings, readings: Readings) -> Readings:

@@ -65,7 +65,7 @@ class Insight:
     @cached_property
     def rows(self) -> Rows:
         """Everything seen, for the local correction."""
-        return rows(self.space, self.columns, self.history, self.noise)
+        return rows(self.space, self.columns, self.history, self.noise, self.fitted.earlier)
 
     def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
         """Distinct candidates, at least one, the one that the model stands for most first; the same at every time."""

@@ -29,6 +29,7 @@ from strategies.exams import BEGUN, Outlook
 from strategies.fitting import MEMBERS, Fitted, undecided
 from strategies.insight import Insight
 from strategies.interludes import Interludes
+from strategies.kinship import remaining
 from strategies.offers import Offer
 
 FIRST = 5
@@ -114,7 +115,7 @@ class Plan:
             fitted: The result of the last ``Fit``; None if it is lost, which costs a refit and nothing else.
         """
         if not history.rounds:
-            return self._design()
+            return self._begin(history, fitted)
         current = history.rounds[-1]
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
@@ -125,16 +126,24 @@ class Plan:
 
     # ------------------------------------------------------------------ rounds
 
-    def _design(self) -> Measure:
+    def _begin(self, history: History, fitted: Fitted | None) -> Step:
+        """The design; or with lessons the background alone, since they may do instead of it."""
+        if not self.campaign.lessons:
+            return Measure(Round(0, RoundKind.DESIGN), self.batch(history, 0, self._design(), Purpose.DESIGN))
+        if references := self._interludes(history).due(0, 0):
+            return Measure(Round(0, RoundKind.DESIGN), references)
+        return self._next_round(history, 0, fitted)
+
+    def _design(self) -> Settings:
+        """Settings of the design, ``(n, d)``."""
         part = self.campaign.design
         design: Design = plugins.build("sdl.designs", part.plugin, part.options)
         try:
-            settings = design.propose(self.space, part.n, self._rng(0))
+            return design.propose(self.space, part.n, self._rng(0))
         except InvalidInput:
             if part.n is not None:
                 raise
-            settings = design.propose(self.space, FIRST, self._rng(0))
-        return Measure(Round(0, RoundKind.DESIGN), self.batch(History(), 0, settings, Purpose.DESIGN))
+            return design.propose(self.space, FIRST, self._rng(0))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         settled = {finding.target for finding in history.findings if finding.settles}
@@ -153,7 +162,11 @@ class Plan:
         return self._pursue(history, number, fitted, open_[0], left)
 
     def _gather(self, history: History, number: int, fitted: Fitted, left: int) -> Step:
-        """No model can be fitted yet: fill the space."""
+        """No model can be fitted yet: fill the space, by the design if lessons were to do instead of it."""
+        if self.campaign.lessons and not any(each.purpose is Purpose.DESIGN for each in history.observations):
+            settings = self.space.from_unit(remaining(self.space.to_unit(self._design()), fitted.settings))
+            requests = self.batch(history, number, settings, Purpose.DESIGN)
+            return Measure(Round(number, RoundKind.DESIGN, facts=self._likeness(fitted)), requests)
         useless = [name for name in self.campaign.channels if self._never_read(history, name)]
         if useless:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
@@ -168,7 +181,12 @@ class Plan:
         if len(failed) >= self.campaign.stop.exams:
             return self._give_up(number, target, f"none of {len(failed)} candidates passed its exam")
         insight = self.insight(history.before(self._known(number)), fitted)
+        untried = fitted.translated > 0 and not any(each.purpose.teaches for each in history.observations)
         if (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
+            if untried and unreachable.settings is not None:  # nothing is told by what was read elsewhere alone
+                return self._learn(
+                    history, number, self.space.to_unit(unreachable.settings)[None], self._likeness(fitted)
+                )
             return Conclude(unreachable)
         found = insight.offers(target, self._rng(number, 3))
         outlook = insight.outlook(target, found[0].uncertainty)
@@ -178,7 +196,8 @@ class Plan:
         chance = outlook.chance(looks)
         facts = self._facts(fitted, target, found, chance)
         if chance < HARDLY:
-            batch = self._acquire(history, insight, number, target, left)
+            # The first reading tells how far the lesson holds, and nowhere better than where the answer should be.
+            batch = found[0].settings[None] if untried else self._acquire(history, insight, number, target, left)
             if len(batch):
                 return self._learn(history, number, batch, facts)
         return self.begin_exam(history, number, insight, target, found[0], facts)
@@ -343,14 +362,19 @@ class Plan:
             "scores": fitted.choice.scores,
             "held out": fitted.choice.held_out,
             "skipped": fitted.skipped,
-            "rows": len(fitted.settings),
+            "rows": len(fitted.settings) - fitted.translated,
             "target": target.name,
             "chance of passing": chance,
             "uncertainty": dict(zip(names, found[0].uncertainty.tolist(), strict=True)),
             "refused draws": found[0].refused,
             "candidates": [{"settings": self._shown(each.settings), "share": each.share} for each in found],
             "parity": {"channels": names, **fitted.parity()},
+            **self._likeness(fitted),
         }
+
+    def _likeness(self, fitted: Fitted) -> dict[str, Any]:
+        """What the report says of earlier campaigns."""
+        return {"history": fitted.kinship.facts} if fitted.kinship else {}
 
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))

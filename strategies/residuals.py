@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
@@ -23,6 +23,8 @@ AMPLITUDES = (0.0025, 0.01, 0.04, 0.16, 0.64)
 """Tried sizes of what a model misses, as shares of the range of the readings."""
 LENGTHS = (0.15, 0.3, 0.6)
 """Tried distances over which it changes, in the unit box."""
+USUAL = 0.005
+"""Size that is expected where an earlier campaign has shown the shape of the response already."""
 NEGLIGIBLE = 1e-3
 """Probability, as a share of the largest, below which a size and a distance are left out."""
 NEAREST = 300
@@ -48,6 +50,8 @@ class Rows:
     """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
     present: "Present | None" = None
     """The background of this moment; None if it is known exactly."""
+    earlier: "Earlier | None" = None
+    """Rows of another campaign beside these; None if there are none."""
     _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
@@ -57,8 +61,9 @@ class Rows:
         near = self._nearest(settings, n)
         drift = self.drift if self.drift.ndim == 1 else self.drift[near]
         present = self.present and replace(self.present, shared=self.present.shared[near])
-        shared = self.shared
-        return Rows(self.settings[near], self.readings[near], self.noise, drift, lambda at: shared(near[at]), present)
+        shared, earlier = self.shared, self.earlier
+        rows = self.settings[near], self.readings[near]
+        return Rows(*rows, self.noise, drift, lambda at: shared(near[at]), present, earlier)
 
     def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
@@ -71,9 +76,14 @@ class Rows:
         if key not in self._last:
             near = self.nearest(settings)
             self._last.clear()
-            self._last[key] = Kriging.of(near, near.readings - predict(near.settings))
+            self._last[key] = Kriging.of(near, near.missing(predict))
         mean, deviation = self._last[key].at(settings[None], fresh=fresh)
         return mean[0], deviation[0]
+
+    def missing(self, predict: Forward) -> Readings:
+        """Readings less what a forward model predicts, ``(n, p)``, those of an earlier campaign first."""
+        own = self.readings - predict(self.settings) if len(self.settings) else self.readings
+        return own if self.earlier is None else np.vstack((self.earlier.missing(predict), own))
 
     def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
         distance = cdist(settings[None], self.settings)[0]
@@ -91,8 +101,30 @@ class Present:
 
 
 @dataclass(frozen=True, eq=False)
+class Earlier:
+    """Rows of another campaign, whose response is this one's but for gains that are off by nobody knows how much."""
+
+    settings: Settings
+    """In the unit box, ``(m, d)``."""
+    readings: Readings
+    """Background subtracted, ``(m, p)``; NaN where a channel was not read."""
+    errors: NDArray[np.float64]
+    """Covariance of what is off about them, gains included, ``(p, m, m)``."""
+    slopes: Readings
+    """Standard deviation of the slopes of any response over the box, before anything is known of it, ``(p,)``."""
+
+    def missing(self, predict: Forward) -> Readings:
+        """Readings less what a forward model predicts, ``(m, p)``."""
+        return self.readings - predict(self.settings)
+
+
+@dataclass(frozen=True, eq=False)
 class Kriging:
-    """Residuals of ``n`` rows, ready to be asked what they tell of others."""
+    """Residuals of ``n`` rows, ready to be asked what they tell of others.
+
+    Where there are rows of an earlier campaign among them, today's response may differ from the model by any plane
+    through the origin too: that is how what both have in common is told from gains that differ.
+    """
 
     settings: Settings
     """In the unit box, ``(n, d)``."""
@@ -101,17 +133,25 @@ class Kriging:
 
     @classmethod
     def of(cls, rows: Rows, residuals: Readings) -> Self:
-        """Learn from residuals ``(n, p)`` at some rows."""
-        between, shared = cdist(rows.settings, rows.settings), rows.shared(np.arange(len(residuals)))
-        kernels = {length: _kernel(between, length) for length in LENGTHS}
-        channels = [_channel(rows, residuals[:, c], c, kernels, shared) for c in range(residuals.shape[1])]
-        return cls(rows.settings, channels, rows.present)
+        """Learn from residuals ``(n, p)`` at some rows, those of an earlier campaign first."""
+        settings = rows.settings if rows.earlier is None else np.vstack((rows.earlier.settings, rows.settings))
+        between, shared = cdist(settings, settings), rows.shared(np.arange(len(rows.settings)))
+        kernels = {length: kernel(between, length) for length in LENGTHS}
+        planes = settings @ settings.T
+        channels = [_channel(rows, residuals[:, c], c, kernels, planes, shared) for c in range(residuals.shape[1])]
+        return cls(settings, channels, rows.present)
 
     def at(self, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``."""
-        to, light = cdist(self.settings, settings), None if fresh else self.present
+        to, planes, light = cdist(self.settings, settings), self.settings @ settings.T, None if fresh else self.present
+        square = np.einsum("md,md->m", settings, settings)
+        if light is not None:
+            none = np.zeros((len(self.settings) - len(light.shared), len(self.channels)))
+            light = replace(light, shared=np.vstack((none, light.shared)))
         told = [
-            channel.at(to) if light is None else channel.at(to, light.shared[:, c, None], light.variance[c])
+            channel.at(to, planes, square)
+            if light is None
+            else channel.at(to, planes, square, light.shared[:, c, None], light.variance[c])
             for c, channel in enumerate(self.channels)
         ]
         return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
@@ -137,13 +177,35 @@ def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Rea
 class _Channel:
     """The residuals of one channel, smoothed in each of the ways that they bear out."""
 
+    read: NDArray[np.intp]
+    """Rows in which it was read."""
+    slope: float
+    """Standard deviation of the slopes of a plane that is smoothed beside; 0 for none."""
     ways: Sequence["_Way"]
 
     def at(
-        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float = 0.0, light: float = 0.0
+        self,
+        to: NDArray[np.float64],
+        planes: NDArray[np.float64],
+        square: NDArray[np.float64],
+        shared: NDArray[np.float64] | float = 0.0,
+        light: NDArray[np.float64] | float = 0.0,
     ) -> tuple[Readings, Readings]:
-        """Mean and standard deviation at distances ``(n, m)`` from the rows, with the light's error in them."""
-        told = [way.at(to, shared, light) for way in self.ways]
+        """Mean and standard deviation at settings ``(m, d)``, with the light's error in them.
+
+        Args:
+            to: Their distances from the rows, ``(n, m)``.
+            planes: Their scalar products with the rows' settings, ``(n, m)``.
+            square: Their scalar products with themselves, ``(m,)``.
+            shared: Covariance of the light's error, ``(n, 1)``.
+            light: Its variance.
+        """
+        if self.slope:
+            shared, light = shared + self.slope**2 * planes, light + self.slope**2 * square
+        shared = shared[self.read] if isinstance(shared, np.ndarray) else shared
+        if not self.ways:  # it was never read
+            return np.zeros(to.shape[1]), np.sqrt(light) * np.ones(to.shape[1])
+        told = [way.at(to[self.read], shared, light) for way in self.ways]
         shares = np.array([way.share for way in self.ways])
         mean = shares @ np.array([mean for mean, _ in told])
         variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
@@ -162,25 +224,36 @@ class _Way:
     weights: Readings
 
     def at(
-        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float, light: float
+        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float, light: NDArray[np.float64] | float
     ) -> tuple[Readings, Readings]:
         """Mean and variance."""
-        cross = self.amplitude**2 * _kernel(to, self.length) + shared
+        cross = self.amplitude**2 * kernel(to, self.length) + shared
         variance = self.amplitude**2 + light - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
         return np.asarray(cross.T @ self.weights), variance
 
 
 def _channel(
-    rows: Rows, residuals: Readings, c: int, kernels: Mapping[float, NDArray[np.float64]], shared: NDArray[np.float64]
+    rows: Rows,
+    residuals: Readings,
+    c: int,
+    kernels: Mapping[float, NDArray[np.float64]],
+    planes: NDArray[np.float64],
+    shared: NDArray[np.float64],
 ) -> _Channel:
-    drift = np.broadcast_to(rows.drift, (len(residuals), len(rows.noise)))[:, c]
-    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + drift[:, None] * shared
-    span = float(np.ptp(rows.readings[:, c])) or 1.0
-    tried = {
-        (part * span, length): _evidence((part * span) ** 2 * kernel + errors, residuals)
-        for part in AMPLITUDES
-        for length, kernel in kernels.items()
-    }
+    drift = np.broadcast_to(rows.drift, (len(rows.settings), len(rows.noise)))[:, c]
+    errors = rows.noise[c] ** 2 * np.eye(len(rows.settings)) + drift[:, None] * shared
+    readings, slope, usual = rows.readings[:, c], 0.0, np.inf
+    if rows.earlier is not None:
+        if np.isfinite(rows.earlier.readings[:, c]).any():
+            slope, usual = float(rows.earlier.slopes[c]), USUAL
+        readings = np.concatenate((rows.earlier.readings[:, c], readings))
+        errors = block_diag(rows.earlier.errors[c], errors) + slope**2 * planes
+    read = np.flatnonzero(np.isfinite(residuals))
+    square = np.ix_(read, read)
+    if not read.size:
+        return _Channel(read, slope, [])
+    errors, residuals, kernels = errors[square], residuals[read], {at: each[square] for at, each in kernels.items()}
+    tried = evidences(kernels, errors, residuals, float(np.ptp(readings[read])) or 1.0, usual)
     chances = np.exp(np.array(list(tried.values())) - max(tried.values()))
     chances = np.where(chances < NEGLIGIBLE, 0.0, chances) / chances[chances >= NEGLIGIBLE].sum()
     ways = list[_Way]()
@@ -188,7 +261,43 @@ def _channel(
         if share:
             factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
             ways.append(_Way(share, amplitude, length, factor, np.asarray(cho_solve(factor, residuals))))
-    return _Channel(ways)
+    return _Channel(read, slope, ways)
+
+
+def evidences(
+    kernels: Mapping[float, NDArray[np.float64]],
+    errors: NDArray[np.float64],
+    residuals: Readings,
+    span: float,
+    usual: float = np.inf,
+) -> dict[tuple[float, float], float]:
+    """How well each size and distance of what a model misses explains the residuals ``(n,)`` of one channel.
+
+    Args:
+        kernels: By distance, ``(n, n)``.
+        errors: Covariance of all else, ``(n, n)``.
+        residuals: Of the rows.
+        span: Range of the readings, of which the sizes are shares.
+        usual: Size that is expected, as such a share (the median of a half-Cauchy prior); infinite where none is.
+
+    Returns:
+        Logarithms of prior times marginal likelihood, up to a constant that is the same for all sizes and distances.
+
+    References:
+        Gelman (2006), doi:10.1214/06-BA117A, for the prior
+    """
+    prior = _prior(usual, len(kernels)) if np.isfinite(usual) else dict.fromkeys(AMPLITUDES, 0.0)
+    return {
+        (part * span, length): _evidence((part * span) ** 2 * like + errors, residuals) + prior[part]
+        for part in AMPLITUDES
+        for length, like in kernels.items()
+    }
+
+
+def _prior(usual: float, lengths: int) -> dict[float, float]:
+    """Logarithm of the probability of each size, at each of so many distances."""
+    expected = {part: part / (1 + (part / usual) ** 2) for part in AMPLITUDES}
+    return {part: float(np.log(share / sum(expected.values()) / lengths)) for part, share in expected.items()}
 
 
 def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:
@@ -203,5 +312,6 @@ def _regular(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(covariance + ridge * np.eye(len(covariance)))
 
 
-def _kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+def kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """How alike what a model misses is at settings that are so far apart."""
     return np.asarray(np.exp(-0.5 * (distance / length) ** 2))
