@@ -167,7 +167,7 @@ def _of_history(told: Mapping[str, Any]) -> Iterator[str]:
     """What was made of earlier campaigns."""
     nearest, chance = told.get("campaign"), 100 * measured(told.get("probability"))
     if nearest is None:
-        yield f"No earlier campaign is like what is read here ({chance:.3g} % certain), so nothing is learned from them."
+        yield f"No earlier campaign is like what is read here ({chance:.3g} % certain): nothing is learned from them."
     else:
         of = "the same instrument" if told.get("kind") == "the same" else "another instrument of the kind"
         yield f"Nearest earlier campaign: {nearest!r} on {told.get('instrument')}, as of {of} ({chance:.3g} % certain)."

@@ -1,4 +1,4 @@
-"""Earlier campaigns as a new one starts from them: found in their ledger and frozen into the new one's configuration."""
+"""Earlier campaigns as a new one starts from them: found in their ledger, frozen into the new one's configuration."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
