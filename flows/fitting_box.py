@@ -212,9 +212,9 @@ class _Inside:
         if left_out != self.left_out:
             self.fitted, self.left_out = None, left_out
         while isinstance(step := self._next(history, at), Fit):
-            models, plan = self.campaign.models, self.plan
+            models, lessons, plan = self.campaign.models, self.campaign.lessons, self.plan
             seen = history.before(step.before)
-            self.fitted = fitting.fit(models, plan.space, plan.columns, seen, step.round, left_out, at)
+            self.fitted = fitting.fit(models, plan.space, plan.columns, seen, step.round, left_out, at, lessons)
         return step
 
     def prepare(self, history: History, left_out: Mapping[str, str], at: Any) -> None:

@@ -33,6 +33,7 @@ from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
 from sdl.preparing import prepare
+from sdl.recalling import frozen
 from sdl.report import write
 from sdl.space import Space
 from sdl.steering import Steering
@@ -88,7 +89,8 @@ class Session:
             return
         plan, models = self.plan, self.plan.campaign.models
         history = self.history.before(step.before)
-        self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training)
+        lessons = plan.campaign.lessons
+        self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training, lessons=lessons)
         self._goes_on_with(plan.next_step(self.history, self.fitted))
 
     def measure(self, step: Measure) -> None:
@@ -202,6 +204,7 @@ def open_session(
         with book:
             if again:
                 campaign = _renamed(campaign, book)
+            campaign = frozen(campaign, book, instrument)
             with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
                 entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from sdl.errors import InvalidInput, shown
+from sdl.lessons import Lesson
 from sdl.parts import Part
 from sdl.precautions import ApprovalPart, SuspendPart
 from sdl.space import is_number
@@ -130,6 +131,17 @@ class FittingPart(Part):
     does not wait for slow models, and each round knows one round less."""
 
 
+class HistoryPart(Part):
+    """Earlier campaigns to start from, on this instrument or another one with the same knobs."""
+
+    campaigns: Literal["all"] | tuple[str, ...] = "all"
+    """Their names, or ``all``: the latest ones of the ledger with the same knobs."""
+    ledger: str | None = None
+    """File or URL of the ledger that holds them; this campaign's own unless told."""
+    lessons: tuple[Lesson, ...] = ()
+    """What they taught when the campaign began; the program writes it, and it never changes after that."""
+
+
 def _tolerance(value: Any) -> Any:
     given = value.values() if isinstance(value, dict) else [value]
     if wrong := [shown(each) for each in given if not _is_tolerance(each)]:
@@ -208,6 +220,8 @@ class Campaign(Part):
     """What suspends the campaign between two measurements."""
     extra: int = Field(default=0, ge=0, le=100_000_000)
     """Requests that were allowed beyond the budget since it began; ``sdl extend`` writes it."""
+    history: HistoryPart | None = None
+    """Earlier campaigns to start from; none unless told."""
     fitting: FittingPart | None = None
     """Limits of the fits; without them models are fitted in the process of the campaign, which is quickest."""
 
@@ -239,6 +253,11 @@ class Campaign(Part):
     def rounds(self) -> int:
         """Rounds after which it gives up."""
         return self.stop.rounds or ROUNDS * len(self.targets)
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What earlier campaigns taught, the latest first."""
+        return self.history.lessons if self.history else ()
 
     @property
     def channels(self) -> list[str]:

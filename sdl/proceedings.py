@@ -141,6 +141,8 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
     facts = round_.facts
     if why := facts.get("why"):
         yield f"{why}."
+    if history := facts.get("history"):
+        yield from _of_history(history)
     if model := facts.get("model"):
         yield f"Model {model!r} fitted on {facts.get('rows', 'an unknown number of')} rows."
     if chosen := facts.get("chosen"):
@@ -159,3 +161,17 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
         yield f"Distinct candidates, with their share of its draws: {'; '.join(shares)}."
     for name, reason in (facts.get("skipped") or {}).items():
         yield f"Model {name!r} was skipped: {reason}."
+
+
+def _of_history(told: Mapping[str, Any]) -> Iterator[str]:
+    """What was made of earlier campaigns."""
+    nearest, chance = told.get("campaign"), 100 * measured(told.get("probability"))
+    if nearest is None:
+        yield f"No earlier campaign is like what is read here ({chance:.3g} % certain): nothing is learned from them."
+    else:
+        of = "the same instrument" if told.get("kind") == "the same" else "another instrument of the kind"
+        yield f"Nearest earlier campaign: {nearest!r} on {told.get('instrument')}, as of {of} ({chance:.3g} % certain)."
+    far = {name: off for name, off in (told.get("distances") or {}).items() if off is not None}
+    if far:
+        each = (f"{name!r} {100 * measured(off):.2g} %" for name, off in sorted(far.items(), key=lambda one: one[1]))
+        yield f"What is read here is off what they say by: {', '.join(each)}."

@@ -64,7 +64,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         lamps=_lamps(story),
         chapters=list(chapters(story)),
         notices=[(moment(each.at), each.sent, each.by, each.text) for each in Steering(ledger).notices(story.entry.id)],
-        config=json.dumps(dict(story.entry.config), indent=2, ensure_ascii=False),
+        config=json.dumps(_brief(story.entry.config), indent=2, ensure_ascii=False),
         figures={
             "targets": _targets_figure(story),
             "parity": parity and figures.parity([story.labelled(name) for name in parity.channels], parity.sets),
@@ -99,6 +99,15 @@ class Parity:
     sets: Mapping[str, tuple[Readings, Readings]]
     """By name (``train``, ``test``), measured and predicted, both ``(n, p)``."""
     scores: Sequence[Score]
+
+
+def _brief(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the rows that earlier campaigns taught: their names alone."""
+    history = config.get("history")
+    if not isinstance(history, dict) or not isinstance(lessons := history.get("lessons"), list):
+        return dict(config)
+    names = [each.get("campaign") for each in lessons if isinstance(each, dict)]
+    return {**config, "history": {**history, "lessons": names}}
 
 
 def _parity(story: Story) -> Parity | None:

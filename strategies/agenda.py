@@ -43,9 +43,7 @@ def prices(insight: Insight, targets: Sequence[Wanted]) -> NDArray[np.float64]:
     wanted = np.array([each.readings for each in targets]) - insight.background
     tolerance = np.array([each.tolerance for each in targets])
     predict, d, rows = insight.model.predict, insight.space.d, insight.rows.thinned()
-    missed, uncertainty = kriged(
-        rows, rows.readings - predict(rows.settings), project(predict, wanted, tolerance, d).settings
-    )
+    missed, uncertainty = kriged(rows, rows.missing(predict), project(predict, wanted, tolerance, d).settings)
     off = project(predict, wanted - missed, tolerance, d).misses
     near = (np.nan_to_num(np.abs(off)) <= np.nan_to_num(1 + CERTAINTY * uncertainty / tolerance)).all(axis=1)
     asked = [_price(insight, each, unsure) for each, unsure in zip(targets, uncertainty, strict=True)]

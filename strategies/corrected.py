@@ -25,7 +25,7 @@ class Corrected:
     def of(cls, model: Predicts, rows: Rows, target: Target) -> Self:
         """Learn what a fitted model misses near the answers to a target ``(p,)``, which is less its background."""
         near = rows.like(target)
-        return cls(model, slopes_of(model), Kriging.of(near, near.readings - model.predict(near.settings)))
+        return cls(model, slopes_of(model), Kriging.of(near, near.missing(model.predict)))
 
     def predict(self, settings: Settings) -> Readings:
         """Expected readings ``(m, p)`` at settings in the unit box ``(m, d)``."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -14,11 +14,13 @@ from sdl.campaign import Plugin
 from sdl.conditions import Conditions
 from sdl.errors import InvalidInput
 from sdl.history import History, Observation, Round
+from sdl.lessons import Lesson
 from sdl.space import Readings, Settings, Space
 from strategies.choice import FEWEST, Choice, choose, keep
 from strategies.contract import InverseModel
 from strategies.heldout import HeldOut, distinct, held_out
-from strategies.residuals import Present, Rows
+from strategies.kinship import Kinship, nearest
+from strategies.residuals import Earlier, Present, Rows
 from strategies.soundness import finite, said
 
 FEWEST_REPEATS = 2
@@ -69,6 +71,15 @@ class Fitted:
     """Distinct settings that there were when models were last asked about rows they had not seen; 0 if too few."""
     missed: Readings
     """Root mean square of what the model missed in those rows, ``(p,)``; infinite if there were too few."""
+    kinship: Kinship | None
+    """What is learned of earlier campaigns; None if the campaign names none."""
+    translated: int
+    """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """Rows of an earlier campaign that is learned from."""
+        return None if self.kinship is None else self.kinship.earlier
 
     @property
     def name(self) -> str:
@@ -89,11 +100,12 @@ class Fitted:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
         if self.model is None or self.held_out is None:
             return {}
-        measured, seen = self.readings[-most:], self.model.predict(self.settings[-most:])
-        fresh = np.isfinite(self.held_out[-most:]).all(axis=1)
+        first = max(self.translated, len(self.settings) - most)
+        measured, seen = self.readings[first:], self.model.predict(self.settings)[first:]
+        fresh = np.isfinite(self.held_out[first:]).all(axis=1)
         return {
             "train": {"measured": measured, "predicted": seen},
-            "test": {"measured": measured[fresh], "predicted": self.held_out[-most:][fresh]},
+            "test": {"measured": measured[fresh], "predicted": self.held_out[first:][fresh]},
         }
 
 
@@ -111,6 +123,7 @@ def fit(
     round_: int,
     left_out: Mapping[str, str] | None = None,
     tell: Callable[[str], object] = lambda _: None,
+    lessons: Sequence[Lesson] = (),
 ) -> Fitted:
     """Choose a model by what was learned before a round, and fit it on all of that.
 
@@ -125,12 +138,22 @@ def fit(
         round_: Rounds before it count.
         left_out: Models by name that are not to be tried, and why; if that is all of them, the simplest one is tried.
         tell: Called with the name of each model before it is fitted.
+        lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
     """
     earlier = [each for each in history.observations if each.round < round_]
     conditions = Conditions.of(earlier, space.p)
     seen = _lit(space, earlier, columns, conditions, replicates=False)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
+    repeated = _repeated(settings, readings)
+    kinship, translated = None, 0
+    if lessons:
+        noise, seen_ = _noise(space, columns, repeated), replace(history, observations=earlier)
+        kinship = nearest(
+            lessons, space, [space.channel_names[c] for c in columns], *_first(space, columns, seen_, noise)
+        )
+        at, told = kinship.translated(rows(space, columns, seen_, noise, kinship.earlier))
+        settings, readings, translated = np.vstack((at, settings)), np.vstack((told, readings)), len(at)
     given, parts = dict(left_out or {}), named(models)
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
@@ -154,23 +177,24 @@ def fit(
             skipped[choice.name] = said(error)
             left.remove(choice.name)
             continue
-        freedom = max(len(seen) - space.d, 1)
+        freedom = max(len(readings) - space.d, 1)
         scatter = np.sqrt(((readings - predicted) ** 2).sum(axis=0) / freedom)
-        repeated = _repeated(settings, readings)
         out = None
         if due:
             out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
         unseen, asked = None, last
         if out is not None:
             unseen, asked, missed = out.predicted, n * (n >= FEWEST), _missed(readings - out.predicted)
-        return Fitted(
-            round_, choice, part, model, settings, readings, skipped, scatter, repeated, unseen, asked, missed
-        )
+        known = scatter, repeated, unseen, asked, missed, kinship, translated
+        return Fitted(round_, choice, part, model, settings, readings, skipped, *known)
     nothing = np.full(len(columns), np.nan)
-    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, nothing, nothing, None, last, missed)
+    unknown = nothing, nothing, None, last, missed, kinship, translated
+    return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, *unknown)
 
 
-def rows(space: Space, columns: Sequence[int], history: History, noise: Readings) -> Rows:
+def rows(
+    space: Space, columns: Sequence[int], history: History, noise: Readings, earlier: Earlier | None = None
+) -> Rows:
     """Everything seen so far with its present background, for the local correction.
 
     Args:
@@ -178,6 +202,7 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
         columns: Channels that matter.
         history: What the campaign has seen.
         noise: Standard deviation of one reading of those channels.
+        earlier: Rows of another campaign.
     """
     conditions = Conditions.of(history.observations, space.p)
     seen = _lit(space, history.observations, columns, conditions, replicates=True)
@@ -186,7 +211,25 @@ def rows(space: Space, columns: Sequence[int], history: History, noise: Readings
     drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
     present = Present(drift * conditions.since(now), drift * conditions.since(order)[:, None])
     settings = _settings(space, seen)
-    return Rows(settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present)
+    return Rows(
+        settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier=earlier
+    )
+
+
+def _first(space: Space, columns: Sequence[int], history: History, noise: Readings) -> tuple[Rows, NDArray[np.bool_]]:
+    """What was read today, and which of it stands for a channel at its ceiling: that tells an instrument too."""
+    told = [
+        replace(each, readings=np.where(each.censored, space.ceiling, each.readings)) for each in history.observations
+    ]
+    seen = _lit(space, told, columns, Conditions.of(told, space.p), replicates=True)
+    at_least = np.array([each.censored[list(columns)] for each in seen], bool).reshape(-1, len(columns))
+    return rows(space, columns, replace(history, observations=told), noise), at_least
+
+
+def _noise(space: Space, columns: Sequence[int], repeated: Readings) -> Readings:
+    """Noise of one reading, ``(p,)``: as stated, else what repeats show, else 0."""
+    stated = space.noise[list(columns)]
+    return np.nan_to_num(np.where(np.isnan(stated), repeated, stated))
 
 
 def _repeated(settings: Settings, readings: Readings) -> Readings:

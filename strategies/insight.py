@@ -81,7 +81,7 @@ class Insight:
     @cached_property
     def rows(self) -> Rows:
         """Everything seen, for the local correction."""
-        return rows(self.space, self.columns, self.history, self.noise)
+        return rows(self.space, self.columns, self.history, self.noise, self.fitted.earlier)
 
     @cached_property
     def astray(self) -> bool:
@@ -98,7 +98,8 @@ class Insight:
         """What candidates are made with: the model, or in its place the rows alone, and the rows that correct it."""
         if not self.astray:
             return self.model, self.rows
-        return Level(self.rows.readings.mean(axis=0)), replace(self.rows, stretch=stretches(self.rows))
+        own = replace(self.rows, earlier=None)
+        return Level(own.readings.mean(axis=0)), replace(own, stretch=stretches(own))
 
     def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
         """Distinct candidates, at least one, the same at every time; the one that the model stands for most first.

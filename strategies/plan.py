@@ -33,6 +33,7 @@ from strategies.exams import BEGUN, Outlook
 from strategies.fitting import MEMBERS, Fitted, undecided
 from strategies.insight import HARDLY, Insight
 from strategies.interludes import Interludes
+from strategies.kinship import remaining
 from strategies.offers import Offer
 
 FIRST = 5
@@ -116,7 +117,7 @@ class Plan:
             fitted: The result of the last ``Fit``; None if it is lost, which costs a refit and nothing else.
         """
         if not history.rounds:
-            return self._design()
+            return self._begin(history, fitted)
         current = history.rounds[-1]
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
@@ -127,16 +128,24 @@ class Plan:
 
     # ------------------------------------------------------------------ rounds
 
-    def _design(self) -> Measure:
+    def _begin(self, history: History, fitted: Fitted | None) -> Step:
+        """The design; or with lessons the background alone, since they may do instead of it."""
+        if not self.campaign.lessons:
+            return Measure(Round(0, RoundKind.DESIGN), self.batch(history, 0, self._design(), Purpose.DESIGN))
+        if references := self._interludes(history).due(0, 0):
+            return Measure(Round(0, RoundKind.DESIGN), references)
+        return self._next_round(history, 0, fitted)
+
+    def _design(self) -> Settings:
+        """Settings of the design, ``(n, d)``."""
         part = self.campaign.design
         design: Design = plugins.build("sdl.designs", part.plugin, part.options)
         try:
-            settings = design.propose(self.space, part.n, self._rng(0))
+            return design.propose(self.space, part.n, self._rng(0))
         except InvalidInput:
             if part.n is not None:
                 raise
-            settings = design.propose(self.space, FIRST, self._rng(0))
-        return Measure(Round(0, RoundKind.DESIGN), self.batch(History(), 0, settings, Purpose.DESIGN))
+            return design.propose(self.space, FIRST, self._rng(0))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         open_ = [target for target in self.targets if not several.settled(self._written(target), history)]
@@ -154,9 +163,13 @@ class Plan:
         return self._pursue(history, number, fitted, open_, left)
 
     def _gather(self, history: History, number: int, fitted: Fitted, left: int) -> Step:
-        """No model can be fitted yet: fill the space."""
+        """No model can be fitted yet: fill the space, by the design if lessons were to do instead of it."""
         if left <= 0:
             return Stop(self._spent)
+        if self.campaign.lessons and not any(each.purpose is Purpose.DESIGN for each in history.observations):
+            settings = self.space.from_unit(remaining(self.space.to_unit(self._design()), fitted.settings))
+            requests = self.batch(history, number, settings, Purpose.DESIGN)
+            return Measure(Round(number, RoundKind.DESIGN, facts=self._likeness(fitted)), requests)
         useless = [name for name in self.campaign.channels if self._never_read(history, name)]
         if useless:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
@@ -184,6 +197,8 @@ class Plan:
         """The verdict on a target that no exam could settle: out of reach, or lost in the noise."""
         reached = passed(self._written(target), history.findings)
         if not reached and (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
+            if self._untried(history, insight.fitted) and unreachable.settings is not None:
+                return None  # nothing is told by what was read elsewhere alone
             return Conclude(unreachable)
         ideal, longest = insight.ideal(target), insight.longest
         if ideal.chance(longest) < POINTLESS:
@@ -206,10 +221,17 @@ class Plan:
         if (written := self._written(target)).answers != 1:
             facts |= several.family(found[0], several.known(written, history, self.space))
         if chance < HARDLY:
-            batch = self._acquire(history, insight, number, target, open_, left, found)
+            # The first reading tells how far the lesson holds, and nowhere better than where the answer should be.
+            untried = self._untried(history, insight.fitted)
+            at_it = found[0].settings[None]
+            batch = at_it if untried else self._acquire(history, insight, number, target, open_, left, found)
             if len(batch):
                 return self._learn(history, number, batch, facts)
         return self.begin_exam(history, number, insight, target, found[0], facts)
+
+    def _untried(self, history: History, fitted: Fitted) -> bool:
+        """Whether all that is known of the response was read elsewhere."""
+        return fitted.translated > 0 and not any(each.purpose.teaches for each in history.observations)
 
     def _offers(self, history: History, number: int, insight: Insight, target: Wanted) -> Sequence[Offer]:
         """Candidates, the next one to be examined first; of several answers none if no other one is left."""
@@ -417,13 +439,18 @@ class Plan:
             "asked": fitted.asked,
             "missed": [each if np.isfinite(each) else None for each in fitted.missed.tolist()],
             "skipped": fitted.skipped,
-            "rows": len(fitted.settings),
+            "rows": len(fitted.settings) - fitted.translated,
             "target": target.name,
             "chance of passing": chance,
             "uncertainty": dict(zip(names, found[0].uncertainty.tolist(), strict=True)),
             "refused draws": found[0].refused,
             "candidates": [{"settings": self._shown(each.settings), "share": each.share} for each in found],
+            **self._likeness(fitted),
         } | ({"parity": {"channels": names, **parity}} if parity else {})
+
+    def _likeness(self, fitted: Fitted) -> dict[str, Any]:
+        """What the report says of earlier campaigns."""
+        return {"history": fitted.kinship.facts} if fitted.kinship else {}
 
     def _shown(self, unit: Settings) -> dict[str, float]:
         return self.space.named_settings(self.space.from_unit(unit).round(5))

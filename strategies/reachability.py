@@ -97,8 +97,7 @@ def unreachable(
         InvalidInput: for a target without a fixed channel, or a fixed channel without a positive tolerance.
     """
     near = project(model.predict, targets, tolerance, rows.settings.shape[1])
-    residuals = rows.readings - model.predict(rows.settings)
-    missed, uncertainty = kriged(rows, residuals, near.settings)
+    missed, uncertainty = kriged(rows, rows.missing(model.predict), near.settings)
     again = project(model.predict, targets - missed, tolerance, rows.settings.shape[1])
     allowed = 1 + CERTAINTY * uncertainty / tolerance
     excess = np.abs(model.predict(again.settings) + missed - targets) / tolerance

@@ -69,7 +69,9 @@ class Rehearsal:
         while not isinstance(step := self.plan.next_step(self.history, fitted), Stop):
             if isinstance(step, Fit):
                 plan, seen = self.plan, self.history.before(step.before)
-                fitted = fit(plan.campaign.models, plan.space, plan.columns, seen, step.round)
+                fitted = fit(
+                    plan.campaign.models, plan.space, plan.columns, seen, step.round, lessons=plan.campaign.lessons
+                )
             elif isinstance(step, Conclude):
                 self.findings.append(step.finding)
             else:

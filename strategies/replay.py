@@ -180,7 +180,8 @@ class Replay:
         history = self._history(stale)
         while isinstance(step := plan.next_step(history, fitted), Fit):
             gone = left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
-            fitted = fit(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round, gone)
+            seen, lessons = history.before(step.before), plan.campaign.lessons
+            fitted = fit(plan.campaign.models, plan.space, plan.columns, seen, step.round, gone, lessons=lessons)
         return step, fitted
 
     def _history(self, stale: bool) -> History:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
@@ -23,6 +23,8 @@ AMPLITUDES = (0.0025, 0.01, 0.04, 0.16, 0.64)
 """Tried sizes of what a model misses, as shares of the range of the readings."""
 LENGTHS = (0.15, 0.3, 0.6)
 """Tried distances over which it changes, in the unit box."""
+USUAL = 0.005
+"""Size that is expected where an earlier campaign has shown the shape of the response already."""
 NEGLIGIBLE = 1e-3
 """Probability, as a share of the largest, below which a size and a distance are left out."""
 NEAREST = 300
@@ -50,6 +52,8 @@ class Rows:
     """The background of this moment; None if it is known exactly."""
     stretch: NDArray[np.float64] | None = None
     """By what each knob is divided before distances are taken, by channel, ``(p, d)``; None where all are alike."""
+    earlier: "Earlier | None" = None
+    """Rows of another campaign beside these; None if there are none."""
     _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
     def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
@@ -78,6 +82,7 @@ class Rows:
             lambda at: shared(near[at]),
             present,
             self.stretch,
+            self.earlier,
         )
 
     def thinned(self, n: int = NEAREST) -> "Rows":
@@ -97,9 +102,14 @@ class Rows:
         if key not in self._last:
             near = self.nearest(settings)
             self._last.clear()
-            self._last[key] = Kriging.of(near, near.readings - predict(near.settings))
+            self._last[key] = Kriging.of(near, near.missing(predict))
         mean, deviation = self._last[key].at(settings[None], fresh=fresh)
         return mean[0], deviation[0]
+
+    def missing(self, predict: Forward) -> Readings:
+        """Readings less what a forward model predicts, ``(n, p)``, those of an earlier campaign first."""
+        own = self.readings - predict(self.settings) if len(self.settings) else self.readings
+        return own if self.earlier is None else np.vstack((self.earlier.missing(predict), own))
 
     def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
         distance = cdist(settings[None], self.settings)[0]
@@ -117,8 +127,30 @@ class Present:
 
 
 @dataclass(frozen=True, eq=False)
+class Earlier:
+    """Rows of another campaign, whose response is this one's but for gains that are off by nobody knows how much."""
+
+    settings: Settings
+    """In the unit box, ``(m, d)``."""
+    readings: Readings
+    """Background subtracted, ``(m, p)``; NaN where a channel was not read."""
+    errors: NDArray[np.float64]
+    """Covariance of what is off about them, gains included, ``(p, m, m)``."""
+    slopes: Readings
+    """Standard deviation of the slopes of any response over the box, before anything is known of it, ``(p,)``."""
+
+    def missing(self, predict: Forward) -> Readings:
+        """Readings less what a forward model predicts, ``(m, p)``."""
+        return self.readings - predict(self.settings)
+
+
+@dataclass(frozen=True, eq=False)
 class Kriging:
-    """Residuals of ``n`` rows, ready to be asked what they tell of others."""
+    """Residuals of ``n`` rows, ready to be asked what they tell of others.
+
+    Where there are rows of an earlier campaign among them, today's response may differ from the model by any plane
+    through the origin too: that is how what both have in common is told from gains that differ.
+    """
 
     settings: Settings
     """In the unit box, ``(n, d)``."""
@@ -128,33 +160,46 @@ class Kriging:
 
     @classmethod
     def of(cls, rows: Rows, residuals: Readings) -> Self:
-        """Learn from residuals ``(n, p)`` at some rows."""
-        shared, channels = rows.shared(np.arange(len(residuals))), list[_Channel]()
+        """Learn from residuals ``(n, p)`` at some rows, those of an earlier campaign first."""
+        settings = rows.settings if rows.earlier is None else np.vstack((rows.earlier.settings, rows.settings))
+        shared, planes = rows.shared(np.arange(len(rows.settings))), settings @ settings.T
+        channels = list[_Channel]()
         for c, unit in enumerate(_units(rows.stretch, residuals.shape[1])):
             if c == 0 or rows.stretch is not None:
-                between = cdist(rows.settings / unit, rows.settings / unit)
-                kernels = {length: _kernel(between, length) for length in LENGTHS}
-            channels.append(_channel(rows, residuals[:, c], c, kernels, shared))
-        return cls(rows.settings, channels, rows.present, rows.stretch)
+                between = cdist(settings / unit, settings / unit)
+                kernels = {length: kernel(between, length) for length in LENGTHS}
+            channels.append(_channel(rows, residuals[:, c], c, kernels, planes, shared))
+        return cls(settings, channels, rows.present, rows.stretch)
 
     def at(self, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``."""
-        light, told = None if fresh else self.present, list[tuple[Readings, Readings]]()
+        planes, square = self.settings @ settings.T, np.einsum("md,md->m", settings, settings)
+        light, told = None if fresh else self._light, list[tuple[Readings, Readings]]()
         for c, (channel, unit) in enumerate(self._each()):
             to = cdist(self.settings / unit, settings / unit)
             told.append(
-                channel.at(to) if light is None else channel.at(to, light.shared[:, c, None], light.variance[c])
+                channel.at(to, planes, square)
+                if light is None
+                else channel.at(to, planes, square, light.shared[:, c, None], light.variance[c])
             )
         return np.stack([mean for mean, _ in told], axis=1), np.stack([sd for _, sd in told], axis=1)
 
     def tangent(self, settings: Settings) -> tuple[Readings, NDArray[np.float64]]:
         """Expected residuals ``(m, p)`` at settings ``(m, d)`` and how they change with these, ``(m, p, d)``."""
-        told = list[tuple[Readings, NDArray[np.float64]]]()
+        present, told = self._light, list[tuple[Readings, NDArray[np.float64]]]()
         for c, (channel, unit) in enumerate(self._each()):
-            light = 0.0 if self.present is None else self.present.shared[:, c]
-            mean, slopes = channel.tangent(self.settings / unit, settings / unit, light)
-            told.append((mean, slopes / unit))
+            light = np.zeros(len(self.settings)) if present is None else present.shared[:, c]
+            (mean, slopes), plane = channel.tangent(self.settings / unit, settings / unit, light), channel.plane(self)
+            told.append((mean + settings @ plane, slopes / unit + plane))
         return np.stack([mean for mean, _ in told], axis=1), np.stack([slopes for _, slopes in told], axis=1)
+
+    @property
+    def _light(self) -> Present | None:
+        """The present, which rows of an earlier campaign share nothing with."""
+        if self.present is None:
+            return None
+        none = np.zeros((len(self.settings) - len(self.present.shared), len(self.channels)))
+        return replace(self.present, shared=np.vstack((none, self.present.shared)))
 
     def _each(self) -> list[tuple["_Channel", NDArray[np.float64] | float]]:
         return list(zip(self.channels, _units(self.stretch, len(self.channels)), strict=True))
@@ -185,28 +230,54 @@ def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Rea
 class _Channel:
     """The residuals of one channel, smoothed in each of the ways that they bear out."""
 
+    read: NDArray[np.intp]
+    """Rows in which it was read."""
+    slope: float
+    """Standard deviation of the slopes of a plane that is smoothed beside; 0 for none."""
     ways: Sequence["_Way"]
 
     def at(
-        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float = 0.0, light: float = 0.0
+        self,
+        to: NDArray[np.float64],
+        planes: NDArray[np.float64],
+        square: NDArray[np.float64],
+        shared: NDArray[np.float64] | float = 0.0,
+        light: NDArray[np.float64] | float = 0.0,
     ) -> tuple[Readings, Readings]:
-        """Mean and standard deviation at distances ``(n, m)`` from the rows, with the light's error in them."""
-        told = [way.at(to, shared, light) for way in self.ways]
+        """Mean and standard deviation at settings ``(m, d)``, with the light's error in them.
+
+        Args:
+            to: Their distances from the rows, ``(n, m)``.
+            planes: Their scalar products with the rows' settings, ``(n, m)``.
+            square: Their scalar products with themselves, ``(m,)``.
+            shared: Covariance of the light's error, ``(n, 1)``.
+            light: Its variance.
+        """
+        if self.slope:
+            shared, light = shared + self.slope**2 * planes, light + self.slope**2 * square
+        shared = shared[self.read] if isinstance(shared, np.ndarray) else shared
+        if not self.ways:  # it was never read
+            return np.zeros(to.shape[1]), np.sqrt(light) * np.ones(to.shape[1])
+        told = [way.at(to[self.read], shared, light) for way in self.ways]
         shares = np.array([way.share for way in self.ways])
         mean = shares @ np.array([mean for mean, _ in told])
         variance = shares @ np.array([variance + (each - mean) ** 2 for each, variance in told])
         return np.asarray(mean), np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
-    def tangent(
-        self, sites: Settings, settings: Settings, shared: NDArray[np.float64] | float
-    ) -> tuple[Readings, NDArray[np.float64]]:
-        """Mean ``(m,)`` and slopes ``(m, d)`` at settings ``(m, d)``, learned at the sites ``(n, d)``."""
+    def tangent(self, sites: Settings, settings: Settings, shared: Readings) -> tuple[Readings, NDArray[np.float64]]:
+        """Mean ``(m,)`` and slopes ``(m, d)`` at settings ``(m, d)``, learned at ``(n, d)``, without the plane."""
+        sites, shared = sites[self.read], shared[self.read]
         to, mean, slopes = cdist(sites, settings), np.zeros(len(settings)), np.zeros(settings.shape)
         for way in self.ways:
-            pull = way.share * way.amplitude**2 * way.weights[:, None] * _kernel(to, way.length)
+            pull = way.share * way.amplitude**2 * way.weights[:, None] * kernel(to, way.length)
             mean += pull.sum(axis=0) + way.share * float((way.weights * shared).sum())
             slopes += (pull.T @ sites - pull.sum(axis=0)[:, None] * settings) / way.length**2
         return mean, slopes
+
+    def plane(self, learned: Kriging) -> NDArray[np.float64]:
+        """Slopes of the plane that is smoothed beside, ``(d,)``."""
+        weights = sum((way.share * way.weights for way in self.ways), np.zeros(len(self.read)))
+        return np.asarray(self.slope**2 * weights @ learned.settings[self.read])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,25 +292,36 @@ class _Way:
     weights: Readings
 
     def at(
-        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float, light: float
+        self, to: NDArray[np.float64], shared: NDArray[np.float64] | float, light: NDArray[np.float64] | float
     ) -> tuple[Readings, Readings]:
         """Mean and variance."""
-        cross = self.amplitude**2 * _kernel(to, self.length) + shared
+        cross = self.amplitude**2 * kernel(to, self.length) + shared
         variance = self.amplitude**2 + light - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
         return np.asarray(cross.T @ self.weights), variance
 
 
 def _channel(
-    rows: Rows, residuals: Readings, c: int, kernels: Mapping[float, NDArray[np.float64]], shared: NDArray[np.float64]
+    rows: Rows,
+    residuals: Readings,
+    c: int,
+    kernels: Mapping[float, NDArray[np.float64]],
+    planes: NDArray[np.float64],
+    shared: NDArray[np.float64],
 ) -> _Channel:
-    drift = np.broadcast_to(rows.drift, (len(residuals), len(rows.noise)))[:, c]
-    errors = rows.noise[c] ** 2 * np.eye(len(residuals)) + drift[:, None] * shared
-    span = float(np.ptp(rows.readings[:, c])) or 1.0
-    tried = {
-        (part * span, length): _evidence((part * span) ** 2 * kernel + errors, residuals)
-        for part in AMPLITUDES
-        for length, kernel in kernels.items()
-    }
+    drift = np.broadcast_to(rows.drift, (len(rows.settings), len(rows.noise)))[:, c]
+    errors = rows.noise[c] ** 2 * np.eye(len(rows.settings)) + drift[:, None] * shared
+    readings, slope, usual = rows.readings[:, c], 0.0, np.inf
+    if rows.earlier is not None:
+        if np.isfinite(rows.earlier.readings[:, c]).any():
+            slope, usual = float(rows.earlier.slopes[c]), USUAL
+        readings = np.concatenate((rows.earlier.readings[:, c], readings))
+        errors = block_diag(rows.earlier.errors[c], errors) + slope**2 * planes
+    read = np.flatnonzero(np.isfinite(residuals))
+    square = np.ix_(read, read)
+    if not read.size:
+        return _Channel(read, slope, [])
+    errors, residuals, kernels = errors[square], residuals[read], {at: each[square] for at, each in kernels.items()}
+    tried = evidences(kernels, errors, residuals, float(np.ptp(readings[read])) or 1.0, usual)
     chances = np.exp(np.array(list(tried.values())) - max(tried.values()))
     chances = np.where(chances < NEGLIGIBLE, 0.0, chances) / chances[chances >= NEGLIGIBLE].sum()
     ways = list[_Way]()
@@ -247,7 +329,43 @@ def _channel(
         if share:
             factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
             ways.append(_Way(share, amplitude, length, factor, np.asarray(cho_solve(factor, residuals))))
-    return _Channel(ways)
+    return _Channel(read, slope, ways)
+
+
+def evidences(
+    kernels: Mapping[float, NDArray[np.float64]],
+    errors: NDArray[np.float64],
+    residuals: Readings,
+    span: float,
+    usual: float = np.inf,
+) -> dict[tuple[float, float], float]:
+    """How well each size and distance of what a model misses explains the residuals ``(n,)`` of one channel.
+
+    Args:
+        kernels: By distance, ``(n, n)``.
+        errors: Covariance of all else, ``(n, n)``.
+        residuals: Of the rows.
+        span: Range of the readings, of which the sizes are shares.
+        usual: Size that is expected, as such a share (the median of a half-Cauchy prior); infinite where none is.
+
+    Returns:
+        Logarithms of prior times marginal likelihood, up to a constant that is the same for all sizes and distances.
+
+    References:
+        Gelman (2006), doi:10.1214/06-BA117A, for the prior
+    """
+    prior = _prior(usual, len(kernels)) if np.isfinite(usual) else dict.fromkeys(AMPLITUDES, 0.0)
+    return {
+        (part * span, length): _evidence((part * span) ** 2 * like + errors, residuals) + prior[part]
+        for part in AMPLITUDES
+        for length, like in kernels.items()
+    }
+
+
+def _prior(usual: float, lengths: int) -> dict[float, float]:
+    """Logarithm of the probability of each size, at each of so many distances."""
+    expected = {part: part / (1 + (part / usual) ** 2) for part in AMPLITUDES}
+    return {part: float(np.log(share / sum(expected.values()) / lengths)) for part, share in expected.items()}
 
 
 def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:
@@ -262,5 +380,6 @@ def _regular(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(covariance + ridge * np.eye(len(covariance)))
 
 
-def _kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+def kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """How alike what a model misses is at settings that are so far apart."""
     return np.asarray(np.exp(-0.5 * (distance / length) ** 2))

@@ -26,7 +26,16 @@ ALLOWED = {
     "strategies.peers": DECISIONS | GENERATIVE | PEERS | {"pandas"},
     "flows": LABORATORY
     | DECISIONS
-    | {"prefect", "alembic", "uvicorn", "httpx", "packaging", "typer", "rich"},  # four are what Prefect stands on
+    | {
+        "prefect",
+        "alembic",
+        "aiosqlite",
+        "uvicorn",
+        "httpx",
+        "packaging",
+        "typer",
+        "rich",
+    },  # five are what Prefect stands on
 }
 """Third-party packages of each floor."""
 BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}

@@ -112,11 +112,11 @@ def run(
 def tables(result: dict[str, Any]) -> list[Table]:
     """What ``run`` returned, for people."""
     several: dict[str, Callable[[dict[str, Any]], Iterable[Table]]] = {
+        "loop": loop.tables,
         "records": records.table,
         "inverse": inverse_bars.tables,
     }
     makers: dict[str, Callable[[dict[str, Any]], Table]] = {
-        "loop": loop.table,
         "models": models.table,
         "forest": forest.table,
         "incomplete": incomplete.table,

@@ -25,6 +25,12 @@ MAINS = ("daylight_diffuse", "office_lamp", "sun_direct")
 SHARES = np.array([0.87, 0.10, 0.03])
 SHARE_SCATTER = 0.2
 LAG_S = 4.0
+UNLIKE = (0.05, 0.20)
+"""By how much the channels of another instrument read more or less."""
+SHIFT = 0.3
+"""By how much more or less a lamp of another instrument shines 100 nm from its peak: standard deviation, logarithms."""
+WAVELENGTHS = np.array([415, 445, 480, 515, 555, 590, 630, 680, np.nan, 810])
+"""Of the channels, nm; ``clear`` sees all."""
 
 
 class Twin:
@@ -46,6 +52,9 @@ class Twin:
         noise: Factor on every noise of lamp and sensor; 0 gives the noise-free instrument.
         session_gain: Whether the colours' gains are off by what was seen between sessions (0.1 to 0.4 %).
         drift: Relative gain of every colour a day (2.8 % in 14 months were seen at green).
+        unit: 0 for the instrument that was recorded. Any other number is another one of the kind, made of other parts:
+            its channels read 5 to 20 % more or less, and its lamps shine at other wavelengths, so that what each of
+            them does to each channel is mixed otherwise.
 
     References:
         The instrument: https://github.com/jkitchin/claude-light
@@ -64,15 +73,17 @@ class Twin:
         noise: float = 1.0,
         session_gain: bool = True,
         drift: float = 6.6e-5,
+        unit: int = 0,
     ) -> None:
         if daylight not in ("dark", "hours") and not float(daylight) >= 0:
             raise InvalidInput(f"daylight needs 'dark', 'hours' or counts >= 0, got {daylight!r}")
         limits = {"memory_h": memory_h > 0, "scatter": scatter >= 0, "speed": speed >= 0, "noise": noise >= 0}
+        limits |= {"unit": unit >= 0}
         if wrong := [name for name, right in limits.items() if not right]:
             raise InvalidInput([f"{name}: the twin needs a number that is not negative" for name in wrong])
         self.space: Space = SPACE
         self.patience = Patience(first_wait=0.05)
-        self.identity = f"twin-{seed}"
+        self.identity = f"twin-{seed}" + (f"-unit-{unit}" if unit else "")
         self.speed = speed
         self.lamp = 0.0  # counts at 515nm of a lamp that somebody switched on
         self._daylight: Daylight = daylight
@@ -82,6 +93,7 @@ class Twin:
         self._readings_rng, light_rng, self._time_rng, gain_rng = np.random.default_rng(seed).spawn(4)
         self._light = _Light(light_rng, self._memory_s)
         self._gain = 1.0 + session_gain * _figures().gain_scatter * gain_rng.standard_normal(3)
+        self._sensor, self._lamps = _parts(unit)
         self.elapsed_s = 0.0
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
@@ -114,7 +126,7 @@ class Twin:
         spectra = _figures().spectra
         shares = SHARES * np.exp(SHARE_SCATTER * self._light.state[1:])
         day = level * np.exp(self._scatter * self._light.state[0]) * (shares / shares.sum()) @ spectra
-        return np.asarray(day + self.lamp * spectra[1] + np.nan_to_num(self._steady))
+        return np.asarray(self._sensor * (day + self.lamp * spectra[1]) + np.nan_to_num(self._steady))
 
     def close(self) -> None:
         """Nothing to leave safe."""
@@ -145,10 +157,23 @@ class Twin:
         figures = _figures()
         aged = self._gain * (1 + self._drift * self.elapsed_s / 86400)
         duty = np.broadcast_to(duty, (*duty.shape[:-2], len(figures.window), duty.shape[-1]))
-        counts = (figures.level(duty) * aged).sum(axis=-1)
+        counts = (figures.level(duty) * aged * self._lamps).sum(axis=-1)
         pairs = duty[..., figures.clear, [0, 0, 1]] * duty[..., figures.clear, [1, 2, 2]]
         counts[..., figures.clear] += pairs @ figures.clear_pairs
         return np.asarray(counts)
+
+
+def _parts(unit: int) -> tuple[Readings, NDArray[np.float64]]:
+    """Gain of each channel of an instrument ``(p,)``, and of each colour in each channel ``(p, 3)``."""
+    p = len(SPACE.channels)
+    if unit == 0:
+        return np.ones(p), np.ones((p, 3))
+    rng = np.random.default_rng(unit)
+    sensor = 1 + rng.choice((-1, 1), p) * rng.uniform(*UNLIKE, p)
+    # A lamp whose peak is shifted has more on one side of it and less on the other, the more the further away.
+    away = WAVELENGTHS[:, None] - WAVELENGTHS[[1, 3, 6]][::-1]
+    tilt = np.exp(SHIFT * rng.standard_normal(3) * np.nan_to_num(away) / 100)
+    return sensor, sensor[:, None] * tilt
 
 
 class _Light:
