@@ -1,5 +1,6 @@
 """A campaign as a Prefect flow, and that it asks of an instrument what the plan alone asks of it in memory."""
 
+import asyncio
 import time
 from contextlib import contextmanager
 
@@ -8,7 +9,7 @@ import pytest
 import requests
 
 from flows.session import open_session
-from sdl.campaign import Campaign
+from sdl.campaign import Campaign, Target
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, State, Verdict
 from sdl.instruments.faults import Faults
@@ -138,6 +139,19 @@ class TestFlow:
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert asked_by(trail) == asked(rehearsal.observations)
         assert [each["sentence"] for each in told["targets"]] == [rehearsal.findings[-1].sentence]
+
+    def test_a_sweep_shares_its_measurements_among_all_targets(self, paper, prefect, tmp_path):
+        from flows.sweep import sweep
+
+        readings = ({"445nm": 9000.0}, {"445nm": 18000.0}, {"630nm": 12000.0})
+        targets = [Target(name=f"t{n}", readings=each, tolerance="2 %") for n, each in enumerate(readings)]
+        config = Campaign.parse(paper | {"instrument": {"plugin": "twin", "seed": 1}})
+        (told,) = asyncio.run(sweep(config, targets, home=str(tmp_path)))
+        assert told["verified"]
+        assert [each["verdict"] for each in told["targets"]] == [Verdict.VERIFIED] * 3
+        trail = trail_of(tmp_path / "ledger.sqlite")
+        assert {each["purpose"] for each in trail if each["round"] == 0} == {"reference", "design"}
+        assert sum(each["purpose"] == "design" for each in trail) == 3, "one design for all of them"
 
     def test_in_daylight_over_http_it_ends_verified_and_it_is_true(self, paper, prefect, tmp_path):
         from flows import campaign
