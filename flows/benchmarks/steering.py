@@ -43,6 +43,7 @@ CAMPAIGN = {
         for level in LEVELS
     ],
     "models": ["linear"],
+    "verification": {"replicates": 1000},  # so that none ends before somebody speaks
 }
 BEGUN = 3
 """Requests of each campaign before anybody is asked anything."""
