@@ -7,6 +7,7 @@ itself in hours has no time for that within a campaign; from one reference to th
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ USUAL = 0.007
 """Part of itself by which a background changes from one request to the next, until references tell."""
 UNNOTICED = 1e-4
 """Part of the other readings below which a change of the background does not matter."""
+LATEST = 500
+"""Readings that tell what the others are like, so that a decision takes no longer late in a campaign."""
 WORTH = 2.0
 """Stretches between references that these two are worth."""
 SWITCHED = 25.0
@@ -40,19 +43,17 @@ class Conditions:
     references: Readings
     """Their readings, ``(k, p)``; NaN where masked."""
     usual: Readings = field(default_factory=lambda: np.zeros(1))
-    """What readings are like that are not references, ``(p,)``."""
+    """What the latest readings are like that are not references, ``(p,)``."""
 
     @classmethod
     def of(cls, observations: Iterable[Observation], p: int) -> "Conditions":
         """Collect the references among observations of ``p`` channels."""
-        taken, lit = list[Observation](), list[Readings]()
-        for each in observations:
-            if each.purpose is Purpose.REFERENCE:
-                taken.append(each)
-            else:
-                lit.append(each.readings)
+        observations = list(observations)
+        taken = [each for each in observations if each.purpose is Purpose.REFERENCE]
+        lit = islice((each for each in reversed(observations) if each.purpose is not Purpose.REFERENCE), LATEST)
         readings = np.array([each.readings for each in taken]).reshape(-1, p)
-        usual = np.nan_to_num(np.abs(np.array(lit).reshape(-1, p))).max(axis=0, initial=0.0)
+        seen = np.array([each.readings for each in lit]).reshape(-1, p)
+        usual = np.nan_to_num(np.abs(seen)).max(axis=0, initial=0.0)
         return cls(np.array([each.seq for each in taken], int), readings, usual)
 
     @property
