@@ -48,9 +48,9 @@ class Conditions:
     @classmethod
     def of(cls, observations: Iterable[Observation], p: int) -> "Conditions":
         """Collect the references among observations of ``p`` channels."""
-        observations = list(observations)
-        taken = [each for each in observations if each.purpose is Purpose.REFERENCE]
-        lit = islice((each for each in reversed(observations) if each.purpose is not Purpose.REFERENCE), LATEST)
+        observations, reference = list(observations), Purpose.REFERENCE  # looked up once: there may be very many
+        taken = [each for each in observations if each.purpose is reference]
+        lit = islice((each for each in reversed(observations) if each.purpose is not reference), LATEST)
         readings = np.array([each.readings for each in taken]).reshape(-1, p)
         seen = np.array([each.readings for each in lit]).reshape(-1, p)
         usual = np.nan_to_num(np.abs(seen)).max(axis=0, initial=0.0)
