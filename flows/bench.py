@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from flows import environment
 from flows.versions import versions
@@ -31,7 +30,7 @@ def open_bench(
         name: Of the entry that the readings go to.
         interrupted: Set it to end before the next request.
     """
-    directory = environment.home(Path(home) if home else None)
+    directory = environment.home(home)
     where = environment.ledger(ledger, directory)
     instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
     try:

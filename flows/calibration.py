@@ -1,6 +1,5 @@
 """The calibration: background and full drives, held against the control chart of the calibrations before."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
@@ -52,7 +51,7 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
         home: Data directory.
         ledger: File or URL of the ledger.
     """
-    where = environment.ledger(ledger, environment.home(Path(home) if home else None))
+    where = environment.ledger(ledger, environment.home(home))
     identity = plugins.build("sdl.instruments", instrument.plugin, instrument.options).identity
 
     def calibrated(entry: Entry) -> float | None:

@@ -37,7 +37,7 @@ async def campaign(
         again: Begin anew under the next free name if the campaign of this name is finished.
         wait: Wait for a person's word, the end of a hold-off or a turn at the instrument, rather than end there.
     """
-    directory = environment.home(Path(home) if home else None)
+    directory = environment.home(home)
     where = environment.ledger(ledger, directory)
     if (state := made_up_for(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
         return state  # type: ignore[no-any-return]
@@ -68,7 +68,7 @@ async def campaign(
 async def _work(session: "Session") -> dict[str, Any]:
     from flows import tasks
     from flows.session import outcome, recorded_fate
-    from strategies.plan import Stop
+    from strategies.steps import Stop
 
     with recorded_fate(session), _told(session.entry):
         session.ledger.obey(session.entry.name)

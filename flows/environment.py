@@ -26,9 +26,9 @@ SETTINGS = {
 """What we set unless the person did."""
 
 
-def home(given: Path | None = None) -> Path:
+def home(given: str | Path | None = None) -> Path:
     """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here."""
-    return _made((given or Path(os.environ.get("SDL_HOME", "sdl-data"))).expanduser().absolute())
+    return _made(Path(given or os.environ.get("SDL_HOME", "sdl-data")).expanduser().absolute())
 
 
 def folder(path: Path) -> Path:

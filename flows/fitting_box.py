@@ -31,7 +31,8 @@ from sdl.space import Space
 from strategies import fitting
 from strategies.fitting import Fitted
 from strategies.foresight import endings
-from strategies.plan import Fit, Plan, Step
+from strategies.plan import Plan
+from strategies.steps import Fit, Step
 
 START_S = 120.0
 WARM_ROWS = 20
@@ -212,9 +213,7 @@ class _Inside:
         if left_out != self.left_out:
             self.fitted, self.left_out = None, left_out
         while isinstance(step := self._next(history, at), Fit):
-            models, lessons, plan = self.campaign.models, self.campaign.lessons, self.plan
-            seen = history.before(step.before)
-            self.fitted = fitting.fit(models, plan.space, plan.columns, seen, step.round, left_out, at, lessons)
+            self.fitted = self.plan.fit(step, history, left_out, at)
         return step
 
     def prepare(self, history: History, left_out: Mapping[str, str], at: Any) -> None:

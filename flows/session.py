@@ -37,8 +37,9 @@ from sdl.recalling import frozen
 from sdl.report import write
 from sdl.space import Space
 from sdl.steering import Steering
-from strategies.fitting import Fitted, fit
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Step, Stop
+from strategies.fitting import Fitted
+from strategies.plan import Plan
+from strategies.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
 """Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
@@ -87,11 +88,9 @@ class Session:
         if self.box is not None:
             self.decided = self.box.decide(self.history)
             return
-        plan, models = self.plan, self.plan.campaign.models
-        history = self.history.before(step.before)
-        lessons = plan.campaign.lessons
-        self.fitted = fit(models, plan.space, plan.columns, history, step.round, tell=_training, lessons=lessons)
-        self._goes_on_with(plan.next_step(self.history, self.fitted))
+        history = self.history
+        self.fitted = self.plan.fit(step, history, tell=_training)
+        self._goes_on_with(self.plan.next_step(history, self.fitted))
 
     def measure(self, step: Measure) -> None:
         """Write the round down and take what it still lacks, batch after batch; a spent budget ends it early."""

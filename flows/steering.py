@@ -5,7 +5,6 @@ Each writes to the ledger what the command of its name writes; a campaign obeys 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_client
@@ -153,7 +152,7 @@ async def approve(
 
 @contextmanager
 def _steering(name: str, home: str | None, ledger: str | None) -> Iterator[Steering]:
-    directory = environment.home(Path(home) if home else None)
+    directory = environment.home(home)
     with Ledger(environment.ledger(ledger, directory), directory) as book:
         yield Steering(book, name or PREFECT)
 

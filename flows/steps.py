@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sdl import rows
 from sdl.history import Request, Round
-from strategies.plan import Conclude, Examine, Measure, Step, Stop
+from strategies.steps import Conclude, Examine, Measure, Step, Stop
 
 Plain: TypeAlias = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """The sweep: many targets in one campaign that shares its measurements among them, or one campaign after another."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -42,7 +41,7 @@ async def sweep(
     Raises:
         InvalidInput: before the first request, with every fault of every campaign.
     """
-    directory = str(environment.home(Path(home) if home else None))
+    directory = str(environment.home(home))
     parts = variants(config, targets or [], seeds or [], apart=apart)
     return [await campaign(each, directory, ledger) for each in parts]
 

@@ -12,7 +12,7 @@ from prefect.utilities.annotations import quote
 from flows import events
 from flows.session import Session
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended
-from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
 
 def _is_transient(_task: object, _run: object, state: object) -> bool:

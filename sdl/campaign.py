@@ -250,6 +250,15 @@ class Campaign(Part):
         return self.budget + self.extra
 
     @property
+    def ahead(self) -> bool:
+        """Whether a round is proposed while the one before is under way."""
+        return self.fitting is not None and self.fitting.ahead
+
+    def target(self, name: str) -> Target:
+        """The target of a name that one of them has."""
+        return next(each for each in self.targets if each.name == name)
+
+    @property
     def rounds(self) -> int:
         """Rounds after which it gives up."""
         return self.stop.rounds or ROUNDS * len(self.targets)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from sdl.campaign import Target
 from sdl.history import Finding, Verdict
 
+FAMILY = "family"
+"""Fact of a round and of a finding: the number of the family that its candidate is of, from 0 on."""
+
 
 def passed(target: Target, findings: Sequence[Finding]) -> list[Finding]:
     """The findings of the candidates that are answers, in the order of their exams."""
@@ -13,7 +16,7 @@ def passed(target: Target, findings: Sequence[Finding]) -> list[Finding]:
 
 def family(finding: Finding) -> int:
     """Number of the family of an answer, from 1 on."""
-    return 1 + int(finding.facts.get("family", 0))
+    return 1 + int(finding.facts.get(FAMILY, 0))
 
 
 def counted(target: Target, findings: Sequence[Finding]) -> str:

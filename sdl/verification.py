@@ -126,11 +126,16 @@ def judge(
         censored=np.array([each.censored[fixed] for each in replicates]),
         looks=exam.looks or single(exam.replicates, rule.confidence),
         confidence=rule.confidence,
-        known_noise=space.noise[fixed] if rule.noise == "known" else np.full(fixed.shape, np.nan),
+        known_noise=known_noise(rule, space)[fixed],
         names=names,
     )
     facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
     return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
+
+
+def known_noise(rule: VerificationPart, space: Space) -> Readings:
+    """Noise of one reading that exams go by, ``(p,)``; NaN where they estimate it from their replicates."""
+    return space.noise if rule.noise == "known" else np.full(space.p, np.nan)
 
 
 def _compared(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from sdl.evidence import Evidence, ExamLine, RoundLine, VerdictLine
 from sdl.history import Request, RoundKind
 from sdl.rows import jsonable
-from strategies.plan import Conclude, Examine, Measure, Step, Stop
+from strategies.steps import Conclude, Examine, Measure, Step, Stop
 
 NAMES = ("model", "purpose", "kind", "target", "verdict")
 """Names of facts whose text must be the same."""

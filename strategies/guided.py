@@ -21,7 +21,9 @@ from strategies.choice import Choice
 from strategies.fitting import Fitted
 from strategies.heldout import distinct
 from strategies.peers.protocol import Peer, Seen
-from strategies.plan import Fit, Measure, Plan, Step, Stop
+from strategies.plan import Plan
+from strategies.steps import Fit, Measure, Step, Stop
+from strategies.turn import Turn
 
 BENEFIT = 1.0
 """Standard deviations of its mean reading by which a setting may miss the tolerance and is examined all the same."""
@@ -74,6 +76,10 @@ class Guided:
         begun = current.kind is RoundKind.EXAM and current.number not in judged
         return self._go_on(history, fitted, current, begun=begun)
 
+    def fit(self, step: Fit, history: History) -> Fitted:
+        """Retrain as the plan does."""
+        return self.plan.fit(step, history)
+
     def _go_on(self, history: History, fitted: Fitted | None, current: Round, *, begun: bool) -> Step:
         """The plan's own exam of the candidate, if there is one and a fresh background leaves it worth that."""
         candidate, number = self._candidate(history), current.number + (not begun)
@@ -84,10 +90,9 @@ class Guided:
         if fitted.model is None:
             return self._propose(history, current.number + 1)
         insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
+        turn = Turn(self.campaign, history, number, insight, self.target, [self.target])
         offer = insight.offer(candidate)
-        if begun:
-            return self.plan.examine(history, current, insight, self.target, offer)
-        return self.plan.begin_exam(history, number, insight, self.target, offer, {})
+        return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, {})
 
     def _propose(self, history: History, number: int) -> Measure:
         proposed = self.peer.propose(self._seen(history), self._rng(number))

@@ -15,6 +15,7 @@ from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings, Space
 from sdl.text import decimals
+from sdl.verification import known_noise
 from strategies.acquisition import everywhere
 from strategies.answers import Answer, answers
 from strategies.contract import InverseModel, Predicts
@@ -167,7 +168,7 @@ class Insight:
         """What an exam for this target can expect, over the channels that the target fixes."""
         fixed = np.isfinite(target.readings)
         drift = self._conditions.drift[list(self.columns)]
-        noise, tolerance, estimated = self.noise[fixed], target.tolerance[fixed], ~self._stated[fixed]
+        noise, tolerance, estimated = self.noise[fixed], target.tolerance[fixed], self._estimated[fixed]
         return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence, estimated)
 
     def ideal(self, target: Wanted) -> Outlook:
@@ -240,12 +241,12 @@ class Insight:
     @cached_property
     def _known_noise(self) -> Readings:
         """Noise of one reading, ``(p,)``: what the instrument states, else what repeats show, else NaN."""
-        return np.where(self._stated, self.space.noise[list(self.columns)], self.fitted.repeated)
+        return np.where(self._estimated, self.fitted.repeated, self.space.noise[list(self.columns)])
 
     @cached_property
-    def _stated(self) -> NDArray[np.bool_]:
-        """Whether an exam goes by the noise that the instrument states, ``(p,)``."""
-        return np.isfinite(self.space.noise[list(self.columns)]) & (self.rule.noise == "known")
+    def _estimated(self) -> NDArray[np.bool_]:
+        """Whether an exam has to estimate the noise, ``(p,)``."""
+        return np.isnan(known_noise(self.rule, self.space)[list(self.columns)])
 
     @cached_property
     def _conditions(self) -> Conditions:

@@ -11,9 +11,8 @@ from sdl.campaign import Campaign
 from sdl.history import Exam, Finding, History, Observation, Request, Round
 from sdl.instruments.protocol import Instrument
 from sdl.screening import Earlier, screen
-from sdl.space import Space
-from strategies.fitting import Fitted, fit
-from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.fitting import Fitted
+from strategies.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
 
 class Decides(Protocol):
@@ -22,13 +21,9 @@ class Decides(Protocol):
     @property
     def campaign(self) -> Campaign: ...
 
-    @property
-    def space(self) -> Space: ...
-
-    @property
-    def columns(self) -> list[int]: ...
-
     def next_step(self, history: History, fitted: Fitted | None) -> Step: ...
+
+    def fit(self, step: Fit, history: History) -> Fitted: ...
 
 
 @dataclass(eq=False)
@@ -68,10 +63,7 @@ class Rehearsal:
         fitted: Fitted | None = None
         while not isinstance(step := self.plan.next_step(self.history, fitted), Stop):
             if isinstance(step, Fit):
-                plan, seen = self.plan, self.history.before(step.before)
-                fitted = fit(
-                    plan.campaign.models, plan.space, plan.columns, seen, step.round, lessons=plan.campaign.lessons
-                )
+                fitted = self.plan.fit(step, self.history)
             elif isinstance(step, Conclude):
                 self.findings.append(step.finding)
             else:

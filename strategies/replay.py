@@ -23,9 +23,10 @@ from sdl.rows import unlisted
 from sdl.screening import Screened
 from strategies import agreement
 from strategies.agreement import Deviation
-from strategies.fitting import Fitted, fit, left_out
-from strategies.plan import Examine, Fit, Measure, Plan, Step, Stop
+from strategies.fitting import Fitted, left_out
+from strategies.plan import Plan
 from strategies.soundness import said
+from strategies.steps import Examine, Fit, Measure, Step, Stop
 
 TOLERANCE = 1e-6
 """Largest deviation of a number that another version of a library is granted."""
@@ -180,8 +181,7 @@ class Replay:
         history = self._history(stale)
         while isinstance(step := plan.next_step(history, fitted), Fit):
             gone = left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
-            seen, lessons = history.before(step.before), plan.campaign.lessons
-            fitted = fit(plan.campaign.models, plan.space, plan.columns, seen, step.round, gone, lessons=lessons)
+            fitted = plan.fit(step, history, gone)
         return step, fitted
 
     def _history(self, stale: bool) -> History:

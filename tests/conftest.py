@@ -15,7 +15,7 @@ from postgres import programs, running
 
 from flows import cli, environment, server
 from flows.session import Session, outcome, recorded_fate
-from strategies.plan import Conclude, Examine, Fit, Measure, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 ROOT = Path(__file__).parent.parent
 

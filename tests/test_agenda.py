@@ -12,8 +12,9 @@ from sdl.instruments.twin import Twin
 from sdl.space import Channel, Knob, Space
 from strategies import agenda, plan
 from strategies.fitting import fit
-from strategies.plan import Fit, Measure, Plan
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Fit, Measure
 
 CHANNELS = ("445nm", "515nm", "630nm")
 WHITE, DIM, DARK, GLARING = (16384, 16384, 16384), (4600, 8200, 4600), (1500, 2200, 1500), (40000, 16000, 16000)

@@ -16,8 +16,9 @@ from sdl.instruments.twin import Twin
 from sdl.rows import jsonable
 from strategies.fitting import fit
 from strategies.foresight import endings
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Conclude, Examine, Fit, Measure
 
 ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 SETTLES = {True: 0, False: 1}

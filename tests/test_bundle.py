@@ -23,7 +23,7 @@ from sdl.history import NoticeKind
 from sdl.known import FIGURE
 from sdl.ledger import Ledger
 from sdl.steering import Steering
-from strategies.plan import Conclude, Examine, Fit, Measure, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

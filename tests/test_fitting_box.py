@@ -15,8 +15,9 @@ from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdi
 from sdl.instruments.twin import Twin
 from sdl.rows import jsonable
 from strategies.fitting import LEFT_OUT
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Stop
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 BAD = """
 import os, time

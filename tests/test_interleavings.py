@@ -22,7 +22,7 @@ from sdl.instruments.claude_light import ClaudeLight
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
-from strategies.plan import Measure
+from strategies.steps import Measure
 
 FEW = 40
 ASKED = {"R": 0.1, "G": 0.2, "B": 0.3}

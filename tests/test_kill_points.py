@@ -21,8 +21,9 @@ from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Stop
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 SEEDS = (1, 2, 3)

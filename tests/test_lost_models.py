@@ -12,10 +12,11 @@ from sdl.instruments.twin import Twin
 from strategies.fitting import fit
 from strategies.level import Level
 from strategies.likeliest import likeliest
-from strategies.plan import Fit, Plan
+from strategies.plan import Plan
 from strategies.problems import PROBLEMS
 from strategies.rehearsal import Rehearsal
 from strategies.residuals import Kriging, Rows, kriged, unshared
+from strategies.steps import Fit
 from strategies.stretch import stretches
 
 NOBODY = np.empty((0, 2))

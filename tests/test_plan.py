@@ -15,8 +15,9 @@ from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.twin import Twin
 from sdl.space import Channel, Knob, Space
 from strategies.fitting import fit
-from strategies.plan import Conclude, Examine, Fit, Measure, Plan, Stop
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
 NOT_REACHABLE = {"590nm": 1024, "630nm": 16384}

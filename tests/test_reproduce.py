@@ -22,7 +22,7 @@ from sdl.instruments.faults import Faults
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
-from strategies.plan import Conclude, Examine, Fit, Measure, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
 HASTY = {"read_s": 2.0, "deadline_s": 3.0, "quiet_s": 0.05, "first_wait_s": 0.01, "allow_private": True}

@@ -16,8 +16,9 @@ from sdl.lessons import learned
 from sdl.report import render
 from strategies.fitting import fit
 from strategies.kinship import remaining
-from strategies.plan import Fit, Plan
+from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
+from strategies.steps import Fit
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
 PAPER = loop.PAPER | {"design": "one-by-one"}

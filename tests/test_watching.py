@@ -27,7 +27,7 @@ from sdl.ledger import Ledger
 from sdl.schema import attempts, campaigns, leases
 from sdl.standing import Place
 from sdl.steering import Steering
-from strategies.plan import Fit
+from strategies.steps import Fit
 
 TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
 

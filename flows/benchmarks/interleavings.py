@@ -32,7 +32,7 @@ from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 from sdl.steering import Steering
-from strategies.plan import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
 ACTIONS = 1000
 BUDGET = 60

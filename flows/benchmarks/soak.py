@@ -27,7 +27,7 @@ from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 from sdl.rows import USABLE
-from strategies.plan import Conclude, Examine, Fit, Measure, Stop
+from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 MEASUREMENTS = 20_000
 FAULTS = ("500@0.5%", "reset@0.3%", "truncated@0.3%", "html@0.3%", "echo@0.2%", "nan@0.2%", "stuck@0.2%")

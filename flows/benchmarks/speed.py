@@ -23,7 +23,7 @@ from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.protocol import Reply
 from sdl.instruments.twin import Twin
 from strategies.designs import LatinHypercube
-from strategies.plan import Measure
+from strategies.steps import Measure
 
 TARGETS = ("445nm=16384", "515nm=16384", "630nm=16384")
 ROWS = 100
