@@ -91,7 +91,7 @@ class Guided:
             return self._propose(history, current.number + 1)
         insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
         turn = Turn(self.campaign, history, number, insight, self.target, [self.target])
-        offer = insight.offer(candidate)
+        offer = insight.guide.offer(candidate)
         return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, {})
 
     def _propose(self, history: History, number: int) -> Measure:

@@ -13,33 +13,22 @@ from sdl.conditions import Conditions
 from sdl.history import Finding, History, Purpose, Verdict
 from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
-from sdl.space import Readings, Settings, Space
+from sdl.space import Readings, Space
 from sdl.text import decimals
 from sdl.verification import known_noise
-from strategies.acquisition import everywhere
-from strategies.answers import Answer, answers
-from strategies.contract import InverseModel, Predicts
+from strategies.answers import Answer
+from strategies.contract import InverseModel
 from strategies.distinct import Known
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
-from strategies.heldout import distinct
-from strategies.level import Level
-from strategies.likeliest import likeliest
-from strategies.offers import DRAWS, MOST, Offer, expected, offers, within_reach
-from strategies.reachability import reach
+from strategies.guide import Guide, astray
+from strategies.offers import MOST, Offer, within_reach
 from strategies.residuals import Rows
-from strategies.stretch import stretches
 
 Found = TypeVar("Found")
 
-FOLLOWED = 24
-"""Answers at most that are weighed against each other."""
 HARDLY = 0.1
 """Chance of passing below which readings around the candidate teach more than an exam would."""
-ASTRAY = 0.1
-"""Share of what readings span that a model may miss and still be a guide."""
-ENOUGH = 2
-"""Times the settings that a plane needs, from which on a model is judged by rows that it has not seen."""
 STARTLING = 4.0
 """Standard deviations that an exam must be off for a doubt in its background."""
 
@@ -86,83 +75,48 @@ class Insight:
 
     @cached_property
     def astray(self) -> bool:
-        """Whether the model is no guide: it misses a good part of what readings span.
-
-        In rows that it has seen; or that it has not, if these are so many that each knob moved in the others too.
-        """
-        fitted, few = self.fitted, ENOUGH * (self.space.d + 1)
-        unseen = np.zeros_like(fitted.scatter) if len(distinct(fitted.settings)[0]) < few else fitted.missed
-        return bool((np.fmax(fitted.scatter, unseen) > ASTRAY * np.ptp(fitted.readings, axis=0)).any())
+        """Whether the model is no guide."""
+        return astray(self.fitted)
 
     @cached_property
-    def guide(self) -> tuple[Predicts, Rows]:
-        """What candidates are made with: the model, or in its place the rows alone, and the rows that correct it."""
-        if not self.astray:
-            return self.model, self.rows
-        own = replace(self.rows, earlier=None)
-        return Level(own.readings.mean(axis=0)), replace(own, stretch=stretches(own))
+    def guide(self) -> Guide:
+        """What candidates are made with."""
+        return Guide.of(self.model, self.rows, self.background, trusted=not self.astray)
 
-    def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
+    def offers(self, target: Wanted, rng: np.random.Generator) -> Sequence[Offer]:
         """Distinct candidates, at least one, the same at every time; the one that the model stands for most first.
 
         Of a model that is no guide they are what the rows alone say, the one first that is likeliest to pass.
         """
         return self.once(("offers", target.name), lambda: self._offers(target, rng))
 
-    def _offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
-        if self.astray:
-            nothing = Known(np.empty((0, self.space.d)), ())
-            every = self.others(target, nothing, rng)[:MOST]
-            return [*every] or [self.offer(each) for each in self.likeliest(target, nothing, 1, rng)]
-        found = offers(self.model, target.readings, self.background, self.rows, rng)
-        if found:
-            return found
-        # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
-        sure, wanted = np.zeros(len(self.columns)), target.readings - self.background
-        nearest = reach(self.model, wanted, target.tolerance, sure, self.space.d).settings
-        return [replace(self.offer(nearest), refused=1.0)]
+    def _offers(self, target: Wanted, rng: np.random.Generator) -> Sequence[Offer]:
+        if not self.astray:
+            return self.guide.offers(target, rng)
+        nothing = Known(np.empty((0, self.space.d)), ())
+        if others := self.others(target, nothing, rng)[:MOST]:
+            return others
+        return [self.guide.offer(each) for each in self.guide.likeliest(target, nothing, 1, rng)]
 
     def others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
-        """Distinct answers beside those that are known, by the model and what it misses; none if no other is left.
+        """Distinct answers beside those that are known, by the guide; none if no other is left.
 
         Those that an exam is worth come first, of them those of new families, of these the surest.
         """
         return self.once(("others", target.name, len(known.families)), lambda: self._others(target, known, rng))
 
     def _others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
-        (model, rows), starts = self.guide, self._starts(target, rng)
-        about = model, target.readings, target.tolerance, self.background, rows, starts
-        found = answers(*about, known=known, most=FOLLOWED).found
-
         def worth(answer: Answer) -> tuple[bool, bool, float]:
             chance = self.chance(target, answer)
             return chance < HARDLY, answer.family in known.families, -chance
 
-        return sorted(found, key=worth)
+        return sorted(self.guide.answers(target, known, rng), key=worth)
 
     def chance(self, target: Wanted, offer: Offer) -> float:
         """Probability that an offer passes its exam."""
         outlook = self.outlook(target, offer.uncertainty)
         off = (offer.readings - target.readings)[np.isfinite(target.readings)]
         return replace(outlook, off=off).chance(self.looks(outlook))
-
-    def likeliest(self, target: Wanted, known: Known, n: int, rng: np.random.Generator) -> Settings:
-        """Settings where a reading is likeliest to be the target, away from answers that are known: ``(m, d)``."""
-        wanted, starts = target.readings - self.background, self._starts(target, rng)
-        model, rows = self.guide
-        return likeliest(model, wanted, target.tolerance, rows, starts, known.settings, n)
-
-    def _starts(self, target: Wanted, rng: np.random.Generator) -> Settings:
-        """Points all over the box, and draws of a model that is a guide, though it may know one answer of many."""
-        draws = self.model.sample(target.readings - self.background, DRAWS, rng)
-        around = everywhere(DRAWS, self.space.d, rng)
-        return around if self.astray else np.concatenate((np.clip(draws, 0.0, 1.0), around))
-
-    def offer(self, settings: Settings) -> Offer:
-        """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""
-        model, rows = self.guide
-        readings, uncertainty = expected(model, settings, self.background, rows)
-        return Offer(settings, np.zeros(self.space.d), readings, uncertainty, share=1.0, refused=0.0)
 
     def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
         """What an exam for this target can expect, over the channels that the target fixes."""
@@ -194,8 +148,7 @@ class Insight:
         """Whether a reading of the background before an exam saves more than the request that it costs."""
         if self._startled(targets):
             return True
-        model, rows = self.guide
-        fresh = expected(model, offer.settings, self.background, rows, fresh=True)[1]
+        fresh = self.guide.expected(offer.settings, fresh=True)[1]
         prices = (self.outlook(target, each).price(self.longest[-1].replicates) for each in (offer.uncertainty, fresh))
         return next(prices) - next(prices) > 1
 

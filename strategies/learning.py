@@ -30,7 +30,7 @@ def instructive(turn: Turn, found: Sequence[Offer]) -> Settings:
     if insight.astray and found:  # what a model that is no guide offers is not even worth an exam in between
         answers = several.known(turn.written, turn.history, insight.space)
         about = "likeliest", turn.target.name, n, len(answers.families)
-        return insight.once(about, lambda: insight.likeliest(turn.target, answers, n, turn.rng(2)))
+        return insight.once(about, lambda: insight.guide.likeliest(turn.target, answers, n, turn.rng(2)))
     kinds = (each.kind for each in reversed(turn.history.rounds))
     if sum(1 for _ in takewhile(lambda kind: kind is RoundKind.LEARNING, kinds)) >= part.rounds:
         return nothing

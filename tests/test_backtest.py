@@ -145,7 +145,7 @@ def test_a_reference_comes_before_an_exam_where_our_own_plan_would_read_one():
     for exam in campaign.exams:
         before = campaign.history.before(exam.round)
         insight = plan.insight(before, fit(plan.campaign.models, plan.space, plan.columns, before, exam.round))
-        offer = insight.offer(plan.space.to_unit(exam.settings))
+        offer = insight.guide.offer(plan.space.to_unit(exam.settings))
         wants.append(insight.wants_reference(plan.targets[0], offer, plan.targets))
         assert not Interludes.after(plan.campaign, plan.space, before).due(exam.round, 0)
         assert len(campaign.history.of_round(exam.round, Purpose.REFERENCE)) == wants[-1]
