@@ -280,20 +280,15 @@ def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
 
 
 def _settled(target: Target, findings: Sequence[Finding], space: Space) -> dict[str, Any]:
-    mine = [each for each in findings if each.target == target.name]
+    mine, told = [each for each in findings if each.target == target.name], {"target": target.name}
     if not mine:
-        return {
-            "target": target.name,
-            "verdict": "UNSETTLED",
-            "sentence": "no candidate was examined",
-            "settings": None,
-        }
-    last = _named(mine[-1], space)
-    if target.answers == 1:
-        return {"target": target.name, **last}
+        return {**told, "verdict": "UNSETTLED", "sentence": "no candidate was examined", "settings": None}
     verdict, sentence = several.concluded(target, findings)
+    whole = {**told, **_named(mine[-1], space), "verdict": verdict, "sentence": sentence}
+    if target.answers == 1:
+        return whole
     answers = [{**_named(each, space), "family": several.family(each)} for each in several.passed(target, findings)]
-    return {"target": target.name, **last, "verdict": verdict, "sentence": sentence, "answers": answers}
+    return {**whole, "answers": answers}
 
 
 def _named(finding: Finding, space: Space) -> dict[str, Any]:

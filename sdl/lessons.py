@@ -6,6 +6,7 @@ changes what this one does, and whoever recomputes it needs no other ledger.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -74,9 +75,8 @@ def learned(
         observations: What it measured, in order.
         same: Whether it is the instrument of the campaign that starts from it.
     """
-    dark = [each.purpose is Purpose.REFERENCE or np.allclose(each.settings, space.off) for each in observations]
-    conditions = _conditions(observations, dark, space)
-    lit = [each for each, off in zip(observations, dark, strict=True) if not off and each.purpose.teaches]
+    told = [_told(each, space) for each in observations]
+    conditions, lit = Conditions.of(told, space.p), [each for each in told if each.purpose.teaches]
     order = np.array([each.seq for each in lit], int)
     kept = ~conditions.unknown(order) & np.array([np.isfinite(each.readings).any() for each in lit], bool)
     lit, order = [each for each, known in zip(lit, kept, strict=True) if known], order[kept]
@@ -103,14 +103,10 @@ def learned(
     )
 
 
-def _conditions(observations: Sequence[Observation], dark: Sequence[bool], space: Space) -> Conditions:
-    references = [each for each, off in zip(observations, dark, strict=True) if off]
-    usual = [each.readings for each, off in zip(observations, dark, strict=True) if not off]
-    return Conditions(
-        np.array([each.seq for each in references], int),
-        np.array([each.readings for each in references]).reshape(-1, space.p),
-        np.nan_to_num(np.abs(np.array(usual).reshape(-1, space.p))).max(axis=0, initial=0.0),
-    )
+def _told(observation: Observation, space: Space) -> Observation:
+    """An observation, as a reference if all knobs were off."""
+    dark = np.allclose(observation.settings, space.off)
+    return replace(observation, purpose=Purpose.REFERENCE) if dark else observation
 
 
 def _noise(space: Space, readings: Readings, places: Iterable[Sequence[int]]) -> Readings:

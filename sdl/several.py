@@ -30,11 +30,12 @@ def counted(target: Target, findings: Sequence[Finding]) -> str:
 
 def concluded(target: Target, findings: Sequence[Finding]) -> tuple[Verdict, str]:
     """The verdict on a target as a whole, and a sentence, once some candidate was judged or it was given up."""
-    mine = [each for each in findings if each.target == target.name]
-    last, found = mine[-1], passed(target, findings)
+    last = [each for each in findings if each.target == target.name][-1]
+    if target.answers == 1:
+        return last.verdict, last.sentence
+    found = passed(target, findings)
     if target.met_by(len(found)):
         verdict = Verdict.VERIFIED
     else:
         verdict = Verdict.INCONCLUSIVE if last.verdict is Verdict.VERIFIED else last.verdict
-    told = last.sentence if last.settings is None or not found else counted(target, findings)
-    return verdict, told
+    return verdict, last.sentence if last.settings is None or not found else counted(target, findings)
