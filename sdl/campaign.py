@@ -131,10 +131,16 @@ class FittingPart(Part):
     does not wait for slow models, and each round knows one round less."""
 
 
+def _names(value: Any) -> Any:
+    if value == "all" or (isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value)):
+        return value
+    raise ValueError(f"needs 'all' or a list of names, got {shown(value)}")
+
+
 class HistoryPart(Part):
     """Earlier campaigns to start from, on this instrument or another one with the same knobs."""
 
-    campaigns: Literal["all"] | tuple[str, ...] = "all"
+    campaigns: Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_names)] = "all"
     """Their names, or ``all``: the latest ones of the ledger with the same knobs."""
     ledger: str | None = None
     """File or URL of the ledger that holds them; this campaign's own unless told."""

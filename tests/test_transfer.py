@@ -181,6 +181,14 @@ def test_earlier_campaigns_that_are_not_there_are_all_refused_before_anything_is
         pass
 
 
+@pytest.mark.parametrize("named", ["al", [], [1], 3])
+def test_names_of_earlier_campaigns_are_a_list_or_the_word_for_all(named):
+    with pytest.raises(InvalidInput) as caught:
+        Campaign.parse(written("tuesday", 1, history={"campaigns": named}))
+    (fault,) = caught.value.faults
+    assert fault.startswith("history.campaigns: needs 'all' or a list of names, got")
+
+
 def test_without_earlier_campaigns_all_is_a_cold_start(drive, tmp_path):
     where = str(tmp_path / "ledger.sqlite")
     with open_session(written("first", 1, history={"campaigns": "all"}), tmp_path, where) as session:
