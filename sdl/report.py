@@ -153,19 +153,16 @@ def _targets_figure(story: Story) -> str | None:
         for line in answer.lines
     ]
     if story.many:
-        worst = [(result.target, max(result.lines, key=_off)) for result in story.results if result.lines]
-        farthest = sorted(range(len(worst)), key=lambda place: -np.nan_to_num(_off(worst[place][1])))[:MOST_BARS]
+        worst = [(result.target, max(result.lines, key=_reach)) for result in story.results if result.lines]
+        farthest = sorted(range(len(worst)), key=lambda place: -_reach(worst[place][1]))[:MOST_BARS]
         lines = [worst[place] for place in sorted(farthest)]
-    bars = [
-        Bar(f"{name}: {line.channel}", (line.mean - line.target) / line.tolerance, line.margin / line.tolerance)
-        for name, line in lines
-    ]
+    bars = [Bar(f"{name}: {line.channel}", line.off, line.margin / line.tolerance) for name, line in lines]
     return figures.targets(bars) if bars else None
 
 
-def _off(line: Line) -> float:
-    """How far a channel is from its target, and how much farther it may be, in tolerances."""
-    return float(np.nan_to_num(abs(line.mean - line.target) + np.nan_to_num(line.margin)) / line.tolerance)
+def _reach(line: Line) -> float:
+    """The far end of a bar, in tolerances; 0 where nothing is known."""
+    return float(np.nan_to_num(abs(line.off) + line.room))
 
 
 def _pairs_figure(story: Story) -> str | None:

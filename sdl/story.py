@@ -36,6 +36,16 @@ class Line:
     margin: float = np.nan
     background: float = np.nan
 
+    @property
+    def off(self) -> float:
+        """How far the mean is from the target, in tolerances."""
+        return (self.mean - self.target) / self.tolerance
+
+    @property
+    def room(self) -> float:
+        """How much farther it may be, in tolerances; 0 if that is not known."""
+        return float(np.nan_to_num(self.margin / self.tolerance))
+
 
 @dataclass(frozen=True)
 class Passed:
@@ -74,8 +84,7 @@ class Result:
     @property
     def off(self) -> float:
         """By how much its worst channel missed, in tolerances; NaN if that is not known."""
-        off = [abs(line.mean - line.target) / line.tolerance for line in self.lines]
-        return float(np.max(off)) if off else np.nan
+        return float(np.max([abs(line.off) for line in self.lines])) if self.lines else np.nan
 
 
 @dataclass(frozen=True, eq=False)
