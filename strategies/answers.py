@@ -10,8 +10,9 @@ from strategies.candidates import refused
 from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
 from strategies.distinct import Distinct, Known, distinct
-from strategies.localisation import Region, localise
+from strategies.localisation import localise
 from strategies.offers import Offer, corrected
+from strategies.region import Region
 from strategies.residuals import Rows
 
 APART = 0.15

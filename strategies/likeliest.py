@@ -7,7 +7,8 @@ from sdl.space import Readings, Settings
 from strategies.answers import APART as FARTHER
 from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
-from strategies.localisation import Region, localise
+from strategies.localisation import localise
+from strategies.region import Region
 from strategies.residuals import Rows
 
 APART = 0.1
