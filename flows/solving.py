@@ -65,8 +65,8 @@ def solve(
     data = read_data(path, space)
     wrong = [*faults(models, seed, draws), *every_answer.faults(answers)]
     problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
-    rows = split(problem, seed)
-    said = [_answered(name, problem, seed, draws, answers) for name in named(models, len(problem.settings))]
+    rows, most = split(problem, seed), every_answer.wanted(answers)
+    said = [_answered(name, problem, seed, draws, most) for name in named(models, len(problem.settings))]
     return {
         "data": str(path),
         "rows": len(problem.settings),
@@ -80,9 +80,9 @@ def solve(
     }
 
 
-def _answered(name: str, problem: Problem, seed: int, draws: int, answers: str | None) -> Answer:
-    """What one model says to a problem, with every answer that it knows where these are asked for."""
-    given, most = answer(name, problem, seed, draws), every_answer.wanted(answers)
+def _answered(name: str, problem: Problem, seed: int, draws: int, most: int | None) -> Answer:
+    """What one model says to a problem, with so many of the answers that it knows where these are asked for."""
+    given = answer(name, problem, seed, draws)
     if most is None or given.model is None or given.draws is None:
         return given
     try:

@@ -20,6 +20,8 @@ from strategies.families import ALLOWED, STEP, Array, Numbers, families
 from strategies.jacobian import Forward, asked, checked, tangent
 from strategies.models.threads import one_thread
 
+APART = 0.15
+"""Distance in the unit box from which on two answers of one family count as two."""
 CENTRAL = 200
 
 
@@ -58,7 +60,7 @@ def distinct(
     noise: ArrayLike,
     *,
     slip: float | Settings = 0.01,
-    apart: float = 0.15,
+    apart: float = APART,
     most: int = 24,
     known: Known | None = None,
 ) -> list[Distinct]:
