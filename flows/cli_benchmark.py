@@ -9,10 +9,11 @@ from rich.progress import Progress
 
 from flows import environment
 from flows.console import AsJson, Home, err, show, start_prefect
+from sdl.errors import InvalidInput
+from sdl.files import whole
 
 NOT_MET = 3
-SEEDS = {"inverse": 3, "sweep": 10}
-ELSE = 100
+SEEDS, ELSE = {"sweep": 10}, 100
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,15 +38,19 @@ def benchmark(
     ] = None,
     records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),
     problem: Annotated[list[str] | None, typer.Option("--problem", help="Of 'inverse': all unless told.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Of 'inverse': rows to learn from.", min=1)] = None,
-    targets: Annotated[int, typer.Option(help="Of 'inverse'.", min=1)] = 1000,
-    seconds: Annotated[float, typer.Option(help="Of 'inverse': of training a model.")] = 180.0,
-    forward: Annotated[float, typer.Option(help="Of 'inverse': of training the model that localises.")] = 45.0,
-    runner: Annotated[str, typer.Option(help="Of 'inverse': threads, dask or ray.")] = "threads",
-    cores: Annotated[int, typer.Option(help="Of 'inverse': models at a time.", min=1)] = 1,
-    crystal: Annotated[Path, typer.Option(help="Of 'inverse': the records of MoS2.")] = Path(
-        "../shared/data/mos2_band_gap"
-    ),
+    rows: Annotated[
+        int | None, typer.Option(help="Of 'inverse': rows to learn from; each problem's own number unless told.", min=1)
+    ] = None,
+    targets: Annotated[int | None, typer.Option(help="Of 'inverse': 1000 unless told.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of 'inverse': of training a model, 180 unless told.")] = None,
+    forward: Annotated[
+        float | None, typer.Option(help="Of 'inverse': seconds of training the model that localises, 45 unless told.")
+    ] = None,
+    runner: Annotated[str | None, typer.Option(help="Of 'inverse': threads unless told, dask or ray.")] = None,
+    cores: Annotated[int | None, typer.Option(help="Of 'inverse': models at a time, 1 unless told.", min=1)] = None,
+    crystal: Annotated[
+        Path | None, typer.Option(help="Of 'inverse': the records of MoS2; ../shared/data/mos2_band_gap unless told.")
+    ] = None,
     page: Annotated[
         Path | None, typer.Option("--page", help="Of 'inverse': in the reports of the data directory unless told.")
     ] = None,
@@ -56,21 +61,23 @@ def benchmark(
     """Measure this program against its bars; the figures are data, machine and versions beside them."""
     from flows.benchmarks import inverse, suite
 
-    directory = environment.home(home) if what == "inverse" else None
-    asked = inverse.Asked(
-        problems=problem or (),
-        models=model or (),
-        seeds=seeds or SEEDS["inverse"],
-        rows=rows,
-        targets=targets,
-        seconds=seconds,
-        forward=forward,
-        runner=runner,
-        cores=cores,
-        crystal=crystal,
-    )
+    about: dict[str, Any] = {"problem": problem, "rows": rows, "targets": targets, "seconds": seconds, "page": page}
+    about |= {"forward": forward, "runner": runner, "cores": cores, "crystal": crystal}
+    told = {name: value for name, value in about.items() if value is not None}
+    asked = directory = None
+    faults = list[str]()
+    if what == "inverse":
+        directory = environment.home(home)
+        sizes = {name: value for name, value in told.items() if name not in ("problem", "page")}
+        asked = inverse.Asked(problem or (), model or (), **(sizes | ({"seeds": seeds} if seeds else {})))
+        faults += asked.faults()
+    elif what in (*suite.KINDS, "all"):
+        faults += [f"--{name}: only 'inverse' has this option, and {what!r} was asked for" for name in told]
+    if output is not None and not output.parent.is_dir():
+        faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")
+    if faults:
+        raise InvalidInput(faults)  # before Prefect starts, and before anything takes an hour
     if directory is not None:
-        asked.cells()  # what is wrong with it is said before Prefect starts
         start_prefect(directory)
     with Progress(console=err, disable=as_json) as bar:
         task = bar.add_task("benchmark")
@@ -81,7 +88,8 @@ def benchmark(
         result = suite.run(what, seeds or SEEDS.get(what, ELSE), model or (), records, tell, asked, directory)
     shown = _page(result, directory, page)
     if output is not None:
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        with whole(output, force=True) as file:
+            file.write(f"{json.dumps(result, indent=2)}\n".encode())
     show(result, as_json, *suite.tables(result), *shown)
     return 0 if result["all_met"] else NOT_MET
 

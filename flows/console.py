@@ -63,6 +63,23 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | No
     return made
 
 
+def ruled(title: str, words: Iterable[str], figures: Iterable[str], **look: Any) -> Table:
+    """A table without rows: columns of words, then of figures, which stand at the right; no name is taken for markup.
+
+    Args:
+        title: Above it.
+        words: Names of the first columns.
+        figures: Names of the others.
+        look: Further options of ``rich.table.Table``.
+    """
+    made = Table(title=escape(visible(title)), caption_justify="left", **look)
+    for column in words:
+        made.add_column(escape(visible(column)))
+    for column in figures:
+        made.add_column(escape(visible(column)), justify="right")
+    return made
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""

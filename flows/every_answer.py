@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.answering import named_offer, rows
+from flows.console import ruled
 from flows.problem import Problem
 from sdl.space import Settings
 from sdl.text import percent, visible, within
@@ -67,12 +68,9 @@ def table(result: Mapping[str, Any]) -> Table | None:
     asked = [row for row in result["models"] if row.get("answers")]
     if not asked:
         return None
-    table = Table(title="Every answer, the most robust first", caption_justify="left")
     knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
-    for column in ("model", "family"):
-        table.add_column(column)
-    for column in ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs"):
-        table.add_column(escape(visible(column)), justify="right")
+    figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
+    table = ruled("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
         for each in row["answers"]["found"]:
             table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))

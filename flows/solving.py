@@ -13,6 +13,7 @@ from rich.table import Table
 
 from flows import every_answer
 from flows.answering import Answer, answer, faults, gaps, named, sentence, warnings
+from flows.console import ruled
 from flows.judging import Split, error_figures, fitted, prediction, split
 from flows.problem import Problem, asked, pose
 from sdl.exchange import read_data
@@ -39,8 +40,8 @@ def solve(
         path: Rows, as ``sdl.exchange.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
         free: Channels that are free, said for clarity.
-        models: Names of registered inverse models; all of them unless told, but for those
-            that are a mixture with so few rows.
+        models: Names of registered inverse models; all of them unless told, but for those that are a mixture with so
+            few rows.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``. Unless told it is
             read off rows with all knobs off, and extrapolated where there are none.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
@@ -64,10 +65,8 @@ def solve(
     data = read_data(path, space)
     wrong = [*faults(models, seed, draws), *every_answer.faults(answers)]
     problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
-    rows, said = (
-        split(problem, seed),
-        [_answered(name, problem, seed, draws, answers) for name in named(models, len(problem.settings))],
-    )
+    rows, most = split(problem, seed), every_answer.wanted(answers)
+    said = [_answered(name, problem, seed, draws, most) for name in named(models, len(problem.settings))]
     return {
         "data": str(path),
         "rows": len(problem.settings),
@@ -81,9 +80,9 @@ def solve(
     }
 
 
-def _answered(name: str, problem: Problem, seed: int, draws: int, answers: str | None) -> Answer:
-    """What one model says to a problem, with every answer that it knows where these are asked for."""
-    given, most = answer(name, problem, seed, draws), every_answer.wanted(answers)
+def _answered(name: str, problem: Problem, seed: int, draws: int, most: int | None) -> Answer:
+    """What one model says to a problem, with so many of the answers that it knows where these are asked for."""
+    given = answer(name, problem, seed, draws)
     if most is None or given.model is None or given.draws is None:
         return given
     try:
@@ -122,7 +121,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 def _answers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
-    table = _table(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
+    table = ruled(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
     table.caption = escape(
         "\n".join(map(visible, [*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
     )
@@ -133,7 +132,7 @@ def _answers(result: Mapping[str, Any]) -> Table:
 
 
 def _quality(result: Mapping[str, Any]) -> Table:
-    table = _table(
+    table = ruled(
         f"Readings of rows not seen, {', '.join(result['target'])}",
         ["model"],
         ["rows", "R2", "MAE", "RMSE", "fit, ms", "draws, ms"],
@@ -142,15 +141,6 @@ def _quality(result: Mapping[str, Any]) -> Table:
         if row["error"] is None:
             took = [f"{1e3 * row[each]:.1f}" for each in ("fit_s", "draw_s")]
             table.add_row(escape(visible(row["model"])), *_scored(row["scores"]), *took)
-    return table
-
-
-def _table(title: str, words: Sequence[str], figures: Sequence[str]) -> Table:
-    table = Table(title=escape(visible(title)), caption_justify="left")
-    for column in words:
-        table.add_column(escape(visible(column)))
-    for column in figures:
-        table.add_column(escape(visible(column)), justify="right")
     return table
 
 

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from flows.console import ruled
 from sdl.text import percent, visible
 
 
@@ -146,10 +147,5 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
 
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str], gap: int = 1) -> Table:
-    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, gap, 0, 0), "pad_edge": False}
-    table = Table(title=escape(visible(title)), title_justify="left", caption_justify="left", **look)
-    for column in words:
-        table.add_column(escape(visible(column)))
-    for column in figures:
-        table.add_column(escape(visible(column)), justify="right")
-    return table
+    look = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, gap, 0, 0), "pad_edge": False}
+    return ruled(title, words, figures, **look)

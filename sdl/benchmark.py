@@ -8,9 +8,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from sdl import __version__
 from sdl.figures import LINES, QUIET, STYLE, WIDTH, short, uri
 from sdl.page import template, write_page
 from sdl.space import Settings
@@ -18,6 +18,8 @@ from sdl.space import Settings
 Array = NDArray[np.float64]
 Point = tuple[str, float, float]
 """Name, and where it lies along and up."""
+FEW_DECADES = 50.0
+"""An axis from a number to less than so many times that is told by more than powers of ten."""
 ACROSS = 4
 """Panels beside each other."""
 MARKS = "os^Dv<>pP*X"
@@ -61,7 +63,6 @@ def write(
         parts=shown,
         bars=bars,
         versions=result["versions"],
-        version=__version__,
     )
     return write_page(page, path)
 
@@ -87,6 +88,9 @@ def scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
             axes.plot([], [], MARKS[names.index(name) % len(MARKS)], color=QUIET, label=short(name))
         axes.set(xscale="log", yscale="log", xlabel=along, ylabel=up)
         for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            if high < FEW_DECADES * low:
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)

@@ -9,13 +9,12 @@ from sdl.space import Readings, Settings
 from strategies.candidates import refused
 from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
-from strategies.distinct import Distinct, Known, distinct
-from strategies.localisation import Region, localise
+from strategies.distinct import APART, Distinct, Known, distinct
+from strategies.localisation import localise
 from strategies.offers import Offer, corrected
+from strategies.region import Region
 from strategies.residuals import Rows
 
-APART = 0.15
-"""Distance in the unit box from which on two answers of one family count as two."""
 MOST = 100
 """Answers that are told where all are wanted: a family may be a surface that no number of them fills."""
 

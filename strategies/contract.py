@@ -119,14 +119,11 @@ class InverseModel(Protocol):
 
 
 @runtime_checkable
-class ForwardModel(Protocol):
+class ForwardModel(Predicts, Protocol):
     """Settings to readings, in the manners of an inverse model; what stands for a response that is costly to ask."""
 
     def fit(self, settings: Settings, readings: Readings) -> Self:
         """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
-
-    def predict(self, settings: Settings) -> Readings:
-        """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
 
 
 def learns_from_gaps(model: InverseModel) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings
 from strategies.contract import Predicts, Target
-from strategies.localisation import Tangent, slopes_of
+from strategies.localisation import slopes_of
 from strategies.residuals import Kriging, Rows
 
 
@@ -17,15 +17,13 @@ class Corrected:
     """Readings less their background, as far as a model and the rows that read most like a target can tell."""
 
     model: Predicts
-    slopes: Tangent
-    """The model's own readings and slopes."""
     missed: Kriging
 
     @classmethod
     def of(cls, model: Predicts, rows: Rows, target: Target) -> Self:
         """Learn what a fitted model misses near the answers to a target ``(p,)``, which is less its background."""
         near = rows.like(target)
-        return cls(model, slopes_of(model), Kriging.of(near, near.missing(model.predict)))
+        return cls(model, Kriging.of(near, near.missing(model.predict)))
 
     def predict(self, settings: Settings) -> Readings:
         """Expected readings ``(m, p)`` at settings in the unit box ``(m, d)``."""
@@ -33,5 +31,5 @@ class Corrected:
 
     def tangent(self, settings: Settings) -> tuple[Readings, NDArray[np.float64]]:
         """The same with their slopes ``(m, p, d)``."""
-        (readings, slopes), (missed, bends) = self.slopes(settings), self.missed.tangent(settings)
+        (readings, slopes), (missed, bends) = slopes_of(self.model)(settings), self.missed.tangent(settings)
         return readings + missed, slopes + bends

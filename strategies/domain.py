@@ -65,7 +65,7 @@ class Domain:
             return self._channel_by_channel(target, fixed)
         unit = span(rows)
         middle, wanted = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
-        directions, widths = _principal(rows / unit - middle)
+        directions, widths = principal(rows / unit - middle)
         wide = widths > THIN * widths.max(initial=0.0)
         parts = [
             _beyond(rows / unit, wanted, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
@@ -91,7 +91,7 @@ class Domain:
         return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
-def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions ``(c, c)`` by column and the standard deviation of centred rows along each, ``(c,)``."""
     values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
     return vectors, np.sqrt(np.maximum(values, 0.0))

@@ -4,10 +4,11 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
-from strategies.answers import APART as FARTHER
 from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
-from strategies.localisation import Region, localise
+from strategies.distinct import APART as FARTHER
+from strategies.localisation import localise
+from strategies.region import Region
 from strategies.residuals import Rows
 
 APART = 0.1

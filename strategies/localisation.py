@@ -2,40 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import KDTree
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.adam import adam
 from strategies.contract import Predicts
+from strategies.gauss_newton import Look, gauss_newton
 from strategies.jacobian import Forward, inside
 from strategies.jacobian import tangent as by_differences
+from strategies.region import Mask, Region
 
 Array: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
 Tangent: TypeAlias = Callable[[Settings], tuple[Readings, Array]]
 """Settings ``(m, d)`` to readings ``(m, p)`` and their slopes ``(m, p, d)``; ``Surrogate.tangent`` is one."""
 Method: TypeAlias = Literal["gauss-newton", "gradient"]
 METHODS: tuple[Method, ...] = ("gauss-newton", "gradient")
 STEPS: dict[Method, int] = {"gauss-newton": 12, "gradient": 100}
-LIMIT = 0.1
-"""Longest step of Gauss-Newton, as a share of the box: beyond it a slope says little."""
-DAMPING = 1e-6
-"""Of Gauss-Newton, as a share of the squared slopes: it keeps a step finite where readings do not move."""
-SETTLED = 1e-5
-"""A miss, in units of the scale, from which on nothing is gained."""
-GAIN, HOPELESS = 0.99, 0.01
-"""A step that leaves more than this of the miss is the last, and so is one shorter than this part of the longest."""
 ARRIVED = 1e-2
 """A miss, in units of the scale, up to which a start has arrived."""
 RATE = 3e-3
 """Of gradient descent, as a share of the box."""
-USUAL, ALLOWANCE = 0.99, 1.5
-"""Share of the rows whose distance to the next one counts as usual, and how much farther one may go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,27 +47,16 @@ class Localised:
         """Which are answers: they give the target, by a forward model that knows the place, ``(m,)``."""
         return np.asarray(~self.strayed & (self.misses <= self.tolerance))
 
+    def chosen(self, m: int, n: int) -> Array:
+        """``n`` of the ends for each of ``m`` targets, whose starts were as many and in a row, ``(m, n, d)``.
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """Where a forward model has data: no farther from a row of its fit than rows are from each other."""
-
-    rows: KDTree
-    radius: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The region of rows at settings ``(n, d)``; everywhere if there are less than two distinct ones."""
-        sites = np.unique(settings, axis=0)
-        rows = KDTree(sites)
-        if len(sites) < 2:
-            return cls(rows, np.inf)
-        apart = np.asarray(rows.query(sites, 2)[0])[:, 1]
-        return cls(rows, float(ALLOWANCE * np.quantile(apart, USUAL)))
-
-    def strayed(self, settings: Settings) -> Mask:
-        """Which of the settings ``(m, d)`` lie outside."""
-        return np.asarray(np.isinf(self.rows.query(settings, distance_upper_bound=self.radius)[0]))
+        Those that arrived, over again if they are fewer; all of them where none did.
+        """
+        arrived = self.arrived.reshape(m, -1)
+        order = np.argsort(~arrived, axis=1, kind="stable")
+        count = np.where(arrived.any(axis=1), arrived.sum(axis=1), arrived.shape[1])
+        place = np.take_along_axis(order, np.arange(n) % count[:, None], axis=1)
+        return np.take_along_axis(self.settings.reshape(*arrived.shape, -1), place[..., None], axis=1)
 
 
 def localise(
@@ -92,10 +71,8 @@ def localise(
 ) -> Localised:
     """Move starts to where a forward model gives what is wanted, all of them at once and none out of the box.
 
-    Gauss-Newton takes the shortest step that would meet the target if the readings were linear,
-    ``x -= J' (J J' + damping)^-1 r``, so that draws of a posterior keep their spread along its solutions. A step is
-    at most ``LIMIT`` long, shorter again after one that made it worse, and slides along walls. Gradient descent is
-    Adam on the squared misses, as in the paper, for comparison: it needs some ten times the steps.
+    Gauss-Newton takes the shortest way, so that draws of a posterior keep their spread along its solutions. Gradient
+    descent is Adam on the squared misses, as in the paper, for comparison: it needs some ten times the steps.
 
     Args:
         tangent: Forward model with its slopes; ``differences`` makes one of any ``predict``.
@@ -111,8 +88,7 @@ def localise(
         InvalidInput: for an unknown method, or arrays that do not match.
 
     References:
-        Zhang, Bi, Fung (2023), arXiv:2212.01016, for localisation by gradient descent;
-        Ben-Israel (1966), doi:10.1016/0022-247X(66)90115-6, for the shortest step
+        Zhang, Bi, Fung (2023), arXiv:2212.01016, for localisation by gradient descent
 
     >>> circle = differences(lambda x: ((x - 0.5) ** 2).sum(axis=1, keepdims=True))
     >>> rows = Region.of(np.random.default_rng(0).random((500, 2)))
@@ -138,7 +114,7 @@ def localise(
         left = np.where(free, 0.0, (readings - target[rows]) / unit)
         return left, np.where(free[:, :, None], 0.0, slopes / unit[:, None])
 
-    descend = {"gauss-newton": _gauss_newton, "gradient": _gradient}[method]
+    descend = {"gauss-newton": gauss_newton, "gradient": _gradient}[method]
     misses = descend(look, at, STEPS[method] if steps is None else steps)
     return Localised(at, misses, region.strayed(at), np.broadcast_to(np.asarray(tolerance, float), (len(at),)))
 
@@ -156,49 +132,6 @@ def slopes_of(model: Predicts) -> Tangent:
     return differences(model.predict) if known is None else known
 
 
-Look: TypeAlias = Callable[[Settings, NDArray[np.intp]], tuple[Array, Array]]
-
-
-def _gauss_newton(look: Look, at: Settings, steps: int) -> Array:
-    """Move settings ``(m, d)`` in place; their misses ``(m,)``."""
-    busy = np.arange(len(at))
-    left, slopes = look(at, busy)
-    misses, limit = np.linalg.norm(left, axis=1), np.full(len(at), LIMIT)
-    for _ in range(steps):
-        kept = (misses[busy] > SETTLED) & (limit[busy] > HOPELESS * LIMIT)
-        busy, left, slopes = busy[kept], left[kept], slopes[kept]
-        if not busy.size:
-            break
-        trial = np.clip(at[busy] - _shortest(at[busy], left, slopes, limit[busy]), 0.0, 1.0)
-        new, bends = look(trial, busy)
-        distance = np.linalg.norm(new, axis=1)
-        better = distance < misses[busy]
-        won, slow = busy[better], distance > GAIN * misses[busy]
-        at[won], misses[won] = trial[better], distance[better]
-        left[better], slopes[better] = new[better], bends[better]
-        limit[busy] = np.where(better, np.where(slow, 0.0, np.minimum(2 * limit[busy], LIMIT)), limit[busy] / 4)
-    return np.asarray(misses)
-
-
-def _shortest(at: Settings, left: Array, slopes: Array, limit: Array) -> Settings:
-    """Damped steps of least length ``(m, d)``; a knob that would leave the box stays, and the others do its part."""
-    step = _solved(left, slopes)
-    held = ((at <= 0) & (step > 0)) | ((at >= 1) & (step < 0))
-    if (again := held.any(axis=1)).any():
-        step[again] = _solved(left[again], np.where(held[again][:, None], 0.0, slopes[again]))
-    length = np.linalg.norm(step, axis=1, keepdims=True)
-    return np.asarray(step * np.minimum(1.0, limit[:, None] / np.maximum(length, _TINY)))
-
-
-def _solved(left: Array, slopes: Array) -> Settings:
-    square = slopes @ slopes.mT
-    p = square.shape[1]
-    damping = DAMPING * np.trace(square, axis1=1, axis2=2) / p + _TINY
-    return np.asarray(
-        (slopes.mT @ np.linalg.solve(square + damping[:, None, None] * np.eye(p), left[..., None]))[..., 0]
-    )
-
-
 def _gradient(look: Look, at: Settings, steps: int) -> Array:
     """Move settings ``(m, d)`` in place; their misses ``(m,)``."""
     rows = np.arange(len(at))
@@ -209,6 +142,3 @@ def _gradient(look: Look, at: Settings, steps: int) -> Array:
 
     at[:] = adam(gradient, at, steps, RATE, lambda settings: np.clip(settings, 0.0, 1.0))
     return np.asarray(np.linalg.norm(look(at, rows)[0], axis=1))
-
-
-_TINY = 1e-12

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Target
+from strategies.contract import InverseModel, Predicts, Target
 from strategies.jacobian import descend
 from strategies.projection import POOL, STARTS, project
 from strategies.residuals import Rows, kriged
@@ -20,12 +19,6 @@ SLACK = 1e-3  # of a tolerance: a search that meets it may stop a rounding error
 CERTAINTY = 3.0  # standard deviations of the model that are given to the target's benefit
 
 Residuals = Callable[[Settings], NDArray[np.float64]]
-
-
-class Predicts(Protocol):
-    """Says what readings ``(n, p)`` settings ``(n, d)`` give: a fitted model, or whoever knows."""
-
-    def predict(self, settings: Settings) -> Readings: ...
 
 
 @dataclass(frozen=True, eq=False)

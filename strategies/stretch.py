@@ -30,12 +30,11 @@ def stretches(rows: Rows) -> NDArray[np.float64]:
         Neal (1996), doi:10.1007/978-1-4612-0745-0, for one length a knob
     """
     first, place = distinct(rows.settings)
-    times = np.bincount(place)
-    at = rows.settings[first]
+    at, times = rows.settings[first], np.bincount(place)
+    means, noises = (np.bincount(place, each) / times for each in rows.readings.T), rows.noise[:, None] / np.sqrt(times)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its limit says that the knob does nothing
-        return np.array([_channel(at, np.bincount(place, each) / times, noise / np.sqrt(times))
-                         for each, noise in zip(rows.readings.T, rows.noise, strict=True)])  # fmt: skip
+        return np.array([_channel(at, mean, noise) for mean, noise in zip(means, noises, strict=True)])
 
 
 def _channel(settings: Settings, readings: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from flows.benchmarks import inverse, inverse_bars, inverse_cell, inverse_flow, inverse_page, inverse_problems
+from flows.benchmarks import inverse_bars, inverse_cell, inverse_flow, inverse_page, inverse_problems
 from flows.benchmarks.inverse import Asked
-from flows.benchmarks.inverse_cell import Cell, numbers
+from flows.benchmarks.inverse_answering import numbers
+from flows.benchmarks.inverse_cell import Cell
 from flows.benchmarks.inverse_problems import PROBLEMS, pose
+from flows.benchmarks.inverse_table import lines
 from sdl.errors import InvalidInput
 from strategies.models.nearest import Nearest
 
@@ -157,10 +159,23 @@ def test_the_crystal_asks_for_open_gaps_only_and_says_how_many_there_are(tmp_pat
 
 def test_every_fault_of_what_is_asked_comes_at_once():
     with pytest.raises(InvalidInput) as caught:
-        Asked(problems=["sinwave"], models=["mixtur"], runner="thread", targets=0).cells()
+        Asked(["sinwave", "crystal"], ["mixtur"], rows=0, runner="thread", targets=0, crystal=Path("nowhere")).cells()
     said = str(caught.value)
-    for words in ("did you mean 'sinewave'", "did you mean 'mixture'", "did you mean 'threads'", "above 0"):
+    for words in ("did you mean 'sinewave'", "did you mean 'mixture'", "did you mean 'threads'"):
         assert words in said
+    for words in ("rows: needs a number above 0, got 0", "targets: needs", "no folder 'nowhere'; get the records"):
+        assert words in said
+
+
+def test_the_command_refuses_what_would_be_ignored_or_lost(sdl, tmp_path):
+    said = sdl("benchmark", "speed", "--rows", 3, "--page", "page.html", "--output", tmp_path / "nowhere" / "out.json")
+    assert said.code == 2
+    for words in (
+        "--rows: only 'inverse' has this option, and 'speed'",
+        "--page: only",
+        "--output: there is no folder",
+    ):
+        assert words in said.err
 
 
 def test_look_ups_are_always_in_the_table_and_the_crystal_only_with_its_records(tmp_path):
@@ -196,7 +211,7 @@ def test_lines_are_medians_over_seeds_and_bars_are_held():
     cells = [made_up("ours", mean, 0.07, seed) for seed, mean in enumerate((1e-6, 2e-6, 1.0))]
     cells += [made_up("cinn", 0.2, 0.1), made_up("inn", 0, 0, error="ended after its 9 s")]
     cells += [made_up("one of 20 rows", 1e-5, 0.05)]
-    rows = inverse._rows("sinewave", cells)
+    rows = lines("sinewave", cells)
     ours = next(row for row in rows if row["model"] == "ours" and row["post"] == "gauss-newton")
     assert (ours["mean"], ours["seeds"], ours["published"]) == (2e-6, 3, None)
     met = {bar["figure"].removeprefix("sinewave, "): bar["met"] for bar in inverse_bars.bars(rows)}
@@ -215,7 +230,7 @@ def test_lines_are_medians_over_seeds_and_bars_are_held():
 
 def test_the_page_shows_failures_and_loads_nothing(tmp_path):
     cells = [made_up("cinn", 0.2, 0.1), made_up("<b>inn</b>", 0, 0, error="ended after its 9 s")]
-    rows = inverse._rows("sinewave", cells)
+    rows = lines("sinewave", cells)
     asked = {**asdict(Asked()), "crystal": "here"}
     found = {"asked": asked, "cores": {"cells_at_a_time": 1, "of_the_machine": 2}, "libraries": {"torch": "2"}}
     found |= {"cells": cells, "rows": rows, "bars": inverse_bars.bars(rows)}

@@ -10,7 +10,8 @@ from sdl.errors import InvalidInput, UnknownPlugin
 from strategies import localisation
 from strategies.conformance import respond, rows
 from strategies.contract import draws_for
-from strategies.localisation import METHODS, Region, differences, localise
+from strategies.localisation import METHODS, differences, localise
+from strategies.region import Region
 
 FREE = np.nan
 EVERYWHERE = Region.of(np.zeros((1, 2)))

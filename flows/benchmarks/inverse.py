@@ -6,21 +6,23 @@ calibration of the draws and the times.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from threading import Event, Thread
 from typing import Any
 
 from flows import runners
+from flows.benchmarks.inverse_answering import GROUP
 from flows.benchmarks.inverse_bars import bars
-from flows.benchmarks.inverse_cell import GROUP, POSTS, Cell
+from flows.benchmarks.inverse_cell import Cell
 from flows.benchmarks.inverse_problems import PROBLEMS
+from flows.benchmarks.inverse_table import lines
 from sdl import plugins
 from sdl.errors import InvalidInput, nearest
+from sdl.instruments.crystal import SOURCE
 
 LOOK_UPS = {"nearest row": 1, "one of 20 rows": 20}
 """Number of neighbours of each, as they stand."""
@@ -30,8 +32,6 @@ MODELS = (
 )
 """Those that learn from thousands of rows, as far as they are registered."""
 LIBRARIES = ("torch", "zuko", "ForestDiffusion", "botorch")
-SEEDS = 3
-PER_SEED = ("mean", "median", "q95", "on_target", "out_of_box", "distance", "uneven", "spread", "relative")
 
 Progress = Callable[[int, int], object]
 
@@ -44,7 +44,7 @@ class Asked:
     """All that can be posed unless told."""
     models: Sequence[str] = ()
     """Registered inverse models beside the look-ups; those of ``MODELS`` that are registered unless told."""
-    seeds: int = SEEDS
+    seeds: int = 3
     rows: int | None = None
     """To learn from; each problem's own number unless told."""
     targets: int = 1000
@@ -58,29 +58,38 @@ class Asked:
     crystal: Path = Path("../shared/data/mos2_band_gap")
     """Folder of the records; the problem is left out where it is not, unless it is asked for."""
 
-    def cells(self) -> list[Cell]:
-        """Every cell of the table, those of a problem together.
-
-        Raises:
-            InvalidInput: with every problem, model or runner that there is not.
-        """
+    def faults(self) -> list[str]:
+        """What is wrong with it: problems, models or a runner that there are not, numbers and records."""
         asked, known = self.problems, plugins.names(GROUP)
         faults = [f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in asked if name not in PROBLEMS]
         faults += [f"unknown inverse model {name!r}{nearest(name, known)}" for name in self.models if name not in known]
         faults += runners.faults(self.runner)
-        if min(self.seeds, self.targets, self.cores, self.rows or 1) < 1 or min(self.seconds, self.forward) <= 0:
-            faults.append(f"seeds, targets, rows, cores and seconds need to be above 0, got {self}")
-        if faults:
+        for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                faults.append(f"{name}: needs a number above 0, got {value:g}")
+        if "crystal" in asked and not self.crystal.is_dir():
+            faults.append(f"crystal: there is no folder {str(self.crystal)!r}; get the records from {SOURCE}")
+        return faults
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the table, those of a problem together.
+
+        Raises:
+            InvalidInput: with every one of its faults.
+        """
+        if faults := self.faults():
             raise InvalidInput(faults)
         there = [each for each in PROBLEMS if each != "crystal" or self.crystal.is_dir()]
         return [
             self._cell(problem, label, model, options, seed)
             for problem in self.problems or there
-            for label, model, options in self._models(known)
+            for label, model, options in self._models()
             for seed in range(self.seeds)
         ]
 
-    def _models(self, known: Iterable[str]) -> list[tuple[str, str, dict[str, Any]]]:
+    def _models(self) -> list[tuple[str, str, dict[str, Any]]]:
+        known = plugins.names(GROUP)
         look_ups = [(name, "nearest", {"neighbours": n, "corrected": False}) for name, n in LOOK_UPS.items()]
         return [*look_ups, *((each, each, {}) for each in self.models or [m for m in MODELS if m in known])]
 
@@ -122,7 +131,7 @@ def run(asked: Asked, folder: Path, progress: Progress = lambda done, of: None) 
     folder.mkdir(parents=True, exist_ok=True)
     with _watched([folder / f"{cell.key}.json" for cell in cells], progress):
         found = fan_out([asdict(cell) for cell in cells], folder, asked.runner, asked.cores)
-    rows = [row for problem in dict.fromkeys(cell.problem for cell in cells) for row in _rows(problem, found)]
+    rows = [row for problem in dict.fromkeys(cell.problem for cell in cells) for row in lines(problem, found)]
     told = {**asdict(asked), "crystal": asked.crystal.name}
     cores = {"cells_at_a_time": asked.cores, "of_the_machine": os.cpu_count()}
     return {
@@ -135,64 +144,23 @@ def run(asked: Asked, folder: Path, progress: Progress = lambda done, of: None) 
     }
 
 
-def _rows(problem: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Lines of the table of one problem."""
-    mine = [cell for cell in cells if cell["problem"] == problem]
-    rows = list[dict[str, Any]]()
-    for label in dict.fromkeys(cell["label"] for cell in mine):
-        group = [cell for cell in mine if cell["label"] == label]
-        sound = [cell for cell in group if not cell["error"]]
-        failed = [f"seed {cell['seed']}: {cell['error']}" for cell in group if cell["error"]]
-        head = {"problem": problem, "model": label, "seeds": len(sound), "failed": failed}
-        if not sound:
-            rows.append({**head, "post": "", "published": None})
-        rows += [_line(head, problem, post, sound) for post in POSTS if sound]
-    return rows
-
-
-def _line(head: dict[str, Any], problem: str, post: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median over seeds of every figure."""
-    posts = [cell["posts"][post] for cell in cells]
-    published = PROBLEMS[problem].published.get(cells[0]["model"])
-    return {
-        **head,
-        "post": post,
-        **{name: _median(each[name] for each in posts) for name in PER_SEED},
-        "one": _median(each["one"]["mean"] for each in posts),
-        "modes": {n: _median(each["modes"][n]["share"] for each in posts) for n in posts[0]["modes"] or ()},
-        "all_modes": {n: _median(each["modes"][n]["all"] for each in posts) for n in posts[0]["modes"] or ()},
-        "arrived": _median(cell["arrived"][post] for cell in cells),
-        "uneven_by_chance": posts[0]["uneven_by_chance"],
-        "train_s": _median(cell["train_s"] for cell in cells),
-        "train_cpu_s": _median(cell["train_cpu_s"] for cell in cells),
-        "forward_s": _median(cell["forward_s"] for cell in cells),
-        "spent_s": _median(cell["spent_s"][post] for cell in cells),
-        "answer_s": _median(cell["answer_s"] for cell in cells),
-        "numbers": _median(cell["numbers"] for cell in cells),
-        "cut": any(cell["cut"] for cell in cells),
-        "published": list(published) if published else None,
-    }
-
-
 def _libraries() -> Iterator[tuple[str, str]]:
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):
             yield name, version(name)
 
 
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(median(known)) if known else None
-
-
 @contextmanager
 def _watched(files: Sequence[Path], progress: Progress) -> Iterator[None]:
-    """Tell every second how many of the files are there."""
+    """Tell every second how many of the files are there, and at the end."""
     over = Event()
 
     def look() -> None:
         while not over.wait(1.0):
-            progress(sum(file.exists() for file in files), len(files))
+            tell()
+
+    def tell() -> None:
+        progress(sum(file.exists() for file in files), len(files))
 
     watcher = Thread(target=look, daemon=True)
     watcher.start()
@@ -201,3 +169,4 @@ def _watched(files: Sequence[Path], progress: Progress) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
+        tell()

@@ -1,11 +1,7 @@
-"""What ``sdl benchmark inverse`` holds its figures against, and how it shows them."""
+"""What ``sdl benchmark inverse`` holds its figures against."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from rich.table import Table
-
-from flows.console import table as plain_table
 
 Row = Mapping[str, Any]
 LOCALISED = "gauss-newton"
@@ -59,60 +55,3 @@ def _against_the_look_up(ours: Row, rows: Sequence[Row]) -> list[dict[str, Any]]
         for other in others
         for name in ("mean", "distance")
     ]
-
-
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """What the benchmark found, for people, a table for each problem."""
-    cores = result["cores"]
-    said = f"{cores['cells_at_a_time']} at a time on {cores['of_the_machine']} cores; medians over seeds"
-    return [_table(f"{problem} ({said})", rows) for problem, rows in by_problem(result["rows"]).items()]
-
-
-def by_problem(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each problem."""
-    return {name: [row for row in rows if row["problem"] == name] for name in dict.fromkeys(r["problem"] for r in rows)}
-
-
-def columns(rows: Sequence[Row]) -> list[str]:
-    """Columns in which some row has something."""
-    return [column for column, write in COLUMNS.items() if any(write(row) for row in rows)]
-
-
-def _table(title: str, rows: Sequence[Row]) -> Table:
-    shown = [column for column in columns(rows) if column in BRIEF]
-    cells = [[row["model"], row["post"], *(COLUMNS[column](row) for column in shown)] for row in rows]
-    return plain_table(["model", "then", *shown], cells, title=title)
-
-
-def _number(name: str) -> Callable[[Row], str]:
-    return lambda row: "" if row.get(name) is None else f"{row[name]:.2g}"
-
-
-def _share(name: str) -> Callable[[Row], str]:
-    return lambda row: "" if row.get(name) is None else f"{row[name]:.1%}"
-
-
-COLUMNS: dict[str, Callable[[Row], str]] = {
-    "mean error": _number("mean"),
-    "median": _number("median"),
-    "95 %": _number("q95"),
-    "one target": _number("one"),
-    "published": lambda row: " / ".join(f"{each:g}" for each in row["published"] or ()),
-    "relative": _number("relative"),
-    "on target": _share("on_target"),
-    "out of box": _share("out_of_box"),
-    "modes in 10, 20, 50": lambda row: ", ".join(f"{share:.2f}" for share in row.get("modes", {}).values()),
-    "all modes": lambda row: "" if not row.get("all_modes") else f"{row['all_modes'][ALL_MODES[0]]:.0%}",
-    "distance": _number("distance"),
-    "uneven": _number("uneven"),
-    "spread": _number("spread"),
-    "training, s": _number("train_s"),
-    "of a processor": _number("train_cpu_s"),
-    "answer, s": _number("answer_s"),
-    "numbers": lambda row: "" if row.get("numbers") is None else f"{row['numbers']:.0f}",
-    "failed": lambda row: "; ".join(row["failed"]),
-}
-"""Of the page; ``uneven`` is the largest departure of the ranks of the truth among the draws from even ones, and all
-modes are looked for in 50 draws."""
-BRIEF = ("mean error", "published", "relative", "on target", "all modes", "distance", "uneven", "answer, s", "failed")
-"""Of the tables in a terminal."""

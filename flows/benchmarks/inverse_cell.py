@@ -1,47 +1,18 @@
-"""One cell of ``sdl benchmark inverse`` in a process of its own: fit a model, answer every question, take the time.
+"""One cell of ``sdl benchmark inverse``: what is to be done, and a process of its own that does it.
 
 A model is anybody's code and may take all time and memory: the process has a limit of time, and what becomes of it
-is a sentence. Only draws come back; those who judge them know the truth, and the model does not.
+is a sentence.
 """
 
-import inspect
 import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from zlib import crc32
-
-import numpy as np
-
-from flows.benchmarks.inverse_problems import PROBLEMS, Posed, pose
-from sdl import plugins
-from sdl.errors import SdlError
-from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, draws_for
-from strategies.distinct import distinct
-from strategies.localisation import ARRIVED, Method, Region, Tangent, localise
-from strategies.models.noise import span
-from strategies.models.surrogate import Surrogate
-
-GROUP: plugins.Group = "sdl.inverse_models"
-POSTS: dict[str, Method | None] = {"none": None, "gradient": "gradient", "gauss-newton": "gauss-newton"}
-"""What is done to draws."""
-SOME, MANY = 8, 500
-"""Targets that are held against their true posterior, and draws of each."""
-REPEATS, FEW = 100, (10, 20, 50)
-"""How often the modes are looked for, with how few draws."""
-ANSWER = 100
-"""Draws of an answer whose time is taken."""
-TIMES = 5
-CHUNK = 20_000
-"""Draws that are localised at once."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +54,7 @@ def run(cell: Cell, draws: Path) -> dict[str, Any]:
     said, failed = draws.with_suffix(".said"), draws.with_suffix(".failed")
     with said.open("wb") as out, failed.open("wb") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", "flows.benchmarks.inverse_cell"],
+            [sys.executable, "-m", "flows.benchmarks.inverse_answering"],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=err,
@@ -104,140 +75,3 @@ def run(cell: Cell, draws: Path) -> dict[str, Any]:
         return {"error": f"{how}: {why}" if why else how}
     found: dict[str, Any] = json.loads(said.read_text("utf-8").strip().rpartition("\n")[2])  # a model may print too
     return found
-
-
-def answer(cell: Cell, draws: Path) -> dict[str, Any]:
-    """Fit the model and write its draws, in the unit box, ``(m, n, d)`` by question and by what was done to them."""
-    problem = PROBLEMS[cell.problem]
-    posed = pose(problem, cell.crystal, cell.rows, cell.targets, cell.seed)
-    model: InverseModel = plugins.build(GROUP, cell.model, _options(cell))
-    started, busy = time.perf_counter(), time.process_time()
-    model.fit(posed.readings, posed.settings)
-    trained, busy = time.perf_counter(), time.process_time() - busy
-    forward, own = _forward(model, cell, posed)
-    ready = time.perf_counter()
-    region, scale = Region.of(posed.settings), span(posed.readings)
-    found = dict[str, Settings]()
-    arrived = dict[str, list[float]]({name: [] for name in POSTS})
-    spent = dict[str, float]({name: 0.0 for name in POSTS})
-    for question, (targets, n) in _questions(cell, posed).items():
-        begun = time.perf_counter()
-        starts = draws_for(model, targets, n, np.random.default_rng([cell.seed, 2]))
-        spent["none"] += time.perf_counter() - begun
-        for post, method in POSTS.items():
-            begun = time.perf_counter()
-            found[f"{question}/{post}"], share = _moved(forward.tangent, starts, targets, scale, region, method)
-            spent[post] += time.perf_counter() - begun
-            arrived[post].append(share)
-    np.savez(draws, allow_pickle=False, **found)
-    return {
-        "train_s": trained - started,
-        "train_cpu_s": busy,
-        "forward_s": None if own else ready - trained,
-        "spent_s": spent,
-        "arrived": {post: each[0] for post, each in arrived.items()},
-        "answer_s": _answering(model, forward, posed, region, scale),
-        "numbers": numbers(model),
-        "cut": bool(getattr(getattr(model, "taught_", None), "cut", False)),
-    }
-
-
-def numbers(fitted: Any) -> int:
-    """How many numbers a fitted model holds, its networks' and its rows' together."""
-    seen = set[int]()
-
-    def held(thing: Any) -> int:
-        if id(thing) in seen or isinstance(thing, (str, bytes, type)):
-            return 0
-        seen.add(id(thing))
-        if isinstance(thing, np.ndarray):
-            return int(thing.size)
-        if callable(parameters := getattr(thing, "parameters", None)):
-            with suppress(TypeError):
-                return sum(int(each.numel()) for each in parameters())
-        inner = thing.values() if isinstance(thing, Mapping) else thing if isinstance(thing, (list, tuple)) else ()
-        return sum(map(held, inner)) + sum(map(held, getattr(thing, "__dict__", {}).values()))
-
-    return held(fitted)
-
-
-def _questions(cell: Cell, posed: Posed) -> dict[str, tuple[Readings, int]]:
-    """Targets ``(m, p)`` and draws of each, by question."""
-    problem = PROBLEMS[cell.problem]
-    one = np.array([problem.one])
-    asked = {"targets": (posed.targets, problem.draws), "one": (one, problem.alone)}
-    if problem.prior:
-        asked["posterior"] = (posed.targets[:SOME], MANY)
-    if problem.families:
-        asked |= {f"modes-{n}": (np.repeat(one, REPEATS, axis=0), n) for n in FEW}
-    return asked
-
-
-def _options(cell: Cell) -> dict[str, Any]:
-    """The options of a model, with time and seed for those that take them."""
-    known = inspect.signature(plugins.load(GROUP, cell.model)).parameters
-    given = {"seconds": cell.seconds, "seed": cell.seed, "random_state": cell.seed}
-    return {name: value for name, value in given.items() if name in known} | cell.options
-
-
-def _forward(model: InverseModel, cell: Cell, posed: Posed) -> tuple[Surrogate, bool]:
-    """The forward model that localises, and whether it is the model's own, or that of the one within."""
-    for each in (model, getattr(model, "base_", None)):
-        if isinstance(own := getattr(each, "surrogate", None), Surrogate):
-            return own, True
-    rng = np.random.default_rng([cell.seed, 3])
-    return Surrogate.of(posed.readings, posed.settings, rng, seconds=cell.forward), False
-
-
-def _moved(
-    tangent: Tangent, starts: Settings, targets: Readings, scale: Readings, region: Region, method: Method | None
-) -> tuple[Settings, float]:
-    """Draws ``(m, n, d)`` after localisation and the share that arrived; those that did not make way for others."""
-    if method is None:
-        return starts, 1.0
-    m, n, d = starts.shape
-    wanted, places = np.repeat(targets, n, axis=0), starts.reshape(m * n, d)
-    ends = [
-        localise(tangent, places[first : first + CHUNK], wanted[first : first + CHUNK], scale, region, method)
-        for first in range(0, m * n, CHUNK)
-    ]
-    settings = np.concatenate([each.settings for each in ends]).reshape(m, n, d)
-    arrived = np.concatenate([each.arrived for each in ends]).reshape(m, n)
-    order = np.argsort(~arrived, axis=1, kind="stable")
-    count = np.where(arrived.any(axis=1), arrived.sum(axis=1), n)[:, None]
-    chosen = np.where(arrived, np.arange(n), np.take_along_axis(order, np.arange(n) % count, axis=1))
-    return np.take_along_axis(settings, chosen[..., None], axis=1), float(arrived.mean())
-
-
-def _answering(model: InverseModel, forward: Surrogate, posed: Posed, region: Region, scale: Readings) -> float | None:
-    """Median time of a new target: draws, localised, and the distinct ones of them."""
-    if posed.settings.shape[1] > 50:
-        return None  # what a slip costs asks for a row a knob
-    times, noise = [], scale * ARRIVED
-    for number, target in enumerate(posed.targets[-TIMES:]):
-        begun = time.perf_counter()
-        starts = model.sample(target, ANSWER, np.random.default_rng(number))
-        ends = localise(forward.tangent, starts, target, scale, region)
-        distinct(ends.settings[ends.arrived], forward.predict, target, noise)
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times))
-
-
-def _main() -> int:
-    asked = json.loads(sys.stdin.readline())
-    Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        found = answer(Cell(**asked["cell"]), Path(asked["draws"]))
-    except SdlError as error:
-        found = {"error": str(error)}
-    print(json.dumps(found))
-    return 0
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

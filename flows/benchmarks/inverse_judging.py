@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flows.benchmarks.inverse_cell import FEW, POSTS, SOME, Cell
+from flows.benchmarks.inverse_answering import FEW, POSTS, SOME
+from flows.benchmarks.inverse_cell import Cell
 from flows.benchmarks.inverse_problems import PROBLEMS, Posed, Problem, instrument, pose, posterior
 from sdl.instruments.sinewave import Sinewave
 from sdl.space import Readings, Settings

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from flows.benchmarks.inverse_bars import COLUMNS, LOCALISED, Row, by_problem, columns
-from flows.benchmarks.inverse_cell import MANY, POSTS, SOME
+from flows.benchmarks.inverse_answering import MANY, POSTS, SOME
+from flows.benchmarks.inverse_bars import LOCALISED, Row
 from flows.benchmarks.inverse_problems import PROBLEMS, REFERENCE, instrument
+from flows.benchmarks.inverse_table import COLUMNS, by_problem, columns
 from sdl import benchmark
 from sdl.benchmark import Part, curves, scatter
 

@@ -15,7 +15,7 @@ from flows.benchmarks import (
     incomplete,
     interleavings,
     inverse,
-    inverse_bars,
+    inverse_table,
     ledger,
     loop,
     models,
@@ -114,7 +114,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     several: dict[str, Callable[[dict[str, Any]], Iterable[Table]]] = {
         "loop": loop.tables,
         "records": records.table,
-        "inverse": inverse_bars.tables,
+        "inverse": inverse_table.tables,
     }
     makers: dict[str, Callable[[dict[str, Any]], Table]] = {
         "models": models.table,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import zuko
 from torch import Tensor, nn
 
 from strategies.models.deep import Deep, flat, tensor, unfolded
@@ -18,8 +19,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self, d: int, q: int, latent: int, cells: int) -> None:
         super().__init__()
-        self.encoder = perceptron(d + q, 2 * latent, cells)
-        self.decoder = perceptron(latent + q, d, cells)
+        self.encoder = zuko.nn.MLP(d + q, 2 * latent, (cells,) * 3, nn.SiLU)
+        self.decoder = zuko.nn.MLP(latent + q, d, (cells,) * 3, nn.SiLU)
         self.log_noise = nn.Parameter(torch.full((d,), -1.0))
 
     def forward(self, places: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,7 +41,8 @@ class ConditionalVae(Deep):
         cells: Of each of three hidden layers.
 
     References:
-        Sohn, Lee, Yan (2015), Learning structured output representation using deep conditional generative models
+        Sohn, Lee, Yan (2015), Learning structured output representation using deep conditional generative
+        models; zuko, for the layers
     """
 
     latent: int | None = None
@@ -62,16 +64,3 @@ class ConditionalVae(Deep):
         assert isinstance(network, Autoencoder)
         mean = network.decoder(torch.cat((latent, flat(told)), dim=1))
         return unfolded(mean + network.log_noise.exp() * rest, told)
-
-
-def perceptron(inputs: int, outputs: int, cells: int) -> nn.Sequential:
-    """Three hidden layers."""
-    hidden = (
-        nn.Linear(inputs, cells),
-        nn.SiLU(),
-        nn.Linear(cells, cells),
-        nn.SiLU(),
-        nn.Linear(cells, cells),
-        nn.SiLU(),
-    )
-    return nn.Sequential(*hidden, nn.Linear(cells, outputs))

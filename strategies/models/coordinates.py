@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from strategies.domain import THIN, principal
 from strategies.models.noise import span
 
 Array = NDArray[np.float64]
-THIN = 0.02
-"""Directions in which readings scatter by less, relative to the widest, hold noise and no news."""
 RIM = 0.05
 """Share of a knob's range, at either end, that is looked at for a wall."""
 CROWDED = 0.4
@@ -97,12 +96,10 @@ class Whitened:
     @classmethod
     def of(cls, readings: Array) -> Self:
         unit = span(readings)
-        rows = (readings - readings.mean(axis=0)) / unit
-        values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
-        width = np.sqrt(np.maximum(values, 0.0))
+        directions, width = principal((readings - readings.mean(axis=0)) / unit)
         wide = width >= max(THIN * width.max(), _TINY)
         wide[-1] = True
-        return cls(readings.mean(axis=0), vectors[:, wide] / np.maximum(width[wide], _TINY) / unit[:, None])
+        return cls(readings.mean(axis=0), directions[:, wide] / np.maximum(width[wide], _TINY) / unit[:, None])
 
     def to(self, columns: Array) -> Array:
         return np.asarray((columns - self.mean) @ self.directions)

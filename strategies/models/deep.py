@@ -19,6 +19,8 @@ from strategies.models.training import Taught, teach
 
 HELD_OUT = 10
 """One row in so many is held out to judge the training."""
+RATE = 2e-3
+"""Highest rate of learning."""
 CHUNK = 100_000
 """Draws that are made at once."""
 
@@ -40,8 +42,6 @@ class Deep(WithForward):
     """Whether settings are drawn within walls where the rows stop at them."""
     exact: ClassVar[bool] = False
     """Whether the network knows of no noise; draws are then for a target that is as much off as a reading is."""
-    rate: ClassVar[float] = 2e-3
-    """Highest rate of learning."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +59,7 @@ class Deep(WithForward):
         with alone(self.seed):
             self.network_ = self._network(places.shape[1], told.shape[1])
             box = TimeBox(self.steps, (1 - SHARE) * self.seconds)
-            self.taught_: Taught = teach(self.network_, self._loss, learned, tried, box, self.rate, self.progress)
+            self.taught_: Taught = teach(self.network_, self._loss, learned, tried, box, RATE, self.progress)
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         wanted = np.stack([self.completion_.of(target, n, rng) for target in targets])

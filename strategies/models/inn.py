@@ -104,18 +104,11 @@ class Inn(Deep):
         return torch.cat((places, filling), dim=1)
 
 
-def by_likelihood(
-    seconds: float = 180.0,
-    forward_steps: int = 150,
-    fewest: int = 200,
-    seed: int = 0,
-    steps: int = 5000,
-    layers: int = 6,
-    cells: int = 128,
-    latent: Latent = "independent",
-) -> Inn:
-    """An ``Inn`` that learns by ``likelihood``, under a name of its own; the options are those of ``Inn``."""
-    return Inn(seconds, forward_steps, fewest, seed, steps, layers, cells, "likelihood", latent)
+@dataclass(eq=False)
+class InnByLikelihood(Inn):
+    """An ``Inn`` that learns by ``likelihood`` unless told, under a name of its own."""
+
+    objective: Objective = "likelihood"
 
 
 def _affine(shift: Tensor, scale: Tensor) -> Any:

@@ -10,10 +10,11 @@ from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import ForwardModel, InverseModel, Remoteness, Target, draws_for
-from strategies.localisation import ARRIVED, METHODS, Localised, Method, Region, Tangent, localise, slopes_of
+from strategies.localisation import ARRIVED, METHODS, Localised, Method, Tangent, localise, slopes_of
 from strategies.models.checks import must_be_fitted
 from strategies.models.coordinates import Array
 from strategies.models.noise import span
+from strategies.region import Region
 
 SPARE = 1.1
 """Draws that are made for each that is asked for: some stray."""
@@ -107,9 +108,7 @@ class LocalisedModel:
     def sample_many(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``: quicker than one by one."""
         must_be_fitted(self, "region_")
-        found = self.localise(targets, int(np.ceil(SPARE * n)), rng)
-        m, d = len(targets), found.settings.shape[1]
-        return np.asarray(_chosen(found, m, n).reshape(m, n, d))
+        return self.localise(targets, int(np.ceil(SPARE * n)), rng).chosen(len(targets), n)
 
     def localise(self, targets: Readings, n: int, rng: np.random.Generator) -> Localised:
         """Where ``n`` draws for each of many targets ``(m, p)`` end, all ``m * n`` of them, those that stray too."""
@@ -142,12 +141,3 @@ class LocalisedModel:
     def remoteness(self, target: Target) -> Remoteness:
         must_be_fitted(self, "region_")
         return self.base_.remoteness(target)
-
-
-def _chosen(found: Localised, m: int, n: int) -> Settings:
-    """``n`` of the ends for each of ``m`` targets, ``(m * n, d)``: those that arrived, over again if they are fewer."""
-    arrived = found.arrived.reshape(m, -1)
-    order = np.argsort(~arrived, axis=1, kind="stable")
-    count = np.where(arrived.any(axis=1), arrived.sum(axis=1), arrived.shape[1])
-    place = np.take_along_axis(order, np.arange(n) % count[:, None], axis=1)
-    return np.asarray(found.settings[(np.arange(m)[:, None] * arrived.shape[1] + place).ravel()])

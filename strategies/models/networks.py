@@ -1,4 +1,4 @@
-"""A forward model for thousands of rows: small networks, and the mean of what they say."""
+"""A forward model for thousands of rows whose response may have kinks: the mean of rectified networks."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPRegressor
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.models.checks import complete_columns, must_be_fitted
-from strategies.models.noise import span
+from strategies.models.coordinates import Standard
 from strategies.models.threads import one_thread
 
 STAGES = ((2e-3, 0.6), (5e-4, 0.25), (1e-4, 0.15))
@@ -50,9 +50,8 @@ class Networks:
     def fit(self, settings: Settings, readings: Readings) -> Self:
         """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
         x, y = complete_columns(settings, readings)
-        self.centre_, self.width_ = x.mean(axis=0), _scale(x)
-        self.level_, self.height_ = y.mean(axis=0), _scale(y)
-        rows = (x - self.centre_) / self.width_, (y - self.level_) / self.height_
+        self.inputs_, self.outputs_ = Standard.of(x), Standard.of(y)
+        rows = self.inputs_.to(x), self.outputs_.to(y)
         with one_thread():
             self.networks_ = [
                 _trained(*rows, self.width, self.epochs, self.seed + each) for each in range(self.members)
@@ -66,10 +65,10 @@ class Networks:
             NotFittedError: before ``fit``.
         """
         must_be_fitted(self, "networks_")
-        rows = (np.asarray(settings, float) - self.centre_) / self.width_
+        rows = self.inputs_.to(np.asarray(settings, float))
         with one_thread():
             said = [each.predict(rows).reshape(len(rows), -1) for each in self.networks_]
-        return np.asarray(self.level_ + self.height_ * np.mean(said, axis=0))
+        return self.outputs_.back(np.mean(said, axis=0))
 
 
 def _trained(inputs: Settings, outputs: Readings, width: int, epochs: int, seed: int) -> MLPRegressor:
@@ -86,9 +85,3 @@ def _trained(inputs: Settings, outputs: Readings, width: int, epochs: int, seed:
         for rate, share in STAGES:
             network.set_params(learning_rate_init=rate, max_iter=max(round(share * epochs), 1)).fit(inputs, target)
     return network
-
-
-def _scale(columns: Readings) -> Readings:
-    """Standard deviation of each column; what it spans, or its size, where that is 0."""
-    deviation = columns.std(axis=0)
-    return np.where(deviation > 0, deviation, span(columns))

@@ -37,8 +37,6 @@ class Taught:
     """That were taken."""
     cut: bool
     """Whether its time was over before it was."""
-    loss: float
-    """Least on rows held out."""
 
 
 def teach(
@@ -87,7 +85,7 @@ def teach(
             tell(step, box.steps)
     network.load_state_dict(best)
     network.eval()
-    return Taught(step, box.cut, least)
+    return Taught(step, box.cut)
 
 
 def _judged(network: nn.Module, loss: Loss, tried: tuple[Tensor, Tensor]) -> float:
