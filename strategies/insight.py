@@ -15,10 +15,10 @@ from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings, Space
 from sdl.text import decimals
-from strategies.acquisition import everywhere
 from strategies.answers import Answer, answers
 from strategies.contract import InverseModel, Predicts
 from strategies.distinct import Known
+from strategies.everywhere import everywhere
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
 from strategies.heldout import distinct

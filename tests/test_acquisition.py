@@ -5,7 +5,8 @@ from scipy.spatial.distance import cdist, pdist
 
 from sdl import plugins
 from sdl.errors import InvalidInput, TooFewRows
-from strategies.acquisition import SpaceFilling, Uncertainty
+from strategies.acquisition import Uncertainty
+from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.acquisitions.beliefs import Beliefs
 from strategies.acquisitions.chance import AtRandom, LatinHypercube
 from strategies.acquisitions.disagreement import Disagreement
