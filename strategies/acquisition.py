@@ -1,22 +1,22 @@
 """Which settings to measure next, by default; ``strategies/acquisitions`` has others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from scipy.special import ndtr
-from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
+from strategies.acquisitions.beliefs import telling
+from strategies.acquisitions.greedy import greedy
 from strategies.candidates import within
 from strategies.contract import InverseModel, Noise, Target, noise_at
+from strategies.everywhere import everywhere
 
 REFERENCES = 64  # offers that stand for all of them
 CROWDED = 0.25  # of the repulsion: no two points come as close
-_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,10 @@ class Uncertainty:
             return measured[:0]
         chosen = rng.permutation(len(offers))[:REFERENCES]
         near = np.exp(-0.5 * (cdist(pool, offers[chosen]).min(axis=1) / self.locality) ** 2)
-        telling = 1.0 if ceiling is None else ndtr((ceiling - said.mean(axis=0)) / np.maximum(scatter, _TINY))
-        gain = near * _gain(deviation, deviation[:, chosen], weights[chosen], telling)
-        return _greedy(pool, measured, n, lambda distance: gain * self._room(distance))
+        spread = scatter * np.sqrt(1 + (deviation**2).sum(axis=0))
+        below = telling(said.mean(axis=0), spread, ceiling)
+        gain = near * _gain(deviation, deviation[:, chosen], weights[chosen], below)
+        return greedy(pool, measured, n, lambda distance, _: gain * self._room(distance))
 
     def _offers(
         self, models: Sequence[InverseModel], targets: Sequence[Target], rng: np.random.Generator
@@ -97,43 +98,6 @@ class Uncertainty:
         return np.where(relative < CROWDED, 0.0, 1 - np.exp(-0.5 * relative**2))
 
 
-@dataclass(frozen=True)
-class SpaceFilling:
-    """The points of a pool that are farthest from all that were measured and from each other.
-
-    It looks neither at the models nor at the targets, and there is always something left to learn.
-
-    Args:
-        pool: How many settings to choose from.
-
-    References:
-        Johnson, Moore, Ylvisaker (1990), doi:10.1016/0378-3758(90)90122-B
-    """
-
-    pool: int = 1024
-
-    def __post_init__(self) -> None:
-        if self.pool < 1:
-            raise InvalidInput(f"needs pool >= 1, got {self}")
-
-    def propose(
-        self,
-        models: Sequence[InverseModel],
-        targets: Sequence[Target],
-        measured: Settings,
-        noise: Noise,
-        n: int,
-        rng: np.random.Generator,
-        ceiling: Readings | None = None,
-    ) -> Settings:
-        return _greedy(everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance: distance)
-
-
-def everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
-    """At least ``n`` points that fill the unit box evenly."""
-    return np.asarray(qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length()))
-
-
 def _scatter(offers: Settings) -> float:
     """Root mean square distance of offers ``(m, d)`` from their mean, never 0: offers that agree still count."""
     return max(float(np.sqrt(offers.var(axis=0).sum())), 1e-6) if len(offers) else 0.0
@@ -146,32 +110,13 @@ def _deviation(said: NDArray[np.float64], noise: Readings) -> NDArray[np.float64
 
 
 def _gain(
-    pool: NDArray[np.float64], offers: NDArray[np.float64], weights: Readings, telling: float | Readings
+    pool: NDArray[np.float64], offers: NDArray[np.float64], weights: Readings, below: Readings
 ) -> NDArray[np.float64]:
     """Expected fall of the variance at the offers by a reading at each point of the pool, ``(m,)``.
 
     A reading of noise 1 at x takes cov(x, o)^2 / (var(x) + 1) from the variance at o, if it is below its ceiling, for
-    which the chance is ``telling``.
+    which the chance is ``below``.
     """
     covariance = np.einsum("kmp,kop->mop", pool, offers, optimize=True)
-    fall = covariance**2 * (telling / (1 + (pool**2).sum(axis=0)))[:, None]
+    fall = covariance**2 * (below / (1 + (pool**2).sum(axis=0)))[:, None]
     return np.asarray(np.einsum("mop,op->m", fall, weights, optimize=True))
-
-
-def _greedy(
-    pool: Settings,
-    measured: Settings,
-    n: int,
-    worth: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> Settings:
-    """Up to ``n`` points of the pool, each worth most given its distance to those measured and chosen before."""
-    distance = cdist(pool, measured).min(axis=1, initial=np.inf)
-    chosen: list[int] = []
-    for _ in range(n):
-        worths = worth(distance)
-        best = int(worths.argmax())
-        if not worths[best] > 0:
-            break
-        chosen.append(best)
-        distance = np.minimum(distance, np.linalg.norm(pool - pool[best], axis=1))
-    return np.asarray(pool[np.array(chosen, int)])

@@ -9,6 +9,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Settings, Space
+from strategies.everywhere import everywhere
 
 MOST = 100_000  # points of a full factorial, long before memory ends
 
@@ -72,7 +73,7 @@ class Sobol:
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         n = _given(n, self)
-        return space.from_unit(qmc.Sobol(space.d, rng=rng).random_base2((n - 1).bit_length())[:n])
+        return space.from_unit(everywhere(n, space.d, rng)[:n])
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 
 from sdl.preparing import Wanted
 from sdl.space import Readings, Settings
-from strategies.acquisition import everywhere
 from strategies.answers import Answer, answers
 from strategies.contract import InverseModel, Predicts
 from strategies.distinct import Known
+from strategies.everywhere import everywhere
 from strategies.fitting import Fitted
 from strategies.heldout import distinct
 from strategies.level import Level

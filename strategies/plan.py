@@ -25,7 +25,7 @@ from sdl.several import passed
 from sdl.space import Settings, Space
 from sdl.verification import judge
 from strategies import several
-from strategies.acquisition import SpaceFilling
+from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.agenda import first
 from strategies.contract import Design
 from strategies.ending import ended, step
@@ -150,7 +150,7 @@ class Plan:
         if useless:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         n = min(self.campaign.acquisition.n, left)
-        batch = SpaceFilling().propose([], [], fitted.settings, np.zeros(0), n, self._rng(number))
+        batch = SpaceFilling().fill(fitted.settings, n, self._rng(number))
         facts = {"why": "too few readings for any model", "skipped": fitted.skipped}
         return self._learn(history, number, batch, facts)
 

@@ -5,12 +5,13 @@ from scipy.spatial.distance import cdist, pdist
 
 from sdl import plugins
 from sdl.errors import InvalidInput, TooFewRows
-from strategies.acquisition import SpaceFilling, Uncertainty
+from strategies.acquisition import Uncertainty
 from strategies.acquisitions.beliefs import Beliefs
 from strategies.acquisitions.chance import AtRandom, LatinHypercube
 from strategies.acquisitions.disagreement import Disagreement
 from strategies.acquisitions.improvement import ExpectedImprovement
 from strategies.acquisitions.solution_set import SolutionSet
+from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.acquisitions.uncertainties import BothUncertainties, ForwardUncertainty, InverseUncertainty
 from strategies.contract import Acquisition
 from strategies.ensemble import refitted

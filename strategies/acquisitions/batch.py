@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.acquisitions.beliefs import Array
-from strategies.acquisitions.prospect import Prospect, prospect
+from strategies.acquisitions.greedy import greedy
+from strategies.acquisitions.prospect import Places, Prospect, prospect
 from strategies.contract import InverseModel, Noise, Target
 
 APART = 0.03
@@ -43,9 +43,13 @@ class Sequential(ABC):
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
         """What a reading at each place of the pool is worth, ``(m,)``; nothing where it is not positive."""
 
+    def matters(self, prospect: Prospect) -> Places:
+        """Where the members have to agree until nothing is left to learn: at their offers, if there are any."""
+        return prospect.offers if len(prospect.offers) else prospect.around
+
     def settled(self, prospect: Prospect) -> bool:
-        """Whether nothing is left to learn: the members agree about all that they offer, within the noise."""
-        places = prospect.offers if len(prospect.offers) else prospect.around
+        """Whether nothing is left to learn: the members agree where it matters, within the noise."""
+        places = self.matters(prospect)
         variance, noise = prospect.beliefs.variance[places], prospect.beliefs.noise[places]
         return bool((variance <= (self.threshold * noise) ** 2).all())
 
@@ -65,12 +69,11 @@ class Sequential(ABC):
         settings = found.beliefs.settings
         if self.settled(found):
             return settings[:0]
-        distance = cdist(settings, measured).min(axis=1, initial=np.inf)
-        for _ in range(n):
-            worth = np.where(distance > APART, self.worth(found, rng), 0.0)
-            best = int(worth.argmax())
-            if not worth[best] > 0:
-                break
-            found = found.told(best)
-            distance = np.minimum(distance, np.linalg.norm(settings - settings[best], axis=1))
-        return np.asarray(settings[np.array(found.chosen, int)])
+
+        def worth(distance: Array, chosen: Sequence[int]) -> Array:
+            nonlocal found
+            if chosen:
+                found = found.told(chosen[-1])
+            return np.where(distance > APART, self.worth(found, rng), 0.0)
+
+        return greedy(settings, measured, n, worth)

@@ -33,7 +33,7 @@ class Beliefs:
     covariance: Array
     """Of the expected readings at two settings, ``(p, m, m)``."""
     noise: Readings
-    """Standard deviation of one reading at each of them, ``(m, p)``."""
+    """Standard deviation of one reading at each of them, ``(m, p)``; never 0, so that it may be divided by."""
     telling: Readings
     """Chance that a reading there is below the ceiling of its channel and tells more than "at least", ``(m, p)``."""
     deviations: Array
@@ -47,7 +47,7 @@ class Beliefs:
         models: Sequence[InverseModel],
         settings: Settings,
         noise: Noise,
-        ceiling: Readings,
+        ceiling: Readings | None,
         columns: NDArray[np.intp],
         locality: float,
     ) -> Self:
@@ -57,18 +57,18 @@ class Beliefs:
             models: Fitted.
             settings: Where, ``(m, d)``.
             noise: Of a reading of every channel.
-            ceiling: Of every channel, less the background; infinite where there is none.
+            ceiling: Of every channel, less the background; None or infinite where there is none.
             columns: Channels that are of interest, ``(p,)``.
             locality: Distance in the unit box over which beliefs go together.
         """
         said = np.array([model.predict(settings)[:, columns] for model in models])
-        mean, scatter = said.mean(axis=0), noise_at(noise, settings)[:, columns]
+        mean, scatter = said.mean(axis=0), np.maximum(noise_at(noise, settings)[:, columns], _TINY)
         deviations = (said - mean) / np.sqrt(len(models) - 1)
         covariance = np.einsum("kmp,kop->pmo", deviations, deviations, optimize=True)
         covariance *= taper(settings, settings, locality)
         spread = np.sqrt((deviations**2).sum(axis=0) + scatter**2)
-        telling = ndtr((ceiling[columns] - mean) / np.maximum(spread, _TINY))
-        return cls(settings, mean, covariance, scatter, telling, deviations, locality)
+        below = telling(mean, spread, None if ceiling is None else ceiling[columns])
+        return cls(settings, mean, covariance, scatter, below, deviations, locality)
 
     @property
     def variance(self) -> Readings:
@@ -78,7 +78,7 @@ class Beliefs:
     @property
     def weight(self) -> Readings:
         """By what the square of a covariance with a reading is multiplied for what that explains, ``(m, p)``."""
-        return np.asarray(self.telling / np.maximum(self.variance + self.noise**2, _TINY))
+        return np.asarray(self.telling / (np.maximum(self.variance, 0.0) + self.noise**2))
 
     def fall(self, cross: Array) -> Array:
         """Expected fall of the variance of ``q`` quantities by one reading at each of the settings, ``(m, q)``.
@@ -105,6 +105,17 @@ class Beliefs:
             ridge = (_JITTER * np.trace(covariance) / m + _TINY) * np.eye(m)
             drawn[:, :, channel] = rng.standard_normal((n, m)) @ np.linalg.cholesky(covariance + ridge).T
         return self.mean + drawn
+
+
+def telling(mean: Readings, spread: Readings, ceiling: Readings | None) -> Readings:
+    """Chance that a reading is below the ceiling of its channel and tells more than "at least", ``(m, p)``.
+
+    Args:
+        mean: What is expected of it, ``(m, p)``.
+        spread: How far it may be off, its own noise and what is not known of the mean together, ``(m, p)``.
+        ceiling: Of each channel, ``(p,)``; None or infinite where there is none.
+    """
+    return np.ones_like(mean) if ceiling is None else np.asarray(ndtr((ceiling - mean) / spread))
 
 
 def taper(one: Settings, other: Settings, locality: float) -> Array:

@@ -1,59 +1,40 @@
-"""Batches that ask nobody: at random, and a Latin hypercube; what any acquisition has to beat."""
+"""Batches by chance: at random, and a Latin hypercube; what any acquisition has to beat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 from scipy.stats import qmc
 
-from sdl.space import Readings, Settings
+from sdl.space import Settings
 from strategies.acquisitions.batch import APART
-from strategies.contract import InverseModel, Noise, Target
+from strategies.acquisitions.blind import Blind
 
 TRIES = 100
 """Batches that are drawn at most until one has no two points in one place."""
 
 
 @dataclass(frozen=True)
-class AtRandom:
+class AtRandom(Blind):
     """Uniform in the box; a point too close to those before it is drawn again."""
 
-    def propose(
-        self,
-        models: Sequence[InverseModel],
-        targets: Sequence[Target],
-        measured: Settings,
-        noise: Noise,
-        n: int,
-        rng: np.random.Generator,
-        ceiling: Readings | None = None,
-    ) -> Settings:
-        batch = measured[:0]
+    def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
+        there = measured
         for _ in range(n):
-            there = np.concatenate((measured, batch))
-            batch = np.concatenate((batch, _apart(lambda: rng.random((1, measured.shape[1])), there)))
-        return batch
+            there = np.concatenate((there, _apart(lambda: rng.random((1, measured.shape[1])), there)))
+        return there[len(measured) :]
 
 
 @dataclass(frozen=True)
-class LatinHypercube:
+class LatinHypercube(Blind):
     """One point in every slice of every knob, whatever was measured before.
 
     References:
         McKay, Beckman, Conover (1979), doi:10.2307/1268522
     """
 
-    def propose(
-        self,
-        models: Sequence[InverseModel],
-        targets: Sequence[Target],
-        measured: Settings,
-        noise: Noise,
-        n: int,
-        rng: np.random.Generator,
-        ceiling: Readings | None = None,
-    ) -> Settings:
+    def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
         return _apart(lambda: np.asarray(qmc.LatinHypercube(measured.shape[1], rng=rng).random(n)), measured)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from strategies.acquisitions.batch import Sequential
 from strategies.acquisitions.beliefs import Array
-from strategies.acquisitions.prospect import Prospect
+from strategies.acquisitions.prospect import Places, Prospect
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,7 @@ class Disagreement(Sequential):
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
         beliefs = prospect.beliefs
-        return np.asarray((beliefs.telling * beliefs.variance / np.maximum(beliefs.noise, _TINY) ** 2).sum(axis=1))
+        return np.asarray((beliefs.telling * beliefs.variance / beliefs.noise**2).sum(axis=1))
 
-    def settled(self, prospect: Prospect) -> bool:
-        variance, noise = prospect.beliefs.variance, prospect.beliefs.noise
-        return bool((variance <= (self.threshold * noise) ** 2).all())
-
-
-_TINY = 1e-12
+    def matters(self, prospect: Prospect) -> Places:
+        return prospect.pool

@@ -44,10 +44,7 @@ class ExpectedImprovement(Sequential):
 
     def _distance(self, prospect: Prospect, rng: np.random.Generator) -> Array:
         """Of each place from each target, as it may be, ``(targets, draws, m)``."""
-        noise = np.maximum(np.median(prospect.beliefs.noise, axis=0), _TINY)
+        noise = np.median(prospect.beliefs.noise, axis=0)
         readings = prospect.beliefs.draws(self.draws, rng)
         off = (((readings - target) / noise) ** 2 for target in prospect.targets)
         return np.array([np.sqrt(np.nanmean(each, axis=2)) for each in off])
-
-
-_TINY = 1e-12

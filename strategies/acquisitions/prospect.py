@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
-from strategies.acquisition import everywhere
 from strategies.acquisitions.beliefs import Array, Beliefs, taper
 from strategies.candidates import candidates, within
 from strategies.contract import InverseModel, Noise, Target
+from strategies.everywhere import everywhere
 
 Places = NDArray[np.intp]
 """Places in the pool."""
@@ -59,6 +59,11 @@ class Prospect:
         """All that is offered."""
         return np.concatenate([places for members in self.offered for places in members])
 
+    @property
+    def pool(self) -> Places:
+        """All places."""
+        return np.arange(len(self.beliefs.settings))
+
     def told(self, at: int) -> Self:
         """The same once a reading was taken at one place."""
         answers = self.answers - self.beliefs.explained(at, self.answers)
@@ -81,20 +86,19 @@ def prospect(
         models: At least two, fitted.
         targets: What is looked for, at least one, each over all channels.
         noise: Of a reading.
-        ceiling: Of each channel, less the background; None where there is none.
+        ceiling: Of each channel, less the background; None or infinite where there is none.
         measured: Settings that were measured already, ``(k, d)``.
         pool: Points that fill the box.
         locality: Distance in the unit box over which beliefs go together.
         rng: The only source of randomness.
     """
     columns = np.flatnonzero(np.isfinite(np.array(targets)).any(axis=0))
-    limits = np.full(len(targets[0]), np.inf) if ceiling is None else np.asarray(ceiling, float)
     drawn = [[_inside(model.sample(target, OFFERED, rng)) for model in models] for target in targets]
     every = [draws for members in drawn for draws in members]
     offers = np.concatenate(every)
     parts = [*every, everywhere(pool, measured.shape[1], rng), _nearest(measured, offers), _beside(offers, rng)]
     settings = np.concatenate(parts)
-    beliefs = Beliefs.of(models, settings, noise, limits, columns, locality)
+    beliefs = Beliefs.of(models, settings, noise, ceiling, columns, locality)
     places = iter(np.split(np.arange(len(settings)), np.cumsum([len(part) for part in parts])[:-1]))
     offered = [[next(places) for _ in members] for members in drawn]
     wanted = [np.asarray(target, float)[columns] for target in targets]

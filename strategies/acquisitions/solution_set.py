@@ -38,7 +38,7 @@ def _evenly(n: int) -> Places:
 def _information(prospect: Prospect, places: Places) -> Array:
     """What a reading at each place tells of the readings at some places, nats, ``(m,)``."""
     beliefs = prospect.beliefs
-    variance, noise = beliefs.variance, np.maximum(beliefs.noise, _TINY) ** 2
+    variance, noise = beliefs.variance, beliefs.noise**2
     left = np.empty_like(variance)
     for channel, covariance in enumerate(beliefs.covariance):
         among, cross = covariance[np.ix_(places, places)], covariance[places]

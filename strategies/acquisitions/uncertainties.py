@@ -7,7 +7,7 @@ import numpy as np
 from sdl.errors import InvalidInput
 from strategies.acquisitions.batch import Sequential
 from strategies.acquisitions.beliefs import Array
-from strategies.acquisitions.prospect import Prospect
+from strategies.acquisitions.prospect import Places, Prospect
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class ForwardUncertainty(Sequential):
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
         return forward(prospect)
 
-    def settled(self, prospect: Prospect) -> bool:
-        variance, noise = prospect.beliefs.variance, prospect.beliefs.noise
-        return bool((variance <= (self.threshold * noise) ** 2).all())
+    def matters(self, prospect: Prospect) -> Places:
+        return prospect.pool
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def inverse(prospect: Prospect) -> Array:
 def forward(prospect: Prospect) -> Array:
     """The same of the variance of the readings over the box, each in units of its noise, ``(m,)``."""
     beliefs, box = prospect.beliefs, prospect.around
-    scale = np.maximum(beliefs.noise[box], _TINY)
+    scale = beliefs.noise[box]
     cross = beliefs.covariance[:, :, box] / scale.T[:, None, :]
     before = prospect.known.setdefault("forward", float((beliefs.variance[box] / scale**2).sum()))
     return np.asarray(beliefs.fall(cross).sum(axis=1) / max(before, _TINY))

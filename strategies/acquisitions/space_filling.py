@@ -1,0 +1,32 @@
+"""Points far from all others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdl.errors import InvalidInput
+from sdl.space import Settings
+from strategies.acquisitions.blind import Blind
+from strategies.acquisitions.greedy import greedy
+from strategies.everywhere import everywhere
+
+
+@dataclass(frozen=True)
+class SpaceFilling(Blind):
+    """The points of a pool that are farthest from all that were measured and from each other.
+
+    Args:
+        pool: How many settings to choose from.
+
+    References:
+        Johnson, Moore, Ylvisaker (1990), doi:10.1016/0378-3758(90)90122-B
+    """
+
+    pool: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.pool < 1:
+            raise InvalidInput(f"needs pool >= 1, got {self}")
+
+    def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
+        return greedy(everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance, _: distance)
