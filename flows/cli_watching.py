@@ -162,7 +162,7 @@ def _watched(every: list[Standing]) -> list[Standing]:
 
 
 def _overview(every: list[Standing]) -> Table:
-    columns = ("campaign", "state", "requests", "verified", "round", "last reading")
+    columns = ("campaign", "state", "requests", "verified", "round", "last change")
     return table(columns, [_row(each) for each in every])
 
 

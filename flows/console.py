@@ -74,7 +74,7 @@ def ruled(title: str, words: Iterable[str], figures: Iterable[str], **look: Any)
     """
     made = Table(title=escape(visible(title)), caption_justify="left", **look)
     for column in words:
-        made.add_column(escape(visible(column)))
+        made.add_column(escape(visible(column)), overflow="fold")
     for column in figures:
         made.add_column(escape(visible(column)), justify="right")
     return made

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         InvalidInput: if there is no such campaign.
     """
     story = Story.of(ledger, campaign_name)
-    parity = _parity(story)
+    parity, course = _parity(story), _Course.of(story)
     killpoints.passing("in-report")
     return template("report.html").render(
         version=__version__,
@@ -61,7 +61,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
         parity=parity,
         asked=requests(story),
         thinning=_thinning(story),
-        lamps=_lamps(story),
+        lamps=course.lamps,
         chapters=list(chapters(story)),
         notices=[(moment(each.at), each.sent, each.by, each.text) for each in Steering(ledger).notices(story.entry.id)],
         config=json.dumps(_brief(story.entry.config), indent=2, ensure_ascii=False),
@@ -70,7 +70,7 @@ def render(ledger: Ledger, campaign_name: str) -> str:
             "parity": parity and figures.parity([story.labelled(name) for name in parity.channels], parity.sets),
             "pairs": _pairs_figure(story),
             "uncertainty": _uncertainty_figure(story),
-            "background": _background_figure(story),
+            "background": _background_figure(story, course),
         },
     )
 
@@ -192,12 +192,37 @@ def _uncertainty_figure(story: Story) -> str | None:
     return figures.uncertainty([round_.number for round_ in known], channels, chance)
 
 
-def _background_figure(story: Story) -> str | None:
-    seen, places = _placed(story)
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """What was read in the course of a campaign, as far as it can be drawn, and the light meanwhile."""
+
+    seen: Sequence[Observation]
+    places: Sequence[int]
+    """Of each among all requests."""
+    conditions: Conditions
+
+    @classmethod
+    def of(cls, story: Story) -> Self:
+        """Of a campaign, of which an observation may have been masked since the others were read."""
+        places: list[int] = (1 + story.sendings.observed).tolist()
+        seen = list(story.history.observations[: len(places)])
+        shown = figures.drawable([each.readings for each in seen])
+        for place in np.flatnonzero(np.isnan(shown).any(axis=-1)).tolist():
+            seen[place] = replace(seen[place], readings=shown[place])
+        return cls(seen, places, Conditions.of(seen, story.entry.space.p))
+
+    @property
+    def lamps(self) -> list[tuple[int, int]]:
+        """Requests between which a lamp was switched."""
+        seq, found = self.conditions.seq, np.flatnonzero(self.conditions.switched)
+        return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in found.tolist()]
+
+
+def _background_figure(story: Story, course: _Course) -> str | None:
+    seen, places, conditions = course.seen, course.places, course.conditions
     references = _thinned([each for each in seen if each.purpose is Purpose.REFERENCE])
     if not references or not story.channels:
         return None
-    conditions = Conditions.of(seen, story.entry.space.p)
     between = np.array([each.seq for each in _thinned(seen)])
     state, width = conditions.at(between), CERTAINTY * conditions.deviation(between)
     lights = [
@@ -215,21 +240,6 @@ def _background_figure(story: Story) -> str | None:
     ]
     at = [places[each.seq] for each in references]
     return figures.background(at, [places[seq] for seq in between.tolist()], lights, exams)
-
-
-def _lamps(story: Story) -> list[tuple[int, int]]:
-    """Requests between which a lamp was switched."""
-    seen, places = _placed(story)
-    conditions = Conditions.of(seen, story.entry.space.p)
-    found = np.flatnonzero(conditions.switched)
-    return [(places[conditions.seq[i]], places[conditions.seq[i + 1]]) for i in found.tolist()]
-
-
-def _placed(story: Story) -> tuple[Sequence[Observation], Sequence[int]]:
-    """Observations, as far as they can be drawn, and their places; one may have been masked since these were read."""
-    places: list[int] = (1 + story.sendings.observed).tolist()
-    seen = story.history.observations[: len(places)]
-    return [replace(each, readings=figures.drawable(each.readings)) for each in seen], places
 
 
 def _thinned(every: Sequence[Each]) -> Sequence[Each]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.preparing import Wanted
-from sdl.space import Readings
 from strategies.insight import Insight
 from strategies.projection import project
 from strategies.reachability import CERTAINTY
@@ -46,14 +45,6 @@ def prices(insight: Insight, targets: Sequence[Wanted]) -> NDArray[np.float64]:
     missed, uncertainty = kriged(rows, rows.missing(predict), project(predict, wanted, tolerance, d).settings)
     off = project(predict, wanted - missed, tolerance, d).misses
     near = (np.nan_to_num(np.abs(off)) <= np.nan_to_num(1 + CERTAINTY * uncertainty / tolerance)).all(axis=1)
-    asked = [_price(insight, each, unsure) for each, unsure in zip(targets, uncertainty, strict=True)]
+    plan = insight.longest  # looked at as it goes on, an exam need not be that long
+    asked = [insight.outlook(each, unsure).fate(plan).price for each, unsure in zip(targets, uncertainty, strict=True)]
     return np.where(near, asked, np.inf)
-
-
-def _price(insight: Insight, target: Wanted, uncertainty: Readings) -> float:
-    """Requests by the longest exam, which is looked at as it goes on and need not be that long."""
-    outlook, plan = insight.outlook(target, uncertainty), insight.longest
-    return outlook.requests(plan) / (outlook.chance(plan) + _TINY)
-
-
-_TINY = 1e-12

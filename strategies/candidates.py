@@ -27,7 +27,7 @@ class Candidate:
     """Part of the draws inside the box that belongs to the cluster, 0 to 1."""
 
 
-def candidates(draws: Settings, separation: float = SEPARATION) -> list[Candidate]:
+def candidates(draws: Settings, separation: float = SEPARATION, *, one: bool = False) -> list[Candidate]:
     """Distinct candidates among draws ``(n, d)``, the likeliest first; none if all draws are outside the box.
 
     Draws outside the unit box are refused, never clipped; ``refused`` counts them. The others are clustered by
@@ -37,6 +37,7 @@ def candidates(draws: Settings, separation: float = SEPARATION) -> list[Candidat
     Args:
         draws: From ``InverseModel.sample``, one target.
         separation: Clusters that come as close as this, in the unit box, are one.
+        one: Whether all draws are of one answer, as those of a model that knows no other.
 
     References:
         Campello, Moulavi, Sander (2013), doi:10.1007/978-3-642-37456-2_14, for the clusters
@@ -48,7 +49,7 @@ def candidates(draws: Settings, separation: float = SEPARATION) -> list[Candidat
     """
     inside = draws[within(draws)]
     distance = cdist(inside, inside)
-    labels = _clusters(inside, distance, separation)
+    labels = np.zeros(len(inside), np.intp) if one else _clusters(inside, distance, separation)
     members = (np.flatnonzero(labels == label) for label in np.unique(labels))
     found = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
     return sorted(found, key=lambda each: -each.share)

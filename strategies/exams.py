@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from sdl.looks import FEWEST, Look, Looks, looks
+from sdl.looks import FEWEST, Looks, looks
 from sdl.space import Readings
 
 OVERHEAD = 3
@@ -16,6 +19,20 @@ BEGUN = 2
 """Replicates that every exam takes: one that is far off may be a disturbance."""
 LONGER = 1.25
 """Ratio of the numbers of replicates that an exam may have."""
+
+
+class Fate(NamedTuple):
+    """What is likely to become of an exam that is not broken off."""
+
+    chance: float
+    """That the candidate passes at one of the looks."""
+    requests: float
+    """Replicates that it takes on average."""
+
+    @property
+    def price(self) -> float:
+        """Requests until an exam like it is passed."""
+        return self.requests / (self.chance + _TINY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,28 +54,24 @@ class Outlook:
     off: Readings | float = 0.0
     """Expected reading at the candidate less the target."""
 
+    def fate(self, plan: Looks) -> Fate:
+        """What becomes of an exam with these looks."""
+        return self._fates((plan,), _levels(plan))[0]
+
     def chance(self, plan: Looks) -> float:
         """Probability that the candidate passes at one of the looks."""
-        return float(self._passed(plan)[-1])
-
-    def requests(self, plan: Looks) -> float:
-        """Replicates that an exam takes on average, if it is not broken off."""
-        numbers = np.array([look.replicates for look in plan])
-        return float(numbers[0] + np.diff(numbers) @ (1 - self._passed(plan)[:-1]))
+        return self.fate(plan).chance
 
     def planned(self, most: int) -> Looks:
         """The looks of the exam, of at most ``most`` replicates, that has the best chance for each request."""
-        plans = [looks(number, self.confidence) for number in _numbers(most)]
-        return max(plans, key=lambda plan: self.chance(plan) / self.requests(plan))
+        plans, levels = _plans(most, self.confidence)
+        fates = self._fates(plans, levels)
+        return plans[max(range(len(plans)), key=lambda each: fates[each].chance / fates[each].requests)]
 
     def price(self, most: int) -> float:
         """Requests until an exam is passed: this one and others like it, or one of a candidate that it has mended."""
-        mended, after = self.learned(BEGUN), BEGUN
-        return min(
-            each.requests(plan) / (each.chance(plan) + _TINY) + before
-            for each, before in ((self, 0), (mended, after))
-            for plan in [each.planned(most)]
-        )
+        mended = self.learned(BEGUN)
+        return min(self.fate(self.planned(most)).price, mended.fate(mended.planned(most)).price + BEGUN)
 
     def learned(self, n: int) -> "Outlook":
         """The same after ``n`` more readings near the candidate, by which it is moved to the target."""
@@ -80,7 +93,7 @@ class Outlook:
             k: Their number.
             plan: Looks that the exam was begun with.
         """
-        numbers, room = self._rooms([look for look in plan if look.replicates > k])
+        numbers, room = self._rooms(_levels(tuple(look for look in plan if look.replicates > k)))
         left = numbers - k
         prior, seen = self.uncertainty**2 + self.drift * (k / 3 + 0.5) + _TINY, self.noise**2 / k
         trust = prior / (prior + seen)
@@ -88,23 +101,53 @@ class Outlook:
         spread = left / numbers * np.sqrt(trust * seen + self.noise**2 / left + self.drift * left / 3) + _TINY
         passes = np.clip(ndtr((room - final) / spread) - ndtr((-room - final) / spread), 0, 1).prod(axis=1)
         mended = self.learned(k)
-        new = mended.planned(plan[-1].replicates)
-        price = (mended.requests(new) + OVERHEAD) / (mended.chance(new) + _TINY)
+        new = mended.fate(mended.planned(plan[-1].replicates))
+        price = (new.requests + OVERHEAD) / (new.chance + _TINY)
         return bool((passes * price <= left[:, 0]).all())
 
-    def _passed(self, plan: Looks) -> NDArray[np.float64]:
-        """Probability that the candidate has passed by each look, nearly: ``(looks,)``."""
-        numbers, room = self._rooms(plan)
+    def _fates(self, plans: Sequence[Looks], levels: "_Levels") -> list[Fate]:
+        """What becomes of some exams; ``levels`` are those of the looks of all of them, one exam after the other."""
+        inside, found, first = self._inside(levels), list[Fate](), 0
+        for plan in plans:
+            numbers, last = levels.numbers[first : first + len(plan), 0], first + len(plan)
+            passed = np.maximum.accumulate(inside[first:last])
+            requests = numbers[0] + np.diff(numbers) @ (1 - passed[:-1])
+            found.append(Fate(float(passed[-1]), float(requests)))
+            first = last
+        return found
+
+    def _inside(self, levels: "_Levels") -> NDArray[np.float64]:
+        """Probability that the candidate would pass at each look alone, nearly: ``(looks,)``."""
+        numbers, room = self._rooms(levels)
         spread = np.sqrt(self.noise**2 / numbers + self.uncertainty**2 + self.drift * (numbers / 3 + 0.5)) + _TINY
         near, far = (room - np.abs(self.off)) / spread, (room + np.abs(self.off)) / spread
-        at = np.where(room > 0, ndtr(near) + ndtr(far) - 1, 0.0).prod(axis=1)
-        return np.asarray(np.maximum.accumulate(at))
+        return np.asarray(np.where(room > 0, ndtr(near) + ndtr(far) - 1, 0.0).prod(axis=1))
 
-    def _rooms(self, plan: Sequence[Look]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _rooms(self, levels: "_Levels") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Numbers of replicates ``(looks, 1)``, and how far off the mean may be then, ``(looks, p)``."""
-        numbers, known, estimated = np.array(plan).T[:, :, None]
-        quantile = np.where(self.estimated, stdtrit(np.maximum(numbers - 1, 1), 1 - estimated), -ndtri(known))
-        return numbers, self.tolerance - quantile * self.noise / np.sqrt(numbers)
+        quantile = np.where(self.estimated, levels.estimated, levels.known)
+        return levels.numbers, self.tolerance - quantile * self.noise / np.sqrt(levels.numbers)
+
+
+class _Levels(NamedTuple):
+    """Looks ``(looks, 1)``: numbers of replicates, and how many standard errors inside the mean has to be then."""
+
+    numbers: NDArray[np.float64]
+    known: NDArray[np.float64]
+    estimated: NDArray[np.float64]
+
+
+@cache
+def _levels(plan: Looks) -> _Levels:
+    numbers, known, estimated = np.array(plan).T[:, :, None]
+    return _Levels(numbers, -ndtri(known), stdtrit(np.maximum(numbers - 1, 1), 1 - estimated))
+
+
+@cache
+def _plans(most: int, confidence: float) -> tuple[tuple[Looks, ...], _Levels]:
+    """Every exam of at most ``most`` replicates that is thought of, and the levels of all of them."""
+    plans = tuple(looks(number, confidence) for number in _numbers(most))
+    return plans, _levels(tuple(chain(*plans)))
 
 
 def _numbers(most: int) -> list[int]:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from sdl.space import Readings, Settings
 from strategies.candidates import SEPARATION, Candidate, candidates, refused
-from strategies.contract import InverseModel, Predicts, Target
+from strategies.contract import InverseModel, Predicts, Target, is_single_valued
 from strategies.jacobian import tangent
 from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
@@ -50,7 +50,7 @@ def offers(
     draws = model.sample(target - background, DRAWS, rng)
     lost = refused(draws)
     found = list[Offer]()
-    for each in candidates(draws)[:MOST]:
+    for each in candidates(draws, one=is_single_valued(model))[:MOST]:
         offer = corrected(model, target, background, rows, each, lost)
         if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
             found.append(offer)

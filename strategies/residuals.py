@@ -14,10 +14,11 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag, cho_factor, cho_solve
+from scipy.linalg import block_diag
 from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
+from strategies import cholesky
 
 AMPLITUDES = (0.0025, 0.01, 0.04, 0.16, 0.64)
 """Tried sizes of what a model misses, as shares of the range of the readings."""
@@ -287,8 +288,8 @@ class _Way:
     share: float
     amplitude: float
     length: float
-    factor: Any
-    """Of the covariance between the rows, as SciPy's Cholesky routines take it."""
+    factor: NDArray[np.float64]
+    """Of the covariance between the rows, by Cholesky, ``(n, n)``."""
     weights: Readings
 
     def at(
@@ -296,7 +297,7 @@ class _Way:
     ) -> tuple[Readings, Readings]:
         """Mean and variance."""
         cross = self.amplitude**2 * kernel(to, self.length) + shared
-        variance = self.amplitude**2 + light - np.einsum("nm,nm->m", cross, cho_solve(self.factor, cross))
+        variance = self.amplitude**2 + light - np.einsum("nm,nm->m", cross, cholesky.solve(self.factor, cross))
         return np.asarray(cross.T @ self.weights), variance
 
 
@@ -327,8 +328,8 @@ def _channel(
     ways = list[_Way]()
     for share, (amplitude, length) in zip(chances.tolist(), tried, strict=True):
         if share:
-            factor = cho_factor(_regular(amplitude**2 * kernels[length] + errors))
-            ways.append(_Way(share, amplitude, length, factor, np.asarray(cho_solve(factor, residuals))))
+            factor = cholesky.factor(_regular(amplitude**2 * kernels[length] + errors))
+            ways.append(_Way(share, amplitude, length, factor, cholesky.solve(factor, residuals)))
     return _Channel(read, slope, ways)
 
 
@@ -370,8 +371,8 @@ def _prior(usual: float, lengths: int) -> dict[float, float]:
 
 def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:
     """Logarithm of the marginal likelihood, up to a constant."""
-    lower, flag = cho_factor(_regular(covariance), lower=True)
-    fit = residuals @ cho_solve((lower, flag), residuals)
+    lower = cholesky.factor(_regular(covariance))
+    fit = residuals @ cholesky.solve(lower, residuals)
     return float(-0.5 * fit - np.log(np.diag(lower)).sum())
 
 

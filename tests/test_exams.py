@@ -119,7 +119,7 @@ def test_a_wide_tolerance_needs_the_fewest_and_a_narrow_one_more():
 @given(outlooks, numbers)
 def test_an_exam_takes_no_more_requests_than_it_has_and_no_fewer_than_its_first_look(view, most):
     plan = view.planned(most)
-    assert plan[0].replicates <= view.requests(plan) <= plan[-1].replicates
+    assert plan[0].replicates <= view.fate(plan).requests <= plan[-1].replicates
 
 
 # ---------------------------------------------------------------------- hopeless

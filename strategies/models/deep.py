@@ -12,7 +12,7 @@ from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.models.completion import Completion
 from strategies.models.coordinates import Coordinates, Standard, Walled, Whitened
-from strategies.models.forward import SHARE, Array, WithForward
+from strategies.models.forward import Array, WithForward
 from strategies.models.seeded import alone, device
 from strategies.models.timebox import TimeBox
 from strategies.models.training import Taught, teach
@@ -58,7 +58,7 @@ class Deep(WithForward):
         learned, tried = ((tensor(places[rows]), tensor(told[rows])) for rows in (kept, held))
         with alone(self.seed):
             self.network_ = self._network(places.shape[1], told.shape[1])
-            box = TimeBox(self.steps, (1 - SHARE) * self.seconds)
+            box = TimeBox(self.steps, (1 - self.share) * self.seconds)
             self.taught_: Taught = teach(self.network_, self._loss, learned, tried, box, RATE, self.progress)
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ from strategies.domain import Domain
 from strategies.models.checks import complete_rows, fixed_columns, must_be_fitted
 from strategies.models.mixture import Mixture
 from strategies.models.surrogate import Surrogate
-
-SHARE = 0.35
-"""Part of the seconds that the forward model may take."""
 
 Array: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[int, int], object]
@@ -46,6 +43,9 @@ class WithForward(ABC):
     progress: Progress = field(default_factory=lambda: _silent, init=False, repr=False)
     """Called with the steps of a training that are done, and of how many; set it to see a bar."""
 
+    share: ClassVar[float] = 0.35
+    """Part of the seconds that the forward model may take."""
+
     def __post_init__(self) -> None:
         if not self.seconds > 0 or self.fewest < 2 or self.forward_steps < 1:
             raise InvalidInput(
@@ -64,7 +64,7 @@ class WithForward(ABC):
             self.mixture_ = Mixture().fit(readings, settings)
             return self
         rng = np.random.default_rng(self.seed)
-        seconds = SHARE * self.seconds
+        seconds = self.share * self.seconds
         self.surrogate_ = Surrogate.of(readings, settings, rng, seconds, self.forward_steps, self.progress)
         self._learn(readings, settings, rng)
         return self

@@ -1,4 +1,4 @@
-"""Our best answer to a problem of many solutions: a conditional spline, evenly drawn, localised by Gauss-Newton."""
+"""Our best answer to a problem of many solutions: rejection on a forward model, localised by Gauss-Newton."""
 
 from strategies.models.localised import LocalisedModel
 
@@ -8,22 +8,21 @@ def ours(
     forward_steps: int = 150,
     fewest: int = 200,
     seed: int = 0,
-    steps: int = 5000,
+    tried: int = 2**18,
     noise: bool = True,
 ) -> LocalisedModel:
-    """Three parts, each the best of its kind on the benchmark problems.
+    """Two parts, each the best of its kind on the benchmark problems.
 
-    A conditional spline finds every solution and how likely each is, a Sobol sequence of its noise leaves none out, and
-    Gauss-Newton on separate forward networks makes them exact.
+    Rejection on a forward model finds every solution and how likely each is, and leaves none out as it spreads its
+    draws evenly; Gauss-Newton on the same forward model makes them exact. All time of training is the forward model's.
 
     Args:
-        seconds: As in ``Deep``, and so are the next ones.
+        seconds: As in ``Rejection``, and so are the next ones.
         forward_steps: Of each forward network.
         fewest: Distinct settings from which on there are networks.
         seed: Decides the training.
-        steps: Of the spline.
+        tried: Rows of the table that is looked up.
         noise: As in ``LocalisedModel``.
     """
-    options = {"latent": "sobol", "seconds": seconds, "forward_steps": forward_steps, "fewest": fewest}
-    options |= {"seed": seed, "steps": steps}
-    return LocalisedModel("conditional-spline", options, noise=noise)
+    options = {"seconds": seconds, "forward_steps": forward_steps, "fewest": fewest, "seed": seed, "tried": tried}
+    return LocalisedModel("rejection", options, noise=noise)

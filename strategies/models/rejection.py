@@ -1,0 +1,80 @@
+"""Settings that occur and would read as wanted: many are tried on a forward model, and those that come nearest kept."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.models.forward import Array, WithForward
+from strategies.models.smoothed import Smoothed
+from strategies.models.stratified import stratified
+
+NEAR = 4
+"""Settings, at least, of which one is drawn: the nearest of all that were tried."""
+CHUNK = 4_000_000
+"""Numbers of settings that are chosen from at once."""
+
+
+@dataclass(eq=False)
+class Rejection(WithForward):
+    """Draws of the settings' own distribution whose readings, as a forward model has them, come nearest to the target.
+
+    It looks the target up as ``nearest`` does, in a table as long as one likes, since its rows are drawn from the
+    density of the settings and read by the forward model, with its noise. What it finds is a sample of the posterior,
+    as wide as the nearest are apart; whoever localises them makes it exact. Nothing is trained but the forward model,
+    and a target may leave any channel free.
+
+    Args:
+        tried: Rows of the table.
+
+    References:
+        Pritchard, Seielstad, Perez-Lezaun, Feldman (1999), doi:10.1093/oxfordjournals.molbev.a026091, for rejection by
+        nearness; Beaumont, Zhang, Balding (2002), doi:10.1093/genetics/162.4.2025, for draws that are moved on
+    """
+
+    tried: int = 2**18
+
+    share: ClassVar[float] = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tried < 1:
+            raise InvalidInput(f"rejection needs tried >= 1, got {self.tried}")
+
+    def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
+        self.table_ = Smoothed.of(settings, rng).draw(self.tried, rng)
+        self.unit_ = np.maximum(readings.std(axis=0), _TINY)
+        self.read_ = self.surrogate_.simulate(self.table_, 1, rng)[0] / self.unit_
+        self.width_ = np.maximum(settings.std(axis=0), _TINY)
+        self.trees_ = dict[bytes, KDTree]()
+
+    def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
+        drawn = np.empty((len(targets), n, self.d_))
+        fixed = np.isfinite(targets)
+        for pattern in np.unique(fixed, axis=0):
+            asked = np.flatnonzero((fixed == pattern).all(axis=1))
+            near = self._nearest(targets[asked] / self.unit_, pattern, n)
+            most = max(CHUNK // (near.shape[1] * self.d_), 1)
+            for first in range(0, len(asked), most):
+                drawn[asked[first : first + most]] = self._some(near[first : first + most], n, rng)
+        return drawn
+
+    def _nearest(self, wanted: Readings, fixed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:
+        """Rows of the table ``(m, k)`` that come nearest to targets ``(m, p)``, a power of two of them."""
+        k = 2 ** min((NEAR * n - 1).bit_length(), self.tried.bit_length() - 1)
+        if (key := fixed.tobytes()) not in self.trees_:
+            self.trees_[key] = KDTree(self.read_[:, fixed])
+        return np.asarray(self.trees_[key].query(wanted[:, fixed], range(1, k + 1))[1])
+
+    def _some(self, near: NDArray[np.intp], n: int, rng: np.random.Generator) -> Array:
+        """Settings ``(m, n, d)`` of rows ``(m, k)``, spread evenly over them."""
+        places = self.table_[near]
+        chosen = stratified(places / self.width_, min(n, near.shape[1]), rng)
+        return np.asarray(np.take_along_axis(places, np.resize(chosen.T, (n, len(near))).T[..., None], axis=1))
+
+
+_TINY = 1e-12
