@@ -61,6 +61,11 @@ class TestStratified:
         by_chance = np.abs(points[:, :100].mean(axis=1) - points.mean(axis=1)).mean()
         assert off < by_chance / 2
 
+    def test_the_first_of_them_lie_all_over(self):
+        points = rng().random((20, 1024, 1))
+        chosen = np.take_along_axis(points, stratified(points, 100, rng(1))[..., None], axis=1)
+        assert np.abs(chosen[:, :50].mean(axis=(1, 2)) - 0.5).max() < 0.2
+
     @pytest.mark.parametrize("n", [1, 3, 8])
     def test_no_point_is_chosen_twice(self, n):
         chosen = stratified(rng().random((4, 8, 1)), n, rng())

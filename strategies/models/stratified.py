@@ -11,7 +11,8 @@ def stratified(places: Array, n: int, rng: np.random.Generator) -> NDArray[np.in
 
     Points are sorted by halving them again and again, each time across the direction in which a half is widest, so
     that neighbours in the order are neighbours in space; then one is drawn of each ``n``-th part of the order. What
-    they say of the whole set is so much less left to chance.
+    they say of the whole set is so much less left to chance. They come in no order, so that the first of them stand
+    for all as well.
 
     Args:
         places: Sets of points ``(m, k, d)``, with ``k`` a power of two, in units in which distances mean something.
@@ -33,4 +34,4 @@ def stratified(places: Array, n: int, rng: np.random.Generator) -> NDArray[np.in
         order = np.take_along_axis(order.reshape(m, halves, -1), inner, axis=2).reshape(m, k)
         halves *= 2
     at = (np.arange(n) + rng.random((m, n))) * k / n
-    return np.asarray(np.take_along_axis(order, at.astype(np.intp), axis=1))
+    return rng.permuted(np.take_along_axis(order, at.astype(np.intp), axis=1), axis=1)
