@@ -1,9 +1,12 @@
 """The forward networks: slopes in closed form, and training that finds what the rows bear out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from strategies.models import timebox
+from strategies.models.layers import Layers
 from strategies.models.network import Network
 from strategies.models.network_training import trained
 from strategies.models.surrogate import Surrogate
@@ -78,6 +81,29 @@ def test_very_many_knobs_are_learned_too():
     assert left.std() < 0.35 * readings.std()
     slopes = surrogate.tangent(settings[500:])[1].mean(axis=(0, 1))
     assert slopes[:40].min() > slopes[40:].max()
+
+
+def test_where_small_networks_fail_deep_ones_take_their_place():
+    settings = rng().random((2400, 4))
+    readings = np.abs(np.sin(9 * settings[:, :1]) + settings[:, 1:2] - settings[:, 2:3] * settings[:, 3:])
+    surrogate = Surrogate.of(readings[:2000], settings[:2000], rng(), steps=15)
+    assert any(isinstance(each, Layers) for each in surrogate.networks)
+    left = surrogate.predict(settings[2000:]) - readings[2000:]
+    assert left.std() < 0.2 * readings.std()
+
+
+def test_slopes_of_deep_networks_are_the_differences():
+    chance = rng()
+    sizes = (3, 8, 7, 2)
+    weights = tuple(chance.standard_normal(pair).astype(np.float32) for pair in pairwise(sizes))
+    network = Layers(weights, tuple(chance.standard_normal(n).astype(np.float32) for n in sizes[1:]))
+    at, step = rng(1).standard_normal((5, 3)), 1e-2
+    outputs, slopes = network.tangent(at)
+    np.testing.assert_array_equal(outputs, network.outputs(at))
+    for knob in range(3):
+        move = step * np.eye(3)[knob]
+        rise = (network.outputs(at + move) - network.outputs(at - move)) / (2 * step)
+        np.testing.assert_allclose(slopes[:, :, knob], rise, atol=5e-3)
 
 
 def test_a_channel_that_never_changes_is_no_exception():

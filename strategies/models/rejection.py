@@ -29,7 +29,7 @@ class Rejection(WithForward):
     and a target may leave any channel free.
 
     Args:
-        tried: Rows of the table.
+        tried: Rows of the table; with very many knobs it has those of the fit alone, see ``Smoothed``.
 
     References:
         Pritchard, Seielstad, Perez-Lezaun, Feldman (1999), doi:10.1093/oxfordjournals.molbev.a026091, for rejection by
@@ -46,7 +46,8 @@ class Rejection(WithForward):
             raise InvalidInput(f"rejection needs tried >= 1, got {self.tried}")
 
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
-        self.table_ = Smoothed.of(settings, rng).draw(self.tried, rng)
+        prior = Smoothed.of(settings, rng)
+        self.table_ = prior.draw(self.tried, rng) if prior.smooth else np.array(settings, float)
         self.unit_ = np.maximum(readings.std(axis=0), _TINY)
         self.read_ = self.surrogate_.simulate(self.table_, 1, rng)[0] / self.unit_
         self.width_ = np.maximum(settings.std(axis=0), _TINY)
@@ -65,7 +66,7 @@ class Rejection(WithForward):
 
     def _nearest(self, wanted: Readings, fixed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:
         """Rows of the table ``(m, k)`` that come nearest to targets ``(m, p)``, a power of two of them."""
-        k = 2 ** min((NEAR * n - 1).bit_length(), self.tried.bit_length() - 1)
+        k = 2 ** min((NEAR * n - 1).bit_length(), len(self.table_).bit_length() - 1)
         if (key := fixed.tobytes()) not in self.trees_:
             self.trees_[key] = KDTree(self.read_[:, fixed])
         return np.asarray(self.trees_[key].query(wanted[:, fixed], range(1, k + 1))[1])

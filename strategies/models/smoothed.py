@@ -64,6 +64,11 @@ class Smoothed:
                         best, widths = value, trial
         return cls(places, rows, widths * (len(some) / len(rows)) ** (1 / (d + 4)))
 
+    @property
+    def smooth(self) -> bool:
+        """Whether draws are anything but rows."""
+        return bool(self.widths.any())
+
     def draw(self, n: int, rng: np.random.Generator) -> Settings:
         """``n`` settings in the unit box, ``(n, d)``."""
         drawn = self._drawn(n, rng)
@@ -75,7 +80,7 @@ class Smoothed:
 
     def _drawn(self, n: int, rng: np.random.Generator) -> Settings:
         some = self.rows[rng.integers(len(self.rows), size=n)]
-        if not self.widths.any():
+        if not self.smooth:
             return self.places.back(some)
         return self.places.back(_together(some, self.widths) + self.widths * rng.standard_normal(some.shape))
 

@@ -2,40 +2,50 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
 
 from sdl.space import Readings, Settings
 from strategies.models.coordinates import Standard
+from strategies.models.layers import Layers
 from strategies.models.network import Array, Network
 from strategies.models.network_training import trained
 from strategies.models.noise import Noise, residual_noise, span
 from strategies.models.threads import one_thread
-from strategies.models.timebox import TimeBox
+from strategies.models.timebox import Allowance, TimeBox
 
 BENDS = (1.0, 1.5, 2.5)
-"""How sharply the cells of each member bend at the start: readings may change once over the box, or many times."""
+"""How sharply the cells of each small network bend at the start: readings may change once over the box, or often."""
+DEEP = 2
+"""Large networks, where there are any."""
 WORSE = 4.0
-"""Times the least squared error of a member, from which on another one is left out: it went astray on its way."""
+"""Times the least squared error of a member, from which on another one is left out: it went astray, or cannot do it."""
 HELD_OUT = 10
 """Each member is judged by its own part of the rows, one in so many, that it does not learn from."""
 CELLS = 24
-"""Of a hidden layer; fewer where there are many knobs and channels, as a step costs the square of the weights."""
+"""Of a hidden layer of a small one; fewer with many knobs and channels, as a step costs the square of the weights."""
 WEIGHTS = 1000
-"""Most weights of a network."""
+"""Most weights of a small network."""
 READINGS = 3
 """For each weight, at least."""
 WIDE = 60
 """Knobs and channels from which on the steps of the small networks would cost too much."""
+MANY, ROUGH = 2000, 3e-3
+"""Rows, and the share of the variance that small networks leave, from which on large ones are tried too."""
 STEPS = 150
 
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
-    """Readings as the mean of networks that differ in where they began and in which rows they learned from."""
+    """Readings as the mean of networks that differ in where they began and in which rows they learned from.
 
-    networks: tuple[Network, ...]
+    Small ones follow a smooth response to many digits. Where they fail, rows are many and the response is rough, or has
+    more inputs than they can take, deep ones stand beside them or in their place.
+    """
+
+    networks: tuple[Network | Layers, ...]
     settings: Standard
     readings: Standard
     noise: Noise
@@ -64,17 +74,24 @@ class Surrogate:
         x, y = Standard.of(settings), Standard.of(readings)
         inputs, outputs = x.to(settings), y.to(readings)
         fold = rng.permutation(len(readings)) % HELD_OUT
-        networks, left = list[Network](), list[Array]()
+        networks, left = list[Network | Layers](), list[Array]()
+        small = 0 if inputs.shape[1] + outputs.shape[1] > WIDE else len(BENDS)
+
+        allowance = Allowance(seconds)
+
+        def train(member: int, of: int) -> None:
+            out = fold == member
+            learned, tried = (inputs[~out], outputs[~out]), (inputs[out], outputs[out])
+            bend, told = BENDS[member] if member < small else None, partial(_told, tell, member, of)
+            networks.append(_network(learned, tried, bend, steps, allowance.share(of - member), rng, told))
+            left.append(tried[1] - networks[-1].outputs(tried[0]))
+
         with one_thread():
-            for member, bend in enumerate(BENDS):
-                out = fold == member
-                learned, tried = (inputs[~out], outputs[~out]), (inputs[out], outputs[out])
-
-                def told(done: int, of: int, before: int = member) -> None:
-                    tell(before * of + done, len(BENDS) * of)
-
-                networks.append(_network(learned, tried, bend, steps, seconds / len(BENDS), rng, told))
-                left.append(tried[1] - networks[-1].outputs(tried[0]))
+            for member in range(small):
+                train(member, small)
+            if not small or (len(readings) >= MANY and min((each**2).mean() for each in left) > ROUGH):
+                for member in range(small, small + DEEP):
+                    train(member, small + DEEP)
         off = np.array([(each**2).mean() for each in left])
         sound = np.flatnonzero(off <= WORSE * off.min())
         unseen = np.concatenate([left[member] for member in sound]) * y.width
@@ -103,19 +120,23 @@ class Surrogate:
 def _network(
     learned: tuple[Array, Array],
     tried: tuple[Array, Array],
-    bend: float,
+    bend: float | None,
     steps: int,
     seconds: float,
     rng: np.random.Generator,
     tell: Callable[[int, int], object],
-) -> Network:
-    (n, d), p = learned[0].shape, learned[1].shape[1]
-    if d + p > WIDE:
+) -> Network | Layers:
+    """A small network whose cells bend as told, or a deep one."""
+    if bend is None:
         from strategies.models.wide_training import trained_wide  # a second of imports, and few problems need it
 
-        return trained_wide(learned, tried, steps, seconds, rng, tell)
-    box = TimeBox(steps, seconds)
-    return trained(learned, tried, _cells(d, (n, p)), bend, box, rng, lambda done: tell(done, steps))
+        return trained_wide(learned, tried, steps, seconds, int(rng.integers(2**63)), tell)
+    cells = _cells(learned[0].shape[1], learned[1].shape)
+    return trained(learned, tried, cells, bend, TimeBox(steps, seconds), rng, lambda done: tell(done, steps))
+
+
+def _told(tell: Callable[[int, int], object], member: int, of: int, done: int, steps: int) -> None:
+    tell(member * steps + done, of * steps)
 
 
 def _cells(d: int, shape: tuple[int, ...]) -> int:

@@ -1,9 +1,12 @@
-"""The time that a training may take: the one place where a decision looks at a clock."""
+"""The time that trainings may take: the one place where a decision looks at a clock."""
 
 from time import monotonic
 
 BLIND = 0.2
 """Part of the time in which the pace does not count yet: a machine that is busy for a moment must not decide."""
+
+LEAST = 0.01
+"""Part of an allowance that is left to whoever comes when it is spent."""
 
 
 class TimeBox:
@@ -29,3 +32,18 @@ class TimeBox:
         left = min(self.steps - done, int((self._seconds - spent) / spent * done))
         self.cut = left <= 0 and done < self.steps
         return max(left, 0)
+
+
+class Allowance:
+    """Seconds that some trainings may take one after the other; what one leaves is for the next.
+
+    Args:
+        seconds: For all of them; infinite for as long as they take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._started = seconds, monotonic()
+
+    def share(self, of: int) -> float:
+        """What one of so many that are still to come may take, never nothing."""
+        return max(self._seconds - (monotonic() - self._started), LEAST * self._seconds) / of

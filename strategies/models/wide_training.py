@@ -1,18 +1,19 @@
-"""Training of a forward network for very many knobs, whose weights are too many for Levenberg-Marquardt steps."""
+"""Training of a deep forward network, whose weights are too many for Levenberg-Marquardt steps."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from strategies.models.network import Array, Network
+from strategies.models.layers import Layers
+from strategies.models.network import Array
 from strategies.models.seeded import alone
 from strategies.models.timebox import TimeBox
 from strategies.models.training import teach
 
-CELLS = 192
-"""Of a hidden layer."""
+CELLS = 256, 256, 256
+"""Of the hidden layers."""
 RATE = 2e-3
 EACH = 40
 """Steps by Adam in place of one by Levenberg-Marquardt."""
@@ -23,9 +24,9 @@ def trained_wide(
     tried: tuple[Array, Array],
     steps: int,
     seconds: float,
-    rng: np.random.Generator,
+    seed: int,
     tell: Callable[[int, int], object],
-) -> Network:
+) -> Layers:
     """The network that is best on rows held out, by Adam.
 
     Args:
@@ -33,23 +34,21 @@ def trained_wide(
         tried: The same of other rows.
         steps: By Levenberg-Marquardt that these are in place of.
         seconds: That they may take.
-        rng: The only source of randomness.
+        seed: Decides everything.
         tell: Called with the number of steps done, and of how many.
     """
-    d, p = learned[0].shape[1], learned[1].shape[1]
-    with alone(int(rng.integers(2**63))):
-        layers = nn.Linear(d, CELLS), nn.Linear(CELLS, CELLS), nn.Linear(CELLS, p)
-        network = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2])
+    with alone(seed):
+        sizes = learned[0].shape[1], *CELLS, learned[1].shape[1]
+        layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
+        network = nn.Sequential(*(part for layer in layers[:-1] for part in (layer, nn.SiLU())), layers[-1])
 
         def loss(inputs: Tensor, outputs: Tensor, share: float) -> Tensor:
             off: Tensor = network(inputs) - outputs
             return (off**2).mean()
 
-        box = TimeBox(EACH * steps, seconds)
-        teach(network, loss, _tensors(learned), _tensors(tried), box, RATE, tell)
-        weights = [layer.weight.detach().cpu().numpy().T.astype(float) for layer in layers]
-        biases = [layer.bias.detach().cpu().numpy().astype(float) for layer in layers]
-    return Network(weights[0], biases[0], weights[1], biases[1], weights[2], biases[2])
+        teach(network, loss, _tensors(learned), _tensors(tried), TimeBox(EACH * steps, seconds), RATE, tell)
+        weights = tuple(layer.weight.detach().cpu().numpy().T.copy() for layer in layers)
+        return Layers(weights, tuple(layer.bias.detach().cpu().numpy() for layer in layers))
 
 
 def _tensors(rows: tuple[Array, Array]) -> tuple[Tensor, Tensor]:
