@@ -46,7 +46,7 @@ def build(name, steps=4, forward_steps=2, **options):
     if name in GENERATIVE:
         options["steps"] = steps
     if name in ("rejection", "ours"):
-        options["tried"] = 5000
+        options["tried"] = 50_000
     if name == "ipage":
         options["descents"] = 3
     return plugins.build("sdl.inverse_models", name, options)

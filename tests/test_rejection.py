@@ -91,6 +91,16 @@ def test_draws_lie_all_around_a_circle_of_answers(fitted):
     assert np.diff(turned, append=turned[0] + 2 * np.pi).max() < 0.6
 
 
+def test_no_draw_lies_where_the_networks_part():
+    settings = rng().random((400, 2))
+    settings[:, 1] **= 6  # few rows have the second knob high
+    readings = np.sin(6 * settings[:, :1]) + np.sin(9 * settings[:, 1:])
+    model = Rejection(forward_steps=40, tried=20_000, fewest=50).fit(readings, settings)
+    unsure = model.surrogate_.disagreement(model.table_)
+    assert unsure.max() <= 0.01 * np.ptp(readings)
+    assert len(model.table_) >= 1000
+
+
 def test_more_draws_than_the_table_has_rows():
     settings = rng().random((60, 1))
     model = Rejection(forward_steps=5, tried=10, fewest=50).fit(settings**2, settings)

@@ -10,11 +10,15 @@ from scipy.spatial import KDTree
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.models.forward import Array, WithForward
+from strategies.models.noise import span
 from strategies.models.smoothed import Smoothed
 from strategies.models.stratified import stratified
 
 NEAR = 4
 """Settings, at least, of which one is drawn: the nearest of all that were tried."""
+SURE, FEWEST = 0.01, 0.05
+"""Share of the range of the readings up to which the networks may part at a row of the table, and share of the rows
+that it keeps if they part everywhere."""
 CHUNK = 4_000_000
 """Numbers of settings that are chosen from at once."""
 
@@ -25,8 +29,9 @@ class Rejection(WithForward):
 
     It looks the target up as ``nearest`` does, in a table as long as one likes, since its rows are drawn from the
     density of the settings and read by the forward model, with its noise. What it finds is a sample of the posterior,
-    as wide as the nearest are apart; whoever localises them makes it exact. Nothing is trained but the forward model,
-    and a target may leave any channel free.
+    as wide as the nearest are apart; whoever localises them makes it exact. Settings at which the networks of the
+    forward model part are left out: an answer there would be a guess. Nothing is trained but the forward model, and a
+    target may leave any channel free.
 
     Args:
         tried: Rows of the table; with very many knobs it has those of the fit alone, see ``Smoothed``.
@@ -47,7 +52,9 @@ class Rejection(WithForward):
 
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
         prior = Smoothed.of(settings, rng)
-        self.table_ = prior.draw(self.tried, rng) if prior.smooth else np.array(settings, float)
+        table = prior.draw(self.tried, rng) if prior.smooth else np.array(settings, float)
+        unsure = (self.surrogate_.disagreement(table) / span(readings)).max(axis=1)
+        self.table_ = table[unsure <= max(SURE, np.quantile(unsure, FEWEST))]
         self.unit_ = np.maximum(readings.std(axis=0), _TINY)
         self.read_ = self.surrogate_.simulate(self.table_, 1, rng)[0] / self.unit_
         self.width_ = np.maximum(settings.std(axis=0), _TINY)

@@ -103,6 +103,12 @@ class Surrogate:
         with one_thread():
             return self.readings.back(np.mean([each.outputs(inputs) for each in self.networks], axis=0))
 
+    def disagreement(self, settings: Settings) -> Readings:
+        """Standard deviation of what the networks say, ``(n, p)``: how unsure they are; 0 if there is one alone."""
+        inputs = self.settings.to(np.asarray(settings, float))
+        with one_thread():
+            return np.asarray(np.std([each.outputs(inputs) for each in self.networks], axis=0) * self.readings.width)
+
     def tangent(self, settings: Settings) -> tuple[Readings, Array]:
         """Expected readings ``(n, p)`` and their slopes ``(n, p, d)``, in readings per width of the box."""
         inputs = self.settings.to(np.asarray(settings, float))
