@@ -17,7 +17,7 @@ from strategies.contract import draws_for
 from strategies.models import latent
 
 GENERATIVE = ("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "ipage")
-NAMES = (*GENERATIVE, "neural-adjoint", "rejection", "ours")
+NAMES = (*GENERATIVE, "neural-adjoint", "ours")
 LIKELY = ("mixture-density", "cinn", "conditional-spline")
 """Trained by maximum likelihood, which makes intervals that hold."""
 MANNERS = (
@@ -45,7 +45,7 @@ def build(name, steps=4, forward_steps=2, **options):
     options |= {"forward_steps": forward_steps, "fewest": 20}
     if name in GENERATIVE:
         options["steps"] = steps
-    if name in ("rejection", "ours"):
+    if name == "ours":
         options["tried"] = 50_000
     if name == "ipage":
         options["descents"] = 3
@@ -116,7 +116,7 @@ def test_a_training_in_no_time_ends_and_says_so():
         ("inn", {"objective": "likely"}, "'likely'"),
         ("conditional-spline", {"latent": "even"}, "'even'"),
         ("neural-adjoint", {"starts": 0}, "starts, descents and pace above 0"),
-        ("rejection", {"tried": 0}, "tried >= 1, got 0"),
+        ("ours", {"tried": 0}, "tried >= 1, got 0"),
     ],
 )
 def test_options_that_are_refused(name, options, message):
@@ -127,7 +127,7 @@ def test_options_that_are_refused(name, options, message):
 # ---------------------------------------------------------------------- what they find, after some training
 
 
-@pytest.fixture(scope="module", params=[*LIKELY, "rejection", "ours"])
+@pytest.fixture(scope="module", params=[*LIKELY, "ours"])
 def trained(request):
     return build(request.param, steps=400, forward_steps=30).fit(*rows(400))
 
@@ -161,7 +161,7 @@ def test_intervals_hold(trained):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mixture-density", "conditional-spline", "rejection", "ours", "neural-adjoint"])
+@pytest.mark.parametrize("name", ["mixture-density", "conditional-spline", "ours", "neural-adjoint"])
 def test_both_branches_are_found(name):
     settings = rng().random((400, 2))
     model = build(name, steps=300, forward_steps=30).fit(two_branches(settings), settings)

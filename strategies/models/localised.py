@@ -34,8 +34,8 @@ class LocalisedModel:
     somebody wants who will read it often, or without noise.
 
     Args:
-        model: Name of a registered inverse model.
-        options: Of that model.
+        model: Name of a registered inverse model, or the model itself.
+        options: Of a model that is named.
         method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
         noise: Whether draws are for what a reading may stand for.
         forward: Name of a registered forward model that the draws are moved through, such as ``small-networks``, from
@@ -46,7 +46,7 @@ class LocalisedModel:
         Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
-    model: str = "mixture"
+    model: str | InverseModel = "mixture"
     options: dict[str, Any] = field(default_factory=dict)
     method: Method = "gauss-newton"
     noise: bool = True
@@ -56,7 +56,10 @@ class LocalisedModel:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {self.method!r}")
-        self.base_: InverseModel = plugins.build("sdl.inverse_models", self.model, self.options)
+        model = self.model
+        self.base_: InverseModel = (
+            plugins.build("sdl.inverse_models", model, self.options) if isinstance(model, str) else model
+        )
         if self.forward is not None:
             plugins.build("sdl.forward_models", self.forward)
 

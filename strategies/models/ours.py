@@ -1,6 +1,7 @@
 """Our best answer to a problem of many solutions: rejection on a forward model, localised by Gauss-Newton."""
 
 from strategies.models.localised import LocalisedModel
+from strategies.models.rejection import Rejection
 
 
 def ours(
@@ -24,5 +25,5 @@ def ours(
         tried: Rows of the table that is looked up.
         noise: As in ``LocalisedModel``.
     """
-    options = {"seconds": seconds, "forward_steps": forward_steps, "fewest": fewest, "seed": seed, "tried": tried}
-    return LocalisedModel("rejection", options, noise=noise)
+    rejection = Rejection(seconds=seconds, forward_steps=forward_steps, fewest=fewest, seed=seed, tried=tried)
+    return LocalisedModel(rejection, noise=noise)
