@@ -43,7 +43,7 @@ class Rejection(WithForward):
 
     tried: int = 2**18
 
-    share: ClassVar[float] = 0.95
+    share: ClassVar[float] = 0.85
 
     def __post_init__(self) -> None:
         super().__post_init__()
