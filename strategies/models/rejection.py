@@ -16,9 +16,13 @@ from strategies.models.stratified import stratified
 
 NEAR = 4
 """Settings, at least, of which one is drawn: the nearest of all that were tried."""
-SURE, FEWEST = 0.01, 0.05
-"""Share of the range of the readings up to which the networks may part at a row of the table, and share of the rows
-that it keeps if they part everywhere."""
+SURE = 0.01
+"""Share of the range of the readings by which the networks of the forward model may part at a usual row of the table;
+beyond that the table has the rows of the fit alone."""
+PARTED, FEWEST = 0.02, 0.05
+"""The same for any row of the table, and share of the rows that it keeps if they part everywhere."""
+MOST = 0.05
+"""Part of the table that may count as near."""
 CHUNK = 4_000_000
 """Numbers of settings that are chosen from at once."""
 
@@ -34,7 +38,8 @@ class Rejection(WithForward):
     target may leave any channel free.
 
     Args:
-        tried: Rows of the table; with very many knobs it has those of the fit alone, see ``Smoothed``.
+        tried: Rows of the table; with very many knobs (see ``Smoothed``), or a response that the forward model knows
+            at its rows alone, the table has these.
 
     References:
         Pritchard, Seielstad, Perez-Lezaun, Feldman (1999), doi:10.1093/oxfordjournals.molbev.a026091, for rejection by
@@ -51,14 +56,21 @@ class Rejection(WithForward):
             raise InvalidInput(f"rejection needs tried >= 1, got {self.tried}")
 
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
-        prior = Smoothed.of(settings, rng)
-        table = prior.draw(self.tried, rng) if prior.smooth else np.array(settings, float)
-        unsure = (self.surrogate_.disagreement(table) / span(readings)).max(axis=1)
-        self.table_ = table[unsure <= max(SURE, np.quantile(unsure, FEWEST))]
+        self.range_ = span(readings)
+        prior, rows = Smoothed.of(settings, rng), np.array(settings, float)
+        table = prior.draw(self.tried, rng) if prior.smooth else rows
+        unsure = self._unsure(table)
+        if np.median(unsure) > SURE:
+            table, unsure = rows, self._unsure(rows)
+        self.table_ = table[unsure <= max(PARTED, np.quantile(unsure, FEWEST))]
         self.unit_ = np.maximum(readings.std(axis=0), _TINY)
         self.read_ = self.surrogate_.simulate(self.table_, 1, rng)[0] / self.unit_
         self.width_ = np.maximum(settings.std(axis=0), _TINY)
         self.trees_ = dict[bytes, KDTree]()
+
+    def _unsure(self, settings: Settings) -> Readings:
+        """How far the networks part at settings ``(n, d)``, as a share of the range of a channel, ``(n,)``."""
+        return np.asarray((self.surrogate_.disagreement(settings) / self.range_).max(axis=1))
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         drawn = np.empty((len(targets), n, self.d_))
@@ -73,7 +85,8 @@ class Rejection(WithForward):
 
     def _nearest(self, wanted: Readings, fixed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:
         """Rows of the table ``(m, k)`` that come nearest to targets ``(m, p)``, a power of two of them."""
-        k = 2 ** min((NEAR * n - 1).bit_length(), len(self.table_).bit_length() - 1)
+        most = max(int(MOST * len(self.table_)), 1)
+        k = 2 ** min((NEAR * n - 1).bit_length(), most.bit_length() - 1)
         if (key := fixed.tobytes()) not in self.trees_:
             self.trees_[key] = KDTree(self.read_[:, fixed])
         return np.asarray(self.trees_[key].query(wanted[:, fixed], range(1, k + 1))[1])
