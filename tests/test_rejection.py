@@ -97,7 +97,7 @@ def test_no_draw_lies_where_the_networks_part():
     readings = np.sin(6 * settings[:, :1]) + np.sin(9 * settings[:, 1:])
     model = Rejection(forward_steps=40, tried=20_000, fewest=50).fit(readings, settings)
     unsure = model.surrogate_.disagreement(model.table_)
-    assert unsure.max() <= 0.02 * np.ptp(readings)
+    assert unsure.max() <= 0.025 * np.ptp(readings)
     assert len(model.table_) >= 1000
 
 

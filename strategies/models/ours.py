@@ -6,7 +6,7 @@ from strategies.models.rejection import Rejection
 
 def ours(
     seconds: float = 180.0,
-    forward_steps: int = 150,
+    forward_steps: int = 400,
     fewest: int = 200,
     seed: int = 0,
     tried: int = 2**18,

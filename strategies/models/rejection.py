@@ -16,10 +16,10 @@ from strategies.models.stratified import stratified
 
 NEAR = 4
 """Settings, at least, of which one is drawn: the nearest of all that were tried."""
-SURE = 0.01
+SURE, ENOUGH = 0.003, 2000
 """Share of the range of the readings by which the networks of the forward model may part at a usual row of the table;
-beyond that the table has the rows of the fit alone."""
-PARTED, FEWEST = 0.02, 0.05
+beyond that the table has the rows of the fit alone, if they are so many."""
+PARTED, FEWEST = 0.025, 0.05
 """The same for any row of the table, and share of the rows that it keeps if they part everywhere."""
 MOST = 0.05
 """Part of the table that may count as near."""
@@ -32,7 +32,7 @@ class Rejection(WithForward):
     """Draws of the settings' own distribution whose readings, as a forward model has them, come nearest to the target.
 
     It looks the target up as ``nearest`` does, in a table as long as one likes, since its rows are drawn from the
-    density of the settings and read by the forward model, with its noise. What it finds is a sample of the posterior,
+    density of the settings and read by the forward model. What it finds is a sample of the posterior,
     as wide as the nearest are apart; whoever localises them makes it exact. Settings at which the networks of the
     forward model part are left out: an answer there would be a guess. Nothing is trained but the forward model, and a
     target may leave any channel free.
@@ -60,11 +60,11 @@ class Rejection(WithForward):
         prior, rows = Smoothed.of(settings, rng), np.array(settings, float)
         table = prior.draw(self.tried, rng) if prior.smooth else rows
         unsure = self._unsure(table)
-        if np.median(unsure) > SURE:
+        if len(rows) >= ENOUGH and np.median(unsure) > SURE:
             table, unsure = rows, self._unsure(rows)
         self.table_ = table[unsure <= max(PARTED, np.quantile(unsure, FEWEST))]
         self.unit_ = np.maximum(readings.std(axis=0), _TINY)
-        self.read_ = self.surrogate_.simulate(self.table_, 1, rng)[0] / self.unit_
+        self.read_ = self.surrogate_.predict(self.table_) / self.unit_
         self.width_ = np.maximum(settings.std(axis=0), _TINY)
         self.trees_ = dict[bytes, KDTree]()
 
