@@ -50,8 +50,11 @@ def _against_the_look_up(ours: Row, rows: Sequence[Row]) -> list[dict[str, Any]]
     """Whether our best has no more error than the look-up that is localised too, and is nearer to the posterior."""
     names = {"problem": ours["problem"], "model": LOOK_UP, "post": LOCALISED}
     others = [row for row in rows if names.items() <= row.items()]
-    return [
+    found = [
         _bar(ours, f"{name}, that of the look-up", ours[name], other[name])
         for other in others
         for name in ("mean", "distance")
     ]
+    if ours["distance"] is None:  # no posterior to be near to: its draws have to be as wide, at least
+        found += [_bar(ours, "spread, that of the look-up", ours["spread"], other["spread"], -1) for other in others]
+    return found
