@@ -15,7 +15,7 @@ LAST = 20
 """Replies that tell how long one takes."""
 USUAL_S = 1.0
 """How long a reply takes where none is known."""
-FACTOR = 2.0
+FACTOR = 3.0
 """Times the slowest of them that the instrument is given."""
 
 log = logging.getLogger(__name__)
