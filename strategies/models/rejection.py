@@ -19,8 +19,11 @@ NEAR = 4
 SURE, ENOUGH = 0.003, 2000
 """Share of the range of the readings by which the networks of the forward model may part at a usual row of the table;
 beyond that the table has the rows of the fit alone, if they are so many."""
-PARTED, FEWEST = 0.025, 0.05
-"""The same for any row of the table, and share of the rows that it keeps if they part everywhere."""
+PARTED = 0.025
+"""The same for any row of the table."""
+KEPT = 0.05, 0.998
+"""Share of the table that is kept though the networks part everywhere, and at most: they part most at the outermost
+settings, where one of them has gone astray."""
 MOST = 0.05
 """Part of the table that may count as near."""
 CHUNK = 4_000_000
@@ -62,7 +65,7 @@ class Rejection(WithForward):
         unsure = self._unsure(table)
         if len(rows) >= ENOUGH and np.median(unsure) > SURE:
             table, unsure = rows, self._unsure(rows)
-        self.table_ = table[unsure <= max(PARTED, np.quantile(unsure, FEWEST))]
+        self.table_ = table[unsure <= np.clip(PARTED, *np.quantile(unsure, KEPT))]
         self.unit_ = np.maximum(readings.std(axis=0), _TINY)
         self.read_ = self.surrogate_.predict(self.table_) / self.unit_
         self.width_ = np.maximum(settings.std(axis=0), _TINY)
