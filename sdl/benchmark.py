@@ -22,7 +22,7 @@ FEW_DECADES = 50.0
 """An axis from a number to less than so many times that is told by more than powers of ten."""
 ACROSS = 4
 """Panels beside each other."""
-MARKS = "os^Dv<>pP*X"
+MARKS = "os^Dv<>pP*XhdH8"
 
 
 @dataclass(frozen=True)
