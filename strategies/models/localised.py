@@ -34,8 +34,8 @@ class LocalisedModel:
     somebody wants who will read it often, or without noise.
 
     Args:
-        model: Name of a registered inverse model, or the model itself.
-        options: Of a model that is named.
+        model: Name of a registered inverse model.
+        options: Of that model.
         method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
         noise: Whether draws are for what a reading may stand for.
         forward: Name of a registered forward model that the draws are moved through, such as ``small-networks``, from
@@ -46,7 +46,7 @@ class LocalisedModel:
         Zhang, Bi, Fung (2023), arXiv:2212.01016
     """
 
-    model: str | InverseModel = "mixture"
+    model: str = "mixture"
     options: dict[str, Any] = field(default_factory=dict)
     method: Method = "gauss-newton"
     noise: bool = True
@@ -56,12 +56,16 @@ class LocalisedModel:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {self.method!r}")
-        model = self.model
-        self.base_: InverseModel = (
-            plugins.build("sdl.inverse_models", model, self.options) if isinstance(model, str) else model
-        )
+        self.base_: InverseModel = plugins.build("sdl.inverse_models", self.model, self.options)
         if self.forward is not None:
             plugins.build("sdl.forward_models", self.forward)
+
+    @classmethod
+    def around(cls, base: InverseModel, *, noise: bool) -> Self:
+        """The same for a model that is no plug-in of its own."""
+        made = cls(noise=noise)
+        made.base_ = base
+        return made
 
     @property
     def learns_from_gaps(self) -> bool:

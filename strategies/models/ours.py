@@ -26,4 +26,4 @@ def ours(
         noise: As in ``LocalisedModel``.
     """
     rejection = Rejection(seconds=seconds, forward_steps=forward_steps, fewest=fewest, seed=seed, tried=tried)
-    return LocalisedModel(rejection, noise=noise)
+    return LocalisedModel.around(rejection, noise=noise)
