@@ -35,10 +35,10 @@ class Rejection(WithForward):
     """Draws of the settings' own distribution whose readings, as a forward model has them, come nearest to the target.
 
     It looks the target up as ``nearest`` does, in a table as long as one likes, since its rows are drawn from the
-    density of the settings and read by the forward model. What it finds is a sample of the posterior,
-    as wide as the nearest are apart; whoever localises them makes it exact. Settings at which the networks of the
-    forward model part are left out: an answer there would be a guess. Nothing is trained but the forward model, and a
-    target may leave any channel free.
+    density of the settings and read by the forward model. What it finds is a sample of the posterior, as wide as the
+    nearest are apart; whoever localises them makes it exact. Settings at which the networks of the forward model part
+    are left out: an answer there would be a guess. Nothing is trained but the forward model, and a target may leave any
+    channel free.
 
     Args:
         tried: Rows of the table; with very many knobs (see ``Smoothed``), or a response that the forward model knows
@@ -60,15 +60,13 @@ class Rejection(WithForward):
 
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
         self.range_ = span(readings)
-        prior, rows = Smoothed.of(settings, rng), np.array(settings, float)
-        table = prior.draw(self.tried, rng) if prior.smooth else rows
+        prior = Smoothed.of(settings, rng)
+        table = prior.draw(self.tried, rng) if prior.smooth else settings
         unsure = self._unsure(table)
-        if len(rows) >= ENOUGH and np.median(unsure) > SURE:
-            table, unsure = rows, self._unsure(rows)
+        if len(settings) >= ENOUGH and np.median(unsure) > SURE:
+            table, unsure = settings, self._unsure(settings)
         self.table_ = table[unsure <= np.clip(PARTED, *np.quantile(unsure, KEPT))]
-        self.unit_ = np.maximum(readings.std(axis=0), _TINY)
-        self.read_ = self.surrogate_.predict(self.table_) / self.unit_
-        self.width_ = np.maximum(settings.std(axis=0), _TINY)
+        self.read_ = self.surrogate_.readings.to(self.surrogate_.predict(self.table_))
         self.trees_ = dict[bytes, KDTree]()
 
     def _unsure(self, settings: Settings) -> Readings:
@@ -77,10 +75,11 @@ class Rejection(WithForward):
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         drawn = np.empty((len(targets), n, self.d_))
+        wanted = self.surrogate_.readings.to(targets)
         fixed = np.isfinite(targets)
         for pattern in np.unique(fixed, axis=0):
             asked = np.flatnonzero((fixed == pattern).all(axis=1))
-            near = self._nearest(targets[asked] / self.unit_, pattern, n)
+            near = self._nearest(wanted[asked], pattern, n)
             most = max(CHUNK // (near.shape[1] * self.d_), 1)
             for first in range(0, len(asked), most):
                 drawn[asked[first : first + most]] = self._some(near[first : first + most], n, rng)
@@ -97,8 +96,5 @@ class Rejection(WithForward):
     def _some(self, near: NDArray[np.intp], n: int, rng: np.random.Generator) -> Array:
         """Settings ``(m, n, d)`` of rows ``(m, k)``, spread evenly over them."""
         places = self.table_[near]
-        chosen = stratified(places / self.width_, min(n, near.shape[1]), rng)
+        chosen = stratified(self.surrogate_.settings.to(places), min(n, near.shape[1]), rng)
         return np.asarray(np.take_along_axis(places, np.resize(chosen.T, (n, len(near))).T[..., None], axis=1))
-
-
-_TINY = 1e-12

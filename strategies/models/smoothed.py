@@ -1,9 +1,11 @@
 """Which settings occur, before any reading is asked for: those of the rows, and some way around each of them."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from sdl.space import Settings
@@ -32,7 +34,7 @@ class Smoothed:
     infinity.
 
     References:
-        West (1993), doi:10.1111/j.2517-6161.1993.tb01911.x, for rows drawn together;
+        West (1993), Journal of the Royal Statistical Society B 55(2), 409-422, for rows drawn together;
         Habbema, Hermans, van den Broek (1974), and Duin (1976), doi:10.1109/TC.1976.1674577, for widths by likelihood
     """
 
@@ -47,21 +49,9 @@ class Smoothed:
         """Learn from settings ``(n, d)`` in the unit box, at least two of them distinct."""
         places = Walled.of(settings)
         rows = places.to(settings)
-        d = rows.shape[1]
-        moving = rows.std(axis=0) > 0
-        if d > MOST or not moving.any():
-            return cls(places, rows, np.zeros(d))
         some = rows[rng.permutation(len(rows))[: JUDGED + ROWS]]
-        widths = np.where(moving, len(some) ** (-1 / (d + 4)), 0.0)
-        held, kept = some[: max(min(JUDGED, len(some) // 5), 1)], some[max(min(JUDGED, len(some) // 5), 1) :]
-        best = _likelihood(held, kept, widths)
-        for _ in range(PASSES):
-            for knob in np.flatnonzero(moving):
-                for factor in FACTORS:
-                    trial = widths.copy()
-                    trial[knob] = np.clip(factor * widths[knob], FINEST, WIDEST)
-                    if (value := _likelihood(held, kept, trial)) > best:
-                        best, widths = value, trial
+        d = rows.shape[1]
+        widths = np.zeros(d) if d > MOST else _widths(some, rows.std(axis=0) > 0)
         return cls(places, rows, widths * (len(some) / len(rows)) ** (1 / (d + 4)))
 
     @property
@@ -83,6 +73,20 @@ class Smoothed:
         if not self.smooth:
             return self.places.back(some)
         return self.places.back(_together(some, self.widths) + self.widths * rng.standard_normal(some.shape))
+
+
+def _widths(rows: Array, moving: NDArray[np.bool_]) -> Array:
+    """Of each knob ``(d,)``, changed one after the other as long as rows that are left out become likelier."""
+    n, d = rows.shape
+    held, kept = np.split(rows, [max(min(JUDGED, n // 5), 1)])
+    widths = np.where(moving, n ** (-1 / (d + 4)), 0.0)
+    best = _likelihood(held, kept, widths)
+    for knob, factor in product(np.tile(np.flatnonzero(moving), PASSES), FACTORS):
+        trial = widths.copy()
+        trial[knob] = np.clip(factor * widths[knob], FINEST, WIDEST)
+        if (value := _likelihood(held, kept, trial)) > best:
+            best, widths = value, trial
+    return widths
 
 
 def _together(rows: Array, widths: Array) -> Array:

@@ -73,29 +73,25 @@ class Surrogate:
         """
         x, y = Standard.of(settings), Standard.of(readings)
         inputs, outputs = x.to(settings), y.to(readings)
-        fold = rng.permutation(len(readings)) % HELD_OUT
-        networks, left = list[Network | Layers](), list[Array]()
-        small = 0 if inputs.shape[1] + outputs.shape[1] > WIDE else len(BENDS)
+        fold, allowance = rng.permutation(len(readings)) % HELD_OUT, Allowance(seconds)
 
-        allowance = Allowance(seconds)
-
-        def train(member: int, of: int) -> None:
-            out = fold == member
+        def member(number: int, bend: float | None, of: int) -> tuple[Network | Layers, Array]:
+            """A network, and what it leaves of its part of the rows."""
+            out = fold == number
             learned, tried = (inputs[~out], outputs[~out]), (inputs[out], outputs[out])
-            bend, told = BENDS[member] if member < small else None, partial(_told, tell, member, of)
-            networks.append(_network(learned, tried, bend, steps, allowance.share(of - member), rng, told))
-            left.append(tried[1] - networks[-1].outputs(tried[0]))
+            told = partial(_told, tell, number, of)
+            network = _network(learned, tried, bend, steps, allowance.share(of - number), rng, told)
+            return network, tried[1] - network.outputs(tried[0])
 
+        small = 0 if inputs.shape[1] + outputs.shape[1] > WIDE else len(BENDS)
         with one_thread():
-            for member in range(small):
-                train(member, small)
-            if not small or (len(readings) >= MANY and min((each**2).mean() for each in left) > ROUGH):
-                for member in range(small, small + DEEP):
-                    train(member, small + DEEP)
-        off = np.array([(each**2).mean() for each in left])
-        sound = np.flatnonzero(off <= WORSE * off.min())
-        unseen = np.concatenate([left[member] for member in sound]) * y.width
-        return cls(tuple(networks[member] for member in sound), x, y, residual_noise(unseen, span(readings), 0))
+            members = [member(number, BENDS[number], small) for number in range(small)]
+            if not small or (len(readings) >= MANY and min(_square(left) for _, left in members) > ROUGH):
+                members += [member(number, None, small + DEEP) for number in range(small, small + DEEP)]
+        best = min(_square(left) for _, left in members)
+        sound = [(network, left) for network, left in members if _square(left) <= WORSE * best]
+        unseen = np.concatenate([left for _, left in sound]) * y.width
+        return cls(tuple(network for network, _ in sound), x, y, residual_noise(unseen, span(readings), 0))
 
     def predict(self, settings: Settings) -> Readings:
         """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
@@ -139,6 +135,10 @@ def _network(
         return trained_wide(learned, tried, steps, seconds, int(rng.integers(2**63)), tell)
     cells = _cells(learned[0].shape[1], learned[1].shape)
     return trained(learned, tried, cells, bend, TimeBox(steps, seconds), rng, lambda done: tell(done, steps))
+
+
+def _square(left: Array) -> float:
+    return float((left**2).mean())
 
 
 def _told(tell: Callable[[int, int], object], member: int, of: int, done: int, steps: int) -> None:
