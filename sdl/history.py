@@ -1,6 +1,6 @@
 """What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import takewhile
@@ -90,16 +90,6 @@ class Approval:
     """None until somebody answered."""
     by: str
     """Who answered; empty until then."""
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How far a campaign has come."""
-
-    sent: int
-    """Requests sent, whatever became of them."""
-    verified: Collection[str]
-    """Targets with a candidate that passed its exam."""
 
 
 class Purpose(StrEnum):

@@ -2,17 +2,16 @@
 
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from sdl import bulk, rows
+from sdl import bulk, rows, trail
 from sdl import lease as leasing
 from sdl.errors import (
     BudgetSpent,
@@ -24,18 +23,16 @@ from sdl.errors import (
     nearest,
     shown,
 )
-from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State, Tally, Verdict
+from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.known import Known
 from sdl.lease import Lease
 from sdl.schema import (
     attempts,
     campaigns,
-    changes,
     exams,
     findings,
     journal_path,
-    notices,
     now,
     open_database,
     requests,
@@ -378,18 +375,6 @@ class Ledger:
         with self.engine.connect() as connection:
             return int(connection.execute(rows.counted(campaign)).one()[0])
 
-    def tallies(self) -> dict[int, Tally]:
-        """How far each campaign has come, by its number."""
-        sent = select(attempts.c.campaign, func.count()).group_by(attempts.c.campaign)
-        verified = select(*findings.c["campaign", "target"]).where(findings.c.verdict == Verdict.VERIFIED)
-        passed = defaultdict[int, set[str]](set)
-        with self.engine.connect() as connection:
-            counted = {campaign: count for campaign, count in connection.execute(sent)}
-            for campaign, target in connection.execute(verified):
-                passed[campaign].add(target)
-            numbers = connection.execute(select(campaigns.c.id)).scalars()
-            return {each: Tally(counted.get(each, 0), passed[each]) for each in numbers}
-
     def sendings(self, campaign: int) -> bulk.Sendings:
         """What became of every attempt of a campaign, without what was asked and answered."""
         with self.engine.connect() as connection:
@@ -402,33 +387,13 @@ class Ledger:
             campaign: Its number.
             numbers: Of the rows of those that are wanted, some thousands at most; all unless told.
         """
-        query = (
-            select(
-                attempts.c.id.label("seq"), *requests.c["round", "replicate", "purpose", "settings"],
-                requests.c.idx.label("index"),
-                *attempts.c[rows.ATTEMPTED],
-            )
-            .join(requests, attempts.c.request == requests.c.id)
-            .where(attempts.c.campaign == campaign)
-            .order_by(attempts.c.id)
-        )  # fmt: skip
-        if numbers is not None:
-            query = query.where(attempts.c.id.in_(numbers))
         with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return trail.attempted(connection, campaign, numbers)
 
     def account(self, campaign: int) -> dict[str, list[dict[str, Any]]]:
         """Everything that the tables hold of a campaign besides its attempts, as plain rows in the order of writing."""
-        queries = {
-            "rounds": rows.ordered(rounds, campaign),
-            "planned": rows.planned(campaign),
-            "exams": rows.ordered(exams, campaign),
-            "findings": rows.ordered(findings, campaign),
-            "changes": rows.ordered(changes, campaign),
-            "notices": rows.ordered(notices, campaign),
-        }
         with self.engine.connect() as connection:
-            return {name: [dict(row) for row in connection.execute(q).mappings()] for name, q in queries.items()}
+            return trail.account(connection, campaign)
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
