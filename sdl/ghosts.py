@@ -5,6 +5,7 @@ Nobody waits for that answer any more, but the next request would overlap with i
 
 import logging
 import threading
+from statistics import median
 
 from sqlalchemy import func, select
 
@@ -13,10 +14,12 @@ from sdl.schema import attempts, campaigns, now
 
 LAST = 20
 """Replies that tell how long one takes."""
-USUAL_S = 1.0
-"""How long a reply takes where none is known."""
-FACTOR = 3.0
-"""Times the slowest of them that the instrument is given."""
+TIMES = 11.0
+"""Times a usual reply that the instrument is given. Of 24,752 recorded requests to Claude-Light one in a thousand took
+six times as long as usual, and the longest ten times, but for one stall of a minute: the slowest of late tells nothing
+of that."""
+FIRST_S = 3.0
+"""What it is given where no reply tells how long one takes."""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def silence(ledger: Ledger, instrument: str) -> float:
         whose = attempts.c.campaign.in_(select(campaigns.c.id).where(mine))
         replies = select(attempts.c.seconds).where(whose, attempts.c.seconds.is_not(None))
         took = connection.execute(replies.order_by(attempts.c.id.desc()).limit(LAST)).scalars().all()
-    most = FACTOR * max(took, default=USUAL_S)
+    most = TIMES * median(took) if took else FIRST_S
     return float(most - min(max(now() - row.sent_at, 0.0), most))
 
 

@@ -62,14 +62,14 @@ def part(server):
 
 def left_behind(server, where):
     """A request that is under way while nobody waits for it: its process is gone."""
-    instrument = ClaudeLight(server.url, allow_private=True)
+    instrument, asked = ClaudeLight(server.url, allow_private=True), server.requests
     with Ledger(where) as book, book.hold(instrument.identity, "the dead") as lease:
         entry = book.register("dead", instrument.identity, instrument.space, {}, {})
         request = Request(0, 0, 0, Purpose.DESIGN, np.array(list(ASKED.values())))
         book.plan(lease, entry.id, Round(0, RoundKind.DESIGN), [request])
         book.send(lease, entry.id, request, 10)
     threading.Thread(target=instrument.measure, args=(ASKED,), daemon=True).start()
-    while not server.most_in_flight:
+    while server.requests == asked:
         time.sleep(0.001)
     return instrument.identity
 
@@ -96,12 +96,38 @@ def test_so_it_is_by_a_reading_by_hand(slow, tmp_path):
     assert (slow.requests, slow.most_in_flight) == (2, 1)
 
 
+class Moody(Twin):
+    """A twin whose replies take a twentieth of a second, but for one that takes as long as the slowest recorded."""
+
+    def measure(self, settings):
+        reply = super().measure(settings)
+        time.sleep(0.5 if settings == ASKED else 0.05)
+        return reply
+
+
+@pytest.mark.fault("O-02")
+def test_a_request_of_the_dead_that_takes_ten_times_as_long_as_usual_is_waited_out_too(tmp_path):
+    with InstrumentServer(Moody()) as server:
+
+        def by_hand(number, n):
+            with open_bench(Plugin(**part(server)), str(tmp_path), None, f"by hand {number}") as bench:
+                bench.ledger.plan(bench.lease, bench.campaign, Round(0, RoundKind.BY_HAND), requests := [
+                    Request(0, index, 0, Purpose.BY_HAND, np.zeros(3)) for index in range(n)
+                ])  # fmt: skip
+                bench.take(requests)
+
+        by_hand(0, 3)
+        left_behind(server, tmp_path / "ledger.sqlite")
+        by_hand(1, 1)
+        assert (server.requests, server.most_in_flight) == (5, 1)
+
+
 @pytest.mark.fault("O-02")
 def test_a_wait_ends_at_once_where_the_process_is_to_end(slow, tmp_path):
     identity, interrupted = left_behind(slow, tmp_path / "ledger.sqlite"), threading.Event()
     interrupted.set()
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert 0 < ghosts.silence(book, identity) <= ghosts.FACTOR * ghosts.USUAL_S
+        assert 0 < ghosts.silence(book, identity) <= ghosts.FIRST_S
         ghosts.wait_out(book, identity, interrupted)
         assert ghosts.silence(book, identity) > 0
         assert ghosts.silence(book, "another instrument") == 0
@@ -113,7 +139,7 @@ def test_a_clock_that_jumped_makes_nobody_wait_for_long(slow, tmp_path, monkeypa
     identity = left_behind(slow, tmp_path / "ledger.sqlite")
     monkeypatch.setattr(ghosts, "now", lambda: time.time() + jump)
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert 0 <= ghosts.silence(book, identity) <= ghosts.FACTOR * ghosts.USUAL_S
+        assert 0 <= ghosts.silence(book, identity) <= ghosts.FIRST_S
 
 
 # ---------------------------------------------------------------------- who slept before sending
