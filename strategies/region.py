@@ -5,32 +5,37 @@ from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
+from sklearn.neighbors import NearestNeighbors
 
 from sdl.space import Settings
 
 Mask: TypeAlias = NDArray[np.bool_]
 USUAL, ALLOWANCE = 0.99, 1.5
 """Share of the rows whose distance to the next one counts as usual, and how much farther one may go."""
+SITES = 10_000
+"""Rows that tell what is usual, at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
     """Where a forward model has data: no farther from a row of its fit than rows are from each other."""
 
-    rows: KDTree
+    rows: NearestNeighbors
+    """Of the fit; with many knobs a tree would look at every one of them, at a hundredth of the pace of a product."""
     radius: float
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The region of rows at settings ``(n, d)``; everywhere if there are less than two distinct ones."""
         sites = np.unique(settings, axis=0)
-        rows = KDTree(sites)
+        rows = NearestNeighbors(n_neighbors=2, n_jobs=1).fit(sites)
         if len(sites) < 2:
             return cls(rows, np.inf)
-        apart = np.asarray(rows.query(sites, 2)[0])[:, 1]
+        apart = rows.kneighbors(sites[:: -(-len(sites) // SITES)])[0][:, 1]
         return cls(rows, float(ALLOWANCE * np.quantile(apart, USUAL)))
 
     def strayed(self, settings: Settings) -> Mask:
         """Which of the settings ``(m, d)`` lie outside."""
-        return np.asarray(np.isinf(self.rows.query(settings, distance_upper_bound=self.radius)[0]))
+        if not len(settings):
+            return np.zeros(0, bool)
+        return np.asarray(self.rows.kneighbors(settings, 1)[0][:, 0] > self.radius)
