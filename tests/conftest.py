@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from desk import Desk
 from hypothesis import settings
 from postgres import programs, running
 
@@ -47,6 +48,14 @@ def where(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "lab" / "ledger.db")
     return request.getfixturevalue("postgres").fresh()
+
+
+@pytest.fixture
+def desk(where):
+    """A ledger with one campaign on an instrument that is held."""
+    made = Desk(where)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
