@@ -16,9 +16,12 @@ from postgres import programs, running
 
 from flows import cli, environment, server
 from flows.session import Session, outcome, recorded_fate
+from sdl.ledger import Ledger
 from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 ROOT = Path(__file__).parent.parent
+
+pytest.register_assert_rewrite("hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -48,6 +51,13 @@ def where(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "lab" / "ledger.db")
     return request.getfixturevalue("postgres").fresh()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """A ledger in a file."""
+    with Ledger(tmp_path / "ledger.db") as opened:
+        yield opened
 
 
 @pytest.fixture

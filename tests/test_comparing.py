@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hostile import HOSTILE
+from pages import check, svg
 from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches, written
-from test_report import HOSTILE, check, svg
 
 from flows import runners
 from flows.answering import named
