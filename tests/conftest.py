@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from comparisons import QUICK, WHITE
 from desk import Desk
 from hypothesis import settings
 from postgres import programs, running
+from problems import twin_rows, written
 
 from flows import cli, environment, server
+from flows.comparing import study
 from flows.session import Session, outcome, recorded_fate
+from sdl import plugins
 from sdl.ledger import Ledger
 from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
@@ -98,6 +102,37 @@ def drive():
         return outcome(session.ledger, session.entry.name)
 
     return to_its_end
+
+
+# ---------------------------------------------------------------------- models compared
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Sixty settings of the twin in the dark, and their readings."""
+    readings, settings = twin_rows(60)
+    return settings, readings
+
+
+@pytest.fixture(scope="session")
+def dark(rows, tmp_path_factory):
+    """The file of these rows."""
+    return written(tmp_path_factory.mktemp("comparing") / "dark.jsonl", *rows)
+
+
+@pytest.fixture(scope="session")
+def found(dark):
+    """The quick models on sixty rows in the dark."""
+    return study(dark, WHITE, models=QUICK, draws=300)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Registers strangers' models by name, beside the quick ones."""
+    strangers, load = {}, plugins.load
+    monkeypatch.setattr(plugins, "names", lambda group: tuple(sorted({*QUICK, *strangers})))
+    monkeypatch.setattr(plugins, "load", lambda group, name: strangers.get(name) or load(group, name))
+    return lambda name, model: strangers.__setitem__(name, model)
 
 
 # ---------------------------------------------------------------------- the command line and Prefect
