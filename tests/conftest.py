@@ -188,6 +188,12 @@ def prefect(prefect_server, home, monkeypatch):
 
 
 @pytest.fixture
+def no_prefect(monkeypatch):
+    """Prefect must not be needed."""
+    monkeypatch.setattr(server, "api", lambda _: pytest.fail("Prefect was started"))
+
+
+@pytest.fixture
 def sdl(home, capfd, monkeypatch):
     """Runs a command in this process; whatever comes of it, it shows no traceback."""
     log = logging.getLogger("sdl")
