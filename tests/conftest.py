@@ -10,14 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from comparisons import QUICK, WHITE
+from desk import Desk
 from hypothesis import settings
 from postgres import programs, running
+from problems import twin_rows, written
 
 from flows import cli, environment, server
+from flows.comparing import study
 from flows.session import Session, outcome, recorded_fate
+from sdl import plugins
+from sdl.ledger import Ledger
 from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 ROOT = Path(__file__).parent.parent
+
+pytest.register_assert_rewrite("hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -47,6 +55,21 @@ def where(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "lab" / "ledger.db")
     return request.getfixturevalue("postgres").fresh()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """A ledger in a file."""
+    with Ledger(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(where):
+    """A ledger with one campaign on an instrument that is held."""
+    made = Desk(where)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +102,37 @@ def drive():
         return outcome(session.ledger, session.entry.name)
 
     return to_its_end
+
+
+# ---------------------------------------------------------------------- models compared
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Sixty settings of the twin in the dark, and their readings."""
+    readings, settings = twin_rows(60)
+    return settings, readings
+
+
+@pytest.fixture(scope="session")
+def dark(rows, tmp_path_factory):
+    """The file of these rows."""
+    return written(tmp_path_factory.mktemp("comparing") / "dark.jsonl", *rows)
+
+
+@pytest.fixture(scope="session")
+def found(dark):
+    """The quick models on sixty rows in the dark."""
+    return study(dark, WHITE, models=QUICK, draws=300)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Registers strangers' models by name, beside the quick ones."""
+    strangers, load = {}, plugins.load
+    monkeypatch.setattr(plugins, "names", lambda group: tuple(sorted({*QUICK, *strangers})))
+    monkeypatch.setattr(plugins, "load", lambda group, name: strangers.get(name) or load(group, name))
+    return lambda name, model: strangers.__setitem__(name, model)
 
 
 # ---------------------------------------------------------------------- the command line and Prefect
@@ -131,6 +185,12 @@ def prefect(prefect_server, home, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
     with temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield prefect_server
+
+
+@pytest.fixture
+def no_prefect(monkeypatch):
+    """Prefect must not be needed."""
+    monkeypatch.setattr(server, "api", lambda _: pytest.fail("Prefect was started"))
 
 
 @pytest.fixture

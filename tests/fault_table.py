@@ -4,6 +4,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -19,6 +20,7 @@ of them sees to it that this page is current. Every test named here injects the 
 """
 
 
+@cache  # every line of the matrix asks for it, and it reads all the tests
 def marked() -> dict[str, list[str]]:
     """Tests by the line of the matrix that they inject, as ``file.py::test``, in the order of files."""
     found = defaultdict[str, list[str]](list)

@@ -20,6 +20,17 @@ WORDS = [
     "61 25 * * *",
 ]  # fmt: skip
 """Words that something somewhere may take for more than text."""
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{7*7}}{% raw %}",
+    "\x1b[31mred",
+    "\u202etxet",
+    "$\\frac{1}{0}$",
+    '"><img src=//evil.example onerror=x>',
+    "_\U0001f701",
+    "a\x00b\nc",
+]
+"""Names that a page or a picture may take for more than text."""
 WHOLE = [0, 1, -1, 2**31, 2**63, 2**64, 10**30, 10**400]
 NUMBERS = [*WHOLE, -0.0, 0.5, 1e-320, 1e308, -1e308, math.inf, -math.inf, math.nan]
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_plan import CAMPAIGNS, moments
+from moments import CAMPAIGNS, moments
 
 from flows.reproducing import reproduce, sentences
 from flows.session import Session, open_session

@@ -132,12 +132,6 @@ def test_censored_readings_stay_censored_where_the_ceiling_is_not_known(ledgers,
     assert entry.space.named_readings(second.readings) == {"yield": 42.5, "in.out": 3}
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
-
-
 def plain(tmp_path, *lines, name="data.jsonl"):
     path = tmp_path / name
     path.write_bytes("\n".join(each if isinstance(each, str) else json.dumps(each) for each in lines).encode())

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from desk import DESIGN, Desk, request, screened, unbelievable
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
-from test_ledger import DESIGN, Desk, Life, request, screened, unbelievable
+from test_ledger_life import Life
 
 from sdl.history import Exam, Finding, Round, RoundKind, Verdict
 from sdl.known import Known

@@ -15,7 +15,6 @@ from sdl.instruments.faults import Faults
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.lease import Lease
-from sdl.ledger import Ledger
 from sdl.measuring import Bench
 from sdl.precautions import SuspendPart
 
@@ -29,12 +28,6 @@ def server():
     with InstrumentServer(Twin(seed=1), hold_s=0.5, stall_s=2.0, drip_s=0.05) as served:
         yield served
         assert served.most_in_flight <= 1  # I1
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.db") as opened:
-        yield opened
 
 
 @pytest.fixture

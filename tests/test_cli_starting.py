@@ -1,0 +1,69 @@
+"""As a command starts: what is wrong is found out before the first request, and an interrupt is no traceback."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from commands import KNOBS, PAPER, on_twin
+
+
+def test_a_survey_is_refused_before_the_first_reading(sdl):
+    assert "unknown design 'latin'" in sdl("survey", "a", "--design", "latin").said
+    assert "LatinHypercube has no number of points of its own: give n >= 1" in sdl("survey", "a").said
+    assert sdl("survey", "///", "--n", 5).code == 2
+
+
+@pytest.mark.fault("N-05")
+def test_words_of_strangers_in_a_fault_move_no_cursor(sdl):
+    told = sdl("import", "\x1b[2Jgone.csv")
+    assert told.code == 2
+    assert "\x1b" not in told.err
+
+
+def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
+    told = ended(spawn("run", PAPER, "--set", "budgte=9"))
+    assert (told.code, told.out) == (2, "")
+    assert told.err == "budgte: unknown key; did you mean 'budget'?\n"
+    assert not (home / "prefect").exists()
+
+
+@pytest.mark.fault("O-17")
+@pytest.mark.slow
+def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, home, monkeypatch, tmp_path):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}")  # a folder
+    told = ended(spawn("measure", *KNOBS, "--json"))
+    assert (told.code, told.json["error"], told.json["exit"]) == (1, "TimeoutError", 1)
+    assert told.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
+
+
+@pytest.mark.fault("O-25")
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.parametrize("name", ["prefect", "reports"])
+def test_a_folder_that_cannot_be_made_is_found_out_before_the_first_request(sdl, home, monkeypatch, name, request):
+    home.mkdir()
+    (home / name).touch()
+    if name == "reports":
+        request.getfixturevalue("prefect")
+    told = sdl("run", *on_twin())
+    assert told.code == 2
+    assert f"cannot make the folder {home}/{name}: File exists; give another --home" in told.said
+    assert sdl("status", "--json").json == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_still_loads_is_no_traceback(spawn, ended):
+    process = spawn("status")
+    wait_until_it_loads(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == -signal.SIGINT
+
+
+def wait_until_it_loads(pid):
+    """Wait until the process has opened the first library that the command line needs."""
+    until = time.monotonic() + 30
+    while "pydantic_core" not in Path(f"/proc/{pid}/maps").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.001)
