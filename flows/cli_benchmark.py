@@ -65,13 +65,13 @@ def benchmark(
     about |= {"forward": forward, "runner": runner, "cores": cores, "crystal": crystal}
     told = {name: value for name, value in about.items() if value is not None}
     asked = directory = None
-    faults = list[str]()
+    faults = suite.faults(what)
     if what == "inverse":
         directory = environment.home(home)
         sizes = {name: value for name, value in told.items() if name not in ("problem", "page")}
         asked = inverse.Asked(problem or (), model or (), **(sizes | ({"seeds": seeds} if seeds else {})))
         faults += asked.faults()
-    elif what in (*suite.KINDS, "all"):
+    elif not faults:
         faults += [f"--{name}: only 'inverse' has this option, and {what!r} was asked for" for name in told]
     if output is not None and not output.parent.is_dir():
         faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")

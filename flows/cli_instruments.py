@@ -73,7 +73,8 @@ def survey(
     where = environment.ledger(ledger, directory)
     rows = server.run(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     told = {"campaign": name, "rows": rows}
-    show(told, as_json, f"{rows} readings are campaign {name} now: sdl export {shlex.quote(name)} FILE writes them out")
+    written = f"sdl export {shlex.quote(name)} FILE writes them out"
+    show(told, as_json, f"{rows} readings were entered as campaign {name}: {written}")
 
 
 def verify(

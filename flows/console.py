@@ -1,16 +1,17 @@
 """What the commands share: their options, how they print, and how they set up Prefect."""
 
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from flows import environment
@@ -47,7 +48,8 @@ def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
         return
     for each in parts:
         if isinstance(each, Table):
-            out.print(each)
+            for part in blocks(each, out):
+                out.print(part)
         else:
             words = each if isinstance(each, Text) else visible(each)
             out.print(words, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
@@ -66,6 +68,8 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | No
 def ruled(title: str, words: Iterable[str], figures: Iterable[str], **look: Any) -> Table:
     """A table without rows: columns of words, then of figures, which stand at the right; no name is taken for markup.
 
+    Words fold where the terminal is narrow. A figure that is cut is another figure: these are left whole (``blocks``).
+
     Args:
         title: Above it.
         words: Names of the first columns.
@@ -76,8 +80,34 @@ def ruled(title: str, words: Iterable[str], figures: Iterable[str], **look: Any)
     for column in words:
         made.add_column(escape(visible(column)), overflow="fold")
     for column in figures:
-        made.add_column(escape(visible(column)), justify="right")
+        made.add_column(escape(visible(column)), justify="right", no_wrap=True)
     return made
+
+
+def blocks(whole: Table, console: Console) -> list[Table]:
+    """A table with more figures than the terminal has room for as several, one below another, each with the words."""
+    words = [column for column in whole.columns if not column.no_wrap]
+    endless = console.options.update(max_width=sys.maxsize)  # else the terminal's width is the most that is measured
+    made = [_of(whole, words)]
+    for figure in (column for column in whole.columns if column.no_wrap):
+        wider = _of(whole, [*made[-1].columns, figure])
+        if len(wider.columns) > len(words) + 1 and console.measure(wider, options=endless).minimum > console.width:
+            made.append(_of(whole, [*words, figure]))
+        else:
+            made[-1] = wider
+    made[0].title, made[-1].caption = whole.title, whole.caption
+    return made
+
+
+def _of(whole: Table, columns: Iterable[Column]) -> Table:
+    """Some columns of a table, with its look and all its rows."""
+    chosen, part = list(columns), copy(whole)
+    part.title, part.caption, part.columns, part.rows = None, None, [], []
+    for each in chosen:
+        part.add_column(each.header, justify=each.justify, overflow=each.overflow, no_wrap=each.no_wrap)
+    for row, cells in zip(whole.rows, zip(*(each.cells for each in chosen), strict=True), strict=True):
+        part.add_row(*cells, end_section=row.end_section)
+    return part
 
 
 def _cell(value: Any) -> str:
@@ -107,9 +137,10 @@ def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     """What was written with dotted keys replaced: ``instrument.url``, ``budget``, ``targets.0.tolerance``.
 
     Raises:
-        InvalidInput: a key that leads nowhere.
+        InvalidInput: listing every key that leads nowhere.
     """
     changed = deepcopy(dict(written))
+    faults = list[str]()
     for path, value in changes.items():
         *parents, last = path.split(".")
         place: Any = changed
@@ -118,7 +149,9 @@ def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
                 place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
             place[int(last) if isinstance(place, list) else last] = value
         except (AttributeError, IndexError, TypeError, ValueError):
-            raise InvalidInput(f"--set {shown(path)}: the file has no such place") from None
+            faults.append(f"--set {shown(path)}: the file has no such place")
+    if faults:
+        raise InvalidInput(faults)
     return changed
 
 

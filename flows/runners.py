@@ -15,7 +15,7 @@ RUNNERS = {
 def faults(name: str) -> list[str]:
     """What keeps a runner from being used."""
     if name not in RUNNERS:
-        return [f"unknown runner {name!r}{nearest(name, RUNNERS)}; there are {', '.join(RUNNERS)}"]
+        return [f"unknown runner {name!r}{nearest(name, RUNNERS)}"]
     package = RUNNERS[name][0].partition(".")[0]
     if find_spec(package) is None:
         return [f"the runner {name!r} is not installed: pip install {package.replace('_', '-')}"]

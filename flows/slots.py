@@ -12,21 +12,39 @@ from typing import Any
 
 from prefect.concurrency import _leases
 from prefect.context import TagsContext
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
 
 NAME = "_handle_lease_renewal_failure"
+LOST = (
+    "Prefect no longer keeps this run's place in its limit, as after a pause; the run goes on, and the ledger lets "
+    "only one at an instrument: nothing has to be done"
+)
 
 
 def keep_going() -> None:
-    """Make what Prefect does about a slot that cannot be renewed a warning, in this process."""
+    """Make what Prefect does about a slot that cannot be renewed a sentence in the run's log, in this process.
+
+    Prefect would end the run, or write a traceback there; that is kept for those who look for debugging.
+    """
     handle: Callable[..., Any] | None = getattr(_leases, NAME, None)
     if handle is None or hasattr(handle, "__wrapped__"):  # another Prefect, or done already
         return
 
     @wraps(handle)
     def warn(exc: BaseException, lease_id: Any, raise_on_failure: bool, suppress_warnings: bool, scope: Any) -> None:
-        handle(exc, lease_id, False, suppress_warnings, scope)
+        handle(exc, lease_id, False, True, scope)
+        if not suppress_warnings:
+            _logger().warning(LOST)
 
     setattr(_leases, NAME, warn)
+
+
+def _logger() -> Any:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("concurrency")
 
 
 @contextmanager

@@ -65,8 +65,10 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     given, hidden = reveal(written)
     parameters = inspect.signature(plugin).parameters
     hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
-    faults = [f"{key}: {name!r} has no such option{nearest(key, parameters)}" for key in given if key not in parameters]
-    faults += [
+    unknown = [
+        f"{key}: {name!r} has no such option{nearest(key, parameters)}" for key in given if key not in parameters
+    ]
+    faults = [
         f"{key}: {name!r} needs this option"
         for key, parameter in parameters.items()
         if parameter.default is parameter.empty and key not in given
@@ -78,11 +80,11 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         except ValidationError as error:
             came = "a secret" if is_secret(written[key]) else shown(given[key])
             faults += [f"{key}: {each['msg']}, got {came}" for each in error.errors()]
-    if faults:
-        raise InvalidInput(faults)
-    try:
-        return plugin(**given)
-    except InvalidInput:
-        raise
-    except ValueError as error:
-        raise InvalidInput(f"{name!r}: {error}") from error
+    if not faults:
+        try:
+            built = plugin(**{key: given[key] for key in given.keys() & parameters.keys()})
+            if not unknown:
+                return built
+        except ValueError as error:
+            faults += error.faults if isinstance(error, InvalidInput) else [f"{name!r}: {error}"]
+    raise InvalidInput([*unknown, *faults])

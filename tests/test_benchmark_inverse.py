@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -159,11 +160,15 @@ def test_the_crystal_asks_for_open_gaps_only_and_says_how_many_there_are(tmp_pat
 
 def test_every_fault_of_what_is_asked_comes_at_once():
     with pytest.raises(InvalidInput) as caught:
-        Asked(["sinwave", "crystal"], ["mixtur"], rows=0, runner="thread", targets=0, crystal=Path("nowhere")).cells()
+        Asked(["sinwave", "crystal"], ["mixtur"], rows=0, runner="thread", seconds=inf, crystal=Path("nowhere")).cells()
     said = str(caught.value)
     for words in ("did you mean 'sinewave'", "did you mean 'mixture'", "did you mean 'threads'"):
         assert words in said
-    for words in ("rows: needs a number above 0, got 0", "targets: needs", "no folder 'nowhere'; get the records"):
+    for words in (
+        "rows: needs a finite number above 0, got 0",
+        "seconds: needs a finite number above 0, got inf",
+        "no folder 'nowhere'; get the records",
+    ):
         assert words in said
 
 
@@ -176,6 +181,13 @@ def test_the_command_refuses_what_would_be_ignored_or_lost(sdl, tmp_path):
         "--output: there is no folder",
     ):
         assert words in said.err
+
+
+def test_a_benchmark_that_there_is_not_is_refused_with_all_the_rest(sdl, tmp_path):
+    said = sdl("benchmark", "invers", "--output", tmp_path / "nowhere" / "out.json")
+    assert said.code == 2
+    assert "unknown benchmark 'invers'; did you mean 'inverse'?" in said.err
+    assert "--output: there is no folder" in said.err
 
 
 def test_look_ups_are_always_in_the_table_and_the_crystal_only_with_its_records(tmp_path):

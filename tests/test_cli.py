@@ -56,6 +56,7 @@ def test_pause_stop_and_resume_are_written_for_the_campaign_to_read(sdl, home):
         (["run", *on_twin("targets.0.readings={445nm=65535}")], "reaches the ceiling of the sensor"),
         (["run", *on_twin("targets.7.name=x")], "--set 'targets.7.name': the file has no such place"),
         (["run", *on_twin("name.x=1")], "--set 'name.x': the file has no such place"),
+        (["run", *on_twin("targets.7.name=x", "name.x=1")], "--set 'name.x': the file has no such place"),
         (["run", *on_twin("name=2026-11-21")], "name: Input should be a valid string"),
         (["run", *on_twin("name='../..'")], "name needs letters or digits"),
         (["run", *on_twin("budget")], "--set needs KEY=VALUE, got 'budget'"),

@@ -64,6 +64,11 @@ def test_what_the_constructor_refuses_comes_as_it_says():
     assert sorted(fault.split(":")[0] for fault in found) == ["read_s", "url", "url"]
 
 
+def test_so_do_a_name_that_is_wrong_and_what_the_constructor_refuses():
+    found = faults("claude-light", {"url": "https://example.org", "read_s": -1, "atempts": 3})
+    assert [fault.split(":")[0] for fault in found] == ["atempts", "read_s"]
+
+
 def test_code_that_is_no_python_cannot_be_imported(monkeypatch):
     class Entry:
         def load(self):

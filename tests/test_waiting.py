@@ -163,7 +163,8 @@ class TestFlow:
 
 
 @pytest.mark.fault("O-17")
-def test_a_slot_that_cannot_be_renewed_ends_no_run():
+@pytest.mark.parametrize("told", [True, False])
+def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(told, caplog):
     from prefect.concurrency import _leases
 
     slots.keep_going()
@@ -174,8 +175,11 @@ def test_a_slot_that_cannot_be_renewed_ends_no_run():
         def cancel(self):
             ends.append(True)
 
-    getattr(_leases, slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, True, Scope())
+    getattr(_leases, slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, not told, Scope())
     assert ends == []
+    said = [record for record in caplog.records if record.levelname != "DEBUG"]
+    assert [record.message for record in said] == [slots.LOST] * told
+    assert not any(record.exc_info for record in said)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ look-ups are always in the table, and beside the error stand the modes found, th
 calibration of the draws and the times.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,8 +67,8 @@ class Asked:
         faults += runners.faults(self.runner)
         for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                faults.append(f"{name}: needs a number above 0, got {value:g}")
+            if value is not None and not 0 < value < math.inf:
+                faults.append(f"{name}: needs a finite number above 0, got {value:g}")
         if "crystal" in asked and not self.crystal.is_dir():
             faults.append(f"crystal: there is no folder {str(self.crystal)!r}; get the records from {SOURCE}")
         return faults

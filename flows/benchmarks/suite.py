@@ -53,6 +53,12 @@ ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
+def faults(what: str) -> list[str]:
+    """That there is no such benchmark, and which is meant."""
+    known = (*KINDS, "all")
+    return [] if what in known else [f"unknown benchmark {what!r}{nearest(what, known)}"]
+
+
 def run(
     what: str,
     seeds: int,
@@ -76,8 +82,8 @@ def run(
     Returns:
         Plain data: machine, versions, the result of each kind, and whether every bar was met.
     """
-    if what not in (*KINDS, "all"):
-        raise InvalidInput(f"unknown benchmark {what!r}{nearest(what, (*KINDS, 'all'))}")
+    if wrong := faults(what):
+        raise InvalidInput(wrong)
     every = [kind for kind in KINDS if kind not in ALONE and (kind not in OF_RECORDS or files.exists())]
     chosen = [what] if what != "all" else every
     runs: dict[str, Callable[[], dict[str, Any]]] = {
