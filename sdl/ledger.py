@@ -173,11 +173,6 @@ class Ledger:
             change = {"state": state, "reason": reason, "updated": now()}
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(**change))
 
-    def set_control(self, campaign: int, control: Control) -> None:
-        """Ask a campaign to pause, stop or run; it obeys before its next request."""
-        with self.writing() as connection:
-            connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(control=control))
-
     def obey(self, name: str) -> None:
         """Refuse to begin where a person asked for a pause or a stop; a campaign that is not there yet may begin.
 
@@ -281,11 +276,6 @@ class Ledger:
         done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
         self._answer(lease, Kept(lease.instrument, lease.token, attempt, done))
 
-    def distrust(self, lease: Lease, campaign: int, reason: str) -> None:
-        """Mask the last reply if it counted: what came after it shows that it cannot be believed."""
-        with self.writing(lease) as connection:
-            rows.distrust(connection, attempts.c.campaign == campaign, reason)
-
     def reconcile(self, lease: Lease, campaign: int) -> int:
         """Take up what an earlier process left: the replies that it kept; what else it sent becomes UNKNOWN.
 
@@ -327,13 +317,6 @@ class Ledger:
         except LedgerError as error:
             log.error("this reply could not be kept: %s", reply.answer["raw"])  # so that a person has it at least
             raise LedgerError(f"{why}. The last reply is lost: {error}") from why
-
-    def attempted(self, campaign: int, request: Request) -> list[Class | None]:
-        """What became of each attempt at one measurement so far."""
-        with self.engine.connect() as connection:
-            query = select(attempts.c.verdict).join(requests).where(*rows.HERE).order_by(attempts.c.attempt)
-            found = connection.execute(query, rows.place(campaign, request)).scalars()
-            return [Class(verdict) if verdict else None for verdict in found]
 
     def last_reply(self, campaign: int) -> Earlier | None:
         """The last reply of any worth, to compare the next one with."""

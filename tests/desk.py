@@ -9,6 +9,7 @@ from sdl.instruments.claude_light_space import SPACE
 from sdl.instruments.protocol import Reply
 from sdl.ledger import Ledger
 from sdl.screening import Class, Screened
+from sdl.steering import Steering
 
 DESIGN = Round(0, RoundKind.DESIGN)
 BUDGET = 100
@@ -30,6 +31,10 @@ def screened(verdict=Class.OK, readings=COUNTS, censored=NONE):
 
 def unbelievable():
     return screened(Class.SUSPECT, np.full(10, np.nan))
+
+
+def repeated():
+    return Screened(Class.SUSPECT, "stuck", np.full(10, np.nan), NONE, stuck=True)
 
 
 class Desk:
@@ -64,6 +69,9 @@ class Desk:
         attempt = self.send(asked)
         self.ledger.receive(self.lease, attempt, reply(raw), judged or screened())
         return attempt
+
+    def ask(self, control, campaign="white"):
+        Steering(self.ledger).ask(campaign, control)
 
     @property
     def history(self):

@@ -16,6 +16,7 @@ from sdl.instruments.faults import Faults
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from sdl.steering import Steering
 from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
 
@@ -100,12 +101,12 @@ def test_what_a_person_asks_is_obeyed_before_the_next_request_and_can_be_taken_b
         written = paper | {"instrument": instrument}
         with open_session(written, tmp_path, where) as session, Ledger(where) as elsewhere:
             session.measure(session.propose())
-            elsewhere.set_control(session.entry.id, control)
+            Steering(elsewhere).ask("paper", control)
             with pytest.raises(error, match="'sdl resume paper'"):
                 drive(session)
             assert elsewhere.entry("paper").state is state
             assert server.requests == len(trail_of(where)) == 4
-            elsewhere.set_control(session.entry.id, Control.RUN)
+            Steering(elsewhere).ask("paper", Control.RUN)
         with open_session(written, tmp_path, where) as session:
             assert drive(session)["verified"]
     assert asked_by(trail_of(where)) == asked(rehearsed(written, seed=1).observations)

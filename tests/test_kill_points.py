@@ -21,6 +21,7 @@ from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from sdl.steering import Steering
 from strategies.plan import Plan
 from strategies.rehearsal import Rehearsal
 from strategies.steps import Conclude, Examine, Fit, Measure, Stop
@@ -235,7 +236,7 @@ def test_locked_out_of_its_ledger_a_campaign_loses_nothing_either(laboratory):
 
 def control(laboratory, asked):
     with laboratory.book() as book:
-        book.set_control(book.entry("paper").id, asked)
+        Steering(book).ask("paper", asked)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from desk import DESIGN, Desk, request, screened, unbelievable
+from desk import DESIGN, Desk, repeated, request, screened, unbelievable
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
@@ -60,18 +60,18 @@ TestGrowth.settings = settings(max_examples=8, stateful_step_count=20, deadline=
 def test_a_reply_that_lost_its_trust_is_forgotten(where):
     desk = Desk(where)
     known = Known(desk.campaign)
-    desk.plan(request(0), request(1))
+    desk.plan(request(0), request(1), request(2))
     desk.measured(request(0))
     assert len(desk.ledger.history(desk.campaign, known=known).observations) == 1
     desk.measured(request(1), unbelievable())
-    desk.ledger.distrust(desk.lease, desk.campaign, "stuck")
+    desk.measured(request(1), repeated())
     desk.measured(request(1), screened())
     history = desk.ledger.history(desk.campaign, known=known)
     assert [each.key for each in history.observations] == [(0, 0, 0), (0, 1, 0)]
-    desk.ledger.distrust(desk.lease, desk.campaign, "stuck")
+    desk.measured(request(2), repeated())
     history = desk.ledger.history(desk.campaign, known=known)
     assert [each.key for each in history.observations] == [(0, 0, 0)]
-    assert [each.key for each in history.lacking] == [(0, 1, 0)]
+    assert [each.key for each in history.lacking] == [(0, 1, 0), (0, 2, 0)]
     assert grown(desk, known) == grown(desk, None)
     desk.close()
 

@@ -4,7 +4,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from desk import Desk, reply, request, screened
+from desk import Desk, repeated, reply, request, screened
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -63,11 +63,14 @@ class Life(RuleBasedStateMachine):
         self.rows[-1] |= {"raw": raw.replace("\0", "␀"), "state": state, "verdict": verdict}
         self.flying = None
 
-    @rule()
-    def distrust(self):
-        self.desk.ledger.distrust(self.desk.lease, self.desk.campaign, "stuck")
+    @precondition(lambda self: self.flying is not None)
+    @rule(raw=st.text(max_size=5))
+    def receive_the_same_again(self, raw):
+        self.desk.ledger.receive(self.desk.lease, self.flying, reply(raw), repeated())
         if (done := [row for row in self.rows if row["state"] == "DONE"]) and done[-1]["verdict"].usable:
             done[-1]["verdict"] = Class.SUSPECT
+        self.rows[-1] |= {"raw": raw.replace("\0", "␀"), "state": "DONE", "verdict": Class.SUSPECT}
+        self.flying = None
 
     @rule()
     def die_and_come_back(self):
@@ -79,10 +82,10 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.planned and self.flying is None)
     @rule(control=st.sampled_from([Control.PAUSE, Control.STOP]))
     def pause_or_stop(self, control):
-        self.desk.ledger.set_control(self.desk.campaign, control)
+        self.desk.ask(control)
         with pytest.raises((CampaignPaused, CampaignStopped)):
             self.desk.send(request(*reversed(self.planned[0][:2])), self.budget)
-        self.desk.ledger.set_control(self.desk.campaign, Control.RUN)
+        self.desk.ask(Control.RUN)
 
     @invariant()
     def every_request_and_reply_is_kept(self):  # I2

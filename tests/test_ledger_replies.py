@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from desk import COUNTS, reply, request, screened, unbelievable
+from desk import COUNTS, repeated, reply, request, screened, unbelievable
 
 from sdl.history import Purpose
 from sdl.instruments.claude_light_space import SPACE
@@ -85,29 +85,30 @@ def test_time_that_moves_backwards_changes_no_order(desk, monkeypatch):
 
 
 def test_the_last_reply_is_distrusted_and_measured_again(desk):
-    desk.plan(request(0), request(1))
+    desk.plan(request(0), request(1), request(2))
     desk.measured(request(0))
     desk.measured(request(1))
-    desk.ledger.distrust(desk.lease, desk.campaign, "stuck")
+    desk.measured(request(2), repeated())
     assert [each.key for each in desk.history.observations] == [(0, 0, 0)]
-    assert [each.key for each in desk.history.pending] == [(0, 1, 0)]
+    assert [each.key for each in desk.history.pending] == [(0, 1, 0), (0, 2, 0)]
     row = desk.trail[1]
-    assert (row["verdict"], row["reason"], row["readings"], row["state"]) == ("SUSPECT", "stuck", None, "DONE")
+    assert (row["verdict"], row["readings"], row["state"]) == ("SUSPECT", None, "DONE")
+    assert row["reason"] == "the reply after it repeats it: stuck"
     assert row["out"] == SPACE.named_readings(COUNTS)
 
 
-def test_only_the_last_reply_is_distrusted_however_often_that_is_said(desk):
+def test_what_came_before_a_reply_that_does_not_count_keeps_its_trust(desk):
     desk.plan(request(0), request(1))
     desk.measured(request(0))
     desk.measured(request(1), unbelievable())
-    desk.send(request(1))
-    desk.ledger.distrust(desk.lease, desk.campaign, "stuck")
+    desk.measured(request(1), repeated())
     assert [each.key for each in desk.history.observations] == [(0, 0, 0)]
 
 
-def test_distrust_of_nothing_is_nothing(desk):
-    desk.ledger.distrust(desk.lease, desk.campaign, "stuck")
-    assert desk.trail == []
+def test_a_first_reply_has_none_before_it_to_distrust(desk):
+    desk.plan(request(0))
+    desk.measured(request(0), repeated())
+    assert [row["reason"] for row in desk.trail] == ["stuck"]
 
 
 def test_the_last_reply_is_known_whatever_it_was_worth(desk):

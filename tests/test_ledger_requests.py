@@ -57,7 +57,6 @@ def test_attempts_at_one_measurement_are_numbered(desk):
         (0, 3, "DONE"),
         (1, 1, "DONE"),
     ]
-    assert desk.ledger.attempted(desk.campaign, request(0)) == [Class.RETRY, Class.UNKNOWN, Class.OK]
     assert desk.history.sent == 4
 
 
@@ -76,12 +75,12 @@ def test_the_budget_counts_every_request_sent(desk):
 def test_a_flag_of_a_person_holds_before_the_next_request(desk, control, error):
     desk.plan(request(0), request(1))
     attempt = desk.send(request(0))
-    desk.ledger.set_control(desk.campaign, control)
+    desk.ask(control)
     desk.ledger.receive(desk.lease, attempt, reply(), screened())
     with pytest.raises(error, match="'sdl resume white'"):
         desk.send(request(1))
     assert [row["state"] for row in desk.trail] == ["DONE"]
-    desk.ledger.set_control(desk.campaign, Control.RUN)
+    desk.ask(Control.RUN)
     desk.send(request(1))
 
 
@@ -94,7 +93,7 @@ def test_requests_of_another_campaign_are_its_own(desk):
     assert len(desk.ledger.history(other).pending) == 1
     assert desk.ledger.last_reply(other) is None
     desk.ledger.send(desk.lease, other, request(0), budget=1)
-    desk.ledger.set_control(other, Control.STOP)
+    desk.ask(Control.STOP, "other")
     desk.send(request(0))
 
 
@@ -148,7 +147,6 @@ def test_nobody_writes_without_the_lease(desk):
         lambda: ledger.send(old, campaign, request(0), BUDGET),
         lambda: ledger.receive(old, attempt, reply(), screened()),
         lambda: ledger.fail(old, attempt, Class.RETRY, ""),
-        lambda: ledger.distrust(old, campaign, ""),
         lambda: ledger.reconcile(old, campaign),
         lambda: ledger.find(old, campaign, Finding(0, "t", Verdict.REFUTED, "")),
         lambda: ledger.set_state(old, campaign, State.FINISHED),

@@ -17,6 +17,7 @@ from sdl.instruments.twin import Twin
 from sdl.lease import Lease
 from sdl.measuring import Bench
 from sdl.precautions import SuspendPart
+from sdl.steering import Steering
 
 NEEDED = ["445nm", "515nm", "630nm"]
 QUIET_S = 0.75
@@ -63,6 +64,10 @@ def trail(bench):
 
 def history(bench):
     return bench.ledger.history(bench.campaign)
+
+
+def asks(bench, control):
+    Steering(bench.ledger).ask("campaign", control)
 
 
 def tried(bench):
@@ -292,13 +297,13 @@ def test_an_interruption_ends_a_wait_at_once(bench, server):
 @pytest.mark.parametrize(("control", "error"), [(Control.PAUSE, CampaignPaused), (Control.STOP, CampaignStopped)])
 def test_a_flag_of_a_person_is_obeyed_before_the_next_request(bench, server, control, error):
     with pytest.raises(error):
-        bench.take(REQUESTS, lambda _: bench.ledger.set_control(bench.campaign, control))
+        bench.take(REQUESTS, lambda _: asks(bench, control))
     assert server.requests == len(trail(bench)) == 1
 
 
 def test_a_flag_is_obeyed_between_two_attempts_as_well(bench, server):
     goes_wrong(server, "500")
-    bench.sleep = lambda _: bench.ledger.set_control(bench.campaign, Control.STOP)
+    bench.sleep = lambda _: asks(bench, Control.STOP)
     with pytest.raises(CampaignStopped):
         bench.take(REQUESTS)
     assert server.requests == 1

@@ -22,6 +22,7 @@ from sdl.instruments.faults import Faults
 from sdl.instruments.server import InstrumentServer
 from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
+from sdl.steering import Steering
 from strategies.steps import Conclude, Examine, Fit, Measure, Stop
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
@@ -134,10 +135,10 @@ def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
     for budget, steps in ((6, 1), (12, 3), (9, 2), (100, 1)):
         with book.open(written | {"budget": budget, "stop": {"rounds": budget}}) as session:
             advance(session, steps)
-            session.ledger.set_control(session.entry.id, Control.PAUSE)
+            Steering(session.ledger).ask(session.entry.name, Control.PAUSE)
             with pytest.raises(CampaignPaused):
                 session.bench.take(session.history.planned[-1:])
-            session.ledger.set_control(session.entry.id, Control.RUN)
+            Steering(session.ledger).ask(session.entry.name, Control.RUN)
         assert_agrees(reproduce(book.bundle()))
     with book.open(written) as session:
         drive(session)
