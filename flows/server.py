@@ -163,15 +163,15 @@ def taken(port: int) -> bool:
 def _serve(port: int) -> None:
     gc.set_threshold(ALLOCATIONS)
     import uvicorn
+    from prefect.server.api.server import create_app
 
-    from flows import failed_statements, new_database
+    from flows import again, failed_statements, new_database
 
     failed_statements.end_them()
     new_database.make()
     server = uvicorn.Server(
         uvicorn.Config(
-            "prefect.server.api.server:create_app",
-            factory=True,
+            again.patient(create_app()),
             host="127.0.0.1",
             port=port,
             log_level="error",
