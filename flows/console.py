@@ -105,6 +105,9 @@ def _of(whole: Table, columns: Iterable[Column]) -> Table:
     part.title, part.caption, part.columns, part.rows = None, None, [], []
     for each in chosen:
         part.add_column(each.header, justify=each.justify, overflow=each.overflow, no_wrap=each.no_wrap)
+        if each.no_wrap:  # Rich would take it to be as narrow as its longest word
+            words = (Text.from_markup(str(cell)) for cell in (each.header, *each.cells))
+            part.columns[-1].min_width = max(line.cell_len for text in words for line in text.split())
     for row, cells in zip(whole.rows, zip(*(each.cells for each in chosen), strict=True), strict=True):
         part.add_row(*cells, end_section=row.end_section)
     return part

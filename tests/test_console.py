@@ -6,7 +6,7 @@ from rich.console import Console
 from flows.console import blocks, ruled
 
 FIGURES = ["mean of all", "largest of all", "of the last tenth", "bar"]
-ROW = ["12345.678", "0.00000123", "3.14159e-12", "99.5 %"]
+ROW = ["12345.678", "13 (12 to 14)", "3.14159e-12", "99.5 %"]
 
 
 def filled():

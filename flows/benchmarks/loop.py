@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
+from flows.console import ruled
 from sdl.campaign import Campaign
 from sdl.history import Verdict
 from sdl.instruments.protocol import Reply
@@ -188,10 +189,8 @@ def _table(result: dict[str, Any], conditions: Sequence[dict[str, Any]]) -> Tabl
     caption = (
         f"95 % intervals in brackets; what never happened in {seeds} may yet be as frequent as {min(3 / seeds, 1):.0%}"
     )
-    shown = Table(title=f"The closed loop, {seeds} campaigns a condition", caption=caption)
-    shown.add_column("")
-    for condition in conditions:
-        shown.add_column(condition["condition"], justify="right")
+    names = [condition["condition"] for condition in conditions]
+    shown = ruled(f"The closed loop, {seeds} campaigns a condition", [""], names, caption=caption)
     bars = {(bar["condition"], bar["figure"]): bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         cells = [_cell(name, each[name]) + _judged(name, bars.get((each["condition"], name))) for each in conditions]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from flows.console import ruled
 from sdl.campaign import Campaign
 from sdl.history import Finding, Observation, Verdict
 from sdl.instruments.twin import Twin
@@ -210,10 +211,8 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     title = f"{result['targets']} targets in one campaign, of which no settings give {result['beyond']}, "
     title += f"{100 * TOLERANCE:g} %, {result['seeds']} campaigns a condition"
-    shown = Table(title=title, caption="95 % intervals in brackets")
-    shown.add_column("")
-    for condition in result["conditions"]:
-        shown.add_column(condition["condition"], justify="right")
+    names = [condition["condition"] for condition in result["conditions"]]
+    shown = ruled(title, [""], names, caption="95 % intervals in brackets")
     bars = {(bar["condition"], bar["figure"]): bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         cells = [_cell(name, each[name], bars.get((each["condition"], name))) for each in result["conditions"]]
