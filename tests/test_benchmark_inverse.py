@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from flows.benchmarks import inverse_bars, inverse_cell, inverse_flow, inverse_page, inverse_problems
+from flows.benchmarks import inverse_bars, inverse_cell, inverse_flow, inverse_judging, inverse_page, inverse_problems
 from flows.benchmarks.inverse import Asked
 from flows.benchmarks.inverse_answering import numbers
 from flows.benchmarks.inverse_cell import Cell
@@ -238,6 +238,20 @@ def test_lines_are_medians_over_seeds_and_bars_are_held():
         "cinn: mean error, published": False,
         "inn: failed": False,
     }
+
+
+def test_draws_of_the_material_are_held_against_its_bar_as_they_are_and_localised():
+    cell = made_up("ours", 1e-4, None) | {"problem": "material"}
+    drawn, localised = ({**cell["posts"]["none"], "relative": off, "modes": None} for off in (0.019, 0.026))
+    rows = lines("material", [cell | {"posts": {"none": drawn, "gradient": localised, "gauss-newton": localised}}])
+    met = {bar["figure"]: bar["met"] for bar in inverse_bars.bars(rows) if "relative" in bar["figure"]}
+    assert met == {"material, ours: relative, as drawn": True, "material, ours: relative": False}
+
+
+def test_a_knob_that_no_row_moves_does_not_spoil_the_spread():
+    rng = np.random.default_rng(0)
+    rows, draws = rng.normal(size=(2000, 2)) * [3, 0], rng.normal(size=(50, 400, 2)) * [3, 0]
+    assert inverse_judging.spread(draws, inverse_judging.units(rows)) == pytest.approx(np.sqrt(0.5), rel=0.05)
 
 
 def test_the_page_shows_failures_and_loads_nothing(tmp_path):

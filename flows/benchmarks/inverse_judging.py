@@ -43,6 +43,17 @@ def shown(cell: Cell, draws: Path) -> dict[str, list[list[float]]]:
         return {post: made.space.from_unit(found[f"one/{post}"][0, :SHOWN]).round(5).tolist() for post in POSTS}
 
 
+def units(rows: Settings) -> Settings:
+    """Standard deviation of each knob over rows ``(n, d)``; the side of the box for one that no row moves."""
+    varied: Settings = rows.std(axis=0)
+    return np.where(varied > 0, varied, 1.0)
+
+
+def spread(draws: Settings, unit: Settings) -> float:
+    """How far apart the draws ``(targets, draws, d)`` for a target are: root mean square, in units of each knob."""
+    return float(np.sqrt(((draws / unit).var(axis=1)).mean()))
+
+
 def _of(post: str, found: Mapping[str, Settings]) -> list[str]:
     return [name for name in found if name.endswith(f"/{post}")]
 
@@ -53,13 +64,13 @@ def _figures(problem: Problem, posed: Posed, cell: Cell, draws: Mapping[str, Set
     readings = _true(posed, draws["targets"])
     many = _resimulated(problem, draws["targets"], readings, posed.targets)
     relative = np.abs(readings / posed.targets[:, None] - 1) if (posed.targets > 0).all() else np.full(1, np.nan)
-    unit = posed.settings.std(axis=0)
+    unit = units(posed.settings)
     ranked = ranks(draws["targets"].swapaxes(0, 1), posed.truths, rng)
     figures: Figures = {
         **_known(many),
         "one": _known(_resimulated(problem, draws["one"], _true(posed, draws["one"]), one)),
         "relative": float(np.nanmedian(relative)) if np.isfinite(relative).any() else None,
-        "spread": float(np.sqrt(((draws["targets"] / unit).var(axis=1)).mean())),
+        "spread": spread(draws["targets"], unit),
         "uneven": float(unevenness(ranked, draws["targets"].shape[1]).max()),
         "uneven_by_chance": 1.36 / np.sqrt(len(ranked)),
         "distance": None,
