@@ -12,6 +12,9 @@ from sdl.instruments.protocol import Instrument
 WHITE = {"445nm": 16384.0, "515nm": 16384.0, "630nm": 16384.0}
 """The paper's target, counts."""
 
+RECORDS = "../shared/data/claude_light/daylight_and_dark_2025.jsonl"
+"""Real readings of Claude-Light, which are not part of the project."""
+
 UNLIT = {"background": {"every": 0}}
 """Where there is no background."""
 
@@ -65,7 +68,7 @@ class Problem:
     def lacking(self) -> str:
         """Why it cannot be posed here, in a sentence; empty if it can."""
         try:
-            plugins.load("sdl.instruments", self.instrument)
+            self.build(0)
         except (UnknownPlugin, InvalidInput) as error:
             return f"{self.name} is left out: {error}"
         return ""
@@ -92,6 +95,12 @@ PROBLEMS = {
             "the same at night with LEDs that lose 0.03 % of their light with each request",
             "twin",
             {"drift": -30.0},
+        ),
+        Problem(
+            "recorded",
+            "the same in the light and with the noise of a real run, another one for each seed",
+            "recorded-run",
+            {"path": RECORDS},
         ),
         Problem(
             "robotic-arm",
