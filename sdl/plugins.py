@@ -85,6 +85,10 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
             built = plugin(**{key: given[key] for key in given.keys() & parameters.keys()})
             if not unknown:
                 return built
+        except InvalidInput as error:
+            if not unknown:
+                raise
+            faults += error.faults
         except ValueError as error:
-            faults += error.faults if isinstance(error, InvalidInput) else [f"{name!r}: {error}"]
+            faults.append(f"{name!r}: {error}")
     raise InvalidInput([*unknown, *faults])

@@ -114,7 +114,7 @@ def test_an_instrument_that_is_gone_suspends_then_a_person_decides(sdl, spawn, e
 def test_a_survey_reads_a_design_with_the_background_in_between(sdl, tmp_path):
     told = sdl("survey", "points", "--n", 7, "--every", 3, "--seed", 5)
     assert told.code == 0
-    assert "7 readings are campaign points now" in told.said
+    assert "7 readings were entered as campaign points" in told.said
     rows = tmp_path / "points.jsonl"
     sdl("export", "points", rows)
     settings = np.array([json.loads(line)["in"] for line in rows.read_text().splitlines()])
