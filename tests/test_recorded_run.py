@@ -50,22 +50,27 @@ def test_at_its_own_settings_it_reads_what_was_read_forwards_and_backwards(playe
     assert readings_of(run, there_and_back + own[:3]) == [row["out"] for row in there_and_back + own[:3]]
 
 
-def test_its_truth_is_the_lamp_in_the_usual_light(played, rows):
-    bright, dark = played(0), played(1)
-    at = np.array([[0.0, 0.0, 0.0], [0.5, 0.3, 0.4]])
-    light = bright.truth(at) - dark.truth(at)
-    np.testing.assert_allclose(light[0], light[1])
-    assert (light > 0).all()
-    off = np.array([list(bright.measure(SPACE.named_settings(at[1])).readings.values()) for _ in range(2 * N - 2)])
-    assert np.abs(off.mean(axis=0) - bright.truth(at[1])).max() < 60
+def usual(run, settings):
+    """Mean of what it reads there, all of the run."""
+    return np.mean(
+        [list(run.measure(SPACE.named_settings(settings)).readings.values()) for _ in range(2 * N - 2)], axis=0
+    )
+
+
+def test_the_light_of_its_room_is_added_to_the_lamp(played):
+    lamp = Twin(noise=0.0, session_gain=False).truth
+    at = np.array([[0.1, 0.1, 0.1], [0.3, 0.2, 0.1]])
+    light = np.array([usual(played(0), row) - lamp(row) for row in at])
+    assert (light[:, 3] > 100).all()
+    np.testing.assert_allclose(light[0], light[1], atol=1)
+    assert np.abs(usual(played(1), at[0]) - lamp(at[0]))[:8].max() < 60  # at night
 
 
 def test_a_reading_at_its_ceiling_tells_nothing_of_the_light(played, rows):
-    usual = played(0).truth(np.zeros(3))
+    before = usual(played(0), np.full(3, 0.1))
     rows[3]["out"]["clear"] = 65535
-    run = played(0)
-    assert abs(run.truth(np.zeros(3)) - usual)[8] < 500
-    assert readings_of(run, rows[:4])[3]["clear"] < 65535
+    assert abs(usual(played(0), np.full(3, 0.1)) - before)[8] < 500
+    assert readings_of(played(0), rows[:4])[3]["clear"] < 65535
 
 
 def test_no_reading_leaves_what_the_sensor_can_tell(played):

@@ -24,7 +24,8 @@ class RecordedRun:
     """The noise-free twin, to whose readings is added what those of a recorded run were off it, row by row.
 
     That is the light in the room, which hardly changes within the two minutes of a run, and everything that made the
-    readings scatter. What was off is played in its order, then backwards, so that it never jumps.
+    readings scatter. What was off is played in its order, then backwards, so that it never jumps. Nobody knows which
+    part of it was noise, so that there is no truth to hold a verdict against.
 
     Args:
         path: JSON lines with ``in``, ``out`` with Claude-Light's channels, and ``time`` in seconds.
@@ -43,8 +44,8 @@ class RecordedRun:
         settings, readings = runs[seed % len(runs)]
         seen, off = readings < SPACE.ceiling, readings - self._lamp.truth(settings)
         # A channel that was at its ceiling all the time tells nothing, and is taken to have had no light.
-        self._usual = np.where(seen, off, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        off = np.where(seen, off, self._usual)
+        usual = np.where(seen, off, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        off = np.where(seen, off, usual)
         self._off = cycle(np.concatenate([off, off[-2:0:-1]]))
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
@@ -59,10 +60,6 @@ class RecordedRun:
         readings = dict(zip(self.space.channel_names, counts.tolist(), strict=True))
         raw = json.dumps({"in": list(applied.values()), "out": readings})
         return Reply(applied=applied, readings=readings, raw=raw)
-
-    def truth(self, settings: Settings) -> Readings:
-        """Readings ``(..., p)`` at settings ``(..., d)`` in the usual light of the run, without noise, not clipped."""
-        return np.asarray(self._lamp.truth(settings) + self._usual)
 
     def close(self) -> None:
         """Nothing is open."""
