@@ -28,6 +28,11 @@ def ready(name, tmp_path):
         rows = [twin.measure(dict.fromkeys("RGB", level)).raw for level in (0.0, 0.25, 0.5)]
         path.write_text("\n".join(rows) + "\n")
         options = {"path": path}
+    if name == "recorded-run":
+        twin, path = Twin(seed=1), tmp_path / "run.jsonl"
+        rows = [json.loads(twin.measure(dict.fromkeys("RGB", n / 20)).raw) | {"time": n} for n in range(15)]
+        path.write_text("\n".join(map(json.dumps, rows)))
+        options = {"path": path}
     if name == "crystal":
         kind, unit = plugins.load("sdl.instruments", name), np.random.default_rng(0).random((60, 7))
         low, high = (np.array([getattr(knob, end) for knob in kind.KNOBS]) for end in ("low", "high"))
