@@ -17,8 +17,8 @@ from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 
 HASTY = {
-    "read_s": 1.0,
-    "deadline_s": 2.0,
+    "read_s": 0.5,
+    "deadline_s": 1.0,
     "quiet_s": 0.2,
     "first_wait_s": 0.01,
     "longest_wait_s": 0.3,
