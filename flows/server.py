@@ -165,13 +165,13 @@ def _serve(port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    from flows import again, failed_statements, new_database
+    from flows import failed_statements, late_writes, new_database
 
     failed_statements.end_them()
     new_database.make()
     server = uvicorn.Server(
         uvicorn.Config(
-            again.patient(create_app()),
+            late_writes.patient(create_app()),
             host="127.0.0.1",
             port=port,
             log_level="error",

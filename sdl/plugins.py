@@ -80,15 +80,16 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         except ValidationError as error:
             came = "a secret" if is_secret(written[key]) else shown(given[key])
             faults += [f"{key}: {each['msg']}, got {came}" for each in error.errors()]
-    if not faults:
-        try:
-            built = plugin(**{key: given[key] for key in given.keys() & parameters.keys()})
-            if not unknown:
-                return built
-        except InvalidInput as error:
-            if not unknown:
-                raise
-            faults += error.faults
-        except ValueError as error:
-            faults.append(f"{name!r}: {error}")
-    raise InvalidInput([*unknown, *faults])
+    if faults:
+        raise InvalidInput([*unknown, *faults])
+    try:
+        built = plugin(**{key: given[key] for key in given.keys() & parameters.keys()})
+    except InvalidInput as error:
+        if not unknown:
+            raise
+        raise InvalidInput([*unknown, *error.faults]) from error
+    except ValueError as error:
+        raise InvalidInput([*unknown, f"{name!r}: {error}"]) from error
+    if unknown:
+        raise InvalidInput(unknown)
+    return built

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from flows import again
+from flows import late_writes
 
 ASKED = b'{"name": "white"}'
 
@@ -48,20 +48,20 @@ def answered(app, method="POST"):
     async def send(message):
         got.append(message.get("status") or message["body"])
 
-    asyncio.run(again.patient(app)({"type": "http", "method": method}, receive, send))
+    asyncio.run(late_writes.patient(app)({"type": "http", "method": method}, receive, send))
     return got
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])
 def test_what_could_not_be_written_is_tried_again_with_all_that_was_asked(times, monkeypatch):
-    monkeypatch.setattr(again, "WAITS_S", (0.0,) * 3)
+    monkeypatch.setattr(late_writes, "WAITS_S", (0.0,) * 3)
     app = Busy(times)
     assert answered(app) == [201, b"1"]
     assert app.bodies == [ASKED] * (times + 1)
 
 
 def test_who_stays_busy_says_so_in_the_end(monkeypatch):
-    monkeypatch.setattr(again, "WAITS_S", (0.0,) * 3)
+    monkeypatch.setattr(late_writes, "WAITS_S", (0.0,) * 3)
     app = Busy(10)
     with pytest.raises(OSError, match="database is locked"):
         answered(app)
