@@ -11,6 +11,7 @@ from flows import environment
 from flows.console import AsJson, Home, err, show, start_prefect
 from sdl.errors import InvalidInput
 from sdl.files import whole
+from sdl.runs import FOLDER
 
 NOT_MET = 3
 SEEDS, ELSE = {"sweep": 10}, 100
@@ -36,7 +37,7 @@ def benchmark(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Models of the loop, of 'models' and of 'inverse'.")
     ] = None,
-    records: Annotated[Path, typer.Option(help="The real records.")] = Path("../shared/data/claude_light"),
+    records: Annotated[Path, typer.Option(help="The real records.")] = FOLDER,
     problem: Annotated[list[str] | None, typer.Option("--problem", help="Of 'inverse': all unless told.")] = None,
     rows: Annotated[
         int | None, typer.Option(help="Of 'inverse': rows to learn from; each problem's own number unless told.", min=1)

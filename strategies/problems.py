@@ -8,12 +8,10 @@ from sdl import plugins
 from sdl.campaign import Campaign
 from sdl.errors import InvalidInput, UnknownPlugin, nearest
 from sdl.instruments.protocol import Instrument
+from sdl.runs import FILE, FOLDER
 
 WHITE = {"445nm": 16384.0, "515nm": 16384.0, "630nm": 16384.0}
 """The paper's target, counts."""
-
-RECORDS = "../shared/data/claude_light/daylight_and_dark_2025.jsonl"
-"""Real readings of Claude-Light, which are not part of the project."""
 
 UNLIT = {"background": {"every": 0}}
 """Where there is no background."""
@@ -100,7 +98,7 @@ PROBLEMS = {
             "recorded",
             "the same in the light and with the noise of a real run, another one for each seed",
             "recorded-run",
-            {"path": RECORDS},
+            {"path": str(FOLDER / FILE)},
         ),
         Problem(
             "robotic-arm",

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from flows.benchmarks import records
-from flows.benchmarks.records import CHANNELS, COLUMNS, FILE
+from flows.benchmarks.records import CHANNELS, COLUMNS
 from sdl import plugins
 from sdl.instruments.claude_light_space import SPACE
+from sdl.runs import FILE, Runs
 from sdl.space import Readings, Settings
 from strategies.anchored import Anchored
 from strategies.contract import InverseModel
@@ -51,7 +52,7 @@ def run(path: Path, progress: Callable[[str], object] = lambda method: None) -> 
         InvalidInput: if the records are missing or are not records.
     """
     file = path / FILE if path.is_dir() else path
-    rows = records.Records.read(file)
+    rows = Runs.read(file, CHANNELS)
     methods: dict[str, records.Estimate] = {
         "mixture": records.anchored("mixture", list(range(len(CHANNELS)))),
         "complete": records.anchored(MODEL, list(range(len(CHANNELS)))),
@@ -72,15 +73,15 @@ def run(path: Path, progress: Callable[[str], object] = lambda method: None) -> 
     bars.append({"figure": f"fit of {FIT} rows, s", "value": fit_s, "bar": FIT_S, "met": fit_s <= FIT_S})
     return {
         "fit_s": fit_s,
-        "records": {"file": file.name, "rows": len(rows.run), "runs": len(rows.long_runs)},
+        "records": {"file": file.name, "rows": len(rows.run), "runs": len(rows.long)},
         "bars": bars,
         "errors": errors,
     }
 
 
-def _timed(rows: records.Records) -> float:
+def _timed(rows: Runs) -> float:
     """Seconds that a fit takes, all channels of rows drawn at random from those without a clipped one."""
-    some = np.random.default_rng(0).permutation(np.flatnonzero(rows.unclipped))[:FIT]
+    some = np.random.default_rng(0).permutation(np.flatnonzero(rows.unclipped.all(axis=1)))[:FIT]
     model: InverseModel = plugins.build("sdl.inverse_models", MODEL)
     started = perf_counter()
     model.fit(rows.readings[some], rows.settings[some])
@@ -119,8 +120,8 @@ class _Gapped:
 def _gapped(complete: bool) -> records.Estimate:
     """Settings of the asked rows, from rows of which half of the readings are gone."""
 
-    def estimate(rows: records.Records, left_out: int) -> Settings:
-        seen = (rows.run != left_out) & rows.unclipped
+    def estimate(rows: Runs, left_out: int) -> Settings:
+        seen = (rows.run != left_out) & rows.unclipped.all(axis=1)
         readings, settings, run = rows.readings[seen], rows.settings[seen], rows.run[seen]
         rng = np.random.default_rng([1, left_out])
         removed = (rng.random(readings.shape) < REMOVED) & (np.diff(run, prepend=-1) == 0)[:, None]

@@ -15,7 +15,7 @@ OURS: dict[str, dict[str, float]] = {
 }
 """Highest figures of our best, localised."""
 AS_DRAWN = ("material",)
-"""Where the draws as they are have to hold too: among a thousand knobs localisation finds errors of its forward model."""
+"""Where draws as they are have to hold too: among a thousand knobs localisation finds errors of its forward model."""
 LEAST = {"sinewave": {"on_target": 0.995}}
 ALL_MODES = ("50", 0.99)
 """Draws of the sinewave, and how often all modes are among them."""

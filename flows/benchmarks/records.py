@@ -4,14 +4,11 @@ Runs are told apart by gaps in time. Each long one is left out in turn, all othe
 anchor, and the settings of its other rows are estimated from the three channels of the paper.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
@@ -19,16 +16,12 @@ from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light_space import SPACE
 from sdl.instruments.twin import Twin
+from sdl.runs import FILE, ROWS, Runs
 from sdl.space import Readings, Settings
 from strategies.anchored import Anchored
 from strategies.candidates import within
 from strategies.contract import InverseModel, Target
 
-FILE = "daylight_and_dark_2025.jsonl"
-GAP_S = 300
-"""A longer pause ends a run."""
-ROWS = 15
-"""Runs of at least so many rows are left out in turn."""
 DRAWS = 64
 """Draws of which the middle is the answer."""
 MODELS = ("linear", "pls", "mixture")
@@ -69,51 +62,7 @@ EXPLANATION = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Records:
-    """Rows in the order of time."""
-
-    settings: Settings
-    """``(n, 3)``."""
-    readings: Readings
-    """``(n, p)`` over ``CHANNELS``."""
-    run: NDArray[np.int_]
-    """Which run each row belongs to, ``(n,)``."""
-    reference: NDArray[np.bool_]
-    """Whether the lamp was off to read the background, ``(n,)``."""
-    time: NDArray[np.float64]
-    """Unix seconds, ``(n,)``."""
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        if not path.is_file():
-            raise InvalidInput(
-                f"the records of this benchmark are not part of the project, and {str(path.absolute())!r} is not "
-                f"there: give the path of {FILE} or of its folder"
-            )
-        try:
-            rows = sorted(map(json.loads, path.read_text("utf-8").splitlines()), key=lambda row: float(row["time"]))
-            settings = np.array([row["in"] for row in rows], float).reshape(-1, SPACE.d)
-            readings = np.array([[row["out"][name] for name in CHANNELS] for row in rows], float)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{path}: every row needs 'in', 'out' with {CHANNELS} and 'time', {error!r}") from error
-        time = np.array([row["time"] for row in rows], float)
-        reference = np.array([row.get("tag") == "background" for row in rows], bool)
-        run = np.cumsum(np.diff(time, prepend=time[:1]) > GAP_S, dtype=np.int_)
-        return cls(settings, readings, run, reference, time)
-
-    @property
-    def long_runs(self) -> list[int]:
-        """Runs that are left out in turn."""
-        return [int(run) for run in np.flatnonzero(np.bincount(self.run) >= ROWS)]
-
-    @property
-    def unclipped(self) -> NDArray[np.bool_]:
-        """Rows without a saturated channel, ``(n,)``: only such train."""
-        return np.asarray((self.readings < SPACE.ceiling[SPACE.columns(CHANNELS)]).all(axis=1))
-
-
-Estimate = Callable[[Records, int], Settings]
+Estimate = Callable[[Runs, int], Settings]
 
 
 def run(path: Path) -> dict[str, Any]:
@@ -130,7 +79,7 @@ def run(path: Path) -> dict[str, Any]:
         InvalidInput: if the records are missing or are not records.
     """
     file = path / FILE if path.is_dir() else path
-    records = Records.read(file)
+    records = Runs.read(file, CHANNELS)
     methods: dict[str, Estimate] = {
         "pls, pooled, no anchor": _pooled,
         **{f"{model}, anchored": anchored(model, list(range(len(CHANNELS)))) for model in MODELS},
@@ -143,7 +92,7 @@ def run(path: Path) -> dict[str, Any]:
         for knob, value, bar in zip("RGB", reached, KNOWN["anchored"], strict=True)
     ]
     return {
-        "records": {"file": file.name, "rows": len(records.run), "runs": len(records.long_runs)},
+        "records": {"file": file.name, "rows": len(records.run), "runs": len(records.long)},
         "bars": bars,
         "known": KNOWN,
         "errors": errors,
@@ -178,17 +127,17 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     return errors, answers
 
 
-def errors_of(records: Records, estimate: Estimate) -> dict[str, Any]:
+def errors_of(records: Runs, estimate: Estimate) -> dict[str, Any]:
     """Mean absolute error of each run that is left out, summed up."""
     per_run = []
-    for left_out in records.long_runs:
+    for left_out in records.long:
         asked = np.flatnonzero(records.run == left_out)[1:]
         per_run.append(np.abs(estimate(records, left_out) - records.settings[asked]).mean(axis=0))
     lower, median, upper = np.percentile(per_run, (25, 50, 75), axis=0).tolist()
     return {"median": median, "lower": lower, "upper": upper, "runs": len(per_run)}
 
 
-def _pooled(records: Records, left_out: int) -> Settings:
+def _pooled(records: Runs, left_out: int) -> Settings:
     """Settings of the asked rows by one regression on all other runs, which knows nothing of backgrounds."""
     seen, asked = records.run != left_out, np.flatnonzero(records.run == left_out)[1:]
     fitted = PLSRegression(3).fit(records.readings[seen][:, COLUMNS], records.settings[seen])
@@ -198,8 +147,8 @@ def _pooled(records: Records, left_out: int) -> Settings:
 def anchored(model: str, channels: list[int]) -> Estimate:
     """Settings of the asked rows, with the first row of the run as anchor, read in some channels."""
 
-    def estimate(records: Records, left_out: int) -> Settings:
-        readings, seen = records.readings[:, channels], (records.run != left_out) & records.unclipped
+    def estimate(records: Runs, left_out: int) -> Settings:
+        readings, seen = records.readings[:, channels], (records.run != left_out) & records.unclipped.all(axis=1)
         first, *asked = np.flatnonzero(records.run == left_out).tolist()
         learned = Anchored(model, [channels.index(column) for column in COLUMNS])
         learned.fit(readings[seen], records.settings[seen], records.run[seen])
@@ -218,11 +167,11 @@ def middle(model: InverseModel, target: Target, rng: np.random.Generator) -> Set
     return np.asarray(np.median(inside if len(inside) else np.clip(draws, 0, 1), axis=0))
 
 
-def _paper(records: Records) -> dict[str, Any]:
+def _paper(records: Runs) -> dict[str, Any]:
     """The paper's problem on the records of one day, whose background was read and is subtracted."""
     first = _brightest(records)
     background = records.readings[first, COLUMNS]
-    rows = (records.run == records.run[first]) & ~records.reference & records.unclipped
+    rows = (records.run == records.run[first]) & ~records.reference & records.unclipped.all(axis=1)
     lit = records.readings[rows][:, COLUMNS] - background
     models: dict[str, InverseModel] = {name: plugins.build("sdl.inverse_models", name) for name in MODELS}
     for model in models.values():
@@ -260,10 +209,10 @@ def _remainder(rows: int, moved: Readings) -> str:
     )
 
 
-def _brightest(records: Records) -> int:
+def _brightest(records: Runs) -> int:
     """Row of the reference with most light that begins a long run."""
     begins = np.flatnonzero(records.reference & (np.diff(records.run, prepend=-1) > 0))
-    begins = begins[np.isin(records.run[begins], records.long_runs)]
+    begins = begins[np.isin(records.run[begins], records.long)]
     if not begins.size:
         raise InvalidInput(f"no run of {ROWS} rows begins with a row tagged 'background': the paper's table needs one")
     return int(begins[records.readings[begins].sum(axis=1).argmax()])

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,12 +11,8 @@ from sdl.errors import InvalidInput
 from sdl.instruments.claude_light_space import SPACE
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.twin import Twin
-from sdl.space import Readings, Settings, Space
-
-GAP_S = 300.0
-"""A longer pause ends a run."""
-ROWS = 15
-"""Of a run that is long enough to be played."""
+from sdl.runs import GAP_S, ROWS, Runs
+from sdl.space import Space
 
 
 class RecordedRun:
@@ -36,13 +31,17 @@ class RecordedRun:
     """
 
     def __init__(self, path: str | Path, seed: int = 0) -> None:
-        runs = _runs(Path(path))
+        runs = Runs.read(Path(path))
+        if not runs.long:
+            raise InvalidInput(
+                f"{Path(path).name}: no run of {ROWS} rows without a pause of {GAP_S:g} s, in {len(runs.run)} rows"
+            )
+        played = runs.run == runs.long[seed % len(runs.long)]
         self.space: Space = SPACE
         self.patience = Patience(attempts=1)
-        self.identity = f"run {seed % len(runs)} of {Path(path).name}"
+        self.identity = f"run {seed % len(runs.long)} of {Path(path).name}"
         self._lamp = Twin(noise=0.0, session_gain=False)
-        settings, readings = runs[seed % len(runs)]
-        seen, off = readings < SPACE.ceiling, readings - self._lamp.truth(settings)
+        seen, off = runs.unclipped[played], runs.readings[played] - self._lamp.truth(runs.settings[played])
         # A channel that was at its ceiling all the time tells nothing, and is taken to have had no light.
         usual = np.where(seen, off, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         off = np.where(seen, off, usual)
@@ -63,24 +62,3 @@ class RecordedRun:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _runs(path: Path) -> list[tuple[Settings, Readings]]:
-    """Settings ``(n, d)`` and readings ``(n, p)`` of each long run, in the order of time."""
-    try:
-        rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-        rows.sort(key=lambda row: float(row["time"]))
-        settings = np.array([row["in"] for row in rows], float).reshape(-1, SPACE.d)
-        readings = np.array([[row["out"][name] for name in SPACE.channel_names] for row in rows], float)
-        times = np.array([row["time"] for row in rows], float)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"path: cannot read {str(path)!r}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        needed = f"'in' with {SPACE.d} numbers, 'out' with every channel and 'time'"
-        raise InvalidInput(f"{path.name}: every row needs {needed}; {error!r}") from error
-    ends = np.flatnonzero(np.diff(times) > GAP_S) + 1
-    parts = zip(np.split(settings, ends), np.split(readings, ends), strict=True)
-    runs = [part for part in parts if len(part[0]) >= ROWS]
-    if not runs:
-        raise InvalidInput(f"{path.name}: no run of {ROWS} rows without a pause of {GAP_S:g} s, in {len(rows)} rows")
-    return runs
