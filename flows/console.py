@@ -5,6 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import copy, deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,9 +88,13 @@ def ruled(title: str, words: Iterable[str], figures: Iterable[str], **look: Any)
 def blocks(whole: Table, console: Console) -> list[Table]:
     """A table with more figures than the terminal has room for as several, one below another, each with the words."""
     words = [column for column in whole.columns if not column.no_wrap]
+    figures = [column for column in whole.columns if column.no_wrap]
+    for column in figures:  # Rich would take it to be as narrow as its longest word
+        cells = (Text.from_markup(str(cell)) for cell in (column.header, *column.cells))
+        column.min_width = max(line.cell_len for cell in cells for line in cell.split())
     endless = console.options.update(max_width=sys.maxsize)  # else the terminal's width is the most that is measured
     made = [_of(whole, words)]
-    for figure in (column for column in whole.columns if column.no_wrap):
+    for figure in figures:
         wider = _of(whole, [*made[-1].columns, figure])
         if len(wider.columns) > len(words) + 1 and console.measure(wider, options=endless).minimum > console.width:
             made.append(_of(whole, [*words, figure]))
@@ -104,10 +109,7 @@ def _of(whole: Table, columns: Iterable[Column]) -> Table:
     chosen, part = list(columns), copy(whole)
     part.title, part.caption, part.columns, part.rows = None, None, [], []
     for each in chosen:
-        part.add_column(each.header, justify=each.justify, overflow=each.overflow, no_wrap=each.no_wrap)
-        if each.no_wrap:  # Rich would take it to be as narrow as its longest word
-            words = (Text.from_markup(str(cell)) for cell in (each.header, *each.cells))
-            part.columns[-1].min_width = max(line.cell_len for text in words for line in text.split())
+        part.columns.append(replace(each, _index=len(part.columns), _cells=[]))
     for row, cells in zip(whole.rows, zip(*(each.cells for each in chosen), strict=True), strict=True):
         part.add_row(*cells, end_section=row.end_section)
     return part

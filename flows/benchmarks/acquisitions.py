@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from flows.console import ruled
 from sdl import plugins
 from sdl.instruments.twin import Twin
 from sdl.space import Readings, Settings
@@ -62,9 +63,12 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"A batch of {result['batch']} with {result['rows']} rows in the ledger, one core"
-    shown = Table(title=title, caption=f"bar: fits and proposal within {BAR_S:g} s: {'met' if met else 'missed'}")
-    for column in ("acquisition", "model", "fits, s", "proposal, s", "proposed"):
-        shown.add_column(column, justify="left" if column in ("acquisition", "model") else "right")
+    shown = ruled(
+        title,
+        ["acquisition", "model"],
+        ("fits, s", "proposal, s", "proposed"),
+        caption=f"bar: fits and proposal within {BAR_S:g} s: {'met' if met else 'missed'}",
+    )
     for each in result["figures"]:
         spent = (f"{each['fit_s']:.2f}", f"{each['propose_s']:.2f}", str(each["proposed"]))
         shown.add_row(each["acquisition"], each["model"], *spent)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from flows.console import ruled
 from sdl.instruments.twin import Twin
 from sdl.space import Readings, Settings
 from strategies.designs import LatinHypercube
@@ -48,9 +49,12 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"ForestDiffusion, {result['rows']} rows, one core: {result['ratio']:.0f} times faster"
-    shown = Table(title=title, caption=f"bars: {FASTER:g} times faster, error no larger: {'met' if met else 'missed'}")
-    for column in ("what", "fit, s", "draws, s", "error of settings"):
-        shown.add_column(column, justify="left" if column == "what" else "right")
+    shown = ruled(
+        title,
+        ["what"],
+        ("fit, s", "draws, s", "error of settings"),
+        caption=f"bars: {FASTER:g} times faster, error no larger: {'met' if met else 'missed'}",
+    )
     for name, label in (("forest", "forest"), ("library", "the library at its defaults")):
         figures = result["figures"][name]
         shown.add_row(label, f"{figures['fit_s']:.2f}", f"{figures['draw_s']:.2f}", f"{figures['error']:.4f}")

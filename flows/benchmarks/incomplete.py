@@ -19,6 +19,7 @@ from rich.table import Table
 
 from flows.benchmarks import records
 from flows.benchmarks.records import CHANNELS, COLUMNS
+from flows.console import ruled
 from sdl import plugins
 from sdl.instruments.claude_light_space import SPACE
 from sdl.runs import FILE, Runs
@@ -90,12 +91,12 @@ def _timed(rows: Runs) -> float:
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    made = Table(
-        title=f"Mean absolute error of R, G, B over {result['records']['runs']} runs, {MODEL}",
+    made = ruled(
+        f"Mean absolute error of R, G, B over {result['records']['runs']} runs, {MODEL}",
+        ["method"],
+        SPACE.knob_names,
         caption=f"median, and quartiles in brackets; a fit of {FIT} rows takes {result['fit_s']:.1f} s",
     )
-    for column in ("method", *SPACE.knob_names):
-        made.add_column(column, justify="left" if column == "method" else "right")
     for each in result["errors"]:
         cells = zip(each["median"], each["lower"], each["upper"], strict=True)
         made.add_row(each["method"], *(f"{middle:.4f} ({low:.4f} to {high:.4f})" for middle, low, high in cells))

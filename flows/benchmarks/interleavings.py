@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from flows.console import ruled
 from flows.session import Session, open_session, recorded_fate
 from flows.signals import finish_on_signal
 from sdl import lease as leasing
@@ -403,11 +404,12 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     said = ", ".join(f"{count} {what}" for what, count in result["taken"].items())
     locked = f"{result['locked']} times somebody slept while it had the lock of the database"
-    shown = Table(
-        title=f"{result['actions']} actions on two processes, {result['requests']} requests ({said})", caption=locked
+    shown = ruled(
+        f"{result['actions']} actions on two processes, {result['requests']} requests ({said})",
+        ["what"],
+        ("figure", "bar", "met"),
+        caption=locked,
     )
-    for column in ("what", "figure", "bar", "met"):
-        shown.add_column(column, justify="left" if column in ("what", "met") else "right")
     for bar in result["bars"]:
         shown.add_row(INVARIANTS[bar["figure"]], f"{bar['value']}", f"{bar['bar']}", "yes" if bar["met"] else "no")
     return shown

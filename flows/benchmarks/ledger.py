@@ -18,6 +18,7 @@ import numpy as np
 from rich.table import Table
 from sqlalchemy import insert, text, update
 
+from flows.console import ruled
 from sdl import rows
 from sdl.campaign import Campaign
 from sdl.errors import SdlError
@@ -81,9 +82,7 @@ def run(observations: int = OBSERVATIONS, large: int = LARGE, small: int = SMALL
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = Table(title="A large ledger")
-    for column in ("ledger", "what", "seconds", "bar", "met", "processor, s", "peak memory, MB"):
-        shown.add_column(column, justify="left" if column in ("ledger", "what", "met") else "right")
+    shown = ruled("A large ledger", ["ledger", "what"], ("seconds", "bar", "met", "processor, s", "peak memory, MB"))
     bars = {(bar["ledger"], bar["figure"]): bar for bar in result["bars"]}
     for kind, ledger in result["ledgers"].items():
         for what, figure in ledger["figures"].items():

@@ -16,6 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from flows.answering import named
+from flows.console import ruled
 from flows.problem import Problem, asked, pose
 from sdl import plugins
 from sdl.exchange import read_data
@@ -98,10 +99,6 @@ def figures(name: str, records: Path, targets: int) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     exact, published = (", ".join(f"{value:.{digits}f}" for value in result[key]) for key, digits in _SETTINGS)
-    shown = Table(
-        title=f"{WANTED:.0f} counts at {', '.join(TARGET)}: the twin needs ({exact}), published was ({published})",
-        caption=f"{ROWS} rows; mean answer and largest error over {SEEDS['paper']} seeds; 90 % intervals on fresh rows",
-    )
     columns = (
         "R, G, B",
         "off by",
@@ -112,8 +109,12 @@ def table(result: dict[str, Any]) -> Table:
         "wrongly",
         "two answers",
     )
-    for column in ("model", *columns):
-        shown.add_column(column, justify="left" if column in ("model", "two answers?") else "right")
+    shown = ruled(
+        f"{WANTED:.0f} counts at {', '.join(TARGET)}: the twin needs ({exact}), published was ({published})",
+        ["model"],
+        columns,
+        caption=f"{ROWS} rows; mean answer and largest error over {SEEDS['paper']} seeds; 90 % intervals on fresh rows",
+    )
     for each in result["models"]:
         twin, real = each["covered"]["twin"], each["covered"]["records"]
         shown.add_row(

@@ -12,6 +12,7 @@ import numpy as np
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
+from flows.console import ruled
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light_space import SPACE
@@ -103,11 +104,12 @@ def run(path: Path) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> tuple[Table, Table]:
     """What ``run`` returned, for people: the errors, and the paper's target."""
     runs, knobs = result["records"]["runs"], SPACE.knob_names
-    errors = Table(
-        title=f"Mean absolute error of R, G, B over {runs} runs", caption="median, and quartiles in brackets"
+    errors = ruled(
+        f"Mean absolute error of R, G, B over {runs} runs",
+        ["method"],
+        knobs,
+        caption="median, and quartiles in brackets",
     )
-    for column in ("method", *knobs):
-        errors.add_column(column, justify="left" if column == "method" else "right")
     for each in result["errors"]:
         cells = zip(each["median"], each["lower"], each["upper"], strict=True)
         errors.add_row(each["method"], *(f"{middle:.4f} ({low:.4f} to {high:.4f})" for middle, low, high in cells))
@@ -115,9 +117,9 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     for name, bar in result["known"].items():
         errors.add_row(f"bar: {name}", *(f"{value:.4f}" for value in bar))
     paper = result["paper"]
-    answers = Table(title=f"{paper['target']:.0f} counts at {', '.join(TARGET)}", caption=paper["explanation"])
-    for column in ("light", "by", *knobs):
-        answers.add_column(column, justify="left" if column in ("light", "by") else "right")
+    answers = ruled(
+        f"{paper['target']:.0f} counts at {', '.join(TARGET)}", ["light", "by"], knobs, caption=paper["explanation"]
+    )
     for name, settings in paper["published"].items():
         answers.add_row("of the paper's day", f"published: {name}", *(f"{value:.2f}" for value in settings))
     for each in paper["answers"]:

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from rich.table import Table
 
+from flows.console import ruled
 from sdl.errors import SdlError
 
 BARS = {"first": 15.0, "later": 8.0, "start": 3.0}
@@ -49,9 +50,9 @@ def run(repeats: int = 3) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = Table(title=f"The service (load of the machine before: {result['load']:.1f})")
-    for column in ("what", "best, s", "all, s", "bar", "met"):
-        shown.add_column(column, justify="right" if column in ("best, s", "bar") else "left")
+    shown = ruled(
+        f"The service (load of the machine before: {result['load']:.1f})", ["what"], ("best, s", "all, s", "bar", "met")
+    )
     for bar in result["bars"]:
         tries = ", ".join(f"{each:.1f}" for each in result["seconds"][bar["figure"]])
         met = "yes" if bar["met"] else "no"

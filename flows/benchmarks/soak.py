@@ -20,6 +20,7 @@ import numpy as np
 from rich.table import Table
 from scipy.stats import qmc
 
+from flows.console import ruled
 from flows.session import Session, open_session
 from sdl.errors import CampaignSuspended, SdlError
 from sdl.instruments.faults import Faults
@@ -76,9 +77,9 @@ def run(measurements: int = MEASUREMENTS) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     figures = result["figures"]
-    shown = Table(title=f"A campaign of {figures['attempts']} requests, {figures['rounds']} rounds")
-    for column in ("what", "value", "bar", "met"):
-        shown.add_column(column, justify="left" if column in ("what", "met") else "right")
+    shown = ruled(
+        f"A campaign of {figures['attempts']} requests, {figures['rounds']} rounds", ["what"], ("value", "bar", "met")
+    )
     for bar in result["bars"]:
         value = bar["value"]
         text = str(value) if isinstance(value, int) else f"{value:.2f}"

@@ -17,6 +17,7 @@ import numpy as np
 from rich.table import Table
 
 from flows import environment, server
+from flows.console import ruled
 from flows.session import Session, open_session
 from flows.solving import solve
 from sdl.history import Purpose, Request, Round, RoundKind
@@ -87,9 +88,7 @@ def run(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str,
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = Table(title="Time of our own work, ms")
-    for column in ("what", "best", "median", "bar", "met"):
-        shown.add_column(column, justify="left" if column in ("what", "met") else "right")
+    shown = ruled("Time of our own work, ms", ["what"], ("best", "median", "bar", "met"))
     bars = {bar["figure"]: bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         if name in result["figures"]:

@@ -22,6 +22,7 @@ import numpy as np
 from rich.table import Table
 
 from flows import environment, server
+from flows.console import ruled
 from sdl.campaign import Campaign
 from sdl.errors import SdlError
 from sdl.history import Control, State
@@ -88,18 +89,11 @@ def run(tries: int = TRIES, together: int = TOGETHER, seed: int = 0) -> dict[str
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = Table(title="Requests after a pause or a stop was asked for")
-    for column in (
-        "server",
-        "tries",
-        "requests after it",
-        "bar",
-        "met",
-        "obeyed within, s: median",
-        "longest",
-        "not said",
-    ):
-        shown.add_column(column, justify="left" if column in ("server", "met") else "right")
+    shown = ruled(
+        "Requests after a pause or a stop was asked for",
+        ["server"],
+        ("tries", "requests after it", "bar", "met", "obeyed within, s: median", "longest", "not said"),
+    )
     for bar in result["bars"]:
         of = result["kinds"][bar["figure"]]
         cells = [KINDS[bar["figure"]], of["tries"], bar["value"], bar["bar"], "yes" if bar["met"] else "no"]

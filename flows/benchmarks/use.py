@@ -19,6 +19,7 @@ from rich.table import Table
 from scipy.stats import qmc
 
 from flows import environment, server
+from flows.console import ruled
 from sdl.errors import SdlError
 from sdl.instruments.protocol import Reply
 from sdl.instruments.server import InstrumentServer
@@ -84,9 +85,7 @@ def run(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str,
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = Table(title=f"Instruments that take {READING_S} s for a reading")
-    for column in ("what", "value", "bar", "met"):
-        shown.add_column(column, justify="left" if column in ("what", "met") else "right")
+    shown = ruled(f"Instruments that take {READING_S} s for a reading", ["what"], ("value", "bar", "met"))
     for bar in result["bars"]:
         value = f"{bar['value']:.3f}"
         shown.add_row(SHOWN[bar["figure"]], value, f"{bar['bar']:g}", "yes" if bar["met"] else "no")
