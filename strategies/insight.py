@@ -64,6 +64,11 @@ class Insight:
         return self._conditions.latest[list(self.columns)]
 
     @cached_property
+    def ceiling(self) -> Readings:
+        """What may come on top of the background before a channel stands at its ceiling, ``(p,)``; infinite if none."""
+        return self.space.ceiling[list(self.columns)] - self.background
+
+    @cached_property
     def noise(self) -> Readings:
         """Noise of one reading, ``(p,)``: what is known of it, else what the model leaves over."""
         return np.where(np.isnan(self._known_noise), np.nan_to_num(self.fitted.scatter), self._known_noise)

@@ -45,7 +45,7 @@ def _acquired(turn: Turn, n: int) -> Settings:
     acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
     now = [each.readings - insight.background for each in turn.open]
     measured = np.concatenate((fitted.settings, _unlearned(turn)))
-    return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2))
+    return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2), insight.ceiling)
 
 
 def _unlearned(turn: Turn) -> Settings:

@@ -11,6 +11,7 @@ from sdl.history import Purpose, RoundKind, Verdict
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.twin import Twin
 from sdl.space import Channel, Knob, Space
+from strategies.acquisition import Uncertainty
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,19 @@ def test_too_few_rows_for_any_model_are_made_more():
     assert done.findings[-1].verdict is Verdict.VERIFIED
     assert done.rounds[1].kind is RoundKind.LEARNING
     assert done.rounds[1].facts["why"] == "too few readings for any model"
+
+
+def test_where_to_learn_is_chosen_by_what_is_left_below_the_ceilings_in_the_light_of_the_moment(monkeypatch):
+    told, propose = [], Uncertainty.propose
+
+    def watched(self, *asked):
+        told.append(asked[-1])
+        return propose(self, *asked)
+
+    monkeypatch.setattr(Uncertainty, "propose", watched)
+    monkeypatch.setattr("strategies.plan.HARDLY", 1.0)  # no candidate is worth an exam while there is something to learn
+    rehearsed(instrument=Twin(seed=1, steady={"630nm": 2000.0}), budget=30)
+    assert told[0] == pytest.approx([65535, 65535, 63535], abs=300)
 
 
 def test_two_targets_fix_different_channels():
