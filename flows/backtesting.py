@@ -50,7 +50,7 @@ def study(
     show: bool = False,
     tell: Callable[[Ended], object] = lambda _: None,
 ) -> dict[str, Any]:
-    """Run the back-test, or what is left of it, and write ``result.json`` and ``index.html``.
+    """Run the back-test, or what is left of it, and write ``result.json``, ``index.html`` and ``requests.svg``.
 
     Args:
         folder: Where its cells are written as they end, and the result.
@@ -95,7 +95,7 @@ def study(
     }
     with whole(folder / "result.json", force=True) as file:
         file.write(json.dumps(result, indent=1, allow_nan=False).encode())
-    backtest_page.write(result, folder / "index.html")
+    backtest_page.write(result, folder)
     return result
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sdl.comparison_figures import DASHES, MODELS
-from sdl.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, short, uri
+from sdl.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, short, svg, uri
 
 NARROW = 22
 """Characters that fit beside a panel."""
@@ -21,13 +21,20 @@ ACROSS = 2
 
 
 @matplotlib.rc_context(STYLE)
-def requests(problems: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]], budget: int) -> str:
-    """Requests until VERIFIED: every run, and the median of each strategy with its interval, one panel a problem.
+def requests(
+    problems: Sequence[Mapping[str, Any]],
+    runs: Sequence[Mapping[str, Any]],
+    budget: int,
+    *,
+    transparent: bool = True,
+) -> str:
+    """Requests until VERIFIED: every run, and the median of each strategy with its interval, one panel a problem; SVG.
 
     Args:
         problems: Of the result, each with at least one strategy.
         runs: Every run of the result.
         budget: What a run counts for that was never VERIFIED.
+        transparent: Whether it is for a page, and not on white paper of its own.
     """
     down = math.ceil(len(problems) / ACROSS)
     most = max(len(problem["strategies"]) for problem in problems)
@@ -48,7 +55,7 @@ def requests(problems: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, 
         axes.set_title(short(problem["name"]), loc="left", weight="bold")
         axes.set_xlabel("requests until VERIFIED")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return uri(figure)
+    return svg(figure, transparent=transparent)
 
 
 @matplotlib.rc_context(STYLE)

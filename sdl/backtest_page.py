@@ -6,16 +6,25 @@ from typing import Any
 
 from sdl import __version__
 from sdl.backtest_figures import learning, requests
+from sdl.figures import address
+from sdl.files import whole
 from sdl.page import template, write_page
 
 
-def write(result: Mapping[str, Any], path: str | Path) -> Path:
-    """Write the page of a back-test, in place of an earlier one, and return where it lies.
+def write(result: Mapping[str, Any], folder: Path) -> Path:
+    """Write the page of a back-test, ``index.html``, in place of an earlier one, and return where it lies.
+
+    Beside it lies its first figure alone, ``requests.svg``, on white paper for wherever it is to be shown.
 
     Raises:
-        InvalidInput: if the file cannot be written.
+        InvalidInput: if a file cannot be written.
     """
-    return write_page(render(result), Path(path))
+    page, shown = write_page(render(result), folder / "index.html"), _shown(result)
+    if not shown:
+        return page
+    with whole(folder / "requests.svg", force=True) as file:
+        file.write(requests(shown, result["runs"], result["budget"], transparent=False).encode())
+    return page
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -24,10 +33,14 @@ def render(result: Mapping[str, Any]) -> str:
     Args:
         result: What ``flows.backtesting.study`` returns.
     """
-    shown = [problem for problem in result["problems"] if problem["strategies"]]
+    shown = _shown(result)
     return template("backtest.html").render(
         version=__version__,
         result=result,
-        requests=requests(shown, result["runs"], result["budget"]) if shown else None,
+        requests=address(requests(shown, result["runs"], result["budget"])) if shown else None,
         learning={problem["name"]: learning(problem) for problem in shown},
     )
+
+
+def _shown(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [problem for problem in result["problems"] if problem["strategies"]]

@@ -295,9 +295,18 @@ def short(text: str, most: int = 40) -> str:
 
 def uri(figure: Figure) -> str:
     """A figure as an address that holds it."""
+    return address(svg(figure))
+
+
+def address(image: str) -> str:
+    """An image in SVG as an address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"
+
+
+def svg(figure: Figure, *, transparent: bool = True) -> str:
+    """A figure as SVG; on white paper, if not transparent."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the reader's font draws it, not the one that measures it
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    image = buffer.getvalue().replace("'DejaVu Sans'", FONT)
-    return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"
+        figure.savefig(buffer, format="svg", transparent=transparent, facecolor="white", metadata={"Date": None})
+    return buffer.getvalue().replace("'DejaVu Sans'", FONT)

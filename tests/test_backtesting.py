@@ -1,6 +1,7 @@
 """The whole back-test: its result, its page and its command."""
 
 import json
+import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,6 +36,15 @@ def test_page_holds_all_it_shows(studied):
     assert page.count("data:image/svg+xml") == 2
     for words in ("hypercube-pls", "Every request counts", "needs the fewest requests"):
         assert words in page
+
+
+def test_first_figure_lies_beside_the_page_on_white_paper(studied):
+    figure = ElementTree.parse(studied[1] / "requests.svg").getroot()
+    assert figure.tag.endswith("svg")
+    said = "".join(figure.itertext())
+    for words in ("hypercube-pls", "sdl", "dark", "requests until VERIFIED"):
+        assert words in said
+    assert "fill: #ffffff" in ElementTree.tostring(figure, "unicode")
 
 
 def test_what_was_run_is_shown_without_a_run(studied):

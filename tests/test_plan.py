@@ -72,7 +72,7 @@ def test_where_to_learn_is_chosen_by_what_is_left_below_the_ceilings_in_the_ligh
         return propose(self, *asked)
 
     monkeypatch.setattr(Uncertainty, "propose", watched)
-    monkeypatch.setattr("strategies.plan.HARDLY", 1.0)  # no candidate is worth an exam while there is something to learn
+    monkeypatch.setattr("strategies.plan.HARDLY", 1.0)  # nothing is worth an exam while one can learn
     rehearsed(instrument=Twin(seed=1, steady={"630nm": 2000.0}), budget=30)
     assert told[0] == pytest.approx([65535, 65535, 63535], abs=300)
 
