@@ -5,11 +5,13 @@ Only draws are left; those who judge them know the truth, and the model does not
 
 import inspect
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,6 +26,7 @@ from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, draws_for
 from strategies.distinct import distinct
 from strategies.localisation import ARRIVED, Method, Tangent, localise
+from strategies.models.localised import SPARE, LocalisedModel
 from strategies.models.noise import span
 from strategies.models.surrogate import Surrogate
 from strategies.region import Region
@@ -62,8 +65,12 @@ def answer(cell: Cell, draws: Path) -> dict[str, Any]:
         spent["none"] += time.perf_counter() - begun
         for post, method in POSTS.items():
             begun = time.perf_counter()
-            found[f"{question}/{post}"], share = _moved(forward.tangent, starts, targets, scale, region, method)
+            if isinstance(model, LocalisedModel) and method is not None:
+                settings, share = _its_own_way(model, targets, n, method, np.random.default_rng([cell.seed, 2]))
+            else:
+                settings, share = _moved(forward.tangent, starts, targets, scale, region, method)
             spent[post] += time.perf_counter() - begun
+            found[f"{question}/{post}"] = settings
             arrived[post].append(share)
     np.savez(draws, allow_pickle=False, **found)
     return {
@@ -110,9 +117,9 @@ def _questions(cell: Cell, posed: Posed) -> dict[str, tuple[Readings, int]]:
 
 
 def _options(cell: Cell) -> dict[str, Any]:
-    """The options of a model, with time and seed for those that take them."""
+    """The options of a model, with time and seed for those that take them, and that these readings have no noise."""
     known = inspect.signature(plugins.load(GROUP, cell.model)).parameters
-    given = {"seconds": cell.seconds, "seed": cell.seed, "random_state": cell.seed}
+    given = {"seconds": cell.seconds, "seed": cell.seed, "random_state": cell.seed, "noise": False}
     return {name: value for name, value in given.items() if name in known} | cell.options
 
 
@@ -123,6 +130,16 @@ def _forward(model: InverseModel, cell: Cell, posed: Posed) -> tuple[Surrogate, 
             return own, True
     rng = np.random.default_rng([cell.seed, 3])
     return Surrogate.of(posed.readings, posed.settings, rng, seconds=cell.forward), False
+
+
+def _its_own_way(
+    model: LocalisedModel, targets: Readings, n: int, method: Method, rng: np.random.Generator
+) -> tuple[Settings, float]:
+    """As ``_moved``, for a model that localises its draws itself and knows more of them than where they lie."""
+    by = copy(model)
+    by.method = method
+    ends = by.localise(targets, math.ceil(SPARE * n), rng)
+    return ends.chosen(len(targets), n), float(ends.arrived.mean())
 
 
 def _moved(

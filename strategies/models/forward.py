@@ -80,9 +80,7 @@ class WithForward(ABC):
 
     def sample_many(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``: quicker than one by one."""
-        must_be_fitted(self, "domain_")
-        for target in targets:
-            fixed_columns(target, self.domain_.readings.shape[1])
+        self._asked(targets)
         if self.mixture_ is not None:
             return np.stack([self.mixture_.sample(target, n, rng) for target in targets])
         return self._draws(np.asarray(targets, float), n, rng)
@@ -98,6 +96,12 @@ class WithForward(ABC):
     def remoteness(self, target: Target) -> Remoteness:
         must_be_fitted(self, "domain_")
         return self.domain_.remoteness(target)
+
+    def _asked(self, targets: Readings) -> None:
+        """Refuse targets ``(m, p)`` that cannot be answered."""
+        must_be_fitted(self, "domain_")
+        for target in targets:
+            fixed_columns(target, self.domain_.readings.shape[1])
 
     @abstractmethod
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:

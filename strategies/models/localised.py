@@ -31,7 +31,8 @@ class LocalisedModel:
 
     A row is one noisy reading of what its settings give on average. So that intervals hold for rows, each draw is for
     a target as much off as a reading is; with ``noise`` off all draws are for the target itself, which is what
-    somebody wants who will read it often, or without noise.
+    somebody wants who will read it often, or without noise. A draw that is a row has a reading of its own, which says
+    all that is known of it: what the forward model missed there goes with it on its way, its noise and its fault alike.
 
     Args:
         model: Name of a registered inverse model.
@@ -120,21 +121,28 @@ class LocalisedModel:
     def localise(self, targets: Readings, n: int, rng: np.random.Generator) -> Localised:
         """Where ``n`` draws for each of many targets ``(m, p)`` end, all ``m * n`` of them, those that stray too."""
         must_be_fitted(self, "region_")
-        starts = draws_for(self.base_, targets, n, rng).reshape(len(targets) * n, -1)
-        wanted, tolerance = np.repeat(targets, n, axis=0), np.full(len(starts), ARRIVED)
-        if self.noise:
-            off = self._noise(starts.reshape(len(targets), n, -1), rng)
-            wanted = wanted - off
-            tolerance += np.linalg.norm(off / self.scale_, axis=1)  # of more channels than knobs, not all can be met
-        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance)
+        starts, off = self._starts(targets, n, rng)
+        tolerance = ARRIVED + np.linalg.norm(off / self.scale_, axis=2)  # of more channels than knobs, not all are met
+        starts, wanted = (each.reshape(len(targets) * n, -1) for each in (starts, targets[:, None] - off))
+        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance.ravel())
+
+    def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
+        """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
+        if self.forward_ is None and (known := getattr(self.base_, "known", None)):
+            starts, off = known(targets, n, rng)
+        else:
+            starts, off = draws_for(self.base_, targets, n, rng), None
+        if off is None:
+            off = self._noise(starts, rng) if self.noise else np.zeros((*starts.shape[:2], targets.shape[1]))
+        return starts, off
 
     def _noise(self, starts: Array, rng: np.random.Generator) -> Readings:
-        """What readings near starts ``(m, n, d)`` are off their mean, ``(m * n, p)``; seen at a few of them."""
+        """What readings near starts ``(m, n, d)`` are off their mean, ``(m, n, p)``; seen at a few of them."""
         m, n, d = starts.shape
         some = np.clip(starts[:, :PLACES], 0.0, 1.0).reshape(-1, d)
         off = self.base_.simulate(some, -(-n // PLACES), rng) - self.base_.predict(some)
         by_target = off.reshape(len(off), m, -1, off.shape[2]).transpose(1, 0, 2, 3).reshape(m, -1, off.shape[2])
-        return np.asarray(by_target[:, :n].reshape(m * n, -1))
+        return np.asarray(by_target[:, :n])
 
     def predict(self, settings: Settings) -> Readings:
         must_be_fitted(self, "region_")

@@ -40,9 +40,11 @@ class Rejection(WithForward):
     are left out: an answer there would be a guess. Nothing is trained but the forward model, and a target may leave any
     channel free.
 
+    With very many knobs (see ``Smoothed``), or a response that the forward model knows at its rows alone, the table has
+    the rows of the fit with the readings that they had, noise and all, and ``known`` tells what the model misses there.
+
     Args:
-        tried: Rows of the table; with very many knobs (see ``Smoothed``), or a response that the forward model knows
-            at its rows alone, the table has these.
+        tried: Rows of the table, unless it has those of the fit.
 
     References:
         Pritchard, Seielstad, Perez-Lezaun, Feldman (1999), doi:10.1093/oxfordjournals.molbev.a026091, for rejection by
@@ -63,18 +65,36 @@ class Rejection(WithForward):
         prior = Smoothed.of(settings, rng)
         table = prior.draw(self.tried, rng) if prior.smooth else settings
         unsure = self._unsure(table)
-        if len(settings) >= ENOUGH and np.median(unsure) > SURE:
+        rows = not prior.smooth or (len(settings) >= ENOUGH and np.median(unsure) > SURE)
+        if rows:
             table, unsure = settings, self._unsure(settings)
-        self.table_ = table[unsure <= np.clip(PARTED, *np.quantile(unsure, KEPT))]
-        self.read_ = self.surrogate_.readings.to(self.surrogate_.predict(self.table_))
+        sure = unsure <= np.clip(PARTED, *np.quantile(unsure, KEPT))
+        self.table_, expected = table[sure], self.surrogate_.predict(table[sure])
+        self.missed_: Readings | None = readings[sure] - expected if rows else None
+        self.read_ = self.surrogate_.readings.to(readings[sure] if rows else expected)
         self.trees_ = dict[bytes, KDTree]()
+
+    def known(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings | None]:
+        """Draws as ``sample_many`` has them, and how far off each the forward model was in the fit, ``(m, n, p)``.
+
+        That is the reading there less what the model expects; None for draws that are not rows of the fit.
+        """
+        if self.mixture_ is not None or self.missed_ is None:
+            return self.sample_many(targets, n, rng), None
+        self._asked(targets)
+        rows = self._chosen(np.asarray(targets, float), n, rng)
+        return self.table_[rows], self.missed_[rows]
 
     def _unsure(self, settings: Settings) -> Readings:
         """How far the networks part at settings ``(n, d)``, as a share of the range of a channel, ``(n,)``."""
         return np.asarray((self.surrogate_.disagreement(settings) / self.range_).max(axis=1))
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
-        drawn = np.empty((len(targets), n, self.d_))
+        return np.asarray(self.table_[self._chosen(targets, n, rng)])
+
+    def _chosen(self, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Rows of the table ``(m, n)`` for targets ``(m, p)``, NaN where free."""
+        chosen = np.empty((len(targets), n), np.intp)
         wanted = self.surrogate_.readings.to(targets)
         fixed = np.isfinite(targets)
         for pattern in np.unique(fixed, axis=0):
@@ -82,8 +102,8 @@ class Rejection(WithForward):
             near = self._nearest(wanted[asked], pattern, n)
             most = max(CHUNK // (near.shape[1] * self.d_), 1)
             for first in range(0, len(asked), most):
-                drawn[asked[first : first + most]] = self._some(near[first : first + most], n, rng)
-        return drawn
+                chosen[asked[first : first + most]] = self._some(near[first : first + most], n, rng)
+        return chosen
 
     def _nearest(self, wanted: Readings, fixed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:
         """Rows of the table ``(m, k)`` that come nearest to targets ``(m, p)``, a power of two of them."""
@@ -93,8 +113,8 @@ class Rejection(WithForward):
             self.trees_[key] = KDTree(self.read_[:, fixed])
         return np.asarray(self.trees_[key].query(wanted[:, fixed], range(1, k + 1))[1])
 
-    def _some(self, near: NDArray[np.intp], n: int, rng: np.random.Generator) -> Array:
-        """Settings ``(m, n, d)`` of rows ``(m, k)``, spread evenly over them."""
-        places = self.table_[near]
-        chosen = stratified(self.surrogate_.settings.to(places), min(n, near.shape[1]), rng)
-        return np.asarray(np.take_along_axis(places, np.resize(chosen.T, (n, len(near))).T[..., None], axis=1))
+    def _some(self, near: NDArray[np.intp], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Of rows ``(m, k)`` some that lie evenly over them, ``(m, n)``."""
+        places = self.surrogate_.settings.to(self.table_[near])
+        chosen = stratified(places, min(n, near.shape[1]), rng)
+        return np.take_along_axis(near, np.resize(chosen.T, (n, len(near))).T, axis=1)
