@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from strategies.metrics.posterior import sliced_wasserstein
+from strategies.models.localised import LocalisedModel
 from strategies.models.rejection import Rejection
 from strategies.models.smoothed import MOST, Smoothed
 from strategies.models.stratified import stratified
@@ -105,6 +106,38 @@ def test_more_draws_than_the_table_has_rows():
     settings = rng().random((60, 1))
     model = Rejection(forward_steps=5, tried=10, fewest=50).fit(settings**2, settings)
     assert model.sample(np.array([0.25]), 33, rng()).shape == (33, 1)
+
+
+def bent(settings):
+    return np.sin(3 * settings[:, :4].sum(axis=1, keepdims=True)) + settings[:, 4:5]
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    """Among twenty knobs a forward model of two steps does not know a bent response; what it knows are its rows."""
+    settings = rng().random((2000, 20))
+    model = LocalisedModel.around(Rejection(forward_steps=2, fewest=50), noise=False)
+    return model.fit(bent(settings), settings)
+
+
+class TestRowsAlone:
+    def test_draws_are_rows_whose_own_readings_come_nearest(self, coarse):
+        rejection = coarse.base_
+        draws, missed = rejection.known(np.array([[0.5], [1.2]]), 10, rng())
+        np.testing.assert_array_equal(draws, rejection.sample_many(np.array([[0.5], [1.2]]), 10, rng()))
+        for target, rows, off in zip((0.5, 1.2), draws, missed, strict=True):
+            assert (rows[:, None] == rejection.table_).all(axis=2).any(axis=1).all()
+            assert np.abs(bent(rows) - target).max() < 0.1
+            np.testing.assert_allclose(rejection.predict(rows) + off, bent(rows))
+
+    def test_localised_they_give_the_target_though_the_forward_model_does_not(self, coarse):
+        draws = coarse.sample(np.array([0.5]), 40, rng())
+        told, true = (np.abs(each(draws) - 0.5).mean() for each in (coarse.predict, bent))
+        assert true < 0.03
+        assert told > 5 * true
+
+    def test_draws_between_the_rows_have_no_reading_of_their_own(self, fitted):
+        assert fitted.known(np.array([[0.09]]), 8, rng())[1] is None
 
 
 def test_targets_that_leave_different_channels_free():
