@@ -14,9 +14,10 @@ from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.candidates import Candidate, candidates, refused
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.offers import Offer, within_reach
+from strategies.offers import Offer
 from strategies.residuals import Rows, unshared
 from strategies.soundness import finite, said
+from strategies.within_reach import within_reach
 
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000

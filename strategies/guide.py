@@ -43,6 +43,17 @@ def astray(fitted: Fitted) -> bool:
     return bool((np.fmax(fitted.scatter, unseen) > ASTRAY * np.ptp(fitted.readings, axis=0)).any())
 
 
+def proven(fitted: Fitted, tolerance: Readings) -> bool:
+    """Whether a model's word counts on settings far from all that was measured: it misses little of rows unseen.
+
+    However few these are: a plane through five rows is no witness of what a bent response does at a corner. And
+    readings that differ by less than the tolerance ``(p,)``, NaN where free, have shown nothing of a response yet.
+    """
+    spans = np.ptp(fitted.readings, axis=0)
+    flat = (spans <= tolerance).any()
+    return bool((np.fmax(fitted.scatter, fitted.missed) < ASTRAY * spans).all() and not flat)
+
+
 @dataclass(frozen=True, eq=False)
 class Guide:
     """What expects readings at settings, and the rows that correct it; all over the channels that matter."""

@@ -21,9 +21,10 @@ from strategies.contract import InverseModel
 from strategies.distinct import Known
 from strategies.exams import Outlook
 from strategies.fitting import Fitted, rows
-from strategies.guide import Guide, astray
-from strategies.offers import MOST, Offer, within_reach
+from strategies.guide import Guide, astray, proven
+from strategies.offers import MOST, Offer
 from strategies.residuals import Rows
+from strategies.within_reach import patience, stuck, within_reach
 
 Found = TypeVar("Found")
 
@@ -180,12 +181,22 @@ class Insight:
         return self.once(("unreachable", target.name), lambda: self._unreachable(target, names))
 
     def _unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
-        best, nearest, uncertainty = within_reach(
-            self.model, target.readings, target.tolerance, self.background, self.rows, self.fitted.missed
-        )
+        asked = target.readings, target.tolerance, self.background
+        said = "no setting of the knobs gives this: the nearest that can be reached is "
+        if proven(self.fitted, target.tolerance):
+            best, nearest, uncertainty = within_reach(self.model, *asked, self.rows, self.fitted.missed)
+        elif stuck(*asked, self.rows):
+            alone = Guide.of(self.model, self.rows, self.background, trusted=False)
+            best, nearest, uncertainty = within_reach(alone.model, *asked, alone.rows)
+            searched = (
+                f"no setting of the knobs seems to give this: the last {patience(self.space.d)} readings came no "
+            )
+            said = f"{searched}nearer, and the nearest that is known is "
+        else:
+            return None
         if best.reachable:
             return None
-        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
+        sentence = said + ", ".join(
             f"{name} {nearest[c]:.{digits}f} for {target.readings[c]:.{digits}f} ± {target.tolerance[c]:.{digits}f}"
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])

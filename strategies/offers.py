@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sdl.space import Readings, Settings
 from strategies.candidates import SEPARATION, Candidate, candidates, refused
 from strategies.contract import InverseModel, Predicts, Target, is_single_valued
 from strategies.jacobian import tangent
-from strategies.reachability import Reach, reach
 from strategies.residuals import Rows
 
 DRAWS = 512
@@ -71,34 +69,6 @@ def expected(
     """
     missed, uncertainty = rows.missed(model.predict, settings, fresh=fresh)
     return model.predict(settings[None])[0] + missed + background, uncertainty
-
-
-def within_reach(
-    model: InverseModel,
-    target: Target,
-    tolerance: Readings,
-    background: Readings,
-    rows: Rows,
-    missed: ArrayLike = 0.0,
-) -> tuple[Reach, Readings, Readings]:
-    """How near the model comes to a target ``(p,)`` in a background.
-
-    That it cannot be reached has to hold out against what the model misses nearby, how uncertain that is, and how far
-    off it was at settings that it had not seen, ``missed``, ``(p,)``.
-
-    Returns:
-        The reach, the readings there with their background, and what the model does not know of them, 0 if that did
-        not matter.
-    """
-    d = rows.settings.shape[1]
-    first = reach(model, target - background, tolerance, np.zeros(len(background)), d)
-    if first.reachable:
-        return first, first.readings + background, np.zeros(len(background))
-    readings, uncertainty = expected(model, first.settings, background, rows)
-    uncertainty = np.hypot(uncertainty, missed)
-    offset = readings - first.readings  # background, and what the model misses there
-    best = reach(model, target - offset, tolerance, uncertainty, d)
-    return best, best.readings + offset, uncertainty
 
 
 def corrected(

@@ -7,8 +7,11 @@ import pytest
 
 from sdl.campaign import Campaign
 from sdl.history import RoundKind, Verdict
+from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.robotic_arm import RoboticArm
+from sdl.instruments.sinewave import Sinewave
 from sdl.instruments.twin import Twin
+from sdl.space import Channel, Knob, Space
 from strategies.fitting import fit
 from strategies.level import Level
 from strategies.likeliest import likeliest
@@ -18,6 +21,7 @@ from strategies.rehearsal import Rehearsal
 from strategies.residuals import Kriging, Rows, kriged, unshared
 from strategies.steps import Fit
 from strategies.stretch import stretches
+from strategies.within_reach import patience, stuck
 
 NOBODY = np.empty((0, 2))
 
@@ -52,6 +56,65 @@ def test_a_few_rows_of_a_bent_response_do_not_tell_what_is_out_of_reach():
         assert Verdict.NOT_REACHABLE not in {
             each.verdict for each in rehearsed("robotic-arm", seed, budget=13).findings
         }
+
+
+class Peak:
+    """Two knobs, and a response that is next to nothing but for a hill on a fiftieth of the box."""
+
+    identity, patience = "peak", Patience()
+    space = Space(knobs=(Knob(name="x"), Knob(name="y")), channels=(Channel(name="z", floor=None, integral=False),))
+
+    def measure(self, settings):
+        off = np.hypot(settings["x"] - 0.8, settings["y"] - 0.3) / 0.06
+        return Reply(settings, {"z": float(np.exp(-off * off) + 0.001 * settings["x"])}, "")
+
+    def close(self):
+        pass
+
+
+def searched(instrument, readings, tolerance, seed=1):
+    written = {"name": "x", "instrument": "twin", "seed": seed, "budget": 150, "background": {"every": 0}}
+    campaign = Campaign.parse(written | {"targets": [{"readings": readings, "tolerance": tolerance}]})
+    done = Rehearsal(Plan(campaign, instrument.space), instrument)
+    done.run()
+    return done
+
+
+@pytest.mark.fault("M-04")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hill_that_no_reading_was_near_is_not_said_to_be_out_of_reach_too_soon(seed):
+    done = searched(Peak(), {"z": 0.8}, 0.1, seed)
+    gave_up = [each for each in done.findings if each.verdict is Verdict.NOT_REACHABLE]
+    assert not gave_up or len(done.observations) > patience(2)
+
+
+@pytest.mark.fault("M-04")
+@pytest.mark.parametrize(
+    ("instrument", "readings", "tolerance", "nearest"),
+    [(Sinewave(), {"y": 2.6}, 0.05, 2.0), (RoboticArm(), {"reach": 2.3, "height": 0.4}, 0.02, 2.0)],
+    ids=["sinewave", "robotic-arm"],
+)
+def test_what_a_bent_response_never_gives_is_told_with_what_comes_near(instrument, readings, tolerance, nearest):
+    done = searched(instrument, readings, tolerance)
+    finding = done.findings[-1]
+    assert finding.verdict is Verdict.NOT_REACHABLE
+    assert f"the last {patience(instrument.space.d)} readings came no nearer" in finding.sentence
+    assert finding.facts["readings"][0] == pytest.approx(nearest, abs=0.15)
+    assert not done.exams
+
+
+def test_a_search_is_stuck_when_nothing_came_nearer_for_long():
+    wanted, tolerance, none = np.array([1.0]), np.array([0.1]), np.zeros(1)
+
+    def known(readings):
+        settings = np.linspace(0, 1, len(readings))[:, None]
+        return Rows(settings, np.array(readings)[:, None], np.array([0.01]), none, unshared)
+
+    long = patience(1)
+    assert not stuck(wanted, tolerance, none, known([0.0] * long)), "nothing to compare with"
+    assert stuck(wanted, tolerance, none, known([0.3, *[0.0] * long]))
+    assert stuck(wanted, tolerance, none, known([0.3, *[0.31] * long])), "nearer by no more than noise"
+    assert not stuck(wanted, tolerance, none, known([0.3, *[0.0] * (long - 1), 0.4]))
 
 
 def insight(instrument, written, n):
