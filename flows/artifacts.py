@@ -26,7 +26,9 @@ from sdl.ledger import Ledger
 from sdl.report import targets_figure
 
 ROWS = 500
-"""Observations in the table; the report has them all."""
+"""Observations in the table, at most; the report has them all."""
+CELLS = 20_000
+"""Cells of the table: Prefect refuses an artifact of a million and a half characters."""
 
 _made: dict[tuple[str, str], UUID] = {}
 """Artifacts that a run of this process has made, by the number of the run and their key."""
@@ -45,8 +47,7 @@ async def progress(campaign: str, sent: int, budget: int) -> None:
 
 async def observations(ledger: Ledger, campaign: str) -> None:
     """The last requests and what became of them."""
-    rows = await asyncio.to_thread(_rows, ledger, campaign)
-    about = f"the last {ROWS} requests" if len(rows) == ROWS else "every request"
+    rows, about = await asyncio.to_thread(_rows, ledger, campaign)
     await _show(f"{campaign}-observations", "table", json.dumps(rows), f"{about} and what became of each")
 
 
@@ -91,9 +92,12 @@ def _verdict(entry: Entry, finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def _rows(ledger: Ledger, campaign: str) -> list[dict[str, Any]]:
+def _rows(ledger: Ledger, campaign: str) -> tuple[list[dict[str, Any]], str]:
+    """Rows of the table, and which they are, in words."""
     entry = ledger.entry(campaign)
-    return [_row(entry, attempt) for attempt in last_attempts(ledger, entry.id, ROWS)]
+    most = max(min(ROWS, CELLS // (entry.space.d + entry.space.p)), 1)
+    rows = [_row(entry, attempt) for attempt in last_attempts(ledger, entry.id, most)]
+    return rows, f"the last {most} requests" if len(rows) == most else "every request"
 
 
 def _row(entry: Entry, attempt: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,8 @@ def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
         faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
             faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
+        if campaign is not None and not faults:
+            faults += _unlearnable(instrument.space, campaign)
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
     return campaign, instrument
@@ -82,6 +84,21 @@ def impossible(space: Space, target: Target) -> list[str]:
                 'a reading there says "at least" and can verify nothing'
             )
     return faults
+
+
+def _unlearnable(space: Space, campaign: Campaign) -> list[str]:
+    """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history."""
+    if campaign.history is not None:
+        return []
+    models = {part.plugin: plugins.build("sdl.inverse_models", part.plugin, part.options) for part in campaign.models}
+    needed = {name: model.rows_needed(space.d, len(campaign.channels)) for name, model in models.items()}
+    least = min(needed, key=lambda name: needed[name])
+    if needed[least] <= campaign.budget:
+        return []
+    return [
+        f"budget: {campaign.budget} requests are too few for every model: {least} needs {needed[least]} readings of "
+        f"{space.d} knobs; raise it, name other models or give the ledger of an earlier campaign as history"
+    ]
 
 
 def _unknown(space: Space, campaign: Campaign | None) -> list[str]:

@@ -69,7 +69,7 @@ class Uncertainty:
             offers, weights = around, np.ones((len(around), len(targets[0])))
         pool = np.concatenate((offers, around))
         said = np.array([model.predict(pool) for model in models])
-        scatter = noise_at(noise, pool)
+        scatter = np.maximum(noise_at(noise, pool), _TINY)
         deviation = _deviation(said, scatter)
         if ((deviation[:, : len(offers)] ** 2).sum(axis=0)[weights > 0] < self.threshold**2).all():
             return measured[:0]
@@ -120,3 +120,7 @@ def _gain(
     covariance = np.einsum("kmp,kop->mop", pool, offers, optimize=True)
     fall = covariance**2 * (below / (1 + (pool**2).sum(axis=0)))[:, None]
     return np.asarray(np.einsum("mop,op->m", fall, weights, optimize=True))
+
+
+_TINY = 1e-12
+"""Of a reading without noise, so that it may be divided by."""

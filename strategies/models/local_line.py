@@ -70,7 +70,7 @@ class LocalLine:
 
     def _lines(self, settings: Settings, nearby: int, *, leave_out: bool) -> tuple[Readings, Array]:
         n, d = self._sites.shape
-        some = max(AT_ONCE // ((nearby or n) * (d + 1)), 1)
+        some = max(AT_ONCE // (max(nearby or n, d + 1) * (d + 1)), 1)
         parts = [
             self._line(settings[first : first + some], nearby, leave_out=leave_out)
             for first in range(0, len(settings), some)
