@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from sdl import __version__
@@ -122,7 +125,18 @@ def _each(todo: Iterable[Cell], processes: int) -> Iterable[Ended]:
 
 def _pool(processes: int) -> ProcessPoolExecutor:
     # Spawned, not forked: a fork of a process with threads may hang.
-    return ProcessPoolExecutor(processes, get_context("spawn"))
+    return ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Let a process of the pool end when this one is killed: it would wait for ever for more to do."""
+    if (parent := parent_process()) is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def known(cells: Iterable[Cell], file: Path) -> dict[str, Ended]:

@@ -90,14 +90,18 @@ def _unlearnable(space: Space, campaign: Campaign) -> list[str]:
     """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history."""
     if campaign.history is not None:
         return []
+    knobs, channels = space.d, len(campaign.channels)
     models = {part.plugin: plugins.build("sdl.inverse_models", part.plugin, part.options) for part in campaign.models}
-    needed = {name: model.rows_needed(space.d, len(campaign.channels)) for name, model in models.items()}
+    needed = {name: model.rows_needed(knobs, channels) for name, model in models.items()}
     least = min(needed, key=lambda name: needed[name])
     if needed[least] <= campaign.budget:
         return []
+    others = {name: plugins.build("sdl.inverse_models", name) for name in plugins.names("sdl.inverse_models")}
+    able = [name for name, model in others.items() if model.rows_needed(knobs, channels) <= campaign.budget]
+    named = f"name another model ({', '.join(able)})" if able else "name a model that needs fewer"
     return [
         f"budget: {campaign.budget} requests are too few for every model: {least} needs {needed[least]} readings of "
-        f"{space.d} knobs; raise it, name other models or give the ledger of an earlier campaign as history"
+        f"{knobs} knobs; raise it, {named} or give the ledger of an earlier campaign as history"
     ]
 
 

@@ -1,10 +1,13 @@
 """Cells of the back-test: each is run once, kept as a line, and one that crashes or dies costs no other."""
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from processes import alive, children, waited_for
 
 from flows import backtest_cells
 from flows.backtest_cells import DIED, Cell
@@ -73,3 +76,17 @@ def test_a_process_that_dies_takes_one_cell_with_it(tmp_path, monkeypatch):
     cells = [Cell(DARK, "random", seed, 8) for seed in range(3)]
     ended = backtest_cells.run(cells, tmp_path / "cells.jsonl", 1, lambda _: None)
     assert [each.error for each in ended] == ["", DIED, ""]
+
+
+@pytest.mark.slow
+def test_no_process_outlives_the_one_that_wants_its_runs(tmp_path):
+    words = ("backtest", "--problem", "dark", "--strategy", "sdl", "--seeds", "500", "--into", str(tmp_path))
+    parent = subprocess.Popen([sys.executable, "-m", "flows.cli", *words], stderr=subprocess.DEVNULL)
+    try:
+        waited_for(lambda: (tmp_path / "cells.jsonl").exists() and (tmp_path / "cells.jsonl").read_text())
+        workers = children(parent.pid)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert workers
+    waited_for(lambda: not any(alive(each) for each in workers))

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from processes import alive, children, waited_for
 
 from flows.benchmarks import inverse_bars, inverse_cell, inverse_flow, inverse_judging, inverse_page, inverse_problems
 from flows.benchmarks.inverse import Asked
@@ -98,28 +98,11 @@ def test_a_cell_ends_with_the_process_that_wants_it():
     with TemporaryDirectory() as place:
         parent = subprocess.Popen([sys.executable, "-c", code, place])
         try:
-            child = _waited_for(lambda: _children(parent.pid))[0]
+            child = waited_for(lambda: children(parent.pid))[0]
         finally:
             parent.kill()
             parent.wait()
-        _waited_for(lambda: not _alive(child))
-
-
-def _children(pid):
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _alive(pid):
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def _waited_for(find):
-    deadline = time.monotonic() + 60
-    while not (found := find()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
+        waited_for(lambda: not alive(child))
 
 
 def test_the_size_of_a_model_counts_each_array_once():

@@ -143,6 +143,17 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
     ]
 
 
+def test_a_budget_from_which_no_model_can_learn_is_refused():
+    wide = {"instrument": "material", "targets": [{"readings": {"modulus": 0.09}}], "budget": 60}
+    assert faults(**wide) == (
+        "budget: 60 requests are too few for every model: linear needs 1024 readings of 1024 knobs; raise it, name "
+        "another model (pls) or give the ledger of an earlier campaign as history",
+    )
+    assert faults(**wide, models=["mixture"])[0].startswith("budget: 60 requests are too few for every model: mixture ")
+    prepare({**GOOD, **wide, "models": ["mixture", "pls"]})
+    prepare({**GOOD, **wide, "instrument": {"plugin": "material", "side": 4}})
+
+
 @pytest.mark.fault("N-01")
 @pytest.mark.parametrize(
     ("change", "expected"),

@@ -7,9 +7,12 @@ import time
 
 import pytest
 import requests
+from stages import Run
 
+from flows import artifacts
 from flows.session import open_session
 from sdl.campaign import Campaign
+from sdl.instruments.twin import Twin
 from sdl.ledger import Ledger
 
 SOON_S = 20
@@ -29,9 +32,22 @@ def ran(prefect, paper, tmp_path):
         return prefect, book.history(entry.id), book.trail(entry.id)
 
 
-def artifacts(url, what):
+def shown_as(url, what):
     asked = {"artifacts": {"key": {"any_": [f"beheld-b-{what}"]}}, "sort": "ID_DESC"}
     return requests.post(f"{url}/artifacts/filter", json=asked, timeout=9).json()
+
+
+def test_a_table_that_would_be_too_large_for_prefect_has_the_last_requests_alone(ledger, monkeypatch):
+    """A thousand knobs and hundreds of requests would be refused whole; here two rows of a lamp are the limit."""
+    twin = Twin(seed=1)
+    with ledger.hold(twin.identity, "test") as lease:
+        run = Run(ledger, lease, twin)
+        run.design()
+    rows, about = artifacts._rows(ledger, run.name)
+    assert (len(rows), about) == (6, "every request")
+    monkeypatch.setattr(artifacts, "CELLS", 2 * (twin.space.d + twin.space.p) + 1)
+    fewer, about = artifacts._rows(ledger, run.name)
+    assert (fewer, about) == (rows[-2:], "the last 2 requests")
 
 
 @pytest.mark.slow
@@ -46,7 +62,7 @@ class TestFlow:
         self.has_events_of_its_verdict_and_its_end(*ran)
 
     def is_one_of_each_and_a_verdict_each(self, url, history, trail):
-        shown = {what: artifacts(url, what) for what in ("progress", "observations", "targets", "verdict")}
+        shown = {what: shown_as(url, what) for what in ("progress", "observations", "targets", "verdict")}
         runs = {each["flow_run_id"] for each in shown["progress"]}
         newest = {what: [each for each in found if each["flow_run_id"] in runs] for what, found in shown.items()}
         counts = {what: len(found) for what, found in newest.items()}
@@ -57,7 +73,7 @@ class TestFlow:
         assert newest["targets"][0]["data"].startswith("data:image/")
 
     def has_no_markup_of_people(self, url, history, trail):
-        latest = artifacts(url, "verdict")[0]
+        latest = shown_as(url, "verdict")[0]
         for text in (latest["data"], latest["description"]):
             assert r"white \[x\](http://evil) &lt;b&gt;".replace("(", r"\(").replace(")", r"\)") in text
 
