@@ -14,8 +14,6 @@ OURS: dict[str, dict[str, float]] = {
     "material": {"relative": 0.02},
 }
 """Highest figures of our best, localised."""
-AS_DRAWN = ("material",)
-"""Where draws as they are have to hold too: among a thousand knobs localisation finds errors of its forward model."""
 LEAST = {"sinewave": {"on_target": 0.995}}
 ALL_MODES = ("50", 0.99)
 """Draws of the sinewave, and how often all modes are among them."""
@@ -28,8 +26,6 @@ def bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     for row in rows:
         if row["failed"]:
             found.append(_bar(row, "failed", len(row["failed"]), 0))
-        if row["model"] == "ours" and row["post"] == "none" and row["problem"] in AS_DRAWN:
-            found += [_bar(row, f"{name}, as drawn", row[name], bar) for name, bar in OURS[row["problem"]].items()]
         if row["post"] != LOCALISED:
             continue
         if row["published"] and row["problem"] != "crystal":  # that of the paper is another one
