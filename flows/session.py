@@ -32,6 +32,7 @@ from sdl.known import Known
 from sdl.lease import Lease
 from sdl.ledger import Ledger
 from sdl.measuring import Bench
+from sdl.nearest_reading import nearest_reading
 from sdl.preparing import prepare
 from sdl.recalling import frozen
 from sdl.report import write
@@ -268,7 +269,7 @@ def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
     entry = ledger.entry(name)
     history = ledger.history(entry.id)
     targets = [Target.model_validate(each) for each in entry.config.get("targets", [])]
-    settled = [_settled(target, history.findings, entry.space) for target in targets]
+    settled = [_settled(target, history, entry.space) for target in targets]
     return {
         "campaign": name,
         "state": entry.state,
@@ -279,10 +280,13 @@ def outcome(ledger: Ledger, name: str) -> dict[str, Any]:
     }
 
 
-def _settled(target: Target, findings: Sequence[Finding], space: Space) -> dict[str, Any]:
-    mine, told = [each for each in findings if each.target == target.name], {"target": target.name}
+def _settled(target: Target, history: History, space: Space) -> dict[str, Any]:
+    findings, told = history.findings, {"target": target.name}
+    mine = [each for each in findings if each.target == target.name]
     if not mine:
-        return {**told, "verdict": "UNSETTLED", "sentence": "no candidate was examined", "settings": None}
+        nearest = nearest_reading(target, history.observations, space)
+        sentence = "; ".join(filter(None, ("no candidate was examined", nearest)))
+        return {**told, "verdict": "UNSETTLED", "sentence": sentence, "settings": None}
     verdict, sentence = several.concluded(target, findings)
     whole = {**told, **_named(mine[-1], space), "verdict": verdict, "sentence": sentence}
     if target.answers == 1:

@@ -59,6 +59,16 @@ def decimals(margin: float) -> int:
     return max(0, 1 - math.floor(math.log10(margin)))
 
 
+def against(name: str, value: float, wanted: float, allowed: float) -> str:
+    """A reading against the one that is wanted, to two digits of what is allowed.
+
+    >>> against("y", 1.234567, 1.2, 0.05)
+    'y 1.235 for 1.200 ± 0.050'
+    """
+    digits = decimals(allowed)
+    return f"{name} {value:.{digits}f} for {wanted:.{digits}f} ± {allowed:.{digits}f}"
+
+
 def percent(share: float) -> str:
     """A share of 0 to 1 in whole percent.
 

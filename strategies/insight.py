@@ -14,7 +14,7 @@ from sdl.history import Finding, History, Purpose, Verdict
 from sdl.looks import Looks, looks, single
 from sdl.preparing import Wanted
 from sdl.space import Readings, Space
-from sdl.text import decimals
+from sdl.text import against
 from sdl.verification import known_noise
 from strategies.answers import Answer
 from strategies.contract import InverseModel
@@ -197,10 +197,9 @@ class Insight:
         if best.reachable:
             return None
         sentence = said + ", ".join(
-            f"{name} {nearest[c]:.{digits}f} for {target.readings[c]:.{digits}f} ± {target.tolerance[c]:.{digits}f}"
+            against(name, nearest[c], target.readings[c], target.tolerance[c])
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])
-            for digits in [decimals(target.tolerance[c])]
         )
         facts = {"channels": list(names), "model": self.fitted.name, "readings": nearest, "excess": best.excess}
         facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}

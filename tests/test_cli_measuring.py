@@ -1,6 +1,7 @@
 """Commands that measure, with Prefect: what they print, from the first run to the files, and their exit codes."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -85,6 +86,8 @@ def test_done_and_not_verified_is_neither_success_nor_error(sdl):
     short = sdl("run", *on_twin("name='short'", "budget=5"), "--json")
     assert (short.code, short.json["verified"], short.json["targets"][0]["verdict"]) == (3, False, "UNSETTLED")
     assert "requests are left, too few for an exam" in short.json["reason"]
+    said = r"no candidate was examined; the nearest of \d readings was 445nm \d+ for 16384 ± 164, 515nm \d+ for "
+    assert re.match(said, short.json["targets"][0]["sentence"])
 
 
 @pytest.mark.fault("I-01", "I-21")
