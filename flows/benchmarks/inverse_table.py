@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from flows.benchmarks.inverse_answering import POSTS
 from flows.benchmarks.inverse_bars import ALL_MODES, Row
 from flows.benchmarks.inverse_problems import PROBLEMS
-from flows.console import table as plain_table
+from flows.console import ruled
 
 PER_SEED = ("mean", "median", "q95", "on_target", "out_of_box", "distance", "uneven", "spread", "relative")
 
@@ -77,8 +78,10 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
     shown = [column for column in columns(rows) if column in BRIEF]
-    cells = [[row["model"], row["post"], *(COLUMNS[column](row) for column in shown)] for row in rows]
-    return plain_table(["model", "then", *shown], cells, title=title)
+    made = ruled(title, ("model", "then"), shown)
+    for row in rows:
+        made.add_row(row["model"], row["post"], *(escape(COLUMNS[column](row)) for column in shown))
+    return made
 
 
 def _number(name: str) -> Callable[[Row], str]:
