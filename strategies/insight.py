@@ -188,10 +188,10 @@ class Insight:
         elif stuck(*asked, self.rows):
             alone = Guide.of(self.model, self.rows, self.background, trusted=False)
             best, nearest, uncertainty = within_reach(alone.model, *asked, alone.rows)
-            searched = (
-                f"no setting of the knobs seems to give this: the last {patience(self.space.d)} readings came no "
+            said = (
+                "no setting of the knobs seems to give this: "
+                f"the last {patience(self.space.d)} readings came no nearer, and the nearest that is known is "
             )
-            said = f"{searched}nearer, and the nearest that is known is "
         else:
             return None
         if best.reachable:
