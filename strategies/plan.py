@@ -160,21 +160,33 @@ class Plan:
 
     def _pursue(self, turn: Turn) -> Step:
         """Go on with the target of a turn."""
-        step: Step = self._unexamined(turn, turn.target) or self._towards(turn)
+        step = self._unexamined(turn, turn.target) or self._towards(turn)
         if isinstance(step, Stop):  # the budget is spent, and what takes no request is said all the same
-            others = (self._unexamined(turn, each) for each in turn.open if each is not turn.target)
-            return next(filter(None, others), step)
+            for each in turn.open:
+                if each is not turn.target and (said := self._unexamined(turn, each)) is not None:
+                    return said
         return step
 
-    def _unexamined(self, turn: Turn, target: Wanted) -> Conclude | None:
-        """The verdict on an open target that no exam could settle: out of reach, or lost in the noise."""
+    def _unexamined(self, turn: Turn, target: Wanted) -> Conclude | Measure | None:
+        """The verdict on an open target that no exam could settle: out of reach, or lost in the noise.
+
+        Out of reach in a light that one reading alone has shown, as of a lamp, is not said before another one.
+        """
         insight, reached = turn.insight, passed(self.campaign.target(target.name), turn.history.findings)
         if not reached and (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
-            return None if turn.untried else Conclude(unreachable)
+            return None if turn.untried else self._light_again(turn) or Conclude(unreachable)
         ideal, longest = insight.ideal(target), insight.longest
         if ideal.chance(longest) < POINTLESS:
             return self._give_up(turn.history, turn.number, target, noise_limited(ideal, longest[-1].replicates))
         return None
+
+    def _light_again(self, turn: Turn) -> Measure | None:
+        """A reading of the background, if the last one changed as if a lamp had been switched."""
+        if not Conditions.of(turn.history.observations, self.space.p).switched[-1:].any():
+            return None
+        references = self._interludes(turn.history).due(turn.number, 0, always=True)[: max(turn.left, 0)]
+        facts = {"why": "a lamp seems to have been switched, by one reading alone", "model": turn.insight.fitted.name}
+        return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
 
     def _towards(self, turn: Turn) -> Step:
         """Is the model good enough for an exam, and if not, can it learn?"""

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 PAPER = Path(__file__).parent.parent / "deployments" / "paper.toml"
 LIGHT = {"seed": 1, "daylight": 1500.0, "memory_h": 1.0}
-DESIGN, LEARNING, EXAM = 4, 8, 14
-"""Requests in the middle of each round of this campaign: 1 to 6 are its design, 7 to 10 learn, 11 to 19 examine."""
+DESIGN, LEARNING, EXAM = 4, 8, 20
+"""Requests in the middle of rounds of this campaign: 1 to 4 are its design, 5 to 9 learn, 18 to 23 its last exam."""
 
 
 class Trap:
@@ -150,7 +150,8 @@ class TestKilled:
         go_on()
         rows = trail()
         assert [each["seq"] for each in lost(rows)] == [at]
-        assert asked(answered(rows)) == unharmed
+        same = at if measured else len(unharmed)  # what was measured for nobody took its noise with it
+        assert asked(answered(rows))[:same] == unharmed[:same]
         assert (served.requests, served.most_in_flight) == (len(rows), 1)
 
     @pytest.mark.fault("O-04")
@@ -161,8 +162,10 @@ class TestKilled:
         assert ended(process).code == -signal.SIGKILL
         go_on()
         rows = trail()
-        assert len(lost(rows)) <= 1  # if the next request was quicker than the kill, or at least its intent
-        assert asked(answered(rows)) == unharmed
+        missing = lost(rows)
+        assert len(missing) <= 1  # if the next request was quicker than the kill, or at least its intent
+        same = missing[0]["seq"] if missing else len(unharmed)  # what is measured again has other noise
+        assert asked(answered(rows))[:same] == unharmed[:same]
         assert len(rows) - len(lost(rows)) <= served.requests <= len(rows)
 
     def test_with_a_prefect_server_of_its_own_which_ends_by_itself(
