@@ -43,15 +43,16 @@ async def shown(ledger: Ledger, campaign: str) -> AsyncIterator[None]:
     """
     judged = len((await asyncio.to_thread(_near, ledger, campaign)).findings)
     screen = Screen(ledger, campaign, judged, _drawn=judged, _figure_due=time.monotonic() + FIGURE_S)
-    following = asyncio.create_task(screen.follow())
+    over = asyncio.Event()
+    following = asyncio.create_task(screen.follow(over))
     try:
         yield
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        over.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(screen.look(last=True), LAST_S)
+            async with asyncio.timeout(LAST_S):
+                await following  # a look that was cut off might have shown what the last one would show again
+                await screen.look(last=True)
 
 
 @dataclass(eq=False)
@@ -77,11 +78,12 @@ class Screen:
     _silent: bool = False
     """Whether the server did not answer lately."""
 
-    async def follow(self) -> None:
-        """Look until this is cancelled."""
-        while True:
+    async def follow(self, over: asyncio.Event) -> None:
+        """Look every so often until it is over."""
+        while not over.is_set():
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), LOOK_S)
 
     async def look(self, last: bool = False) -> None:
         """Show what has changed since the last look.

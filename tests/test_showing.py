@@ -9,7 +9,7 @@ import pytest
 import requests
 from stages import Run
 
-from flows import artifacts
+from flows import artifacts, showing
 from flows.session import open_session
 from sdl.campaign import Campaign
 from sdl.instruments.twin import Twin
@@ -48,6 +48,35 @@ def test_a_table_that_would_be_too_large_for_prefect_has_the_last_requests_alone
     monkeypatch.setattr(artifacts, "CELLS", 2 * (twin.space.d + twin.space.p) + 1)
     fewer, about = artifacts._rows(ledger, run.name)
     assert (fewer, about) == (rows[-2:], "the last 2 requests")
+
+
+def test_a_verdict_is_shown_once_though_the_campaign_ends_while_it_is_sent(ledger, monkeypatch):
+    sent, seen = [], asyncio.Event()
+
+    async def nothing(*_):
+        pass
+
+    async def slow(_, campaign, finding):
+        sent.append(finding)  # the server has it from here on, though it has not answered
+        seen.set()
+        await asyncio.sleep(0.2)
+
+    for name, does in {"progress": nothing, "observations": nothing, "targets": nothing, "verdict": slow}.items():
+        monkeypatch.setattr(artifacts, name, does)
+    monkeypatch.setattr(showing, "LOOK_S", 0.01)
+
+    async def at_work(run):
+        async with showing.shown(ledger, run.name):
+            await asyncio.to_thread(run.examine)
+            await seen.wait()
+
+    twin = Twin(seed=1)
+    with ledger.hold(twin.identity, "test") as lease:
+        run = Run(ledger, lease, twin)
+        run.design()
+        run.learn()
+        asyncio.run(at_work(run))
+    assert len(sent) == 1
 
 
 @pytest.mark.slow
