@@ -70,17 +70,22 @@ def project(
     def residuals(settings: Settings, which: NDArray[np.intp]) -> Array:
         return np.asarray((forward(settings) - wanted[which]) * weights[which])
 
-    pool = qmc.Sobol(d, scramble=False).random_base2(POOL)
-    level = forward(pool)
+    tried = pool(d)
+    level = forward(tried)
     # |level - target|^2 of all pairs, but for what is the same for all the pool.
     distance = weights**2 @ (level**2).T - 2 * (weights**2 * wanted) @ level.T
     first = np.argsort(distance, axis=1, kind="stable")[:, :starts]
     which = np.repeat(np.arange(len(wanted)), starts)
-    ends, costs = descend(residuals, pool[first.ravel()], which, step)
+    ends, costs = descend(residuals, tried[first.ravel()], which, step)
     best = np.argmin(costs.reshape(-1, starts), axis=1)
     settings = ends.reshape(-1, starts, d)[np.arange(len(wanted)), best]
     readings = forward(settings)
     return Projection(settings, readings, np.where(fixed, (readings - wanted) * weights, np.nan))
+
+
+def pool(d: int) -> Settings:
+    """Points all over the unit box that are tried before any search, ``(2**POOL, d)``; the same at every time."""
+    return np.asarray(qmc.Sobol(d, scramble=False).random_base2(POOL))
 
 
 def _weighted(targets: Readings, scale: Readings) -> tuple[Readings, NDArray[np.bool_], Readings]:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Predicts, Target
 from strategies.jacobian import descend
-from strategies.projection import POOL, STARTS, project
+from strategies.projection import STARTS, pool, project
 from strategies.residuals import Rows, kriged
 
 STEP = 1e-5  # of the differences: short, because what lies beyond a tolerance begins with a kink
@@ -63,10 +62,10 @@ def reach(model: Predicts, target: Target, tolerance: Readings, uncertainty: Rea
     def beyond(settings: Settings) -> NDArray[np.float64]:
         return np.maximum(np.abs(misfit(settings)) - allowed, 0.0)
 
-    pool = qmc.Sobol(d, scramble=False).random_base2(POOL)
-    nearest = _least(misfit, pool)
+    everywhere = pool(d)
+    nearest = _least(misfit, everywhere)
     if beyond(nearest[None]).max() > SLACK:
-        nearest = _least(beyond, np.vstack((nearest, pool)))
+        nearest = _least(beyond, np.vstack((nearest, everywhere)))
     excess = np.full(target.shape, np.nan)
     excess[fixed] = np.maximum(np.abs(misfit(nearest[None])[0]) - 1, 0.0)
     return Reach(nearest, model.predict(nearest[None])[0], excess, bool(beyond(nearest[None]).max() <= SLACK))
@@ -103,8 +102,8 @@ def unreachable(
     return np.asarray(lost)
 
 
-def _least(residuals: Residuals, pool: Settings) -> Settings:
-    """Settings ``(d,)`` in the unit box of least squares, from the best few of a pool ``(m, d)``."""
-    starts = pool[np.argsort((residuals(pool) ** 2).sum(axis=1), kind="stable")[:STARTS]]
+def _least(residuals: Residuals, places: Settings) -> Settings:
+    """Settings ``(d,)`` in the unit box of least squares, from the best few of some places ``(m, d)``."""
+    starts = places[np.argsort((residuals(places) ** 2).sum(axis=1), kind="stable")[:STARTS]]
     found, costs = descend(lambda settings, _: residuals(settings), starts, step=STEP)
     return np.asarray(found[np.argmin(costs)])

@@ -2,12 +2,11 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import qmc
 
 from sdl.space import Readings, Settings
 from strategies.contract import Predicts, Target
 from strategies.corrected import Corrected
-from strategies.projection import POOL
+from strategies.projection import pool
 from strategies.reachability import CERTAINTY, SLACK, Reach, reach
 from strategies.residuals import Rows
 
@@ -59,8 +58,7 @@ def within_reach(
         return np.hypot(forward.missed.at(settings)[1], missed)
 
     nearest = reach(forward, wanted, tolerance, unsure(first.settings[None])[0], d)
-    measured, everywhere = rows.like(wanted).settings, qmc.Sobol(d, scramble=False).random_base2(POOL)
-    places = np.vstack((nearest.settings, measured, everywhere))
+    places = np.vstack((nearest.settings, rows.like(wanted).settings, pool(d)))
     readings, doubt = forward.predict(places), unsure(places)
     off = np.abs(readings - wanted)[:, fixed] / tolerance[fixed]
     possible = (off <= 1 + SLACK + CERTAINTY * doubt[:, fixed] / tolerance[fixed]).all(axis=1)

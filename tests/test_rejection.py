@@ -123,7 +123,7 @@ def coarse():
 class TestRowsAlone:
     def test_draws_are_rows_whose_own_readings_come_nearest(self, coarse):
         rejection = coarse.base_
-        draws, missed = rejection.known(np.array([[0.5], [1.2]]), 10, rng())
+        draws, missed = rejection.draws_and_misses(np.array([[0.5], [1.2]]), 10, rng())
         np.testing.assert_array_equal(draws, rejection.sample_many(np.array([[0.5], [1.2]]), 10, rng()))
         for target, rows, off in zip((0.5, 1.2), draws, missed, strict=True):
             assert (rows[:, None] == rejection.table_).all(axis=2).any(axis=1).all()
@@ -137,7 +137,7 @@ class TestRowsAlone:
         assert told > 5 * true
 
     def test_draws_between_the_rows_have_no_reading_of_their_own(self, fitted):
-        assert fitted.known(np.array([[0.09]]), 8, rng())[1] is None
+        assert fitted.draws_and_misses(np.array([[0.09]]), 8, rng())[1] is None
 
 
 def test_targets_that_leave_different_channels_free():

@@ -128,8 +128,8 @@ class LocalisedModel:
 
     def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
         """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
-        if self.forward_ is None and (known := getattr(self.base_, "known", None)):
-            starts, off = known(targets, n, rng)
+        if self.forward_ is None and (rows := getattr(self.base_, "draws_and_misses", None)):
+            starts, off = rows(targets, n, rng)
         else:
             starts, off = draws_for(self.base_, targets, n, rng), None
         if off is None:

@@ -41,7 +41,8 @@ class Rejection(WithForward):
     channel free.
 
     With very many knobs (see ``Smoothed``), or a response that the forward model knows at its rows alone, the table has
-    the rows of the fit with the readings that they had, noise and all, and ``known`` tells what the model misses there.
+    the rows of the fit with the readings that they had, noise and all, and ``draws_and_misses`` tells what the forward
+    model missed there.
 
     Args:
         tried: Rows of the table, unless it has those of the fit.
@@ -74,7 +75,7 @@ class Rejection(WithForward):
         self.read_ = self.surrogate_.readings.to(readings[sure] if rows else expected)
         self.trees_ = dict[bytes, KDTree]()
 
-    def known(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings | None]:
+    def draws_and_misses(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings | None]:
         """Draws as ``sample_many`` has them, and how far off each the forward model was in the fit, ``(m, n, p)``.
 
         That is the reading there less what the model expects; None for draws that are not rows of the fit.
