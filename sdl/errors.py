@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
 
-from sdl.text import visible
+from sdl.formatting import visible
 
 LONGEST = 2000
 """Characters of one message: names, keys and replies that it repeats may be of any length."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.looks import Looks
-from sdl.screening import Class
+from sdl.analysis.group_sequential import Looks
+from sdl.instruments.screening import Class
 from sdl.space import Readings, Settings, Space
 
 

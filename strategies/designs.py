@@ -9,7 +9,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Settings, Space
-from strategies.everywhere import everywhere
+from strategies.numerics.unit_box import everywhere
 
 MOST = 100_000  # points of a full factorial, long before memory ends
 

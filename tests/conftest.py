@@ -13,18 +13,20 @@ import pytest
 from comparisons import QUICK, WHITE
 from desk import Desk
 from hypothesis import settings
+from places import ROOT
 from postgres import programs, running
 from problems import twin_rows, written
 
-from flows import cli, environment, server
-from flows.comparing import study
-from flows.session import Session, outcome, recorded_fate
+from flows import environment
+from flows.cli import app as cli
+from flows.engine.session import Session, outcome, recorded_fate
+from flows.server import server
+from flows.studies.compare import study
 from sdl import plugins
-from sdl.ledger import Ledger
-from strategies.steps import Conclude, Examine, Fit, Measure, Stop
+from sdl.ledger.ledger import Ledger
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
 
-ROOT = Path(__file__).parent.parent
-
+pytest_plugins = ["traps"]
 pytest.register_assert_rewrite("hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
 
 settings.register_profile("shared machine", deadline=None)

@@ -9,24 +9,17 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import (
-    acquisitions,
-    forest,
-    incomplete,
-    interleavings,
-    inverse,
-    inverse_table,
-    ledger,
-    loop,
-    models,
-    records,
-    service,
-    soak,
-    speed,
-    steering,
-    sweep,
-    use,
-)
+from flows.benchmarks.decisions import acquisitions, forest, loop, models
+from flows.benchmarks.decisions import many_targets as sweep
+from flows.benchmarks.decisions import missing_cells as incomplete
+from flows.benchmarks.decisions import real_records as records
+from flows.benchmarks.inverse import run as inverse
+from flows.benchmarks.inverse import table as inverse_table
+from flows.benchmarks.operation import concurrency as interleavings
+from flows.benchmarks.operation import control_latency as steering
+from flows.benchmarks.operation import ledger, soak, speed
+from flows.benchmarks.operation import startup as service
+from flows.benchmarks.operation import utilisation as use
 from flows.versions import versions
 from sdl.errors import InvalidInput, nearest
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from strategies.acquisitions.batch import Sequential
-from strategies.acquisitions.beliefs import Array
-from strategies.acquisitions.prospect import Places, Prospect
+from strategies.acquisitions.candidate_pool import Places, Prospect
+from strategies.acquisitions.ensemble_beliefs import Array
+from strategies.acquisitions.sequential_batch import Sequential
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 
 from sdl.errors import InvalidInput
 from sdl.space import Settings
-from strategies.acquisitions.blind import Blind
 from strategies.acquisitions.greedy import greedy
-from strategies.everywhere import everywhere
+from strategies.acquisitions.model_free import Blind
+from strategies.numerics.unit_box import everywhere
 
 
 @dataclass(frozen=True)

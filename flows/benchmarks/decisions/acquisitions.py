@@ -1,0 +1,90 @@
+"""How long each acquisition takes for a batch late in a campaign, the fits of its ensemble included."""
+
+import statistics
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from flows.cli.options import ruled
+from sdl import plugins
+from sdl.instruments.claude_light.twin import Twin
+from sdl.space import Readings, Settings
+from strategies.designs import LatinHypercube
+from strategies.fitting.bootstrap import refitted
+from strategies.fitting.fitting import MEMBERS
+from strategies.numerics.blas_threads import one_thread
+
+CHANNELS = ("445nm", "515nm", "630nm")
+WANTED = 16384.0
+ROWS = 500
+BATCH = 8
+QUIET = 1000.0
+"""By what the noise is divided, so that something is left to learn from so many rows and a batch has to be chosen."""
+MODELS = ("linear", "mixture")
+BAR_S = 1.0
+
+
+def run(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
+    """Run the benchmark on one core, about half a minute.
+
+    Args:
+        rows: In the ledger.
+        repeats: Of each proposal, of which the median time counts.
+
+    Returns:
+        Plain data: ``rows``, ``batch``, ``figures`` (each with ``acquisition``, ``model``, ``fit_s`` of the ensemble,
+        ``propose_s`` and ``proposed``, the settings in the batch) and ``bars``.
+    """
+    readings, settings, noise = _rows(rows)
+    figures = list[dict[str, Any]]()
+    with one_thread():
+        for model in MODELS:
+            rng, started = np.random.default_rng(0), time.perf_counter()
+            make = partial(plugins.build, "sdl.inverse_models", model)
+            members = refitted(make, readings, settings, MEMBERS, rng)
+            fit_s = time.perf_counter() - started
+            for name in plugins.names("sdl.acquisitions"):
+                acquisition, target, spent = plugins.build("sdl.acquisitions", name), np.full(3, WANTED), list[float]()
+                for _ in range(repeats):
+                    started = time.perf_counter()
+                    batch = acquisition.propose(
+                        members, [target], settings, noise / QUIET, BATCH, np.random.default_rng(0)
+                    )
+                    spent.append(time.perf_counter() - started)
+                took = {"fit_s": fit_s, "propose_s": statistics.median(spent), "proposed": len(batch)}
+                figures.append({"acquisition": name, "model": model, **took})
+    return {"rows": rows, "batch": BATCH, "figures": figures, "bars": [_bar(each) for each in figures]}
+
+
+def table(result: dict[str, Any]) -> Table:
+    """What ``run`` returned, for people."""
+    met = all(bar["met"] for bar in result["bars"])
+    title = f"A batch of {result['batch']} with {result['rows']} rows in the ledger, one core"
+    shown = ruled(
+        title,
+        ["acquisition", "model"],
+        ("fits, s", "proposal, s", "proposed"),
+        caption=f"bar: fits and proposal within {BAR_S:g} s: {'met' if met else 'missed'}",
+    )
+    for each in result["figures"]:
+        spent = (f"{each['fit_s']:.2f}", f"{each['propose_s']:.2f}", str(each["proposed"]))
+        shown.add_row(each["acquisition"], each["model"], *spent)
+    return shown
+
+
+def _rows(n: int) -> tuple[Readings, Settings, Readings]:
+    """Readings ``(n, 3)`` of a twin in the dark, their settings ``(n, 3)``, and the noise ``(3,)``."""
+    twin = Twin(session_gain=False)
+    settings = LatinHypercube().propose(twin.space, n, np.random.default_rng(0))
+    replies = [twin.measure(twin.space.named_settings(row)).readings for row in settings]
+    readings = np.array([[reply[name] for name in CHANNELS] for reply in replies], float)
+    return readings, twin.space.to_unit(settings), twin.space.noise[twin.space.columns(CHANNELS)]
+
+
+def _bar(each: dict[str, Any]) -> dict[str, Any]:
+    value = each["fit_s"] + each["propose_s"]
+    figure = f"{each['acquisition']} with {each['model']}, s"
+    return {"figure": figure, "value": value, "bar": BAR_S, "met": value <= BAR_S}

@@ -1,0 +1,109 @@
+"""The campaign: from the readings somebody wants to verified settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow
+
+from flows import environment
+from flows.run_policy import concurrency_slots as slots
+from flows.run_policy.failure_messages import says_what_to_do
+from flows.run_policy.interrupts import finish_on_signal
+from flows.run_policy.missed_schedules import made_up_for
+from flows.server import server
+from flows.ui import events
+from sdl.campaign.definition import Campaign
+from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, SdlError
+from sdl.history import Entry
+
+if TYPE_CHECKING:
+    from flows.engine.session import Session
+
+
+@flow(name="campaign", flow_run_name="campaign-{config.name}", validate_parameters=True)
+@says_what_to_do
+async def campaign(
+    config: Campaign,
+    home: str | None = None,
+    ledger: str | None = None,
+    again: bool = False,
+    wait: bool = False,
+) -> dict[str, Any]:
+    """Propose, measure, retrain and verify until every target is settled; goes on where an earlier run ended.
+
+    Args:
+        config: The campaign.
+        home: Data directory; ``SDL_HOME`` or ``sdl-data`` unless told.
+        ledger: File or URL; a file in the data directory unless told.
+        again: Begin anew under the next free name if the campaign of this name is finished.
+        wait: Wait for a person's word, the end of a hold-off or a turn at the instrument, rather than end there.
+    """
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    if (state := made_up_for(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
+        return state  # type: ignore[no-any-return]
+    slots.keep_going()
+    with finish_on_signal() as interrupted, slots.none_by_tag():
+        # Models and figures take seconds to load: not before the run is seen to have begun.
+        from flows.campaign import waiting
+        from flows.engine.session import open_session
+        from flows.ui.observer import shown
+
+        while True:
+            opened = open_session(written(config), directory, where, again=again, interrupted=interrupted)
+            try:
+                with opened as session:
+                    config, again = session.campaign, False  # it may have another name now
+                    async with shown(session.ledger, session.entry.name):
+                        return await _work(session)
+            except SdlError as why:
+                if not (wait and waiting.helps(why)):
+                    raise
+                if isinstance(why, LeaseHeld):
+                    await waiting.until_free(where, why.instrument, interrupted)
+                else:
+                    await waiting.until_allowed(where, config.slug, why, interrupted)
+                    events.resumed(session.entry.name, session.entry.instrument)
+
+
+async def _work(session: "Session") -> dict[str, Any]:
+    from flows.campaign import tasks
+    from flows.engine.session import outcome, recorded_fate
+    from strategies.plan.steps import Stop
+
+    with recorded_fate(session), _told(session.entry):
+        session.ledger.obey(session.entry.name)
+        while not isinstance(step := await tasks.propose(session), Stop):
+            await tasks.do(session, step)
+        await tasks.do(session, step)
+        return outcome(session.ledger, session.entry.name)
+
+
+@contextmanager
+def _told(entry: Entry) -> Iterator[None]:
+    """Make an event of why a campaign does not go on for now."""
+    try:
+        yield
+    except CampaignSuspended as why:
+        events.suspended(entry.name, entry.instrument, why)
+        raise
+    except CampaignPaused as why:
+        events.waiting(entry.name, entry.instrument, str(why))
+        raise
+
+
+def _is_of(config: Campaign, entry: Entry) -> bool:
+    """Whether an entry is the campaign, or one that ``again`` began."""
+    return entry.title == config.name or entry.title.startswith(f"{config.name} ")
+
+
+def written(config: Campaign) -> dict[str, Any]:
+    """A campaign as a person would write it."""
+    return config.model_dump(mode="json", exclude_unset=True)
+
+
+def run(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:
+    """Run the flow from a program that has no event loop."""
+    return server.run(campaign(config, str(home), ledger, again, wait))

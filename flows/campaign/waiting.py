@@ -1,0 +1,202 @@
+"""A campaign that waits: for a person's word, for the end of a hold-off, for its turn at the instrument.
+
+Nothing is held meanwhile. The ledger is asked again and again whether it may go on, so that a command works with or
+without a server; Prefect's UI shows the run as paused, and a person may answer there as well, by the button or form of
+the run. Whichever comes first counts.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+import httpx
+from prefect import get_client, runtime
+from prefect.client.schemas.objects import State
+from prefect.flow_runs import apause_flow_run
+from prefect.input import RunInput
+from prefect.states import Running
+from pydantic import Field
+
+from flows.ui.artifacts import escaped
+from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
+from sdl.history import Approval, Control, NoticeKind
+from sdl.ledger.controls import PREFECT, Steering, planned
+from sdl.ledger.ledger import Ledger
+
+LOOK_S = 0.5
+"""Between two looks at the ledger."""
+AGAIN_S = 15.0
+"""Before a Prefect server that did not answer is asked again."""
+LONGEST_S = 10_000_000
+"""A pause of Prefect needs a length: some months."""
+LATEST = 100
+"""Notices among which the end of a hold-off is looked for."""
+SHOWN = 40
+"""Planned settings in the form; the report has them all."""
+
+log = logging.getLogger("sdl.waiting")  # below "sdl", whose words a terminal and Prefect show
+
+
+class Answer(RunInput):
+    """What a person says of the settings that a campaign wants to send."""
+
+    decision: Literal["approve", "decline"] = Field("approve", description="A declined campaign stays paused.")
+    name: str = Field("", max_length=100, description="Who decides, for the record.")
+    note: str = Field("", max_length=1000, description="Why, for the record.")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What one campaign waits for."""
+
+    ledger: Ledger
+    campaign: str
+    """Its name in the ledger."""
+    why: SdlError
+    until: float
+    """When a hold-off ends, by the monotonic clock."""
+
+    def form(self) -> Approval | None:
+        """What a person has to approve of; None if it is rather to be said that the campaign may go on."""
+        entry = self.ledger.entry(self.campaign)
+        return None if entry.control is Control.PAUSE else self.wanted()
+
+    def wanted(self) -> Approval | None:
+        """What a person has to approve of, now or later."""
+        if not isinstance(self.why, ApprovalWanted):
+            return None
+        return Steering(self.ledger).wanted(self.ledger.entry(self.campaign).id)
+
+    def over(self) -> bool:
+        """Whether the campaign may go on, or has to be told that it was stopped."""
+        entry = self.ledger.entry(self.campaign)
+        if entry.control is not Control.RUN:
+            return entry.control is Control.STOP
+        if self.wanted() is not None:
+            return False
+        if time.monotonic() >= self.until:
+            return True
+        kinds = [each.kind for each in Steering(self.ledger).notices(entry.id, last=LATEST)]
+        suspended = len(kinds) - kinds[::-1].index(NoticeKind.SUSPENDED) if NoticeKind.SUSPENDED in kinds else 0
+        return NoticeKind.RESUMED in kinds[suspended:]
+
+
+def helps(error: SdlError) -> bool:
+    """Whether waiting helps: not where a person has to mend something before the instrument can be asked again."""
+    if isinstance(error, CampaignSuspended):
+        return error.hold_off_s is not None
+    return isinstance(error, CampaignPaused | LeaseHeld)
+
+
+async def until_free(where: str, instrument: str, interrupted: threading.Event) -> None:
+    """Wait until nobody holds an instrument.
+
+    Raises:
+        Interrupted: if that is set.
+    """
+    log.warning("waiting for a turn at %s", instrument)
+    with Ledger(where) as book:
+        while (holder := await asyncio.to_thread(book.holder, instrument)) is not None:
+            await _tell(Running(name="Waiting", message=f"for its turn at {instrument}, held by {holder}"))
+            await _pass(interrupted)
+    await _tell(Running())
+
+
+async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: threading.Event) -> None:
+    """Wait until a campaign may go on, and show in Prefect's UI that it waits.
+
+    Args:
+        where: File or URL of the ledger.
+        campaign: Its name there.
+        why: What ended its work for now.
+        interrupted: Set it to end the wait.
+
+    Raises:
+        Interrupted: if that is set.
+    """
+    log.warning("%s", why)
+    hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
+    with Ledger(where) as book:
+        wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))
+        shown = asyncio.create_task(_show(wait))
+        try:
+            while not await asyncio.to_thread(wait.over):
+                await _pass(interrupted)
+            if hold_off_s is not None and time.monotonic() >= wait.until:
+                entry = book.entry(campaign)
+                Steering(book).note(entry.id, NoticeKind.RESUMED, f"tries again after {hold_off_s:.0f} s")
+        finally:
+            shown.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await shown
+            await _tell(Running())
+
+
+async def _pass(interrupted: threading.Event) -> None:
+    """Let a moment pass."""
+    if interrupted.is_set():
+        raise Interrupted("interrupted while it waited; run the campaign again to go on")
+    await asyncio.sleep(LOOK_S)
+
+
+async def _show(wait: Wait) -> None:
+    """Show the run as paused in Prefect's UI, and take what a person says there to the ledger."""
+    while True:
+        try:
+            await _asked(wait)
+        except (httpx.HTTPError, RuntimeError) as error:
+            log.warning("Prefect does not show that the campaign waits: %s", error)
+            await asyncio.sleep(AGAIN_S)
+            await _tell(Running())  # from there it can be paused once more
+        else:
+            await asyncio.sleep(LOOK_S)
+
+
+async def _asked(wait: Wait) -> None:
+    pause = {"timeout": LONGEST_S, "poll_interval": 1, "key": uuid4().hex}
+    approval = await asyncio.to_thread(wait.form)
+    if approval is None:
+        await apause_flow_run(**pause)  # type: ignore[call-overload]
+        Steering(wait.ledger, PREFECT).ask(wait.campaign, Control.RUN)
+        return
+    text = await asyncio.to_thread(_described, wait, approval)
+    form = Answer.with_initial_data(description=text)
+    answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
+    if wait.wanted() is not None:  # a command was not faster
+        steering = Steering(wait.ledger, answer.name or PREFECT)
+        steering.answer(wait.campaign, answer.decision == "approve", answer.note)
+
+
+async def _tell(state: State[Any]) -> None:
+    """Let Prefect's UI show the run in a state, where it does not yet and still counts the run as going on."""
+    run = runtime.flow_run.id
+    try:
+        async with get_client() as client:
+            shown = (await client.read_flow_run(run)).state
+            if shown is not None and (shown.is_paused() or shown.is_running()) and shown.name != state.name:
+                await client.set_flow_run_state(run, state, force=True)
+    except httpx.HTTPError as error:
+        log.warning("Prefect does not show where the campaign stands: %s", error)
+
+
+def _described(wait: Wait, approval: Approval) -> str:
+    """The settings that wait for approval, as Markdown."""
+    entry = wait.ledger.entry(wait.campaign)
+    left = planned(wait.ledger.history(entry.id), approval.round)
+    head = ["purpose", *entry.space.knob_names, "times"]
+    lines = [
+        f"**Campaign {escaped(entry.title)}, round {approval.round}**: {escaped(approval.why)}.",
+        "",
+        f"| {' | '.join(map(escaped, head))} |",
+        "|" + "---|" * len(head),
+    ]
+    for purpose, settings, times in left[:SHOWN]:
+        lines.append(f"| {purpose.value} | {' | '.join(f'{value:.4g}' for value in settings)} | {times} |")
+    more = f" and {len(left) - SHOWN} more settings" if len(left) > SHOWN else ""
+    total = sum(times for *_, times in left)
+    return "\n".join([*lines, "", f"{total} requests on {escaped(entry.instrument)}{more}."])

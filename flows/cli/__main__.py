@@ -1,0 +1,5 @@
+"""``python -m flows.cli`` is ``sdl``."""
+
+from flows.cli.app import main
+
+main()

@@ -1,0 +1,114 @@
+"""The command line: ``sdl``. Exit codes are part of its interface; ``EXIT`` lists them.
+
+Prefect, models and figures are imported by the commands that need them, so that the others answer at once.
+"""
+
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+HANDLER = signal.getsignal(signal.SIGINT)
+if HANDLER is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is loaded now has nothing to finish, and no traceback to show
+gc.disable()  # nothing of what is imported is garbage: to search it costs a seventh of a command that only reads
+# Our matrices are small: threads that share them out cost more than they save.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import typer
+from rich.logging import RichHandler
+
+from flows.cli import backtest as cli_backtest
+from flows.cli import benchmark as cli_benchmark
+from flows.cli import bundles as cli_bundles
+from flows.cli import data as cli_data
+from flows.cli import instruments as cli_instruments
+from flows.cli import models as cli_models
+from flows.cli import run as cli_campaigns
+from flows.cli import service as cli_service
+from flows.cli import steer as cli_steering
+from flows.cli import watch as cli_watching
+from flows.cli.options import err
+from flows.server.service_lock import AlreadyUp
+from sdl import errors
+from sdl.formatting import visible
+
+gc.freeze()
+gc.enable()
+signal.signal(signal.SIGINT, HANDLER)
+
+EXIT: dict[type[BaseException], int] = {
+    errors.InvalidInput: 2,
+    errors.CampaignSuspended: 4,
+    errors.InstrumentError: 4,
+    errors.LeaseHeld: 5,
+    errors.LeaseLost: 5,
+    AlreadyUp: 5,
+    errors.CampaignPaused: 6,
+    errors.CampaignStopped: 6,
+    errors.LedgerError: 7,
+    errors.Interrupted: 130,
+}
+"""0: done, every target verified; 1: a fault of this program; 3: done, but not every target is verified."""
+
+
+def _end(code: int | None) -> NoReturn:
+    """What a command returns is its exit code."""
+    raise typer.Exit(code or 0)
+
+
+app = typer.Typer(
+    help="From the readings you want to verified settings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    result_callback=_end,
+    epilog="Exit codes: 0 done and verified, 1 a fault of this program, 2 invalid input, 3 done but not verified, "
+    "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
+    "7 the ledger cannot be used, 130 interrupted.",
+)
+for commands in (
+    cli_campaigns,
+    cli_steering,
+    cli_watching,
+    cli_instruments,
+    cli_models,
+    cli_backtest,
+    cli_data,
+    cli_benchmark,
+    cli_service,
+    cli_bundles,
+):
+    commands.add_to(app)
+
+
+def main() -> NoReturn:
+    """Run a command and end the process with its exit code."""
+    # Ours alone, and above the progress bar: Prefect's own lines go to its server.
+    logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
+    try:
+        sys.exit(app())
+    except errors.SdlError as error:
+        sys.exit(_told(error))
+    except TimeoutError as error:
+        code = _told(error)
+        sys.stdout.flush()
+        os._exit(code)  # else Prefect tries for minutes to say its last words to a server that is gone
+
+
+def _told(error: BaseException) -> int:
+    """Say what happened, as text or as JSON, and return the exit code."""
+    code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
+    faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
+    if "--json" in sys.argv:
+        print(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}))
+    else:
+        print(visible("\n".join(faults)), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

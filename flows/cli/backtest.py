@@ -1,0 +1,64 @@
+"""The command that pits strategies against each other: backtest."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import environment
+from flows.cli.options import AsJson, Home, err, show
+
+Names = list[str] | None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(backtest)
+
+
+def backtest(
+    problem: Annotated[Names, typer.Option("--problem", help="A problem, again for more; all unless told.")] = None,
+    strategy: Annotated[
+        Names,
+        typer.Option("--strategy", help="sdl, sdl:ACQUISITION or a peer, again for more; all unless told."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each strategy on each problem.", min=1)] = 20,
+    budget: Annotated[int, typer.Option(help="Requests that a run may send.", min=1, max=1000)] = 60,
+    tolerance: Annotated[
+        str | None, typer.Option(help="Allowed error, such as '2 %'; each problem's own unless told.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Runs at once.", min=1, max=64)] = 1,
+    show_only: Annotated[bool, typer.Option("--show", help="Run nothing: show what was run before.")] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Folder of its results; 'backtest' in the data directory unless told."),
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pit our own loop against others on twins: requests until VERIFIED; goes on where it was left."""
+    from flows.studies import backtest as backtesting
+    from flows.studies.backtest_cells import Ended
+
+    folder = into or environment.home(home) / "backtest"
+    with err.status("running"):
+
+        def tell(each: Ended) -> None:
+            fate = each.error or f"{each.run.requests if each.run else ''} requests, {each.run and each.run.ended}"
+            words = f"{each.cell.problem.name}, {each.cell.strategy}, seed {each.cell.seed}: {fate}"
+            err.print(f"{words} ({each.seconds:.1f} s)", markup=False)
+
+        result = backtesting.study(
+            folder,
+            problems=problem or (),
+            strategies=strategy or (),
+            seeds=seeds,
+            budget=budget,
+            tolerance=tolerance,
+            processes=processes,
+            show=show_only,
+            tell=tell,
+        )
+    page = str(folder / "index.html")
+    shown = {key: value for key, value in result.items() if key != "runs"} | {"page": page}
+    show(shown, as_json, *([] if as_json else backtesting.tables(result)), "" if as_json else page)

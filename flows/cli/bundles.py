@@ -1,0 +1,58 @@
+"""Commands about evidence: bundle, reproduce."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import environment
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+
+DIFFERS = 3
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(bundle)
+    app.command()(reproduce)
+
+
+def bundle(
+    name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to; bundles/NAME.zip in the data directory unless told.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write all the evidence of a campaign into one file that 'sdl reproduce' can check anywhere."""
+    from sdl.interchange.bundle_writer import write
+
+    with open_ledger(home, ledger) as book:
+        entry = book.entry(name)
+        kept = file or environment.folder(environment.home(home) / "bundles") / f"{entry.name}.zip"
+        path = write(book, name, kept, force=force or file is None)
+    show({"bundle": str(path)}, as_json, str(path))
+
+
+def reproduce(
+    file: Annotated[Path, typer.Argument(help="A bundle that 'sdl bundle' wrote.", show_default=False)],
+    as_json: AsJson = False,
+) -> int:
+    """Check a bundle, recompute its proposals, fits and verdicts, and say whether they agree with what was recorded."""
+    from flows.studies import reproduce as reproducing
+
+    result = reproducing.reproduce(file)
+    rounds = [
+        (each["round"], each["kind"], each["target"], each["replies"], _word(each["agrees"]), each["largest deviation"])
+        for each in result["rounds"]
+    ]
+    shown = table(("round", "kind", "target", "replies", "", "largest deviation"), rounds)
+    show(result, as_json, shown, *reproducing.sentences(result))
+    return 0 if result["agrees"] else DIFFERS
+
+
+def _word(agrees: bool) -> str:
+    return "agrees" if agrees else "differs"

@@ -1,0 +1,200 @@
+"""Commands at an instrument: measure, survey, verify, calibrate, twin serve."""
+
+import shlex
+import subprocess
+import time
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from flows import environment
+from flows.cli.options import AsJson, Home, LedgerOption, Options, err, override, pairs, show, start_prefect, table
+from flows.cli.run import NOT_VERIFIED, File, read
+from flows.server import server
+from sdl import plugins
+from sdl.campaign.definition import Campaign, DesignPart, Plugin, slug
+from sdl.errors import InvalidInput
+
+Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
+Knobs = Annotated[list[str], typer.Argument(help="A value for every knob, e.g. R=0.4 G=0.2 B=0.5.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    twin = typer.Typer(help="A twin of an instrument, or any instrument, as a server.", no_args_is_help=True)
+    twin.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+    for command in (measure, survey, verify, calibrate):
+        app.command()(command)
+    app.add_typer(twin, name="twin")
+
+
+def measure(
+    settings: Knobs,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many readings.")] = 1,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take readings at settings of your choice."""
+    part, chosen = _instrument(instrument, option), pairs(settings, "a setting")
+    plugins.build("sdl.instruments", part.plugin, part.options).space.settings(chosen)
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows.manual import measure as by_hand
+
+    rows = server.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
+    channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
+    show(rows, as_json, table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
+
+
+def survey(
+    name: Annotated[str, typer.Argument(help="Of the entry that the readings go to.", show_default=False)],
+    design: Annotated[str, typer.Option("--design", help="Name of the design's plug-in.")] = "latin-hypercube",
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Points; the design's own number unless told.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
+    every: Annotated[int, typer.Option(help="Readings between two of the background; 0 takes none.", min=0)] = 10,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a reading at every point of a design, towards no target: rows for 'solve' and 'compare'."""
+    part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
+    slug(name)
+    space = plugins.build("sdl.instruments", part.plugin, part.options).space
+    plugins.build("sdl.designs", design).propose(space, n, np.random.default_rng(seed))
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows.manual import measure as by_hand
+
+    where = environment.ledger(ledger, directory)
+    rows = server.run(by_hand.survey(name, part, plan, seed, every, str(directory), where))
+    told = {"campaign": name, "rows": rows}
+    written = f"sdl export {shlex.quote(name)} FILE writes them out"
+    show(told, as_json, f"{rows} readings were entered as campaign {name}: {written}")
+
+
+def verify(
+    file: File,
+    settings: Knobs,
+    target: Annotated[str | None, typer.Option("--target", help="Which target; the first unless told.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=2, help="Fresh readings.")] = 8,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says.")
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Examine settings for a target of a campaign file, in the light of this moment."""
+    config = Campaign.parse(override(read(file), pairs(changes, "--set")))
+    known = [each.name for each in config.targets]
+    if target is not None and target not in known:
+        raise InvalidInput(f"no target {target!r} in {file}; it has {', '.join(known)}")
+    chosen = pairs(settings, "a setting")
+    built = plugins.build("sdl.instruments", config.instrument.plugin, config.instrument.options)
+    built.space.settings(chosen)
+    directory = environment.home(home)
+    start_prefect(directory)
+    from flows.manual import measure as by_hand
+
+    where = environment.ledger(ledger, directory)
+    result = server.run(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+    show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
+    return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
+
+
+def calibrate(
+    instrument: Instrument = "twin",
+    option: Options = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the background and each knob fully on, and compare with the calibration before."""
+    part, directory = _instrument(instrument, option), environment.home(home)
+    plugins.build("sdl.instruments", part.plugin, part.options)
+    start_prefect(directory)
+    from flows.manual import calibration
+
+    result = server.run(calibration.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+    show(result, as_json, *_calibration(result), *result["alarms"])
+
+
+def serve(
+    context: typer.Context,
+    instrument: Instrument = "twin",
+    option: Options = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5005,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", help="WORD[@WHEN], e.g. stall@4, 500@2-3, lamp@10-.")
+    ] = None,
+    hold_s: Annotated[float, typer.Option(help="Seconds that NaN holds the instrument.", min=0)] = 50.0,
+    stall_s: Annotated[float, typer.Option(help="Seconds that a stalled request waits.", min=0)] = 120.0,
+    seed: Annotated[int, typer.Option(help="Seed of random faults.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Serve an instrument over Claude-Light's own API, faults included; while a COMMAND runs if one follows '--'.
+
+    In the command, {url} stands for the address of the server.
+    """
+    from sdl.instruments.emulator.fault_injection import Faults
+    from sdl.instruments.emulator.server import InstrumentServer
+
+    part = _instrument(instrument, option)
+    served = plugins.build("sdl.instruments", part.plugin, part.options)
+    faults = Faults.parse(fault or [])
+    server = InstrumentServer(served, host, port, faults, hold_s=hold_s, stall_s=stall_s, seed=seed)
+    with server:
+        command = [word.replace("{url}", server.url) for word in context.args]
+        told = {"url": server.url, "instrument": served.identity, "faults": fault or []}
+        if command:
+            err.print(f"{served.identity} at {server.url} while {shlex.join(command)} runs", markup=False)
+            return _finished(command)
+        show(told, as_json, f"{served.identity} at {server.url} (Ctrl-C ends it)")
+        while True:
+            time.sleep(3600)
+
+
+def _finished(command: list[str]) -> int:
+    """Run a command to its end and return its exit code; Ctrl-C, which it gets too, is for it to judge."""
+    try:
+        child = subprocess.Popen(command)
+    except OSError as error:
+        raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from error
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def _instrument(name: str, options: list[str] | None) -> Plugin:
+    given = pairs(options, "--option")
+    if "plugin" in given:
+        raise InvalidInput("--option plugin: name the instrument by --instrument")
+    return Plugin(plugin=name, **given)
+
+
+def _calibration(result: dict[str, Any]) -> list[Any]:
+    background, response, change = result["background"], result["response"], result["change"] or {}
+    columns = ["channel", "background", *(f"{knob} adds" for knob in response), *(f"{knob} changed" for knob in change)]
+    rows = [
+        [
+            name,
+            value,
+            *(row.get(name) for row in response.values()),
+            *(_percent(row.get(name)) for row in change.values()),
+        ]
+        for name, value in background.items()
+    ]
+    return [table(columns, rows)]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.2f} %"

@@ -1,0 +1,159 @@
+"""Commands about campaigns: run, report."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from flows import environment
+from flows.cli.options import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
+from sdl.campaign.definition import Campaign
+from sdl.campaign.toml import read_toml
+from sdl.campaign.validation import prepare
+from sdl.errors import LeaseHeld
+from sdl.history import Request, State, Verdict
+from sdl.ledger.ledger import Ledger
+
+COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
+NOT_VERIFIED = 3
+
+File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says, e.g. instrument.url=...")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (run, report):
+        app.command()(command)
+
+
+def run(
+    file: File,
+    changes: Changes = None,
+    again: Annotated[bool, typer.Option("--again", help="Begin anew if it is finished.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a person's word, the end of a hold-off or its turn; else it ends.")
+    ] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run a campaign, or go on with it where it was left."""
+    written = override(read(file), pairs(changes, "--set"))
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    config = _refuse_early(written, where, wait)
+    if not again and (done := _finished(where, config)) is not None:
+        return _conclude(done, where, directory, open_report, as_json)
+    url = start_prefect(directory)
+    from flows.campaign import flow as campaign
+    from flows.engine.session import watching
+
+    if not as_json:
+        err.print(f"campaign [bold]{config.slug}[/], watch it at {url.removesuffix('/api')}")
+    with _bar() as bar:
+        task = bar.add_task("", total=config.budget)
+        watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
+        result = campaign.run(Campaign.parse(written), directory, where, again, wait)
+    return _conclude(result, where, directory, open_report, as_json)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The campaign file as written; only that it is TOML is checked here."""
+    return read_toml(file)
+
+
+def report(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Where to write the page.", show_default=False)
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a campaign as one HTML page."""
+    from sdl.reports.campaign_page import write
+
+    with open_ledger(home, ledger) as book:
+        entry = book.entry(name)
+        page = write(book, name, output) if output else _write_report(book, entry.name, environment.home(home))
+    show({"report": str(page)}, as_json, str(page))
+
+
+def _refuse_early(written: dict[str, Any], where: str, wait: bool) -> Campaign:
+    """Find every fault of the file, a taken instrument, and a pause, before anything is started."""
+    campaign, instrument = prepare(written)
+    instrument.close()
+    if wait:
+        return campaign
+    with Ledger(where) as book:
+        if (holder := book.holder(instrument.identity)) is not None:
+            advice = "wait for it to end, or end it with 'sdl stop'"
+            raise LeaseHeld(f"{instrument.identity} is held by {holder}; {advice}", instrument.identity)
+        book.obey(campaign.slug)
+    return campaign
+
+
+def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
+    """What came of a campaign, if nothing is left to do in it."""
+    from flows.engine.session import outcome, refuse_changes
+
+    with Ledger(where) as book:
+        entry = next((each for each in book.entries() if each.name == campaign.slug), None)
+        if entry is None or entry.state is not State.FINISHED:
+            return None
+        refuse_changes(entry, campaign)
+        err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
+        return outcome(book, entry.name)
+
+
+def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:
+    """Write the report, print what came of the campaign and return the exit code."""
+    with Ledger(where) as book:
+        page = _write_report(book, result["campaign"], directory)
+    show(result | {"report": str(page)}, as_json, *_verdicts(result), f"report: {page}")
+    if open_report:
+        webbrowser.open(page.as_uri())
+    return 0 if result["verified"] else NOT_VERIFIED
+
+
+def _write_report(book: Ledger, name: str, directory: Path) -> Path:
+    from sdl.reports.campaign_page import write
+
+    return write(book, name, environment.folder(directory / "reports") / f"{name}.html")
+
+
+def _bar() -> Progress:
+    counted = (BarColumn(), TextColumn("{task.completed} of at most {task.total} requests"), TimeElapsedColumn())
+    return Progress(TextColumn("{task.description}"), *counted, console=err, transient=True)
+
+
+def _doing(request: Request) -> str:
+    return f"round {request.round} · {request.purpose}"
+
+
+def _verdicts(result: dict[str, Any]) -> list[Any]:
+    lines: list[Any] = []
+    for each in result["targets"]:
+        colour = COLOURS.get(each["verdict"], "bold")
+        lines.append(Text.assemble((each["verdict"], colour), f" {each['target']}: {each['sentence']}"))
+        if "answers" in each:
+            lines += [_answers(each["answers"])] if each["answers"] else []
+        elif each["settings"] and each["verdict"] == Verdict.VERIFIED:
+            lines.append(table(["knob", "setting"], each["settings"].items()))
+    return [*lines, f"{result['reason']}; {result['requests']} requests"]
+
+
+def _answers(answers: list[dict[str, Any]]) -> Any:
+    """The settings that were verified for one target."""
+    knobs = list(answers[0]["settings"])
+    rows = ((str(each["family"]), *(each["settings"][knob] for knob in knobs)) for each in answers)
+    return table(["family", *knobs], rows)

@@ -1,0 +1,158 @@
+"""Commands about the laboratory as a service: up, down, deploy, doctor."""
+
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import environment
+from flows.cli.options import AsJson, Home, LedgerOption, err, show, table
+from flows.laboratory import service
+from flows.laboratory.definition import Laboratory
+from flows.server import server
+from flows.server import service_lock as instance
+from flows.server.service_lock import AlreadyUp, Service
+from sdl.errors import InvalidInput
+from sdl.ledger.ledger import Ledger
+
+START_S = 150.0
+END_S = 60.0
+WRONG = 3
+EXAMPLE = "http://127.0.0.1:4200/api"
+MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (up, down, deploy, doctor):
+        app.command()(command)
+
+
+def up(
+    file: Annotated[
+        Path | None, typer.Argument(help="The laboratory file (TOML); a twin alone unless told.", show_default=False)
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
+    twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument too.")] = False,
+    twin_port: Annotated[int, typer.Option(help="Of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background; 'sdl down' ends it.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start Prefect's server and UI on this machine, with every flow of the laboratory ready to run."""
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    if file is not None:
+        Laboratory.read(file)
+    Ledger(where).engine.dispose()  # one that cannot be used is told here and not by every run
+    if (found := instance.running(directory)) is not None:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
+    wanted = service.Wanted(
+        str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
+    )
+    process = service.start(wanted)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal
+    try:
+        with err.status("starting Prefect"):
+            told = _ready(process, directory)
+        hint = "'sdl down' ends it" if detach else "Ctrl-C ends it"
+        lines = [f"UI {told.ui} ({hint})", *([f"twin {told.twin}"] if told.twin else [])]
+        show({"ui": told.ui, "api": told.api, "twin": told.twin, "pid": told.pid}, as_json, *lines)
+        if not detach and process.wait():
+            raise TimeoutError(f"it ended by itself; see {directory / 'up.log'}")
+    except KeyboardInterrupt:
+        _end(process)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _end(process: service.Process) -> None:
+    """End the service in order; at once if a person insists."""
+    process.terminate()
+    with err.status("ending the runs under way"):
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+
+
+def down(home: Home = None, as_json: AsJson = False) -> None:
+    """End what 'sdl up' started; a measurement under way is finished and kept."""
+    directory = environment.home(home)
+    ended = instance.end(directory, END_S)
+    line = f"ended: {ended}" if ended else f"nothing runs for {directory}"
+    show({"ended": ended.pid if ended else None}, as_json, line)
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(help="The laboratory file (TOML).", show_default=False)],
+    pool: Annotated[str, typer.Option(help="Name of the work pool; made unless it is there.")] = "laboratory",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put every flow of a laboratory on the Prefect server of PREFECT_API_URL, for the workers of a pool."""
+    laboratory, directory = Laboratory.read(file), environment.home(home)
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not server.healthy(url):
+        told = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
+        raise InvalidInput(f"{told}: set it to the address of the one that the workers use, such as {EXAMPLE}")
+    environment.set_up_prefect(directory)
+    from flows.laboratory.deployments import definitions
+    from flows.laboratory.work_pool import enrol
+
+    offered = list(definitions(laboratory))
+    lacks = server.run(enrol(offered, pool, laboratory.notify))
+    names = [f"{each.run}/{each.name}" for each in offered]
+    line = f"{len(names)} deployments for the workers of pool {pool!r}: prefect worker start --pool {pool}"
+    done = {"pool": pool, "deployments": names, "ui": url.removesuffix("/api"), "lacks": lacks}
+    show(done, as_json, line, *([lacks] if lacks else []))
+
+
+def doctor(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A campaign or laboratory file: is it valid, and does its instrument answer?", show_default=False
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where 'sdl up' would listen.", min=1, max=65535)] = 4200,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what is wrong with this set-up and what to do about it."""
+    from flows.laboratory.doctor import Setup, examine  # plug-ins and their libraries are imported, which takes seconds
+
+    directory = environment.home(home)
+    found = list(examine(Setup(directory, environment.ledger(ledger, directory), port, file)))
+    rows = [[MARKS[each.state], each.what, each.found, each.advice] for each in found]
+    show([asdict(each) for each in found], as_json, table(["", "what", "found", "what to do"], rows))
+    return WRONG if any(each.state == "fault" for each in found) else 0
+
+
+def _ready(process: service.Process, directory: Path) -> Service:
+    """Wait until the deployments are there.
+
+    Raises:
+        AlreadyUp: if another 'sdl up' was faster.
+        TimeoutError: if it does not come up, with its own words.
+    """
+    until = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < until:
+        found = instance.running(directory)
+        if found is not None and found.ready and found.pid == process.pid:
+            return found
+        time.sleep(0.05)
+    if (found := instance.running(directory)) is not None and found.pid != process.pid:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
+    words = (directory / "up.log").read_text(errors="replace").strip().splitlines()
+    raise TimeoutError(
+        f"'sdl up' did not start: {words[-1] if words else 'it said nothing'}; see {directory / 'up.log'}"
+    )

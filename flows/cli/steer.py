@@ -1,0 +1,113 @@
+"""Commands that steer a campaign: pause, resume, stop, extend, approve. They write to the ledger and need no server."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+from sdl.errors import InvalidInput
+from sdl.history import Control
+from sdl.ledger.controls import MOST, Steering, planned
+from sdl.ledger.ledger import Ledger
+
+Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
+Note = Annotated[str, typer.Option("--note", help="Why, for the record.", show_default=False)]
+TOLD = {
+    Control.PAUSE: "{} pauses before its next request",
+    Control.STOP: "{} stops before its next request",
+    Control.RUN: "{} may go on: a run that waits does so by itself, else 'sdl run' its file again",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (pause, resume, stop, extend, approve):
+        app.command()(command)
+
+
+def pause(name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Ask a campaign to pause before its next request."""
+    _ask(name, Control.PAUSE, note, home, ledger, as_json)
+
+
+def resume(
+    name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False
+) -> None:
+    """Take a pause, a stop or a hold-off back."""
+    _ask(name, Control.RUN, note, home, ledger, as_json)
+
+
+def stop(name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Ask a campaign to stop before its next request."""
+    _ask(name, Control.STOP, note, home, ledger, as_json)
+
+
+def extend(
+    name: Name,
+    requests: Annotated[int, typer.Argument(help="How many more it may send.", min=1, max=MOST, show_default=False)],
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Allow a campaign more requests than its file says, also while it runs."""
+    with _steering(home, ledger) as steering:
+        most = steering.extend(name, requests)
+    show({"campaign": name, "most": most}, as_json, f"{name} may send {most} requests in all")
+
+
+def approve(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without being asked.")] = False,
+    decline: Annotated[bool, typer.Option("--decline", help="Decline; the campaign is paused.")] = False,
+    note: Note = "",
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings that a campaign wants to send, and approve of them or decline."""
+    if yes and decline:
+        raise InvalidInput("give either --yes or --decline")
+    with _steering(home, ledger) as steering:
+        entry = steering.ledger.entry(name)
+        wanted = steering.wanted(entry.id)
+        if wanted is None:
+            raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
+        if not as_json:
+            show(None, False, f"round {wanted.round}: {wanted.why}", _planned(steering.ledger, name, wanted.round))
+        granted = not decline and (yes or typer.confirm("approve?", default=False))
+        steering.answer(name, granted, note)
+        control = steering.ledger.entry(name).control
+    goes_on = f"{name} goes on" if control is Control.RUN else f"{name} goes on after 'sdl resume {name}'"
+    told = goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
+    show({"campaign": name, "round": wanted.round, "granted": granted}, as_json, told)
+
+
+def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str | None, as_json: bool) -> None:
+    with _steering(home, ledger) as steering:
+        entry = steering.ask(name, control, note)
+        running = steering.ledger.holder(entry.instrument)
+    show({"campaign": name, "control": control, "held_by": running}, as_json, TOLD[control].format(name))
+
+
+def _planned(book: Ledger, name: str, round_: int) -> Table:
+    entry = book.entry(name)
+    rows = [(purpose.value, *settings, times) for purpose, settings, times in planned(book.history(entry.id), round_)]
+    return table(["purpose", *entry.space.knob_names, "times"], rows)
+
+
+@contextmanager
+def _steering(home: Path | None, ledger: str | None) -> Iterator[Steering]:
+    with open_ledger(home, ledger) as book:
+        yield Steering(book, _person())
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in some containers
+        return "command line"

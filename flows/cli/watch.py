@@ -1,0 +1,202 @@
+"""Commands that look on: what every campaign is doing (status), and the same live at a terminal (watch)."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
+
+from flows import environment
+from flows.cli.options import AsJson, Home, LedgerOption, lines, open_ledger, out, show, table
+from flows.cli.watch_view import STATES, frame
+from sdl.errors import InvalidInput
+from sdl.formatting import span, visible
+from sdl.history import State
+from sdl.ledger.ledger import Ledger
+from sdl.reports.status import Standing
+from sdl.reports.status_detail import closeup
+from sdl.reports.status_queries import standings
+
+SHOWN = 100
+"""Campaigns in the table of ``status``."""
+NEAR = 3
+"""Campaigns that ``watch`` shows from near."""
+REFRESH_S = 1.0
+NOTHING = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
+
+Which = Annotated[str | None, typer.Argument(help="One campaign; all unless told.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (status, watch):
+        app.command()(command)
+
+
+def status(name: Which = None, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Say what runs, where it stands, who holds each instrument, and what each campaign waits for."""
+    with open_ledger(home, ledger) as book:
+        every = standings(book, name)
+    words = [line for each in every[:SHOWN] for line in _sentences(each)]
+    rest = [f"of {len(every)} campaigns the {SHOWN} that changed last; --json tells of all"][: len(every) > SHOWN]
+    overview = _overview(every[:SHOWN]) if every else NOTHING
+    show([plain(each) for each in every], as_json, overview, *words, *rest)
+
+
+def watch(
+    name: Which = None,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm", help="Show nothing, but tell of stalls of any campaign as 'sdl up' does: where workers run."
+        ),
+    ] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch campaigns live until Ctrl-C: progress, last readings against the targets, verdicts, notices, alarms."""
+    with open_ledger(home, ledger) as book:
+        if name is not None:
+            standings(book, name)  # a name that is not there is told at once
+        try:
+            if alarm:
+                _raise_alarms(environment.home(home), ledger)
+            else:
+                _watch(book, name, once, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _raise_alarms(directory: Path, ledger: str | None) -> None:
+    """Tell of stalls until Ctrl-C: Prefect's server, the ledger, and whoever reads the words of this command."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise InvalidInput(
+            "--alarm tells the Prefect server of the workers: set PREFECT_API_URL; 'sdl up' has an alarm of its own"
+        )
+    environment.set_up_prefect(directory)
+    from flows.laboratory import stall_alarm as stalls
+
+    asyncio.run(stalls.watch(environment.ledger(ledger, directory)))
+
+
+def plain(each: Standing) -> dict[str, Any]:
+    """A standing for programs; seconds are of the moment at which it was read."""
+    holder = each.holder
+    return {
+        "campaign": each.campaign,
+        "state": _state(each),
+        "requests": each.sent,
+        "budget": each.budget,
+        "verified": f"{len(each.verified)} of {len(each.targets)}" if each.targets else None,
+        "instrument": each.instrument,
+        "held by": None if holder is None else str(holder),
+        "held since": None if holder is None else _moment(holder.since),
+        "heartbeat_s": None if holder is None else max(0.0, each.seen_at - holder.beat_at),
+        "round": None if each.place is None else asdict(each.place),
+        "last observation": None if each.pace.last_at is None else _moment(each.pace.last_at),
+        "silent_s": each.silent_s,
+        "interval_s": each.pace.interval_s,
+        "waits for": each.waits_for or None,
+        "alarm": each.alarm or None,
+        "updated": _moment(each.updated),
+        "reason": _reason(each),
+        "control": each.control,
+    }
+
+
+def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
+    if as_json or once or not out.is_terminal:
+        while True:
+            if as_json:
+                lines(_heard(book, name))
+            else:
+                out.print(_seen(book, name))
+            if once:
+                return
+            time.sleep(REFRESH_S)
+    with Live(_seen(book, name), console=out, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH_S)
+            live.update(_seen(book, name), refresh=True)
+
+
+def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, str]:
+    """One frame for programs; a ledger that does not answer for a while is no reason to stop looking."""
+    try:
+        return [plain(each) for each in _watched(standings(book, name))]
+    except SQLAlchemyError as error:
+        return {"error": _silent(error)}
+
+
+def _seen(book: Ledger, name: str | None) -> RenderableType:
+    """One frame for people; errors as for programs."""
+    try:
+        every = _watched(standings(book, name))
+        near = [frame(closeup(book, each)) for each in every if name or each.measures][:NEAR]
+    except SQLAlchemyError as error:
+        return Text(_silent(error), "bold red")
+    if name:
+        return Group(*near)
+    return Group(_overview(every) if every else NOTHING, *(line for e in every for line in _sentences(e)), *near)
+
+
+def _silent(error: SQLAlchemyError) -> str:
+    return visible(f"the ledger does not answer, looking again: {getattr(error, 'orig', None) or error}")
+
+
+def _watched(every: list[Standing]) -> list[Standing]:
+    """Campaigns at work, or else those that changed last."""
+    return [each for each in every if each.at_work][:SHOWN] or every[:NEAR]
+
+
+def _overview(every: list[Standing]) -> Table:
+    columns = ("campaign", "state", "requests", "verified", "round", "last change")
+    return table(columns, [_row(each) for each in every])
+
+
+def _row(each: Standing) -> list[Any]:
+    told = plain(each)
+    sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
+    state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
+    last = told["updated"][5:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
+    return [each.campaign, state, sent, told["verified"], each.place, last]
+
+
+def _sentences(each: Standing) -> Iterator[Text]:
+    """What a table has no room for: the alarm, who holds the instrument, what is waited for, why it stands still."""
+    if each.alarm:
+        yield Text(visible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
+    if each.measures and each.holder is not None:
+        beat = max(0.0, each.seen_at - each.holder.beat_at)
+        words = f"{each.instrument} is held by {each.holder}, last sign of life {span(beat)} ago"
+        yield Text(visible(words))
+    if each.waits_for:
+        yield Text(visible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
+    if (reason := _reason(each)) and each.state is not State.FINISHED:
+        yield Text(visible(f"{each.campaign}: {reason}"))
+
+
+def _state(each: Standing) -> str:
+    return "INTERRUPTED" if each.interrupted else each.state.value
+
+
+def _reason(each: Standing) -> str:
+    if each.interrupted:
+        return "its process ended; 'sdl run' goes on" if each.at_work else "its process ended"
+    return each.reason
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(sep=" ", timespec="seconds")

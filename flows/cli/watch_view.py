@@ -1,0 +1,105 @@
+"""One campaign as a block of a terminal: progress, readings against targets, verdicts, notices, and alarms in colour.
+
+Every word of people and instruments goes through ``visible``: none of them can move the cursor or hide another.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sdl.formatting import NOTHING, number, span, visible
+from sdl.history import Verdict
+from sdl.instruments.screening import Class
+from sdl.reports.status import Standing
+from sdl.reports.status_detail import Closeup, Sighting
+
+STATES = {"RUNNING": "green", "FINISHED": "bold", "SUSPENDED": "red", "PAUSED": "yellow", "INTERRUPTED": "bold red"}
+VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
+COUNTS = {each.value for each in Class if each.usable}
+
+
+def frame(seen: Closeup) -> RenderableType:
+    """A campaign, to be printed or refreshed."""
+    title = Text(visible(seen.standing.campaign), "bold")
+    return Panel(Group(*_parts(seen)), title=title, title_align="left")
+
+
+def _parts(seen: Closeup) -> Iterator[RenderableType]:
+    standing = seen.standing
+    if standing.alarm:
+        yield Text(f"STALLED: {visible(standing.alarm)}", "bold red")
+    yield _line(standing)
+    if standing.budget:
+        bar = Table.grid()
+        bar.add_row(ProgressBar(standing.budget, min(standing.sent, standing.budget), width=60))
+        yield bar
+    if standing.reason and standing.at_work:
+        yield Text(visible(standing.reason), "red")
+    yield Text(f"waits for {visible(standing.waits_for)}" if standing.waits_for else "", "yellow")
+    if seen.last:
+        yield _readings(seen)
+    if seen.tally:
+        yield Text(seen.tally, "bold")
+    for target in seen.near:
+        if (found := seen.verdict(target)) is not None:
+            colour = VERDICTS.get(found.verdict, "bold")
+            yield Text.assemble((found.verdict.value, colour), f" {visible(target.name)}: {visible(found.sentence)}")
+    for notice in seen.notices:
+        by = f" by {visible(notice.by)}" if notice.by else ""
+        yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {visible(notice.text)}", "dim")
+
+
+def _line(standing: Standing) -> Text:
+    """State, requests and pace."""
+    state = "INTERRUPTED" if standing.interrupted else standing.state.value
+    of = "" if standing.budget is None else f" of {standing.budget}"
+    words = [f"{standing.sent}{of} requests sent", *([f"round {standing.place}"] if standing.place else [])]
+    if standing.silent_s is not None:
+        words.append(f"last reading {span(standing.silent_s)} ago")
+    if standing.pace.interval_s is not None:
+        words.append(f"one every {span(standing.pace.interval_s)}")
+    return Text.assemble((state, STATES.get(state, "")), "  ", visible(" · ".join(words)))
+
+
+def _readings(seen: Closeup) -> Table:
+    """What is wanted, then the last readings, the latest first; green within the tolerance of some target."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("", "", *seen.last[0].settings, *seen.channels, ""):
+        made.add_column(Text(visible(column)), justify="right" if column else "left", overflow="fold")
+    knobs = [""] * len(seen.last[0].settings)
+    for target in seen.near:
+        fixed = [channel in target.readings for channel in seen.channels]
+        aims = [number(target.readings[c]) if f else "free" for c, f in zip(seen.channels, fixed, strict=True)]
+        margins = [f"±{number(target.allowed(c))}" if f else "" for c, f in zip(seen.channels, fixed, strict=True)]
+        made.add_row("wanted", Text(visible(target.name)), *knobs, *aims, "", style="bold")
+        made.add_row("", "", *knobs, *margins, "")
+    for each in seen.last:
+        made.add_row(*_row(each, seen))
+    return made
+
+
+def _row(each: Sighting, seen: Closeup) -> Iterator[Text]:
+    yield Text(_clock(each.sent_at))
+    yield Text(visible(f"{each.round} {each.purpose}"))
+    yield from (Text(number(value)) for value in each.settings.values())
+    yield from (_reading(each.readings, channel, seen) for channel in seen.channels)
+    reason = f": {visible(each.reason)[:60]}" if each.reason else ""
+    yield Text(f"{visible(each.verdict)}{reason}", "" if each.verdict in COUNTS else "red")
+
+
+def _reading(readings: Mapping[str, float | None], channel: str, seen: Closeup) -> Text:
+    value = readings.get(channel)
+    if value is None:
+        return Text(NOTHING, "dim")
+    aims = [target for target in seen.near if channel in target.readings]
+    met = any(abs(value - target.readings[channel]) <= target.allowed(channel) for target in aims)
+    return Text(number(value), "green" if met else "")
+
+
+def _clock(seconds: float | None) -> str:
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds):%H:%M:%S}"

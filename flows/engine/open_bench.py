@@ -1,0 +1,59 @@
+"""An instrument held for what a person asks of it by hand."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flows import environment
+from flows.versions import versions
+from sdl import plugins
+from sdl.campaign.definition import Plugin, slug
+from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
+from sdl.history import State
+from sdl.instruments.protocol import Instrument
+from sdl.ledger.ledger import Ledger
+from sdl.measurement.bench import Bench
+from sdl.measurement.manual import BUDGET
+from sdl.measurement.orphaned_requests import wait_out
+
+
+@contextmanager
+def open_bench(
+    written: Plugin, home: str | None, ledger: str | None, name: str, interrupted: threading.Event | None = None
+) -> Iterator[Bench]:
+    """Hold an instrument for what a person asks of it by hand.
+
+    Args:
+        written: The instrument and its options.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+        name: Of the entry that the readings go to.
+        interrupted: Set it to end before the next request.
+    """
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
+    try:
+        with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+            config = {"instrument": written.model_dump(mode="json")}
+            name = _of_its_own(book, name, instrument.identity)
+            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            wait_out(book, instrument.identity, interrupted)
+            book.reconcile(lease, entry.id)
+            bench = Bench(book, lease, entry.id, instrument, BUDGET)
+            bench.interrupted = interrupted or bench.interrupted
+            book.set_state(lease, entry.id, State.RUNNING)
+            try:
+                yield bench
+            except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
+                book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
+                raise
+            book.set_state(lease, entry.id, State.FINISHED, "done by hand")
+    finally:
+        instrument.close()
+
+
+def _of_its_own(book: Ledger, name: str, instrument: str) -> str:
+    """The same name, or one with the instrument's in it where another instrument has that entry already."""
+    known = next((entry.instrument for entry in book.entries() if entry.name == slug(name)), instrument)
+    return name if known == instrument else f"{name} {instrument}"

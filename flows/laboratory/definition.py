@@ -1,0 +1,137 @@
+"""The laboratory file: which instruments there are, what runs on them at what times, who is told. Read from TOML."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from sdl import plugins
+from sdl.campaign.definition import Plugin, slug
+from sdl.campaign.safety import zone
+from sdl.campaign.toml import checked, read_toml
+from sdl.errors import InvalidInput, nearest, shown
+
+Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
+"""The flows that a laboratory offers."""
+Occasion = Literal["verdict", "suspended", "resumed", "waiting", "finished", "stalled", "drift"]
+"""What somebody may be told of."""
+BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
+"""How Prefect writes the type and the name of a block."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _cron(text: str | None) -> str | None:
+    if text is not None and len(text.split()) != 5:
+        raise ValueError(f"needs five fields (minute hour day month weekday), got {shown(text)}")
+    return text
+
+
+def _instruments(given: Any) -> Any:
+    """A bare string names a plug-in without options."""
+    if isinstance(given, Mapping):
+        return {name: {"plugin": each} if isinstance(each, str) else each for name, each in given.items()}
+    return given
+
+
+class Appointment(_Part):
+    """When something runs by itself: at the times of ``cron``, or every so many minutes."""
+
+    run: Run
+    instrument: str
+    """Its name in this file."""
+    cron: Annotated[str | None, AfterValidator(_cron)] = None
+    """Minute, hour, day, month, weekday, in the time zone of the laboratory."""
+    every_min: float | None = Field(default=None, ge=1, le=60 * 24 * 366)
+    active: bool = True
+    """Whether it runs from the start on; the UI can change that."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What this run is given instead of the deployment's own."""
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Self:
+        if (self.cron is None) == (self.every_min is None):
+            raise ValueError("needs either cron or every_min")
+        return self
+
+
+def _block(text: str) -> str:
+    if BLOCK.fullmatch(text) is None:
+        got = "an address, which is a secret that the block keeps" if "://" in text else shown(text)
+        raise ValueError(f"needs the type and name of a notification block such as 'slack-webhook/lab', got {got}")
+    return text
+
+
+class Notify(_Part):
+    """Who is told of what: a notification block of the Prefect server, which keeps the address and its secret."""
+
+    block: Annotated[str, AfterValidator(_block)]
+    """Its type and name, such as ``slack-webhook/lab``."""
+    on: tuple[Occasion, ...] = Field(default=("verdict", "suspended", "stalled", "drift"), min_length=1)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Type and name of the block."""
+        kind, _, name = self.block.partition("/")
+        return kind, name
+
+
+class Laboratory(_Part):
+    """Instruments by name, what runs on them by itself, and who is told of it."""
+
+    timezone: Annotated[str, AfterValidator(zone)] = "UTC"
+    instruments: Annotated[dict[str, Plugin], BeforeValidator(_instruments)] = Field(min_length=1)
+    schedule: tuple[Appointment, ...] = ()
+    notify: Notify | None = None
+    """Nobody is told unless this says who."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        faults = [f"an instrument's name is written {slug(name)!r}, got {shown(name)}" for name in self.instruments
+                  if slug(name) != name]  # fmt: skip
+        faults += [
+            f"schedule.{i}.instrument: no {each.instrument!r}{nearest(each.instrument, self.instruments)}"
+            for i, each in enumerate(self.schedule)
+            if each.instrument not in self.instruments
+        ]
+        for name, part in self.instruments.items():
+            try:
+                plugins.build("sdl.instruments", part.plugin, part.options).close()
+            except InvalidInput as error:
+                faults += [f"instruments.{name}: {fault}" for fault in error.faults]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @classmethod
+    def parse(cls, written: Mapping[str, Any]) -> Self:
+        """Check what was written.
+
+        Raises:
+            InvalidInput: listing every fault with its key.
+        """
+        return checked(cls, written, "laboratory")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a laboratory file.
+
+        Raises:
+            InvalidInput: listing every fault of the file with its key.
+        """
+        return cls.parse(read_toml(path))
+
+    @classmethod
+    def of_a_twin(cls, url: str | None) -> Self:
+        """The laboratory of somebody who has none yet: a twin, calibrated each night.
+
+        Args:
+            url: Where the twin is served; one inside each run's own process unless told.
+        """
+        twin = {"plugin": "twin"} if url is None else {"plugin": "claude-light", "url": url, "allow_private": True}
+        nightly = {"run": "calibrate", "instrument": "twin", "cron": "30 3 * * *"}
+        return cls.parse({"instruments": {"twin": twin}, "schedule": [nightly]})

@@ -1,0 +1,146 @@
+"""Messages to people: one automation of the Prefect server that hands events of ours to a notification block.
+
+The block holds the address and its secret; neither this program nor the laboratory file knows them. The server sends,
+so a channel that is down costs a campaign nothing; the service and the doctor say what did not get through.
+"""
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from flows.laboratory.definition import Notify, Occasion
+from flows.ui import events
+
+NAME = "sdl: notifications"
+EVENTS: dict[Occasion, set[str]] = {
+    "verdict": {events.VERDICT},
+    "suspended": {events.SUSPENDED},
+    "resumed": {events.RESUMED},
+    "waiting": {events.WAITING},
+    "finished": {events.FINISHED},
+    "stalled": {events.STALLED},
+    "drift": {events.DRIFTED, events.OUT_OF_BAND},
+}
+TRIGGERED, SENT = "prefect.automation.triggered", "prefect.automation.action.executed"
+SENDING_S = 20.0
+"""A message has this long to get through."""
+LOOK_S = 60.0
+SUBJECT = "sdl: {{ event.resource.name }}"
+BODY = "{{ event.payload.message }}"
+"""Prefect fills these in with the event, whose own text is no template."""
+
+
+async def keep(client: PrefectClient, wanted: Notify | None) -> str | None:
+    """Make the automation, or bring it up to date with the laboratory file; without a wish for it there is none.
+
+    Args:
+        client: Of the server.
+        wanted: Whom to tell of what.
+
+    Returns:
+        What has to be done first, in words; None if all is well.
+    """
+    known = await client.read_automations_by_name(NAME)
+    if wanted is None:
+        for each in known:
+            await client.delete_automation(each.id)
+        return None
+    try:
+        kind, name = wanted.place
+        block = await client.read_block_document_by_name(name, kind, include_secrets=False)
+    except ObjectNotFound:
+        return missing(wanted)
+    assert block.id is not None
+    made = automation(block.id, wanted)
+    if not known:
+        await client.create_automation(made)
+    for each in known:
+        made.enabled = each.enabled  # a person may have switched it off
+        if _core(each) != _core(made):
+            await client.update_automation(each.id, made)
+    return None
+
+
+def missing(wanted: Notify) -> str:
+    """That the server has no such block, and what to do."""
+    return (
+        f"nobody is notified: the Prefect server has no block {wanted.block!r}; make it in its UI under Blocks, then "
+        "start 'sdl up' or 'sdl deploy' again"
+    )
+
+
+def automation(block: UUID, wanted: Notify) -> AutomationCore:
+    """The automation, by the number of the block that sends."""
+    return AutomationCore(
+        name=NAME,
+        description=f"Tells {wanted.block} of: {', '.join(wanted.on)}. From the laboratory file; see flows/events.py.",
+        trigger=EventTrigger(
+            expect=set().union(*(EVENTS[each] for each in wanted.on)),
+            match=ResourceSpecification({"prefect.resource.id": ["sdl.campaign.*", "sdl.instrument.*"]}),
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[SendNotification(block_document_id=block, subject=SUBJECT, body=BODY)],
+    )
+
+
+async def watch(api: str) -> None:
+    """Say once of each message that it did not get through, until this is cancelled.
+
+    Args:
+        api: URL of the server's API.
+    """
+    told = None
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            found = await asyncio.to_thread(lost, api)
+        except (httpx.HTTPError, httpx.InvalidURL):  # it is not the server that is asked about here
+            continue
+        if found not in (None, told):
+            print(found, file=sys.stderr, flush=True)
+            told = found
+
+
+def lost(api: str) -> str | None:
+    """That the last message did not get through, in words; None if it did, or none was sent.
+
+    What was sent is asked for, since a server tells nothing of some of the messages that it could not send.
+
+    Args:
+        api: URL of the server's API.
+
+    Raises:
+        httpx.HTTPError: if it does not answer.
+    """
+    ours = {"event": {"name": [TRIGGERED, SENT]}, "resource": {"labels": {"prefect.resource.name": NAME}}}
+    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    auth = (secret[0], secret[2]) if secret[1] else None
+    answer = httpx.post(f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=auth)
+    answer.raise_for_status()
+    found = sorted(answer.json()["events"], key=lambda each: str(each["occurred"]), reverse=True)
+    until = datetime.now(UTC) - timedelta(seconds=SENDING_S)
+    last = next((e for e in found if e["event"] == TRIGGERED and datetime.fromisoformat(e["occurred"]) < until), None)
+    if last is None or any(e["event"] == SENT and e["occurred"] >= last["occurred"] for e in found):
+        return None
+    message = last["payload"]["triggering_event"]["payload"].get("message", "")
+    return (
+        f"the message {message!r} of {last['occurred'][:19]} UTC did not get through: see that its channel is up and "
+        "that the block has the right address"
+    )
+
+
+def _core(of: AutomationCore) -> AutomationCore:
+    """What a server keeps of it, without the numbers and moments that it adds."""
+    fields = AutomationCore.model_fields.keys()
+    return AutomationCore.model_validate(of.model_dump(include=set(fields), exclude={"trigger": {"id"}}))

@@ -1,0 +1,95 @@
+"""The deployments of a laboratory, registered and watched by one Prefect runner until a signal ends it."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import prefect.runner.server  # noqa: F401 - the runner needs it when it begins, which is too late to load it
+from prefect.context import AsyncClientContext
+from prefect.runner import Runner
+
+from flows import environment
+from flows.laboratory import notifications as notifying
+from flows.laboratory import stall_alarm as stalls
+from flows.laboratory.definition import Notify
+from flows.laboratory.deployments import Definition
+from flows.laboratory.registration import register
+from flows.server import housekeeping, server
+from flows.server import service_lock as instance
+from flows.server.service_lock import Service
+
+LOOK_S = 1.0
+QUERY_S = 0.25
+"""Between two looks for runs that are due: a person who asked for one in the UI waits for it."""
+AHEAD_S = 0
+"""How long before it is due a run is begun. One that awaits its turn is due again in some seconds; begun ahead, it
+would ask again at each look, and keep the server from everything else."""
+
+
+async def serve(
+    offered: Iterable[Definition],
+    service: Service,
+    directory: Path,
+    ours: server.Kept | None,
+    *,
+    attached: bool,
+    notify: Notify | None = None,
+) -> None:
+    """Register the deployments, say that all is ready, and run what is due until SIGTERM.
+
+    Args:
+        offered: The deployments.
+        service: What this process is.
+        directory: The data directory.
+        ours: The server, if it is ours to keep alive and to clear up in.
+        attached: Whether the end of standard input ends this too.
+        notify: Whom to tell of what.
+    """
+    stop = asyncio.Event()
+    if attached:
+        threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
+    runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S, prefetch_seconds=AHEAD_S)
+    async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
+        numbers = await register(shared.client, offered, runner.aadd_deployment)
+        if ours is not None:
+            await housekeeping.bury(shared.client, numbers)
+        await housekeeping.watch_for_silence(shared.client)
+        if (lacks := await notifying.keep(shared.client, notify)) is not None:
+            print(lacks, file=sys.stderr, flush=True)
+    running = asyncio.create_task(runner.start())
+    while not runner.started and not running.done():
+        await asyncio.sleep(0.02)
+    for number in (signal.SIGTERM, signal.SIGINT):  # after the runner, which has its own ideas about them
+        asyncio.get_running_loop().add_signal_handler(number, _end, stop)
+    watchers = [asyncio.create_task(stalls.watch(environment.ledger(None, directory)))]
+    if notify is not None:
+        watchers.append(asyncio.create_task(notifying.watch(service.api)))
+    instance.tell(directory, replace(service, ready=True))
+    while not stop.is_set() and not running.done():
+        if ours is not None:
+            ours.restart(directory)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_S)
+    for each in watchers:
+        each.cancel()
+    if not running.done():
+        await runner.astop()
+    await running
+
+
+def _end(stop: asyncio.Event) -> None:
+    """The first signal ends the runs in order, the second all at once."""
+    if stop.is_set():
+        os._exit(128 + signal.SIGTERM)  # the server and the runs see it and end too
+    stop.set()
+
+
+def _end_with_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(stop.set)

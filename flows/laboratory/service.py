@@ -1,0 +1,151 @@
+"""The process behind 'sdl up': Prefect's server, the deployments, and a twin on request, until it is told to end.
+
+It is a process of its own so that Ctrl-C at a terminal reaches 'sdl up' alone, which then ends all of it in order.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from flows import environment
+from flows.laboratory.definition import Laboratory
+from flows.laboratory.deployments import definitions
+from flows.run_policy.interrupts import SERVICE
+from flows.server import server
+from flows.server import service_lock as instance
+from flows.server.service_lock import Service
+from sdl.errors import InvalidInput, SdlError
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.emulator.server import InstrumentServer
+
+PORT_S = 7.0
+"""A server whose parent was killed needs a moment to leave its port."""
+REFUSED = 2
+
+Process: TypeAlias = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What 'sdl up' was asked for."""
+
+    home: str
+    ledger: str
+    port: int
+    laboratory: str | None = None
+    """The laboratory file."""
+    twin_port: int | None = None
+    """Where to serve a twin; None serves none."""
+    attached: bool = False
+    """Whether to end when standard input does."""
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        return Path(self.home)
+
+
+def start(wanted: Wanted) -> Process:
+    """Start the service as a process; its words go to ``up.log`` in the data directory."""
+    with environment.log_file(wanted.directory / "up.log") as words:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.laboratory.service", json.dumps(asdict(wanted))],
+            stdin=subprocess.PIPE if wanted.attached else subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            start_new_session=True,
+        )
+
+
+def main() -> None:
+    """Serve as the argument says; the exit code is that of 'sdl up'."""
+    wanted = Wanted(**json.loads(sys.argv[1]))
+    gc.set_threshold(server.ALLOCATIONS)
+    try:
+        with instance.alone(wanted.directory):
+            _serve(wanted)
+    except (SdlError, TimeoutError) as error:
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(REFUSED)
+    os._exit(0)  # else Prefect tries for long to say its last words to a server that is gone
+
+
+def _serve(wanted: Wanted) -> None:
+    os.environ |= {"SDL_HOME": wanted.home, "SDL_LEDGER": wanted.ledger, SERVICE: str(os.getpid())}
+    configured = os.environ.get("PREFECT_API_URL")
+    with ExitStack() as stack:
+        if configured and server.healthy(configured):
+            port, api = None, configured
+        else:
+            port = _claimed(wanted.port)
+            api = server.address(port)
+        environment.set_up_prefect(wanted.directory, api)
+        service = Service(os.getpid(), api, since=time.time())
+        instance.tell(wanted.directory, service)
+        ours = None if port is None else stack.enter_context(_server(wanted.directory, port))
+        service = replace(service, twin=stack.enter_context(_twin(wanted.twin_port)))
+        told = Path(wanted.laboratory) if wanted.laboratory else None
+        laboratory = Laboratory.read(told) if told else Laboratory.of_a_twin(service.twin)
+        from flows.laboratory import (  # Prefect and the flows are imported while the server starts
+            registration as registering,
+        )
+        from flows.laboratory import runner as serving
+
+        offered = list(definitions(laboratory))
+        for each in offered:
+            registering.flow_of(each)
+        if ours is not None:
+            server.wait(ours.child, ours.port, wanted.directory)
+        notify = laboratory.notify
+        asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached, notify=notify))
+
+
+@contextmanager
+def _server(directory: Path, port: int) -> Iterator[server.Kept]:
+    ours = server.Kept(server.launch(directory, port), port)
+    try:
+        yield ours
+    finally:
+        server.stop(ours.child)
+
+
+@contextmanager
+def _twin(port: int | None) -> Iterator[str | None]:
+    """Serve a twin and say where; None if none is asked for."""
+    if port is None:
+        yield None
+        return
+    with InstrumentServer(Twin(), port=port) as served:
+        yield served.url
+
+
+def _claimed(port: int) -> int:
+    """A port for the server: as asked, or a free one for 0.
+
+    Raises:
+        InvalidInput: if another program listens there.
+    """
+    if port == 0:
+        return server.free_port()
+    until = time.monotonic() + PORT_S
+    while server.taken(port):
+        if time.monotonic() > until:
+            whose = "another Prefect server" if server.healthy(server.address(port)) else "another program"
+            raise InvalidInput(
+                f"{whose} listens at port {port}: give another --port, or set PREFECT_API_URL to use that server"
+            )
+        time.sleep(0.2)
+    return port
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The stall alarm: every so often it looks at the ledger, and tells of each stall once.
+
+'sdl up' has one; where workers of a pool run, 'sdl watch --alarm' is one.
+"""
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flows.ui import events
+from sdl.errors import SdlError
+from sdl.formatting import visible
+from sdl.history import NoticeKind
+from sdl.ledger.controls import Steering
+from sdl.ledger.ledger import Ledger
+from sdl.reports.status import Standing
+from sdl.reports.status_queries import stalled
+
+LOOK_S = 10.0
+
+
+async def watch(where: str) -> None:
+    """Look until this is cancelled; a ledger that does not answer is looked at again later.
+
+    Args:
+        where: File or URL of the ledger.
+    """
+    with Ledger(where) as book:
+        watchman = Watchman(book)
+        while True:
+            await asyncio.to_thread(watchman.look)
+            await asyncio.sleep(LOOK_S)
+
+
+@dataclass(eq=False)
+class Watchman:
+    """Who looks, and what he has told of already."""
+
+    ledger: Ledger
+    _told: set[tuple[int, float]] = field(default_factory=set)
+    """Campaigns that have stalled, and since when."""
+
+    def look(self) -> None:
+        """Tell of what has stalled since the last look: in words, as an event, and as a notice of the ledger."""
+        try:
+            standing_still = stalled(self.ledger)
+            for each in standing_still:
+                if (each.id, each.quiet_since) not in self._told:
+                    self._tell(each)
+        except (SdlError, SQLAlchemyError) as error:
+            print(f"nobody could see whether a campaign has stalled: {error}", file=sys.stderr, flush=True)
+        else:
+            self._told = {(each.id, each.quiet_since) for each in standing_still}
+
+    def _tell(self, each: Standing) -> None:
+        print(visible(f"{each.campaign} has stalled: {each.alarm}"), file=sys.stderr, flush=True)
+        events.stalled(each.campaign, each.instrument, each.alarm)
+        self._told.add((each.id, each.quiet_since))
+        Steering(self.ledger).note(each.id, NoticeKind.STALLED, each.alarm)

@@ -1,0 +1,48 @@
+"""The deployments of a laboratory for the workers of a Prefect server: one command when the laboratory file changes."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.context import AsyncClientContext
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.workers.process import ProcessWorker
+
+from flows.laboratory import notifications as notifying
+from flows.laboratory.definition import Notify
+from flows.laboratory.deployments import Definition
+from flows.laboratory.registration import register
+from flows.server import housekeeping
+
+
+async def enrol(offered: Iterable[Definition], pool: str, notify: Notify | None = None) -> str | None:
+    """Tell a server of the deployments, of their limits and of what it is to watch for; again changes what has changed.
+
+    Args:
+        offered: The deployments.
+        pool: Name of the work pool, which is made unless it is there; each instrument has a queue of its name in it.
+        notify: Whom to tell of what.
+
+    Returns:
+        What is lacking for that, in words; None if nothing is.
+    """
+    async with AsyncClientContext() as shared:
+        await _pool(shared.client, pool)
+
+        async def add(made: RunnerDeployment) -> UUID:
+            made.work_pool_name, made.work_queue_name = pool, made.name
+            return UUID(str(await made.aapply()))
+
+        await register(shared.client, offered, add)
+        await housekeeping.watch_for_silence(shared.client)
+        return await notifying.keep(shared.client, notify)
+
+
+async def _pool(client: PrefectClient, name: str) -> None:
+    try:
+        await client.read_work_pool(name)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        await client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))

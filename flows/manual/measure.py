@@ -1,0 +1,138 @@
+"""What a person starts by hand: readings, a survey, an exam of given settings."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from flows.campaign.flow import written
+from flows.engine.open_bench import open_bench
+from flows.run_policy.failure_messages import says_what_to_do
+from flows.run_policy.interrupts import finish_on_signal
+from sdl import plugins
+from sdl.campaign.definition import Campaign, DesignPart, Plugin
+from sdl.campaign.validation import prepare, wanted
+from sdl.ledger.row_mapping import jsonable
+from sdl.measurement import manual as by_hand
+from strategies.contract import Design
+
+
+@task(name="measure", cache_policy=NO_CACHE)
+async def take(
+    instrument: Plugin, home: str | None, ledger: str | None, settings: dict[str, float], n: int
+) -> list[dict[str, Any]]:
+    """Take the readings and return them by name."""
+    with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, "by hand", interrupted) as bench:
+        space = bench.instrument.space
+        taken = by_hand.measure(bench, [space.settings(settings)] * n)
+        rows = [space.named_readings(each.readings) for each in taken]
+        limits = [{name: "at its ceiling" for name, at in zip(space.channel_names, each.censored, strict=True) if at}
+                  for each in taken]  # fmt: skip
+        return [{"settings": settings, "readings": row | limit} for row, limit in zip(rows, limits, strict=True)]
+
+
+@flow(name="measure", flow_run_name="measure-{instrument.plugin}")
+@says_what_to_do
+async def measure(
+    instrument: Plugin,
+    settings: dict[str, float],
+    n: Annotated[int, Field(ge=1, le=1000)] = 1,
+    home: str | None = None,
+    ledger: str | None = None,
+) -> list[dict[str, Any]]:
+    """Take readings at settings that a person chooses.
+
+    Args:
+        instrument: The instrument and its options.
+        settings: A value for every knob.
+        n: How many readings.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await take(instrument, home, ledger, settings, n)
+
+
+@task(name="survey", cache_policy=NO_CACHE)
+async def visit(
+    instrument: Plugin, home: str | None, ledger: str | None, name: str, design: DesignPart, seed: int, every: int
+) -> int:
+    """Take a reading at every point of a design and return their number."""
+    plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
+    with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, name, interrupted) as bench:
+        settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
+        return len(by_hand.survey(bench, settings, every))
+
+
+@flow(name="survey", flow_run_name="survey-{name}")
+@says_what_to_do
+async def survey(
+    name: str,
+    instrument: Plugin,
+    design: DesignPart,
+    seed: Annotated[int, Field(ge=0)] = 0,
+    every: Annotated[int, Field(ge=0, le=100_000)] = 10,
+    home: str | None = None,
+    ledger: str | None = None,
+) -> int:
+    """Take a reading at every point of a design, towards no target.
+
+    Args:
+        name: Of the entry of the ledger that the readings go to.
+        instrument: The instrument and its options.
+        design: The design, its number of points and its options.
+        seed: Of the design.
+        every: Readings between two of the background; 0 takes none.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await visit(instrument, home, ledger, name, design, seed, every)
+
+
+@task(name="verify", cache_policy=NO_CACHE)
+async def judge(
+    config: Campaign,
+    home: str | None,
+    ledger: str | None,
+    settings: dict[str, float],
+    target: str | None,
+    replicates: int,
+) -> dict[str, Any]:
+    """Examine the settings for one target of a campaign."""
+    _, instrument = prepare(written(config))
+    space = instrument.space
+    instrument.close()
+    chosen = next((each for each in config.targets if each.name == target), config.targets[0])
+    row = space.settings(settings)
+    with (
+        finish_on_signal() as interrupted,
+        open_bench(config.instrument, home, ledger, f"{config.slug} verified by hand", interrupted) as bench,
+    ):
+        bench.needed = list(chosen.readings)
+        finding = by_hand.examine(bench, wanted(space, chosen), row, config.verification, replicates)
+    facts: dict[str, Any] = jsonable(finding.facts)
+    return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence, "facts": facts}
+
+
+@flow(name="verify", flow_run_name="verify-{config.name}")
+@says_what_to_do
+async def verify(
+    config: Campaign,
+    settings: dict[str, float],
+    target: str | None = None,
+    replicates: Annotated[int, Field(ge=2, le=1000)] = 8,
+    home: str | None = None,
+    ledger: str | None = None,
+) -> dict[str, Any]:
+    """Examine settings for a target by fresh measurements in the light of this moment.
+
+    Args:
+        config: The campaign whose target, tolerance and confidence hold.
+        settings: A value for every knob.
+        target: Its name; the first one unless told.
+        replicates: Fresh readings, fixed before the first.
+        home: Data directory.
+        ledger: File or URL of the ledger.
+    """
+    return await judge(config, home, ledger, settings, target, replicates)

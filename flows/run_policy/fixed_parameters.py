@@ -1,0 +1,62 @@
+"""What a run of a deployment may not change: where things lie, and its instrument. The laboratory alone says that.
+
+A form leaves these out, or shows them; whoever starts a run may write anything into its parameters all the same.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import get_client
+from prefect.context import FlowRunContext
+
+from sdl import plugins
+from sdl.campaign.definition import Plugin
+from sdl.errors import InvalidInput
+
+PLACES = ("home", "ledger", "instruments")
+"""Parameters that nobody but the laboratory gives."""
+
+
+async def refuse_changes() -> None:
+    """Compare the parameters of this run with those of its deployment.
+
+    Raises:
+        InvalidInput: naming each that may not differ and does.
+    """
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    assert context.flow_run.deployment_id is not None
+    async with get_client() as client:
+        deployment = await client.read_deployment(context.flow_run.deployment_id)
+    if faults := changed(context.flow_run.parameters, deployment.parameters):
+        raise InvalidInput(faults)
+
+
+def changed(given: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """What a run was given that its deployment has otherwise, in words.
+
+    Args:
+        given: Parameters of the run, as plain data.
+        own: Parameters of the deployment.
+    """
+    faults = [
+        f"{name}: is for the laboratory to say, leave it out" for name in PLACES if given.get(name) != own.get(name)
+    ]
+    if (told := _instrument(own)) is not None and (here := _instrument(given)) != told:
+        faults.append(
+            f"instrument: this deployment is for {told}, got {here}; another one needs a deployment of its own"
+        )
+    return faults
+
+
+def _instrument(parameters: Mapping[str, Any]) -> str | None:
+    """The identity of the instrument that parameters name; None where they name none."""
+    config = parameters.get("config")
+    part = parameters.get("instrument") or (config.get("instrument") if isinstance(config, Mapping) else None)
+    if not part:
+        return None
+    named = Plugin.model_validate({"plugin": part} if isinstance(part, str) else part)
+    instrument = plugins.build("sdl.instruments", named.plugin, named.options)
+    instrument.close()
+    return str(instrument.identity)

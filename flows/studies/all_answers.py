@@ -1,0 +1,98 @@
+"""All that a model answers to a problem: distinct settings, each with what is expected there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from flows.cli.options import ruled
+from sdl.formatting import percent, visible, within
+from sdl.space import Settings
+from strategies.answers.answers import MOST, answers
+from strategies.contract import InverseModel
+from strategies.solving.model_answer import named_offer, rows
+from strategies.solving.problem import Problem
+
+ALL = "all"
+
+
+def wanted(text: str | None) -> int | None:
+    """How many answers are wanted at most; None if only the candidates of each model are.
+
+    Raises:
+        ValueError: for what is neither ``all`` nor a number from 1 on.
+    """
+    if text is None:
+        return None
+    if text == ALL:
+        return MOST
+    if not 1 <= (number := int(text)) <= MOST:
+        raise ValueError(f"{number} is not from 1 to {MOST}")
+    return number
+
+
+def faults(text: str | None) -> list[str]:
+    """What is wrong with how many answers are wanted."""
+    try:
+        wanted(text)
+    except ValueError:
+        return [f"answers needs 'all' or a whole number from 1 to {MOST}, got {text!r}"]
+    return []
+
+
+def every_answer(model: InverseModel, problem: Problem, draws: Settings, most: int) -> dict[str, Any]:
+    """What the draws of a fitted model come to when each is moved to where its forward half gives the target.
+
+    Returns:
+        ``arrived`` and ``strayed``, shares of the draws: those that ended as answers, and those that ended where there
+        are no rows and are left out; and ``found``, the least fragile first, each with its ``settings``, ``spread``,
+        ``share`` and ``readings`` as a candidate, the ``uncertainty`` of these, its ``family``, and its ``fragility``.
+    """
+    known = rows(model, problem)
+    told = answers(model, problem.target, problem.tolerance, problem.background, known, draws, most=most)
+    found = [
+        {
+            **named_offer(problem, each, each.readings),
+            "uncertainty": problem.named(each.uncertainty),
+            "family": each.family + 1,
+            "fragility": each.fragility,
+        }
+        for each in told.found
+    ]
+    return {"arrived": told.arrived, "strayed": told.strayed, "found": found}
+
+
+def table(result: Mapping[str, Any]) -> Table | None:
+    """The answers of every model that was asked for all it knows; None if none was."""
+    asked = [row for row in result["models"] if row.get("answers")]
+    if not asked:
+        return None
+    knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
+    figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
+    table = ruled("Every answer, the most robust first", ("model", "family"), figures)
+    for row in asked:
+        for each in row["answers"]["found"]:
+            table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))
+    table.caption = escape("\n".join(visible(_counted(row["model"], row["answers"])) for row in asked))
+    return table
+
+
+def _cells(model: str, answer: Mapping[str, Any]) -> Sequence[str]:
+    settings = [f"{value:.4f}" for value in answer["settings"].values()]
+    readings = [within(value, answer["uncertainty"][name]) for name, value in answer["readings"].items()]
+    return [
+        model,
+        f"{answer['family']}",
+        percent(answer["share"]),
+        *settings,
+        *readings,
+        f"{answer['fragility']:.2g} σ",
+    ]
+
+
+def _counted(model: str, said: Mapping[str, Any]) -> str:
+    families, n = len({each["family"] for each in said["found"]}), len(said["found"])
+    told = f"{model}: {n} answer{'' if n == 1 else 's'} of {families} famil{'y' if families == 1 else 'ies'}"
+    strayed = f", {percent(said['strayed'])} strayed to where there are no rows" if said["strayed"] else ""
+    return f"{told}; {percent(said['arrived'])} of its draws ended as answers{strayed}"

@@ -1,0 +1,195 @@
+"""Every inverse model on the same rows: what each offers for a target, and how far it is to be believed.
+
+Settings come from a model fitted on all rows, as ``sdl solve`` offers them; scores from one fitted on a part of the
+rows, the same part for every model, and held against rows that it has not seen.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.server import task_runners as runners
+from flows.studies.appraisal import Appraisal, Question, appraise
+from flows.studies.compare_summary import summary
+from sdl.errors import InvalidInput
+from sdl.reports.comparison_figures import Evidence, Rows
+from sdl.reports.comparison_page import write
+from sdl.space import Space
+from strategies.metrics.scores import behind
+from strategies.solving.model_answer import faults, gaps, named, warnings
+from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, Split
+from strategies.solving.problem import Problem
+
+TIE = 2.0
+"""Standard errors of the difference up to which a model counts as no worse than the best."""
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What came of comparing, with what its figures show."""
+
+    result: dict[str, Any]
+    """Plain data, as ``compare`` returns it."""
+    rows: Rows
+    evidence: dict[str, Evidence]
+    """By model, of those that answered and could be judged."""
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page and return where it lies.
+
+        Raises:
+            InvalidInput: if it cannot be written.
+        """
+        return write(self.result, self.rows, self.evidence, path)
+
+
+def compare(path: str | Path, targets: Sequence[str], **options: Any) -> dict[str, Any]:
+    """Compare inverse models on the rows of a file; ``study`` names the options.
+
+    Returns:
+        Plain data: ``data``, ``rows``, ``knobs`` and ``channels`` (their units by name), ``target``, ``tolerance``,
+        ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
+        None), ``diagnosis`` (as ``flows.diagnosing`` has it, by the first model at its candidate), ``warnings`` (each
+        with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of these has what
+        ``flows.solving.solve`` says of it, with other ``scores``, and
+
+        - ``single_valued``: whether it knows one answer even where there are several; ``distinct``: solutions found;
+        - ``scores``, None where too few rows are left to judge it, which ``unjudged`` says: ``readings`` and
+          ``settings`` (``train`` and ``test`` each with ``rows``, ``r2``, ``mae``, ``rmse``), ``energy`` (mean energy
+          score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name) and ``off`` (of
+          both, the names whose 90 % intervals are off by more than ``judging.ALLOWED`` and chance);
+        - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
+          over rows), ``no_worse``; ``judge_s``.
+    """
+    return study(path, targets, **options).result
+
+
+def study(
+    path: str | Path,
+    targets: Sequence[str],
+    *,
+    models: Sequence[str] = (),
+    free: Sequence[str] = (),
+    background: Sequence[str] = (),
+    tolerance: str = "1 %",
+    test: float = TEST,
+    seed: int = 0,
+    draws: int = 1000,
+    space: Space | None = None,
+    runner: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Comparison:
+    """Compare inverse models on the rows of a file, with what the figures need.
+
+    Args:
+        path: Rows, as ``sdl.exchange.read_data`` takes them.
+        targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
+        models: Names of registered inverse models; all of them unless told.
+        free: Channels that are free, said for clarity.
+        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``.
+        tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
+        test: Share of the rows that judge, between 0 and 1; at most ``judging.MOST_TEST`` rows.
+        seed: Of every random choice.
+        draws: From each model for the target.
+        space: Knobs and channels, if the file is not to tell.
+        runner: One of ``flows.runners.RUNNERS``; the models are appraised one after another, here, unless told.
+        progress: Told of each model in a few words before it begins.
+
+    Raises:
+        InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
+    """
+    told = None if space is None else space.model_dump(mode="json")
+    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, told)
+    problem = question.pose([*faults(models, seed, draws), *(runners.faults(runner) if runner else [])])
+    rows, wanted = question.split(problem), named(models, len(problem.settings))
+    appraise_all = one_after_another if runner is None else partial(side_by_side, runner=runner)
+    found = appraise_all(wanted, question, problem, rows, progress)
+    said = [each.said for each in found.values()]
+    if all(row["error"] is not None for row in said):
+        raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in said])
+    result = {"data": str(path), **_posed(problem), "seed": seed, "draws": draws, "split": _numbers(rows)}
+    result |= _found(problem, _ranked(said, found), found)
+    shown = Rows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    evidence = {name: each.evidence for name, each in found.items() if each.evidence is not None}
+    return Comparison({**result, "summary": summary(result)}, shown, evidence)
+
+
+def one_after_another(
+    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress
+) -> dict[str, Appraisal]:
+    """Appraise the models here, in the order of their names as given."""
+    found = dict[str, Appraisal]()
+    for place, name in enumerate(names, start=1):
+        progress(f"{name} ({place} of {len(names)})")
+        found[name] = appraise(name, question, problem, rows)
+    return found
+
+
+def side_by_side(
+    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress, runner: str
+) -> dict[str, Appraisal]:
+    """The same as tasks of a Prefect flow; each reads the rows again, since only words and numbers go there."""
+    from flows.studies.compare_parallel import (
+        fan_out,  # Prefect takes seconds to load, and this is the only use of it here
+    )
+
+    progress(f"{len(names)} models side by side ({runner})")
+    found = fan_out(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
+    return {name: Appraisal.of(plain) for name, plain in found.items()}
+
+
+def _posed(problem: Problem) -> dict[str, Any]:
+    """The problem, as plain data."""
+    columns = problem.space.columns(problem.names)
+    return {
+        "rows": len(problem.settings),
+        "knobs": {knob.name: knob.unit for knob in problem.space.knobs},
+        "channels": {problem.space.channels[column].name: problem.space.channels[column].unit for column in columns},
+        "target": problem.named(problem.target),
+        "tolerance": problem.named(problem.tolerance),
+        "background": problem.named(problem.background),
+    }
+
+
+def _found(problem: Problem, ranked: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> dict[str, Any]:
+    """What the models say together; the first has an answer."""
+    best = ranked[0]
+    return {
+        "notes": [*problem.notes, *gaps(ranked, len(problem.settings))],
+        "best": best["model"] if best["rank"] else None,
+        "diagnosis": found[best["model"]].diagnosis,
+        "warnings": warnings(ranked),
+        "models": list(ranked),
+    }
+
+
+def _ranked(said: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> list[dict[str, Any]]:
+    """The same, the best first, those without scores last."""
+    energy = {name: each.energy for name, each in found.items() if each.energy is not None}
+    order = sorted(energy, key=lambda name: float(energy[name].mean()))
+    rank = {name: place for place, name in enumerate(order, start=1)}
+    ranked = []
+    for row in sorted(said, key=lambda row: (rank.get(row["model"], len(said) + 1), row["error"] is not None)):
+        if row["model"] in rank:
+            more, error = behind(energy[row["model"]], energy[order[0]])
+            known = error if np.isfinite(error) else None
+            gap = {"difference": more, "standard_error": known}
+            tied = row["model"] == order[0] or known is None or more <= TIE * known
+            row = {**row, "rank": rank[row["model"]], "behind": gap, "no_worse": tied}
+        elif row["error"] is None:
+            row = {**row, "rank": None, "behind": None, "no_worse": False, "judge_s": None}
+        ranked.append(row)
+    return ranked
+
+
+def _numbers(rows: Split | None) -> dict[str, int]:
+    """How many rows served for what."""
+    if rows is None:
+        return {}
+    asked_for = {f"{part}_asked": min(most, len(getattr(rows, part))) for part, most in MOST_ASKED.items()}
+    return {"train": len(rows.train), "test": len(rows.test), **asked_for, "draws": DRAWS}

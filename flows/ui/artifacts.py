@@ -1,0 +1,109 @@
+"""What Prefect's UI shows of a campaign: progress, observations, verdicts and a figure, each under one key.
+
+An artifact is made once by a run and then updated in place, so that pages do not pile up; verdicts alone are kept one
+by one, as versions of their key. All text of people and instruments is escaped: the UI renders Markdown.
+"""
+
+import asyncio
+import html
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect import get_client, runtime
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+
+from flows.ui.events import harmless
+from sdl.analysis.control_chart import Chart
+from sdl.campaign.definition import slug
+from sdl.history import Entry, Finding
+from sdl.ledger.ledger import Ledger
+from sdl.reports import figures
+from sdl.reports.campaign_page import targets_figure
+from sdl.reports.status_detail import last_attempts
+
+ROWS = 500
+"""Observations in the table, at most; the report has them all."""
+CELLS = 20_000
+"""Cells of the table: Prefect refuses an artifact of a million and a half characters."""
+
+_made: dict[tuple[str, str], UUID] = {}
+"""Artifacts that a run of this process has made, by the number of the run and their key."""
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown and HTML leave as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
+
+
+async def progress(campaign: str, sent: int, budget: int) -> None:
+    """Share of the budget that is spent."""
+    share = min(100.0, 100 * sent / budget)
+    await _show(f"{campaign}-progress", "progress", share, f"{sent} of {budget} requests sent")
+
+
+async def observations(ledger: Ledger, campaign: str) -> None:
+    """The last requests and what became of them."""
+    rows, about = await asyncio.to_thread(_rows, ledger, campaign)
+    await _show(f"{campaign}-observations", "table", json.dumps(rows), f"{about} and what became of each")
+
+
+async def targets(ledger: Ledger, campaign: str) -> None:
+    """Targets against what was measured; nothing where there is nothing to compare."""
+    figure = await asyncio.to_thread(targets_figure, ledger, campaign)
+    if figure is not None:
+        await _show(f"{campaign}-targets", "image", figure, "targets against measured, with tolerance bands")
+
+
+async def verdict(ledger: Ledger, campaign: str, finding: Finding) -> None:
+    """The verdict on a candidate, with its numbers."""
+    entry = await asyncio.to_thread(ledger.entry, campaign)
+    text = _verdict(entry, finding)
+    about = f"{escaped(finding.target)}: {finding.verdict}"
+    await acreate_markdown_artifact(text, f"{campaign}-verdict", about)
+
+
+async def control_chart(identity: str, charts: Sequence[Chart]) -> None:
+    """The gains of an instrument over its calibrations, and their band."""
+    figure = await asyncio.to_thread(figures.control, charts)
+    await _show(f"control-chart-{slug(identity)}", "image", figure, f"gains of {escaped(identity)}, and their band")
+
+
+async def _show(key: str, kind: str, data: Any, description: str) -> None:
+    """Make an artifact of the run, or bring the one that it has made up to date."""
+    run = runtime.flow_run.id or ""
+    async with get_client() as client:
+        if (known := _made.get((run, key))) is not None:
+            await client.update_artifact(known, ArtifactUpdate(data=data, description=description))
+            return
+        whose = UUID(run) if run else None
+        new = ArtifactCreate(key=key, type=kind, data=data, description=description, flow_run_id=whose)
+        _made[run, key] = (await client.create_artifact(new)).id
+
+
+def _verdict(entry: Entry, finding: Finding) -> str:
+    lines = [f"# {finding.verdict}: {escaped(finding.target)}", "", escaped(finding.sentence), ""]
+    if finding.settings is not None:
+        named = entry.space.named_settings(finding.settings)
+        lines += ["| knob | setting |", "|---|---|", *(f"| {escaped(k)} | {v:.5g} |" for k, v in named.items())]
+    return "\n".join(lines)
+
+
+def _rows(ledger: Ledger, campaign: str) -> tuple[list[dict[str, Any]], str]:
+    """Rows of the table, and which they are, in words."""
+    entry = ledger.entry(campaign)
+    most = max(min(ROWS, CELLS // (entry.space.d + entry.space.p)), 1)
+    rows = [_row(entry, attempt) for attempt in last_attempts(ledger, entry.id, most)]
+    return rows, f"the last {most} requests" if len(rows) == most else "every request"
+
+
+def _row(entry: Entry, attempt: dict[str, Any]) -> dict[str, Any]:
+    space = entry.space
+    readings = attempt["readings"] or [None] * space.p
+    place = {key: attempt[key] for key in ("seq", "round", "purpose", "verdict")}
+    settings = {name: round(value, 5) for name, value in zip(space.knob_names, attempt["settings"], strict=True)}
+    named = dict(zip(space.channel_names, readings, strict=True))
+    return {**place, "reason": harmless(attempt["reason"]), **settings, **named}

@@ -1,0 +1,175 @@
+"""Whether rows from elsewhere were measured with the instrument as it is now: its gains then against its gains now.
+
+Lamps age and are replaced. Rows of another epoch teach what is not so any more, and nothing in them shows it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.analysis.background import Conditions
+from sdl.ledger.ledger import Ledger
+from sdl.ledger.row_mapping import unlisted
+from sdl.reports.status_detail import last_attempts
+from sdl.space import Readings, Settings, Space
+
+BETWEEN = 0.005
+"""Share by which a gain differs between two sessions of one instrument, where nothing happened to it."""
+WIDTH = 3.0
+"""Standard deviations that a difference needs to be one."""
+VAGUE = 0.1
+"""Where only a larger change would be seen, the rows cannot tell."""
+LATEST = 500
+"""Rows of an instrument that say how it is now, and of those from elsewhere."""
+ENOUGH = 0.9
+"""Share of rows with a reading: a channel that was often at its ceiling shows the dim rows alone."""
+TINY = np.finfo(float).tiny
+
+Set: TypeAlias = tuple[Settings, Readings]
+"""Rows in the order of measuring: settings ``(n, d)``, and readings ``(n, p)`` with NaN where masked or too high."""
+
+
+class Fit(NamedTuple):
+    """What one channel says of the gains, each ``(d,)``."""
+
+    gain: NDArray[np.float64]
+    """Now."""
+    more: NDArray[np.float64]
+    """What it was more then."""
+    error: NDArray[np.float64]
+    """Standard error of that."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The gain of one knob then, against now."""
+
+    knob: str
+    channel: str
+    """The one that shows the knob best."""
+    change: float
+    """Gain then by gain now, less 1."""
+    error: float
+    """Its standard error."""
+
+    @property
+    def limit(self) -> float:
+        """Largest change that two sessions without any would show."""
+        return WIDTH * float(np.hypot(BETWEEN, self.error))
+
+    @property
+    def real(self) -> bool:
+        """Whether it is more than that."""
+        return abs(self.change) > self.limit
+
+    def __str__(self) -> str:
+        return f"gain of {self.knob} at {self.channel} {100 * self.change:+.1f} % (±{100 * self.limit:.1f} %)"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows from elsewhere beside what an instrument of the ledger measured last."""
+
+    instrument: str
+    shifts: tuple[Shift, ...]
+    """One a knob; none where the rows cannot tell."""
+
+    @property
+    def other(self) -> bool:
+        """Whether they are of another epoch."""
+        return any(each.real for each in self.shifts)
+
+    def __str__(self) -> str:
+        if not self.shifts:
+            return (
+                f"whether {self.instrument} is still as it was in these rows, they are too few or too unsteady to say"
+            )
+        told = ", ".join(str(each) for each in self.shifts if each.real or not self.other)
+        if self.other:
+            return (
+                f"OTHER EPOCH than what {self.instrument} measures now: {told}; measure anew rather than learn from it"
+            )
+        return f"as {self.instrument} measures now: {told}"
+
+
+def comparisons(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]]) -> list[Comparison]:
+    """Rows from elsewhere against each instrument of the ledger that has the same knobs and channels.
+
+    Args:
+        ledger: Whose own measurements say how instruments are now.
+        space: Of the rows.
+        rows: Like those of ``Ledger.trail``, in the order of measuring, all of them with readings.
+    """
+    return [Comparison(name, shifts(space, _set(rows[-LATEST:]), now)) for name, now in _measured(ledger, space)]
+
+
+def shifts(space: Space, then: Set, now: Set) -> tuple[Shift, ...]:
+    """How much larger each knob's gain was then; none where that cannot be told.
+
+    Both sets share one curve a knob and channel, of the third degree, so that where on it they were measured does not
+    look like a change; each has a gain and a background of its own. A background that was read between the rows is
+    taken off before.
+
+    Args:
+        space: Knobs and channels of both.
+        then: Rows from elsewhere.
+        now: Rows of the present.
+    """
+    x = space.to_unit(np.vstack((then[0], now[0])))
+    net = np.vstack((_net(space, *then), _net(space, *now)))
+    old = np.arange(len(x)) < len(then[0])
+    bend = x * (1 - x)
+    terms = np.column_stack((old, ~old, x, old[:, None] * x, bend, bend * (1 - 2 * x))).astype(float)
+    switched = (x < 1).all(axis=1)  # a lamp that is always on is not switched any more, and beside its own curve
+    tried = {name: _fit(terms[switched], net[switched, c], space.d) for c, name in enumerate(space.channel_names)}
+    fits = {name: fit for name, fit in tried.items() if fit is not None}
+    found = []
+    for k, knob in enumerate(space.knob_names):
+        best = max(fits, key=lambda channel: abs(fits[channel].gain[k]) / fits[channel].error[k], default=None)
+        if best is None or WIDTH * fits[best].error[k] > VAGUE * abs(fits[best].gain[k]):
+            return ()
+        gain, more, error = (float(each[k]) for each in fits[best])
+        found.append(Shift(knob, best, more / gain, error / abs(gain)))
+    return tuple(found)
+
+
+def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> Fit | None:
+    """The fit of one channel ``(n,)``; None where it lacks readings or would say nothing."""
+    known = np.isfinite(readings)
+    if known.mean() < ENOUGH:
+        return None
+    for columns in (terms.shape[1], 2 + 2 * d):  # without the curve where the rows are too few for it
+        inputs, n = terms[known, :columns], int(known.sum())
+        if n >= 2 * columns and np.linalg.matrix_rank(inputs) == columns:
+            found = np.asarray(np.linalg.lstsq(inputs, readings[known])[0], np.float64)
+            variance = np.mean((readings[known] - inputs @ found) ** 2) * n / (n - columns)
+            error = np.asarray(np.sqrt(variance * np.diag(np.linalg.inv(inputs.T @ inputs))), np.float64)
+            gain, more = slice(2, 2 + d), slice(2 + d, 2 + 2 * d)
+            return Fit(found[gain], found[more], np.maximum(error[more], TINY))
+    return None
+
+
+def _net(space: Space, settings: Settings, readings: Readings) -> Readings:
+    """Readings less the background, by the rows with all knobs off."""
+    off = np.isclose(settings, space.off).all(axis=1)
+    return np.asarray(readings - Conditions(np.flatnonzero(off), readings[off]).at(np.arange(len(readings))))
+
+
+def _measured(ledger: Ledger, space: Space) -> Iterator[tuple[str, Set]]:
+    """What each instrument with this space measured last."""
+    entries = [each for each in ledger.entries() if each.space == space and "imported" not in each.config]
+    for instrument in sorted({each.instrument for each in entries}):
+        mine = sorted((each for each in entries if each.instrument == instrument), key=lambda each: -each.updated)
+        rows = list[Mapping[str, Any]]()
+        for entry in mine:
+            if (wanting := LATEST - len(rows)) > 0:
+                rows = [*(each for each in last_attempts(ledger, entry.id, wanting) if each["readings"]), *rows]
+        if rows:
+            yield instrument, _set(rows)
+
+
+def _set(rows: Sequence[Mapping[str, Any]]) -> Set:
+    return np.array([row["settings"] for row in rows], float), np.array([unlisted(row["readings"]) for row in rows])

@@ -1,0 +1,109 @@
+"""Looks at an exam before its end: the level at which each may decide, so that all of them keep the stated error rate.
+
+Whoever looks at the replicates again and again, and stops when they look well, is deceived more often than by one
+look. So the rate is divided among the looks before the first replicate is taken: of ``n`` replicates the first ``k``
+have spent ``(k / n) ** 1.5`` of it, which is near to what ends exams of good candidates soonest.
+
+References:
+    Lan, DeMets (1983), doi:10.1093/biomet/70.3.659, for spending an error rate; Kim, DeMets (1987), Biometrika 74(1),
+    149-154, for spending it as a power;
+    Armitage, McPherson, Rowe (1969), doi:10.2307/2343787, for the integrals
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Look(NamedTuple):
+    """A look at an exam, and the one-sided level at which it may decide."""
+
+    replicates: int
+    """Those that are there then."""
+    known: float
+    """Level where the noise is known: all looks together have the stated rate, exactly."""
+    estimated: float
+    """Level where the noise is estimated from the replicates: the levels of all looks add up to the stated rate."""
+
+
+Looks: TypeAlias = tuple[Look, ...]
+
+FEWEST = 3
+"""Replicates before the first look: fewer could not show that one of them is off."""
+MOST = 30
+"""Looks at one exam; a longer one is looked at after groups of replicates."""
+POWER = 1.5
+NODES = 100
+FAR = 7.0
+"""Standard deviations of the sum of all replicates, from which on nothing is left of its distribution."""
+HALVINGS = 40
+
+
+def single(replicates: int, confidence: float) -> Looks:
+    """One look, when all replicates are there."""
+    return (Look(replicates, 1 - confidence, 1 - confidence),)
+
+
+@cache
+def looks(replicates: int, confidence: float) -> Looks:
+    """Looks at an exam of at most so many replicates.
+
+    Where the true mean is on the edge of the tolerance, the probability that any of them takes it for inside is
+    ``1 - confidence`` at most: no larger than that of a single look.
+
+    >>> [(look.replicates, round(look.known, 3)) for look in looks(6, 0.95)]
+    [(3, 0.018), (4, 0.019), (5, 0.025), (6, 0.031)]
+    """
+    found, walk, spent = list[Look](), _Walk.begun(), 0.0
+    for number in _numbers(replicates):
+        spend = (1 - confidence) * (number / replicates) ** POWER - spent
+        walk, level = walk.on(number / replicates, spend)
+        found.append(Look(number, level, spend))
+        spent += spend
+    return tuple(found)
+
+
+def read(listed: Iterable[Sequence[float]] | None) -> Looks:
+    """Looks as they stand in JSON, or None where an earlier version wrote none."""
+    return tuple(Look(int(number), known, estimated) for number, known, estimated in listed or ())
+
+
+def _numbers(replicates: int) -> Sequence[int]:
+    """After how many replicates one looks: after each from the third on, or after each group, and at the end."""
+    fewest = min(FEWEST, replicates)
+    group = -(-(replicates - fewest + 1) // MOST)
+    return range(replicates, fewest - 1, -group)[::-1]
+
+
+class _Walk:
+    """The sum of the replicates so far where no look has decided, in standard deviations of the sum of all."""
+
+    def __init__(self, at: NDArray[np.float64], mass: NDArray[np.float64], time: float) -> None:
+        self.at, self.mass, self.time = at, mass, time
+
+    @classmethod
+    def begun(cls) -> "_Walk":
+        return cls(np.zeros(1), np.ones(1), 0.0)
+
+    def on(self, time: float, spend: float) -> tuple["_Walk", float]:
+        """The same after more replicates, and the level of a bound that it crosses with a probability of ``spend``.
+
+        Args:
+            time: Share of all replicates that are there then.
+            spend: Probability of crossing that bound and none before.
+        """
+        from scipy.special import ndtr  # loads longer than all else here: not before a run is seen to have begun
+
+        step = np.sqrt(time - self.time)
+        low, high = -FAR, FAR
+        for _ in range(HALVINGS):
+            bound = (low + high) / 2
+            crossing = self.mass @ ndtr((self.at - bound) / step)
+            low, high = (bound, high) if crossing > spend else (low, bound)
+        points, weights = np.polynomial.legendre.leggauss(NODES)
+        at = bound - (1 - points) * (bound + FAR) / 2
+        density = np.exp(-0.5 * ((at[:, None] - self.at) / step) ** 2) / (step * np.sqrt(2 * np.pi))
+        return _Walk(at, density @ self.mass * weights * (bound + FAR) / 2, time), float(ndtr(-bound / np.sqrt(time)))

@@ -1,0 +1,169 @@
+"""The exam of a candidate: target and fresh replicates in, a verdict out.
+
+An equivalence test: VERIFIED says that the mean reading lies within the tolerance with the stated confidence, not
+that no difference was found. A lucky reading does not pass. The largest number of replicates, and at what level a look
+at some of them may decide, are fixed before the first (``sdl.looks``).
+
+Error rates, whatever the number of looks and wherever the exam is broken off: the probability of VERIFIED, when the
+true mean of some channel lies on the edge of its tolerance or beyond, is ``1 - confidence`` at most, and exactly that
+for a known noise; so is that of REFUTED, at most, when the true means of all channels lie within.
+
+References:
+    Schuirmann (1987), two one-sided tests, doi:10.1007/BF01068419;
+    Jennison, Turnbull (1993), Biometrics 49(1), 31-43, for looking at such tests repeatedly;
+    Berger (1982), doi:10.2307/1267823, for several channels at once
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.analysis.group_sequential import Looks, single
+from sdl.campaign.definition import VerificationPart
+from sdl.campaign.validation import Wanted
+from sdl.formatting import decimals
+from sdl.history import Exam, Finding, Observation, Verdict
+from sdl.space import Readings, Space
+
+CONTRADICTED = 1e-3
+"""A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A target, the replicates at the settings offered for it, and what they prove."""
+
+    verdict: Verdict
+    target: Readings
+    """Shape ``(p,)``; NaN where the channel is free."""
+    tolerance: Readings
+    """Largest allowed distance of the true reading from the target, ``(p,)``."""
+    mean: Readings
+    """Mean of the replicates, ``(p,)``."""
+    margin: Readings
+    """Half width of the interval that the true reading lies in, at the level of this look, ``(p,)``."""
+    replicates: int
+    planned: int
+    """Most replicates that the exam could have had."""
+    confidence: float
+    noise: Readings
+    """Standard deviation of one reading that was used, ``(p,)``."""
+    reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers for the ledger."""
+        return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
+
+
+def verify(
+    target: Readings,
+    tolerance: Readings,
+    replicates: Readings,
+    *,
+    censored: NDArray[np.bool_],
+    looks: Looks,
+    confidence: float,
+    known_noise: Readings,
+    names: Sequence[str],
+) -> Verification:
+    """Judge replicates of one candidate.
+
+    Args:
+        target: Readings wanted, ``(p,)``; NaN where free.
+        tolerance: Largest distance from them, ``(p,)``.
+        replicates: Fresh readings at the candidate, ``(k, p)``, at least one.
+        censored: Which of them stood at the ceiling, ``(k, p)``.
+        looks: After how many replicates it may be VERIFIED, at what levels; with any other number it can only fail or
+            stay open.
+        confidence: Of each one-sided test, all looks together.
+        known_noise: Standard deviation of one reading, ``(p,)``; NaN where it has to be estimated.
+        names: Of the channels.
+    """
+    fixed = np.isfinite(target)
+    over = fixed & censored.any(axis=0)
+    k, planned = len(replicates), looks[-1].replicates
+    look = next((each for each in looks if each.replicates == k), None)
+    mean = np.where(over, np.inf, replicates.mean(axis=0))
+    noise, estimated = _noise(replicates, known_noise)
+    error, off = noise / math.sqrt(k), np.abs(mean - target)
+    level = 1 - confidence
+    margin = error * (_quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, *look[1:]))
+    # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
+    share = level / (2 * int(fixed.sum()) * planned)
+    missed = fixed & ((off - error * _quantile(estimated, k, share, share) > tolerance) | over)
+    open_ = fixed & ~(off + margin <= tolerance)
+    if missed.any():
+        verdict, reason = Verdict.REFUTED, "off by more than the tolerance: "
+    elif open_.any() or look is None:
+        verdict, reason = Verdict.INCONCLUSIVE, "neither within nor beyond the tolerance: "
+    else:
+        verdict, reason = Verdict.VERIFIED, "within the tolerance: "
+    shown = missed if missed.any() else open_ if open_.any() else fixed
+    reason += ", ".join(
+        f"{names[c]} at its ceiling" if over[c] else
+        _compared(names[c], mean[c], margin[c], target[c], tolerance[c])
+        for c in np.flatnonzero(shown).tolist()
+    )  # fmt: skip
+    if k < planned and verdict is not Verdict.VERIFIED:
+        reason += f"; broken off after {k} of {planned} replicates"
+    return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
+
+
+def judge(
+    exam: Exam, target: Wanted, replicates: Sequence[Observation], rule: VerificationPart, space: Space
+) -> Finding:
+    """The finding of an exam, over the channels that its target fixes."""
+    fixed = np.flatnonzero(np.isfinite(target.readings))
+    names = [space.channel_names[column] for column in fixed]
+    result = verify(
+        target.readings[fixed],
+        target.tolerance[fixed],
+        np.array([each.readings[fixed] for each in replicates]),
+        censored=np.array([each.censored[fixed] for each in replicates]),
+        looks=exam.looks or single(exam.replicates, rule.confidence),
+        confidence=rule.confidence,
+        known_noise=known_noise(rule, space)[fixed],
+        names=names,
+    )
+    facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
+    return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
+
+
+def known_noise(rule: VerificationPart, space: Space) -> Readings:
+    """Noise of one reading that exams go by, ``(p,)``; NaN where they estimate it from their replicates."""
+    return space.noise if rule.noise == "known" else np.full(space.p, np.nan)
+
+
+def _compared(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:
+    """What was measured and what was wanted, to two digits of the tolerance.
+
+    >>> _compared("reach", 1.4987, 0.0031, 1.5, 0.01), _compared("515nm", 16363.2, 43.1, 16384, 163.8)
+    ('reach 1.499 ± 0.003 for 1.500 ± 0.010', '515nm 16363 ± 43 for 16384 ± 164')
+    """
+    digits = decimals(tolerance)
+    return f"{name} {mean:.{digits}f} ± {margin:.{digits}f} for {target:.{digits}f} ± {tolerance:.{digits}f}"
+
+
+def _noise(replicates: Readings, known: Readings) -> tuple[Readings, NDArray[np.bool_]]:
+    """Standard deviation of one reading, and whether it is an estimate from the replicates, both ``(p,)``."""
+    from scipy.special import chdtrc  # loads longer than all else here: not before a run is seen to have begun
+
+    k = len(replicates)
+    if k < 2:
+        return np.where(np.isnan(known), np.inf, known), np.zeros(known.shape, bool)
+    seen = np.std(replicates, axis=0, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chance = chdtrc(k - 1, (k - 1) * (seen / known) ** 2)
+    estimated = ~(chance > CONTRADICTED)
+    return np.where(estimated, seen, known), estimated
+
+
+def _quantile(estimated: NDArray[np.bool_], k: int, of_known: float, of_estimated: float) -> Readings:
+    """By how many standard errors a mean of ``k`` replicates is off with these one-sided levels, ``(p,)``."""
+    from scipy.special import ndtri, stdtrit
+
+    return np.where(estimated, stdtrit(max(k - 1, 1), 1 - of_estimated), ndtri(1 - of_known))

@@ -1,0 +1,157 @@
+"""A campaign file checked whole against the instrument and the plug-ins, before the first request."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdl import plugins
+from sdl.campaign.definition import Campaign, Plugin, Target
+from sdl.errors import InvalidInput
+from sdl.instruments.protocol import Instrument
+from sdl.space import Readings, Space
+
+OPTION = re.compile(r"\w+: ")
+"""How the fault of one option begins."""
+EXACT = 1e-9
+"""Tolerance of a target whose own cannot be read: whatever is wrong with its readings shows all the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A target in the columns of the instrument."""
+
+    name: str
+    readings: Readings
+    """Shape ``(p,)``; NaN where the channel is free."""
+    tolerance: Readings
+    """Largest allowed error, ``(p,)``; NaN where the channel is free."""
+
+
+def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
+    """Check a campaign and build its instrument, without a request.
+
+    Raises:
+        InvalidInput: listing every fault, of the file and of what it names, with its key.
+    """
+    faults: list[str] = []
+    campaign = instrument = None
+    try:
+        campaign = Campaign.parse(written)
+    except InvalidInput as error:
+        faults += error.faults
+    for key, group, part in _parts(written):
+        try:
+            built = plugins.build(group, part.plugin, part.options)
+            instrument = built if group == "sdl.instruments" else instrument
+        except InvalidInput as error:
+            faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
+    if instrument is not None:
+        faults += _unknown(instrument.space, campaign)
+        for index, target in _targets(written):
+            faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
+        if campaign is not None and not faults:
+            faults += _unlearnable(instrument.space, campaign)
+    if faults or campaign is None or instrument is None:
+        raise InvalidInput(faults)
+    return campaign, instrument
+
+
+def wanted(space: Space, target: Target) -> Wanted:
+    """A target in the columns of a space."""
+    tolerance = {channel: target.allowed(channel) for channel in target.readings}
+    return Wanted(target.name, space.readings(target.readings), space.readings(tolerance))
+
+
+def impossible(space: Space, target: Target) -> list[str]:
+    """Why no setting whatever could be verified for this target: sentences, none if nothing speaks against it."""
+    try:
+        space.columns(target.readings)
+    except InvalidInput as error:
+        return list(error.faults)
+    faults = []
+    for name, value in target.readings.items():
+        channel = space.channels[space.columns([name])[0]]
+        unit, allowed = channel.unit, target.allowed(name)
+        if channel.floor is not None and value < channel.floor:
+            faults.append(f"{name} = {value:g} {unit} is below the least that the sensor can return, {channel.floor:g}")
+        elif channel.ceiling is not None and value + allowed >= channel.ceiling:
+            faults.append(
+                f"{name} = {value:g} ± {allowed:g} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
+                'a reading there says "at least" and can verify nothing'
+            )
+    return faults
+
+
+def _unlearnable(space: Space, campaign: Campaign) -> list[str]:
+    """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history."""
+    if campaign.history is not None:
+        return []
+    knobs, channels = space.d, len(campaign.channels)
+    models = {part.plugin: plugins.build("sdl.inverse_models", part.plugin, part.options) for part in campaign.models}
+    needed = {name: model.rows_needed(knobs, channels) for name, model in models.items()}
+    least = min(needed, key=lambda name: needed[name])
+    if needed[least] <= campaign.budget:
+        return []
+    others = {name: plugins.build("sdl.inverse_models", name) for name in plugins.names("sdl.inverse_models")}
+    able = [name for name, model in others.items() if model.rows_needed(knobs, channels) <= campaign.budget]
+    named = f"name another model ({', '.join(able)})" if able else "name a model that needs fewer"
+    return [
+        f"budget: {campaign.budget} requests are too few for every model: {least} needs {needed[least]} readings of "
+        f"{knobs} knobs; raise it, {named} or give the ledger of an earlier campaign as history"
+    ]
+
+
+def _unknown(space: Space, campaign: Campaign | None) -> list[str]:
+    """Faults of the precautions: channels that the instrument has not, settings that it cannot take."""
+    faults: list[str] = []
+    if campaign is None:
+        return faults
+    for place, ask in (
+        ("suspend.background", lambda: space.columns(campaign.suspend.background)),
+        ("suspend.patch.settings", lambda: campaign.suspend.patch and space.settings(campaign.suspend.patch.settings)),
+    ):
+        try:
+            ask()
+        except InvalidInput as error:
+            faults += [f"{place}: {fault}" for fault in error.faults]
+    return faults
+
+
+def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]]:
+    """Every plug-in that the file names, where it can be read at all."""
+    models = written.get("models", [])
+    named: list[tuple[str, plugins.Group, Any]] = [
+        ("instrument", "sdl.instruments", written.get("instrument")),
+        ("design", "sdl.designs", written.get("design")),
+        ("acquisition", "sdl.acquisitions", written.get("acquisition")),
+        *(
+            (f"models.{i}", "sdl.inverse_models", model)
+            for i, model in enumerate(models if isinstance(models, list) else [])
+        ),
+    ]
+    own = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds")}
+    parts = []
+    for key, group, value in named:
+        value = {"plugin": value} if isinstance(value, str) else value
+        if isinstance(value, dict):
+            options = {option: given for option, given in value.items() if option not in own.get(group, ())}
+            with suppress(ValidationError):  # its faults are listed already
+                parts.append((key, group, Plugin.model_validate(options)))
+    return parts
+
+
+def _targets(written: Mapping[str, Any]) -> list[tuple[int, Target]]:
+    """Every target with its place, as far as it can be read: if need be, its readings alone."""
+    targets = written.get("targets")
+    found = []
+    for index, target in enumerate(targets if isinstance(targets, list) else []):
+        readings = {"readings": target.get("readings"), "tolerance": EXACT} if isinstance(target, dict) else {}
+        for each in (target, readings):
+            with suppress(ValidationError):  # its faults are listed already
+                found.append((index, Target.model_validate(each)))
+                break
+    return found

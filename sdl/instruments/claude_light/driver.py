@@ -1,0 +1,151 @@
+"""Claude-Light over its REST API: an RGB lamp in front of a ten-channel light sensor."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
+from typing import Any
+from urllib.parse import urlsplit
+
+from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
+from sdl.instruments.claude_light.channels import SPACE
+from sdl.instruments.http.bounded_get import Answer, Limits, get
+from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.instruments.protocol import Patience, Reply
+from sdl.space import Space
+
+PASSING = (429, 500, 502, 503, 504)
+
+
+class ClaudeLight:
+    """A Claude-Light, or anything that speaks its API.
+
+    The API tells nothing of its errors, so the driver refuses before sending what it would garble: it takes a missing
+    knob for 0, clamps silently, and is blocked for about 50 s by a NaN.
+
+    Args:
+        url: Where it answers, such as ``https://claude-light.cheme.cmu.edu/api``.
+        connect_s: Longest time for connecting, seconds.
+        read_s: Longest silence while waiting for the answer, seconds. Shorter than the 50 s for which the instrument
+            itself waits for its pins, it leaves measurements running that nobody reads.
+        deadline_s: Longest time for the whole request, seconds.
+        quiet_s: Seconds to leave the instrument alone after an answer that did not come.
+        allow_private: Whether it may stand on this machine or a private network.
+        attempts: Requests for one measurement before giving up, the first one included.
+        first_wait_s: Wait before the second attempt, seconds.
+        longest_wait_s: Longest wait before an attempt, also if the instrument asks for more, seconds.
+
+    Raises:
+        InvalidInput: with every option that cannot be.
+
+    References:
+        https://github.com/jkitchin/claude-light
+    """
+
+    def __init__(
+        self,
+        url: str,
+        connect_s: float = 5.0,
+        read_s: float = 60.0,
+        deadline_s: float = 75.0,
+        quiet_s: float = 50.0,
+        allow_private: bool = False,
+        attempts: int = 4,
+        first_wait_s: float = 0.5,
+        longest_wait_s: float = 60.0,
+    ) -> None:
+        times = {"connect_s": connect_s, "read_s": read_s, "deadline_s": deadline_s}
+        faults = [f"{name}: needs seconds > 0, got {s}" for name, s in times.items() if not 0 < s < math.inf]
+        if attempts < 1:
+            faults.append(f"attempts: needs at least 1, got {attempts}")
+        waits = {"first_wait_s": first_wait_s, "quiet_s": quiet_s}
+        faults += [
+            f"{name}: needs seconds from 0 to longest_wait_s = {longest_wait_s}, got {s}"
+            for name, s in waits.items()
+            if not 0 <= s <= longest_wait_s < math.inf
+        ]
+        try:
+            self.url = GuardedUrl.parse(url, allow_private)
+        except InvalidInput as error:
+            faults += error.faults
+        if faults:
+            raise InvalidInput(faults)
+        self.space: Space = SPACE
+        self.identity = f"claude-light {self.url.canonical}"
+        self.patience = Patience(attempts, first_wait_s, longest_wait_s)
+        self._limits = Limits(connect_s, read_s, deadline_s, quiet_s)
+
+    def measure(self, settings: Mapping[str, float]) -> Reply:
+        """Take one reading at R, G and B, each from 0 to 1; one request, never repeated here.
+
+        Raises:
+            InvalidInput: settings that must not be sent.
+            InstrumentUnavailable: not reached, broken off, or a passing fault of the server (429, 5xx).
+            InstrumentSilent: sent, and no complete answer in time.
+            InstrumentRefused: any other status, a redirect, a TLS fault, an address that is not allowed.
+            BadReply: an answer that is not Claude-Light's.
+        """
+        wanted = self.space.named_settings(self.space.settings(settings))
+        started = time.monotonic()
+        answer = get(self.url, wanted, self._limits)
+        self._check_status(answer)
+        try:
+            applied, readings = _parsed(answer.body)
+        except (ValueError, RecursionError) as error:
+            raise BadReply(f"{self.url} did not answer as Claude-Light: {error}", raw=answer.text) from error
+        named = dict(zip(self.space.knob_names, applied, strict=True))
+        return Reply(applied=named, readings=readings, raw=answer.text, seconds=time.monotonic() - started)
+
+    def close(self) -> None:
+        """Nothing is kept open between two measurements."""
+
+    def _check_status(self, answer: Answer) -> None:
+        message = f"{self.url} answered {answer.status}"
+        if answer.status in PASSING:
+            wait = min(_retry_after(answer.headers.get("Retry-After", "")), self.patience.longest_wait)
+            raise InstrumentUnavailable(message, raw=answer.text, wait=wait)
+        if 300 <= answer.status < 400:
+            where = _without_secrets(answer.headers.get("Location", "nowhere"))
+            raise InstrumentRefused(f"{message} and points to {where!r}; no redirect is followed", raw=answer.text)
+        if answer.status >= 400:
+            raise InstrumentRefused(message, raw=answer.text)
+        if answer.status != 200:
+            raise BadReply(f"{message} instead of 200", raw=answer.text)
+
+
+def _parsed(body: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """The applied settings and the readings, of whatever types; ValueError says what else it is.
+
+    NaN and Infinity pass, so that they are judged with the other readings that cannot be.
+    """
+    match json.loads(body.decode("utf-8"), object_pairs_hook=_distinct):
+        case {"in": [_, _, _] as applied, "out": dict() as readings}:
+            return applied, readings
+    raise ValueError('expected {"in": [R, G, B], "out": {channel: count}}')
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(named := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return named
+
+
+def _retry_after(header: str) -> float:
+    """Seconds that a Retry-After header asks for, as a number or as a date; 0 if it cannot be read."""
+    try:
+        if header.isdecimal():
+            return float(header)
+        date = parsedate_tz(header)
+        return max(0.0, mktime_tz(date) - time.time()) if date else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _without_secrets(location: str) -> str:
+    """A redirect's aim without user info and query, for showing."""
+    try:
+        parts = urlsplit(location)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()[:200]
+    except ValueError:
+        return "a place that cannot be read"

@@ -1,0 +1,249 @@
+"""Any instrument behind Claude-Light's own API, with that API's faults, and more on request."""
+
+import json
+import math
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from sdl.errors import InvalidInput, SdlError
+from sdl.instruments.emulator.fault_injection import Faults, bent_readings, far_settings
+from sdl.instruments.protocol import Instrument
+
+TRIES = 50
+LAMP = 4000.0  # counts at 515nm
+PAGE = "<!doctype html>\n<html lang=en>\n<title>{0}</title>\n<h1>{0}</h1>\n"
+
+
+class InstrumentServer(ThreadingHTTPServer):
+    """``GET /api?R=0.1&G=0.2&B=0.3`` for any instrument, faults of the original included.
+
+    A missing, empty or misspelt knob stands at its low end; a value beyond the bounds is clamped without a word; what
+    is not a number is a 500 with a page; NaN holds the instrument for ``hold_s`` and then is a 500. One measurement at
+    a time: others ask again 50 times within ``hold_s``, in no order, and then get a 500.
+
+    Use it as a context manager to serve in the background, or ``serve_forever`` to serve until interrupted.
+
+    Args:
+        instrument: What is served; it stays open when the server closes.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        faults: What goes wrong at which request; may be replaced at any time, also by ``POST /faults``.
+        hold_s: How long one request may hold the instrument or wait for it, seconds.
+        stall_s: How long a stalled answer takes, seconds.
+        drip_s: Time between two bytes of a dripping answer, seconds.
+        seed: Seed of the faults that come at random.
+
+    Raises:
+        InvalidInput: the address cannot be listened on.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults = Faults(),  # noqa: B008  it is frozen
+        hold_s: float = 50.0,
+        stall_s: float = 120.0,
+        drip_s: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        try:
+            super().__init__((host, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise InvalidInput(f"cannot listen on {host}:{port}: {error}; choose another port") from error
+        self.instrument, self.faults = instrument, faults
+        self.hold_s, self.stall_s, self.drip_s, self.seed = hold_s, stall_s, drip_s, seed
+        self.requests = 0
+        """Requests for a measurement that arrived so far."""
+        self.most_in_flight = 0
+        """The most that had arrived and were not measured yet, at one moment."""
+        self._in_flight = 0
+        self._counting, self._pins, self._closing = threading.Lock(), threading.Lock(), threading.Event()
+        self._last: dict[str, Any] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        host = str(self.server_address[0])
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.server_port}/api"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._closing.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def arrived(self) -> frozenset[str]:
+        """Count a request; what goes wrong at it."""
+        with self._counting:
+            self.requests += 1
+            return self.faults.at(self.requests, self.seed)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, or until the server closes."""
+        self._closing.wait(seconds)
+
+    def measured(self, query: str, words: frozenset[str]) -> dict[str, Any]:
+        """The answer to a query.
+
+        Raises:
+            ValueError: a value that is not a number, or the instrument is held by others.
+            SdlError: from the instrument.
+        """
+        asked = self._clamped(query)
+        with self._flying(), self._held():
+            if not all(map(math.isfinite, asked.values())):
+                self.wait(self.hold_s)
+                raise ValueError("the pins cannot take NaN")
+            with self._lamp("lamp" in words) as own_lamp:
+                reply = self.instrument.measure(asked)
+            space, bending = self.instrument.space, words - {"lamp"} if own_lamp else words
+            applied = far_settings(space, asked) if "echo" in words else reply.applied
+            if "stuck" not in words or self._last is None:
+                self._last = bent_readings(space, reply.readings, bending)
+            return {"in": list(applied.values()), "out": self._last}
+
+    def _clamped(self, query: str) -> dict[str, float]:
+        given = parse_qs(query)
+        # The order of min and max lets NaN through, as the original does.
+        return {
+            knob.name: max(min(float(given.get(knob.name, [knob.low])[0]), knob.high), knob.low)
+            for knob in self.instrument.space.knobs
+        }
+
+    @contextmanager
+    def _flying(self) -> Iterator[None]:
+        with self._counting:
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._in_flight -= 1
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        for _ in range(TRIES):
+            if self._pins.acquire(blocking=False):
+                break
+            self.wait(self.hold_s / TRIES)
+        else:
+            raise ValueError("the pins are in use")
+        try:
+            yield
+        finally:
+            self._pins.release()
+
+    @contextmanager
+    def _lamp(self, on: bool) -> Iterator[bool]:
+        """Shine the instrument's own lamp, if it has one; say whether it has."""
+        instrument: Any = self.instrument
+        with ExitStack() as stack:
+            if own := hasattr(instrument, "lamp"):
+                stack.callback(setattr, instrument, "lamp", instrument.lamp)
+                instrument.lamp += LAMP * on
+            yield own
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: InstrumentServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path != "/api":
+            return self._page(HTTPStatus.NOT_FOUND)
+        words = self.server.arrived()
+        if "busy" in words:
+            return self._page(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
+        if "500" in words:
+            return self._page(HTTPStatus.INTERNAL_SERVER_ERROR)
+        try:
+            answer = self.server.measured(query, words)
+        except (ValueError, SdlError):
+            return self._page(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if "stall" in words:
+            self.server.wait(self.server.stall_s)
+        if "html" in words:
+            return self._page(HTTPStatus.OK)
+        text = '{"status":"ok"}' if "json" in words else json.dumps(answer, separators=(",", ":")) + "\n"
+        self._send(HTTPStatus.OK, text[: len(text) // 2] if "truncated" in words else text, words=words)
+
+    def do_POST(self) -> None:
+        """``POST /faults`` with a JSON list, from this machine only: other faults from now on."""
+        self.close_connection = True  # whatever is left of the body would be read as the next request
+        if self.path != "/faults" or not ip_address(self.client_address[0]).is_loopback:
+            return self._page(HTTPStatus.NOT_FOUND)
+        try:
+            # A page in somebody's browser cannot send this type unasked.
+            if self.headers.get_content_type() != "application/json":
+                raise ValueError("expected application/json")
+            specs = json.loads(self.rfile.read(max(0, min(int(self.headers["Content-Length"] or 0), 65536))))
+            if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
+                raise ValueError('expected a list such as ["stall@4"]')
+            self.server.faults = Faults.parse(specs)
+        except ValueError as error:
+            return self._send(HTTPStatus.BAD_REQUEST, json.dumps({"error": str(error)}))
+        self._send(HTTPStatus.OK, json.dumps(specs))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing; the ledger holds what was asked and answered."""
+
+    def _page(self, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> None:
+        self._send(status, PAGE.format(f"{status.value} {status.phrase}"), "text/html; charset=utf-8", headers)
+
+    def _send(
+        self,
+        status: HTTPStatus,
+        text: str,
+        kind: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        words: Collection[str] = (),
+    ) -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if "reset" in words:
+            self._reset_after(body[: len(body) // 2])
+        elif "drip" in words:
+            self._drip(body)
+        else:
+            self.wfile.write(body)
+
+    def _drip(self, body: bytes) -> None:
+        for byte in body:
+            self.wfile.write(bytes([byte]))
+            self.server.wait(self.server.drip_s)
+
+    def _reset_after(self, body: bytes) -> None:
+        self.wfile.write(body)
+        time.sleep(0.05)  # so that it is read before the reset overtakes it
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+        self.close_connection = True

@@ -1,0 +1,200 @@
+"""One HTTP request under limits that hold against a slow, a huge and a lying server.
+
+``requests`` alone limits the time between two bytes, not the time of all; it follows the environment's proxies; and
+even when told not to follow a redirect it reads the whole body of one. So its adapter is used without its session.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.client import BadStatusLine, RemoteDisconnected
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from sdl import __version__
+from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.system import failpoints as killpoints
+
+HEADERS = {
+    "User-Agent": f"sdl/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # nothing is decompressed, so nothing can explode
+    "Cache-Control": "no-cache",
+    "Connection": "close",  # an idle connection that the server dropped would look like a lost reply
+}
+PIECE = 8192
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to wait for an instrument and how much to take from it."""
+
+    connect_s: float
+    """Longest time for connecting to one address, seconds; what is not sent after twice of that never is."""
+    read_s: float
+    """Longest silence after the request and between two pieces of the answer, seconds."""
+    deadline_s: float
+    """Longest time for all together, seconds; only a name server may stretch it."""
+    quiet_s: float
+    """How long the instrument may still be measuring after nobody waits any more, seconds."""
+    body_bytes: int = 65536
+    """Longest body."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, of whatever status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as far as it is UTF-8."""
+        return _text(self.body)
+
+
+def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Answer:
+    """Send one GET request; never a second one, wherever the answer points.
+
+    Raises:
+        InstrumentUnavailable: no connection, or it broke off.
+        InstrumentSilent: the request went out and the answer was not complete in time.
+        InstrumentRefused: an address that is not allowed, or a TLS fault.
+        BadReply: the body is too long.
+    """
+    body = bytearray()
+    with _Link(url, limits) as link, closing(_adapter(link)) as adapter:
+        try:
+            url.check_resolved()
+            request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
+            timeout = (limits.connect_s, limits.read_s)
+            with adapter.send(request, stream=True, timeout=timeout, verify=True) as response:
+                while piece := response.raw.read1(PIECE, decode_content=False):
+                    body += piece
+                    if len(body) > limits.body_bytes:
+                        raise BadReply(f"{url} sent more than {limits.body_bytes} bytes", raw=_text(body))
+            if link.late:  # a connection that was cut looks like one that ended
+                raise TimeoutError("cut at the deadline")
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise link.failure(error, _text(body)) from error
+    return Answer(response.status_code, response.headers, bytes(body))
+
+
+class _Link:
+    """One connection: guarded when it opens, cut at the deadline."""
+
+    def __init__(self, url: GuardedUrl, limits: Limits) -> None:
+        self.late = False
+        self.ready = False  # whether the request may have gone out
+        self._begun = time.monotonic()
+        self._url, self._limits = url, limits
+        self._handle: socket.socket | None = None
+        self._timer = threading.Timer(limits.deadline_s, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        if self._handle:
+            self._handle.close()
+
+    def opened(self, sock: socket.socket) -> socket.socket:
+        """Take a handle on a new socket; raise if it is not where the guard lets us go."""
+        try:
+            # The name may have led elsewhere since it was checked (DNS rebinding).
+            self._url.check(sock.getpeername()[0])
+            # TLS takes the socket over and a reply outlives its connection; a duplicate reaches it throughout.
+            self._handle = sock.dup()
+            if self.late:  # the name server took all the time
+                raise TimeoutError("the deadline passed before it was open")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def sending(self) -> None:
+        """Refuse to send after a long sleep of this process: by now another one may hold the instrument."""
+        if time.monotonic() - self._begun > 2 * self._limits.connect_s:
+            self.ready = False
+            raise TimeoutError("this process was held up for too long to ask it still")
+
+    def failure(self, error: Exception, raw: str) -> InstrumentError:
+        """What went wrong, as the answer to whether to try again."""
+        reason = _root(error)
+        if not self.ready:
+            if isinstance(error, requests.exceptions.SSLError) and not self.late:
+                return InstrumentRefused(f"{self._url} failed the TLS check: {reason}", sent=False)
+            return InstrumentUnavailable(f"no connection to {self._url}: {reason}", sent=False)
+        if self.late or isinstance(error, (requests.Timeout, ReadTimeoutError)):
+            message = f"{self._url} did not finish its answer in time: {reason}"
+            return InstrumentSilent(message, raw=raw, wait=self._limits.quiet_s)
+        if isinstance(reason, BadStatusLine) and not isinstance(reason, RemoteDisconnected):
+            raw = str(reason)  # the line that came instead of one
+        return InstrumentUnavailable(f"{self._url} broke off: {str(reason).strip()}", raw=raw)
+
+    def _cut(self) -> None:
+        self.late = True
+        if self._handle:
+            with suppress(OSError):
+                self._handle.shutdown(socket.SHUT_RDWR)
+
+
+def _adapter(link: _Link) -> HTTPAdapter:
+    """An adapter of requests whose connections report to the link."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return link.opened(super()._new_conn())
+
+        def connect(self) -> None:
+            super().connect()
+            link.ready = True
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            link.sending()  # nothing comes between this and the sending
+            super().send(data)
+
+        def getresponse(self) -> Any:  # what its two ancestors agree on
+            killpoints.passing("after-send")
+            return super().getresponse()
+
+    class Secure(Plain, HTTPSConnection):
+        pass
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    adapter = HTTPAdapter()
+    adapter.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    return adapter
+
+
+def _root(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
+
+
+def _text(body: bytes | bytearray) -> str:
+    return body.decode(errors="replace")

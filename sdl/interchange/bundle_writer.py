@@ -1,0 +1,103 @@
+"""The evidence bundle: one zip file that holds a campaign whole, with a manifest of hashes.
+
+The same ledger gives the same bytes: members are sorted by name (the manifest comes last), and none has a time.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sdl import __version__
+from sdl.errors import InvalidInput
+from sdl.history import Entry, State
+from sdl.interchange import evidence
+from sdl.interchange.export_import import FORMATS
+from sdl.interchange.record_rows import record
+from sdl.ledger.ledger import Ledger
+from sdl.reports.campaign_page import render
+from sdl.system.atomic_files import whole
+
+SCHEMA = 1
+"""Version of what a bundle is; a program reads those that it knows."""
+MANIFEST = "manifest.json"
+REPORT, WORDS = "report.html", "README.txt"
+TABLES = tuple(f"observations{suffix}" for suffix in FORMATS)
+REQUIRED = {evidence.CAMPAIGN, *evidence.LINES, "observations.jsonl", REPORT, WORDS}
+MAY_BE = {*REQUIRED, *TABLES}
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every member: the earliest that a zip file knows."""
+LEVEL = 6
+README = """\
+Everything that was asked, answered and decided in one campaign. 'sdl reproduce FILE.zip' recomputes it.
+
+campaign.json       what was asked for, the seed, the instrument, versions of the programs, where it stands
+replies.jsonl       every attempt in the order of sending: the raw reply and what was made of it
+observations.*      the same attempts as 'sdl import' reads them: JSON lines, CSV, Parquet
+planned.jsonl       every measurement that was planned, in order
+rounds.jsonl        every round with what was known when it was proposed: model, scores, uncertainty
+exams.jsonl         every candidate as it was frozen before its first replicate
+verdicts.jsonl      every verdict with its numbers
+steering.jsonl      what persons asked for, and what was suspended, in the order of asking
+report.html         the report
+manifest.json       SHA-256 and size of each of these
+"""
+
+
+def write(ledger: Ledger, name: str, path: str | Path, *, force: bool = False) -> Path:
+    """Write the bundle of a campaign that is at rest and return where it lies.
+
+    Raises:
+        InvalidInput: if there is no such campaign, it is at work, or the file cannot be written.
+    """
+    before = _at_rest(ledger, name)
+    files = evidence.members(ledger, name) | _observations(ledger, before)
+    files |= {REPORT: render(ledger, name).encode(), WORDS: README.encode()}
+    if _at_rest(ledger, name) != before:
+        raise InvalidInput(f"campaign {name!r} went on while its bundle was made: pause it, then try again")
+    path = Path(path)
+    with whole(path, force=force) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in [*sorted(files.items()), (MANIFEST, manifest(before.name, files))]:
+            archive.writestr(_header(member), content, compresslevel=LEVEL)
+    return path
+
+
+def manifest(name: str, files: Mapping[str, bytes]) -> bytes:
+    """The manifest of these files."""
+    listed = {
+        member: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        for member, content in sorted(files.items())
+    }
+    told = {"bundle": SCHEMA, "campaign": name, "written by": f"sdl {__version__}", "files": listed}
+    return (json.dumps(told, indent=1) + "\n").encode("ascii")
+
+
+def _at_rest(ledger: Ledger, name: str) -> Entry:
+    entry = ledger.entry(name)
+    if entry.state is State.RUNNING and (holder := ledger.holder(entry.instrument)) is not None:
+        raise InvalidInput(
+            f"campaign {name!r} is at work ({entry.instrument} is held by {holder}): a bundle is of a campaign at "
+            f"rest; wait for its end, or 'sdl pause {name}'"
+        )
+    return entry
+
+
+def _observations(ledger: Ledger, entry: Entry) -> dict[str, bytes]:
+    records = [record(entry.space, row) for row in ledger.trail(entry.id)]
+    files = dict[str, bytes]()
+    for suffix, (_, write_records) in FORMATS.items():
+        buffer = io.BytesIO()
+        try:
+            write_records(buffer, records, entry.space.knob_names, entry.space.channel_names)
+        except UnicodeEncodeError:
+            continue  # a name of half a character, which JSON alone can tell
+        files[f"observations{suffix}"] = buffer.getvalue()
+    return files
+
+
+def _header(member: str) -> zipfile.ZipInfo:
+    header = zipfile.ZipInfo(member, EPOCH)
+    header.compress_type, header.create_system, header.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100600 << 16
+    return header

@@ -1,0 +1,248 @@
+"""Records of measurements in tables: CSV and Parquet.
+
+Our own have a column ``in.R`` for each knob and ``out.515nm`` for each channel; what is neither a plain number nor
+text is JSON there. An empty cell is a value that is not there.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdl.errors import InvalidInput
+from sdl.interchange.jsonl import COLUMNS, LARGEST, SHOWN, Fault, Loaded, Record
+from sdl.space import Space
+from sdl.system.failpoints import passing_each
+
+TEXT = ("purpose", "state", "verdict", "reason", "raw")
+COUNTS = ("round", "index", "replicate", "attempt")
+SECONDS = ("time", "done", "seconds")
+GUARDED = tuple("=+-@\t\r'")
+"""A spreadsheet takes text that begins like this for a formula; the last one marks text that was guarded."""
+THOUSANDS = re.compile(r"[+-]?\d{1,3}([,'_ \u00a0\u2009\u202f]\d{3})+(\.\d*)?")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+OTHER_MARKS = ";\t|"
+"""What stands between columns where it is no comma."""
+EXACT = 2**53
+"""Whole numbers beyond this are not exact as floats."""
+
+
+def write_csv(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
+    """Write a CSV table; cells of text that a spreadsheet would run as a formula are guarded with ``'``."""
+    header = _header(records, knobs, channels)
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    table = csv.writer(text)
+    table.writerow(header)
+    for record in passing_each("in-export", records):
+        cells = _flat(record, knobs)
+        table.writerow([_cell(name, cells[name]) if name in cells else "" for name in header])
+    text.detach()
+
+
+def read_csv(path: Path, space: Space) -> Loaded:
+    """Read a CSV table, ours or with columns named by the knobs and channels of the space.
+
+    Raises:
+        InvalidInput: if its header is of no use.
+    """
+    csv.field_size_limit(LARGEST)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.reader(file, strict=True)
+        try:
+            header = next(filter(None, table), [])
+            rows = [(table.line_num, row) for row in table if row]
+        except csv.Error as error:
+            raise InvalidInput(f"{path.name}, line {table.line_num}: {error}") from error
+    if not set(COLUMNS) <= set(header):
+        header = [name.strip() for name in header]
+    return _table(path, header, _cells(header, rows), space, _uncell)
+
+
+def write_parquet(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
+    """Write a Parquet table; a channel that gave only numbers is a column of numbers, any other one is JSON."""
+    header = _header(records, knobs, channels)
+    flat = [_flat(record, knobs) for record in records]
+    columns = {name: _column(name, [cells.get(name, _NONE) for cells in flat]) for name in header}
+    pq.write_table(pa.table(columns), file)
+
+
+def read_parquet(path: Path, space: Space) -> Loaded:
+    """Read a Parquet table, with columns as in ``read_csv``.
+
+    Raises:
+        InvalidInput: if it is none, unpacks to too much, or its header is of no use.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+            if (size := sum(group.total_byte_size for group in groups)) > LARGEST:
+                raise InvalidInput(f"{path} unpacks to {size} bytes; at most {LARGEST} are read at once, split it")
+            header, rows = file.schema_arrow.names, file.read().to_pylist()
+    except InvalidInput:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # such as a date of the year 30,000
+        raise InvalidInput(f"{path} is no table in Parquet: {error}") from error
+    cells = ({name: cell for name, cell in row.items() if cell is not None} for row in rows)
+    return _table(path, header, enumerate(cells, start=1), space, _unpack)
+
+
+_NONE: Any = object()
+
+
+def _header(records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
+    # In the order of the alphabet, which is the same for whoever reads the file without knowing its channels.
+    outputs = sorted({*channels, *(name for record in records for name in record["out"] or {})})
+    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs), *COLUMNS]
+
+
+def _flat(record: Record, knobs: Sequence[str]) -> Record:
+    """A record as cells by column; what is None has no cell, a channel that gave null has one."""
+    cells = {f"in.{name}": value for name, value in zip(knobs, record["in"], strict=True)}
+    cells |= {f"out.{name}": value for name, value in (record["out"] or {}).items()}
+    return cells | {name: record[name] for name in COLUMNS if record[name] is not None}
+
+
+def _nested(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
+    out = {channel: cells[name] for name, channel in outputs.items() if name in cells}
+    record: Record = {"in": [cells.get(name) for name in inputs]}
+    record["out"] = out if out or cells.get("state") == "DONE" else None
+    return record | {name: cells[name] for name in COLUMNS if name in cells}
+
+
+def _cell(name: str, value: Any) -> str:
+    if name not in TEXT:
+        return json.dumps(value)
+    return f"'{value}" if value.startswith(GUARDED) else str(value)
+
+
+def _uncell(name: str, cell: str) -> Any:
+    if name not in TEXT:
+        return json.loads(cell)
+    return cell[1:] if cell[0] == "'" and cell[1:].startswith(GUARDED) else cell
+
+
+def _unpack(name: str, cell: Any) -> Any:
+    return json.loads(cell) if isinstance(cell, str) and name not in TEXT else cell
+
+
+def _column(name: str, values: Sequence[Any]) -> pa.Array:
+    missing = [value is _NONE for value in values]
+    given = [None if value is _NONE else value for value in values]
+    if name in TEXT:
+        return pa.array(given, pa.string())
+    if name in COUNTS:
+        return pa.array(given, pa.int64())
+    if name in SECONDS or all(gone or is_plain(value) for value, gone in zip(given, missing, strict=True)):
+        return pa.array(given, pa.float64())
+    return pa.array(
+        [None if gone else json.dumps(value) for value, gone in zip(given, missing, strict=True)], pa.string()
+    )
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number that any format holds exactly."""
+    return type(value) in (int, float) and abs(value) <= EXACT
+
+
+# ---------------------------------------------------------------------- from elsewhere
+
+
+def _cells(header: Sequence[str], rows: Sequence[tuple[int, list[str]]]) -> Iterator[tuple[int, Record | str]]:
+    """Rows by column without their empty cells, or what is wrong with a row."""
+    for place, row in rows:
+        if len(row) == len(header):
+            yield place, {name: cell for name, cell in zip(header, row, strict=True) if cell}
+        else:
+            hint = "; a decimal comma or thousands separators would do that" if len(row) > len(header) else ""
+            yield place, f"needs {len(header)} cells as in the header, got {len(row)}{hint}"
+
+
+def _table(
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[tuple[int, Record | str]],
+    space: Space,
+    thaw: Callable[[str, Any], Any],
+) -> Loaded:
+    ours = set(COLUMNS) <= set(header)
+    inputs, outputs = _roles(path, header, space)
+    found, faults = list[tuple[int, Record]](), list[Fault]()
+    for place, cells in rows:
+        if isinstance(cells, str):
+            faults.append((place, cells))
+            continue
+        try:
+            thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
+            found.append((place, (_nested if ours else _plain)(thawed, inputs, outputs)))
+        except (ValueError, RecursionError) as error:
+            faults.append((place, str(error)))
+    return Loaded(ours, found, list(inputs.values()), list(outputs.values()), faults)
+
+
+def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, str], dict[str, str]]:
+    """Columns of knobs and of channels, each with its name."""
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise InvalidInput(
+            f"{path.name}, line 1: every column needs a name of its own, found twice: {', '.join(twice)}"
+        )
+    inputs = {name: name[3:] for name in header if name.startswith("in.")}
+    outputs = {name: name[4:] for name in header if name.startswith("out.")}
+    if not inputs and not outputs:
+        inputs = {name: name for name in header if name in space.knob_names}
+        outputs = {name: name for name in header if name in space.channel_names}
+        lacking = [name for name in space.knob_names if name not in inputs]
+        if inputs and outputs and lacking:
+            raise InvalidInput(f"{path.name}, line 1: no column for {', '.join(lacking)}, only for {', '.join(inputs)}")
+    if not inputs or not outputs:
+        if other := next((mark for mark in OTHER_MARKS if len(header) == 1 and mark in header[0]), ""):
+            raise InvalidInput(
+                f"{path.name}, line 1: its columns are separated by {other!r}: write commas between them, and decimal "
+                "points within numbers"
+            )
+        raise InvalidInput(
+            f"{path.name}, line 1: no columns of knobs and channels among {', '.join(map(repr, header[:SHOWN]))}; "
+            f"name them as in 'in.{space.knob_names[0]}' and 'out.{space.channel_names[0]}', with commas between"
+        )
+    return inputs, outputs
+
+
+def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
+    if missing := [name for name in inputs if name not in cells]:
+        raise ValueError(f"{', '.join(missing)} is empty")
+    record: Record = {"in": [number(name, cells[name]) for name in inputs]}
+    record["out"] = {channel: number(name, cells[name]) for name, channel in outputs.items() if name in cells}
+    record["time"] = number("time", cells["time"]) if "time" in cells else None
+    return record | {"raw": json.dumps(cells, default=str)}
+
+
+def number(name: str, cell: Any) -> int | float:
+    """The number in a cell from elsewhere.
+
+    Raises:
+        ValueError: saying what the cell holds instead.
+    """
+    value = _parsed(name, cell.strip()) if isinstance(cell, str) else cell
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {value!r}, not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}: leave the cell empty if it was not read")
+    return value
+
+
+def _parsed(name: str, text: str) -> int | float:
+    if THOUSANDS.fullmatch(text):
+        raise ValueError(f"{name} is {text!r}: write it without thousands separators, with a decimal point")
+    if DECIMAL_COMMA.fullmatch(text):
+        raise ValueError(f"{name} is {text!r}: write it with a decimal point, not a decimal comma")
+    try:
+        return int(text) if WHOLE.fullmatch(text) else float(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text[:40]!r}, not a number") from None

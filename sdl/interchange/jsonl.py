@@ -1,0 +1,123 @@
+"""Records of measurements in JSON lines, one object a line, and what all formats of them have in common."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from sdl.errors import InvalidInput
+from sdl.space import Space
+from sdl.system.failpoints import passing_each
+
+Record: TypeAlias = dict[str, Any]
+"""One attempt: ``in``, ``out`` and, in files of ours, all of ``COLUMNS``."""
+
+Fault: TypeAlias = tuple[int, str]
+"""The number of a line or row, and what is wrong there."""
+
+COLUMNS = (
+    "time", "round", "index", "replicate", "attempt", "purpose", "state", "verdict", "reason", "settings", "applied",
+    "censored", "raw", "done", "seconds",
+)  # fmt: skip
+"""What our own files hold beside settings and readings."""
+SHOWN = 10
+"""Faults that are named before the rest is counted."""
+LARGEST = 1_000_000_000
+"""Bytes of a file, or of what it unpacks to, that are read at once."""
+KNOWN = "give .jsonl, .csv or .parquet"
+MAY_HOLD_CODE = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz", ".zip", ".gz", ".xlsx")
+MAGIC = {
+    b"\x80": "a pickle, which may run code when it is opened",
+    b"PK\x03\x04": "a zip archive (as .npz, .pt and .xlsx files are)",
+    b"\x1f\x8b": "compressed",
+    b"x\x9c": "compressed",
+    b"\x93NUMPY": "an array of NumPy",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file holds, not judged yet."""
+
+    ours: bool
+    """Whether the laboratory wrote it."""
+    records: Sequence[tuple[int, Record]]
+    """Each with the number of its line or row."""
+    knobs: Sequence[str] | None
+    """Names of the values of ``in``; None if the file does not say."""
+    channels: Sequence[str]
+    """In the order of the file."""
+    faults: Sequence[Fault]
+
+
+def refuse(path: Path) -> None:
+    """Refuse a file that may hold code, by its name and by its first bytes.
+
+    Raises:
+        InvalidInput: for such a file, for one that cannot be read and for one that is too large.
+    """
+    if path.suffix.lower() in MAY_HOLD_CODE:
+        raise InvalidInput(f"{path}: a {path.suffix} file is never opened, since it may hold code; {KNOWN}")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+    except (OSError, ValueError) as error:  # a name may hold what no name can
+        raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    for magic, kind in MAGIC.items():
+        if start.startswith(magic):
+            raise InvalidInput(f"{path} is {kind}, whatever its name says; {KNOWN}")
+    if size > LARGEST:
+        raise InvalidInput(f"{path} has {size} bytes; at most {LARGEST} are read at once, split it")
+
+
+def raise_any(path: Path, faults: Iterable[Fault]) -> None:
+    """Raise the first ten faults of a file and the number of the others, if there are any.
+
+    Raises:
+        InvalidInput: with the file and the place of each.
+    """
+    found = sorted(faults)
+    if found:
+        place = "row" if path.suffix.lower() == ".parquet" else "line"
+        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        raise InvalidInput([f"{path.name}, {place} {number}: {fault}" for number, fault in found[:SHOWN]] + more)
+
+
+def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
+    """Write one object a line, in ASCII."""
+    file.writelines((json.dumps(record) + "\n").encode("ascii") for record in passing_each("in-export", records))
+
+
+def read_lines(path: Path, _: Space) -> Loaded:
+    """Read one object a line; the text of a line that is not ours becomes its ``raw``."""
+    found, faults, ours = list[tuple[int, Record]](), list[Fault](), False
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = _object(line)
+            except (ValueError, RecursionError) as error:
+                faults.append((number, f'needs {{"in": [numbers], "out": {{channel: number}}}}: {error}'))
+                continue
+            ours = ours or (not found and set(COLUMNS) <= record.keys())
+            found.append((number, record if ours else record | {"raw": line.strip()}))
+    channels = dict.fromkeys(name for _, record in found for name in _names(record.get("out")))
+    return Loaded(ours, found, _names(found[0][1]["settings"]) if ours else None, list(channels), faults)
+
+
+def _object(line: str) -> Record:
+    value = json.loads(line, parse_constant=_no_constant)
+    if not isinstance(value, dict):
+        raise ValueError(f"this is {line.strip()[:40]!r}")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no reading, leave the channel out")
+
+
+def _names(value: Any) -> list[str]:
+    return list(value) if isinstance(value, Mapping) else []

@@ -1,0 +1,47 @@
+"""Approval: which rounds a person has to see before they are sent, and why."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sdl.campaign.safety import ApprovalPart, Occasion
+from sdl.history import History, Request, Round
+from sdl.space import Space
+
+REMARKS: dict[Occasion, str] = {
+    "always": "every round is to be approved",
+    "first-round": "the first round is to be approved",
+    "outside-range": "some settings lie beyond all that were measured",
+}
+
+
+def reason(rule: ApprovalPart, round_: Round, requests: Sequence[Request], history: History, space: Space) -> str:
+    """Why a person has to see these requests before they are sent; empty if nobody has to.
+
+    References and patches, which are known from the start, need no approval.
+
+    Args:
+        rule: What the campaign asks for.
+        round_: That they belong to.
+        requests: What is to be sent.
+        history: What was measured before.
+        space: Of the instrument.
+    """
+    new = [each for each in requests if each.purpose.teaches]
+    if not new:
+        return ""
+    if "always" in rule.when:
+        return REMARKS["always"]
+    if "first-round" in rule.when and round_.number == 0:
+        return REMARKS["first-round"]
+    measured = [each.settings for each in history.observations]
+    if "outside-range" in rule.when and measured:
+        low, high = np.min(measured, axis=0), np.max(measured, axis=0)
+        beyond = [each for each in new if ((each.settings < low) | (each.settings > high)).any()]
+        if beyond:
+            return f"{REMARKS['outside-range']}, the first at {_named(space, beyond[0])}"
+    return ""
+
+
+def _named(space: Space, request: Request) -> str:
+    return ", ".join(f"{name}={value:.4g}" for name, value in space.named_settings(request.settings).items())

@@ -1,0 +1,140 @@
+"""The one place where a measurement happens: control, intent, request, classify, record; and again if need be."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sdl.campaign.safety import SuspendPart
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
+from sdl.history import Purpose, Request
+from sdl.instruments.protocol import Instrument, Reply
+from sdl.instruments.screening import Class, Earlier, Screened, classify, screen
+from sdl.ledger.lease import Lease
+from sdl.ledger.ledger import Ledger
+from sdl.measurement.suspenders import Seen, Suspenders, recalled
+from sdl.space import Space
+from sdl.system import failpoints as killpoints
+
+SUSPECTS = 2
+"""Replies in a row that cannot be believed before a person is asked."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Bench:
+    """An instrument at work for a campaign: who asks, on whose lease, within which budget."""
+
+    ledger: Ledger
+    lease: Lease
+    campaign: int
+    instrument: Instrument
+    budget: int
+    needed: Collection[str] = ()
+    """Channels without which a reading is of no use."""
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    """Set to end before the next request."""
+    sleep: Callable[[float], object] | None = None
+    """Waits some seconds; ``interrupted.wait`` unless told, so that a wait ends at once when it is set."""
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    """For the jitter of waits alone."""
+    suspend: SuspendPart = field(default_factory=SuspendPart)
+    """What suspends the campaign between two measurements."""
+
+    def __post_init__(self) -> None:
+        space, file = self.instrument.space, self.ledger.file
+        folder = file.parent if file else None
+        self.suspenders = Suspenders(self.suspend, space, space.columns(self.needed), folder)
+        for each in recalled(self.ledger, self.campaign, self.suspend):
+            self.suspenders.saw(each)
+        self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
+
+    def take(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
+        """Take the measurements in this order, each until it has a usable reply.
+
+        Raises:
+            CampaignSuspended: if one cannot be had, with the reason; all that came is kept.
+            CampaignPaused, CampaignStopped, Interrupted, BudgetSpent, LeaseLost: before a request is sent.
+        """
+        for request in requests:
+            self._measure(request)
+            progress(request)
+
+    def _measure(self, request: Request) -> None:
+        patience, suspects, wait = self.instrument.patience, 0, 0.0
+        for attempt in range(1, patience.attempts + 1):
+            if attempt > 1:
+                self._wait(max(wait, patience.wait(attempt, self.rng.random())))
+            verdict, reason, wait = self._attempt(request)
+            if verdict.usable:
+                return
+            log.warning("%s: %s", verdict.value, reason)
+            suspects = suspects + 1 if verdict is Class.SUSPECT else 0
+            if verdict is Class.REJECT or suspects >= SUSPECTS:
+                break
+        raise CampaignSuspended(
+            f"{self.instrument.identity} gave no usable reading at "
+            f"{_shown(self.instrument.space.named_settings(request.settings))} in {attempt} "
+            f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
+            "Nothing is lost; mend this and run the campaign again to go on from here",
+            transient=verdict in (Class.RETRY, Class.UNKNOWN),
+            hold_off_s=self.suspend.hold_off_s if verdict in (Class.RETRY, Class.UNKNOWN) else None,
+        )
+
+    def _attempt(self, request: Request) -> tuple[Class, str, float]:
+        """One request: its class, the reason, and the least wait before another, in seconds."""
+        self._may_go_on()
+        settings = self.instrument.space.named_settings(request.settings)
+        number = self.ledger.send(self.lease, self.campaign, request, self.budget)
+        killpoints.passing("after-intent")
+        try:
+            reply = self.instrument.measure(settings)
+        except InstrumentError as error:
+            verdict = classify(error)
+            self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
+            self.suspenders.saw(Seen(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
+            return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
+        screened = believed(self.instrument.space, request, reply, self.needed, self._before)
+        killpoints.passing("after-reply")
+        self.ledger.receive(self.lease, number, reply, screened)
+        killpoints.passing("after-commit")
+        self.suspenders.saw(Seen(request.purpose, screened.verdict, screened.readings))
+        self._before = Earlier(request.settings, reply.readings)
+        return screened.verdict, screened.reason, 0.0
+
+    def _may_go_on(self) -> None:
+        if self.interrupted.is_set():
+            raise Interrupted("interrupted; everything measured is kept, run the campaign again to go on")
+        if (held := self.suspenders.hold()) is not None:
+            raise CampaignSuspended(held.reason, hold_off_s=held.seconds, drift=held.drift)
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 1:
+            log.info("waiting %.0f s before the next attempt", seconds)
+        (self.sleep or self.interrupted.wait)(seconds)
+
+
+def believed(space: Space, request: Request, reply: Reply, needed: Collection[str], before: Earlier | None) -> Screened:
+    """What a reply to a request is worth.
+
+    Args:
+        space: Of the instrument.
+        request: What was asked, and why.
+        reply: What came back.
+        needed: Channels without which a reading is of no use.
+        before: The reply before this one.
+    """
+    screened = screen(space, request.settings, reply, needed=needed, before=before)
+    if request.purpose is not Purpose.REFERENCE or not screened.censored[space.columns(needed)].any():
+        return screened
+    # A background at the ceiling tells nothing, and no reading on top of it would.
+    reason = f"the background alone reaches the ceiling: {screened.reason}"
+    nothing = np.full_like(screened.readings, np.nan)
+    return Screened(Class.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
+
+
+def _shown(settings: dict[str, float]) -> str:
+    return ", ".join(f"{name}={value:.4g}" for name, value in settings.items())

@@ -1,0 +1,197 @@
+"""What suspends a campaign between two measurements: the light, the instrument's own drift, failures, disk, the hour.
+
+Asked before each request. What they judge by comes from the ledger, so that it is the same after a restart; since the
+last suspension only, so that what was suspended once is judged afresh by a new reading.
+"""
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from sdl.campaign.safety import PatchPart, SuspendPart, hours
+from sdl.history import Purpose
+from sdl.instruments.screening import Class
+from sdl.ledger.ledger import Ledger
+from sdl.ledger.row_mapping import last_suspended, unlisted
+from sdl.ledger.tables import attempts, requests
+from sdl.space import Readings, Space
+
+FEWEST = 3
+"""Earlier patches from which on their own scatter stands in for a noise that the instrument does not state."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why nothing is measured now."""
+
+    reason: str
+    """What was found, what is expected and what to do, in one sentence."""
+    seconds: float
+    """After which it is worth trying again."""
+    drift: bool = False
+    """Whether the instrument itself has changed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What became of one attempt."""
+
+    purpose: Purpose
+    verdict: Class
+    readings: Readings
+    """Shape ``(p,)``; NaN where masked."""
+    fresh: bool = True
+    """Whether it came after the last suspension."""
+
+
+def recalled(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[Seen]:
+    """What suspenders would have seen of a campaign so far, in order, as far as they judge by it."""
+    mine = attempts.c.campaign == campaign
+    last = select(attempts.c.id).where(mine).order_by(attempts.c.id.desc()).limit(rule.window).subquery()
+    judging = [each for each in Purpose if not each.teaches]
+    counts = attempts.c.id.in_(select(last.c.id)) | requests.c.purpose.in_(judging)
+    query = (
+        select(requests.c.purpose, *attempts.c["id", "verdict", "readings"])
+        .join(requests, attempts.c.request == requests.c.id)
+        .where(mine, attempts.c.verdict.is_not(None), counts)
+        .order_by(attempts.c.id)
+    )
+    with ledger.engine.connect() as connection:
+        sent = connection.execute(last_suspended(campaign)).scalar_one_or_none() or 0
+        nth = select(attempts.c.id).where(mine).order_by(attempts.c.id).offset(max(sent - 1, 0)).limit(1)
+        until = connection.execute(nth).scalar_one_or_none() if sent else None
+        for row in connection.execute(query):
+            readings = unlisted(row.readings or [])
+            yield Seen(Purpose(row.purpose), Class(row.verdict), readings, until is None or row.id > until)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+@dataclass(eq=False)
+class Suspenders:
+    """The suspenders of one campaign, told of every attempt in order.
+
+    Args:
+        rule: What the campaign asks for.
+        space: Of the instrument.
+        channels: Columns of the channels that the campaign needs.
+        folder: Where the ledger lies; None if that is not on this machine.
+        clock: What time it is, with its zone.
+    """
+
+    rule: SuspendPart
+    space: Space
+    channels: Sequence[int]
+    folder: Path | None = None
+    clock: Callable[[], datetime] = _now
+    _outcomes: deque[bool] = field(default_factory=deque)
+    _reference: Readings | None = None
+    _judged: bool = True
+    """Whether the last reference was read since the last suspension."""
+    _patches: list[Readings] = field(default_factory=list)
+    """Patches less their reference, those that were off left out."""
+    _off: str = ""
+
+    def saw(self, each: Seen) -> None:
+        """Take an attempt into account."""
+        if each.fresh:
+            self._outcomes.append(each.verdict.usable)
+            if len(self._outcomes) > self.rule.window:
+                self._outcomes.popleft()
+        if not each.verdict.usable:
+            return
+        if each.purpose is Purpose.REFERENCE:
+            self._reference, self._judged = each.readings, each.fresh
+        elif each.purpose is Purpose.PATCH and self.rule.patch is not None:
+            net = each.readings - (0.0 if self._reference is None else self._reference)
+            off = self._drifted(net, self.rule.patch)
+            self._off = off if each.fresh else ""
+            if not off:
+                self._patches.append(net)
+
+    def hold(self) -> Hold | None:
+        """Why nothing may be measured now; None if nothing speaks against it."""
+        return self._disk() or self._quiet() or self._failing() or self._light() or self._drift()
+
+    def _disk(self) -> Hold | None:
+        if self.folder is None or (free := shutil.disk_usage(self.folder).free / 1e6) >= self.rule.free_mb:
+            return None
+        return self._held(
+            f"only {free:.0f} MB are free where the ledger lies; at least {self.rule.free_mb:.0f} MB must be, so that "
+            "no reading is lost. Make space and run the campaign again"
+        )
+
+    def _quiet(self) -> Hold | None:
+        now = self.clock().astimezone(ZoneInfo(self.rule.timezone))
+        for text in self.rule.quiet:
+            begin, end = hours(text)
+            at = now.time()
+            if (begin <= at < end) if begin < end else (at >= begin or at < end):
+                until = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
+                until += timedelta(days=until <= now)
+                seconds = (until - now).total_seconds()
+                return Hold(f"quiet hours {text} ({self.rule.timezone}): it goes on at {until:%H:%M}", seconds)
+        return None
+
+    def _failing(self) -> Hold | None:
+        limit, n = self.rule.failures, len(self._outcomes)
+        if limit is None or n < self.rule.window or (share := 1 - sum(self._outcomes) / n) < limit:
+            return None
+        return self._held(
+            f"{100 * share:.0f} % of the last {n} requests brought no usable reading, {100 * limit:.0f} % are allowed: "
+            "look at the instrument and its network"
+        )
+
+    def _light(self) -> Hold | None:
+        if self._reference is None or not self._judged:
+            return None
+        for name, (low, high) in self.rule.background.items():
+            column = self.space.columns([name])[0]
+            value = self._reference[column]
+            if not low <= value <= high:  # a reading at the ceiling is NaN, and out of any band
+                return self._held(
+                    f"the background reads {value:g} at {name}, outside of {low:g} to {high:g}: see to the light, or "
+                    "widen suspend.background"
+                )
+        return None
+
+    def _drift(self) -> Hold | None:
+        return self._held(self._off, drift=True) if self._off else None
+
+    def _drifted(self, net: Readings, rule: PatchPart) -> str:
+        """How a patch is off by more than it may be, in words; empty if it is not."""
+        if not self._patches:
+            return ""
+        earlier = np.array(self._patches)[:, list(self.channels)]
+        off = net[list(self.channels)] - earlier.mean(axis=0)
+        scale = self._scatter(earlier) * np.sqrt(1 + 1 / len(earlier))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            far = np.abs(off) / scale
+        worst = int(np.argmax(np.nan_to_num(far)))
+        if not far[worst] > rule.sigma:
+            return ""
+        name = self.space.channel_names[self.channels[worst]]
+        return (
+            f"the reference patch reads {off[worst]:+.0f} at {name} against the {len(earlier)} before it, "
+            f"{far[worst]:.1f} standard deviations and {rule.sigma:g} are allowed: the instrument has changed; look at "
+            "lamp and sensor, and calibrate"
+        )
+
+    def _scatter(self, earlier: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard deviation of a patch less its reference: the larger of the stated one and that of the patches."""
+        stated = np.sqrt(2) * self.space.noise[list(self.channels)]
+        own = earlier.std(axis=0, ddof=1) if len(earlier) >= FEWEST else np.full(len(self.channels), np.nan)
+        return np.asarray(np.fmax(stated, own))
+
+    def _held(self, reason: str, drift: bool = False) -> Hold:
+        return Hold(reason, self.rule.hold_off_s, drift)

@@ -1,0 +1,46 @@
+"""A back-test as one HTML page that holds all it shows: who needs how many requests, and whether that is certain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdl import __version__
+from sdl.reports.backtest_figures import learning, requests
+from sdl.reports.figures import address
+from sdl.reports.html import template, write_page
+from sdl.system.atomic_files import whole
+
+
+def write(result: Mapping[str, Any], folder: Path) -> Path:
+    """Write the page of a back-test, ``index.html``, in place of an earlier one, and return where it lies.
+
+    Beside it lies its first figure alone, ``requests.svg``, on white paper for wherever it is to be shown.
+
+    Raises:
+        InvalidInput: if a file cannot be written.
+    """
+    page, shown = write_page(render(result), folder / "index.html"), _shown(result)
+    if not shown:
+        return page
+    with whole(folder / "requests.svg", force=True) as file:
+        file.write(requests(shown, result["runs"], result["budget"], transparent=False).encode())
+    return page
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """The back-test as HTML that loads nothing.
+
+    Args:
+        result: What ``flows.backtesting.study`` returns.
+    """
+    shown = _shown(result)
+    return template("backtest.html").render(
+        version=__version__,
+        result=result,
+        requests=address(requests(shown, result["runs"], result["budget"])) if shown else None,
+        learning={problem["name"]: learning(problem) for problem in shown},
+    )
+
+
+def _shown(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [problem for problem in result["problems"] if problem["strategies"]]

@@ -1,0 +1,233 @@
+"""A campaign as its report tells it: what matters in it, and what came of its targets."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Self
+
+import numpy as np
+
+from sdl.analysis import answer_count as several
+from sdl.campaign.definition import Campaign, Target
+from sdl.errors import InvalidInput
+from sdl.formatting import listed, measured
+from sdl.history import Entry, Finding, History, Verdict
+from sdl.ledger.bulk_reads import Sendings
+from sdl.ledger.ledger import Ledger
+
+MOST_CHANNELS = 6
+"""Channels shown where no target says which ones matter."""
+MANY = 6
+"""Targets that are shown one by one; more are a table first."""
+TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One channel of a target; NaN where a number is not known."""
+
+    channel: str
+    unit: str
+    target: float
+    tolerance: float
+    mean: float = np.nan
+    """Of the replicates; of the nearest reachable settings, expected, where nothing reaches the target."""
+    margin: float = np.nan
+    background: float = np.nan
+
+    @property
+    def off(self) -> float:
+        """How far the mean is from the target, in tolerances."""
+        return (self.mean - self.target) / self.tolerance
+
+    @property
+    def room(self) -> float:
+        """How much farther it may be, in tolerances; 0 if that is not known."""
+        return float(np.nan_to_num(self.margin / self.tolerance))
+
+
+@dataclass(frozen=True)
+class Passed:
+    """One of several verified answers of a target."""
+
+    place: int
+    """From 1 on, in the order of their exams."""
+    family: int
+    settings: Sequence[float]
+    """By knob."""
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A target and what came of it."""
+
+    target: str
+    verdict: str
+    tone: str
+    """``good``, ``bad`` or ``open``."""
+    sentence: str
+    lines: Sequence[Line]
+    settings: str = ""
+    knobs: Sequence[float] = ()
+    """The same settings as numbers; none where there are none."""
+    light: str = ""
+    """The background that it holds for, in words; empty if it is not known."""
+    examined: bool = True
+    """Whether the means were measured, not expected."""
+    answers: Sequence[Passed] = ()
+    """Those that are verified, where several are wanted."""
+    readings: int = 0
+    """Taken in the rounds of its exams, references among them."""
+
+    @property
+    def off(self) -> float:
+        """By how much its worst channel missed, in tolerances; NaN if that is not known."""
+        return float(np.max([abs(line.off) for line in self.lines])) if self.lines else np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """What the ledger holds of one campaign."""
+
+    entry: Entry
+    history: History
+    sendings: Sendings
+    trail: Callable[[Collection[int]], Sequence[Mapping[str, Any]]]
+    """Attempts by the numbers of their rows."""
+
+    @classmethod
+    def of(cls, ledger: Ledger, name: str) -> Self:
+        """Read a campaign from the ledger.
+
+        Raises:
+            InvalidInput: if there is none of that name.
+        """
+        entry = ledger.entry(name)
+        trail = partial(ledger.trail, entry.id)
+        return cls(entry, ledger.history(entry.id), ledger.sendings(entry.id), trail)
+
+    @cached_property
+    def campaign(self) -> Campaign | None:
+        """What was written down; None where readings were taken without a campaign file."""
+        try:
+            return Campaign.parse(self.entry.config)
+        except InvalidInput:
+            return None
+
+    @cached_property
+    def channels(self) -> list[str]:
+        """Channels that matter: those of the targets, or else the first that were ever read."""
+        known = self.entry.space.channel_names
+        if self.campaign is not None:
+            return [name for name in self.campaign.channels if name in known]
+        if not self.history.observations:
+            return list(known[:MOST_CHANNELS])
+        read = np.isfinite(np.array([each.readings for each in self.history.observations]))
+        return [known[column] for column in np.flatnonzero(read.any(axis=0))][:MOST_CHANNELS]
+
+    @cached_property
+    def columns(self) -> list[int]:
+        """Their columns."""
+        return self.entry.space.columns(self.channels)
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Unit of each knob and channel."""
+        space = self.entry.space
+        return {channel.name: channel.unit for channel in space.channels} | {k.name: k.unit for k in space.knobs}
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """Every target of the campaign, then every other one that was judged."""
+        wanted = {target.name: target for target in self.campaign.targets} if self.campaign else {}
+        names = dict.fromkeys([*wanted, *(finding.target for finding in self.history.findings)])
+        return [self._result(name, wanted.get(name)) for name in names]
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many targets that a table comes before what is to be said of each."""
+        return len(self.results) > MANY
+
+    @property
+    def shared(self) -> int:
+        """Readings that were taken for all targets."""
+        return self._taken[None]
+
+    @property
+    def summary(self) -> str:
+        """How many targets are verified, with how many requests."""
+        sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
+        if self.many:
+            sent += f", {self.history.sent / len(self.results):.1f} a target"
+        if not self.results:
+            return f"No target was set; {sent}."
+        verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)
+        return f"{verified} of {len(self.results)} target{'' if len(self.results) == 1 else 's'} verified, {sent}."
+
+    def labelled(self, name: str) -> str:
+        """A knob or channel with its unit."""
+        return f"{name} ({self.units[name]})" if self.units.get(name) else name
+
+    def settings(self, settings: Any) -> str:
+        """Settings ``(d,)`` with their names and units."""
+        return listed(self.entry.space.named_settings(settings), self.units)
+
+    @cached_property
+    def _taken(self) -> Counter[str | None]:
+        """Readings by the target that their round was about; None for those that served all."""
+        about = {round_.number: round_.target for round_ in self.history.rounds}
+        return Counter(about.get(each.round) for each in self.history.observations)
+
+    def _result(self, name: str, wanted: Target | None) -> Result:
+        judged = [finding for finding in self.history.findings if finding.target == name]
+        if not judged:
+            sentence = "no candidate has been judged so far"
+            return Result(name, "NO VERDICT YET", "open", sentence, self._wishes(wanted), readings=self._taken[name])
+        last = self.history.concluded(name) or judged[-1]
+        # A target that was given up has no numbers of its own: the last candidate's say how close it came.
+        told = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
+        lines = self._lines(told) or self._wishes(wanted)
+        light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
+        verdict, sentence, answers = last.verdict, last.sentence, list[Passed]()
+        if wanted is not None and wanted.answers != 1:
+            verdict, sentence = several.concluded(wanted, judged)
+            answers = self._answers(several.passed(wanted, judged))
+        return Result(
+            target=name,
+            verdict=verdict.value,
+            tone=TONES.get(verdict, "open"),
+            sentence=sentence,
+            lines=[] if answers else lines,
+            answers=answers,
+            settings="" if answers or told.settings is None else self.settings(told.settings),
+            knobs=() if told.settings is None else told.settings.tolist(),
+            light=listed(light, self.units),
+            examined=told.verdict is not Verdict.NOT_REACHABLE,
+            readings=self._taken[name],
+        )
+
+    def _answers(self, passed: Sequence[Finding]) -> list[Passed]:
+        return [
+            Passed(place, several.family(each), each.settings.tolist(), self._lines(each))
+            for place, each in enumerate(passed, start=1)
+            if each.settings is not None
+        ]
+
+    def _lines(self, finding: Finding) -> list[Line]:
+        facts = dict(finding.facts)
+        channels: list[str] = facts.get("channels") or []
+        nothing = [None] * len(channels)
+        columns = [facts.get(key) or nothing for key in ("target", "tolerance")]
+        columns += [facts.get("mean") or facts.get("readings") or nothing]
+        columns += [facts.get(key) or nothing for key in ("margin", "background")]
+        rows = zip(channels, *columns, strict=True)
+        lines = [Line(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
+        return [line for line in lines if np.isfinite(line.target)]
+
+    def _wishes(self, wanted: Target | None) -> list[Line]:
+        if wanted is None:
+            return []
+        units = self.units
+        return [Line(name, units.get(name, ""), value, wanted.allowed(name)) for name, value in wanted.readings.items()]

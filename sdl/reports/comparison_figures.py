@@ -1,0 +1,280 @@
+"""The figures of a comparison of inverse models: draws over the data, parity, and densities of the settings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, drawable, short, uri
+from sdl.space import Readings, Settings
+
+Array = NDArray[np.float64]
+SMALL: dict[Any, Any] = STYLE | {"font.size": 8, "axes.titlesize": 8}
+DATA, UNSEEN = "#b9c2c7", LINES[1]
+MOST = 8
+"""Knobs and channels in a figure."""
+MOST_PAIRS = 4
+"""Pairs of them for each of the models that are not the best."""
+NARROW = 14
+"""Characters that fit beside a small panel."""
+FINE = 400
+"""Points of a density."""
+MODELS = (*LINES, "#1d9c9c", "#8c6d1f")
+"""Colours, for more models than there are lines elsewhere; dashes beyond."""
+DASHES = ("-", "--", ":")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the figures show of one model; settings in the units of the knobs."""
+
+    draws: Settings
+    """Settings for the target, ``(n, d)``."""
+    draws_readings: Readings
+    """One fresh reading simulated at each of them, background included, ``(n, c)``."""
+    unseen: Settings
+    """Settings drawn for the readings of rows that the model had not seen, ``(m, d)``."""
+    unseen_readings: Readings
+    """Those readings, with the background of the target, ``(m, c)``."""
+    readings: Mapping[str, tuple[Array, Array]]
+    """By ``train`` and ``test``: measured and predicted, background subtracted, both ``(., c)``."""
+    settings: Mapping[str, tuple[Array, Array]]
+    """By ``train`` and ``test``: asked for and answered, both ``(., d)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The data, as the figures show them."""
+
+    settings: Settings
+    """In the units of the knobs, ``(n, d)``."""
+    readings: Readings
+    """With the background of the target, ``(n, c)``."""
+
+
+def every(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence]) -> dict[str, str | None]:
+    """All figures by name, each as the URI of an image; ``others`` is None for a single model.
+
+    Args:
+        result: What ``flows.comparing.compare`` returns.
+        rows: The data.
+        evidence: By model, the best first, at least one.
+    """
+    (_, first), *rest = evidence.items()
+    names = [*_units(result["knobs"]), *_units(result["channels"])]
+    marks = [*(math.nan for _ in result["knobs"]), *result["target"].values()]
+    return {
+        "densities": densities(result, evidence),
+        "pairs": pairs(names, marks, rows, first),
+        "others": others(names, marks, rows, dict(rest)) if rest else None,
+        "parity": parity(names, result["knobs"], evidence),
+    }
+
+
+def _units(named: Mapping[str, str]) -> list[str]:
+    return [f"{name} ({unit})" if unit else name for name, unit in named.items()]
+
+
+# ---------------------------------------------------------------------- draws over the data
+
+
+@matplotlib.rc_context(SMALL)
+def pairs(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: Evidence) -> str:
+    """Every knob and channel against every other one: the data, and the draws of one model on top.
+
+    Args:
+        names: Of knobs and channels, ``d + c`` of them, at least 2.
+        marks: What the target fixes each to, NaN where nothing.
+        rows: The data.
+        evidence: Of the model.
+    """
+    k = min(len(names), MOST)
+    figure = Figure((WIDTH, WIDTH), dpi=160)
+    grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
+    figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
+    for (row, column), axes in np.ndenumerate(grid):
+        if column > row:
+            axes.remove()
+            continue
+        _cloud(axes, column, row + 1, marks, rows, evidence)
+        axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
+        if row == k - 2:
+            axes.set_xlabel(short(names[column], NARROW))
+        if column == 0:
+            axes.set_ylabel(short(names[row + 1], NARROW))
+    figure.align_labels()
+    _legend(figure)
+    return uri(figure)
+
+
+@matplotlib.rc_context(SMALL)
+def others(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: Mapping[str, Evidence]) -> str:
+    """The same for further models, one a line: pairs of knobs, and of knob and channel where there is one knob."""
+    d = rows.settings.shape[1]
+    shown = list(combinations(range(d if d > 1 else min(len(names), MOST)), 2))[:MOST_PAIRS]
+    high, across = WIDTH / max(len(shown), 3), max(len(shown), 3)
+    figure = Figure((WIDTH, 0.35 + 0.7 * high * len(evidence)), dpi=160, layout="constrained")
+    grid = figure.subplots(len(evidence), across, squeeze=False)
+    for line, (model, each) in zip(grid, evidence.items(), strict=True):
+        for axes, (one, other) in zip(line, shown, strict=False):
+            _cloud(axes, one, other, marks, rows, each)
+            axes.tick_params(labelsize=6, length=2)
+            axes.set_xlabel(short(names[one], NARROW), labelpad=1)
+            axes.set_ylabel(short(names[other], NARROW), labelpad=1)
+        for axes in line[len(shown) :]:
+            axes.remove()
+        line[0].set_title(short(model), loc="left", weight="bold")
+    return uri(figure)
+
+
+def _cloud(axes: Axes, one: int, other: int, marks: Sequence[float], rows: Rows, evidence: Evidence) -> None:
+    clouds = (
+        (rows.settings, rows.readings, DATA, 7),
+        (evidence.unseen, evidence.unseen_readings, UNSEEN, 4),
+        (evidence.draws, evidence.draws_readings, INK, 5),
+    )
+    columns = [drawable(np.column_stack((settings, readings)))[:, [one, other]] for settings, readings, *_ in clouds]
+    for values, (_, _, colour, size) in zip(columns, clouds, strict=True):
+        axes.scatter(values[:, 0], values[:, 1], c=colour, s=size, alpha=0.7, lw=0, rasterized=True)
+    for mark, line in ((marks[one], axes.axvline), (marks[other], axes.axhline)):
+        if math.isfinite(mark):
+            line(mark, color=LINES[4], lw=0.7, ls="--")
+    data, unseen, draws = columns
+    limits = [
+        _limits([data[:, place], _bulk(unseen[:, place]), _bulk(draws[:, place]), [mark]])
+        for place, mark in enumerate((marks[one], marks[other]))
+    ]
+    axes.set_xlim(*limits[0])
+    axes.set_ylim(*limits[1])
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+
+
+def _legend(figure: Figure) -> None:
+    axes = figure.axes[0]
+    for colour, words in ((DATA, "data"), (UNSEEN, "draws for rows not seen"), (INK, "draws for the target")):
+        axes.scatter([], [], color=colour, s=14, label=words)
+    axes.plot([], [], color=LINES[4], lw=0.7, ls="--", label="target")
+    figure.legend(loc="upper right", fontsize=9)
+
+
+def _bulk(values: Array) -> Array:
+    """Least and greatest of all but the farthest hundredth on either side."""
+    known = values[np.isfinite(values)]
+    return np.quantile(known, [0.01, 0.99]) if known.size else known
+
+
+def _limits(parts: Sequence[Any]) -> tuple[float, float]:
+    """Least and greatest finite value with some room."""
+    every = np.concatenate([np.asarray(part, float).ravel() for part in parts])
+    every = every[np.isfinite(every)]
+    if not every.size:
+        return 0.0, 1.0
+    room = 0.05 * float(np.ptp(every)) or 0.05 * max(abs(float(every[0])), 1e-6)
+    return float(every.min()) - room, float(every.max()) + room
+
+
+# ---------------------------------------------------------------------- parity
+
+
+@matplotlib.rc_context(SMALL)
+def parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, Evidence]) -> str:
+    """Predicted readings and answered settings against the true ones: a line for each model, train points transparent.
+
+    Args:
+        names: Of knobs and channels, ``d + c`` of them.
+        knobs: The knobs among them, which come first.
+        evidence: By model.
+    """
+    d = len(knobs)
+    order = [*range(d, len(names)), *range(d)][:MOST]
+    wide = max(len(order), 3)
+    side = WIDTH / wide
+    figure = Figure((WIDTH, 0.4 + (side + 0.05) * len(evidence)), dpi=160)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    grid = figure.subplots(len(evidence), wide, squeeze=False, sharex="col", sharey="col")
+    for axes, column in zip(grid[0], order, strict=False):
+        axes.set_title(short(names[column], NARROW), loc="left")
+    for line, (model, each) in zip(grid, evidence.items(), strict=True):
+        for axes, column in zip(line, order, strict=False):
+            sets = each.settings if column < d else each.readings
+            _parity(axes, {part: pair_of(pair, column - (0 if column < d else d)) for part, pair in sets.items()})
+        for axes in line[len(order) :]:
+            axes.remove()
+        line[0].set_ylabel(short(model, 20), weight="bold")
+    return uri(figure)
+
+
+def pair_of(pair: tuple[Array, Array], column: int) -> tuple[Array, Array]:
+    """One column of both."""
+    return drawable(pair[0][:, column]), drawable(pair[1][:, column])
+
+
+def _parity(axes: Axes, sets: Mapping[str, tuple[Array, Array]]) -> None:
+    true = np.concatenate([pair[0] for pair in sets.values()])
+    low, high = _limits([true])
+    axes.plot((low, high), (low, high), color=QUIET, lw=0.6, zorder=0)
+    for part, (one, other) in sets.items():
+        look: dict[str, Any] = (
+            {"s": 9, "alpha": 0.35, "color": LINES[0], "lw": 0}
+            if part == "train"
+            else {"s": 8, "marker": "s", "facecolor": "none", "edgecolor": LINES[1], "lw": 0.6}
+        )
+        axes.scatter(one, other, rasterized=True, **look)
+    axes.set_xlim(low, high)
+    axes.set_ylim(*_limits([true, *(_bulk(pair[1]) for pair in sets.values())]))
+    axes.tick_params(labelsize=5, length=2, pad=1)
+    axes.xaxis.set_major_locator(MaxNLocator(2))
+    axes.yaxis.set_major_locator(MaxNLocator(2))
+
+
+# ---------------------------------------------------------------------- densities
+
+
+@matplotlib.rc_context(STYLE)
+def densities(result: Mapping[str, Any], evidence: Mapping[str, Evidence]) -> str:
+    """For each knob the density of the draws for the target, all models over each other, their candidates below."""
+    knobs = _units(result["knobs"])[:MOST]
+    offers = {row["model"]: row["candidates"] for row in result["models"] if row["error"] is None}
+    across = min(len(knobs), 3)
+    down = math.ceil(len(knobs) / across)
+    figure = Figure((WIDTH, 0.5 + 0.17 * math.ceil(len(evidence) / 3) + 2.4 * down), layout="constrained")
+    for column, knob in enumerate(knobs):
+        axes = figure.add_subplot(down, across, column + 1)
+        limits = _limits([_bulk(each.draws[:, column]) for each in evidence.values()])
+        for place, (model, each) in enumerate(evidence.items()):
+            grid = np.linspace(*limits, FINE)
+            colour, dash = MODELS[place % len(MODELS)], DASHES[place // len(MODELS) % len(DASHES)]
+            axes.plot(grid, _density(each.draws[:, column], grid), color=colour, lw=1.2, ls=dash, label=short(model))
+            found = [list(offer["settings"].values())[column] for offer in offers[model]]
+            axes.scatter(found, np.full(len(found), -0.06 * (place + 1)), color=colour, marker="|", s=26, lw=1.6)
+        axes.axhspan(-0.06 * (len(evidence) + 1), 0, color=BAND, lw=0, zorder=0)
+        axes.set_xlim(*limits)
+        axes.set_ylim(-0.06 * (len(evidence) + 1), 1.06)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(short(knob, 30))
+    handles, words = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, words, loc="outside upper left", ncols=3, fontsize=8)
+    return uri(figure)
+
+
+def _density(draws: Array, grid: Array) -> Array:
+    """Kernel density of draws ``(n,)`` at the points of a grid ``(g,)``, its greatest value 1.
+
+    The width of the kernel is Silverman's, by the narrower of the standard deviation and the quartiles.
+    """
+    low, high = np.quantile(draws, [0.25, 0.75])
+    width = 0.9 * min(float(draws.std()), float(high - low) / 1.34 or math.inf) * len(draws) ** -0.2
+    width = max(width, float(grid[1] - grid[0]))
+    heights = np.exp(-0.5 * ((grid[:, None] - draws) / width) ** 2).sum(axis=1)
+    return np.asarray(heights / max(float(heights.max()), 1e-12))

@@ -1,0 +1,40 @@
+"""Inverse models side by side as one HTML page that holds all it shows: what to believe first, then why."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdl import __version__
+from sdl.reports.comparison_figures import Evidence, Rows, every
+from sdl.reports.html import template, write_page
+
+
+def write(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence], path: str | Path) -> Path:
+    """Write the page of a comparison, in place of an earlier one, and return where it lies.
+
+    Raises:
+        InvalidInput: if the file cannot be written.
+    """
+    return write_page(render(result, rows, evidence), Path(path))
+
+
+def render(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence]) -> str:
+    """The comparison as HTML that loads nothing.
+
+    Args:
+        result: What ``flows.comparing.compare`` returns.
+        rows: The data.
+        evidence: By model, of those that answered.
+    """
+    ranked = [row["model"] for row in result["models"] if row["model"] in evidence]
+    best_first = {name: evidence[name] for name in ranked}
+    return template("comparison.html").render(
+        version=__version__,
+        result=result,
+        name=Path(result["data"]).name,
+        nan=math.nan,
+        answered=[row for row in result["models"] if row["error"] is None],
+        judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],
+        figures=every(result, rows, best_first) if best_first else {},
+    )

@@ -1,0 +1,42 @@
+"""What our HTML pages have in common: one file that loads nothing, its style, and strangers' words made harmless."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+
+from sdl.errors import InvalidInput
+from sdl.formatting import moment, number, percent, visible, within
+from sdl.system.atomic_files import whole
+
+
+def template(name: str) -> Template:
+    """A page of this package, such as ``report.html``.
+
+    Whatever is printed in it passes through ``visible`` and is then escaped; the page itself is ours alone.
+    """
+    environment = Environment(
+        loader=FunctionLoader(lambda each: files("sdl.reports").joinpath("templates", each).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.finalize = lambda value: visible(value) if isinstance(value, str) else value
+    environment.filters |= {"number": number, "within": within, "moment": moment, "percent": percent}
+    return environment.get_template(name)
+
+
+def write_page(page: str, path: Path) -> Path:
+    """Write a page in place of an earlier one, in a folder that is made if need be, and return where it lies.
+
+    Raises:
+        InvalidInput: if it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    with whole(path, force=True) as file:
+        file.write(page.encode())
+    return path

@@ -1,0 +1,146 @@
+"""Where a campaign stands at a moment, what it waits for, and whether it has stalled: values and words, no reading."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from sdl.formatting import span
+from sdl.history import Control, State
+from sdl.ledger.lease import Holder
+
+TIMES = 10.0
+"""A campaign without an observation for so many times the usual interval has stalled, ..."""
+LEAST_S = 30.0
+"""... but not before so many seconds."""
+FIRST_S = 300.0
+"""Seconds that are allowed while there are not two observations, and with them a usual interval."""
+BY_HAND = " by hand"
+"""How the names of those end who hold an instrument for a person."""
+OVER = (State.FINISHED, State.STOPPED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The round that a campaign is in, and what it measures there."""
+
+    round: int
+    kind: str
+    target: str | None = None
+    """That an exam is about."""
+    purpose: str = ""
+    """Of the last request."""
+
+    def __str__(self) -> str:
+        words = f"{self.round} {self.kind}{f' of {self.target}' if self.target else ''}"
+        return words if self.purpose in ("", self.kind) else f"{words}, {self.purpose}"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the observations of a campaign have come lately."""
+
+    last_at: float | None = None
+    """When the last one came, seconds since 1970."""
+    interval_s: float | None = None
+    """Median of the last intervals; None for fewer than two observations."""
+    open_since: float | None = None
+    """When the request was sent that has no answer yet; None if all have theirs."""
+    decides: bool = False
+    """Whether all that is planned was measured, so that the next step is being decided."""
+
+    @property
+    def allowed_s(self) -> float:
+        """Seconds without an observation after which the campaign has stalled."""
+        return FIRST_S if self.interval_s is None else max(TIMES * self.interval_s, LEAST_S)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a campaign stands."""
+
+    id: int
+    campaign: str
+    state: State
+    reason: str
+    control: Control
+    instrument: str
+    updated: float
+    sent: int
+    """Requests sent, whatever became of them."""
+    budget: int | None
+    """None for what a person measures by hand."""
+    targets: Sequence[str] = ()
+    verified: Collection[str] = ()
+    """Targets with a candidate that passed its exam."""
+    holder: Holder | None = None
+    """Who holds its instrument; None if nobody does."""
+    place: Place | None = None
+    """None before the first round, and of one of many that is over."""
+    pace: Pace = field(default_factory=Pace)
+    asks: str = ""
+    """The approval that it waits for, in words."""
+    seen_at: float = 0.0
+    """When this was read."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether there is anything left to do in it; what a person began by hand nobody goes on with."""
+        return self.state not in OVER and (self.budget is not None or self.measures)
+
+    @property
+    def measures(self) -> bool:
+        """Whether a living process is at work on it."""
+        if self.state is not State.RUNNING or self.holder is None:
+            return False
+        return self.holder.owner == owner(self.campaign) or (self.budget is None and BY_HAND in self.holder.owner)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the process ended that was at work on it."""
+        return self.state is State.RUNNING and not self.measures
+
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since its last observation; None if it has none."""
+        return None if self.pace.last_at is None else max(0.0, self.seen_at - self.pace.last_at)
+
+    @property
+    def quiet_since(self) -> float:
+        """When the last observation came, or when work on it began if that was later; seconds since 1970."""
+        return max(self.pace.last_at or 0.0, self.holder.since if self.holder else 0.0)
+
+    @property
+    def waits_for(self) -> str:
+        """What has to come before it goes on, in words; empty if nothing has."""
+        if not self.at_work:
+            return ""
+        if self.control is Control.PAUSE:
+            return f"a person: 'sdl resume {self.campaign}'{f'; then {self.asks}' if self.asks else ''}"
+        if self.asks:
+            return f"{self.asks}: 'sdl approve {self.campaign}'"
+        if self.state is State.SUSPENDED:
+            return "what suspended it to pass, or to be mended"
+        if self.state is State.PAUSED:
+            return "a new start"
+        if self.interrupted:
+            held = f"{self.instrument}, held by {self.holder}; then " if self.holder else ""
+            return f"{held}a new start, since its process ended"
+        if self.pace.open_since is not None:
+            return f"a reply, for {span(max(0.0, self.seen_at - self.pace.open_since))}"
+        return "the next decision" if self.pace.decides else ""
+
+    @property
+    def alarm(self) -> str:
+        """That it has stalled, and what is usual; empty if it has not, or waits on purpose."""
+        if not self.measures or self.asks or self.control is not Control.RUN or self.holder is None:
+            return ""
+        silent = self.seen_at - self.quiet_since
+        if silent <= self.pace.allowed_s:
+            return ""
+        usual = "" if self.pace.interval_s is None else f", where one comes every {span(self.pace.interval_s)}"
+        waits = f"; it waits for {self.waits_for}" if self.waits_for else ""
+        return f"no observation for {span(silent)}{usual}{waits}"
+
+
+def owner(campaign: str) -> str:
+    """How a campaign calls itself where it holds an instrument."""
+    return f"campaign {campaign!r}"

@@ -1,0 +1,92 @@
+"""What a fitted model offers for a target under the present background: distinct candidates, corrected locally."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdl.space import Readings, Settings
+from strategies.answers.clustering import SEPARATION, Candidate, candidates, refused
+from strategies.contract import InverseModel, Predicts, Target, is_single_valued
+from strategies.correction.kriging import Rows
+from strategies.numerics.jacobian import tangent
+
+DRAWS = 512
+CORRECTIONS = 3
+"""Steps towards the target from a model's answer; each gains a digit or two."""
+MOST = 4
+"""Distinct candidates that are followed up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """A candidate with what is expected of it."""
+
+    settings: Settings
+    """In the unit box, ``(d,)``."""
+    spread: Settings
+    """Standard deviation of the model's draws about it, ``(d,)``."""
+    readings: Readings
+    """Expected readings, background included, ``(p,)``."""
+    uncertainty: Readings
+    """Standard deviation of these, without the noise of a reading, ``(p,)``."""
+    share: float
+    """Part of the model's draws that this candidate stands for."""
+    refused: float
+    """Part of the draws that lay outside the box."""
+
+
+def offers(
+    model: InverseModel, target: Target, background: Readings, rows: Rows, rng: np.random.Generator
+) -> list[Offer]:
+    """Candidates for a target ``(p,)`` in a background ``(p,)``, the likeliest first; none if all lie outside the box.
+
+    The model is asked for the target less the background. What is then expected at its candidate, by its forward
+    half and by what that misses nearby, is compared with the target, and the candidate moved by the shortest step that
+    makes up for the difference (Gauss-Newton). So any model profits from the rows around, none needs to know of
+    backgrounds, and one whose backward half disagrees with its forward half is set right.
+    """
+    draws = model.sample(target - background, DRAWS, rng)
+    lost = refused(draws)
+    found = list[Offer]()
+    for each in candidates(draws, one=is_single_valued(model))[:MOST]:
+        offer = corrected(model, target, background, rows, each, lost)
+        if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
+            found.append(offer)
+    return found
+
+
+def expected(
+    model: Predicts, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
+) -> tuple[Readings, Readings]:
+    """Expected readings at settings ``(d,)`` and their standard deviation, both ``(p,)``.
+
+    Args:
+        model: A fitted model.
+        settings: In the unit box.
+        background: By the last reference.
+        rows: What was measured, and what is known of its errors and of the light of this moment.
+        fresh: What would be expected, and how surely, if the background were read now and were found unchanged.
+    """
+    missed, uncertainty = rows.missed(model.predict, settings, fresh=fresh)
+    return model.predict(settings[None])[0] + missed + background, uncertainty
+
+
+def corrected(
+    model: Predicts, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
+) -> Offer:
+    """A candidate, moved by what the model and the rows around it miss of the target ``(p,)``."""
+    fixed, place, best, least = np.isfinite(target), first.settings, None, np.inf
+    for left in reversed(range(1 + CORRECTIONS)):
+        readings, uncertainty = expected(model, place, background, rows)
+        off = (target - readings)[fixed] / (rows.noise[fixed] + _TINY)
+        if (worst := float(np.abs(off).max())) >= least:
+            break
+        best, least = Offer(place, first.spread, readings, uncertainty, first.share, lost), worst
+        if left:
+            slopes = tangent(model.predict, place[None])[1][0, fixed] / (rows.noise[fixed, None] + _TINY)
+            place = np.clip(place + np.linalg.lstsq(slopes, off)[0], 0.0, 1.0)
+    assert best is not None
+    return best
+
+
+_TINY = 1e-12

@@ -1,0 +1,95 @@
+"""A campaign in memory: the plan's own steps on an instrument in this process, with no ledger and no flow.
+
+For back-tests and for tests of the plan: hundreds of campaigns a minute, the same requests as the real thing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sdl.campaign.definition import Campaign
+from sdl.history import Exam, Finding, History, Observation, Request, Round
+from sdl.instruments.protocol import Instrument
+from sdl.instruments.screening import Earlier, screen
+from strategies.fitting.fitting import Fitted
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+
+
+class Decides(Protocol):
+    """Who says what to do next: our own plan, or a peer under its rules."""
+
+    @property
+    def campaign(self) -> Campaign: ...
+
+    def next_step(self, history: History, fitted: Fitted | None) -> Step: ...
+
+    def fit(self, step: Fit, history: History) -> Fitted: ...
+
+
+@dataclass(eq=False)
+class Rehearsal:
+    """One campaign, run in memory.
+
+    Args:
+        plan: The campaign on its space.
+        instrument: One that does not fail: nothing is tried twice here.
+        watch: Called after each measurement, before the instrument's time moves on.
+    """
+
+    plan: Decides
+    instrument: Instrument
+    watch: Callable[[Observation], object] = lambda _: None
+    rounds: list[Round] = field(default_factory=list)
+    planned: dict[tuple[int, int, int], Request] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+    exams: list[Exam] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    before: Earlier | None = None
+
+    @property
+    def history(self) -> History:
+        """What has been done so far."""
+        return History(
+            rounds=self.rounds,
+            planned=list(self.planned.values()),
+            observations=self.observations,
+            exams=self.exams,
+            findings=self.findings,
+            sent=len(self.observations),
+        )
+
+    def run(self) -> str:
+        """Go through the campaign and return why it ended."""
+        fitted: Fitted | None = None
+        while not isinstance(step := self.plan.next_step(self.history, fitted), Stop):
+            if isinstance(step, Fit):
+                fitted = self.plan.fit(step, self.history)
+            elif isinstance(step, Conclude):
+                self.findings.append(step.finding)
+            else:
+                self._begin(step)
+        return step.reason
+
+    def _begin(self, step: Measure | Examine) -> None:
+        if not self.rounds or self.rounds[-1].number != step.round.number:
+            self.rounds.append(step.round)
+        for request in step.requests:
+            self.planned.setdefault(request.key, request)
+        if isinstance(step, Examine):
+            self.exams.append(step.exam)
+            return
+        left = self.plan.campaign.most - len(self.observations)
+        for request in list(step.requests)[:left]:
+            self._measure(request)
+
+    def _measure(self, request: Request) -> None:
+        space = self.instrument.space
+        reply = self.instrument.measure(space.named_settings(request.settings))
+        screened = screen(space, request.settings, reply, needed=self.plan.campaign.channels, before=self.before)
+        if not screened.verdict.usable:
+            raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
+        self.before = Earlier(request.settings, reply.readings)
+        values = vars(request) | {"verdict": screened.verdict, "readings": screened.readings}
+        observation = Observation(**values, censored=screened.censored, seq=len(self.observations))
+        self.observations.append(observation)
+        self.watch(observation)

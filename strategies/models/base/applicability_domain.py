@@ -1,0 +1,129 @@
+"""Where a model was trained: how far a target lies from the readings of the fit, and what is remote about it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from sdl.space import Readings, Settings
+from strategies.contract import Remoteness, Target
+from strategies.models.base.input_checks import fixed_columns
+from strategies.models.base.noise import span
+
+THIN = 0.02
+"""Directions in which readings scatter by less, relative to the widest, hold noise and curvature, not the settings."""
+USUAL = 0.98
+"""Share of the rows whose own distance from the others counts as usual."""
+ALLOWANCE = 1.3
+"""How much farther than usual a target may lie."""
+EDGE = 0.2
+"""Mean distances between neighbours by which a target may lie beyond the last of them."""
+FEWEST = 5
+"""Rows for each channel from which on the manifold can be told from noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The readings of a fit, asked whether a target is one of their kind.
+
+    Three things make a target remote, and the worst counts: a channel beyond all that were read (extrapolation), no
+    reading near it (a gap), and channels that do not go together as they do in the data (off the manifold). Each is
+    measured against what the rows show of each other.
+
+    Args:
+        readings: Of the fit, ``(n, p)``; NaN where a channel was not read.
+        settings: Of the same rows, ``(n, d)``, if they are known: rows that repeat a setting lie beside each other
+            however far apart the settings are, and say nothing of how densely the readings were covered.
+
+    References:
+        Jackson, Mudholkar (1979), doi:10.1080/00401706.1979.10489779, for the distance off the manifold;
+        Ramaswamy, Rastogi, Shim (2000), doi:10.1145/342009.335437, for the distance to the next neighbour
+
+    >>> x = np.concatenate((np.linspace(0, 1, 20), np.linspace(2, 3, 20)))
+    >>> parabola = Domain((x**2)[:, None])
+    >>> [parabola.remoteness(np.array([y])).score > 1 for y in (0.5, 2.5, 8.0, 12.0, -3.0)]
+    [False, True, False, True, True]
+    """
+
+    readings: Readings
+    settings: Settings | None = None
+
+    def remoteness(self, target: Target) -> Remoteness:
+        """How far a target ``(p,)`` lies from the readings, in the channels that it fixes.
+
+        Raises:
+            InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
+        """
+        fixed = fixed_columns(target, self.readings.shape[1])
+        rows = self.readings[:, fixed]
+        complete = np.isfinite(rows).all(axis=1)
+        rows = rows[complete]
+        sites = _sites(rows, self._places[complete])
+        if len(rows) < 2:
+            return self._channel_by_channel(target, fixed)
+        unit = span(rows)
+        middle, wanted = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
+        directions, widths = principal(rows / unit - middle)
+        wide = widths > THIN * widths.max(initial=0.0)
+        parts = [
+            _beyond(rows / unit, wanted, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
+            _gap((sites / unit - middle) @ directions[:, wide], (wanted - middle) @ directions[:, wide]),
+        ]
+        if len(rows) >= FEWEST * fixed.size and not wide.all():
+            thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
+            parts.append(_off((rows / unit - middle) @ thin, (wanted - middle) @ thin))
+        return max(parts, key=lambda each: each.score)
+
+    def _channel_by_channel(self, target: Target, fixed: NDArray[np.intp]) -> Remoteness:
+        """For rows of which no two have all channels of the target: the worst that can be said of one channel."""
+        if fixed.size == 1:
+            return Remoteness(np.inf, "beyond all readings", tuple(fixed.tolist()))
+        alone = (np.where(np.arange(len(target)) == channel, target, np.nan) for channel in fixed)
+        return max((self.remoteness(each) for each in alone), key=lambda each: each.score)
+
+    @cached_property
+    def _places(self) -> NDArray[np.intp]:
+        """Which rows share a setting, ``(n,)``."""
+        if self.settings is None:
+            return np.arange(len(self.readings))
+        return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
+
+
+def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions ``(c, c)`` by column and the standard deviation of centred rows along each, ``(c,)``."""
+    values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    return vectors, np.sqrt(np.maximum(values, 0.0))
+
+
+def _sites(rows: Readings, places: NDArray[np.intp]) -> Readings:
+    """Mean reading at each distinct setting, ``(k, c)``."""
+    _, which, times = np.unique(places, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(times), rows.shape[1]))
+    np.add.at(sums, which, rows)
+    return np.asarray(sums / times[:, None])
+
+
+def _beyond(rows: Readings, target: Readings, apart: float, fixed: NDArray[np.intp]) -> Remoteness:
+    """How far beyond the rows, in one channel; ``apart`` is the mean distance between neighbours."""
+    over = np.maximum(rows.min(axis=0) - target, target - rows.max(axis=0)) / (EDGE * apart)
+    return Remoteness(max(float(over.max()), 0.0), "beyond all readings", tuple(fixed[over > 1].tolist()))
+
+
+def _gap(rows: Readings, target: Readings) -> Remoteness:
+    """How far from the nearest row, where it counts as usual what the rows are from each other."""
+    if not rows.shape[1] or len(rows) < 2:
+        return Remoteness(0.0, "in a gap")
+    tree = KDTree(rows)
+    others, nearest = (np.asarray(tree.query(points, 2)[0]) for points in (rows, target[None]))
+    return Remoteness(float(nearest[0, 0] / (ALLOWANCE * np.quantile(others[:, 1], USUAL) + _TINY)), "in a gap")
+
+
+def _off(rows: Readings, target: Readings) -> Remoteness:
+    """How far off the directions that the rows fill, in units of what they leave over themselves."""
+    usual = float(np.quantile(np.linalg.norm(rows, axis=1), USUAL))
+    return Remoteness(float(np.linalg.norm(target)) / (ALLOWANCE * usual + _TINY), "off the manifold")
+
+
+_TINY = 1e-12

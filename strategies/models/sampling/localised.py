@@ -1,0 +1,158 @@
+"""Any inverse model whose draws are localised: moved until its forward half says that they give the target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from sdl import plugins
+from sdl.errors import InvalidInput
+from sdl.space import Readings, Settings
+from strategies.contract import ForwardModel, InverseModel, Remoteness, Target, draws_for
+from strategies.models.base.input_checks import must_be_fitted
+from strategies.models.base.noise import span
+from strategies.models.base.scaling import Array
+from strategies.numerics.localisation import ARRIVED, METHODS, Localised, Method, Tangent, localise, slopes_of
+from strategies.numerics.support import Region
+
+SPARE = 1.1
+"""Draws that are made for each that is asked for: some stray."""
+PLACES = 4
+"""At so many of the draws for a target the noise of readings is looked at."""
+
+
+@dataclass(eq=False)
+class LocalisedModel:
+    """Draws of another model, each moved by the shortest way to where a forward model gives the target.
+
+    A draw that ends where the forward model has no data, or that does not arrive, is replaced by one that did;
+    ``localise`` tells of all of them. If none arrives the target is out of reach, and the draws stay as they end.
+
+    A row is one noisy reading of what its settings give on average. So that intervals hold for rows, each draw is for
+    a target as much off as a reading is; with ``noise`` off all draws are for the target itself, which is what
+    somebody wants who will read it often, or without noise. A draw that is a row has a reading of its own, which says
+    all that is known of it: what the forward model missed there goes with it on its way, its noise and its fault alike.
+
+    Args:
+        model: Name of a registered inverse model.
+        options: Of that model.
+        method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
+        noise: Whether draws are for what a reading may stand for.
+        forward: Name of a registered forward model that the draws are moved through, such as ``small-networks``, from
+            ``enough`` distinct settings on; the forward half of the model itself unless told.
+        enough: Distinct settings.
+
+    References:
+        Zhang, Bi, Fung (2023), arXiv:2212.01016
+    """
+
+    model: str = "mixture"
+    options: dict[str, Any] = field(default_factory=dict)
+    method: Method = "gauss-newton"
+    noise: bool = True
+    forward: str | None = None
+    enough: int = 50
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {self.method!r}")
+        self.base_: InverseModel = plugins.build("sdl.inverse_models", self.model, self.options)
+        if self.forward is not None:
+            plugins.build("sdl.forward_models", self.forward)
+
+    @classmethod
+    def around(cls, base: InverseModel, *, noise: bool) -> Self:
+        """The same for a model that is no plug-in of its own."""
+        made = cls(noise=noise)
+        made.base_ = base
+        return made
+
+    @property
+    def learns_from_gaps(self) -> bool:
+        return bool(getattr(self.base_, "learns_from_gaps", False))
+
+    @property
+    def single_valued(self) -> bool:
+        return bool(getattr(self.base_, "single_valued", False))
+
+    @property
+    def fewest(self) -> int:
+        return int(getattr(self.base_, "fewest", 0))
+
+    @property
+    def progress(self) -> Callable[[int, int], object]:
+        """Of the model within; see there."""
+        return getattr(self.base_, "progress", lambda done, of: None)
+
+    @progress.setter
+    def progress(self, tell: Callable[[int, int], object]) -> None:
+        if hasattr(self.base_, "progress"):
+            self.base_.progress = tell
+
+    def rows_needed(self, d: int, p: int) -> int:
+        return self.base_.rows_needed(d, p)
+
+    def fit(self, readings: Readings, settings: Settings) -> Self:
+        self.base_.fit(readings, settings)
+        self.forward_: ForwardModel | None = None
+        whole = np.isfinite(readings).all(axis=1)
+        if self.forward is not None and len(np.unique(settings[whole], axis=0)) >= self.enough:
+            self.forward_ = plugins.build("sdl.forward_models", self.forward)
+            self.forward_.fit(settings[whole], readings[whole])
+        self.scale_ = span(np.nan_to_num(readings))
+        self.region_ = Region.of(np.array(settings, float))
+        return self
+
+    @property
+    def tangent(self) -> Tangent:
+        """The forward model with its slopes: the one that was asked for, or that of the model."""
+        return slopes_of(self.forward_ or self.base_)
+
+    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        must_be_fitted(self, "region_")
+        return np.asarray(self.sample_many(np.asarray(target, float)[None], n, rng)[0])
+
+    def sample_many(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``: quicker than one by one."""
+        must_be_fitted(self, "region_")
+        return self.localise(targets, int(np.ceil(SPARE * n)), rng).chosen(len(targets), n)
+
+    def localise(self, targets: Readings, n: int, rng: np.random.Generator) -> Localised:
+        """Where ``n`` draws for each of many targets ``(m, p)`` end, all ``m * n`` of them, those that stray too."""
+        must_be_fitted(self, "region_")
+        starts, off = self._starts(targets, n, rng)
+        tolerance = ARRIVED + np.linalg.norm(off / self.scale_, axis=2)  # of more channels than knobs, not all are met
+        starts, wanted = (each.reshape(len(targets) * n, -1) for each in (starts, targets[:, None] - off))
+        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance.ravel())
+
+    def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
+        """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
+        if self.forward_ is None and (rows := getattr(self.base_, "draws_and_misses", None)):
+            starts, off = rows(targets, n, rng)
+        else:
+            starts, off = draws_for(self.base_, targets, n, rng), None
+        if off is None:
+            off = self._noise(starts, rng) if self.noise else np.zeros((*starts.shape[:2], targets.shape[1]))
+        return starts, off
+
+    def _noise(self, starts: Array, rng: np.random.Generator) -> Readings:
+        """What readings near starts ``(m, n, d)`` are off their mean, ``(m, n, p)``; seen at a few of them."""
+        m, n, d = starts.shape
+        some = np.clip(starts[:, :PLACES], 0.0, 1.0).reshape(-1, d)
+        off = self.base_.simulate(some, -(-n // PLACES), rng) - self.base_.predict(some)
+        by_target = off.reshape(len(off), m, -1, off.shape[2]).transpose(1, 0, 2, 3).reshape(m, -1, off.shape[2])
+        return np.asarray(by_target[:, :n])
+
+    def predict(self, settings: Settings) -> Readings:
+        must_be_fitted(self, "region_")
+        return (self.forward_ or self.base_).predict(settings)
+
+    def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        must_be_fitted(self, "region_")
+        drawn = self.base_.simulate(settings, n, rng)
+        return drawn if self.forward_ is None else drawn - self.base_.predict(settings) + self.predict(settings)
+
+    def remoteness(self, target: Target) -> Remoteness:
+        must_be_fitted(self, "region_")
+        return self.base_.remoteness(target)

@@ -1,0 +1,80 @@
+"""Readings between the others: the background where it is due, and right after it the patch by its own cadence."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from sdl.analysis.background import Conditions
+from sdl.campaign.definition import Campaign
+from sdl.campaign.safety import PatchPart
+from sdl.history import History, Purpose, Request
+from sdl.space import Space
+
+APART = (4, 30)
+"""Requests between two references at least and at most, where these are planned: what changes unseen has an end."""
+BLURRED = 0.5
+"""Part of the noise of a reading that the walk of the background may add to it, as a standard deviation."""
+
+
+@dataclass
+class Interludes:
+    """What is due before the next request, as the requests go by."""
+
+    space: Space
+    every: int
+    """Requests between two references; 0 for none at all."""
+    patch: PatchPart | None
+    since_reference: int | None
+    """Requests since the last reference; None if there is none, or it is out of date."""
+    since_patch: int | None
+    """The same for the patch."""
+
+    @classmethod
+    def after(cls, campaign: Campaign, space: Space, history: History) -> Self:
+        """What is due after all that a campaign has seen."""
+        since = (_since(history, purpose) for purpose in (Purpose.REFERENCE, Purpose.PATCH))
+        return cls(space, _cadence(campaign, space, history), campaign.suspend.patch, *since)
+
+    def due(self, round_: int, index: int, always: bool = False) -> list[Request]:
+        """What is to be read now, taken as read from here on.
+
+        Args:
+            round_: That the readings belong to.
+            index: Of the first of them in the round.
+            always: Whether to read the background whatever the cadence says.
+        """
+        found = list[Request]()
+        if self.every and (always or self.since_reference is None or self.since_reference >= self.every):
+            found.append(Request(round_, index, 0, Purpose.REFERENCE, self.space.off))
+            self.since_reference = 0
+        late = self.since_patch is None or (self.patch is not None and self.since_patch >= self.patch.every)
+        if self.patch is not None and late and (found or not self.every):
+            settings = self.space.settings(self.patch.settings)
+            found.append(Request(round_, index + len(found), 0, Purpose.PATCH, settings))
+            self.since_patch = 0
+        return found
+
+    def pass_by(self) -> None:
+        """Count another request."""
+        self.since_reference = (self.since_reference or 0) + 1
+        self.since_patch = None if self.since_patch is None else self.since_patch + 1
+
+
+def _cadence(campaign: Campaign, space: Space, history: History) -> int:
+    """Requests between two references."""
+    if campaign.background.every != "planned":
+        return campaign.background.every
+    columns = space.columns(campaign.channels)
+    drift, noise = Conditions.of(history.observations, space.p).drift[columns], space.noise[columns]
+    # Half way between two references a walk is as uncertain as after a quarter of the way alone.
+    apart = 4 * (BLURRED * noise) ** 2 / np.maximum(drift, _TINY)
+    return int(np.clip(np.nanmin(apart, initial=APART[1]), *APART))
+
+
+def _since(history: History, purpose: Purpose) -> int | None:
+    last = next((each.seq for each in reversed(history.observations) if each.purpose is purpose), None)
+    return None if last is None or history.stale else len(history.observations) - 1 - last
+
+
+_TINY = 1e-12

@@ -1,0 +1,52 @@
+"""A round that is about to be proposed: what is known, and which target it is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdl.campaign.definition import Campaign, Target
+from sdl.campaign.validation import Wanted
+from sdl.history import History
+from strategies.plan.assessment import Insight
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """The turn of one of the open targets."""
+
+    campaign: Campaign
+    history: History
+    """All that the ledger holds."""
+    number: int
+    """Of the round."""
+    insight: Insight
+    """Of what the round may learn from."""
+    target: Wanted
+    open: Sequence[Wanted]
+    """All targets about which something is still to be done."""
+
+    @property
+    def left(self) -> int:
+        """Requests of the budget that are not sent."""
+        return self.campaign.most - self.history.sent
+
+    @property
+    def written(self) -> Target:
+        """The target as the campaign writes it."""
+        return self.campaign.target(self.target.name)
+
+    @property
+    def untried(self) -> bool:
+        """Whether all that is known of the response was read elsewhere."""
+        observations = self.history.observations
+        return self.insight.fitted.translated > 0 and not any(each.purpose.teaches for each in observations)
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Random numbers that are this round's alone, for one of its purposes."""
+        return np.random.default_rng([self.campaign.seed, self.number, purpose])
+
+
+def known(campaign: Campaign, number: int) -> int:
+    """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
+    return number - 1 if campaign.ahead and number > 1 else number

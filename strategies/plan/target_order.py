@@ -1,0 +1,50 @@
+"""Which of several open targets a campaign turns to next: the one that an exam is likely to settle for fewest requests.
+
+All targets share one model and all that was read, and the replicates of each exam teach it for the others. So the
+cheap ones go first: those of small readings, or far from all that was measured, come when more is known, and a budget
+that is too small verifies as many as it can. What no exam can settle, by noise or for want of settings, comes last.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.campaign.validation import Wanted
+from strategies.answers.reachability import CERTAINTY
+from strategies.correction.kriging import kriged
+from strategies.numerics.projection import project
+from strategies.plan.assessment import Insight
+
+
+def first(insight: Insight, targets: Sequence[Wanted], failed: Mapping[str, int]) -> Wanted:
+    """The target whose turn it is.
+
+    Args:
+        insight: What is known now.
+        targets: The open ones, at least one.
+        failed: Exams by target that gave no verdict to settle it. One may happen, and the mended candidate has its
+            turn at once; a target that fails again and again waits for the others.
+    """
+    if len(targets) == 1:
+        return targets[0]
+    known = insight.once(("prices", *(each.name for each in targets)), lambda: prices(insight, targets))
+    again = np.array([max(failed.get(each.name, 0), 1) for each in targets])
+    return targets[int(np.argmin(known * again))]
+
+
+def prices(insight: Insight, targets: Sequence[Wanted]) -> NDArray[np.float64]:
+    """Requests until each target has passed an exam, nearly, ``(m,)``; infinite where no settings seem to give it.
+
+    Nearly, because all are asked at once: for the settings that the forward model says, corrected once by what it
+    misses there, and of very many rows by a selection. It decides the order and nothing else.
+    """
+    wanted = np.array([each.readings for each in targets]) - insight.background
+    tolerance = np.array([each.tolerance for each in targets])
+    predict, d, rows = insight.model.predict, insight.space.d, insight.rows.thinned()
+    missed, uncertainty = kriged(rows, rows.missing(predict), project(predict, wanted, tolerance, d).settings)
+    off = project(predict, wanted - missed, tolerance, d).misses
+    near = (np.nan_to_num(np.abs(off)) <= np.nan_to_num(1 + CERTAINTY * uncertainty / tolerance)).all(axis=1)
+    plan = insight.longest  # looked at as it goes on, an exam need not be that long
+    asked = [insight.outlook(each, unsure).fate(plan).price for each, unsure in zip(targets, uncertainty, strict=True)]
+    return np.where(near, asked, np.inf)

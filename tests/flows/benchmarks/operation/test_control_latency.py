@@ -1,0 +1,26 @@
+"""From the word of a person to the last request, with real flows in other processes: no further one is sent."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from flows.benchmarks.operation import control_latency as steering
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.mark.fault("O-17")
+def test_no_request_follows_a_pause_or_a_stop_with_the_server_up_or_killed():
+    result = steering.run(tries=8, together=4, seed=3)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert {kind: (each["tries"], each["late requests"]) for kind, each in result["kinds"].items()} == {
+        "up": (4, 0),
+        "down": (4, 0),
+    }
+    assert all(bar["met"] for bar in result["bars"])
+    assert [each["silent"] for each in result["kinds"].values()] == [0, 0], "each says that it obeyed"
+    console = Console(width=200)
+    with console.capture() as text:
+        console.print(steering.table(result))
+    assert "killed under the campaign" in text.get()

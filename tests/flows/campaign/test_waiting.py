@@ -1,0 +1,256 @@
+"""A run that waits: shown as paused in Prefect's UI, answered there or by a command, with a server or without."""
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import time
+import uuid
+
+import pytest
+import requests
+from services import ENDED, SOON_S, Lab
+
+from flows.run_policy import concurrency_slots as slots
+from sdl.campaign.definition import Campaign
+from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld
+from sdl.history import Control, NoticeKind, Purpose
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.emulator.server import InstrumentServer
+from sdl.ledger.controls import Steering
+from sdl.ledger.ledger import Ledger
+
+HASTY = {"read_s": 2.0, "deadline_s": 3.0, "quiet_s": 0.2, "first_wait_s": 0.01, "attempts": 2, "allow_private": True}
+PAUSED = {"PAUSED"}
+with_prefect = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+def until(true, what):
+    deadline = time.monotonic() + SOON_S
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+class Running:
+    """The flow at work in a thread, on a twin over HTTP."""
+
+    def __init__(self, written, home, wait=True):
+        self.home, self.told, self.error = home, None, None
+        self.config = Campaign.parse(written)
+        here = contextvars.copy_context()  # Prefect's settings of the test
+        self.thread = threading.Thread(target=here.run, args=(self._run, wait))
+        self.thread.start()
+
+    def _run(self, wait):
+        from flows.campaign.flow import campaign
+
+        try:
+            self.told = asyncio.run(campaign(self.config, str(self.home), wait=wait))
+        except Exception as error:
+            self.error = error
+
+    @contextlib.contextmanager
+    def book(self):
+        with Ledger(self.home / "ledger.sqlite") as book:
+            yield book
+
+    def steering(self, ask):
+        with self.book() as book:
+            return ask(Steering(book, "Ada"))
+
+    def kinds(self):
+        with self.book() as book:
+            return [each.kind for each in Steering(book).notices(book.entry(self.config.slug).id)]
+
+    def until(self, kind, times=1):
+        def there():
+            with contextlib.suppress(Exception):  # it is not there yet
+                return self.kinds().count(kind) >= times
+            return False
+
+        until(there, f"no notice of {kind}")
+
+    def end(self):
+        self.thread.join(SOON_S)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.told
+
+
+@pytest.fixture
+def lamp():
+    with InstrumentServer(Twin(seed=3)) as served:
+        yield served
+        assert served.most_in_flight <= 1  # I1
+
+
+@pytest.fixture
+def written(paper, lamp):
+    return paper | {"instrument": {"plugin": "claude-light", "url": lamp.url, **HASTY}}
+
+
+class TestFlow:
+    pytestmark = with_prefect
+
+    def test_it_waits_for_approval_and_a_command_lets_it_go_on(self, prefect, home, written, lamp, sdl):
+        run = Running(written | {"approval": {"when": "first-round"}}, home)
+        run.until(NoticeKind.WAITING)
+        assert lamp.requests == 0
+        shown = sdl("approve", "paper", "--yes", "--note", "seen")
+        assert "the first round is to be approved" in shown.said
+        assert run.end()["verified"]
+        assert run.kinds() == [NoticeKind.WAITING, NoticeKind.APPROVED]
+
+    @pytest.mark.fault("I-18")
+    def test_a_lamp_holds_it_off_until_it_is_out(self, prefect, home, written, lamp):
+        lamp.instrument.lamp = 6000.0
+        run = Running(written | {"suspend": {"background": {"515nm": [0, 2000]}, "hold_off_s": 0.2}}, home)
+        run.until(NoticeKind.SUSPENDED, times=2)
+        lamp.instrument.lamp = 0.0
+        assert run.end()["verified"]
+        with run.book() as book:
+            rows = book.trail(book.entry("paper").id)
+        tried = [row["purpose"] for row in rows]
+        assert tried[: run.kinds().count(NoticeKind.SUSPENDED) + 1].count(Purpose.DESIGN) == 0
+
+    @pytest.mark.fault("I-21")
+    def test_an_instrument_that_is_gone_is_asked_now_and_then_and_found_when_it_is_back(self, prefect, home, written):
+        with InstrumentServer(Twin(seed=3)) as first:
+            part, port = written["instrument"] | {"url": first.url}, first.server_port
+        run = Running(written | {"instrument": part, "suspend": {"hold_off_s": 0.2}}, home)
+        run.until(NoticeKind.SUSPENDED)
+        with InstrumentServer(Twin(seed=3), port=port) as back:
+            assert run.end()["verified"]
+            assert back.most_in_flight == 1
+
+    def test_a_hold_off_ends_when_a_person_says_so(self, prefect, home, written, lamp):
+        lamp.instrument.lamp = 6000.0
+        run = Running(written | {"suspend": {"background": {"515nm": [0, 2000]}, "hold_off_s": 86_400}}, home)
+        run.until(NoticeKind.SUSPENDED)
+        lamp.instrument.lamp = 0.0
+        run.steering(lambda steering: steering.ask("paper", Control.RUN))
+        assert run.end()["verified"]
+
+    def test_stopped_while_it_waits_it_ends(self, prefect, home, written, lamp):
+        run = Running(written | {"approval": {"when": "always"}}, home)
+        run.until(NoticeKind.WAITING)
+        run.steering(lambda steering: steering.ask("paper", Control.STOP))
+        with pytest.raises(CampaignStopped):
+            run.end()
+        assert lamp.requests == 0
+
+    @pytest.mark.fault("O-19")
+    def test_it_waits_for_its_turn_at_the_instrument(self, prefect, home, written):
+        home.mkdir(exist_ok=True)
+        identity = f"claude-light {written['instrument']['url']}"
+        with Ledger(home / "ledger.sqlite") as book:
+            with book.hold(identity, "somebody"):
+                with pytest.raises(LeaseHeld):
+                    Running(written, home, wait=False).end()
+                run = Running(written, home)
+                until(lambda: "Waiting" in self.states(prefect), "it does not wait")
+            assert run.end()["verified"]
+
+    def states(self, api):
+        return [run["state"]["name"] for run in requests.post(f"{api}/flow_runs/filter", json={}, timeout=20).json()]
+
+    def test_what_a_person_has_to_mend_ends_it_all_the_same(self, prefect, home, written, lamp):
+        part = written["instrument"] | {"url": lamp.url.replace("/api", "/nowhere")}
+        with pytest.raises(CampaignSuspended):
+            Running(written | {"instrument": part}, home).end()
+
+
+@pytest.mark.fault("O-17")
+@pytest.mark.parametrize("told", [True, False])
+def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(told, caplog):
+    from prefect.concurrency import _leases
+
+    slots.keep_going()
+    slots.keep_going()  # a second flow in one process
+    ends = []
+
+    class Scope:
+        def cancel(self):
+            ends.append(True)
+
+    getattr(_leases, slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, not told, Scope())
+    assert ends == []
+    said = [record for record in caplog.records if record.levelname != "DEBUG"]
+    assert [record.message for record in said] == [slots.LOST] * told
+    assert not any(record.exc_info for record in said)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+class TestService:
+    def test_the_form_the_button_and_the_deployments_of_the_ui(self, tmp_path):
+        lab = Lab(tmp_path / "home")
+        lab.home.mkdir(mode=0o700)
+        lab.up("--twin", "--twin-port", 0)
+        try:
+            self.approved_in_the_form_of_the_run(lab)
+            self.paused_by_a_deployment_and_resumed_by_the_button(lab)
+            self.it_ends_verified_and_who_asked_what_is_in_the_ledger(lab)
+            self.a_name_that_nobody_has_fails_with_what_to_do(lab)
+        finally:
+            lab.sdl("down")
+
+    def approved_in_the_form_of_the_run(self, lab):
+        given = lab.deployment("campaign")["parameters"]["config"]
+        config = given | {"name": "careful", "approval": {"when": ["first-round"]}}
+        self.run = lab.trigger("campaign", {"config": config, "wait": True})
+        keys = lab.until(self.run, PAUSED | ENDED)["state_details"]["run_input_keyset"]
+
+        def described():
+            with contextlib.suppress(requests.HTTPError):  # it comes after the state
+                return lab.ask(f"/flow_runs/{self.run}/input/{keys['description']}")
+
+        until(described, "the form shows no settings")
+        assert "| design | 0.9 | 0.7 | 0.5 | 1 |" in described()
+        self.steer(lab, "pause", note="before it began")
+        lab.ask(f"/flow_runs/{self.run}/resume", {"run_input": {"decision": "approve", "name": "Ada"}})
+
+    def paused_by_a_deployment_and_resumed_by_the_button(self, lab):
+        def approved():
+            with Ledger(lab.home / "ledger.sqlite") as book:
+                entry = book.entry("careful")
+                return Steering(book).wanted(entry.id) is None and book.sent(entry.id) == 0
+
+        until(approved, "it was not approved")
+        deadline = time.monotonic() + SOON_S
+        while True:  # paused: now without a form
+            state = lab.until(self.run, PAUSED | ENDED)
+            assert state["type"] == "PAUSED", state["message"]
+            if state["state_details"]["run_input_keyset"] is None:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        lab.ask(f"/flow_runs/{self.run}/resume", {})
+
+    def it_ends_verified_and_who_asked_what_is_in_the_ledger(self, lab):
+        state = lab.until(self.run, ENDED)
+        assert state["type"] == "COMPLETED", state["message"]
+        with Ledger(lab.home / "ledger.sqlite") as book:
+            entry = book.entry("careful")
+            told = [(each.kind, each.by) for each in Steering(book).notices(entry.id)]
+            assert book.history(entry.id).findings[-1].verdict == "VERIFIED"
+        kinds = [NoticeKind.WAITING, NoticeKind.PAUSED, NoticeKind.APPROVED, NoticeKind.RESUMED]
+        assert [kind for kind, _ in told] == kinds
+        assert [by for _, by in told] == ["", "Eve", "Ada", "Prefect's UI"]
+
+    def a_name_that_nobody_has_fails_with_what_to_do(self, lab):
+        state = lab.until(self.trigger(lab, "stop", {"campaign": "carefull"}), ENDED)
+        assert state["type"] == "FAILED"
+        assert "no campaign 'carefull' in this ledger; did you mean 'careful'?" in state["message"]
+
+    def steer(self, lab, action, **parameters):
+        state = lab.until(self.trigger(lab, action, {"campaign": "careful", "name": "Eve", **parameters}), ENDED)
+        assert state["type"] == "COMPLETED", state
+        assert state["message"] == "careful pauses before its next request"
+
+    def trigger(self, lab, action, parameters):
+        number = lab.deployment(action, "laboratory")["id"]
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return lab.ask(f"/deployments/{number}/create_flow_run", body)["id"]

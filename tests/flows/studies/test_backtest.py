@@ -1,0 +1,90 @@
+"""The whole back-test: its result, its page and its command."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from flows.studies import backtest_cells
+from sdl.reports import backtest_page
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory):
+    from flows.studies import backtest as backtesting
+
+    folder = tmp_path_factory.mktemp("backtest")
+    names = ("sdl", "random", "hypercube-pls")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backtest_cells, "_pool", ThreadPoolExecutor)
+        return backtesting.study(folder, problems=["dark"], strategies=names, seeds=2), folder
+
+
+def test_result_is_plain_data_with_every_run(studied):
+    result, folder = studied
+    assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(result, allow_nan=False))
+    assert len(result["runs"]) == 6
+    assert {each["strategy"] for each in result["problems"][0]["strategies"]} == {"sdl", "random", "hypercube-pls"}
+    assert result["problems"][0]["strategies"][-1]["strategy"] == "random"
+
+
+def test_page_holds_all_it_shows(studied):
+    page = (studied[1] / "index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert page.count("data:image/svg+xml") == 2
+    for words in ("hypercube-pls", "Every request counts", "needs the fewest requests"):
+        assert words in page
+
+
+def test_first_figure_lies_beside_the_page_on_white_paper(studied):
+    figure = ElementTree.parse(studied[1] / "requests.svg").getroot()
+    assert figure.tag.endswith("svg")
+    said = "".join(figure.itertext())
+    for words in ("hypercube-pls", "sdl", "dark", "requests until VERIFIED"):
+        assert words in said
+    assert "fill: #ffffff" in ElementTree.tostring(figure, "unicode")
+
+
+def test_what_was_run_is_shown_without_a_run(studied):
+    from flows.studies import backtest as backtesting
+
+    told = []
+    result = backtesting.study(
+        studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=told.append
+    )
+    assert not told
+    assert [each["runs"] for each in result["problems"][0]["strategies"]] == [2, 2]
+
+
+def test_page_says_what_crashed_and_what_is_left_out(studied):
+    result = {**studied[0], "notes": ["<b>peer</b> on dark, seed 0, crashed: no memory"], "problems": []}
+    page = backtest_page.render(result)
+    assert "&lt;b&gt;peer&lt;/b&gt; on dark, seed 0, crashed: no memory" in page
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_command_tells_every_wrong_name_at_once(sdl):
+    told = sdl("backtest", "--problem", "drak", "--strategy", "sld", "--tolerance", "1 %")
+    assert told.code == 2
+    assert "unknown problem 'drak'" in told.said
+    assert "unknown strategy 'sld'" in told.said
+
+
+def test_command_refuses_what_is_no_tolerance(sdl):
+    told = sdl("backtest", "--problem", "dark", "--strategy", "random", "--tolerance", "soon")
+    assert told.code == 2
+    assert "'1 %'" in told.said
+
+
+def test_command_shows_a_table_and_where_the_page_is(sdl, home):
+    words = ("backtest", "--problem", "dark", "--strategy", "random", "--seeds", 1, "--budget", 8)
+    told = sdl(*words)
+    assert told.code == 0
+    assert "No strategy is VERIFIED within 8 requests" in told.said
+    assert str(home / "backtest" / "index.html") in told.out.replace("\n", "")
+    again = sdl(*words, "--json").json
+    assert again["problems"][0]["strategies"][0]["median"]["value"] == 8

@@ -1,0 +1,186 @@
+"""``sdl compare``: the same rows for every model, and honest scores."""
+
+import json
+
+import numpy as np
+import pytest
+from comparisons import QUICK, SECTIONS, WHITE, by_name, shown
+from pages import check
+from problems import CHANNELS, PAPER, twin_answer, two_branches, written
+
+from flows.studies.compare import compare, study
+from flows.studies.compare_summary import tables as compared
+from flows.studies.solve import solve, tables
+from sdl.interchange.export_import import read_data
+from sdl.reports.comparison_page import render
+from strategies.models.linear.pls import PartialLeastSquares
+from strategies.solving.model_scores import split
+from strategies.solving.problem import asked, pose
+
+
+class Narrow(PartialLeastSquares):
+    """Far too certain of itself."""
+
+    def sample(self, target, n, rng):
+        draws = super().sample(target, n, rng)
+        return draws.mean(axis=0) + 0.1 * (draws - draws.mean(axis=0))
+
+
+class Clueless(PartialLeastSquares):
+    """Draws from the whole box, whatever it is asked for."""
+
+    def sample(self, target, n, rng):
+        return rng.random((n, self.settings_.shape[1]))
+
+
+def test_every_model_is_judged_by_the_same_rows(found):
+    result = found.result
+    assert {row["model"] for row in result["models"]} == set(QUICK)
+    assert result["split"] == {"train": 48, "test": 12, "train_asked": 40, "test_asked": 12, "draws": 300}
+    for row in result["models"]:
+        scores = row["scores"]
+        assert scores["readings"]["train"]["rows"] == 48
+        assert scores["settings"]["test"]["rows"] == 12
+        assert min(scores["settings"]["test"]["r2"].values()) > 0.999
+        assert max(scores["settings"]["test"]["rmse"].values()) < 0.006
+        assert 0 < scores["energy"]["settings"] < 0.01
+        assert set(scores["coverage"]["readings"]["90%"]) == {"445nm", "515nm", "630nm"}
+        assert row["reachable"]
+        assert row["distinct"] == 1
+        assert row["remoteness"]["warning"] is None
+        answer = list(row["candidates"][0]["settings"].values())
+        assert answer == pytest.approx(twin_answer(PAPER), abs=0.01)
+
+
+def test_it_is_plain_data_and_the_seed_decides(found, dark):
+    result = found.result
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+    def timeless(rows):
+        return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+    again = compare(dark, WHITE, models=QUICK[::-1], draws=300)
+    assert timeless(again["models"]) == timeless(result["models"])
+    alone = compare(dark, WHITE, models=["pls"], draws=300)["models"][0]
+    together = by_name(result)["pls"]
+    assert alone["scores"] == together["scores"]
+    assert alone["candidates"] == together["candidates"]
+
+
+def test_settings_are_those_of_solve(found, dark):
+    solved = by_name(solve(dark, WHITE, models=QUICK, draws=300))
+    for name, row in by_name(found.result).items():
+        assert row["candidates"] == solved[name]["candidates"]
+        assert row["scores"]["readings"]["test"] == solved[name]["scores"]["test"]
+
+
+def test_the_best_comes_first_and_chance_is_allowed_for(register, dark):
+    register("clueless", Clueless)
+    register("twice", PartialLeastSquares)
+    result = compare(dark, WHITE, models=["clueless", "pls", "twice"], draws=100)
+    first, second, last = result["models"]
+    assert [row["rank"] for row in result["models"]] == [1, 2, 3]
+    assert result["best"] == first["model"] == "pls"
+    assert second["no_worse"]
+    assert second["behind"] == {"difference": 0, "standard_error": 0}
+    assert (last["model"], last["no_worse"]) == ("clueless", False)
+    assert last["behind"]["difference"] > 10 * last["behind"]["standard_error"]
+    assert "twice is no worse, as far as 12 rows can tell." in result["summary"]
+
+
+@pytest.mark.fault("M-10")
+def test_intervals_that_do_not_hold_are_named(register, dark):
+    register("narrow", Narrow)
+    result = compare(dark, WHITE, models=["narrow", "pls"], draws=100)
+    off = by_name(result)["narrow"]["scores"]["off"]
+    assert off["settings"] == ["R", "G", "B"]
+    assert off["readings"] == []
+    assert any(line.startswith("The 90 % intervals of narrow are too narrow: they cover") for line in result["summary"])
+    assert (
+        "The 90 % intervals of pls hold for settings and for readings, as far as 12 rows can tell." in result["summary"]
+    )
+
+
+def test_two_solutions_are_counted_and_their_mean_is_no_reproach(tmp_path):
+    rng = np.random.default_rng(0)
+    settings = rng.random((200, 2))
+    readings = two_branches(settings) + rng.normal(0, 0.002, (200, 2))
+    path = written(tmp_path / "a.jsonl", settings, readings, ["a", "b"])
+    result = compare(path, ["a=0.5", "b=0.5"], models=["mixture", "pls"], draws=300)
+    assert result["best"] == "mixture"
+    assert by_name(result)["mixture"]["distinct"] == 2
+    assert not by_name(result)["pls"]["no_worse"]
+    assert any("More than one solution is offered by mixture (2)" in line for line in result["summary"])
+
+
+def test_a_remote_target_warns_at_the_top_and_in_solve(dark):
+    target = ["445nm=60000"]
+    found = study(dark, target, models=["pls"], draws=50)
+    (row,) = found.result["models"]
+    assert row["remoteness"]["score"] > 1
+    assert row["remoteness"]["channels"] == ["445nm"]
+    sentence = "OUT OF DOMAIN of pls: the target lies beyond all readings at 445nm"
+    text = check(render(found.result, found.rows, found.evidence), SECTIONS).text
+    assert text.index("NOT REACHABLE by pls") < text.index(sentence) < text.index("Settings offered")
+    assert sentence in shown(compared(found.result))
+    assert sentence in shown(tables(solve(dark, target, models=["pls"])))
+
+
+# ---------------------------------------------------------------------- rows
+
+
+def posed(path, targets=WHITE):
+    data = read_data(path)
+    return pose(data, *asked(data.space, targets, [], [], "1 %"))
+
+
+def test_rows_that_repeat_each_other_are_never_on_both_sides(rows, tmp_path):
+    settings, readings = (np.tile(each[:20], (3, 1)) for each in rows)
+    problem = posed(written(tmp_path / "a.jsonl", settings, readings))
+    parts = split(problem, 0)
+    assert len(parts.train) + len(parts.test) == 60
+    assert len(parts.test) == 12
+    train, test = ({tuple(row) for row in problem.settings[part].tolist()} for part in (parts.train, parts.test))
+    assert not train & test
+    assert problem.notes[-1] == "40 of 60 rows repeat another one to the last digit"
+
+
+def test_a_model_that_learns_from_gaps_gets_rows_that_others_do_not(register, rows, tmp_path):
+    seen = []
+
+    class Patient(PartialLeastSquares):
+        learns_from_gaps = True
+
+        def fit(self, readings, settings):
+            seen.append(readings)
+            whole = np.isfinite(readings).all(axis=1)
+            return super().fit(readings[whole], settings[whole])
+
+    settings, readings = rows[0], rows[1].copy()
+    readings[:10, CHANNELS.index("445nm")] = np.nan
+    readings[10:12, CHANNELS.index("445nm")] = 65535
+    register("patient", Patient)
+    result = compare(written(tmp_path / "a.jsonl", settings, readings), WHITE, models=["patient", "pls"], draws=50)
+    assert result["rows"] == 48
+    assert (by_name(result)["patient"]["rows"], by_name(result)["pls"]["rows"]) == (58, 48)
+    assert [len(each) for each in seen] == [58, 38 + 10]
+    assert np.isnan(seen[0]).sum() == 10
+    assert result["notes"][-1] == "rows in which some channel was not read taught these models too: patient (10)"
+
+
+def test_too_few_rows_to_judge_still_answers(rows, tmp_path):
+    found = study(written(tmp_path / "a.jsonl", rows[0][:5], rows[1][:5]), WHITE, models=["mixture"])
+    (row,) = found.result["models"]
+    assert row["candidates"]
+    assert row["scores"] is None
+    assert "mixture could not be judged: Mixture needs 5 rows, got 4: measure 1 more." in found.result["summary"]
+    assert "could not be judged" in check(render(found.result, found.rows, found.evidence), SECTIONS).text
+    assert "16384" in shown(compared(found.result))
+
+
+def test_a_knob_that_never_moved_is_a_note(rows, tmp_path):
+    settings, readings = rows[0].copy(), rows[1]
+    settings[:, 0] = 0.5
+    result = compare(written(tmp_path / "a.jsonl", settings, readings), ["515nm=16384"], models=["pls"], draws=20)
+    assert "R never moved, so nothing is known of what it does" in result["notes"]
+    assert by_name(result)["pls"]["scores"]["settings"]["test"]["r2"]["R"] is None

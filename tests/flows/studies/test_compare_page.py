@@ -1,0 +1,77 @@
+"""The page of a comparison: whole, safe whatever strangers wrote, and it loads nothing."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from comparisons import QUICK, SECTIONS
+from hostile import HOSTILE
+from pages import check, svg
+from problems import written
+
+from flows.studies.compare import study
+from sdl.reports.comparison_page import render
+from strategies.models.linear.pls import PartialLeastSquares
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def page(found):
+    return render(found.result, found.rows, found.evidence)
+
+
+def test_the_page_is_whole_and_loads_nothing(found, page):
+    seen = check(page, SECTIONS)
+    assert len(seen.pictures) == 4
+    best = found.result["best"]
+    assert seen.text.index(f"{best} gives the settings of 12 rows not seen best") < seen.text.index("Settings offered")
+    assert "The condition number in units of noise is" in seen.text
+    for name in QUICK:
+        assert name in " ".join(svg(seen.pictures[0]).itertext())
+        assert name in " ".join(svg(seen.pictures[3]).itertext())
+
+
+def test_one_knob_and_one_channel(tmp_path):
+    rng = np.random.default_rng(0)
+    degrees = rng.uniform(20, 80, 30)
+    path = written(tmp_path / "a.jsonl", degrees[:, None], (2 * degrees + rng.normal(0, 0.1, 30))[:, None], ["y"])
+    found = study(path, ["y=100"], models=["mixture", "pls"], draws=100)
+    assert len(check(render(found.result, found.rows, found.evidence), SECTIONS).pictures) == 4
+
+
+@pytest.mark.fault("N-05")
+@pytest.mark.filterwarnings("error")
+def test_nothing_that_strangers_wrote_runs_or_hides(register, tmp_path):
+    rng = np.random.default_rng(0)
+    settings = rng.random((40, 2))
+    slopes = rng.random((2, len(HOSTILE)))
+    names = [name.replace("\x00", "").replace("\n", "").replace("=", "") for name in HOSTILE]
+    path = written(tmp_path / "a<b>.jsonl", settings, settings @ slopes, names)
+    register(HOSTILE[0], PartialLeastSquares)
+    register(HOSTILE[5], type("Stranger", (PartialLeastSquares,), {"fit": lambda *_: 1 / 0}))
+    found = study(path, [f"{name}=0.5" for name in names], models=[HOSTILE[0], HOSTILE[5]], draws=40)
+    html = render(found.result, found.rows, found.evidence)
+    seen = check(html, SECTIONS)
+    assert HOSTILE[0] in seen.text
+    assert HOSTILE[5] in seen.text
+    assert {"\x1b", "\u202e"}.isdisjoint(html)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_a_browser_shows_the_page_and_refuses_nothing(page, tmp_path):
+    from matplotlib.image import imread
+
+    (tmp_path / "page.html").write_text(page)
+    shot = tmp_path / "page.png"
+    look = [f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--window-size=1200,4000", f"--screenshot={shot}"]
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *look, f"file://{tmp_path}/page.html"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
+    assert "Refused to" not in told
+    assert "CONSOLE" not in told
+    picture = imread(shot)[..., :3]
+    assert picture.shape[:2] == (4000, 1200)
+    lit = [(part.min(axis=(1, 2)) < 0.5).mean() for part in np.array_split(picture, 8)]
+    assert min(lit) > 0.1  # something is drawn all the way down

@@ -1,0 +1,299 @@
+"""A bundle recomputed: it agrees with the campaign that wrote it, however that went, and with no other one."""
+
+import json
+import shutil
+import signal
+import time
+import tomllib
+import zipfile
+
+import pytest
+from places import ROOT
+from traps import DESIGN, EXAM
+
+from flows.engine.session import Session, open_session
+from flows.studies.reproduce import reproduce, sentences
+from sdl.errors import CampaignPaused, InstrumentUnavailable
+from sdl.history import Control, Verdict
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.emulator.fault_injection import Faults
+from sdl.instruments.emulator.server import InstrumentServer
+from sdl.interchange import bundle_reader as unbundling
+from sdl.interchange import bundle_writer as bundle
+from sdl.interchange.evidence import CAMPAIGN
+from sdl.interchange.export_import import import_
+from sdl.ledger.controls import Steering
+from sdl.ledger.ledger import Ledger
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+
+DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
+HASTY = {"read_s": 2.0, "deadline_s": 3.0, "quiet_s": 0.05, "first_wait_s": 0.01, "allow_private": True}
+
+
+ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
+
+
+def twin(**options):
+    return {"plugin": "twin", **DAYLIGHT, **options}
+
+
+@pytest.fixture
+def book(tmp_path):
+    """Where a ledger lies, and how a bundle is made of a campaign in it."""
+
+    class Book:
+        where = str(tmp_path / "ledger.sqlite")
+
+        def open(self, written):
+            return open_session(written, tmp_path, self.where)
+
+        def bundle(self, name="paper"):
+            with Ledger(self.where) as ledger:
+                return bundle.write(ledger, name, tmp_path / f"{name}.zip", force=True)
+
+    return Book()
+
+
+@pytest.fixture
+def bundled(book, drive):
+    """The bundle of a campaign that was run to its end."""
+
+    def of(written):
+        with book.open(written) as session:
+            drive(session)
+        return book.bundle()
+
+    return of
+
+
+def assert_agrees(result, rounds=None):
+    assert result["agrees"], "\n".join(sentences(result))
+    assert result["largest deviation"] < 1e-9
+    assert not result["versions"]
+    if rounds:
+        assert len(result["rounds"]) == rounds
+
+
+def changed(path, name, change):
+    """A bundle in which something was changed, with a manifest that says nothing of it."""
+    with zipfile.ZipFile(path) as archive:
+        files = {each: archive.read(each) for each in archive.namelist() if each != bundle.MANIFEST}
+    lines = [json.loads(line) for line in files[name].splitlines()] if name != CAMPAIGN else json.loads(files[name])
+    change(lines)
+    told = [json.dumps(line) for line in lines] if name != CAMPAIGN else [json.dumps(lines)]
+    files[name] = ("\n".join(told) + "\n").encode()
+    forged = path.with_name("forged.zip")
+    with zipfile.ZipFile(forged, "w", zipfile.ZIP_DEFLATED) as archive:
+        for each, content in [*files.items(), (bundle.MANIFEST, bundle.manifest("paper", files))]:
+            archive.writestr(each, content)
+    return forged
+
+
+# ---------------------------------------------------------------------- it agrees, however the campaign went
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"seed": 5, "models": ["mixture", "linear", "pls"]},
+        {"budget": 14},
+        {"background": {"every": 0}},
+        {"models": ["pls"], "acquisition": "space-filling", "design": {"n": 1}},
+        {"targets": [{"name": "too bright", "readings": {"445nm": 60000.0}},
+                     {"name": "red", "readings": {"630nm": 9000.0}}]},
+        {"targets": [{"name": "hopeless", "readings": {"630nm": 9000.0}, "tolerance": 1.0}]},
+        {"background": {"every": 5, "max_age_s": 1e-9}},
+    ],
+    ids=["as shipped", "models that compete", "a budget that runs out", "no references", "too few rows at first",
+         "two targets", "given up", "every reading too old"],
+)  # fmt: skip
+def test_a_bundle_agrees_with_its_campaign(paper, bundled, changes):
+    assert_agrees(reproduce(bundled(paper | {"seed": 3, "instrument": twin(seed=3)} | changes)))
+
+
+def test_it_needs_nothing_but_the_file(paper, bundled, tmp_path, tmp_path_factory, monkeypatch, sdl):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copy(bundled(paper | {"instrument": twin()}), elsewhere / "evidence.zip")
+    shutil.rmtree(tmp_path)
+    monkeypatch.chdir(elsewhere)
+    told = sdl("reproduce", "evidence.zip")
+    assert told.code == 0
+    assert "paper agrees with its record" in told.said
+    assert [each.name for each in elsewhere.iterdir()] == ["evidence.zip"], "nothing is unpacked"
+
+
+def advance(session, steps):
+    """Execute some steps of the plan and leave the campaign there."""
+    for _ in range(steps):
+        if isinstance(step := session.propose(), Stop):
+            return
+        ACTIONS[type(step)](session, step)
+
+
+def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
+    written = paper | {"instrument": twin(seed=2)}
+    for budget, steps in ((6, 1), (12, 3), (9, 2), (100, 1)):
+        with book.open(written | {"budget": budget, "stop": {"rounds": budget}}) as session:
+            advance(session, steps)
+            Steering(session.ledger).ask(session.entry.name, Control.PAUSE)
+            with pytest.raises(CampaignPaused):
+                session.bench.take(session.history.planned[-1:])
+            Steering(session.ledger).ask(session.entry.name, Control.RUN)
+        assert_agrees(reproduce(book.bundle()))
+    with book.open(written) as session:
+        drive(session)
+    assert_agrees(reproduce(book.bundle()))
+    with Ledger(book.where) as ledger:
+        changes = [row["before"]["budget"] for row in ledger.account(ledger.entry("paper").id)["changes"]]
+        assert ledger.history(ledger.entry("paper").id).findings[-1].verdict is Verdict.VERIFIED
+    assert changes[:3] == [6, 12, 9]
+
+
+@pytest.mark.parametrize("fault", ["stall@3", "500@4-6", "stuck@4", "stuck@7", "stuck@8", "stuck@14", "saturated@5"])
+def test_an_instrument_with_faults(paper, book, drive, fault):
+    with InstrumentServer(Twin(seed=1, **DAYLIGHT)) as server:
+        server.faults = Faults.parse([fault])
+        with book.open(paper | {"instrument": {"plugin": "claude-light", "url": server.url, **HASTY}}) as session:
+            drive(session)
+            trail_ = session.ledger.trail(session.entry.id)
+    assert any(row["verdict"] != "OK" for row in trail_)
+    assert_agrees(reproduce(book.bundle()))
+
+
+@pytest.mark.parametrize("breaks", [[(1, 2)], [(1, 3), (2, 1)], [(4, 0)], [(5, 1)], [(6, 1), (0, 1)]], ids=str)
+def test_after_a_break_a_reference_comes_first(paper, book, drive, monkeypatch, breaks):
+    """What the plan saw of the clock is found in what it did, wherever the break was."""
+    late = [0.0]
+    monkeypatch.setattr("sdl.ledger.ledger.now", lambda: time.time() + late[0])
+    for steps, requests in breaks:
+        with book.open(paper | {"instrument": twin(seed=4)}) as session:
+            advance(session, steps)
+            if isinstance(step := session.propose(), Measure | Examine):
+                session.ledger.plan(
+                    session.lease, session.entry.id, step.round, step.requests, getattr(step, "exam", None)
+                )
+                session.bench.take(step.requests[:requests])
+        late[0] += 1000.0
+    with book.open(paper | {"instrument": twin(seed=4)}) as session:
+        drive(session)
+    assert_agrees(reproduce(book.bundle()))
+
+
+def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl, home, tmp_path):
+    assert sdl("measure", "--instrument", "twin", "R=0.5", "G=0.5", "B=0.5", "--n", 3).code == 0
+    with Ledger(home / "ledger.sqlite") as ledger:
+        path = bundle.write(ledger, ledger.entries()[0].name, tmp_path / "hand.zip")
+        file = tmp_path / "rows.jsonl"
+        file.write_text('{"in": [0.1, 0.2, 0.3], "out": {"445nm": 5}}\n' * 3)
+        import_(ledger, file, "taken in")
+        imported = bundle.write(ledger, "taken-in", tmp_path / "imported.zip")
+    for each in (path, imported):
+        result = reproduce(each)
+        assert_agrees(result, rounds=1)
+        assert "without targets" in sentences(result)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.parametrize("at", [DESIGN, EXAM])
+def test_after_kill_9_and_another_run(at, prefect, trap, run, ended, go_on, home, tmp_path):
+    def kill(_):
+        process.kill()
+        raise InstrumentUnavailable("nobody listens any more")
+
+    trap.at, trap.act = at, kill
+    process = run()
+    assert ended(process).code == -signal.SIGKILL
+    with Ledger(home / "ledger.sqlite") as ledger:
+        assert_agrees(reproduce(bundle.write(ledger, "paper", tmp_path / "half.zip")))
+    go_on()
+    with Ledger(home / "ledger.sqlite") as ledger:
+        path = bundle.write(ledger, "paper", tmp_path / "whole.zip")
+    assert b'"state": "UNKNOWN"' in unbundling.read(path)["replies.jsonl"]
+    assert_agrees(reproduce(path))
+
+
+# ---------------------------------------------------------------------- it differs where the record was changed
+
+
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory):
+    """The bundle of a campaign of a design, a learning round and an exam."""
+    directory = tmp_path_factory.mktemp("genuine")
+    written = tomllib.loads((ROOT / "deployments" / "paper.toml").read_text(encoding="utf-8"))
+    written |= {"design": {"plugin": "maximin-latin-hypercube", "n": 5}, "stop": {"rounds": 2}}
+    written["targets"][0]["tolerance"] = "0.6 %"  # so narrow that it learns before it examines
+    with open_session(written | {"instrument": twin(seed=1)}, directory, str(directory / "ledger")) as session:
+        advance(session, 100)
+        session.finish(session.propose())
+    with Ledger(directory / "ledger") as ledger:
+        return bundle.write(ledger, "paper", directory / "paper.zip")
+
+
+def _put(line, key, value):
+    def change(lines):
+        lines[line][key] = value
+
+    return change
+
+
+def _settings(line):
+    def change(lines):
+        lines[line]["settings"][0] += 1e-4
+
+    return change
+
+
+CHANGES = {
+    "a reading": ("replies.jsonl", lambda lines: lines[2]["readings"].__setitem__(3, 99.0), {0, 1, 2}),
+    "a raw value": ("replies.jsonl", lambda lines: lines[2]["out"].__setitem__("515nm", 99), {0}),
+    "the worth of a reply": ("replies.jsonl", _put(2, "verdict", "SUSPECT"), {0, 1, 2}),
+    "a setting of the design": ("planned.jsonl", _settings(2), {0, 1, 2}),
+    "a setting of the candidate": ("exams.jsonl", _settings(0), {2}),
+    "the number of replicates": ("exams.jsonl", _put(0, "replicates", 3), {2}),
+    "the model of the exam": ("exams.jsonl", _put(0, "model", "pls"), {2}),
+    "the verdict": ("verdicts.jsonl", _put(0, "verdict", "REFUTED"), {2}),
+    "the mean": ("verdicts.jsonl", lambda lines: lines[0]["facts"]["mean"].__setitem__(0, 1.0), {2}),
+    "the model of a round": ("rounds.jsonl", lambda lines: lines[1]["facts"].__setitem__("model", "pls"), {1}),
+    "the chance of passing": ("rounds.jsonl", lambda lines: lines[1]["facts"].__setitem__("chance of passing", 1), {1}),
+    "the seed": (CAMPAIGN, lambda told: told["config"].__setitem__("seed", 99), {0, 1, 2}),
+    "a tolerance": (CAMPAIGN, lambda told: told["config"]["targets"][0].__setitem__("tolerance", 9.0), {1, 2}),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_found_and_its_round_named(genuine, what):
+    name, change, rounds = CHANGES[what]
+    result = reproduce(changed(genuine, name, change))
+    differing = {each["round"] for each in result["rounds"] if not each["agrees"]}
+    assert not result["agrees"]
+    assert differing <= rounds
+    assert min(differing) == min(rounds)
+    assert any(sentence.startswith(f"round {min(rounds)}, ") for sentence in sentences(result))
+
+
+def test_the_command_says_where_and_by_how_much(genuine, sdl):
+    told = sdl("reproduce", changed(genuine, "exams.jsonl", _settings(0)))
+    assert told.code == 3
+    assert "round 2, exam: candidate, R: differs by 0.0001" in told.said
+    assert "paper differs from its record" in told.said
+
+
+def test_other_versions_are_named_and_do_not_count(genuine, sdl):
+    path = changed(genuine, CAMPAIGN, lambda told: told["versions"].__setitem__("numpy", "1.0"))
+    told = sdl("reproduce", path)
+    assert told.code == 0
+    assert "numpy was 1.0 and is" in told.said
+
+
+def test_a_campaign_at_work_has_no_bundle_yet(paper, book, sdl, home, tmp_path):
+    with open_session(paper | {"instrument": twin()}, tmp_path, str(home / "ledger.sqlite")) as session:
+        session.measure(session.propose())
+        told = sdl("bundle", "paper")
+    assert told.code == 2
+    assert "a bundle is of a campaign at rest" in told.said
+    assert sdl("bundle", "paper").code == 0
+    assert sdl("reproduce", home / "bundles" / "paper.zip").code == 0
+    assert sdl("bundle", "paper", tmp_path / "mine.zip").code == 0
+    assert sdl("bundle", "paper", tmp_path / "mine.zip").code == 2

@@ -1,0 +1,62 @@
+"""The report of a long campaign: its ends, its troubles and its verdicts, and it says what it leaves out."""
+
+import numpy as np
+from pages import check
+from stages import WRITTEN
+
+from sdl.history import Purpose
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.screening import Class
+from sdl.reports.campaign_log import chapters, requests
+from sdl.reports.campaign_page import render
+from sdl.reports.campaign_summary import Story
+
+
+def many(n):
+    """A trail of n requests, one in fifty of no use."""
+    rng = np.random.default_rng(0)
+    for index in range(n):
+        settings = rng.random(3)
+        out = {name: int(50000 * settings @ rng.random(3) / 3) for name in Twin().space.channel_names}
+        row = {"round": index // 20, "index": index, "replicate": 0, "attempt": 1, "settings": settings.tolist()}
+        row |= {"purpose": Purpose.LEARNING, "state": "DONE", "reason": "", "raw": "", "applied": {}, "out": out}
+        usable = index % 50 != 7
+        row |= {"verdict": Class.OK if usable else Class.SUSPECT, "readings": list(out.values()) if usable else None}
+        yield row | {
+            "censored": [False] * 10 if usable else None,
+            "sent_at": 1.7e9 + index,
+            "done_at": None,
+            "seconds": 1,
+        }
+
+
+def render_of(ledger, n):
+    ledger.adopt(f"short-{n}", "twin", Twin().space, WRITTEN, list(many(n)))
+    return render(ledger, f"short-{n}")
+
+
+def test_a_long_campaign_shows_its_ends_and_its_troubles(ledger):
+    ledger.adopt("long", "twin", Twin().space, WRITTEN, list(many(1000)))
+    story = Story.of(ledger, "long")
+    table = requests(story)
+    places = [row.place for row in table.rows]
+    assert places == [*range(1, 101), *(p for p in range(101, 901) if p % 50 == 8), *range(901, 1001)]
+    assert table.note.startswith("Of 1000 requests these are the first and last 100, and all 16 others")
+    check(render(ledger, "long"))
+
+
+def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
+    ledger.adopt("longer", "twin", Twin().space, WRITTEN, list(many(2500)))
+    page = check(render(ledger, "longer"))
+    assert "Of 2450 readings 2000 are drawn, evenly from the first to the last." in page.text
+    assert "Of 125 rounds" not in page.text
+    assert "are drawn" not in check(render_of(ledger, 100)).text
+
+
+def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
+    ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
+    told = list(chapters(Story.of(ledger, "rounds")))
+    assert told[0].paragraphs == [
+        "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
+    ]
+    assert [told[1].title, told[-1].title] == ["Round 0: imported", "Round 599: imported"]

@@ -1,0 +1,68 @@
+"""Secrets of an instrument: revealed where it is built, and in no file, table or page."""
+
+import pytest
+
+from flows.laboratory.definition import Laboratory
+from flows.laboratory.deployments import definitions
+from sdl import plugins
+from sdl.campaign.definition import Campaign
+from sdl.campaign.validation import prepare
+from sdl.errors import InvalidInput
+from sdl.instruments.claude_light.twin import Twin
+from sdl.ledger.ledger import Ledger
+
+TOKEN = "hunter2-in-the-window"
+WRITTEN = {"plugin": "guarded", "token": {"secret": "lab-token"}}
+
+
+class Guarded(Twin):
+    """A twin that wants to know a secret, and a number."""
+
+    def __init__(self, token: str, floor: int = 1) -> None:
+        super().__init__()
+        self.token, self.floor = token, floor
+
+
+@pytest.fixture(autouse=True)
+def guarded(monkeypatch):
+    load = plugins.load
+    monkeypatch.setattr(plugins, "load", lambda group, name: Guarded if name == "guarded" else load(group, name))
+    monkeypatch.setenv("SDL_SECRET_LAB_TOKEN", TOKEN)
+
+
+def faults(**options):
+    with pytest.raises(InvalidInput) as caught:
+        plugins.build("sdl.instruments", "guarded", options)
+    return "\n".join(caught.value.faults)
+
+
+def test_it_is_revealed_where_the_instrument_is_built():
+    assert plugins.build("sdl.instruments", "guarded", {"token": {"secret": "lab-token"}}).token == TOKEN
+
+
+def test_one_that_is_not_there_is_told_with_the_others_faults(monkeypatch):
+    monkeypatch.delenv("SDL_SECRET_LAB_TOKEN")
+    told = faults(token={"secret": "lab-token"}, floor="low")
+    assert "token: the secret is not there: set SDL_SECRET_LAB_TOKEN in the environment" in told
+    assert "floor: " in told
+    assert "a secret has a name of letters" in faults(token={"secret": "../x"})
+    assert "a secret has a name of letters" in faults(token={"secret": 7})
+
+
+def test_one_of_the_wrong_kind_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("SDL_SECRET_FLOOR", TOKEN)
+    told = faults(token="x", floor={"secret": "floor"})
+    assert told.startswith("floor: ")
+    assert told.endswith("got a secret")
+
+
+def test_neither_ledger_nor_parameters_of_a_deployment_hold_it(tmp_path, paper):
+    campaign, instrument = prepare(paper | {"instrument": WRITTEN})
+    assert instrument.token == TOKEN
+    with Ledger(tmp_path / "ledger.sqlite") as book:
+        config = Campaign.model_dump(campaign, mode="json")
+        book.register(campaign.slug, instrument.identity, instrument.space, config, {})
+    assert not [each for each in tmp_path.iterdir() if TOKEN.encode() in each.read_bytes()]
+    offered = list(definitions(Laboratory.parse({"instruments": {"lamp": WRITTEN}})))
+    assert offered[0].parameters["config"]["instrument"]["token"] == {"secret": "lab-token"}
+    assert TOKEN not in repr([each.written("laboratory") for each in offered])

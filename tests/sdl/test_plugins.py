@@ -1,0 +1,93 @@
+"""Plug-ins: found by name, built from options, every mistake named in one go."""
+
+import pytest
+
+from sdl import plugins
+from sdl.errors import InvalidInput, UnknownPlugin
+from sdl.instruments.claude_light.driver import ClaudeLight
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.protocol import Instrument
+
+
+def faults(name, options=None):
+    with pytest.raises(InvalidInput) as caught:
+        plugins.build("sdl.instruments", name, options)
+    return caught.value.faults
+
+
+def test_our_own_instruments_are_registered_like_anybodys():
+    assert {"claude-light", "recorded", "twin"} <= set(plugins.names("sdl.instruments"))
+    assert plugins.load("sdl.instruments", "twin") is Twin
+
+
+@pytest.mark.parametrize("name", plugins.names("sdl.instruments"))
+def test_every_registered_instrument_has_the_members_of_one(name):
+    instrument = plugins.load("sdl.instruments", name)
+    for member in ("measure", "close"):
+        assert callable(getattr(instrument, member)), member
+
+
+@pytest.mark.parametrize("name", ["clode-light", "Twin", "recordd"])
+def test_an_unknown_name_is_answered_with_the_nearest(name):
+    with pytest.raises(UnknownPlugin, match=r"unknown instrument .*did you mean '"):
+        plugins.build("sdl.instruments", name)
+
+
+def test_options_become_what_the_constructor_declares():
+    light = plugins.build("sdl.instruments", "claude-light", {"url": "https://example.org/api", "read_s": 55})
+    assert isinstance(light, ClaudeLight)
+    assert isinstance(light, Instrument)
+    assert light.identity == "claude-light https://example.org:443/api"
+
+
+def test_an_unknown_option_is_named_with_the_nearest():
+    assert faults("twin", {"daylite": "dark"}) == ("daylite: 'twin' has no such option; did you mean 'daylight'?",)
+
+
+def test_a_missing_option_is_named():
+    assert faults("claude-light") == ("url: 'claude-light' needs this option",)
+
+
+def test_a_wrong_type_is_named_with_what_came():
+    (fault,) = faults("claude-light", {"url": "https://example.org", "attempts": "many"})
+    assert fault.startswith("attempts: ")
+    assert fault.endswith("got 'many'")
+
+
+def test_all_mistakes_of_names_and_types_come_at_once():
+    found = faults("claude-light", {"ulr": "https://example.org", "attempts": "many"})
+    assert sorted(fault.split(":")[0] for fault in found) == ["attempts", "ulr", "url"]
+
+
+def test_what_the_constructor_refuses_comes_as_it_says():
+    found = faults("claude-light", {"url": "file:///x", "read_s": -1})
+    assert sorted(fault.split(":")[0] for fault in found) == ["read_s", "url", "url"]
+
+
+def test_so_do_a_name_that_is_wrong_and_what_the_constructor_refuses():
+    found = faults("claude-light", {"url": "https://example.org", "read_s": -1, "atempts": 3})
+    assert [fault.split(":")[0] for fault in found] == ["atempts", "read_s"]
+
+
+def test_code_that_is_no_python_cannot_be_imported(monkeypatch):
+    class Entry:
+        def load(self):
+            compile("class Mine(:", "mine.py", "exec")
+
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: (Entry(),))
+    with pytest.raises(InvalidInput, match=r"'mine' cannot be imported: it failed with SyntaxError: .*mine\.py"):
+        plugins.load.__wrapped__("sdl.inverse_models", "mine")
+
+
+def test_a_value_error_of_a_strangers_constructor_becomes_invalid_input(monkeypatch):
+    def strange(size: int = 0) -> None:
+        raise ValueError(f"size needs to be even, got {size}")
+
+    monkeypatch.setattr(plugins, "load", lambda group, name: strange)
+    assert faults("strange", {"size": 3}) == ("'strange': size needs to be even, got 3",)
+
+
+def test_building_does_not_change_the_options_it_was_given():
+    options = {"url": "https://example.org/api", "attempts": "3"}
+    plugins.build("sdl.instruments", "claude-light", options)
+    assert options["attempts"] == "3"

@@ -1,0 +1,150 @@
+"""Offers: what a model stands for, corrected by the rows around, in the light of this moment."""
+
+import numpy as np
+import pytest
+from problems import Line, twin_answer, twin_rows
+
+from sdl.instruments.claude_light.channels import SPACE
+from sdl.instruments.claude_light.twin import Twin
+from strategies.answers.candidates import DRAWS, expected, offers
+from strategies.answers.clustering import candidates
+from strategies.correction.kriging import Rows, unshared
+from strategies.models.linear.linear_program import LinearProgram
+
+COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])
+NOISE = SPACE.noise[COLUMNS]
+TARGETS = [
+    np.array(each, float) for each in ([16384] * 3, [12000, 25000, 9000], [20000, 15000, 20000], [8000, 12000, 5000])
+]
+
+
+def truth(settings):
+    return Twin(session_gain=False).truth(settings)[..., COLUMNS]
+
+
+def seen(n=60, seed=0):
+    """Rows of the twin and a linear model of them; the dark counts as its background."""
+    readings, settings = twin_rows(n, seed)
+    readings = readings[:, COLUMNS] - truth(np.zeros(3))
+    return LinearProgram().fit(readings, settings), Rows(settings, readings, NOISE, np.zeros(3), unshared)
+
+
+def bare(model, target, background, seed):
+    """What the model offers by itself."""
+    return candidates(model.sample(target - background, DRAWS, np.random.default_rng(seed)))[0].settings
+
+
+def missed(settings, target):
+    return float(np.abs((truth(settings) - target) / target).max())
+
+
+def test_the_local_correction_beats_the_bare_model_on_the_twin():
+    dark, corrected, uncorrected = truth(np.zeros(3)), [], []
+    for seed in range(4):
+        model, rows = seen(seed=seed)
+        for target in TARGETS:
+            best = offers(model, target, dark, rows, np.random.default_rng(seed))[0]
+            corrected.append(missed(best.settings, target))
+            uncorrected.append(missed(bare(model, target, dark, seed), target))
+    assert np.mean(corrected) < 0.7 * np.mean(uncorrected)
+    assert np.median(corrected) < 0.005
+
+
+@pytest.mark.fault("M-12")
+def test_replicates_of_a_failed_exam_mend_the_next_offer():
+    model, rows = seen(12, seed=3)
+    target, dark = TARGETS[1], truth(np.zeros(3))
+    first = offers(model, target, dark, rows, np.random.default_rng(0))[0].settings
+    fresh = Twin(seed=9, session_gain=False)
+    exam = [fresh.measure(SPACE.named_settings(first)).readings for _ in range(9)]
+    replicates = np.array([list(each.values()) for each in exam], float)[:, COLUMNS] - dark
+    more = Rows(
+        np.vstack((rows.settings, np.tile(first, (9, 1)))),
+        np.vstack((rows.readings, replicates)),
+        NOISE,
+        np.zeros(3),
+        unshared,
+    )
+    second = offers(model, target, dark, more, np.random.default_rng(0))[0]
+    before, after = expected(model, first, dark, rows)[1], expected(model, first, dark, more)[1]
+    assert (after < before).all()
+    assert missed(second.settings, target) < max(missed(first, target), 0.004)
+
+
+def test_what_is_expected_of_an_offer_is_what_is_measured_there_within_its_uncertainty():
+    dark, off = truth(np.zeros(3)), []
+    for seed in range(4):
+        model, rows = seen(seed=seed)
+        for target in TARGETS:
+            offer = offers(model, target, dark, rows, np.random.default_rng(seed))[0]
+            off.append((truth(offer.settings) - offer.readings) / offer.uncertainty)
+    assert (np.abs(off) < 2).mean() > 0.85
+    assert np.abs(off).max() < 5
+
+
+def test_a_background_is_subtracted_before_the_model_is_asked():
+    model, rows = seen()
+    target, dark, day = TARGETS[0], truth(np.zeros(3)), np.array([1500.0, 2000.0, 3000.0])
+    offer = offers(model, target, dark + day, rows, np.random.default_rng(0))[0]
+    same = offers(model, target - day, dark, rows, np.random.default_rng(0))[0]
+    np.testing.assert_allclose(offer.settings, same.settings, atol=1e-3)
+    np.testing.assert_allclose(offer.readings, same.readings + day, atol=100)
+
+
+def test_a_free_channel_is_left_free():
+    model, rows = seen()
+    target = np.array([16384, np.nan, 16384])
+    offer = offers(model, target, truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
+    assert np.abs(truth(offer.settings) / target - 1)[[0, 2]].max() < 0.01
+    assert np.isfinite(offer.readings).all()
+
+
+def test_the_same_random_numbers_give_the_same_offers():
+    model, rows = seen()
+    once, again = (offers(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(5)) for _ in range(2))
+    assert [each.settings.tolist() for each in once] == [each.settings.tolist() for each in again]
+
+
+def test_the_offer_is_near_the_answer_of_the_twin():
+    model, rows = seen(100)
+    whole = np.full(10, np.nan)
+    whole[COLUMNS] = TARGETS[0]
+    offer = offers(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
+    np.testing.assert_allclose(offer.settings, twin_answer(whole), atol=0.01)
+
+
+class Fold(Line):
+    """Readings that are the same on both sides of the middle."""
+
+    def predict(self, settings):
+        return np.abs(settings - 0.5)
+
+
+def two_heaps(low, high):
+    """Draws about two places, and some outside the box."""
+    draws = np.concatenate((np.tile([low, low], (60, 1)), np.tile([high, high], (30, 1)), np.tile([1.2, 0.5], (10, 1))))
+    return draws + 1e-3 * np.random.default_rng(0).standard_normal(draws.shape)
+
+
+def offered(model, target):
+    rows = Rows(np.full((1, 2), 0.1), model.predict(np.full((1, 2), 0.1)), np.full(2, 1e-3), np.zeros(2), unshared)
+    return offers(model, np.full(2, target), np.zeros(2), rows, np.random.default_rng(0))
+
+
+def test_distinct_candidates_are_offered_one_by_one_and_those_outside_are_counted():
+    found = offered(Fold(1.0, two_heaps(0.22, 0.78)), 0.3)
+    assert [each.settings.round(3).tolist() for each in found] == [[0.2, 0.2], [0.8, 0.8]]  # and each set right
+    assert found[0].share == pytest.approx(2 / 3, abs=0.06)
+    assert found[0].refused == pytest.approx(0.1, abs=0.04)
+
+
+def test_candidates_that_lead_to_one_answer_are_one_offer():
+    (only,) = offered(Line(1.0, two_heaps(0.2, 0.8)), 0.5)
+    np.testing.assert_allclose(only.settings, [0.5, 0.5], atol=1e-3)
+
+
+@pytest.mark.fault("M-08")
+def test_nothing_is_offered_outside_the_box():
+    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
+    outside = Line(1.0, np.full((5, 2), 1.5))
+    assert offers(outside, np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0)) == []

@@ -1,0 +1,236 @@
+"""A peer under our rules: the same exams, references and budget for everybody, and what it is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdl import plugins
+from sdl.analysis.group_sequential import looks, single
+from sdl.analysis.verification import judge
+from sdl.campaign.validation import wanted
+from sdl.history import Purpose, RoundKind, Verdict
+from strategies.evaluation.backtest_problems import PROBLEMS
+from strategies.evaluation.peer_campaign import Guided
+from strategies.evaluation.peers.pls import HypercubePLS
+from strategies.evaluation.peers.protocol import Seen
+from strategies.evaluation.peers.random import AtRandom
+from strategies.evaluation.simulation import Rehearsal
+from strategies.fitting.fitting import fit
+from strategies.plan.exams import BEGUN
+from strategies.plan.plan import Plan
+from strategies.plan.reference_schedule import Interludes
+
+DARK = PROBLEMS["dark"]
+OURS = None
+"""In place of a peer: our own loop."""
+
+
+def led(peer, seed=0, problem=DARK, budget=60):
+    """A campaign that a peer led to its end, with all that befalls the instrument on the way."""
+    twin, done = problem.build(1000 + seed), []
+
+    def watch(observation):
+        done.append(observation)
+        problem.befall(twin, len(done))
+
+    plan = Plan(problem.campaign(seed, budget), twin.space)
+    campaign = Rehearsal(plan if peer is OURS else Guided(plan, "peer", peer), twin, watch)
+    campaign.run()
+    return campaign
+
+
+def every(requests, problem=DARK):
+    """The problem with references at a fixed distance."""
+    return replace(problem, parts={"background": {"every": requests}})
+
+
+class Knows:
+    """A peer that knows the answer in the dark."""
+
+    def design(self, d, rng):
+        return np.zeros((0, d))
+
+    def propose(self, seen, rng):
+        return np.array([0.536, 0.248, 0.535])
+
+
+def test_peers_registered_are_peers():
+    from strategies.evaluation.peers.protocol import Peer
+
+    assert {"random", "hypercube-pls"} <= set(plugins.names("sdl.peers"))
+    assert isinstance(plugins.build("sdl.peers", "random"), Peer)
+    assert RoundKind.DESIGN in {each.kind for each in led(HypercubePLS(), budget=12).rounds}
+
+
+# ---------------------------------------------------------------------- exams
+
+
+def test_who_knows_the_answer_pays_for_one_reading_and_one_exam():
+    campaign = led(Knows())
+    purposes = [each.purpose for each in campaign.observations]
+    first = purposes.index(Purpose.VERIFICATION)
+    assert purposes[:first].count(Purpose.LEARNING) >= 1
+    assert [at for at, each in enumerate(purposes) if each is Purpose.REFERENCE] == [0]
+    assert campaign.findings[-1].verdict is Verdict.VERIFIED
+    assert len(campaign.observations) < 40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exams_are_those_of_our_own_plan(seed):
+    campaign = led(HypercubePLS(), seed)
+    plan, rule = campaign.plan.plan, campaign.plan.campaign.verification
+    assert campaign.exams
+    for exam, finding in zip(campaign.exams, campaign.findings, strict=True):
+        taken = campaign.history.of_round(exam.round, Purpose.VERIFICATION)
+        assert BEGUN <= len(taken) <= exam.replicates
+        assert exam.model == "peer"
+        assert np.isfinite(exam.background).sum() == 3
+        assert exam.looks == looks(exam.replicates, rule.confidence)
+        target = wanted(plan.space, plan.campaign.targets[0])
+        verdicts = [judge(exam, target, taken[: k + 1], rule, plan.space).verdict for k in range(len(taken))]
+        assert verdicts[-1] is finding.verdict
+        assert set(verdicts[BEGUN - 1 : -1]) <= {Verdict.INCONCLUSIVE}  # it ends as soon as it is decided
+    assert finding.verdict is Verdict.VERIFIED
+    assert len(taken) in [look.replicates for look in exam.looks]
+
+
+def test_an_exam_of_a_fixed_number_takes_all_of_them():
+    campaign = led(HypercubePLS(), problem=replace(DARK, parts={"verification": {"replicates": 5}}))
+    assert campaign.findings[-1].verdict is Verdict.VERIFIED
+    for exam in campaign.exams:
+        assert len(campaign.history.of_round(exam.round, Purpose.VERIFICATION)) == exam.replicates == 5
+        assert exam.looks == single(5, 0.95)
+
+
+@pytest.mark.parametrize("peer", [HypercubePLS(), Knows()])
+def test_what_is_examined_was_proposed_since_it_was_last_examined(peer):
+    for campaign in (led(peer, seed) for seed in range(3)):
+        examined = {}
+        for exam in campaign.exams:
+            key = exam.settings.tobytes()
+            rows = [each for each in campaign.observations if each.settings.tobytes() == key]
+            proposed = [each.round for each in rows if each.purpose is not Purpose.VERIFICATION]
+            assert any(examined.get(key, -1) < round_ < exam.round for round_ in proposed)
+            examined[key] = exam.round
+
+
+# ---------------------------------------------------------------------- references
+
+
+def test_references_come_as_often_as_for_our_own_loop():
+    campaign = led(AtRandom(), problem=every(10), budget=45)
+    at = [each.seq for each in campaign.observations if each.purpose is Purpose.REFERENCE]
+    assert at == [0, 11, 22, 33, 44]
+
+
+def begun(campaign):
+    """With how many references each exam was begun."""
+    exams = (each.number for each in campaign.rounds if each.kind is RoundKind.EXAM)
+    return [len(campaign.history.of_round(number, Purpose.REFERENCE)) for number in exams]
+
+
+@pytest.mark.parametrize("leads", [OURS, HypercubePLS(), Knows()])
+@pytest.mark.parametrize(("problem", "references"), [(DARK, 0), (every(4), 1)])
+def test_an_exam_begins_with_a_reference_for_all_or_for_none(leads, problem, references):
+    """In a steady light that is planned for nobody needs one; by a fixed cadence everybody pays for one."""
+    for seed in range(3):
+        found = begun(led(leads, seed, problem))
+        assert found
+        assert set(found) == {references}
+
+
+def test_a_reference_comes_before_an_exam_where_our_own_plan_would_read_one():
+    wants = []
+    campaign = led(HypercubePLS(), problem=replace(DARK, options={"daylight": 3000.0, "memory_h": 1.0}))
+    plan = campaign.plan.plan
+    for exam in campaign.exams:
+        before = campaign.history.before(exam.round)
+        insight = plan.insight(before, fit(plan.campaign.models, plan.space, plan.columns, before, exam.round))
+        offer = insight.guide.offer(plan.space.to_unit(exam.settings))
+        wants.append(insight.wants_reference(plan.targets[0], offer, plan.targets))
+        assert not Interludes.after(plan.campaign, plan.space, before).due(exam.round, 0)
+        assert len(campaign.history.of_round(exam.round, Purpose.REFERENCE)) == wants[-1]
+    assert set(wants) == {False, True}
+
+
+def test_a_peer_proposes_anew_where_the_reference_of_an_exam_shows_a_lamp():
+    """It leaves the candidate within its tolerance, but what is known of that stands on another light."""
+    campaign = led(Knows(), 1, replace(every(10), lamp=(4, 60.0)), budget=20)
+    dropped = next(each for each in campaign.rounds if each.kind is RoundKind.EXAM)
+    assert [each.purpose for each in campaign.observations if each.round == dropped.number] == [Purpose.REFERENCE]
+    assert campaign.rounds[campaign.rounds.index(dropped) + 1].kind is RoundKind.LEARNING
+    assert campaign.exams
+    assert campaign.exams[0].round > dropped.number
+
+
+# ---------------------------------------------------------------------- the budget
+
+
+@pytest.mark.parametrize(("peer", "budget"), [(HypercubePLS(), 1), (HypercubePLS(), 7), (AtRandom(), 23)])
+def test_nobody_sends_more_than_the_budget(peer, budget):
+    assert len(led(peer, budget=budget).observations) == budget
+
+
+def test_a_budget_may_end_in_an_exam_but_no_exam_begins_with_less_than_its_first_look():
+    """As for our own loop: an exam that could not be decided is not worth its requests."""
+    ample = led(HypercubePLS())
+    first = next(each.seq for each in ample.observations if each.round == ample.exams[0].round)
+    least = ample.exams[0].looks[0].replicates
+    enough, short = (led(HypercubePLS(), budget=first + least - lacks) for lacks in (0, 1))
+    assert len(enough.exams) == 1
+    assert len(enough.observations) <= first + least
+    assert short.exams == []
+    assert len(short.observations) == first
+
+
+# ---------------------------------------------------------------------- what a peer is told
+
+
+def test_a_peer_is_told_readings_without_their_background():
+    told = []
+
+    class Listens(AtRandom):
+        def propose(self, seen, rng):
+            told.append(seen)
+            return np.zeros(3)
+
+    led(Listens(), problem=replace(DARK, options={"steady": {"515nm": 4000.0}}), budget=9)
+    assert np.abs(told[-1].readings).max() < 1000
+    assert told[-1].target[1] == pytest.approx(16384 - 4000, abs=1000)
+
+
+def test_a_peer_is_told_which_rows_have_an_unsure_background():
+    """A lamp is switched on after the eighth request: what was read between the two references is known less well."""
+    told = []
+
+    class Listens(AtRandom):
+        def propose(self, seen, rng):
+            told.append(seen.noise[:, 1])
+            return rng.random(3)
+
+    stated = led(Listens(), problem=every(10, PROBLEMS["lamp"]), budget=20).plan.space.noise[3]
+    walked = np.diff(told[5] ** 2, prepend=stated**2)  # what each request adds, by what is usual
+    assert walked == pytest.approx(np.full(5, walked[0]))
+    assert 0 < walked[0] < 0.01 * stated**2
+    assert told[-1][5] > 3 * stated
+    assert told[-1][5] > told[-1][0] > stated
+
+
+def test_a_reading_at_the_ceiling_stands_there_for_a_peer():
+    told = []
+
+    class Listens(AtRandom):
+        def propose(self, seen, rng):
+            told.append(seen)
+            return np.ones(3)
+
+    led(Listens(), problem=replace(DARK, options={"steady": {"515nm": 9000.0}}), budget=6)
+    assert np.isfinite(told[-1].readings).all()
+    assert told[-1].readings[:, 1].max() == pytest.approx(65535 - 9000, abs=1000)
+
+
+def test_distance_is_that_of_the_worst_channel():
+    readings = np.array([[3.0, 10.0]])
+    seen = Seen(np.zeros((1, 1)), readings, np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.ones((1, 2)))
+    assert seen.distance.tolist() == [3.0]

@@ -1,0 +1,198 @@
+"""Campaigns that start from what earlier ones taught."""
+
+import numpy as np
+import pytest
+
+from flows.benchmarks.decisions import loop
+from flows.engine.session import open_session
+from flows.studies.reproduce import reproduce
+from sdl.campaign.definition import Campaign
+from sdl.campaign.lesson import learned
+from sdl.errors import InvalidInput
+from sdl.history import Purpose, Verdict
+from sdl.instruments.claude_light.twin import Twin
+from sdl.interchange import bundle_writer as bundle
+from sdl.ledger.ledger import Ledger
+from sdl.reports.campaign_page import render
+from strategies.evaluation.simulation import Rehearsal
+from strategies.fitting.fitting import fit
+from strategies.fitting.transfer import remaining
+from strategies.plan.plan import Plan
+from strategies.plan.steps import Fit
+
+DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
+PAPER = loop.PAPER | {"design": "one-by-one"}
+
+
+def rehearsed(twin, lessons=(), **changes):
+    written = PAPER | changes | ({"history": {"lessons": list(lessons)}} if lessons else {})
+    rehearsal = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    rehearsal.run()
+    return rehearsal
+
+
+@pytest.fixture(scope="module")
+def monday():
+    """What a cold campaign in another light taught."""
+    twin = Twin(seed=5000, daylight="dark")
+    return learned("monday", twin.identity, twin.space, rehearsed(twin).observations, same=True)
+
+
+def verified(rehearsal):
+    return any(finding.verdict is Verdict.VERIFIED for finding in rehearsal.findings)
+
+
+def likeness(rehearsal):
+    """What was made of the lesson last."""
+    return [each.facts["history"] for each in rehearsal.rounds if "history" in each.facts][-1]
+
+
+def purposes(rehearsal):
+    return {each.purpose for each in rehearsal.observations}
+
+
+# ---------------------------------------------------------------------- lessons
+
+
+def test_a_lesson_has_the_readings_without_their_background(monday):
+    twin = Twin(seed=5000, daylight="dark")
+    settings, readings, errors = monday.arrays(twin.space, ["445nm", "515nm", "630nm"])
+    true = (twin.truth(settings) - twin.truth(np.zeros(3)))[:, [1, 3, 6]]
+    assert (np.abs(readings - true) < 4 * errors).all()
+    assert (errors[-1] < errors[0]).all()  # more replicates
+
+
+def test_a_channel_that_it_lacks_is_not_known(monday):
+    _, readings, errors = monday.arrays(Twin().space, ["515nm", "infrared"])
+    assert np.isfinite(readings[:, 0]).all()
+    assert np.isnan(readings[:, 1]).all()
+    assert np.isnan(errors[:, 1]).all()
+
+
+def test_references_alone_teach_nothing():
+    twin = Twin(seed=1)
+    dark = [each for each in rehearsed(twin).observations if each.purpose is Purpose.REFERENCE]
+    assert learned("dark", "twin", twin.space, dark, same=True) is None
+
+
+def test_what_was_measured_does_for_a_part_of_the_design():
+    design = np.array([[0.75, 0.25, 0.25], [0.25, 0.75, 0.25], [0.25, 0.25, 0.75]])
+    assert remaining(design, np.empty((0, 3))).tolist() == design.tolist()
+    assert remaining(design, np.array([[0.7, 0.3, 0.2]])).tolist() == design[1:].tolist()
+    assert len(remaining(design, np.random.default_rng(0).random((9, 3)))) == 1
+
+
+# ---------------------------------------------------------------------- campaigns
+
+
+def test_the_same_instrument_needs_no_design(monday):
+    campaign = rehearsed(Twin(seed=1002, **DAYLIGHT), [monday], seed=2)
+    assert verified(campaign)
+    assert Purpose.DESIGN not in purposes(campaign)
+    assert likeness(campaign)["campaign"] == "monday"
+    assert likeness(campaign)["kind"] == "the same"
+
+
+def test_another_instrument_of_the_kind_is_told_by_its_first_reading(monday):
+    other = monday.model_copy(update={"same": False})
+    campaign = rehearsed(Twin(seed=1003, unit=4), [other], seed=3)
+    assert verified(campaign)
+    assert Purpose.DESIGN not in purposes(campaign)
+    assert likeness(campaign)["kind"] == "of its kind"
+    assert 0.03 < likeness(campaign)["distances"]["monday"] < 0.3
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_history_of_something_else_is_dropped_and_the_design_made_up_for(same):
+    twin = loop._Swapped(seed=5001)
+    odd = learned("odd", "twin", twin.space, rehearsed(twin).observations, same=same)
+    campaign = rehearsed(Twin(seed=1001), [odd], seed=1)
+    assert verified(campaign)
+    assert sum(each.purpose is Purpose.DESIGN for each in campaign.observations) == 2
+    assert "campaign" not in likeness(campaign)
+    assert likeness(campaign)["distances"]["odd"] > 0.3
+
+
+def test_rows_of_one_channel_alone_sharpen_what_is_expected_of_it(monday):
+    alone = tuple((*(None,) * 3, row[3], *(None,) * 6) for row in monday.readings)
+    partial = monday.model_copy(update={"readings": alone})
+    plan, cold = (
+        Plan(Campaign.parse(PAPER | ({"history": {"lessons": lessons}} if lessons else {})), Twin().space)
+        for lessons in ([partial], None)
+    )
+    campaign = Rehearsal(cold, Twin(seed=1000))
+    campaign._begin(cold.next_step(campaign.history, None))
+    sure = []
+    for each in (plan, cold):
+        step = each.next_step(campaign.history, None)
+        assert isinstance(step, Fit)
+        fitted = fit(
+            each.campaign.models, each.space, each.columns, campaign.history, step.round, lessons=each.campaign.lessons
+        )
+        insight = each.insight(campaign.history, fitted)
+        sure.append(insight.offers(each.targets[0], np.random.default_rng(0))[0].uncertainty)
+    assert sure[0][1] < sure[1][1]
+    assert sure[0][[0, 2]] == pytest.approx(sure[1][[0, 2]], rel=0.3)
+
+
+def test_nothing_is_called_unreachable_on_what_others_read_alone(monday):
+    target = [{"readings": {"445nm": 60000, "630nm": 10000}, "tolerance": "1 %"}]
+    campaign = rehearsed(Twin(seed=1000), [monday], targets=target)
+    assert [each.verdict for each in campaign.findings] == [Verdict.NOT_REACHABLE]
+    assert any(each.purpose.teaches for each in campaign.observations)
+
+
+# ---------------------------------------------------------------------- in the ledger
+
+
+def written(name, seed, **more):
+    return PAPER | {"name": name, "instrument": {"plugin": "twin", "seed": seed, **DAYLIGHT}} | more
+
+
+def test_lessons_are_frozen_reproduced_and_told(drive, tmp_path):
+    where = str(tmp_path / "ledger.sqlite")
+    with open_session(written("monday", 1), tmp_path, where) as session:
+        drive(session)
+    tuesday = written("tuesday", 1, history={"campaigns": ["monday"]})
+    with open_session(tuesday, tmp_path, where) as session:
+        session.measure(session.propose())  # the background; then its process ends
+        frozen = session.campaign.lessons
+    assert [(each.campaign, each.same) for each in frozen] == [("monday", True)]
+    with open_session(written("wednesday", 1), tmp_path, where) as session:
+        drive(session)  # comes too late for Tuesday
+    with open_session(tuesday, tmp_path, where) as session:
+        assert session.campaign.lessons == frozen
+        drive(session)
+    with Ledger(where) as book:
+        assert "Nearest earlier campaign: &#39;monday&#39;" in render(book, "tuesday")
+        assert reproduce(bundle.write(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
+
+
+def test_earlier_campaigns_that_are_not_there_are_all_refused_before_anything_is_measured(tmp_path):
+    where = str(tmp_path / "ledger.sqlite")
+    history = {"campaigns": ["monday", "sunday"]}
+    with pytest.raises(InvalidInput) as caught, open_session(written("tuesday", 1, history=history), tmp_path, where):
+        pass
+    assert len(caught.value.faults) == 2
+    with Ledger(where) as book:
+        assert book.entries() == []
+    nowhere = written("tuesday", 1, history={"ledger": str(tmp_path / "nowhere.db")})
+    with pytest.raises(InvalidInput, match="there is no file"), open_session(nowhere, tmp_path, where):
+        pass
+
+
+@pytest.mark.parametrize("named", ["al", [], [1], 3])
+def test_names_of_earlier_campaigns_are_a_list_or_the_word_for_all(named):
+    with pytest.raises(InvalidInput) as caught:
+        Campaign.parse(written("tuesday", 1, history={"campaigns": named}))
+    (fault,) = caught.value.faults
+    assert fault.startswith("history.campaigns: needs 'all' or a list of names, got")
+
+
+def test_without_earlier_campaigns_all_is_a_cold_start(drive, tmp_path):
+    where = str(tmp_path / "ledger.sqlite")
+    with open_session(written("first", 1, history={"campaigns": "all"}), tmp_path, where) as session:
+        drive(session)
+        asked = [(each.purpose, each.settings.tolist()) for each in session.history.observations]
+    cold = rehearsed(Twin(seed=1, **DAYLIGHT)).observations
+    assert asked == [(each.purpose, each.settings.tolist()) for each in cold]

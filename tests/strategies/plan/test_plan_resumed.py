@@ -1,0 +1,124 @@
+"""The next step is a matter of the campaign and its history alone: killed anywhere, the loop goes on the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from moments import CAMPAIGNS, interrupted, moments, resumed_step
+from rehearsing import campaign, rehearsed
+
+from sdl.history import History, Purpose, Request, RoundKind, Verdict
+from sdl.instruments.claude_light.twin import Twin
+from strategies.plan.plan import Plan
+from strategies.plan.steps import Conclude, Examine, Measure, Stop
+
+
+def asked(rehearsal):
+    """Everything that was measured, in order."""
+    return [(*each.key, each.purpose.value, *each.settings.tolist()) for each in rehearsal.observations]
+
+
+def readings(rehearsal):
+    return np.array([each.readings for each in rehearsal.observations])
+
+
+def test_an_empty_history_begins_with_the_design():
+    step = Plan(campaign(), Twin().space).next_step(History(), None)
+    assert isinstance(step, Measure)
+    assert step.round.kind is RoundKind.DESIGN
+    assert [each.purpose for each in step.requests] == [Purpose.REFERENCE, *[Purpose.DESIGN] * 5]
+
+
+def test_a_step_is_a_matter_of_its_arguments_alone():
+    for snapshot, _ in moments("dark")[::4]:
+        first, second = (resumed_step(snapshot, snapshot.history) for _ in range(2))
+        assert type(first) is type(second)
+        assert repr(getattr(first, "requests", "")) == repr(getattr(second, "requests", ""))
+
+
+def test_the_same_seed_asks_for_the_same_and_another_for_something_else():
+    once, again, other = (asked(rehearsed(seed=seed)) for seed in (3, 3, 4))
+    assert once == again
+    assert once[1:6] != other[1:6]
+
+
+def test_the_design_is_a_matter_of_the_seed_alone():
+    once, other = (asked(rehearsed(seed=3, instrument=Twin(seed=i, daylight=i * 500.0))) for i in (1, 2))
+    assert once[:6] == other[:6]
+
+
+# ---------------------------------------------------------------------- killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_killed_anywhere_it_goes_on_as_if_nothing_had_been(name):
+    snapshots, whole = interrupted(name)
+    for snapshot in snapshots[:: 1 + len(snapshots) // 7]:
+        snapshot.run()
+        assert asked(snapshot) == asked(whole)
+        np.testing.assert_array_equal(readings(snapshot), readings(whole))
+        assert [f.sentence for f in snapshot.findings] == [f.sentence for f in whole.findings]
+        assert [round_.facts for round_ in snapshot.rounds][-1].keys() == whole.rounds[-1].facts.keys()
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_killed_anywhere_it_asks_for_the_same_next(name):
+    for snapshot, step in moments(name):
+        again = resumed_step(snapshot, snapshot.history)
+        assert type(again) is type(step)
+        if isinstance(step, Measure):
+            wanted = [each.key for each in step.requests if each.key not in {o.key for o in snapshot.observations}]
+            assert [each.key for each in again.requests][: len(wanted)] == wanted
+            assert bool(again.requests) == bool(step.requests) == bool(wanted), "an exam may begin without a reference"
+            for mine, key in zip(again.requests, wanted, strict=False):
+                np.testing.assert_array_equal(mine.settings, snapshot_of(step, key).settings)
+        if isinstance(step, Examine):
+            np.testing.assert_array_equal(again.exam.settings, step.exam.settings)
+            assert again.exam.replicates == step.exam.replicates
+
+
+def snapshot_of(step, key):
+    return next(each for each in step.requests if each.key == key)
+
+
+# ---------------------------------------------------------------------- readings that were lost
+
+
+def test_a_reading_that_was_distrusted_is_taken_again():
+    for snapshot, _ in moments("dark"):
+        lost = snapshot.observations[-1]
+        if snapshot.rounds[-1].number != lost.round or any(f.round == lost.round for f in snapshot.findings):
+            continue
+        history = replace(snapshot.history, observations=snapshot.observations[:-1])
+        step = resumed_step(snapshot, history)
+        if isinstance(step, Measure):
+            assert step.requests[0].key == lost.key
+        else:
+            assert isinstance(step, Conclude)
+
+
+def test_a_candidate_whose_rows_were_distrusted_is_left_for_new_readings():
+    snapshot, step = next(pair for pair in moments("references by cadence") if isinstance(pair[1], Examine))
+    kept = [each for each in snapshot.observations if each.purpose is Purpose.REFERENCE or each.key == (0, 1, 0)]
+    again = resumed_step(snapshot, replace(snapshot.history, observations=kept))
+    assert isinstance(again, Measure)
+    assert (again.round.number, again.round.kind) == (step.round.number + 1, RoundKind.LEARNING)
+    assert again.round.facts["why"] == "too few readings for any model"
+    spent = resumed_step(snapshot, replace(snapshot.history, observations=kept, sent=100))
+    assert spent == Stop("all 100 requests of the budget are sent")
+    snapshot.observations = [replace(each, seq=place) for place, each in enumerate(kept)]
+    snapshot.run()
+    assert snapshot.findings[-1].verdict is Verdict.VERIFIED
+
+
+def test_an_exam_with_all_its_replicates_is_judged_whatever_else_its_round_lacks():
+    done = rehearsed(verification={"replicates": 3})
+    (exam, *_), off = done.exams, done.plan.space.off
+    lists = {name: [each for each in getattr(done.history, name) if each.round <= exam.round]
+             for name in ("planned", "observations", "exams")}  # fmt: skip
+    lists["planned"].append(Request(exam.round, 99, 0, Purpose.REFERENCE, off))  # of a break, and never answered
+    rounds = [each for each in done.rounds if each.number <= exam.round]
+    step = done.plan.next_step(History(rounds=rounds, sent=len(lists["observations"]), **lists), None)
+    assert isinstance(step, Conclude)
+    assert step.finding.sentence == done.findings[0].sentence

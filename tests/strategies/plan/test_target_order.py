@@ -1,0 +1,184 @@
+"""Many targets in one campaign: whose turn it is, what is said of each, and what they cost together."""
+
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+
+from sdl.campaign.definition import Campaign
+from sdl.history import History, Purpose, RoundKind, Verdict
+from sdl.instruments.claude_light.twin import Twin
+from sdl.space import Channel, Knob, Space
+from strategies.evaluation.simulation import Rehearsal
+from strategies.fitting.fitting import fit
+from strategies.plan import plan
+from strategies.plan import target_order as agenda
+from strategies.plan.plan import Plan
+from strategies.plan.steps import Fit, Measure
+
+CHANNELS = ("445nm", "515nm", "630nm")
+WHITE, DIM, DARK, GLARING = (16384, 16384, 16384), (4600, 8200, 4600), (1500, 2200, 1500), (40000, 16000, 16000)
+"""Easy at 2 %; readings whose tolerance is about their noise; less than that; more than all of the blue."""
+GAMUT = [WHITE, (20000, 30000, 12000), (9000, 24000, 18000), (22000, 17000, 9000), (11000, 40000, 11000), DIM]
+
+
+def targets(*readings):
+    return [
+        {"name": f"{'/'.join(map(str, row))}", "readings": dict(zip(CHANNELS, row, strict=True)), "tolerance": "2 %"}
+        for row in readings
+    ]
+
+
+def rehearsed(*readings, twin=None, **changes):
+    twin = twin or Twin(seed=1)
+    written = {"name": "x", "instrument": "twin", "targets": targets(*readings), **changes}
+    done = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    done.reason = done.run()
+    return done
+
+
+@cache
+def together():
+    """All of the gamut, and one that no settings give."""
+    return rehearsed(GLARING, *GAMUT)
+
+
+def verdicts(done):
+    return {each.target: each.verdict for each in done.findings if each.settles}
+
+
+def named(row):
+    return "/".join(map(str, row))
+
+
+def insight(*readings):
+    """What is known of targets after nine readings."""
+    done = rehearsed(*readings, design={"n": 9}, budget=10)
+    planned, history = done.plan, done.history
+    fitted = fit(planned.campaign.models, planned.space, planned.columns, history, 1)
+    return planned, planned.insight(history, fitted)
+
+
+class TestWhoseTurn:
+    def test_the_cheapest_is_first_and_what_no_exam_settles_is_last(self):
+        planned, known = insight(GLARING, DARK, DIM, WHITE)
+        glaring, dark, dim, white = agenda.prices(known, planned.targets)
+        assert 3 <= white < dim < dark < glaring == np.inf
+        assert agenda.first(known, planned.targets, {}).name == named(WHITE)
+
+    def test_one_that_fails_again_and_again_waits_for_the_others(self):
+        planned, known = insight(DIM, WHITE)
+        assert agenda.first(known, planned.targets, {named(WHITE): 1}).name == named(WHITE), "one failure may happen"
+        assert agenda.first(known, planned.targets, {named(WHITE): 20}).name == named(DIM)
+
+    def test_free_channels_do_not_matter(self):
+        space = Twin().space
+        one, other = ({"445nm": 16384}, {"515nm": 16384, "630nm": 16384})
+        written = [{"name": name, "readings": r, "tolerance": "2 %"} for name, r in (("one", one), ("other", other))]
+        planned = Plan(Campaign.parse({"name": "x", "instrument": "twin", "targets": written}), space)
+        seen = rehearsed(WHITE, design={"n": 9}, budget=10).history
+        known = planned.insight(seen, fit(planned.campaign.models, space, planned.columns, seen, 1))
+        assert (agenda.prices(known, planned.targets) < 5).all()
+
+    def test_of_one_target_nothing_is_asked(self, monkeypatch):
+        monkeypatch.setattr(agenda, "prices", None)
+        assert verdicts(rehearsed(WHITE)) == {named(WHITE): Verdict.VERIFIED}
+
+    def test_rows_beyond_number_are_thinned_for_it(self):
+        _, known = insight(WHITE, DIM)
+        few = known.rows.thinned(4)
+        assert len(few.settings) == len(few.shared(np.arange(4))) == 4
+        np.testing.assert_array_equal(few.settings[[0, -1]], known.rows.settings[[0, -1]])
+        assert known.rows.thinned() is known.rows
+
+
+class TestTogether:
+    def test_each_gets_its_verdict(self):
+        expected = {named(row): Verdict.VERIFIED for row in GAMUT} | {named(GLARING): Verdict.NOT_REACHABLE}
+        assert verdicts(together()) == expected
+        assert together().reason == "every target is settled"
+
+    def test_they_share_one_design_and_cost_little_more_than_their_replicates(self):
+        done = together()
+        kinds = Counter(each.kind for each in done.rounds)
+        assert kinds[RoundKind.DESIGN] == 1
+        assert len(done.observations) <= 5 * len(GAMUT) + 6
+        apart = sum(len(rehearsed(row).observations) for row in GAMUT)
+        assert len(done.observations) < 0.8 * apart
+
+    def test_the_dim_one_comes_after_the_bright_ones(self):
+        examined = list(dict.fromkeys(each.target for each in together().exams))
+        assert examined[-1] == named(DIM)
+        assert named(GLARING) not in examined
+
+    def test_a_step_is_a_matter_of_what_was_seen(self):
+        done = together()
+        for number in (1, 3, 5):
+            seen = done.history.before(number)
+            fitted = fit(done.plan.campaign.models, done.plan.space, done.plan.columns, seen, number)
+            steps = [Plan(done.plan.campaign, done.plan.space).next_step(seen, fitted) for _ in range(2)]
+            assert {step.round.target for step in steps} == {done.rounds[number].target}
+
+    def test_all_open_targets_say_what_to_learn(self, monkeypatch):
+        told = []
+
+        class Told:
+            def propose(self, models, targets, measured, noise, n, rng, ceiling=None):
+                told.append(len(targets))
+                return measured[:0]
+
+        build = plan.plugins.build
+        monkeypatch.setattr(
+            plan.plugins, "build", lambda group, *part: Told() if "acquis" in group else build(group, *part)
+        )
+        monkeypatch.setattr(plan, "HARDLY", 2.0)
+        rehearsed(WHITE, GAMUT[1], GLARING, budget=12)
+        assert told[:2] == [3, 2]
+
+
+class TestSmallBudget:
+    def test_it_verifies_the_cheap_ones(self):
+        done = rehearsed(DIM, GLARING, WHITE, budget=11)
+        assert verdicts(done) == {named(WHITE): Verdict.VERIFIED, named(GLARING): Verdict.NOT_REACHABLE}
+        assert "requests are left" in done.reason
+
+    @pytest.mark.parametrize("budget", [9, 10])
+    def test_what_takes_no_request_is_said_though_none_is_left(self, budget):
+        done = rehearsed(DARK, GLARING, WHITE, budget=budget)
+        assert verdicts(done)[named(GLARING)] is Verdict.NOT_REACHABLE
+        dark = next(each for each in done.findings if each.target == named(DARK))
+        assert dark.sentence.startswith("given up: even perfect settings could not pass")
+
+    def test_without_a_model_it_ends(self):
+        space = Space(knobs=(Knob(name="a"),), channels=(Channel(name="y", noise=0.1),))
+        written = {"name": "x", "instrument": "twin", "budget": 3, "design": {"n": 1}, "background": {"every": 0}}
+        written["targets"] = [{"name": name, "readings": {"y": value}} for name, value in (("one", 1), ("two", 2))]
+        written["models"] = [{"plugin": "any-conditional"}]
+        planned, sent = Plan(Campaign.parse(written), space), 3
+        first = planned.next_step(History(), None)
+        assert isinstance(first, Measure)
+        history = History(rounds=[first.round], sent=sent)
+        step = planned.next_step(history, None)
+        assert isinstance(step, Fit)
+        fitted = fit(planned.campaign.models, space, planned.columns, history, step.round)
+        assert planned.next_step(history, fitted).reason == "all 3 requests of the budget are sent"
+
+    def test_there_are_rounds_for_each_target_unless_told(self):
+        assert Campaign.parse({"name": "x", "instrument": "twin", "targets": targets(*GAMUT)}).rounds == 300
+        told = {"name": "x", "instrument": "twin", "targets": targets(*GAMUT), "stop": {"rounds": 7}}
+        assert Campaign.parse(told).rounds == 7
+
+
+def test_no_verdict_of_a_sweep_is_false_in_daylight():
+    twin, truth = Twin(seed=5, daylight=1500.0, memory_h=1.0), []
+    written = {"name": "x", "instrument": "twin", "targets": targets(*GAMUT)}
+    planned = Plan(Campaign.parse(written), twin.space)
+    done = Rehearsal(planned, twin, watch=lambda each: truth.append(twin.truth(each.settings)[planned.columns]))
+    done.run()
+    assert set(verdicts(done).values()) == {Verdict.VERIFIED}
+    for each in done.findings:
+        if each.verdict is Verdict.VERIFIED:
+            rows = [o.seq for o in done.history.of_round(each.round, Purpose.VERIFICATION)]
+            wanted = next(target for target in planned.targets if target.name == each.target)
+            assert (np.abs(np.array(truth)[rows].mean(axis=0) - wanted.readings) <= wanted.tolerance).all()

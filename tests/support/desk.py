@@ -1,0 +1,82 @@
+"""A ledger with one campaign on an instrument that is held, and what is asked and answered there."""
+
+import contextlib
+
+import numpy as np
+
+from sdl.history import Purpose, Request, Round, RoundKind
+from sdl.instruments.claude_light.channels import SPACE
+from sdl.instruments.protocol import Reply
+from sdl.instruments.screening import Class, Screened
+from sdl.ledger.controls import Steering
+from sdl.ledger.ledger import Ledger
+
+DESIGN = Round(0, RoundKind.DESIGN)
+BUDGET = 100
+COUNTS = np.arange(1000.0, 1010.0)
+NONE = np.zeros(10, bool)
+
+
+def request(index=0, round_=0, replicate=0, purpose=Purpose.DESIGN):
+    return Request(round_, index, replicate, purpose, np.array([0.1, 0.2, 0.3]) + index / 100)
+
+
+def reply(raw="{}", readings=None):
+    return Reply({"R": 0.1}, SPACE.named_readings(COUNTS) if readings is None else readings, raw, 0.5)
+
+
+def screened(verdict=Class.OK, readings=COUNTS, censored=NONE):
+    return Screened(verdict, "because", readings, censored)
+
+
+def unbelievable():
+    return screened(Class.SUSPECT, np.full(10, np.nan))
+
+
+def repeated():
+    return Screened(Class.SUSPECT, "stuck", np.full(10, np.nan), NONE, stuck=True)
+
+
+class Desk:
+    """A ledger with one campaign on an instrument that is held."""
+
+    def __init__(self, where):
+        self.where = where
+        self._open()
+
+    def _open(self):
+        self.stack = contextlib.ExitStack()
+        self.ledger = self.stack.enter_context(Ledger(self.where))
+        self.campaign = self.ledger.register("white", "light", SPACE, {"seed": 1}, {"sdl": "0"}).id
+        self.lease = self.stack.enter_context(self.ledger.hold("light", "me"))
+
+    def reopen(self):
+        """End as a killed process does, and begin again; return how many requests were lost."""
+        self.close()
+        self._open()
+        return self.ledger.reconcile(self.lease, self.campaign)
+
+    def close(self):
+        self.stack.close()
+
+    def plan(self, *requests, round_=DESIGN, exam=None):
+        self.ledger.plan(self.lease, self.campaign, round_, requests, exam)
+
+    def send(self, asked, budget=BUDGET):
+        return self.ledger.send(self.lease, self.campaign, asked, budget)
+
+    def measured(self, asked, judged=None, raw="{}"):
+        attempt = self.send(asked)
+        self.ledger.receive(self.lease, attempt, reply(raw), judged or screened())
+        return attempt
+
+    def ask(self, control, campaign="white"):
+        Steering(self.ledger).ask(campaign, control)
+
+    @property
+    def history(self):
+        return self.ledger.history(self.campaign)
+
+    @property
+    def trail(self):
+        return self.ledger.trail(self.campaign)

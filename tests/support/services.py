@@ -1,0 +1,94 @@
+"""A laboratory as a service, in a data directory of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+from flows.server import service_lock as instance
+from sdl.ledger.ledger import Ledger
+
+SOON_S = 90
+
+
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
+
+
+class Lab:
+    """One data directory, its service, and its API."""
+
+    def __init__(self, home):
+        self.home = home
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
+        self.environment = {**clean, "SDL_HOME": str(home), "OPENBLAS_NUM_THREADS": "1"}
+
+    def sdl(self, *words):
+        command = [Path(sys.executable).with_name("sdl"), *map(str, words)]
+        options = {"capture_output": True, "text": True, "check": False, "timeout": 180}
+        return subprocess.run(command, env=self.environment, **options)
+
+    def up(self, *words):
+        done = self.sdl("up", "--port", 0, "--detach", "--json", *words)
+        assert done.returncode == 0, done.stdout + done.stderr + self.words
+        self.told = json.loads(done.stdout)
+
+    def front(self, *words):
+        """Start it at a terminal, as a process to wait for."""
+        command = [Path(sys.executable).with_name("sdl"), "up", "--port", "0", *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, env=self.environment, **pipes)
+        assert "Ctrl-C ends it" in self.process.stdout.readline()
+        self.told = {"api": instance.running(self.home).api}
+
+    @property
+    def words(self):
+        return (self.home / "up.log").read_text()
+
+    def ask(self, path, body=None, method=None):
+        method = method or ("GET" if body is None else "POST")
+        for _ in range(20):
+            answer = requests.request(method, self.told["api"] + path, json=body, timeout=20)
+            if answer.status_code != 503:
+                break
+            time.sleep(0.5)  # its database is busy: Prefect's own clients ask again too
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self, flow, name="twin"):
+        return self.ask(f"/deployments/name/{flow}/{name}")
+
+    def trigger(self, flow, parameters=None, **more):
+        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, **more}
+        return self.ask(f"/deployments/{self.deployment(flow)['id']}/create_flow_run", body)["id"]
+
+    def until(self, run, states):
+        deadline = time.monotonic() + SOON_S
+        while (found := self.ask(f"/flow_runs/{run}"))["state"]["type"] not in states:
+            assert time.monotonic() < deadline, found["state"]
+            time.sleep(0.1)
+        return found["state"]
+
+    def trail(self, name):
+        with Ledger(self.home / "ledger.sqlite") as book:
+            return book.trail(next(each.id for each in book.entries() if each.name == name))
+
+    def processes(self):
+        """Every living process that was started for this data directory."""
+        mark, found = f"SDL_HOME={self.home}".encode(), []
+        for each in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (each / "environ").read_bytes().split(b"\0"):
+                    found.append((each / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    def gone(self):
+        deadline = time.monotonic() + SOON_S
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left

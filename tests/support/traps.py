@@ -1,0 +1,67 @@
+"""A campaign whose instrument does something to its process in the middle of a measurement."""
+
+import pytest
+from places import PAPER
+
+from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.emulator.server import InstrumentServer
+from sdl.ledger.ledger import Ledger
+
+DESIGN, LEARNING, EXAM = 4, 8, 20
+"""Requests in the middle of rounds of this campaign: 1 to 4 are its design, 5 to 9 learn, 18 to 23 its last exam."""
+LIGHT = {"seed": 1, "daylight": 1500.0, "memory_h": 1.0}
+
+
+class Trap:
+    """A twin that does something at one of its measurements; ``act`` may take the measurement or leave it."""
+
+    def __init__(self) -> None:
+        self.twin, self.count, self.at, self.act = Twin(**LIGHT), 0, 0, None
+
+    def __getattr__(self, name):
+        return getattr(self.twin, name)
+
+    def measure(self, settings):
+        self.count += 1
+        if self.count == self.at:
+            return self.act(lambda: self.twin.measure(settings))
+        return self.twin.measure(settings)
+
+
+@pytest.fixture
+def trap():
+    return Trap()
+
+
+@pytest.fixture
+def served(trap):
+    with InstrumentServer(trap) as server:
+        yield server
+
+
+@pytest.fixture
+def run(served, spawn):
+    """Starts the campaign as a user would."""
+    changes = (f"instrument.url={served.url}", "instrument.first_wait_s=0.01")
+    return lambda: spawn("run", PAPER, *(word for change in changes for word in ("--set", change)))
+
+
+@pytest.fixture
+def go_on(served, sdl):
+    """Runs the campaign to its end in this process."""
+
+    def finish():
+        told = sdl("run", PAPER, "--set", f"instrument.url={served.url}")
+        assert told.code == 0
+        assert "VERIFIED white" in told.out
+
+    return finish
+
+
+@pytest.fixture
+def trail(home):
+    def read():
+        with Ledger(home / "ledger.sqlite") as book:
+            return book.trail(book.entry("paper").id)
+
+    return read
