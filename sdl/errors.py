@@ -5,14 +5,11 @@ A caller needs one question answered: *is it worth trying again?* Each branch be
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from reprlib import Repr
 
 from sdl.formatting import visible
 
 LONGEST = 2000
 """Characters of one message: names, keys and replies that it repeats may be of any length."""
-_SHORT = Repr()
-_SHORT.maxstring = _SHORT.maxother = 120
 
 
 class SdlError(Exception):
@@ -134,18 +131,6 @@ class TooFewRows(SdlError):
 
 def _ended(sentence: str) -> str:
     return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}..."
-
-
-def shown(value: object) -> str:
-    """Any value in a message: short, however long or deep it is.
-
-    >>> shown("R"), shown([[[[[[[[]]]]]]]])
-    ("'R'", '[[[[[[[...]]]]]]]')
-    """
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # Python spells out no whole number of more than 4300 digits
-        return "a number of thousands of digits"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,12 +2,18 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
+from reprlib import Repr
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 NOTHING = "–"
+DEEPEST = 20
+"""Levels of nesting that are kept of a reply beside its raw text."""
 
 
 def visible(text: object) -> str:
@@ -128,3 +134,46 @@ def _shows(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def json_list(readings: NDArray[np.float64]) -> list[float | None]:
+    """A row of readings for JSON, which has no NaN."""
+    return [None if math.isnan(value) else value for value in readings.tolist()]
+
+
+def array_from_json(values: Iterable[float | None]) -> NDArray[np.float64]:
+    """A row of readings from JSON."""
+    return np.array([math.nan if value is None else value for value in values], float)
+
+
+def jsonable(value: Any, levels: int = DEEPEST) -> Any:
+    """The same value in what JSON knows; numbers that it does not know and what is nested too deep become text."""
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(each, levels - 1) for key, each in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist(), levels)
+    if isinstance(value, list | tuple):
+        return [jsonable(each, levels - 1) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+_SHORT = Repr()
+
+
+_SHORT.maxstring = _SHORT.maxother = 120
+
+
+def shown(value: object) -> str:
+    """Any value in a message: short, however long or deep it is.
+
+    >>> shown("R"), shown([[[[[[[[]]]]]]]])
+    ("'R'", '[[[[[[[...]]]]]]]')
+    """
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python spells out no whole number of more than 4300 digits
+        return "a number of thousands of digits"

@@ -1,17 +1,55 @@
 """What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.group_sequential import Looks
-from sdl.instruments.screening import Class
 from sdl.space import Readings, Settings, Space
+
+
+class ReplyClass(StrEnum):
+    """What a reply is worth."""
+
+    OK = "OK"
+    OK_CENSORED = "OK_CENSORED"
+    """A channel stands at its ceiling: it says "at least" and is never used as an exact value."""
+    SUSPECT = "SUSPECT"
+    """Stored, masked, never trained on; the measurement is taken again."""
+    RETRY = "RETRY"
+    """A passing fault: try again after a moment."""
+    UNKNOWN = "UNKNOWN"
+    """Sent, and nobody knows whether it was measured: wait in silence, then try again."""
+    REJECT = "REJECT"
+    """The same request would fail again: never repeated."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the reading counts."""
+        return self in (ReplyClass.OK, ReplyClass.OK_CENSORED)
+
+
+class Look(NamedTuple):
+    """A look at an exam, and the one-sided level at which it may decide."""
+
+    replicates: int
+    """Those that are there then."""
+    known: float
+    """Level where the noise is known: all looks together have the stated rate, exactly."""
+    estimated: float
+    """Level where the noise is estimated from the replicates: the levels of all looks add up to the stated rate."""
+
+
+Looks: TypeAlias = tuple[Look, ...]
+
+
+def looks_from_json(listed: Iterable[Sequence[float]] | None) -> Looks:
+    """Looks as they stand in JSON, or None where an earlier version wrote none."""
+    return tuple(Look(int(number), known, estimated) for number, known, estimated in listed or ())
 
 
 class State(StrEnum):
@@ -132,7 +170,7 @@ class Observation(Request):
 
     seq: int
     """Place among the campaign's observations: the only clock that decisions know."""
-    verdict: Class
+    verdict: ReplyClass
     readings: Readings
     """Shape ``(p,)``; NaN where masked, missing or censored."""
     censored: NDArray[np.bool_]

@@ -5,6 +5,8 @@ reach nothing outside the process, so that a campaign can be checked by building
 """
 
 import inspect
+import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -12,8 +14,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sdl.errors import InvalidInput, UnknownPlugin, nearest, shown
-from sdl.secrets import is_secret, reveal
+from sdl.errors import InvalidInput, UnknownPlugin, nearest
+from sdl.formatting import shown
 
 Group = Literal[
     "sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions", "sdl.peers"
@@ -62,7 +64,7 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     """
     plugin = load(group, name)
     written = dict(options or {})
-    given, hidden = reveal(written)
+    given, hidden = reveal_secrets(written)
     parameters = inspect.signature(plugin).parameters
     hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
     unknown = [
@@ -93,3 +95,38 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     if unknown:
         raise InvalidInput(unknown)
     return built
+
+
+SECRET_PREFIX = "SDL_SECRET_"
+
+
+SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def is_secret(value: Any) -> bool:
+    """Whether an option names a secret instead of saying it."""
+    return isinstance(value, Mapping) and set(value) == {"secret"}
+
+
+def secret_variable(value: Mapping[str, Any]) -> str | None:
+    """The environment variable that keeps a secret; None if that is no name for one."""
+    name = value["secret"]
+    if not isinstance(name, str) or SECRET_NAME.fullmatch(name) is None:
+        return None
+    return SECRET_PREFIX + name.upper().replace("-", "_")
+
+
+def reveal_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The same options with the secrets in place of their names, and by key what is wrong with those not there."""
+    revealed, faults = dict(options), dict[str, str]()
+    for key, value in options.items():
+        if not is_secret(value):
+            continue
+        name = secret_variable(value)
+        if name is None:
+            faults[key] = f"{key}: a secret has a name of letters, digits, '-' and '_', such as 'lab-token'"
+        elif not os.environ.get(name):
+            faults[key] = f"{key}: the secret is not there: set {name} in the environment of this process"
+        else:
+            revealed[key] = os.environ[name]
+    return revealed, faults

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sdl.errors import InvalidInput, nearest, shown
+from sdl.errors import InvalidInput, nearest
+from sdl.formatting import shown
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""

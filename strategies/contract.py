@@ -11,6 +11,7 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings, Space
 
 Target: TypeAlias = NDArray[np.float64]
@@ -180,3 +181,20 @@ class Acquisition(Protocol):
         An empty answer says that there is nothing left to learn: all that the ensemble disagrees about is
         below the noise.
         """
+
+
+def fixed_columns(target: Target, p: int) -> NDArray[np.intp]:
+    """Columns of the channels that a target ``(p,)`` fixes, at least one.
+
+    Raises:
+        InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
+    """
+    wanted = np.asarray(target, float)
+    if wanted.shape != (p,):
+        raise InvalidInput(f"a target needs one value for each of {p} channels, got shape {wanted.shape}")
+    if np.isinf(wanted).any():
+        raise InvalidInput("a target needs finite readings (NaN leaves a channel free), got an infinite one")
+    fixed = np.flatnonzero(~np.isnan(wanted))
+    if not fixed.size:
+        raise InvalidInput("a target needs at least one fixed channel, got all channels free")
+    return fixed

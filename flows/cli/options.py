@@ -16,10 +16,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flows import environment
-from sdl.errors import InvalidInput, shown
-from sdl.formatting import visible
+from sdl.errors import InvalidInput
+from sdl.formatting import jsonable, shown, visible
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import jsonable
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Data directory; SDL_HOME or ./sdl-data unless told.", show_default=False)

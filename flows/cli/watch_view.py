@@ -13,14 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sdl.formatting import NOTHING, number, span, visible
-from sdl.history import Verdict
-from sdl.instruments.screening import Class
+from sdl.history import ReplyClass, Verdict
 from sdl.reports.status import Standing
 from sdl.reports.status_detail import Closeup, Sighting
 
 STATES = {"RUNNING": "green", "FINISHED": "bold", "SUSPENDED": "red", "PAUSED": "yellow", "INTERRUPTED": "bold red"}
 VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
-COUNTS = {each.value for each in Class if each.usable}
+COUNTS = {each.value for each in ReplyClass if each.usable}
 
 
 def frame(seen: Closeup) -> RenderableType:

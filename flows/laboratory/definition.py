@@ -11,7 +11,8 @@ from sdl import plugins
 from sdl.campaign.definition import Plugin, slug
 from sdl.campaign.safety import zone
 from sdl.campaign.toml import checked, read_toml
-from sdl.errors import InvalidInput, nearest, shown
+from sdl.errors import InvalidInput, nearest
+from sdl.formatting import shown
 
 Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
 """The flows that a laboratory offers."""

@@ -14,7 +14,7 @@ from flows.run_policy.interrupts import finish_on_signal
 from sdl import plugins
 from sdl.campaign.definition import Campaign, DesignPart, Plugin
 from sdl.campaign.validation import prepare, wanted
-from sdl.ledger.row_mapping import jsonable
+from sdl.formatting import jsonable
 from sdl.measurement import manual as by_hand
 from strategies.contract import Design
 

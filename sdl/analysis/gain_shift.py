@@ -3,17 +3,13 @@
 Lamps age and are replaced. Rows of another epoch teach what is not so any more, and nothing in them shows it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdl.analysis.background import Conditions
-from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import unlisted
-from sdl.reports.status_detail import last_attempts
 from sdl.space import Readings, Settings, Space
 
 BETWEEN = 0.005
@@ -22,8 +18,6 @@ WIDTH = 3.0
 """Standard deviations that a difference needs to be one."""
 VAGUE = 0.1
 """Where only a larger change would be seen, the rows cannot tell."""
-LATEST = 500
-"""Rows of an instrument that say how it is now, and of those from elsewhere."""
 ENOUGH = 0.9
 """Share of rows with a reading: a channel that was often at its ceiling shows the dim rows alone."""
 TINY = np.finfo(float).tiny
@@ -67,43 +61,6 @@ class Shift:
 
     def __str__(self) -> str:
         return f"gain of {self.knob} at {self.channel} {100 * self.change:+.1f} % (±{100 * self.limit:.1f} %)"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Rows from elsewhere beside what an instrument of the ledger measured last."""
-
-    instrument: str
-    shifts: tuple[Shift, ...]
-    """One a knob; none where the rows cannot tell."""
-
-    @property
-    def other(self) -> bool:
-        """Whether they are of another epoch."""
-        return any(each.real for each in self.shifts)
-
-    def __str__(self) -> str:
-        if not self.shifts:
-            return (
-                f"whether {self.instrument} is still as it was in these rows, they are too few or too unsteady to say"
-            )
-        told = ", ".join(str(each) for each in self.shifts if each.real or not self.other)
-        if self.other:
-            return (
-                f"OTHER EPOCH than what {self.instrument} measures now: {told}; measure anew rather than learn from it"
-            )
-        return f"as {self.instrument} measures now: {told}"
-
-
-def comparisons(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]]) -> list[Comparison]:
-    """Rows from elsewhere against each instrument of the ledger that has the same knobs and channels.
-
-    Args:
-        ledger: Whose own measurements say how instruments are now.
-        space: Of the rows.
-        rows: Like those of ``Ledger.trail``, in the order of measuring, all of them with readings.
-    """
-    return [Comparison(name, shifts(space, _set(rows[-LATEST:]), now)) for name, now in _measured(ledger, space)]
 
 
 def shifts(space: Space, then: Set, now: Set) -> tuple[Shift, ...]:
@@ -156,20 +113,3 @@ def _net(space: Space, settings: Settings, readings: Readings) -> Readings:
     """Readings less the background, by the rows with all knobs off."""
     off = np.isclose(settings, space.off).all(axis=1)
     return np.asarray(readings - Conditions(np.flatnonzero(off), readings[off]).at(np.arange(len(readings))))
-
-
-def _measured(ledger: Ledger, space: Space) -> Iterator[tuple[str, Set]]:
-    """What each instrument with this space measured last."""
-    entries = [each for each in ledger.entries() if each.space == space and "imported" not in each.config]
-    for instrument in sorted({each.instrument for each in entries}):
-        mine = sorted((each for each in entries if each.instrument == instrument), key=lambda each: -each.updated)
-        rows = list[Mapping[str, Any]]()
-        for entry in mine:
-            if (wanting := LATEST - len(rows)) > 0:
-                rows = [*(each for each in last_attempts(ledger, entry.id, wanting) if each["readings"]), *rows]
-        if rows:
-            yield instrument, _set(rows)
-
-
-def _set(rows: Sequence[Mapping[str, Any]]) -> Set:
-    return np.array([row["settings"] for row in rows], float), np.array([unlisted(row["readings"]) for row in rows])

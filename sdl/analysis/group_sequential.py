@@ -10,26 +10,13 @@ References:
     Armitage, McPherson, Rowe (1969), doi:10.2307/2343787, for the integrals
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Look(NamedTuple):
-    """A look at an exam, and the one-sided level at which it may decide."""
-
-    replicates: int
-    """Those that are there then."""
-    known: float
-    """Level where the noise is known: all looks together have the stated rate, exactly."""
-    estimated: float
-    """Level where the noise is estimated from the replicates: the levels of all looks add up to the stated rate."""
-
-
-Looks: TypeAlias = tuple[Look, ...]
+from sdl.history import Look, Looks
 
 FEWEST = 3
 """Replicates before the first look: fewer could not show that one of them is off."""
@@ -64,11 +51,6 @@ def looks(replicates: int, confidence: float) -> Looks:
         found.append(Look(number, level, spend))
         spent += spend
     return tuple(found)
-
-
-def read(listed: Iterable[Sequence[float]] | None) -> Looks:
-    """Looks as they stand in JSON, or None where an earlier version wrote none."""
-    return tuple(Look(int(number), known, estimated) for number, known, estimated in listed or ())
 
 
 def _numbers(replicates: int) -> Sequence[int]:

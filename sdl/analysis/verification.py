@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.group_sequential import Looks, single
+from sdl.analysis.group_sequential import single
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import Wanted
 from sdl.formatting import decimals
-from sdl.history import Exam, Finding, Observation, Verdict
+from sdl.history import Exam, Finding, Looks, Observation, Verdict
 from sdl.space import Readings, Space
 
 CONTRADICTED = 1e-3

@@ -20,11 +20,14 @@ from sdl.campaign.lesson import Lesson
 from sdl.campaign.safety import ApprovalPart, SuspendPart
 from sdl.campaign.section import Part
 from sdl.campaign.toml import checked, read_toml
-from sdl.errors import InvalidInput, shown
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.space import is_number
 
 MOST_REPLICATES = 10_000
 MOST_ANSWERS = 100
+MANY_TARGETS = 6
+"""Targets that are shown one by one; more are a table first."""
 ROUNDS = 50
 """For each target, unless told."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}

@@ -4,28 +4,14 @@ A lesson is frozen into the campaign that starts from it, so that nothing that h
 changes what this one does, and whoever recomputes it needs no other ledger.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from sdl.analysis.background import Conditions
 from sdl.campaign.section import Part
-from sdl.history import Observation, Purpose
 from sdl.space import Readings, Settings, Space
-
-MOST = 60
-"""Settings of a lesson at most, spread over all that were measured."""
-OUTLYING = 6.0
-"""Standard deviations from the median of its replicates from which on a reading does not count."""
-UNKNOWN = 0.01
-"""Noise of a reading that nobody knows, as a share of the range of its channel."""
-DIGITS = 6
-"""Significant digits that are kept of a reading."""
 
 Row: TypeAlias = tuple[float | None, ...]
 
@@ -58,76 +44,3 @@ class Lesson(Part):
         blank = np.full((len(settings), 1), np.nan)
         readings, errors = (np.hstack((np.array(rows, float), blank))[:, at] for rows in (self.readings, self.errors))
         return settings, readings, errors
-
-
-def learned(
-    campaign: str, instrument: str, space: Space, observations: Sequence[Observation], *, same: bool
-) -> Lesson | None:
-    """The lesson of a campaign; None if it has no reading that could teach anything.
-
-    Replicates are averaged, readings apart from the others are left out, and so is what was read when a lamp was
-    switched. Rows with all knobs off count as references, since imported ones do not say what they were for.
-
-    Args:
-        campaign: Its name.
-        instrument: What it was measured with.
-        space: Knobs and channels of that.
-        observations: What it measured, in order.
-        same: Whether it is the instrument of the campaign that starts from it.
-    """
-    told = [_told(each, space) for each in observations]
-    conditions, lit = Conditions.of(told, space.p), [each for each in told if each.purpose.teaches]
-    order = np.array([each.seq for each in lit], int)
-    kept = ~conditions.unknown(order) & np.array([np.isfinite(each.readings).any() for each in lit], bool)
-    lit, order = [each for each, known in zip(lit, kept, strict=True) if known], order[kept]
-    if not lit:
-        return None
-    readings = np.array([each.readings for each in lit]) - conditions.at(order)
-    light = np.nan_to_num(conditions.deviation(order), posinf=0.0)
-    places = defaultdict[tuple[float, ...], list[int]](list)
-    for row, each in enumerate(lit):
-        places[tuple(each.settings.tolist())].append(row)
-    noise = _noise(space, readings, list(places.values()))
-    chosen = [list(places)[i] for i in np.unique(np.linspace(0, len(places) - 1, MOST).round().astype(int))]
-    means = [_mean(readings[places[at]], light[places[at]], noise) for at in chosen]
-    return Lesson(
-        campaign=campaign,
-        instrument=instrument,
-        same=same,
-        lit=not conditions.seq.size,
-        knobs=space.knob_names,
-        channels=space.channel_names,
-        settings=tuple(chosen),
-        readings=tuple(_plain(mean) for mean, _ in means),
-        errors=tuple(_plain(error) for _, error in means),
-    )
-
-
-def _told(observation: Observation, space: Space) -> Observation:
-    """An observation, as a reference if all knobs were off."""
-    dark = np.allclose(observation.settings, space.off)
-    return replace(observation, purpose=Purpose.REFERENCE) if dark else observation
-
-
-def _noise(space: Space, readings: Readings, places: Iterable[Sequence[int]]) -> Readings:
-    """Standard deviation of one reading, ``(p,)``: as stated, else by what repeats show, else a guess."""
-    groups = [readings[rows] for rows in places if len(rows) > 1]
-    squares = np.array([len(group) * np.nan_to_num(group).var(axis=0) for group in groups if np.isfinite(group).all()])
-    freedom = sum(len(group) - 1 for group in groups if np.isfinite(group).all())
-    guess = UNKNOWN * np.ptp(np.nan_to_num(readings), axis=0)
-    seen = np.sqrt(squares.sum(axis=0) / freedom) if freedom else guess
-    return np.where(np.isnan(space.noise), np.where(seen > 0, seen, guess), space.noise)
-
-
-def _mean(readings: Readings, light: Readings, noise: Readings) -> tuple[Readings, Readings]:
-    """Mean of replicates ``(k, p)`` and its standard error, both ``(p,)``; their background is off together."""
-    read = np.isfinite(readings).any(axis=0)
-    near = np.abs(readings - np.nanmedian(np.where(read, readings, 0.0), axis=0)) <= OUTLYING * noise
-    n = near.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(near, readings, 0.0).sum(axis=0) / n
-        return mean, np.where(n, np.sqrt(noise**2 / n + light.mean(axis=0) ** 2), np.nan)
-
-
-def _plain(row: NDArray[np.float64]) -> Row:
-    return tuple(float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row.tolist())

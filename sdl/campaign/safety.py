@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sdl.campaign.section import Part
-from sdl.errors import shown
+from sdl.formatting import shown
 
 Occasion: TypeAlias = Literal["always", "first-round", "outside-range"]
 """When approval is asked for: for every round, for the first one, for settings beyond all that were measured."""

@@ -7,7 +7,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sdl.errors import InvalidInput, nearest, shown
+from sdl.errors import InvalidInput, nearest
+from sdl.formatting import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -5,13 +5,14 @@ Nothing is thrown away here: the verdict and its reason are stored beside the ra
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent, shown
+from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent
+from sdl.formatting import shown
+from sdl.history import ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.space import Channel, Readings, Settings, Space, is_number
 
@@ -20,32 +21,11 @@ ECHO_TOLERANCE = 1e-6
 steps, if that is more."""
 
 
-class Class(StrEnum):
-    """What a reply is worth."""
-
-    OK = "OK"
-    OK_CENSORED = "OK_CENSORED"
-    """A channel stands at its ceiling: it says "at least" and is never used as an exact value."""
-    SUSPECT = "SUSPECT"
-    """Stored, masked, never trained on; the measurement is taken again."""
-    RETRY = "RETRY"
-    """A passing fault: try again after a moment."""
-    UNKNOWN = "UNKNOWN"
-    """Sent, and nobody knows whether it was measured: wait in silence, then try again."""
-    REJECT = "REJECT"
-    """The same request would fail again: never repeated."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether the reading counts."""
-        return self in (Class.OK, Class.OK_CENSORED)
-
-
 @dataclass(frozen=True, eq=False)
 class Screened:
     """A reply and what may be believed of it."""
 
-    verdict: Class
+    verdict: ReplyClass
     reason: str
     readings: Readings
     """What may be used as exact values, ``(p,)``; NaN where masked or censored."""
@@ -96,17 +76,17 @@ def screen(
         faults.append("the sensor seems stuck: every channel repeats the reply before to the last count")
     if faults:
         nothing = np.full(space.p, np.nan)
-        return Screened(Class.SUSPECT, "; ".join(faults), nothing, np.zeros(space.p, bool), stuck)
+        return Screened(ReplyClass.SUSPECT, "; ".join(faults), nothing, np.zeros(space.p, bool), stuck)
     notes = [f"{name} is missing" for name in missing]
     notes += [f"{name} is at its ceiling" for name, at in zip(space.channel_names, censored, strict=True) if at]
-    return Screened(Class.OK_CENSORED if censored.any() else Class.OK, "; ".join(notes), readings, censored)
+    return Screened(ReplyClass.OK_CENSORED if censored.any() else ReplyClass.OK, "; ".join(notes), readings, censored)
 
 
-def classify(error: InstrumentError) -> Class:
+def classify(error: InstrumentError) -> ReplyClass:
     """The class of a request that brought no reply."""
     if isinstance(error, InstrumentSilent):
-        return Class.UNKNOWN
-    return Class.REJECT if isinstance(error, InstrumentRefused) else Class.RETRY
+        return ReplyClass.UNKNOWN
+    return ReplyClass.REJECT if isinstance(error, InstrumentRefused) else ReplyClass.RETRY
 
 
 def _echo(space: Space, asked: Settings, applied: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sdl.errors import InvalidInput, shown
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.interchange.bundle_writer import MANIFEST, MAY_BE, REQUIRED, SCHEMA
 from sdl.interchange.evidence import CAMPAIGN, LINES
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from sdl.analysis.lesson_learning import learned
 from sdl.campaign.definition import Campaign, HistoryPart
-from sdl.campaign.lesson import Lesson, learned
-from sdl.errors import InvalidInput, shown
+from sdl.campaign.lesson import Lesson
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.history import Entry
 from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger

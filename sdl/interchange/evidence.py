@@ -13,13 +13,23 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sdl.analysis.group_sequential import read
-from sdl.errors import InvalidInput, shown
-from sdl.history import Exam, Finding, NoticeKind, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.errors import InvalidInput
+from sdl.formatting import array_from_json, shown
+from sdl.history import (
+    Exam,
+    Finding,
+    NoticeKind,
+    Purpose,
+    ReplyClass,
+    Request,
+    Round,
+    RoundKind,
+    State,
+    Verdict,
+    looks_from_json,
+)
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import unlisted
 from sdl.space import Space
 
 CAMPAIGN = "campaign.json"
@@ -104,7 +114,7 @@ class ReplyLine(_Line):
     raw: str
     applied: dict[str, Any] | None
     out: dict[str, Any] | None
-    verdict: Annotated[Class, Field(strict=False)] | None
+    verdict: Annotated[ReplyClass, Field(strict=False)] | None
     reason: str
     readings: Column | None
     censored: list[bool] | None
@@ -145,7 +155,11 @@ class ExamLine(_Line):
     @property
     def value(self) -> Exam:
         """The exam that it tells of."""
-        background, uncertainty, looks = unlisted(self.background), unlisted(self.uncertainty), read(self.looks)
+        background, uncertainty, looks = (
+            array_from_json(self.background),
+            array_from_json(self.uncertainty),
+            looks_from_json(self.looks),
+        )
         settings = np.array(self.settings)
         return Exam(self.round, self.target, settings, self.model, self.replicates, background, uncertainty, looks)
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sdl.analysis.gain_shift import comparisons
 from sdl.campaign.definition import slug
 from sdl.errors import InvalidInput
 from sdl.history import Entry, NoticeKind
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
+from sdl.interchange.epoch_check import comparisons
 from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_any, read_lines, refuse, write_lines
 from sdl.interchange.record_rows import Attempt, Reading, Row, record
 from sdl.ledger.controls import Steering

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from sdl.history import Purpose
+from sdl.formatting import json_list, jsonable
+from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, Screened, screen
+from sdl.instruments.screening import Screened, screen
 from sdl.interchange.csv_parquet import is_plain
 from sdl.interchange.jsonl import COLUMNS, Record
-from sdl.ledger.row_mapping import jsonable, listed
 from sdl.space import Space
 
 Row: TypeAlias = dict[str, Any]
@@ -70,7 +70,7 @@ class Attempt(_Measured):
     attempt: Count
     purpose: Annotated[Purpose, Field(strict=False)]
     state: Literal["SENT", "DONE", "FAILED", "UNKNOWN"]
-    verdict: Annotated[Class, Field(strict=False)] | None = None
+    verdict: Annotated[ReplyClass, Field(strict=False)] | None = None
     reason: str = ""
     settings: dict[str, float]
     applied: dict[str, Any] | None = None
@@ -107,14 +107,14 @@ class Attempt(_Measured):
         # A ceiling that the space does not know of was known when this was measured.
         censored = screened.censored | np.isin(space.channel_names, self.censored)
         readings = np.where(censored, np.nan, screened.readings)
-        verdict = Class.OK_CENSORED if censored.any() else Class.OK
-        return row | {"verdict": verdict, "readings": listed(readings), "censored": censored.tolist()}
+        verdict = ReplyClass.OK_CENSORED if censored.any() else ReplyClass.OK
+        return row | {"verdict": verdict, "readings": json_list(readings), "censored": censored.tolist()}
 
 
 def _believed(screened: Screened) -> Row:
     if not screened.verdict.usable:
         return {"readings": None, "censored": None}
-    return {"readings": listed(screened.readings), "censored": screened.censored.tolist()}
+    return {"readings": json_list(screened.readings), "censored": screened.censored.tolist()}
 
 
 def record(space: Space, row: Row) -> Record:

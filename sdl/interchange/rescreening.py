@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdl.history import RoundKind
-from sdl.instruments.screening import Class, Earlier, Screened
+from sdl.formatting import array_from_json
+from sdl.history import ReplyClass, RoundKind
+from sdl.instruments.screening import Earlier, Screened
 from sdl.interchange.evidence import Evidence, ReplyLine
-from sdl.ledger.row_mapping import unlisted
 from sdl.measurement.bench import believed
 
 
@@ -29,7 +29,7 @@ class Rescreened:
         for place, line in enumerate(self.evidence.replies):
             if line.round != number or place not in self.alone or (kind is RoundKind.IMPORTED and not line.counts):
                 continue
-            verdict = Class.SUSPECT if place in self.masked else self.alone[place].verdict
+            verdict = ReplyClass.SUSPECT if place in self.masked else self.alone[place].verdict
             if verdict is not line.verdict:
                 found.append(f"reply {line.seq} is {verdict} for {line.verdict}")
             elif verdict.usable and (off := _off(line, self.alone[place])) > 0:
@@ -62,7 +62,7 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
 
 def _off(line: ReplyLine, found: Screened) -> float:
     """Largest difference of a reading; infinite if other channels are masked or censored."""
-    recorded, censored = unlisted(line.readings or []), np.array(line.censored or [], bool)
+    recorded, censored = array_from_json(line.readings or []), np.array(line.censored or [], bool)
     same_masks = np.array_equal(np.isnan(recorded), np.isnan(found.readings)) and np.array_equal(
         censored, found.censored
     )

@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, Text, case, cast, select
 
-from sdl.history import Observation, Purpose, Request
-from sdl.instruments.screening import Class
+from sdl.history import Observation, Purpose, ReplyClass, Request
 from sdl.ledger.row_mapping import USABLE
 from sdl.ledger.tables import attempts, requests
 
 CHUNK = 10_000
 """Rows that are parsed at once."""
 PURPOSES = {each.value: each for each in Purpose}
-CLASSES = {each.value: each for each in Class}
+CLASSES = {each.value: each for each in ReplyClass}
 
 
 def planned(connection: Connection, campaign: int, after: int = 0) -> dict[int, Request]:

@@ -11,20 +11,11 @@ import numpy as np
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from sdl.errors import (
-    BudgetSpent,
-    CampaignPaused,
-    CampaignStopped,
-    InvalidInput,
-    LeaseLost,
-    LedgerError,
-    nearest,
-    shown,
-)
-from sdl.formatting import visible
-from sdl.history import Control, Entry, Exam, Finding, History, Request, Round, State
+from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LeaseLost, LedgerError, nearest
+from sdl.formatting import json_list, jsonable, shown, visible
+from sdl.history import Control, Entry, Exam, Finding, History, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, Earlier, Screened
+from sdl.instruments.screening import Earlier, Screened
 from sdl.ledger import bulk_reads as bulk
 from sdl.ledger import dumps as trail
 from sdl.ledger import lease as leasing
@@ -254,17 +245,17 @@ class Ledger:
             "raw": reply.raw,
         }
         done |= {
-            "applied": rows.jsonable(reply.applied),
-            "out": rows.jsonable(reply.readings),
+            "applied": jsonable(reply.applied),
+            "out": jsonable(reply.readings),
             "seconds": reply.seconds,
         }
-        done |= {"readings": rows.listed(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
+        done |= {"readings": json_list(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
         distrust = f"the reply after it repeats it: {screened.reason}" if screened.stuck else ""
         self._answer(lease, Kept(lease.instrument, lease.token, attempt, done, distrust))
 
-    def fail(self, lease: Lease, attempt: int, verdict: Class, reason: str, raw: str = "") -> None:
+    def fail(self, lease: Lease, attempt: int, verdict: ReplyClass, reason: str, raw: str = "") -> None:
         """Keep what is known of a request that brought no reply; errors as those of ``receive``."""
-        state = "UNKNOWN" if verdict is Class.UNKNOWN else "FAILED"
+        state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
         done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
         self._answer(lease, Kept(lease.instrument, lease.token, attempt, done))
 
@@ -275,7 +266,7 @@ class Ledger:
             How many were marked UNKNOWN.
         """
         self.journal.reserve()
-        lost = {"state": "UNKNOWN", "verdict": Class.UNKNOWN, "reason": "the process ended before the answer came"}
+        lost = {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN, "reason": "the process ended before the answer came"}
         with self.journal.held() as kept:
             with self.writing(lease) as connection:
                 for each in kept.replies:

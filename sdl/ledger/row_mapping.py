@@ -1,6 +1,5 @@
 """Rows of the ledger's tables to plain values and back."""
 
-import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,8 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from sdl.analysis.group_sequential import read
-from sdl.errors import shown
+from sdl.formatting import array_from_json, json_list, jsonable
 from sdl.history import (
     Control,
     Entry,
@@ -31,20 +29,19 @@ from sdl.history import (
     Finding,
     NoticeKind,
     Purpose,
+    ReplyClass,
     Request,
     Round,
     RoundKind,
     State,
     Verdict,
+    looks_from_json,
 )
-from sdl.instruments.screening import Class
 from sdl.ledger.journal import Kept
 from sdl.ledger.tables import attempts, campaigns, changes, exams, notices, now, requests, rounds
-from sdl.space import Readings, Space
+from sdl.space import Space
 
-USABLE = [each for each in Class if each.usable]
-DEEPEST = 20
-"""Levels of nesting that are kept of a reply beside its raw text."""
+USABLE = [each for each in ReplyClass if each.usable]
 REQUESTED = ("round", "replicate", "purpose", "settings")
 ATTEMPTED = (
     *("attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"),
@@ -107,13 +104,13 @@ def of_exam(campaign: int, exam: Exam) -> dict[str, Any]:
         "replicates": exam.replicates,
         "looks": [[*look] for look in exam.looks],
     }
-    return {**row, "background": listed(exam.background), "uncertainty": listed(exam.uncertainty)}
+    return {**row, "background": json_list(exam.background), "uncertainty": json_list(exam.uncertainty)}
 
 
 def exam(row: Row[Any]) -> Exam:
-    arrays = {"settings": np.array(row.settings, float), "background": unlisted(row.background)}
+    arrays = {"settings": np.array(row.settings, float), "background": array_from_json(row.background)}
     return Exam(row.round, row.target, **arrays, model=row.model, replicates=row.replicates,
-                uncertainty=unlisted(row.uncertainty), looks=read(row.looks))  # fmt: skip
+                uncertainty=array_from_json(row.uncertainty), looks=looks_from_json(row.looks))  # fmt: skip
 
 
 def of_finding(campaign: int, finding: Finding) -> dict[str, Any]:
@@ -191,7 +188,7 @@ def distrust(connection: Connection, among: ColumnElement[bool], reason: str) ->
     done = select(attempts.c.id).where(among, attempts.c.state == "DONE")
     last = done.order_by(attempts.c.id.desc()).limit(1)
     counted = (attempts.c.id == last.scalar_subquery()) & attempts.c.verdict.in_(USABLE)
-    mask = {"verdict": Class.SUSPECT, "reason": reason, "readings": None, "censored": None}
+    mask = {"verdict": ReplyClass.SUSPECT, "reason": reason, "readings": None, "censored": None}
     connection.execute(update(attempts).where(counted).values(**mask))
 
 
@@ -272,28 +269,3 @@ def number(result: CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     assert key is not None
     return int(key[0])
-
-
-def listed(readings: Readings) -> list[float | None]:
-    """A row of readings for JSON, which has no NaN."""
-    return [None if math.isnan(value) else value for value in readings.tolist()]
-
-
-def unlisted(values: Iterable[float | None]) -> Readings:
-    """A row of readings from JSON."""
-    return np.array([math.nan if value is None else value for value in values], float)
-
-
-def jsonable(value: Any, levels: int = DEEPEST) -> Any:
-    """The same value in what JSON knows; numbers that it does not know and what is nested too deep become text."""
-    if isinstance(value, Mapping | list | tuple) and not levels:
-        return shown(value)
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(each, levels - 1) for key, each in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return jsonable(value.tolist(), levels)
-    if isinstance(value, list | tuple):
-        return [jsonable(each, levels - 1) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

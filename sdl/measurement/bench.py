@@ -9,9 +9,9 @@ import numpy as np
 
 from sdl.campaign.safety import SuspendPart
 from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
-from sdl.history import Purpose, Request
+from sdl.history import Purpose, ReplyClass, Request
 from sdl.instruments.protocol import Instrument, Reply
-from sdl.instruments.screening import Class, Earlier, Screened, classify, screen
+from sdl.instruments.screening import Earlier, Screened, classify, screen
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.suspenders import Seen, Suspenders, recalled
@@ -72,19 +72,19 @@ class Bench:
             if verdict.usable:
                 return
             log.warning("%s: %s", verdict.value, reason)
-            suspects = suspects + 1 if verdict is Class.SUSPECT else 0
-            if verdict is Class.REJECT or suspects >= SUSPECTS:
+            suspects = suspects + 1 if verdict is ReplyClass.SUSPECT else 0
+            if verdict is ReplyClass.REJECT or suspects >= SUSPECTS:
                 break
         raise CampaignSuspended(
             f"{self.instrument.identity} gave no usable reading at "
             f"{_shown(self.instrument.space.named_settings(request.settings))} in {attempt} "
             f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
             "Nothing is lost; mend this and run the campaign again to go on from here",
-            transient=verdict in (Class.RETRY, Class.UNKNOWN),
-            hold_off_s=self.suspend.hold_off_s if verdict in (Class.RETRY, Class.UNKNOWN) else None,
+            transient=verdict in (ReplyClass.RETRY, ReplyClass.UNKNOWN),
+            hold_off_s=self.suspend.hold_off_s if verdict in (ReplyClass.RETRY, ReplyClass.UNKNOWN) else None,
         )
 
-    def _attempt(self, request: Request) -> tuple[Class, str, float]:
+    def _attempt(self, request: Request) -> tuple[ReplyClass, str, float]:
         """One request: its class, the reason, and the least wait before another, in seconds."""
         self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
@@ -133,7 +133,7 @@ def believed(space: Space, request: Request, reply: Reply, needed: Collection[st
     # A background at the ceiling tells nothing, and no reading on top of it would.
     reason = f"the background alone reaches the ceiling: {screened.reason}"
     nothing = np.full_like(screened.readings, np.nan)
-    return Screened(Class.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
+    return Screened(ReplyClass.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
 
 
 def _shown(settings: dict[str, float]) -> str:

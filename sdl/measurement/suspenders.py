@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from sdl.campaign.safety import PatchPart, SuspendPart, hours
-from sdl.history import Purpose
-from sdl.instruments.screening import Class
+from sdl.formatting import array_from_json
+from sdl.history import Purpose, ReplyClass
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import last_suspended, unlisted
+from sdl.ledger.row_mapping import last_suspended
 from sdl.ledger.tables import attempts, requests
 from sdl.space import Readings, Space
 
@@ -45,7 +45,7 @@ class Seen:
     """What became of one attempt."""
 
     purpose: Purpose
-    verdict: Class
+    verdict: ReplyClass
     readings: Readings
     """Shape ``(p,)``; NaN where masked."""
     fresh: bool = True
@@ -69,8 +69,8 @@ def recalled(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[Seen]
         nth = select(attempts.c.id).where(mine).order_by(attempts.c.id).offset(max(sent - 1, 0)).limit(1)
         until = connection.execute(nth).scalar_one_or_none() if sent else None
         for row in connection.execute(query):
-            readings = unlisted(row.readings or [])
-            yield Seen(Purpose(row.purpose), Class(row.verdict), readings, until is None or row.id > until)
+            readings = array_from_json(row.readings or [])
+            yield Seen(Purpose(row.purpose), ReplyClass(row.verdict), readings, until is None or row.id > until)
 
 
 def _now() -> datetime:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdl.formatting import listed, measured, moment, number
-from sdl.history import Round
-from sdl.instruments.screening import Class
+from sdl.history import ReplyClass, Round
 from sdl.reports.campaign_summary import Story
 
 SHOWN = 500
@@ -63,7 +62,7 @@ def _rows(story: Story, places: Sequence[int]) -> list[Asked]:
 
 def counts(row: Mapping[str, Any]) -> bool:
     """Whether an attempt of the trail brought a usable reading."""
-    return row["verdict"] is not None and Class(row["verdict"]).usable
+    return row["verdict"] is not None and ReplyClass(row["verdict"]).usable
 
 
 def _asked(story: Story, place: int, row: Mapping[str, Any]) -> Asked:

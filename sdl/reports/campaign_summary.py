@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from sdl.analysis import answer_count as several
-from sdl.campaign.definition import Campaign, Target
+from sdl.campaign.definition import MANY_TARGETS, Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.formatting import listed, measured
 from sdl.history import Entry, Finding, History, Verdict
@@ -18,8 +18,6 @@ from sdl.ledger.ledger import Ledger
 
 MOST_CHANNELS = 6
 """Channels shown where no target says which ones matter."""
-MANY = 6
-"""Targets that are shown one by one; more are a table first."""
 TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
 
 
@@ -148,7 +146,7 @@ class Story:
     @property
     def many(self) -> bool:
         """Whether there are so many targets that a table comes before what is to be said of each."""
-        return len(self.results) > MANY
+        return len(self.results) > MANY_TARGETS
 
     @property
     def shared(self) -> int:

@@ -7,13 +7,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from sdl.campaign.definition import Target
+from sdl.campaign.definition import MANY_TARGETS, Target
 from sdl.history import Finding, Notice
 from sdl.ledger.controls import Steering
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.row_mapping import finding, ordered
 from sdl.ledger.tables import attempts, findings
-from sdl.reports.campaign_summary import MANY
 from sdl.reports.status import Standing
 
 READINGS, NOTICES = 8, 5
@@ -52,7 +51,7 @@ class Closeup:
     @property
     def near(self) -> Sequence[Target]:
         """Targets to look at: all, or of many the one whose exam is under way and those that were judged last."""
-        if len(self.targets) <= MANY:
+        if len(self.targets) <= MANY_TARGETS:
             return self.targets
         place, known = self.standing.place, {target.name: target for target in self.targets}
         latest = [place.target if place else None, *(each.target for each in reversed(self.findings))]
@@ -61,7 +60,7 @@ class Closeup:
     @property
     def tally(self) -> str:
         """How many targets have which verdict, in words; empty where each of them is looked at."""
-        if len(self.targets) <= MANY:
+        if len(self.targets) <= MANY_TARGETS:
             return ""
         settled = {each.target: each.verdict.value for each in self.findings if each.settles}
         words = Counter(settled.get(target.name, "open") for target in self.targets)

@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
 from strategies.acquisitions.ensemble_beliefs import Array, Beliefs, taper
-from strategies.answers.clustering import candidates, within
+from strategies.answers.clustering import candidates
 from strategies.contract import InverseModel, Noise, Target
-from strategies.numerics.unit_box import everywhere
+from strategies.numerics.unit_box import everywhere, in_unit_box
 
 Places = NDArray[np.intp]
 """Places in the pool."""
@@ -106,7 +106,7 @@ def prospect(
 
 
 def _inside(draws: Settings) -> Settings:
-    return draws[within(draws)]
+    return draws[in_unit_box(draws)]
 
 
 def _beside(offers: Settings, rng: np.random.Generator) -> Settings:

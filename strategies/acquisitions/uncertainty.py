@@ -11,9 +11,8 @@ from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.acquisitions.ensemble_beliefs import telling
 from strategies.acquisitions.greedy import greedy
-from strategies.answers.clustering import within
 from strategies.contract import InverseModel, Noise, Target, noise_at
-from strategies.numerics.unit_box import everywhere
+from strategies.numerics.unit_box import everywhere, in_unit_box
 
 REFERENCES = 64  # offers that stand for all of them
 CROWDED = 0.25  # of the repulsion: no two points come as close
@@ -88,7 +87,7 @@ class Uncertainty:
         offers, weights = [], []
         for target in targets:
             draws = np.concatenate([model.sample(target, each, rng) for model in models])
-            inside = draws[within(draws)]
+            inside = draws[in_unit_box(draws)]
             offers.append(inside)
             weights.append(np.outer(np.full(len(inside), _scatter(inside)), ~np.isnan(target)))
         return np.concatenate(offers), np.concatenate(weights)

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import HDBSCAN
 
 from sdl.space import Settings
+from strategies.numerics.unit_box import in_unit_box
 
 FEWEST = 8  # draws that make a cluster, or a twentieth of all of them
 SEPARATION = 0.02
@@ -47,7 +48,7 @@ def candidates(draws: Settings, separation: float = SEPARATION, *, one: bool = F
     >>> [(each.settings.round(1).tolist(), each.share) for each in candidates(draws)]
     [([0.2, 0.2], 0.6), ([0.8, 0.8], 0.4)]
     """
-    inside = draws[within(draws)]
+    inside = draws[in_unit_box(draws)]
     distance = cdist(inside, inside)
     labels = np.zeros(len(inside), np.intp) if one else _clusters(inside, distance, separation)
     members = (np.flatnonzero(labels == label) for label in np.unique(labels))
@@ -57,12 +58,7 @@ def candidates(draws: Settings, separation: float = SEPARATION, *, one: bool = F
 
 def refused(draws: Settings) -> float:
     """Share of draws ``(n, d)`` outside the unit box, 0 to 1."""
-    return float(1 - within(draws).mean())
-
-
-def within(draws: Settings) -> NDArray[np.bool_]:
-    """Which of the draws ``(n, d)`` are inside the unit box or on its walls, ``(n,)``."""
-    return np.asarray(((draws >= 0) & (draws <= 1)).all(axis=1))
+    return float(1 - in_unit_box(draws).mean())
 
 
 def _candidate(draws: Settings, distance: NDArray[np.float64], n: int) -> Candidate:

@@ -14,11 +14,12 @@ from scipy.spatial.distance import cdist
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import SEPARATION, Candidate, within
+from strategies.answers.clustering import SEPARATION, Candidate
 from strategies.answers.families import ALLOWED, STEP, Array, Numbers, families
 from strategies.contract import Target
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.jacobian import Forward, asked, checked, tangent
+from strategies.numerics.unit_box import in_unit_box
 
 APART = 0.15
 """Distance in the unit box from which on two answers of one family count as two."""
@@ -99,7 +100,7 @@ def distinct(
         return np.asarray(model(settings)[:, fixed] / unit - wanted)
 
     with one_thread():
-        inside, times = np.unique(draws[within(draws)], axis=0, return_counts=True)
+        inside, times = np.unique(draws[in_unit_box(draws)], axis=0, return_counts=True)
         if not len(inside):
             return []
         off = np.abs(missed(inside)).max(axis=1)
@@ -118,7 +119,7 @@ def distinct(
         Distinct(
             settings=kept[chosen[place]],
             spread=np.repeat(kept[owner == place], times[owner == place], axis=0).std(axis=0),
-            share=float(times[owner == place].sum() / within(draws).sum()),
+            share=float(times[owner == place].sum() / in_unit_box(draws).sum()),
             family=numbers[int(family[chosen[place]])],
             readings=readings[place],
             off=float(np.abs(readings[place, fixed] / unit - wanted).max()),

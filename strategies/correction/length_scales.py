@@ -10,8 +10,8 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from sdl.space import Settings
 from strategies.correction.kriging import Rows
-from strategies.fitting.cross_validation import distinct
 from strategies.numerics.blas_threads import one_thread
+from strategies.numerics.distinct_rows import distinct_rows
 
 MOST = 5.0
 """Times that readings may go together farther, or less far, along a knob than along the others."""
@@ -29,7 +29,7 @@ def stretches(rows: Rows) -> NDArray[np.float64]:
     References:
         Neal (1996), doi:10.1007/978-1-4612-0745-0, for one length a knob
     """
-    first, place = distinct(rows.settings)
+    first, place = distinct_rows(rows.settings)
     at, times = rows.settings[first], np.bincount(place)
     means, noises = (np.bincount(place, each) / times for each in rows.readings.T), rows.noise[:, None] / np.sqrt(times)
     with one_thread(), warnings.catch_warnings():

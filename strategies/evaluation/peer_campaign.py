@@ -18,9 +18,9 @@ from sdl.campaign.validation import Wanted
 from sdl.history import History, Observation, Purpose, Round, RoundKind
 from sdl.space import Readings, Settings, Space
 from strategies.evaluation.peers.protocol import Peer, Seen
-from strategies.fitting.cross_validation import distinct
 from strategies.fitting.fitting import Fitted
 from strategies.fitting.model_selection import Choice
+from strategies.numerics.distinct_rows import distinct_rows
 from strategies.plan.plan import Plan
 from strategies.plan.round_context import Turn
 from strategies.plan.steps import Fit, Measure, Step, Stop
@@ -106,7 +106,7 @@ class Guided:
     def _candidate(self, history: History) -> Settings | None:
         """What is to be examined, in the unit box, ``(d,)``; None if nothing read near enough to the target."""
         seen = self._seen(history)
-        first, place = distinct(seen.settings.round(DIGITS))
+        first, place = distinct_rows(seen.settings.round(DIGITS))
         at = np.eye(len(first))[place]
         times = at.sum(axis=0)[:, None]
         room = seen.tolerance + BENEFIT * np.nan_to_num(self.space.noise[self.columns]) / np.sqrt(times)

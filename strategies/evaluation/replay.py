@@ -16,11 +16,11 @@ import numpy as np
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign
+from sdl.formatting import array_from_json
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, State
 from sdl.instruments.screening import Screened
 from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
 from sdl.interchange.rescreening import rescreen
-from sdl.ledger.row_mapping import unlisted
 from strategies.evaluation import replay_diff as agreement
 from strategies.evaluation.replay_diff import Deviation
 from strategies.fitting.fitting import Fitted, left_out
@@ -211,7 +211,9 @@ class Replay:
         """What was believed of a reply when the last one had come; as recorded, unless it was distrusted later."""
         reply = self.evidence.replies[place]
         if reply.counts and reply.verdict is not None and reply.readings is not None:
-            return Screened(reply.verdict, reply.reason, unlisted(reply.readings), np.array(reply.censored, bool))
+            return Screened(
+                reply.verdict, reply.reason, array_from_json(reply.readings), np.array(reply.censored, bool)
+            )
         found = self.rescreened.alone.get(place)
         return found if found is not None and last < self.rescreened.masked.get(place, -1) else None
 

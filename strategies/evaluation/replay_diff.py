@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sdl.formatting import jsonable
 from sdl.history import Request, RoundKind
 from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
-from sdl.ledger.row_mapping import jsonable
 from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop
 
 NAMES = ("model", "purpose", "kind", "target", "verdict")

@@ -12,6 +12,7 @@ from strategies.contract import InverseModel
 from strategies.fitting.guard import finite, said
 from strategies.metrics.scores import energy_score
 from strategies.models.base.noise import span
+from strategies.numerics.distinct_rows import distinct_rows
 
 FOLDS = 5
 DRAWS = 64
@@ -35,16 +36,6 @@ class HeldOut:
     """Why there are no scores, if the model failed on the way."""
 
 
-def distinct(settings: Settings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Distinct settings of rows ``(n, d)`` in the order of their first row: that row ``(k,)``, and each row's ``(n,)``.
-
-    >>> distinct(np.array([[0.9], [0.1], [0.9]]))
-    (array([0, 1]), array([0, 1, 0]))
-    """
-    _, first, place = np.unique(settings, axis=0, return_index=True, return_inverse=True)
-    return np.sort(first), np.argsort(np.argsort(first))[place.reshape(-1)]
-
-
 def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Settings, *, scored: bool) -> HeldOut:
     """Fit ``FOLDS`` models, each without a part of the distinct settings, and ask them about that part.
 
@@ -57,7 +48,7 @@ def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Set
         settings: In the unit box, ``(n, d)``.
         scored: Whether to score draws as well, which takes longer than a prediction.
     """
-    first, place = distinct(settings)
+    first, place = distinct_rows(settings)
     judged = np.unique(np.linspace(0, len(first) - 1, MOST * scored).round().astype(int))
     predicted, scores = np.full(readings.shape, np.nan), np.full((len(first), 2), np.nan)
     try:

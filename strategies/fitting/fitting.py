@@ -18,10 +18,11 @@ from sdl.history import History, Observation, Round
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
 from strategies.correction.kriging import Earlier, Present, Rows
-from strategies.fitting.cross_validation import HeldOut, distinct, held_out
+from strategies.fitting.cross_validation import HeldOut, held_out
 from strategies.fitting.guard import finite, said
 from strategies.fitting.model_selection import FEWEST, Choice, choose, keep
 from strategies.fitting.transfer import Kinship, nearest
+from strategies.numerics.distinct_rows import distinct_rows
 
 FEWEST_REPEATS = 2
 """Repeated readings, beyond the first of each setting, from which on they tell the noise."""
@@ -158,7 +159,7 @@ def fit(
     if given and parts.keys() <= given.keys():
         parts = named((*models, LAST_RESORT))
     parts = {name: part for name, part in parts.items() if name not in given}
-    n, (last, missed) = len(distinct(settings)[0]), _asked(history, round_, len(columns))
+    n, (last, missed) = len(distinct_rows(settings)[0]), _asked(history, round_, len(columns))
     due = n < FEWEST or n >= GROWN * last
     tried = _tried(parts, readings, settings, tell) if len(parts) > 1 and n >= FEWEST and due else {}
     skipped = given | {name: each.failure for name, each in tried.items() if each.failure}

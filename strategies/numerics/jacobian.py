@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Target
-from strategies.models.base.input_checks import fixed_columns
+from strategies.contract import Target, fixed_columns
 from strategies.numerics.blas_threads import one_thread
 
 STEP = 1e-2

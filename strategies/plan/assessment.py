@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.analysis.background import Conditions
-from sdl.analysis.group_sequential import Looks, looks, single
+from sdl.analysis.group_sequential import looks, single
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import Wanted
 from sdl.formatting import against
-from sdl.history import Finding, History, Purpose, Verdict
+from sdl.history import Finding, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
 from strategies.answers.answers import Answer
 from strategies.answers.candidates import MOST, Offer

@@ -21,8 +21,8 @@ from strategies.contract import InverseModel, Predicts
 from strategies.correction.constant_model import Level
 from strategies.correction.kriging import Rows
 from strategies.correction.length_scales import stretches
-from strategies.fitting.cross_validation import distinct
 from strategies.fitting.fitting import Fitted
+from strategies.numerics.distinct_rows import distinct_rows
 from strategies.numerics.unit_box import everywhere
 
 FOLLOWED = 24
@@ -39,7 +39,7 @@ def astray(fitted: Fitted) -> bool:
     In rows that it has seen; or that it has not, if these are so many that each knob moved in the others too.
     """
     few = ENOUGH * (fitted.settings.shape[1] + 1)
-    unseen = np.zeros_like(fitted.scatter) if len(distinct(fitted.settings)[0]) < few else fitted.missed
+    unseen = np.zeros_like(fitted.scatter) if len(distinct_rows(fitted.settings)[0]) < few else fitted.missed
     return bool((np.fmax(fitted.scatter, unseen) > ASTRAY * np.ptp(fitted.readings, axis=0)).any())
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from sdl.analysis.group_sequential import FEWEST, Looks, looks
+from sdl.analysis.group_sequential import FEWEST, looks
+from sdl.history import Looks
 from sdl.space import Readings
 
 OVERHEAD = 3

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sdl.history import Finding, History, Observation, RoundKind, Verdict
-from sdl.instruments.screening import Class
+from sdl.history import Finding, History, Observation, ReplyClass, RoundKind, Verdict
 
 
 def endings(history: History) -> list[History]:
@@ -36,7 +35,7 @@ def _taken(history: History) -> History:
     nothing = np.full(len(history.observations[-1].readings) if history.observations else 0, np.nan)
     censored, first = np.zeros(len(nothing), bool), len(history.observations)
     phantoms = [
-        Observation(**vars(request), verdict=Class.OK, readings=nothing, censored=censored, seq=first + place)
+        Observation(**vars(request), verdict=ReplyClass.OK, readings=nothing, censored=censored, seq=first + place)
         for place, request in enumerate(history.lacking)
     ]
     sent = history.sent + len(phantoms)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl import plugins
-from strategies.answers.clustering import within
 from strategies.contract import InverseModel
 from strategies.fitting.guard import finite
 from strategies.metrics.scores import coverage, energy_score, errors
 from strategies.models.base.noise import span
+from strategies.numerics.unit_box import in_unit_box
 from strategies.solving.model_answer import GROUP
 from strategies.solving.problem import Problem
 
@@ -152,7 +152,7 @@ def _guesses(draws: Array) -> Array:
     guesses = np.empty(draws.shape[1:])
     for row in range(len(guesses)):
         each = draws[:, row]
-        inside = each[within(each)]
+        inside = each[in_unit_box(each)]
         guesses[row] = np.clip(np.median(inside if len(inside) else each, axis=0), 0, 1)
     return guesses
 

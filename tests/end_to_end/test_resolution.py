@@ -10,10 +10,10 @@ from flows.engine.session import open_session
 from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
-from sdl.history import Verdict
+from sdl.history import ReplyClass, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, screen
+from sdl.instruments.screening import screen
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns
 from sdl.space import Channel, Knob, Space
@@ -60,15 +60,15 @@ def test_so_it_is_in_a_session_and_nothing_is_suspect(paper, drive, tmp_path, mo
     with open_session(paper, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
         assert drive(session)["verified"]
         verdicts = {row["verdict"] for row in session.ledger.trail(session.entry.id)}
-    assert verdicts <= {Class.OK, Class.OK_CENSORED}
+    assert verdicts <= {ReplyClass.OK, ReplyClass.OK_CENSORED}
 
 
 @pytest.mark.fault("I-23")
 def test_an_instrument_that_does_not_tell_is_suspect():
     twin, asked = EightBits(tells=False), np.array([0.1, 0.2, 0.3]) + 0.3 * STEP
     reply = twin.measure(twin.space.named_settings(asked))
-    assert screen(twin.space, asked, reply).verdict is Class.SUSPECT
-    assert screen(stepped(twin.space), asked, reply).verdict is Class.OK
+    assert screen(twin.space, asked, reply).verdict is ReplyClass.SUSPECT
+    assert screen(stepped(twin.space), asked, reply).verdict is ReplyClass.OK
 
 
 @pytest.mark.fault("I-23")

@@ -9,9 +9,8 @@ import pytest
 from flows.run_policy import fixed_parameters as pinned
 from sdl.campaign.definition import Plugin
 from sdl.errors import SdlError
-from sdl.history import History, Observation, Purpose
+from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
-from sdl.instruments.screening import Class
 from sdl.ledger.ledger import Ledger
 from strategies.fitting.fitting import fit
 
@@ -26,7 +25,7 @@ def history(replicates, off=0.0, of=2, seed=0):
             readings = np.array(list(twin.measure(twin.space.named_settings(settings)).readings.values()), float)
             readings *= 1 + off * (index == 4 and replicate == of)
             place = (0, index, replicate, Purpose.DESIGN, settings)
-            seen.append(Observation(*place, len(seen), Class.OK, readings, np.zeros(10, bool)))
+            seen.append(Observation(*place, len(seen), ReplyClass.OK, readings, np.zeros(10, bool)))
     return twin.space, History(observations=seen)
 
 

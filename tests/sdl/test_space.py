@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sdl.errors import InvalidInput, shown
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.space import Channel, Knob, Space, is_number
 

@@ -4,10 +4,10 @@ import contextlib
 
 import numpy as np
 
-from sdl.history import Purpose, Request, Round, RoundKind
+from sdl.history import Purpose, ReplyClass, Request, Round, RoundKind
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, Screened
+from sdl.instruments.screening import Screened
 from sdl.ledger.controls import Steering
 from sdl.ledger.ledger import Ledger
 
@@ -25,16 +25,16 @@ def reply(raw="{}", readings=None):
     return Reply({"R": 0.1}, SPACE.named_readings(COUNTS) if readings is None else readings, raw, 0.5)
 
 
-def screened(verdict=Class.OK, readings=COUNTS, censored=NONE):
+def screened(verdict=ReplyClass.OK, readings=COUNTS, censored=NONE):
     return Screened(verdict, "because", readings, censored)
 
 
 def unbelievable():
-    return screened(Class.SUSPECT, np.full(10, np.nan))
+    return screened(ReplyClass.SUSPECT, np.full(10, np.nan))
 
 
 def repeated():
-    return Screened(Class.SUSPECT, "stuck", np.full(10, np.nan), NONE, stuck=True)
+    return Screened(ReplyClass.SUSPECT, "stuck", np.full(10, np.nan), NONE, stuck=True)
 
 
 class Desk:

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped
-from sdl.history import Control, Round, RoundKind
-from sdl.instruments.screening import Class
+from sdl.history import Control, ReplyClass, Round, RoundKind
 
 
 class Life(RuleBasedStateMachine):
@@ -46,7 +45,7 @@ class Life(RuleBasedStateMachine):
         self.rows.append({"key": key, "raw": "", "state": "SENT", "verdict": None, "value": None})
 
     @precondition(lambda self: self.flying is not None)
-    @rule(verdict=st.sampled_from([Class.OK, Class.OK_CENSORED, Class.SUSPECT]), raw=st.text(max_size=5))
+    @rule(verdict=st.sampled_from([ReplyClass.OK, ReplyClass.OK_CENSORED, ReplyClass.SUSPECT]), raw=st.text(max_size=5))
     def receive(self, verdict, raw):
         value = float(len(self.rows))
         readings = np.full(10, value if verdict.usable else np.nan)
@@ -55,10 +54,10 @@ class Life(RuleBasedStateMachine):
         self.flying = None
 
     @precondition(lambda self: self.flying is not None)
-    @rule(verdict=st.sampled_from([Class.RETRY, Class.UNKNOWN, Class.REJECT]), raw=st.text(max_size=5))
+    @rule(verdict=st.sampled_from([ReplyClass.RETRY, ReplyClass.UNKNOWN, ReplyClass.REJECT]), raw=st.text(max_size=5))
     def fail(self, verdict, raw):
         self.desk.ledger.fail(self.desk.lease, self.flying, verdict, "why", raw)
-        state = "UNKNOWN" if verdict is Class.UNKNOWN else "FAILED"
+        state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
         self.rows[-1] |= {"raw": raw.replace("\0", "␀"), "state": state, "verdict": verdict}
         self.flying = None
 
@@ -67,15 +66,15 @@ class Life(RuleBasedStateMachine):
     def receive_the_same_again(self, raw):
         self.desk.ledger.receive(self.desk.lease, self.flying, reply(raw), repeated())
         if (done := [row for row in self.rows if row["state"] == "DONE"]) and done[-1]["verdict"].usable:
-            done[-1]["verdict"] = Class.SUSPECT
-        self.rows[-1] |= {"raw": raw.replace("\0", "␀"), "state": "DONE", "verdict": Class.SUSPECT}
+            done[-1]["verdict"] = ReplyClass.SUSPECT
+        self.rows[-1] |= {"raw": raw.replace("\0", "␀"), "state": "DONE", "verdict": ReplyClass.SUSPECT}
         self.flying = None
 
     @rule()
     def die_and_come_back(self):
         assert self.desk.reopen() == (self.flying is not None)
         if self.flying is not None:
-            self.rows[-1] |= {"state": "UNKNOWN", "verdict": Class.UNKNOWN}
+            self.rows[-1] |= {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN}
         self.flying = None
 
     @precondition(lambda self: self.planned and self.flying is None)
@@ -100,7 +99,7 @@ class Life(RuleBasedStateMachine):
     def each_measurement_counts_once_and_as_it_first_came(self):  # I3, I6
         first = {}
         for row in self.rows:
-            if row["verdict"] in (Class.OK, Class.OK_CENSORED):
+            if row["verdict"] in (ReplyClass.OK, ReplyClass.OK_CENSORED):
                 first.setdefault(row["key"], row["value"])
         history = self.desk.history
         assert {each.key: each.readings[0] for each in history.observations} == first

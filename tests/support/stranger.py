@@ -5,8 +5,9 @@ from typing import ClassVar
 import numpy as np
 from scipy.linalg import lstsq
 
+from strategies.contract import fixed_columns
 from strategies.models.base.applicability_domain import Domain
-from strategies.models.base.input_checks import complete_rows, fixed_columns, must_be_fitted
+from strategies.models.base.input_checks import complete_rows, must_be_fitted
 
 
 class Stranger:

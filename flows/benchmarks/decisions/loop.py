@@ -22,8 +22,8 @@ from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
 from flows.cli.options import ruled
+from sdl.analysis.lesson_learning import learned
 from sdl.campaign.definition import Campaign
-from sdl.campaign.lesson import learned
 from sdl.campaign.validation import prepare
 from sdl.history import Verdict
 from sdl.instruments.claude_light.twin import Twin

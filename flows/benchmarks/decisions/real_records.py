@@ -19,9 +19,9 @@ from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.recordings import FILE, ROWS, Runs
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import within
 from strategies.contract import InverseModel, Target
 from strategies.evaluation.anchored_runs import Anchored
+from strategies.numerics.unit_box import in_unit_box
 
 DRAWS = 64
 """Draws of which the middle is the answer."""
@@ -165,7 +165,7 @@ def anchored(model: str, channels: list[int]) -> Estimate:
 def middle(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:
     """The middle ``(d,)`` of the draws inside the box: the lamp has one answer to a target, not several branches."""
     draws = model.sample(target, DRAWS, rng)
-    inside = draws[within(draws)]
+    inside = draws[in_unit_box(draws)]
     return np.asarray(np.median(inside if len(inside) else np.clip(draws, 0, 1), axis=0))
 
 

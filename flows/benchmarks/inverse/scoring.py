@@ -12,11 +12,11 @@ from flows.benchmarks.inverse.problems import PROBLEMS, Posed, Problem, instrume
 from flows.benchmarks.inverse.worker import FEW, POSTS, SOME
 from sdl.instruments.simulated.sinewave import Sinewave
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import within
 from strategies.metrics.calibration import ranks, unevenness
 from strategies.metrics.modes import Found, modes_found
 from strategies.metrics.posterior import sliced_wasserstein
 from strategies.metrics.resimulation import Resimulation, resimulation
+from strategies.numerics.unit_box import in_unit_box
 
 Figures = dict[str, Any]
 SHOWN = 300
@@ -87,7 +87,7 @@ def _figures(problem: Problem, posed: Posed, cell: Cell, draws: Mapping[str, Set
 
 def _resimulated(problem: Problem, draws: Settings, readings: Readings, targets: Readings) -> Resimulation:
     """Of draws ``(m, n, d)`` and their true readings ``(m, n, p)``."""
-    inside = within(draws.reshape(-1, draws.shape[2])).reshape(draws.shape[:2])
+    inside = in_unit_box(draws.reshape(-1, draws.shape[2])).reshape(draws.shape[:2])
     return resimulation(readings.swapaxes(0, 1), targets, inside.T, np.array(problem.tolerance))
 
 
@@ -97,7 +97,7 @@ def _modes(problem: Problem, posed: Posed, draws: Settings) -> Found:
     near = (np.abs(_true(posed, draws) - problem.one) <= problem.tolerance).all(axis=2)
     flat = draws.reshape(-1, draws.shape[2])
     curve = posed.instrument.curve(posed.instrument.space.from_unit(flat)).reshape(draws.shape[:2])
-    return modes_found(np.where(near & within(flat).reshape(near.shape), curve, -1), problem.families)
+    return modes_found(np.where(near & in_unit_box(flat).reshape(near.shape), curve, -1), problem.families)
 
 
 def _true(posed: Posed, draws: Settings) -> Readings:

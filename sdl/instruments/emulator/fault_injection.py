@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.errors import InvalidInput, nearest, shown
+from sdl.errors import InvalidInput, nearest
+from sdl.formatting import shown
 from sdl.space import Channel, Space
 
 WORDS = {

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from sdl.space import Readings, Settings
-from strategies.contract import Remoteness, Target
-from strategies.models.base.input_checks import fixed_columns
+from strategies.contract import Remoteness, Target, fixed_columns
 from strategies.models.base.noise import span
 
 THIN = 0.02

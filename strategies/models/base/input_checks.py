@@ -1,11 +1,11 @@
 """What every inverse model asks of the arrays that come in, said once."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sdl.errors import InvalidInput, TooFewRows
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Target
+from strategies.contract import InverseModel
 
 
 def complete_rows(model: InverseModel, readings: ArrayLike, settings: ArrayLike) -> tuple[Readings, Settings]:
@@ -24,23 +24,6 @@ def complete_rows(model: InverseModel, readings: ArrayLike, settings: ArrayLike)
     if len(x) < needed:
         raise TooFewRows(f"{type(model).__name__} needs {needed} rows, got {len(x)}: measure {needed - len(x)} more")
     return y, x
-
-
-def fixed_columns(target: Target, p: int) -> NDArray[np.intp]:
-    """Columns of the channels that a target ``(p,)`` fixes, at least one.
-
-    Raises:
-        InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
-    """
-    wanted = np.asarray(target, float)
-    if wanted.shape != (p,):
-        raise InvalidInput(f"a target needs one value for each of {p} channels, got shape {wanted.shape}")
-    if np.isinf(wanted).any():
-        raise InvalidInput("a target needs finite readings (NaN leaves a channel free), got an infinite one")
-    fixed = np.flatnonzero(~np.isnan(wanted))
-    if not fixed.size:
-        raise InvalidInput("a target needs at least one fixed channel, got all channels free")
-    return fixed
 
 
 def must_be_fitted(model: object, learned: str) -> None:

@@ -10,9 +10,9 @@ from scipy.stats.qmc import Sobol
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Remoteness, Target
+from strategies.contract import Remoteness, Target, fixed_columns
 from strategies.models.base.applicability_domain import Domain
-from strategies.models.base.input_checks import complete_rows, fixed_columns, must_be_fitted
+from strategies.models.base.input_checks import complete_rows, must_be_fitted
 from strategies.models.base.noise import PRIOR_NOISE, residual_noise, span
 from strategies.models.gaussian_process.forward import channels
 from strategies.models.sampling.smc import Shape, posterior_draws

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from sdl.space import Readings, Settings
-from strategies.fitting.cross_validation import distinct
 from strategies.models.base.noise import Noise, residual_noise, span
 from strategies.numerics.blas_threads import one_thread
+from strategies.numerics.distinct_rows import distinct_rows
 
 JUDGED = 400
 """Settings at most that are left out in turn, spread over all of them."""
@@ -36,7 +36,7 @@ class LocalLine:
     """
 
     def __init__(self, readings: Readings, settings: Settings) -> None:
-        first, place = distinct(settings)
+        first, place = distinct_rows(settings)
         self._sites = settings[first]
         sums = np.zeros((len(first), readings.shape[1]))
         np.add.at(sums, place, readings)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Remoteness, Target
+from strategies.contract import Remoteness, Target, fixed_columns
 from strategies.models.base.applicability_domain import Domain
-from strategies.models.base.input_checks import complete_rows, fixed_columns, must_be_fitted
+from strategies.models.base.input_checks import complete_rows, must_be_fitted
 from strategies.models.base.noise import span
 from strategies.models.linear.local_regression import LocalLine
 

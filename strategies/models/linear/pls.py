@@ -9,9 +9,9 @@ from sklearn.cross_decomposition import PLSRegression
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Remoteness, Target
+from strategies.contract import Remoteness, Target, fixed_columns
 from strategies.models.base.applicability_domain import Domain
-from strategies.models.base.input_checks import complete_rows, fixed_columns, must_be_fitted
+from strategies.models.base.input_checks import complete_rows, must_be_fitted
 from strategies.models.base.noise import Noise, residual_noise, span
 
 Array = NDArray[np.float64]

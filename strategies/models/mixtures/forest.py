@@ -12,8 +12,8 @@ from xgboost import config_context
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Remoteness, Target
-from strategies.models.base.input_checks import complete_rows, fixed_columns, must_be_fitted
+from strategies.contract import Remoteness, Target, fixed_columns
+from strategies.models.base.input_checks import complete_rows, must_be_fitted
 from strategies.models.base.noise import span
 from strategies.models.mixtures.conditionals import Array, Branches, Columns
 from strategies.models.mixtures.mixture import Mixture

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from sdl.space import Settings
-from strategies.answers.clustering import within
 from strategies.models.base.scaling import Array, Walled
+from strategies.numerics.unit_box import in_unit_box
 
 MOST = 16
 """Knobs, beyond which rows are too few to say what lies between them: draws are then the rows."""
@@ -63,7 +63,7 @@ class Smoothed:
         """``n`` settings in the unit box, ``(n, d)``."""
         drawn = self._drawn(n, rng)
         for _ in range(TRIES):
-            if not (out := np.flatnonzero(~within(drawn))).size:
+            if not (out := np.flatnonzero(~in_unit_box(drawn))).size:
                 break
             drawn[out] = self._drawn(len(out), rng)
         return np.clip(drawn, 0.0, 1.0)

@@ -12,9 +12,8 @@ from flows.benchmarks.operation import ledger, speed
 from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
-from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.history import Finding, Observation, Purpose, ReplyClass, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from sdl.instruments.screening import Class
 from sdl.ledger.ledger import Ledger
 from strategies.plan.plan import Plan
 
@@ -99,7 +98,7 @@ def test_verdict_against_the_truth_of_its_exam(verdict, off, false):
     plan = Plan(Campaign.parse(loop.PAPER), Twin().space)
     nothing = {"settings": np.zeros(3), "readings": np.zeros(10), "censored": np.zeros(10, bool)}
     taken = [
-        Observation(round=round_, index=0, replicate=i, purpose=purpose, seq=i, verdict=Class.OK, **nothing)
+        Observation(round=round_, index=0, replicate=i, purpose=purpose, seq=i, verdict=ReplyClass.OK, **nothing)
         for i, (round_, purpose) in enumerate(
             [(0, Purpose.DESIGN), (1, Purpose.REFERENCE), (1, Purpose.VERIFICATION), (1, Purpose.VERIFICATION)]
         )

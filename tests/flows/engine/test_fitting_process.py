@@ -11,9 +11,9 @@ from flows.engine.session import open_session
 from flows.engine.step_json import from_plain, to_plain
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
+from sdl.formatting import jsonable
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from sdl.ledger.row_mapping import jsonable
 from sdl.reports import campaign_page as report
 from strategies.evaluation.simulation import Rehearsal
 from strategies.fitting.fitting import LEFT_OUT

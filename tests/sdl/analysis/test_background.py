@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sdl.analysis.background import USUAL, Conditions
-from sdl.history import Observation, Purpose
-from sdl.instruments.screening import Class
+from sdl.history import Observation, Purpose, ReplyClass
 
 
 def conditions(seq, references):
@@ -14,7 +13,7 @@ def conditions(seq, references):
 
 def observation(seq, purpose, readings):
     values = np.array(readings, float)
-    return Observation(0, seq, 0, purpose, np.zeros(1), seq, Class.OK, values, np.zeros(values.size, bool))
+    return Observation(0, seq, 0, purpose, np.zeros(1), seq, ReplyClass.OK, values, np.zeros(values.size, bool))
 
 
 def walks(n, steps, rng):

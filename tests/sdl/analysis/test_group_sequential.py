@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtri, stdtrit
 
-from sdl.analysis.group_sequential import FEWEST, MOST, looks, read, single
+from sdl.analysis.group_sequential import FEWEST, MOST, looks, single
+from sdl.history import looks_from_json
 
 EXAMS = 10_000
 TOLERANCE = 1.25
@@ -79,5 +80,5 @@ def test_one_look_has_the_whole_rate():
 
 def test_they_are_read_as_they_were_written():
     plan = looks(7, 0.95)
-    assert read([list(look) for look in plan]) == plan
-    assert read(None) == ()
+    assert looks_from_json([list(look) for look in plan]) == plan
+    assert looks_from_json(None) == ()

@@ -12,9 +12,8 @@ from sdl.analysis.group_sequential import looks, single
 from sdl.analysis.verification import judge, verify
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import Wanted
-from sdl.history import Exam, Observation, Purpose, Verdict
+from sdl.history import Exam, Observation, Purpose, ReplyClass, Verdict
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.screening import Class
 
 TARGET, TOLERANCE, NOISE = 16384.0, 164.0, 131.7
 ROUNDS = 2000
@@ -229,7 +228,7 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
         "white", SPACE.readings({"515nm": TARGET, "630nm": 9060}), SPACE.readings({"515nm": 164, "630nm": 90})
     )
     fresh = [
-        Observation(3, 1, i, Purpose.VERIFICATION, np.ones(3), i, Class.OK, readings, np.zeros(10, bool))
+        Observation(3, 1, i, Purpose.VERIFICATION, np.ones(3), i, ReplyClass.OK, readings, np.zeros(10, bool))
         for i in range(9)
     ]
     frozen = Exam(3, "white", np.ones(3), "linear", 9, background, nothing)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sdl.campaign.definition import RESERVED, Campaign, Target, slug
 from sdl.campaign.toml import LARGEST
 from sdl.campaign.validation import prepare, wanted
-from sdl.errors import InvalidInput, shown
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.instruments.claude_light.channels import SPACE
 
 WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}

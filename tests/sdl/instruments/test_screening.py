@@ -8,18 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdl.errors import (
-    BadReply,
-    InstrumentError,
-    InstrumentRefused,
-    InstrumentSilent,
-    InstrumentUnavailable,
-    shown,
-)
+from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.formatting import shown
+from sdl.history import ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, Earlier, classify, screen
+from sdl.instruments.screening import Earlier, classify, screen
 from sdl.space import Channel, Knob, Space
 
 ASKED = np.array([0.25, 0.5, 0.75])
@@ -86,11 +81,11 @@ def test_only_finite_numbers_between_floor_and_ceiling_come_out(space, data):
     assert not (exact & screened.censored).any()
     for name, at_ceiling, ceiling in zip(space.channel_names, screened.censored, space.ceiling, strict=True):
         assert not at_ceiling or out[name] == ceiling
-    assert (screened.verdict is Class.OK_CENSORED) == screened.censored.any()
+    assert (screened.verdict is ReplyClass.OK_CENSORED) == screened.censored.any()
     if screened.verdict.usable:
         assert all(name in out for name in needed)
     else:
-        assert screened.verdict is Class.SUSPECT
+        assert screened.verdict is ReplyClass.SUSPECT
         assert masks_all(screened)
         assert screened.reason
 
@@ -100,9 +95,9 @@ def test_only_finite_numbers_between_floor_and_ceiling_come_out(space, data):
 @example(math.nan)
 def test_one_channel_of_any_value_is_taken_as_it_is_or_masks_all(value):
     screened = verdict(**{"515nm": value})
-    if screened.verdict is Class.OK:
+    if screened.verdict is ReplyClass.OK:
         assert screened.readings[3] == value
-    elif screened.verdict is Class.OK_CENSORED:
+    elif screened.verdict is ReplyClass.OK_CENSORED:
         assert value == 65535
         assert screened.censored.tolist() == [place == 3 for place in range(10)]
     else:
@@ -126,7 +121,7 @@ def test_what_the_twin_measures_is_believed():
 def test_a_missing_channel_is_masked_and_said():
     left = {name: count for name, count in GOOD.items() if name != "nir"}
     screened = verdict(left, needed=["515nm"])
-    assert (screened.verdict, screened.reason) == (Class.OK, "nir is missing")
+    assert (screened.verdict, screened.reason) == (ReplyClass.OK, "nir is missing")
     np.testing.assert_array_equal(np.isnan(screened.readings), np.array(SPACE.channel_names) == "nir")
 
 
@@ -134,14 +129,14 @@ def test_a_missing_channel_is_masked_and_said():
 def test_a_missing_channel_that_is_needed_makes_the_reading_useless():
     left = {name: count for name, count in GOOD.items() if name != "515nm"}
     screened = verdict(left, needed=["515nm"])
-    assert (screened.verdict, screened.reason) == (Class.SUSPECT, "515nm is missing")
+    assert (screened.verdict, screened.reason) == (ReplyClass.SUSPECT, "515nm is missing")
     assert masks_all(screened)
 
 
 @pytest.mark.fault("I-09")
 def test_an_extra_channel_changes_nothing():
     screened = verdict(uv=[1, 2])
-    assert screened.verdict is Class.OK
+    assert screened.verdict is ReplyClass.OK
     assert screened.readings.tolist() == list(GOOD.values())
 
 
@@ -149,7 +144,7 @@ def test_an_extra_channel_changes_nothing():
 @pytest.mark.parametrize("value", ["123", None, [1], {"count": 1}, True, False, ""], ids=shown)
 def test_nothing_is_coerced_to_a_number(value):
     screened = verdict(nir=value)
-    assert screened.verdict is Class.SUSPECT
+    assert screened.verdict is ReplyClass.SUSPECT
     assert screened.reason == f"nir is not a finite number: {value!r}"
     assert masks_all(screened)
 
@@ -174,13 +169,13 @@ def test_nothing_is_coerced_to_a_number(value):
 )
 def test_a_number_that_no_sensor_counts_masks_all(value, reason):
     screened = verdict(clear=value)
-    assert screened.verdict is Class.SUSPECT
+    assert screened.verdict is ReplyClass.SUSPECT
     assert f"clear is {reason}" in screened.reason
     assert masks_all(screened)
 
 
 def test_whole_counts_may_come_as_floats():
-    assert verdict(clear=20000.0).verdict is Class.OK
+    assert verdict(clear=20000.0).verdict is ReplyClass.OK
 
 
 def test_an_answer_that_is_deeper_than_any_reading_is_still_judged():
@@ -199,14 +194,14 @@ def test_every_fault_is_in_the_reason():
 @pytest.mark.fault("I-11")
 def test_a_channel_at_its_ceiling_is_censored_and_the_others_count():
     screened = verdict(clear=65535)
-    assert (screened.verdict, screened.reason) == (Class.OK_CENSORED, "clear is at its ceiling")
+    assert (screened.verdict, screened.reason) == (ReplyClass.OK_CENSORED, "clear is at its ceiling")
     assert screened.censored.tolist() == [name == "clear" for name in SPACE.channel_names]
     assert np.isnan(screened.readings[8])
     assert np.isfinite(np.delete(screened.readings, 8)).all()
 
 
 def test_one_count_below_the_ceiling_is_exact():
-    assert verdict(clear=65534).verdict is Class.OK
+    assert verdict(clear=65534).verdict is ReplyClass.OK
 
 
 # ---------------------------------------------------------------------- I-12: echo
@@ -230,13 +225,13 @@ def test_one_count_below_the_ceiling_is_exact():
 )
 def test_other_settings_applied_than_asked_mask_all(applied):
     screened = verdict(applied=applied)
-    assert screened.verdict is Class.SUSPECT
+    assert screened.verdict is ReplyClass.SUSPECT
     assert ", applied " in screened.reason
     assert masks_all(screened)
 
 
 def test_a_rounding_error_of_the_echo_is_none():
-    assert verdict(applied={"R": 0.25 + 1e-9, "G": 0.5, "B": 0.75}).verdict is Class.OK
+    assert verdict(applied={"R": 0.25 + 1e-9, "G": 0.5, "B": 0.75}).verdict is ReplyClass.OK
 
 
 # ---------------------------------------------------------------------- I-13: stuck
@@ -251,13 +246,13 @@ def earlier(settings, **changes):
 def test_an_exact_repeat_of_all_channels_is_a_stuck_sensor(before):
     screened = verdict(before=earlier(before))
     assert screened.stuck
-    assert screened.verdict is Class.SUSPECT
+    assert screened.verdict is ReplyClass.SUSPECT
     assert "stuck" in screened.reason
     assert masks_all(screened)
 
 
 def test_one_count_of_difference_is_enough():
-    assert verdict(before=earlier(ASKED, nir=GOOD["nir"] + 1)).verdict is Class.OK
+    assert verdict(before=earlier(ASKED, nir=GOOD["nir"] + 1)).verdict is ReplyClass.OK
 
 
 @pytest.mark.parametrize("same", [[0, 0, 0], [1, 1, 1]])
@@ -272,7 +267,7 @@ def test_two_readings_at_the_ceiling_are_equal_for_a_better_reason():
     full = dict.fromkeys(SPACE.channel_names, 65535)
     screened = verdict(full, before=Earlier(ASKED / 2, full))
     assert not screened.stuck
-    assert screened.verdict is Class.OK_CENSORED
+    assert screened.verdict is ReplyClass.OK_CENSORED
 
 
 def test_without_noise_or_with_few_channels_a_repeat_says_nothing():
@@ -288,11 +283,11 @@ def test_without_noise_or_with_few_channels_a_repeat_says_nothing():
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (InstrumentSilent, Class.UNKNOWN),
-        (InstrumentUnavailable, Class.RETRY),
-        (BadReply, Class.RETRY),
-        (InstrumentError, Class.RETRY),
-        (InstrumentRefused, Class.REJECT),
+        (InstrumentSilent, ReplyClass.UNKNOWN),
+        (InstrumentUnavailable, ReplyClass.RETRY),
+        (BadReply, ReplyClass.RETRY),
+        (InstrumentError, ReplyClass.RETRY),
+        (InstrumentRefused, ReplyClass.REJECT),
     ],
 )
 def test_the_class_of_a_request_without_a_reply(error, expected):

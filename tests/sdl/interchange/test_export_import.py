@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from places import DAYS as RECORDS
 
 from sdl.errors import InvalidInput
-from sdl.history import Purpose, State
+from sdl.formatting import json_list, jsonable
+from sdl.history import Purpose, ReplyClass, State
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.playback import Recorded
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Class, screen
+from sdl.instruments.screening import screen
 from sdl.interchange.export_import import export, import_, read_data
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import jsonable, listed
 from sdl.space import Channel, Knob, Space
 
 SUFFIXES = [".jsonl", ".csv", ".parquet"]
@@ -71,7 +71,9 @@ def _attempt(draw, space, asked):
     row = {"raw": draw(texts), "reason": draw(texts), "sent_at": draw(times), "done_at": draw(times)}
     row |= {"seconds": draw(times), "applied": None, "out": None, "readings": None, "censored": None}
     if draw(st.booleans()):
-        state, verdict = draw(st.sampled_from([("UNKNOWN", Class.UNKNOWN), ("FAILED", Class.RETRY), ("SENT", None)]))
+        state, verdict = draw(
+            st.sampled_from([("UNKNOWN", ReplyClass.UNKNOWN), ("FAILED", ReplyClass.RETRY), ("SENT", None)])
+        )
         return row | {"state": state, "verdict": verdict}
     channels = st.sampled_from([*space.channel_names, "extra"])
     clean = {channel.name: 100 for channel in space.channels}
@@ -79,7 +81,7 @@ def _attempt(draw, space, asked):
     applied = space.named_settings(asked) if draw(st.booleans()) else draw(st.dictionaries(texts, values, max_size=2))
     screened = screen(space, np.array(asked), Reply(applied, out, ""))
     row |= {"state": "DONE", "verdict": screened.verdict, "applied": jsonable(applied), "out": jsonable(out)}
-    return row | {"readings": listed(screened.readings), "censored": screened.censored.tolist()}
+    return row | {"readings": json_list(screened.readings), "censored": screened.censored.tolist()}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ def test_censored_readings_stay_censored_where_the_ceiling_is_not_known(ledgers,
     entry = import_(other, path, name)
     first, second = other.history(entry.id).observations
     assert {channel.ceiling for channel in entry.space.channels} == {None}
-    assert (first.verdict, second.verdict) == (Class.OK_CENSORED, Class.OK)
+    assert (first.verdict, second.verdict) == (ReplyClass.OK_CENSORED, ReplyClass.OK)
     assert first.censored.tolist() == [name == "yield" for name in entry.space.channel_names]
     assert entry.space.named_readings(first.readings) == {"in.out": 3}
     assert entry.space.named_readings(second.readings) == {"yield": 42.5, "in.out": 3}
@@ -151,7 +153,7 @@ def test_the_papers_format_is_imported_and_screened(ledger, tmp_path):
     assert (entry.name, entry.title, entry.state) == ("records-of-2025", "Records of 2025", State.FINISHED)
     assert entry.space == SPACE
     trail = ledger.trail(entry.id)
-    assert [row["verdict"] for row in trail] == [Class.OK, Class.OK_CENSORED, Class.SUSPECT]
+    assert [row["verdict"] for row in trail] == [ReplyClass.OK, ReplyClass.OK_CENSORED, ReplyClass.SUSPECT]
     assert [row["sent_at"] for row in trail] == [1753991056.85, None, None]
     assert {row["purpose"] for row in trail} == {"imported"}
     assert json.loads(trail[0]["raw"])["tag"] == "night"
@@ -177,7 +179,7 @@ def test_the_records_survive_every_format(ledger, tmp_path, suffix):
 
 def test_an_unknown_attempt_is_exported_with_what_was_asked_and_no_reading(ledger, tmp_path):
     row = {"round": 0, "index": 0, "replicate": 0, "purpose": Purpose.DESIGN, "settings": [0.1, 0.2, 0.3], "attempt": 1}
-    row |= {"state": "UNKNOWN", "verdict": Class.UNKNOWN, "reason": "silence", "raw": "", "sent_at": 5.0}
+    row |= {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN, "reason": "silence", "raw": "", "sent_at": 5.0}
     row |= dict.fromkeys(["applied", "out", "readings", "censored", "done_at", "seconds"])
     ledger.adopt("lost", "twin", SPACE, {}, [row])
     line = json.loads(export(ledger, "lost", tmp_path / "lost.jsonl").read_text())
@@ -237,7 +239,7 @@ def test_unknown_names_make_a_space_of_their_own(tmp_path):
 def test_numbers_beyond_all_measure_do_no_harm(ledger, tmp_path):
     path = plain(tmp_path, {"in": [0.5], "out": {"y": 10**400}}, {"in": [0.5], "out": {"y": 1e308}})
     entry = import_(ledger, path, "huge")
-    assert [row["verdict"] for row in ledger.trail(entry.id)] == [Class.SUSPECT, Class.OK]
+    assert [row["verdict"] for row in ledger.trail(entry.id)] == [ReplyClass.SUSPECT, ReplyClass.OK]
     export(ledger, "huge", tmp_path / "huge.parquet")
 
 

@@ -6,10 +6,9 @@ import pytest
 from flows.engine.session import open_session
 from sdl.campaign.safety import ApprovalPart
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, InvalidInput
-from sdl.history import Control, History, NoticeKind, Observation, Purpose, Request, Round, RoundKind, State
+from sdl.history import Control, History, NoticeKind, Observation, Purpose, ReplyClass, Request, Round, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.instruments.screening import Class
 from sdl.ledger.controls import Steering, planned
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.approval import reason
@@ -196,7 +195,9 @@ class TestApproval:
         """The reason to ask, on a twin that was measured at two places."""
         space, kind = Twin().space, RoundKind.LEARNING if round_ else RoundKind.DESIGN
         seen = [
-            Observation(0, i, 0, Purpose.DESIGN, np.array(row), i, Class.OK, np.zeros(space.p), np.zeros(space.p, bool))
+            Observation(
+                0, i, 0, Purpose.DESIGN, np.array(row), i, ReplyClass.OK, np.zeros(space.p), np.zeros(space.p, bool)
+            )
             for i, row in enumerate([[0.2, 0.2, 0.2], [0.6, 0.6, 0.6]])
         ]
         history = History(observations=seen if round_ else [])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from lives import Life
 
+from sdl.formatting import jsonable
 from sdl.history import Exam, Finding, Round, RoundKind, Verdict
 from sdl.ledger.history_cache import Known
-from sdl.ledger.row_mapping import jsonable
 
 
 def plain(history):

@@ -17,9 +17,8 @@ from flows.engine.open_bench import open_bench
 from sdl.campaign.definition import Plugin
 from sdl.campaign.safety import SuspendPart
 from sdl.errors import LedgerError
-from sdl.history import Purpose, Request, Round, RoundKind
+from sdl.history import Purpose, ReplyClass, Request, Round, RoundKind
 from sdl.instruments.claude_light.twin import Twin
-from sdl.instruments.screening import Class
 from sdl.ledger import journal as spill
 from sdl.ledger import ledger as ledger_module
 from sdl.ledger import tables as schema
@@ -149,7 +148,7 @@ def test_a_failed_request_is_kept_that_way_too(at_work, twin, tmp_path):
     with at_work() as bench:
         number = bench.ledger.send(bench.lease, bench.campaign, REQUESTS[0], 100)
         with locked(tmp_path / "ledger.db"), pytest.raises(LedgerError, match="kept in"):
-            bench.ledger.fail(bench.lease, number, Class.RETRY, "answered 503", "<h1>503")
+            bench.ledger.fail(bench.lease, number, ReplyClass.RETRY, "answered 503", "<h1>503")
     with at_work() as bench:
         (row,) = trail(bench)
         assert (row["state"], row["verdict"], row["raw"]) == ("FAILED", "RETRY", "<h1>503")
@@ -309,7 +308,7 @@ def spilled(at_work, tmp_path, monkeypatch):
     with at_work() as bench:
         number = bench.ledger.send(bench.lease, bench.campaign, REQUESTS[0], 100)
         with locked(tmp_path / "ledger.db"), pytest.raises(LedgerError):
-            bench.ledger.fail(bench.lease, number, Class.RETRY, "answered 503", "<h1>503")
+            bench.ledger.fail(bench.lease, number, ReplyClass.RETRY, "answered 503", "<h1>503")
     journal = tmp_path / "ledger.db.spill.jsonl"
     return journal, journal.read_text()
 

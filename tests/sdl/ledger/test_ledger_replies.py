@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from desk import COUNTS, repeated, reply, request, screened, unbelievable
 
-from sdl.history import Purpose
+from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.screening import Class
 
 
 def test_a_reply_is_kept_whole(desk):
@@ -17,7 +16,7 @@ def test_a_reply_is_kept_whole(desk):
     at_ceiling = np.arange(10) == 3
     out = {**SPACE.named_readings(COUNTS), "515nm": 65535, "uv": float("nan"), "odd": ["a", {"b": None}]}
     attempt = desk.send(request())
-    judged = screened(Class.OK_CENSORED, readings, at_ceiling)
+    judged = screened(ReplyClass.OK_CENSORED, readings, at_ceiling)
     desk.ledger.receive(desk.lease, attempt, reply('{"in": "ü\u2028"}', out), judged)
     (row,) = desk.trail
     assert (row["state"], row["verdict"], row["reason"], row["raw"]) == (
@@ -32,7 +31,7 @@ def test_a_reply_is_kept_whole(desk):
     np.testing.assert_array_equal(seen.readings, readings)
     np.testing.assert_array_equal(seen.censored, at_ceiling)
     np.testing.assert_array_equal(seen.settings, request().settings)
-    assert (seen.key, seen.seq, seen.verdict, seen.purpose) == ((0, 0, 0), 0, Class.OK_CENSORED, Purpose.DESIGN)
+    assert (seen.key, seen.seq, seen.verdict, seen.purpose) == ((0, 0, 0), 0, ReplyClass.OK_CENSORED, Purpose.DESIGN)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_a_reply_is_kept_whole(desk):
 def test_any_raw_text_is_kept_and_nul_becomes_its_picture(desk, raw):
     desk.plan(request(), request(1))
     desk.measured(request(), raw=raw)
-    desk.ledger.fail(desk.lease, desk.send(request(1)), Class.RETRY, f"why {raw}", raw)
+    desk.ledger.fail(desk.lease, desk.send(request(1)), ReplyClass.RETRY, f"why {raw}", raw)
     kept = raw.replace("\0", "␀").replace("\ud800", "?")
     assert [row["raw"] for row in desk.trail] == [kept, kept]
     assert desk.trail[1]["reason"] == f"why {kept}"
@@ -115,7 +114,7 @@ def test_the_last_reply_is_known_whatever_it_was_worth(desk):
     assert desk.ledger.last_reply(desk.campaign) is None
     desk.plan(request(0), request(1))
     desk.measured(request(0), unbelievable())
-    desk.ledger.fail(desk.lease, desk.send(request(1)), Class.RETRY, "")
+    desk.ledger.fail(desk.lease, desk.send(request(1)), ReplyClass.RETRY, "")
     last = desk.ledger.last_reply(desk.campaign)
     np.testing.assert_array_equal(last.settings, request(0).settings)
     assert last.readings == SPACE.named_readings(COUNTS)

@@ -11,9 +11,8 @@ from places import SUPPORT
 from sqlalchemy.exc import NoResultFound
 
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, LeaseLost
-from sdl.history import Control, Finding, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.history import Control, Finding, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.screening import Class
 from sdl.ledger.lease import Lease
 
 
@@ -47,8 +46,8 @@ def test_what_was_not_planned_is_not_sent(desk):
 
 def test_attempts_at_one_measurement_are_numbered(desk):
     desk.plan(request(0), request(1))
-    desk.ledger.fail(desk.lease, desk.send(request(0)), Class.RETRY, "503")
-    desk.ledger.fail(desk.lease, desk.send(request(0)), Class.UNKNOWN, "silent")
+    desk.ledger.fail(desk.lease, desk.send(request(0)), ReplyClass.RETRY, "503")
+    desk.ledger.fail(desk.lease, desk.send(request(0)), ReplyClass.UNKNOWN, "silent")
     desk.measured(request(0))
     desk.measured(request(1))
     assert [(row["index"], row["attempt"], row["state"]) for row in desk.trail] == [
@@ -62,8 +61,8 @@ def test_attempts_at_one_measurement_are_numbered(desk):
 
 def test_the_budget_counts_every_request_sent(desk):
     desk.plan(request(0))
-    desk.ledger.fail(desk.lease, desk.send(request(0), budget=3), Class.RETRY, "")
-    desk.ledger.fail(desk.lease, desk.send(request(0), budget=3), Class.RETRY, "")
+    desk.ledger.fail(desk.lease, desk.send(request(0), budget=3), ReplyClass.RETRY, "")
+    desk.ledger.fail(desk.lease, desk.send(request(0), budget=3), ReplyClass.RETRY, "")
     desk.send(request(0), budget=3)
     with pytest.raises(BudgetSpent, match="all 3 requests of the budget are sent; raise 'budget'"):
         desk.send(request(0), budget=3)
@@ -146,7 +145,7 @@ def test_nobody_writes_without_the_lease(desk):
         lambda: ledger.plan(old, campaign, Round(1, RoundKind.LEARNING), [request(0, 1)]),
         lambda: ledger.send(old, campaign, request(0), BUDGET),
         lambda: ledger.receive(old, attempt, reply(), screened()),
-        lambda: ledger.fail(old, attempt, Class.RETRY, ""),
+        lambda: ledger.fail(old, attempt, ReplyClass.RETRY, ""),
         lambda: ledger.reconcile(old, campaign),
         lambda: ledger.find(old, campaign, Finding(0, "t", Verdict.REFUTED, "")),
         lambda: ledger.set_state(old, campaign, State.FINISHED),

@@ -12,8 +12,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.safety import SuspendPart
 from sdl.campaign.validation import prepare
 from sdl.errors import CampaignPaused, CampaignSuspended, InvalidInput
-from sdl.history import Control, NoticeKind, Purpose
-from sdl.instruments.screening import Class
+from sdl.history import Control, NoticeKind, Purpose, ReplyClass
 from sdl.ledger.controls import Steering
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.suspenders import Seen, Suspenders
@@ -34,11 +33,11 @@ def of(clock=None, **rule):
 
 
 def reference(readings, fresh=True):
-    return Seen(Purpose.REFERENCE, Class.OK, np.array(readings, float), fresh)
+    return Seen(Purpose.REFERENCE, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def patch(readings, fresh=True):
-    return Seen(Purpose.PATCH, Class.OK, np.array(readings, float), fresh)
+    return Seen(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def told(suspenders, *seen):
@@ -107,14 +106,14 @@ class TestFailures:
 
     def test_a_share_of_the_last_requests_holds_it(self):
         suspenders = of(**self.rule)
-        lost, came = self.outcome(Class.UNKNOWN), self.outcome(Class.OK)
+        lost, came = self.outcome(ReplyClass.UNKNOWN), self.outcome(ReplyClass.OK)
         assert told(suspenders, lost, lost, lost) is None  # too few to judge
         assert "75 % of the last 4 requests" in told(suspenders, came).reason
         assert told(suspenders, came, came, came) is None
 
     def test_failures_before_the_last_suspension_do_not_count(self):
         suspenders = of(**self.rule)
-        assert told(suspenders, *[self.outcome(Class.RETRY, fresh=False)] * 9) is None
+        assert told(suspenders, *[self.outcome(ReplyClass.RETRY, fresh=False)] * 9) is None
 
 
 class TestQuietHours:

@@ -6,8 +6,7 @@ from hostile import HOSTILE
 from pages import check, svg
 
 from sdl.formatting import visible
-from sdl.history import Finding, Purpose, Round, RoundKind, Verdict
-from sdl.instruments.screening import Class
+from sdl.history import Finding, Purpose, ReplyClass, Round, RoundKind, Verdict
 from sdl.reports.campaign_page import render
 from sdl.space import Channel, Knob, Space
 
@@ -32,7 +31,9 @@ def hostile(ledger):
             "settings": [0.0, 0.5, index / 20],
         }
         row |= {"attempt": 1, "state": "DONE", "reason": trap, "raw": trap, "applied": {}, "out": out, "seconds": None}
-        verdict, readings = (Class.SUSPECT, None) if index % 2 else (Class.OK, [1e308, None, *map(float, range(6))])
+        verdict, readings = (
+            (ReplyClass.SUSPECT, None) if index % 2 else (ReplyClass.OK, [1e308, None, *map(float, range(6))])
+        )
         row |= {"verdict": verdict, "readings": readings, "censored": readings and [True] + [False] * 7}
         rows.append(row | {"sent_at": (1e300, -1e18, None)[index % 3], "done_at": None})
     entry = ledger.adopt("trap", HOSTILE[5], space, config, rows, title=HOSTILE[0])

@@ -4,9 +4,8 @@ import numpy as np
 from pages import check
 from stages import WRITTEN
 
-from sdl.history import Purpose
+from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
-from sdl.instruments.screening import Class
 from sdl.reports.campaign_log import chapters, requests
 from sdl.reports.campaign_page import render
 from sdl.reports.campaign_summary import Story
@@ -21,7 +20,10 @@ def many(n):
         row = {"round": index // 20, "index": index, "replicate": 0, "attempt": 1, "settings": settings.tolist()}
         row |= {"purpose": Purpose.LEARNING, "state": "DONE", "reason": "", "raw": "", "applied": {}, "out": out}
         usable = index % 50 != 7
-        row |= {"verdict": Class.OK if usable else Class.SUSPECT, "readings": list(out.values()) if usable else None}
+        row |= {
+            "verdict": ReplyClass.OK if usable else ReplyClass.SUSPECT,
+            "readings": list(out.values()) if usable else None,
+        }
         yield row | {
             "censored": [False] * 10 if usable else None,
             "sent_at": 1.7e9 + index,

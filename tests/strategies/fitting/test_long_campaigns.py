@@ -10,9 +10,8 @@ from rich.console import Console
 from flows.benchmarks.operation import soak
 from flows.benchmarks.operation import utilisation as use
 from sdl.errors import SdlError
-from sdl.history import History, Observation, Purpose
+from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.screening import Class
 from strategies.correction.kriging import NEAREST, Rows, kriged, unshared
 from strategies.fitting import fitting
 from strategies.fitting.fitting import FEWEST_TO_JUDGE, LATEST, MOST, fit
@@ -48,7 +47,7 @@ def campaign(settings, replicates):
     places = rng.random((settings, SPACE.d))
     return [
         Observation(
-            *(number, 0, replicate, Purpose.LEARNING, place, number * replicates + replicate, Class.OK),
+            *(number, 0, replicate, Purpose.LEARNING, place, number * replicates + replicate, ReplyClass.OK),
             *(1000 + 40000 * place.repeat(4)[: SPACE.p] + rng.normal(0, 40, SPACE.p), np.zeros(SPACE.p, bool)),
         )
         for number, place in enumerate(places)

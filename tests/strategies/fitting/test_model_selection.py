@@ -7,9 +7,8 @@ import pytest
 from problems import two_branches
 
 from sdl.campaign.definition import Campaign, Plugin
-from sdl.history import History, Observation, Purpose, Round, RoundKind, Verdict
+from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from sdl.instruments.screening import Class
 from strategies.evaluation.simulation import Rehearsal
 from strategies.fitting import fitting
 from strategies.fitting.cross_validation import held_out
@@ -163,7 +162,9 @@ def history(n, model=None, replicates=1):
         censored = np.zeros(values.size, bool)
         key = (0, index // replicates, index % replicates)
         seen.append(
-            Observation(*key, Purpose.DESIGN, settings, seq=index, verdict=Class.OK, readings=values, censored=censored)
+            Observation(
+                *key, Purpose.DESIGN, settings, seq=index, verdict=ReplyClass.OK, readings=values, censored=censored
+            )
         )
     return History([Round(0, RoundKind.DESIGN, facts={"model": model} if model else {})], observations=seen)
 

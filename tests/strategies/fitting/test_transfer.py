@@ -6,8 +6,8 @@ import pytest
 from flows.benchmarks.decisions import loop
 from flows.engine.session import open_session
 from flows.studies.reproduce import reproduce
+from sdl.analysis.lesson_learning import learned
 from sdl.campaign.definition import Campaign
-from sdl.campaign.lesson import learned
 from sdl.errors import InvalidInput
 from sdl.history import Purpose, Verdict
 from sdl.instruments.claude_light.twin import Twin

@@ -9,11 +9,11 @@ from moments import CAMPAIGNS, moments
 from flows.engine.session import Session, open_session
 from flows.studies.reproduce import reproduce, sentences
 from sdl.campaign.definition import Campaign
+from sdl.formatting import jsonable
 from sdl.history import History, Purpose, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange import bundle_writer as bundle
-from sdl.ledger.row_mapping import jsonable
 from strategies.evaluation.simulation import Rehearsal
 from strategies.fitting.fitting import fit
 from strategies.plan.lookahead import endings
