@@ -9,7 +9,7 @@ from rich.table import Table
 from flows.cli.options import ruled
 from sdl.formatting import percent, visible, within
 from sdl.space import Settings
-from strategies.answers.answers import MOST, answers
+from strategies.answers.answers import MOST, family_candidates
 from strategies.contract import InverseModel
 from strategies.solving.model_answer import named_offer, rows
 from strategies.solving.problem import Problem
@@ -50,7 +50,7 @@ def every_answer(model: InverseModel, problem: Problem, draws: Settings, most: i
         ``share`` and ``readings`` as a candidate, the ``uncertainty`` of these, its ``family``, and its ``fragility``.
     """
     known = rows(model, problem)
-    told = answers(model, problem.target, problem.tolerance, problem.background, known, draws, most=most)
+    told = family_candidates(model, problem.target, problem.tolerance, problem.background, known, draws, most=most)
     found = [
         {
             **named_offer(problem, each, each.readings),
@@ -68,13 +68,13 @@ def table(result: Mapping[str, Any]) -> Table | None:
     asked = [row for row in result["models"] if row.get("answers")]
     if not asked:
         return None
-    knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
+    knobs = [knob for row in asked for each in row["family_candidates"]["found"][:1] for knob in each["settings"]]
     figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
     table = ruled("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
-        for each in row["answers"]["found"]:
+        for each in row["family_candidates"]["found"]:
             table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))
-    table.caption = escape("\n".join(visible(_counted(row["model"], row["answers"])) for row in asked))
+    table.caption = escape("\n".join(visible(_counted(row["model"], row["family_candidates"])) for row in asked))
     return table
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sdl.interchange.export_import import read_data
-from sdl.reports.comparison_figures import Evidence
+from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Settings, Space
 from strategies.contract import is_single_valued
 from strategies.solving.model_answer import Answer, answer, sentence
@@ -69,7 +69,7 @@ class Appraisal:
     """Plain data, as ``flows.comparing.compare`` returns it for a model, rank aside."""
     energy: Array | None = None
     """Energy score of the settings of each row asked for, ``(m,)``, if it could be judged."""
-    evidence: Evidence | None = None
+    evidence: ModelEvidence | None = None
     """What its figures show, if it could be judged."""
     diagnosis: dict[str, Any] | None = None
     """Of the problem at its likeliest candidate, if it answered."""
@@ -84,7 +84,7 @@ class Appraisal:
     def of(cls, plain: Mapping[str, Any]) -> "Appraisal":
         """What ``plain`` was made from."""
         energy = None if plain["energy"] is None else np.array(plain["energy"])
-        shown = None if plain["evidence"] is None else Evidence(**_arrays(plain["evidence"]))
+        shown = None if plain["evidence"] is None else ModelEvidence(**_arrays(plain["evidence"]))
         return cls(plain["said"], energy, shown, plain["diagnosis"])
 
 
@@ -131,7 +131,7 @@ def _offered(row: Mapping[str, Any], problem: Problem) -> Settings:
     return np.asarray(np.clip(unit, 0, 1))
 
 
-def _evidence(given: Answer, judged: Judged, problem: Problem, rows: Split, rng: np.random.Generator) -> Evidence:
+def _evidence(given: Answer, judged: Judged, problem: Problem, rows: Split, rng: np.random.Generator) -> ModelEvidence:
     """What the figures show of a model."""
     assert given.model is not None
     assert given.draws is not None
@@ -140,7 +140,7 @@ def _evidence(given: Answer, judged: Judged, problem: Problem, rows: Split, rng:
     unseen = judged.draws[:each].reshape(-1, problem.space.d)
     settings = {part: (units(true), units(guess)) for part, (true, guess) in judged.settings.items()}
     again = problem.readings[rows.test[: judged.draws.shape[1]]] + problem.background
-    return Evidence(
+    return ModelEvidence(
         draws=units(some),
         draws_readings=given.model.simulate(some, 1, rng)[0] + problem.background,
         unseen=units(unseen),

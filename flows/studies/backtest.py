@@ -16,7 +16,7 @@ from flows.cli.options import table
 from flows.studies.backtest_cells import Cell, Ended, known, run
 from flows.versions import versions
 from sdl.campaign.definition import Target
-from sdl.campaign.toml import checked
+from sdl.campaign.toml import validate
 from sdl.errors import InvalidInput
 from sdl.reports import backtest_page
 from sdl.system.atomic_files import whole
@@ -73,7 +73,7 @@ def study(
     """
     chosen, left_out = _chosen(problems, strategies)
     if tolerance is not None:
-        checked(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
+        validate(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
     cells = [
         Cell(problem, strategy, seed, budget, tolerance)
         for seed in range(seeds)
@@ -95,7 +95,7 @@ def study(
     }
     with whole(folder / "result.json", force=True) as file:
         file.write(json.dumps(result, indent=1, allow_nan=False).encode())
-    backtest_page.write(result, folder)
+    backtest_page.write_backtest_page(result, folder)
     return result
 
 

@@ -16,8 +16,8 @@ from flows.server import task_runners as runners
 from flows.studies.appraisal import Appraisal, Question, appraise
 from flows.studies.compare_summary import summary
 from sdl.errors import InvalidInput
-from sdl.reports.comparison_figures import Evidence, Rows
-from sdl.reports.comparison_page import write
+from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
+from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.scores import behind
 from strategies.solving.model_answer import faults, gaps, named, warnings
@@ -35,8 +35,8 @@ class Comparison:
 
     result: dict[str, Any]
     """Plain data, as ``compare`` returns it."""
-    rows: Rows
-    evidence: dict[str, Evidence]
+    rows: ScoredRows
+    evidence: dict[str, ModelEvidence]
     """By model, of those that answered and could be judged."""
 
     def write(self, path: str | Path) -> Path:
@@ -45,7 +45,7 @@ class Comparison:
         Raises:
             InvalidInput: if it cannot be written.
         """
-        return write(self.result, self.rows, self.evidence, path)
+        return write_comparison_page(self.result, self.rows, self.evidence, path)
 
 
 def compare(path: str | Path, targets: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def study(
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in said])
     result = {"data": str(path), **_posed(problem), "seed": seed, "draws": draws, "split": _numbers(rows)}
     result |= _found(problem, _ranked(said, found), found)
-    shown = Rows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
     evidence = {name: each.evidence for name, each in found.items() if each.evidence is not None}
     return Comparison({**result, "summary": summary(result)}, shown, evidence)
 

@@ -45,4 +45,4 @@ def fan_out(names: Sequence[str], question: Mapping[str, Any], runner: str) -> d
     """
     module, kind = RUNNERS[runner]
     made: TaskRunner[Any] = getattr(import_module(module), kind)()
-    return server.run(compare.with_options(task_runner=made)(names, question))
+    return server.run_with_server(compare.with_options(task_runner=made)(names, question))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl import plugins
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.errors import InvalidInput, UnknownPlugin, nearest
 from sdl.history import Finding, Observation, Purpose, Verdict
 from sdl.space import Readings
@@ -106,7 +106,7 @@ def contradicted(finding: Finding, plan: Plan, truth: Readings, observations: Se
     return meets(target, truth[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
 
 
-def meets(target: Wanted, readings: Readings) -> bool:
+def meets(target: ResolvedTarget, readings: Readings) -> bool:
     """Whether readings ``(p,)`` lie within the tolerance in every channel that the target fixes."""
     fixed = np.isfinite(target.readings)
     return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())
@@ -139,7 +139,7 @@ def _judged(campaign: Rehearsal, plan: Plan, truth: Readings, ended: str, *, kno
 
 
 def _curve(
-    target: Wanted, observations: Sequence[Observation], columns: Sequence[int], truth: Readings
+    target: ResolvedTarget, observations: Sequence[Observation], columns: Sequence[int], truth: Readings
 ) -> list[float | None]:
     curve, nearest_, best = list[float | None](), np.inf, None
     for each, true in zip(observations, truth, strict=True):
@@ -150,6 +150,6 @@ def _curve(
     return curve
 
 
-def _distance(target: Wanted, readings: NDArray[np.float64]) -> float:
+def _distance(target: ResolvedTarget, readings: NDArray[np.float64]) -> float:
     off = np.abs(readings - target.readings) / target.tolerance
     return float(off[np.isfinite(target.readings)].max())

@@ -11,12 +11,12 @@ from sdl import plugins
 from sdl.errors import SdlError, nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
-from strategies.answers.candidates import Offer
-from strategies.answers.clustering import Candidate, candidates, refused
-from strategies.answers.corrected_reachability import within_reach
+from strategies.answers.candidates import Candidate
+from strategies.answers.clustering import DrawCluster, cluster_draws, refused
+from strategies.answers.corrected_reachability import corrected_reachability
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.correction.kriging import Rows, unshared
-from strategies.fitting.guard import finite, said
+from strategies.correction.kriging import TrainingRows, unshared
+from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.solving.problem import Problem
 
 GROUP: plugins.Group = "sdl.inverse_models"
@@ -48,7 +48,7 @@ def answer(name: str, problem: Problem, seed: int, draws: int) -> Answer:
         model.fit(readings, settings)
         fitted = time.perf_counter()
         drawn = model.sample(problem.target - problem.background, draws, np.random.default_rng([seed, 1]))
-        drawn = finite(drawn, "draws", (draws, problem.space.d))
+        drawn = require_finite(drawn, "draws", (draws, problem.space.d))
         took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
         found = {"rows": len(settings), **_offered(model, problem, drawn), "remoteness": _remote(model, problem)}
         return Answer({"model": name, "error": None, **found, **took}, model, drawn)
@@ -60,7 +60,7 @@ def sentence(name: str, error: BaseException) -> str:
     """What a person should read of an error in a plug-in: our own are sentences, others need their kind to be said."""
     if isinstance(error, SdlError):
         return str(error)
-    return f"the plug-in {name!r} {said(error).removeprefix('it ')}"
+    return f"the plug-in {name!r} {failure_sentence(error).removeprefix('it ')}"
 
 
 def noise(model: InverseModel, problem: Problem) -> Readings:
@@ -109,8 +109,8 @@ def warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     said += [{"tone": "bad", "text": f"OUT OF DOMAIN of {', '.join(names)}: {text}"} for text, names in remote.items()]
     missing: dict[str, list[str]] = {}
     for row in rows:
-        if row["candidates"] and row["candidates"][0]["misses"]:
-            missing.setdefault(", ".join(row["candidates"][0]["misses"]), []).append(row["model"])
+        if row["cluster_draws"] and row["cluster_draws"][0]["misses"]:
+            missing.setdefault(", ".join(row["cluster_draws"][0]["misses"]), []).append(row["model"])
     for channels, names in missing.items():
         text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
         said.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})
@@ -129,7 +129,7 @@ def gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
 def _offered(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     near, reachable = _nearest(model, problem)
-    found = [_candidate(model, problem, each) for each in candidates(drawn)] if reachable else []
+    found = [_candidate(model, problem, each) for each in cluster_draws(drawn)] if reachable else []
     verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
     offer = {"candidates": found, "nearest": None if found else near, "refused": refused(drawn)}
     return {"reachable": reachable, "verdict": verdict, **offer}
@@ -138,22 +138,22 @@ def _offered(model: InverseModel, problem: Problem, drawn: Settings) -> dict[str
 def _nearest(model: InverseModel, problem: Problem) -> tuple[dict[str, Any], bool]:
     """Where the model comes nearest to the target, and whether that may be near enough."""
     known = rows(model, problem)
-    found, readings, _ = within_reach(model, problem.target, problem.tolerance, problem.background, known)
+    found, readings, _ = corrected_reachability(model, problem.target, problem.tolerance, problem.background, known)
     settings, named = problem.named_settings(found.settings), problem.named(readings)
     return {"settings": settings, "readings": named}, found.reachable
 
 
-def rows(model: InverseModel, problem: Problem) -> Rows:
+def rows(model: InverseModel, problem: Problem) -> TrainingRows:
     """The rows of a problem, for what a model misses nearby."""
     still = np.zeros(problem.readings.shape[1])
-    return Rows(problem.settings, problem.readings, noise(model, problem), still, unshared)
+    return TrainingRows(problem.settings, problem.readings, noise(model, problem), still, unshared)
 
 
-def _candidate(model: InverseModel, problem: Problem, candidate: Candidate) -> dict[str, Any]:
+def _candidate(model: InverseModel, problem: Problem, candidate: DrawCluster) -> dict[str, Any]:
     return named_offer(problem, candidate, model.predict(candidate.settings[None])[0] + problem.background)
 
 
-def named_offer(problem: Problem, offer: Candidate | Offer, readings: Readings) -> dict[str, Any]:
+def named_offer(problem: Problem, offer: DrawCluster | Candidate, readings: Readings) -> dict[str, Any]:
     """What is offered, with the readings expected there ``(c,)``, as plain data."""
     width = problem.space.high - problem.space.low
     off = np.abs(readings - problem.target) > problem.tolerance

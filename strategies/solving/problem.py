@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.campaign.definition import Target
-from sdl.campaign.validation import impossible
+from sdl.campaign.validation import target_faults
 from sdl.errors import InvalidInput
 from sdl.interchange.export_import import Data
 from sdl.space import Readings, Settings, Space
@@ -200,7 +200,7 @@ def _fixed(space: Space, text: str, tolerance: str) -> Fixed:
     except ValidationError as error:
         fault = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InvalidInput(fault if name in fault else f"the tolerance of {name} {fault}") from None
-    if faults := impossible(space, target):
+    if faults := target_faults(space, target):
         raise InvalidInput(faults)
     return Fixed(name, value, target.allowed(name))
 
@@ -291,7 +291,7 @@ def _background(
     if given:
         return np.ones(n, bool), np.tile(np.array(given, float), (n, 1)), "the background given was subtracted"
     if k := int(dark.sum()):
-        levels = Conditions(np.flatnonzero(dark), readings[dark]).at(np.arange(n))
+        levels = Background(np.flatnonzero(dark), readings[dark]).at(np.arange(n))
         some = f"{k} rows" if k > 1 else "row"
         last = ", and the answers are for the last of them" if k > 1 else ""
         return ~off, levels, f"the background was read off the {some} with all knobs off{last}"

@@ -22,7 +22,7 @@ from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
 from flows.cli.options import ruled
-from sdl.analysis.lesson_learning import learned
+from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.history import Verdict
@@ -240,7 +240,7 @@ def _history(written: dict[str, Any], condition: Condition, seed: int) -> dict[s
     with one_thread():
         earlier.run()
     same = not (condition.unit or condition.swapped)
-    lesson = learned("an earlier day", before.identity, before.space, earlier.observations, same=same)
+    lesson = learn_lesson("an earlier day", before.identity, before.space, earlier.observations, same=same)
     return {"history": {"lessons": [lesson]}}
 
 

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from flows.cli.options import ruled
 from sdl.campaign.definition import Campaign
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, Observation, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Readings, Settings
@@ -31,7 +31,7 @@ from strategies.evaluation.backtest import contradicted
 from strategies.evaluation.simulation import Rehearsal
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.projection import project
-from strategies.plan.exams import Outlook
+from strategies.plan.exams import ExamForecast
 from strategies.plan.plan import Plan
 
 CHANNELS = ("445nm", "515nm", "630nm")
@@ -154,7 +154,7 @@ def rehearse(n: int, job: tuple[str, int]) -> Fate:
     lost = {each.target for each in rehearsal.findings if each.verdict is Verdict.NOT_REACHABLE}
     noise, nothing = twin.space.noise[plan.columns], np.zeros(len(plan.columns))
     exams = [
-        Outlook(noise, each.tolerance, nothing, nothing, rule.confidence)
+        ExamForecast(noise, each.tolerance, nothing, nothing, rule.confidence)
         for each in plan.targets
         if each.name not in lost
     ]
@@ -236,7 +236,7 @@ class _Truth:
         return np.asarray(counts - self.twin.ambient()[self.columns] + self.light)
 
 
-def _out_of_reach(truth: _Truth, wanted: Wanted) -> bool:
+def _out_of_reach(truth: _Truth, wanted: ResolvedTarget) -> bool:
     """Whether truly no settings give a target."""
     return not reach(truth, wanted.readings, wanted.tolerance, np.zeros(len(CHANNELS)), len(CHANNELS)).reachable
 

@@ -75,7 +75,7 @@ def fan_out(cells: Sequence[dict[str, Any]], folder: Path, runner: str, cores: i
     module, kind = RUNNERS[runner]
     options = {"max_workers": min(cores, os.cpu_count() or 1)} if runner == "threads" else {}
     made: TaskRunner[Any] = getattr(import_module(module), kind)(**options)
-    return server.run(every_cell.with_options(task_runner=made)(cells, str(folder)))
+    return server.run_with_server(every_cell.with_options(task_runner=made)(cells, str(folder)))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

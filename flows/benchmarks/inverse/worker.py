@@ -23,7 +23,7 @@ from flows.benchmarks.inverse.problems import PROBLEMS, Posed, pose
 from sdl import plugins
 from sdl.errors import SdlError
 from sdl.space import Readings, Settings
-from strategies.answers.distinct import distinct
+from strategies.answers.distinct import distinct_answers
 from strategies.contract import InverseModel, draws_for
 from strategies.models.base.noise import span
 from strategies.models.forward.surrogate import Surrogate
@@ -167,7 +167,7 @@ def _answering(model: InverseModel, forward: Surrogate, posed: Posed, region: Re
         begun = time.perf_counter()
         starts = model.sample(target, ANSWER, np.random.default_rng(number))
         ends = localise(forward.tangent, starts, target, scale, region)
-        distinct(ends.settings[ends.arrived], forward.predict, target, noise)
+        distinct_answers(ends.settings[ends.arrived], forward.predict, target, noise)
         times.append(time.perf_counter() - begun)
     return float(np.median(times))
 

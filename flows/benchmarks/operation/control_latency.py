@@ -29,7 +29,7 @@ from sdl.errors import SdlError
 from sdl.history import Control, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 
 TRIES = 200
@@ -201,7 +201,7 @@ class Line:
         """Ask for a pause or a stop at a random moment: which, the requests sent until then, and when it was."""
         time.sleep(float(rng.uniform(0, 0.2)))
         control = Control.PAUSE if rng.random() < 0.5 else Control.STOP
-        Steering(self.book, "benchmark").ask("steered", control)
+        Controls(self.book, "benchmark").ask("steered", control)
         return control, self.sent(), time.monotonic()
 
     def obeyed(self, control: Control, begun: float, until: float) -> float | None:
@@ -241,7 +241,9 @@ def _flow(written: Mapping[str, Any], directory: Path) -> None:
     with (directory / "words.log").open("ab") as words:  # what Prefect says of a server that is gone
         os.dup2(words.fileno(), sys.stderr.fileno())
     with suppress(SdlError, TimeoutError):
-        campaign.run(Campaign.parse(written), directory, str(directory / "ledger.sqlite"), again=False, wait=False)
+        campaign.run_campaign(
+            Campaign.parse(written), directory, str(directory / "ledger.sqlite"), again=False, wait=False
+        )
 
 
 def _main(words: Sequence[str]) -> None:
