@@ -68,13 +68,13 @@ def table(result: Mapping[str, Any]) -> Table | None:
     asked = [row for row in result["models"] if row.get("answers")]
     if not asked:
         return None
-    knobs = [knob for row in asked for each in row["family_candidates"]["found"][:1] for knob in each["settings"]]
+    knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
     figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
     table = ruled("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
-        for each in row["family_candidates"]["found"]:
+        for each in row["answers"]["found"]:
             table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))
-    table.caption = escape("\n".join(visible(_counted(row["model"], row["family_candidates"])) for row in asked))
+    table.caption = escape("\n".join(visible(_counted(row["model"], row["answers"])) for row in asked))
     return table
 
 

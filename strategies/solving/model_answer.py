@@ -109,8 +109,8 @@ def warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     said += [{"tone": "bad", "text": f"OUT OF DOMAIN of {', '.join(names)}: {text}"} for text, names in remote.items()]
     missing: dict[str, list[str]] = {}
     for row in rows:
-        if row["cluster_draws"] and row["cluster_draws"][0]["misses"]:
-            missing.setdefault(", ".join(row["cluster_draws"][0]["misses"]), []).append(row["model"])
+        if row["candidates"] and row["candidates"][0]["misses"]:
+            missing.setdefault(", ".join(row["candidates"][0]["misses"]), []).append(row["model"])
     for channels, names in missing.items():
         text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
         said.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})

@@ -106,7 +106,7 @@ class TestExtend:
         with opened(twin_paper | {"budget": 10}) as session:
             during(session, 7, lambda: Controls(session.ledger).extend("paper", 60))
             told = drive(session)
-        assert told["verified"], told["approval_reason"]
+        assert told["verified"], told["reason"]
         assert 10 < told["requests"] <= 70
 
     def test_one_that_ended_because_its_budget_was_spent_goes_on(self, opened, drive, twin_paper):
@@ -133,7 +133,7 @@ class TestExtend:
             Controls(session.ledger).extend("paper", 2)
             told = drive(session)
         assert told["requests"] <= 8
-        assert told["approval_reason"] == "all 8 requests of the budget are sent"
+        assert told["reason"] == "all 8 requests of the budget are sent"
 
     @pytest.mark.parametrize("wrong", [0, -5, 10**9])
     def test_what_is_no_number_of_requests_is_refused(self, opened, twin_paper, wrong):
