@@ -239,7 +239,7 @@ def _engine(where: str) -> Engine:
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise InvalidInput(
             f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
-            "(PostgreSQL needs the extra: pip install 'sdl[postgresql]')"
+            "(PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
         ) from error
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
