@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 HANDLER = signal.getsignal(signal.SIGINT)
 if HANDLER is signal.default_int_handler:
@@ -33,7 +33,7 @@ from flows.cli import steer as cli_steering
 from flows.cli import watch as cli_watching
 from flows.cli.options import err
 from flows.server.service_lock import AlreadyUp
-from sdl import errors
+from sdl import __version__, errors
 from sdl.formatting import visible
 
 gc.freeze()
@@ -70,6 +70,23 @@ app = typer.Typer(
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"sdl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
 for commands in (
     cli_campaigns,
     cli_steering,

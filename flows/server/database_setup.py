@@ -21,7 +21,7 @@ TRIED = SpecifierSet("<3.10")
 log = logging.getLogger(__name__)
 
 
-def make() -> None:
+def make_database() -> None:
     """Make the file of the configured database with everything that this version of Prefect wants in it.
 
     Returns without a word where that is not a file, or the file is there.

@@ -6,8 +6,13 @@ its own clients ask again; a browser does not, and a person is told that somethi
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from importlib.metadata import version
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
+TRIED = SpecifierSet("<3.10")
+"""Versions of Prefect whose server answers so."""
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,10 +25,12 @@ WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Before each further try; after the last one the answer is passed on whatever it is."""
 
 
-def patient(app: App) -> App:
+def retry_writes(app: App) -> App:
     """An ASGI application that does once more what its answer says it was too busy for."""
+    if version("prefect") not in TRIED:
+        return app
 
-    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in WRITES:
             return await app(scope, receive, send)
         body = await _body(receive)
@@ -33,7 +40,7 @@ def patient(app: App) -> App:
             await asyncio.sleep(wait)
         return await app(scope, _from(body, receive), send)
 
-    return asked
+    return patient
 
 
 async def _body(receive: Receive) -> list[Message]:

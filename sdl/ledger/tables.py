@@ -289,7 +289,11 @@ def _prepare(connection: Connection) -> None:
     if 0 < found < VERSION:
         found = _migrate(connection, found)
     if found != VERSION:
-        advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
+        advice = (
+            "install the version that wrote it, or a newer one (pip install --upgrade inverse-sdl)"
+            if found > VERSION
+            else "export it with the version that wrote it"
+        )
         raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")
 
 

@@ -54,7 +54,7 @@ def run(cell: Cell, draws: Path) -> dict[str, Any]:
     said, failed = draws.with_suffix(".said"), draws.with_suffix(".failed")
     with said.open("wb") as out, failed.open("wb") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", "flows.benchmarks.inverse.worker"],
+            [sys.executable, "-P", "-m", "flows.benchmarks.inverse.worker"],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=err,

@@ -78,7 +78,7 @@ def run(tries: int = TRIES, together: int = TOGETHER, seed: int = 0) -> dict[str
             "PREFECT_API_URL": api,
             "PREFECT_HOME": f"{directory}/prefect",
         }
-        words = [sys.executable, "-m", __name__, directory, *map(str, (tries, together, seed))]
+        words = [sys.executable, "-P", "-m", __name__, directory, *map(str, (tries, together, seed))]
         said = subprocess.run(words, env=surroundings, check=True, stdout=subprocess.PIPE, text=True).stdout
     kinds: dict[str, dict[str, Any]] = json.loads(said.splitlines()[-1])
     bars = [

@@ -170,7 +170,7 @@ def _moment(sent: int, started: float) -> dict[str, float]:
 
 
 def _in_a_process_of_its_own(url: str, folder: str, measurements: int) -> dict[str, Any]:
-    words = [sys.executable, "-m", __name__, url, folder, str(measurements)]
+    words = [sys.executable, "-P", "-m", __name__, url, folder, str(measurements)]
     process = subprocess.run(words, capture_output=True, text=True, check=False)
     if process.returncode:
         raise SdlError(f"the campaign ended with {process.returncode}: {process.stderr[-500:]}")

@@ -180,7 +180,7 @@ def _in_a_process_of_its_own(directory: str, batches: int) -> dict[str, float]:
 
 
 def _python(*arguments: str) -> str:
-    return subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run([sys.executable, "-P", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":

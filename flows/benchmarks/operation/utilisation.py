@@ -72,7 +72,7 @@ def run(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str,
     Returns:
         Plain data: ``figures`` and ``bars``.
     """
-    words = [sys.executable, "-m", MODULE, "laboratory", str(requests), str(few), str(many)]
+    words = [sys.executable, "-P", "-m", MODULE, "laboratory", str(requests), str(few), str(many)]
     process = subprocess.run(words, capture_output=True, text=True, check=False)
     if process.returncode:
         raise SdlError(f"the laboratory ended with {process.returncode}: {process.stderr[-500:]}")
@@ -154,7 +154,7 @@ def campaign(name: str, url: str, requests: int, beyond: Mapping[str, Any]) -> d
 
 def measured(directory: Path, campaigns: Sequence[Mapping[str, Any]]) -> None:
     """Run campaigns at once, each in a process of its own; none begins before all of them are ready."""
-    words, pipe = [sys.executable, "-m", MODULE, "campaign", str(directory)], subprocess.PIPE
+    words, pipe = [sys.executable, "-P", "-m", MODULE, "campaign", str(directory)], subprocess.PIPE
     with ExitStack() as stack:
         processes = [
             stack.enter_context(subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1))
