@@ -32,7 +32,7 @@ def refuse_newer_database(app: App) -> App:
 
 def _advice() -> str:
     return (
-        f"Prefect's database was written by a newer Prefect than the {version('prefect')} installed here: bring this one "
-        "up to date (pip install --upgrade prefect), or put the database aside (prefect.db in the folder 'prefect' of "
-        "the data directory) and a new one is made; all that was measured is in the ledger, not there"
+        f"Prefect's database was written by a newer Prefect than the {version('prefect')} installed here: bring this "
+        "one up to date (pip install --upgrade prefect), or put the database aside (prefect.db in the folder 'prefect' "
+        "of the data directory) and a new one is made; all that was measured is in the ledger, not there"
     )

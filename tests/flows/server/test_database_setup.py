@@ -98,7 +98,7 @@ print(len(hops))
 
 @pytest.mark.slow
 def test_it_is_still_needed(tmp_path):
-    """Prefect hands its statements to another thread one by one; where it no longer does, this file and its subject go."""
+    """Prefect hands its statements to another thread one by one; where it no longer does, this and its subject go."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
     clean |= environment.SETTINGS | {"PREFECT_HOME": str(tmp_path)}
     command = [sys.executable, "-c", HOPS]
