@@ -30,15 +30,20 @@ def retry_writes(app: App) -> App:
     if version("prefect") not in TRIED:
         return app
 
+    turn = asyncio.Lock()  # those that were refused would refuse one another again
+
     async def patient(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in WRITES:
             return await app(scope, receive, send)
         body = await _body(receive)
-        for wait in WAITS_S:
-            if await _done(app, scope, _from(body, receive), send):
-                return None
-            await asyncio.sleep(wait)
-        return await app(scope, _from(body, receive), send)
+        if await _done(app, scope, _from(body, receive), send):
+            return None
+        async with turn:
+            for wait in WAITS_S:
+                await asyncio.sleep(wait)
+                if await _done(app, scope, _from(body, receive), send):
+                    return None
+            return await app(scope, _from(body, receive), send)
 
     return patient
 

@@ -71,7 +71,7 @@ def test_who_stays_busy_says_so_in_the_end(monkeypatch):
     app = Busy(10)
     with pytest.raises(OSError, match="database is locked"):
         answered(app)
-    assert len(app.bodies) == 4
+    assert len(app.bodies) == 5
 
 
 def test_what_only_reads_and_what_went_wrong_otherwise_is_not_tried_again():
