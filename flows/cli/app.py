@@ -55,8 +55,8 @@ EXIT: dict[type[BaseException], int] = {
 """0: done, every target verified; 1: a fault of this program; 3: done, but not every target is verified."""
 
 
-def _end(code: int | None) -> NoReturn:
-    """What a command returns is its exit code."""
+def _end(code: int | None, **_options: bool) -> NoReturn:
+    """What a command returns is its exit code; the options are those before it."""
     raise typer.Exit(code or 0)
 
 

@@ -82,6 +82,7 @@ def test_another_prefect_than_this_was_tried_with_makes_its_own(tmp_path):
 
 HOPS = """
 import aiosqlite
+import anyio
 from prefect.server.database.alembic_commands import alembic_upgrade
 
 execute, hops = aiosqlite.Connection._execute, []
@@ -91,7 +92,7 @@ async def counted(self, *args, **kwargs):
     return await execute(self, *args, **kwargs)
 
 aiosqlite.Connection._execute = counted
-alembic_upgrade()
+anyio.run(anyio.to_thread.run_sync, alembic_upgrade)
 print(len(hops))
 """
 
