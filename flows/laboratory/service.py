@@ -19,7 +19,7 @@ from typing import TypeAlias
 from flows import environment
 from flows.laboratory.definition import Laboratory
 from flows.laboratory.deployments import definitions
-from flows.run_policy.import_path import INSTALLED_ONLY
+from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
 from flows.server import service_lock as instance
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _serve(wanted: ServiceRequest) -> None:
-    os.environ |= {"SDL_HOME": wanted.home, "SDL_LEDGER": wanted.ledger, SERVICE: str(os.getpid())} | INSTALLED_ONLY
+    os.environ |= {"SDL_HOME": wanted.home, "SDL_LEDGER": wanted.ledger, SERVICE: str(os.getpid())}
     configured = os.environ.get("PREFECT_API_URL")
     with ExitStack() as stack:
         if configured and server.healthy(configured):
@@ -107,6 +107,7 @@ def _serve(wanted: ServiceRequest) -> None:
         if ours is not None:
             server.wait(ours.child, ours.port, wanted.directory)
         notify = laboratory.notify
+        leave_project(environment.folder(wanted.directory / "prefect"))
         asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached, notify=notify))
 
 

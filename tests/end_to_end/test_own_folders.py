@@ -1,7 +1,6 @@
 """A person's own folders ``flows``, ``strategies`` and ``sdl`` in the working directory never stand before ours."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from services import ENDED, Lab
 
+from flows import environment
 from sdl.ledger.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -67,15 +67,20 @@ def test_the_runs_of_the_service_and_those_of_a_worker(project, tmp_path):
         run(lab, project, "sdl", "down")
 
 
-def test_what_a_run_starts_may_look_beside_its_own_script(tmp_path):
-    """Only the run itself is kept from the working directory, not the script that its instrument's driver runs."""
-    (tmp_path / "beside.py").write_text("print('found')")
-    (tmp_path / "script.py").write_text("import beside")
+def test_a_run_does_its_work_where_the_service_was_started(tmp_path):
     code = (
-        "import os, subprocess, sys; from flows.run_policy.import_path import release_children; release_children();"
-        "subprocess.run([sys.executable, 'script.py'], check=True)"
+        "import os; from pathlib import Path; from flows.run_policy import import_path as paths;"
+        "paths.leave_project(Path('elsewhere')); print(os.getcwd()); paths.return_to_project(); print(os.getcwd())"
     )
-    surroundings = {**os.environ, "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=True)
-    assert done.stdout == "found\n"
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(tmp_path / "elsewhere"), str(tmp_path)]
+
+
+@pytest.mark.parametrize("given", ["lab.sqlite", "sqlite:///lab.sqlite"])
+def test_a_ledger_is_the_same_file_wherever_a_run_is(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    where = environment.ledger(given, tmp_path)
+    monkeypatch.chdir("/")
+    Ledger(where).engine.dispose()
+    assert (tmp_path / "lab.sqlite").exists()

@@ -23,7 +23,6 @@ from rich.table import Table
 
 from flows.cli.options import ruled
 from flows.engine.session import Session, open_session, recorded_end
-from flows.run_policy.import_path import INSTALLED_ONLY
 from flows.run_policy.interrupts import finish_on_signal
 from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
 from sdl.history import Control, Entry, State
@@ -169,7 +168,7 @@ class Arena:
     """Times that somebody could not write, since a process was put to sleep while it wrote."""
 
     def __enter__(self) -> "Arena":
-        os.environ.update(INSTALLED_ONLY)  # what the fork server imports beforehand it looks for where we are
+        os.environ["PYTHONSAFEPATH"] = "1"  # what the fork server preloads is ours, whatever lies here
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
             ["__main__", __name__, "strategies.models.linear.linear_program", "sqlalchemy.dialects.sqlite"]
