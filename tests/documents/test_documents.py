@@ -69,3 +69,11 @@ def test_the_commands_of_the_reference_run(tmp_path):
     (tmp_path / "deployments").symlink_to(DEPLOYMENTS)
     for command in commands(REFERENCE):
         assert_done(run(command, tmp_path))
+
+
+@pytest.mark.parametrize("document", [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_files_and_rooms_that_are_named_exist(document):
+    named = re.findall(r"`([a-z_/]+/(?:[a-z_]+\.py)?)`", document.read_text(encoding="utf-8"))
+    places = [ROOT, ROOT / "sdl", ROOT / "strategies", ROOT / "flows"]
+    assert named
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
