@@ -27,6 +27,7 @@ from flows.cli import bundles as cli_bundles
 from flows.cli import data as cli_data
 from flows.cli import instruments as cli_instruments
 from flows.cli import models as cli_models
+from flows.cli import new as cli_new
 from flows.cli import run as cli_campaigns
 from flows.cli import service as cli_service
 from flows.cli import steer as cli_steering
@@ -93,6 +94,7 @@ for commands in (
     cli_watching,
     cli_instruments,
     cli_models,
+    cli_new,
     cli_backtest,
     cli_data,
     cli_benchmark,
