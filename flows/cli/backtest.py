@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, err, show
+from flows.cli.options import AsJson, Home
+from flows.terminal import err, show
 
 Names = list[str] | None
 

@@ -8,7 +8,8 @@ import typer
 from rich.progress import Progress
 
 from flows import environment
-from flows.cli.options import AsJson, Home, err, show, start_prefect
+from flows.cli.options import AsJson, Home, start_prefect
+from flows.terminal import err, show
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.recordings import FOLDER
 from sdl.system.atomic_files import whole

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
+from flows.terminal import plain_table, show
 
 DIFFERS = 3
 
@@ -49,7 +50,7 @@ def reproduce(
         (each["round"], each["kind"], each["target"], each["replies"], _word(each["agrees"]), each["largest deviation"])
         for each in result["rounds"]
     ]
-    shown = table(("round", "kind", "target", "replies", "", "largest deviation"), rounds)
+    shown = plain_table(("round", "kind", "target", "replies", "", "largest deviation"), rounds)
     show(result, as_json, shown, *reproducing.sentences(result))
     return 0 if result["agrees"] else DIFFERS
 

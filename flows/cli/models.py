@@ -7,7 +7,8 @@ import typer
 
 from flows import environment
 from flows.cli.data import DataFile
-from flows.cli.options import AsJson, Home, err, show, start_prefect
+from flows.cli.options import AsJson, Home, start_prefect
+from flows.terminal import err, show
 
 Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, again for more.", show_default=False)]
 Free = Annotated[list[str] | None, typer.Option("--free", help="A channel that is left free.")]

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.formatting import percent, visible, within
 from sdl.space import Settings
 from strategies.answers.answers import MOST, answers
@@ -70,7 +70,7 @@ def table(result: Mapping[str, Any]) -> Table | None:
         return None
     knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
     figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
-    table = ruled("Every answer, the most robust first", ("model", "family"), figures)
+    table = figure_table("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
         for each in row["answers"]["found"]:
             table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))

@@ -12,8 +12,8 @@ from typing import Any
 from rich.table import Table
 
 from flows import environment
-from flows.cli.options import table
 from flows.studies.backtest_cells import Cell, Ended, known, run
+from flows.terminal import plain_table
 from flows.versions import versions
 from sdl.campaign.definition import Target
 from sdl.campaign.toml import checked
@@ -118,7 +118,7 @@ def tables(result: dict[str, Any]) -> list[Table | str]:
             for row in problem["strategies"]
         ]
         title = f"{problem['name']}: requests until VERIFIED, {problem['says']}, {problem['tolerance']}"
-        shown += [table(columns, rows, title)]
+        shown += [plain_table(columns, rows, title)]
         shown += problem["sentences"]
     return [*shown, *result["notes"]]
 

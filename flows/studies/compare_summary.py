@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.formatting import percent, visible
 
 
@@ -148,4 +148,4 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str], gap: int = 1) -> Table:
     look = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, gap, 0, 0), "pad_edge": False}
-    return ruled(title, words, figures, **look)
+    return figure_table(title, words, figures, **look)

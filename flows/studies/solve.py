@@ -11,8 +11,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
 from flows.studies import all_answers as every_answer
+from flows.terminal import figure_table
 from sdl.formatting import visible
 from sdl.interchange.export_import import read_data
 from sdl.space import Space
@@ -121,7 +121,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 def _answers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
-    table = ruled(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
+    table = figure_table(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
     table.caption = escape(
         "\n".join(map(visible, [*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
     )
@@ -132,7 +132,7 @@ def _answers(result: Mapping[str, Any]) -> Table:
 
 
 def _quality(result: Mapping[str, Any]) -> Table:
-    table = ruled(
+    table = figure_table(
         f"Readings of rows not seen, {', '.join(result['target'])}",
         ["model"],
         ["rows", "R2", "MAE", "RMSE", "fit, ms", "draws, ms"],

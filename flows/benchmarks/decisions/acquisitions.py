@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Readings, Settings
@@ -63,7 +63,7 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"A batch of {result['batch']} with {result['rows']} rows in the ledger, one core"
-    shown = ruled(
+    shown = figure_table(
         title,
         ["acquisition", "model"],
         ("fits, s", "proposal, s", "proposed"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Readings, Settings
 from strategies.designs import LatinHypercube
@@ -49,7 +49,7 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"ForestDiffusion, {result['rows']} rows, one core: {result['ratio']:.0f} times faster"
-    shown = ruled(
+    shown = figure_table(
         title,
         ["what"],
         ("fit, s", "draws, s", "error of settings"),

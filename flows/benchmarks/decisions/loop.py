@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.analysis.lesson_learning import learned
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
@@ -190,7 +190,7 @@ def _table(result: dict[str, Any], conditions: Sequence[dict[str, Any]]) -> Tabl
         f"95 % intervals in brackets; what never happened in {seeds} may yet be as frequent as {min(3 / seeds, 1):.0%}"
     )
     names = [condition["condition"] for condition in conditions]
-    shown = ruled(f"The closed loop, {seeds} campaigns a condition", [""], names, caption=caption)
+    shown = figure_table(f"The closed loop, {seeds} campaigns a condition", [""], names, caption=caption)
     bars = {(bar["condition"], bar["figure"]): bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         cells = [_cell(name, each[name]) + _judged(name, bars.get((each["condition"], name))) for each in conditions]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import Wanted
 from sdl.history import Finding, Observation, Verdict
@@ -212,7 +212,7 @@ def table(result: dict[str, Any]) -> Table:
     title = f"{result['targets']} targets in one campaign, of which no settings give {result['beyond']}, "
     title += f"{100 * TOLERANCE:g} %, {result['seeds']} campaigns a condition"
     names = [condition["condition"] for condition in result["conditions"]]
-    shown = ruled(title, [""], names, caption="95 % intervals in brackets")
+    shown = figure_table(title, [""], names, caption="95 % intervals in brackets")
     bars = {(bar["condition"], bar["figure"]): bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         cells = [_cell(name, each[name], bars.get((each["condition"], name))) for each in result["conditions"]]

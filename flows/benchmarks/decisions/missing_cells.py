@@ -19,7 +19,7 @@ from rich.table import Table
 
 from flows.benchmarks.decisions import real_records as records
 from flows.benchmarks.decisions.real_records import CHANNELS, COLUMNS
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.recordings import FILE, Runs
@@ -91,7 +91,7 @@ def _timed(rows: Runs) -> float:
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    made = ruled(
+    made = figure_table(
         f"Mean absolute error of R, G, B over {result['records']['runs']} runs, {MODEL}",
         ["method"],
         SPACE.knob_names,

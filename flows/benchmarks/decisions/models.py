@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
@@ -109,7 +109,7 @@ def table(result: dict[str, Any]) -> Table:
         "wrongly",
         "two answers",
     )
-    shown = ruled(
+    shown = figure_table(
         f"{WANTED:.0f} counts at {', '.join(TARGET)}: the twin needs ({exact}), published was ({published})",
         ["model"],
         columns,

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
@@ -104,7 +104,7 @@ def run(path: Path) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> tuple[Table, Table]:
     """What ``run`` returned, for people: the errors, and the paper's target."""
     runs, knobs = result["records"]["runs"], SPACE.knob_names
-    errors = ruled(
+    errors = figure_table(
         f"Mean absolute error of R, G, B over {runs} runs",
         ["method"],
         knobs,
@@ -117,7 +117,7 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     for name, bar in result["known"].items():
         errors.add_row(f"bar: {name}", *(f"{value:.4f}" for value in bar))
     paper = result["paper"]
-    answers = ruled(
+    answers = figure_table(
         f"{paper['target']:.0f} counts at {', '.join(TARGET)}", ["light", "by"], knobs, caption=paper["explanation"]
     )
     for name, settings in paper["published"].items():

@@ -10,7 +10,7 @@ from rich.table import Table
 from flows.benchmarks.inverse.bars import ALL_MODES, Row
 from flows.benchmarks.inverse.problems import PROBLEMS
 from flows.benchmarks.inverse.worker import POSTS
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 
 PER_SEED = ("mean", "median", "q95", "on_target", "out_of_box", "distance", "uneven", "spread", "relative")
 
@@ -78,7 +78,7 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
     shown = [column for column in columns(rows) if column in BRIEF]
-    made = ruled(title, ("model", "then"), shown)
+    made = figure_table(title, ("model", "then"), shown)
     for row in rows:
         made.add_row(row["model"], row["post"], *(escape(COLUMNS[column](row)) for column in shown))
     return made

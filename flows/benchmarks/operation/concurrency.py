@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
 from flows.engine.session import Session, open_session, recorded_fate
 from flows.run_policy.interrupts import finish_on_signal
+from flows.terminal import figure_table
 from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
 from sdl.history import Control, Entry, State
 from sdl.instruments.claude_light.twin import Twin
@@ -404,7 +404,7 @@ def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     said = ", ".join(f"{count} {what}" for what, count in result["taken"].items())
     locked = f"{result['locked']} times somebody slept while it had the lock of the database"
-    shown = ruled(
+    shown = figure_table(
         f"{result['actions']} actions on two processes, {result['requests']} requests ({said})",
         ["what"],
         ("figure", "bar", "met"),

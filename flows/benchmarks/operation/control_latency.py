@@ -22,8 +22,8 @@ import numpy as np
 from rich.table import Table
 
 from flows import environment
-from flows.cli.options import ruled
 from flows.server import server
+from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
 from sdl.history import Control, State
@@ -90,7 +90,7 @@ def run(tries: int = TRIES, together: int = TOGETHER, seed: int = 0) -> dict[str
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = ruled(
+    shown = figure_table(
         "Requests after a pause or a stop was asked for",
         ["server"],
         ("tries", "requests after it", "bar", "met", "obeyed within, s: median", "longest", "not said"),

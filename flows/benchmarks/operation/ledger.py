@@ -18,7 +18,7 @@ import numpy as np
 from rich.table import Table
 from sqlalchemy import insert, text, update
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
 from sdl.history import Finding, Round, RoundKind, State, Verdict
@@ -82,7 +82,9 @@ def run(observations: int = OBSERVATIONS, large: int = LARGE, small: int = SMALL
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = ruled("A large ledger", ["ledger", "what"], ("seconds", "bar", "met", "processor, s", "peak memory, MB"))
+    shown = figure_table(
+        "A large ledger", ["ledger", "what"], ("seconds", "bar", "met", "processor, s", "peak memory, MB")
+    )
     bars = {(bar["ledger"], bar["figure"]): bar for bar in result["bars"]}
     for kind, ledger in result["ledgers"].items():
         for what, figure in ledger["figures"].items():

@@ -20,8 +20,8 @@ import numpy as np
 from rich.table import Table
 from scipy.stats import qmc
 
-from flows.cli.options import ruled
 from flows.engine.session import Session, open_session
+from flows.terminal import figure_table
 from sdl.errors import CampaignSuspended, SdlError
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
@@ -77,7 +77,7 @@ def run(measurements: int = MEASUREMENTS) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     figures = result["figures"]
-    shown = ruled(
+    shown = figure_table(
         f"A campaign of {figures['attempts']} requests, {figures['rounds']} rounds", ["what"], ("value", "bar", "met")
     )
     for bar in result["bars"]:

@@ -17,10 +17,10 @@ import numpy as np
 from rich.table import Table
 
 from flows import environment
-from flows.cli.options import ruled
 from flows.engine.session import Session, open_session
 from flows.server import server
 from flows.studies.solve import solve
+from flows.terminal import figure_table
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
@@ -89,7 +89,7 @@ def run(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str,
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = ruled("Time of our own work, ms", ["what"], ("best", "median", "bar", "met"))
+    shown = figure_table("Time of our own work, ms", ["what"], ("best", "median", "bar", "met"))
     bars = {bar["figure"]: bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         if name in result["figures"]:

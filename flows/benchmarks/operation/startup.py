@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.errors import SdlError
 
 BARS = {"first": 15.0, "later": 8.0, "start": 3.0}
@@ -50,7 +50,7 @@ def run(repeats: int = 3) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = ruled(
+    shown = figure_table(
         f"The service (load of the machine before: {result['load']:.1f})", ["what"], ("best, s", "all, s", "bar", "met")
     )
     for bar in result["bars"]:

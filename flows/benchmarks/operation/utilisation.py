@@ -19,8 +19,8 @@ from rich.table import Table
 from scipy.stats import qmc
 
 from flows import environment
-from flows.cli.options import ruled
 from flows.server import server
+from flows.terminal import figure_table
 from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
@@ -86,7 +86,7 @@ def run(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str,
 
 def table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
-    shown = ruled(f"Instruments that take {READING_S} s for a reading", ["what"], ("value", "bar", "met"))
+    shown = figure_table(f"Instruments that take {READING_S} s for a reading", ["what"], ("value", "bar", "met"))
     for bar in result["bars"]:
         value = f"{bar['value']:.3f}"
         shown.add_row(SHOWN[bar["figure"]], value, f"{bar['bar']:g}", "yes" if bar["met"] else "no")
