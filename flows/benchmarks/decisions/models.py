@@ -3,18 +3,15 @@
 The paper's table, intervals on fresh rows, targets that cannot be reached, and a problem with two answers.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from flows.benchmarks.cells import Progress, work_out_all
 from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
@@ -51,39 +48,39 @@ BARS = {"paper": 0.01, "flagged": 0.95, "wrongly": 0.05}
 PAPER_BARS = {"forest": 0.015}
 """Bars of the paper's table that differ."""
 
-Progress = Callable[[int, int], object]
 
-
-def run(
-    records: Path, models: Sequence[str] = (), targets: int = 1000, progress: Progress = lambda done, of: None
+def run_models_benchmark(
+    records: Path, names: Sequence[str] = (), targets: int = 1000, progress: Progress = lambda done, of: None
 ) -> dict[str, Any]:
     """Run the benchmark, some minutes.
 
     Args:
         records: Folder of the real records; the figures on them are None where it is not.
-        models: All that are registered unless told, but for those that need more rows.
+        names: Of models; all that are registered by default, but for those that need more rows.
         targets: On and off the manifold, of each.
         progress: Told how many models are done, and of how many.
 
     Returns:
         Plain data: ``exact`` (what the paper's target needs), ``published``, ``models`` (figures of each) and ``bars``.
     """
-    names = named(models, ROWS)
-    work = partial(figures, records=records / RECORDS, targets=targets)
-    found = []
-    for each in _each(work, names):
-        found.append(each)
-        progress(len(found), len(names))
-    bars = [bar for each in found for bar in _bars(each)]
-    return {"exact": exact().tolist(), "published": PUBLISHED, "models": found, "bars": bars}
+    names = named(names, ROWS)
+    cells = [{"name": name, "records": str(records / RECORDS), "targets": targets} for name in names]
+    models = work_out_all(judge_model, cells, None, progress)
+    bars = [bar for figures in models for bar in _bars(figures)]
+    return {"exact": exact().tolist(), "published": PUBLISHED, "models": models, "bars": bars}
 
 
-def figures(name: str, records: Path, targets: int) -> dict[str, Any]:
-    """What one model reaches, as plain data."""
+def judge_model(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What one model reaches, as plain data.
+
+    Args:
+        cell: ``name`` of the model, path of the ``records``, and number of ``targets`` on and off the manifold.
+    """
+    name, records = cell["name"], Path(cell["records"])
     with one_thread():
         started = time.perf_counter()
         answers = np.array([_paper(name, seed) for seed in range(SEEDS["paper"])])
-        flagged, wrongly = _flags(name, targets)
+        flagged, wrongly = _flags(name, cell["targets"])
         return {
             "model": name,
             "paper": answers.mean(axis=0).tolist(),
@@ -96,7 +93,7 @@ def figures(name: str, records: Path, targets: int) -> dict[str, Any]:
         }
 
 
-def table(result: dict[str, Any]) -> Table:
+def models_table(result: dict[str, Any]) -> Table:
     """What ``run`` returned, for people."""
     exact, published = (", ".join(f"{value:.{digits}f}" for value in result[key]) for key, digits in _SETTINGS)
     columns = (
@@ -262,12 +259,3 @@ def _bars(each: dict[str, Any]) -> list[dict[str, Any]]:
         bar("reachable targets flagged", each["wrongly"], BARS["wrongly"], each["wrongly"] <= BARS["wrongly"]),
         bar("two answers", modes, "2, or said", modes.startswith(("2, 0.", "knows"))),
     ]
-
-
-def _each(work: Callable[[str], dict[str, Any]], names: Sequence[str]) -> Iterable[dict[str, Any]]:
-    processes = min(os.cpu_count() or 1, len(names))
-    if processes == 1:
-        yield from map(work, names)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, names)

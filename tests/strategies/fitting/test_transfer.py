@@ -14,7 +14,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange import bundle_writer as bundle
 from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit
 from strategies.fitting.transfer import remaining
 from strategies.plan.plan import Plan
@@ -26,7 +26,7 @@ PAPER = loop.PAPER | {"design": "one-by-one"}
 
 def rehearsed(twin, lessons=(), **changes):
     written = PAPER | changes | ({"history": {"lessons": list(lessons)}} if lessons else {})
-    rehearsal = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    rehearsal = Simulation(Plan(Campaign.parse(written), twin.space), twin)
     rehearsal.run()
     return rehearsal
 
@@ -120,7 +120,7 @@ def test_rows_of_one_channel_alone_sharpen_what_is_expected_of_it(monday):
         Plan(Campaign.parse(PAPER | ({"history": {"lessons": lessons}} if lessons else {})), Twin().space)
         for lessons in ([partial], None)
     )
-    campaign = Rehearsal(cold, Twin(seed=1000))
+    campaign = Simulation(cold, Twin(seed=1000))
     campaign._begin(cold.next_step(campaign.history, None))
     sure = []
     for each in (plan, cold):

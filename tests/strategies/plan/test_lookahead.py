@@ -14,7 +14,7 @@ from sdl.history import History, Purpose, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange import bundle_writer as bundle
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit
 from strategies.plan.lookahead import endings
 from strategies.plan.plan import Plan
@@ -108,7 +108,7 @@ def test_in_the_box_and_begun_again_it_decides_what_a_rehearsal_does(drive, tmp_
         with opened() as session:
             drive(session)
             history, file = session.history, bundle.write(session.ledger, "x", tmp_path / "x.zip")
-    rehearsal = Rehearsal(Plan(Campaign.parse(written), instrument.space), Twin(seed=4, daylight=500.0))
+    rehearsal = Simulation(Plan(Campaign.parse(written), instrument.space), Twin(seed=4, daylight=500.0))
     rehearsal.run()
     asked = [[(*each.key, *each.settings) for each in seen.observations] for seen in (history, rehearsal)]
     assert asked[0] == asked[1]

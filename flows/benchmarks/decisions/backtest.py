@@ -1,30 +1,26 @@
 """The back-test: strategies on problems, seed by seed, under the same rules, as data and as a page."""
 
 import json
-import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from flows import environment
-from flows.studies.backtest_cells import Cell, Ended, known, run
+from flows.benchmarks.decisions.backtest_cells import BacktestCell, EndedCell, read_kept_cells, run_backtest_cells
 from flows.terminal import plain_table
-from flows.versions import versions
+from flows.versions import describe_machine
 from sdl.campaign.definition import Target
 from sdl.campaign.toml import checked
 from sdl.errors import InvalidInput
 from sdl.reports import backtest_page
 from sdl.system.atomic_files import whole
-from strategies.evaluation import backtest
-from strategies.evaluation.backtest import OURS, Run
-from strategies.evaluation.backtest_problems import Problem, posed
-from strategies.evaluation.backtest_statistics import ranked, sentences, standing
+from strategies.evaluation.backtest import OURS, BacktestRun, list_strategies, why_lacking
+from strategies.evaluation.backtest_statistics import rank_standings, say_ranking, sum_up_strategy
 from strategies.evaluation.peer_campaign import BENEFIT
+from strategies.evaluation.scenarios import Scenario, scenarios_named
 
 RULES = (
     "Every request counts: design, references, readings, replicates. A strategy that is not VERIFIED within the budget "
@@ -38,7 +34,7 @@ RULES = (
 )
 
 
-def study(
+def run_backtest_study(
     folder: Path,
     *,
     problems: Sequence[str] = (),
@@ -48,69 +44,65 @@ def study(
     tolerance: str | None = None,
     processes: int = 1,
     show: bool = False,
-    tell: Callable[[Ended], object] = lambda _: None,
+    tell: Callable[[EndedCell], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Run the back-test, or what is left of it, and write ``result.json``, ``index.html`` and ``requests.svg``.
 
     Args:
         folder: Where its cells are written as they end, and the result.
-        problems: Names; all that can be posed here unless told.
-        strategies: Names; all that can be run here unless told.
+        problems: Names; all that can be posed here by default.
+        strategies: Names; all that can be run here by default.
         seeds: Runs of each strategy on each problem.
         budget: Requests that a run may send.
         tolerance: Instead of each problem's own.
-        processes: That run at once.
+        processes: That run at once; 0 to run in this one.
         show: Whether to show what was run before and run nothing; strategies may then have runs of different seeds.
         tell: Called with each cell that ends.
 
     Returns:
         Plain data: ``at``, ``machine``, ``versions``, ``seeds``, ``budget``, ``rules``, ``notes`` (what was left out or
-        crashed, in sentences), ``problems`` (each with ``name``, ``says``, ``tolerance``, ``strategies`` as
-        ``strategies.standings.standing`` has them, the best first, and ``sentences``), and ``runs``, every one of them.
+        crashed, in sentences), ``problems`` (each with ``name``, ``says``, ``tolerance``, ``strategies``, the best
+        first, each as ``sum_up_strategy`` has it, and ``sentences``), and ``runs``, every one of them.
 
     Raises:
         InvalidInput: with every name that there is not, or a tolerance that is none.
     """
-    chosen, left_out = _chosen(problems, strategies)
+    scenarios, names, left_out = _choose(problems, strategies)
     if tolerance is not None:
         checked(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
     cells = [
-        Cell(problem, strategy, seed, budget, tolerance)
+        BacktestCell(scenario, name, seed, budget, tolerance)
         for seed in range(seeds)
-        for problem in chosen[0]
-        for strategy in chosen[1]
+        for scenario in scenarios
+        for name in names
     ]
-    lines = environment.folder(folder) / "cells.jsonl"
-    ended = list(known(cells, lines).values()) if show else run(cells, lines, processes, tell)
+    file = environment.folder(folder) / "cells.jsonl"
+    ended = list(read_kept_cells(cells, file).values()) if show else run_backtest_cells(cells, file, processes, tell)
     result = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": versions(),
+        **describe_machine(),
         "seeds": seeds,
         "budget": budget,
         "rules": list(RULES),
         "notes": [*left_out, *_crashes(ended)],
-        "problems": [_problem(problem, chosen[1], ended, budget, tolerance) for problem in chosen[0]],
-        "runs": [_run(each) for each in ended],
+        "problems": [_sum_up(scenario, names, ended, budget, tolerance) for scenario in scenarios],
+        "runs": [_plain_run(each) for each in ended],
     }
-    with whole(folder / "result.json", force=True) as file:
-        file.write(json.dumps(result, indent=1, allow_nan=False).encode())
+    with whole(folder / "result.json", force=True) as file_:
+        file_.write(json.dumps(result, indent=1, allow_nan=False).encode())
     backtest_page.write(result, folder)
     return result
 
 
-def tables(result: dict[str, Any]) -> list[Table | str]:
-    """What ``study`` returned, for people."""
-    shown: list[Table | str] = []
+def backtest_tables(result: Mapping[str, Any]) -> list[Table | str]:
+    """The result for people: a table for each problem, and sentences."""
+    parts: list[Table | str] = []
+    columns = ("strategy", "VERIFIED", "median", "95 %", "more than sdl", "exams", "falsely VERIFIED", "runs")
     for problem in result["problems"]:
-        columns = ("strategy", "VERIFIED", "median", "95 %", "more than sdl", "exams", "falsely VERIFIED", "runs")
         rows = [
             (
                 row["strategy"],
                 _percent(row["verified"]),
-                _figure(row["median"]),
-                _figure(row["p95"]),
-                _figure(row["more"]),
+                *(_figure(row[name]) for name in ("median", "p95", "more")),
                 f"{row['exams']:.2g}",
                 _percent(row["falsely verified"]),
                 row["runs"],
@@ -118,56 +110,66 @@ def tables(result: dict[str, Any]) -> list[Table | str]:
             for row in problem["strategies"]
         ]
         title = f"{problem['name']}: requests until VERIFIED, {problem['says']}, {problem['tolerance']}"
-        shown += [plain_table(columns, rows, title)]
-        shown += problem["sentences"]
-    return [*shown, *result["notes"]]
+        parts += [plain_table(columns, rows, title), *problem["sentences"]]
+    return [*parts, *result["notes"]]
 
 
-def _chosen(problems: Sequence[str], names: Sequence[str]) -> tuple[tuple[list[Problem], list[str]], list[str]]:
-    """Problems and strategies that can be had here, and why the others cannot."""
-    faults, found = list[str](), list[Problem]()
+def _choose(problems: Sequence[str], strategies: Sequence[str]) -> tuple[list[Scenario], list[str], list[str]]:
+    """Scenarios and strategies that can be had here, and why the others cannot.
+
+    Raises:
+        InvalidInput: with every name that there is not, or where none is left.
+    """
+    faults, scenarios, lacking = list[str](), list[Scenario](), dict[str, str]()
     try:
-        found = posed(list(problems))
+        scenarios = scenarios_named(problems)
     except InvalidInput as error:
         faults += error.faults
-    why = dict[str, str]()
-    for name in dict.fromkeys(names or backtest.strategies()):
+    for name in dict.fromkeys(strategies or list_strategies()):
         try:
-            why[name] = backtest.lacking(name)
+            lacking[name] = why_lacking(name)
         except InvalidInput as error:
             faults += error.faults
     if faults:
         raise InvalidInput(faults)
-    left_out = [*(each.lacking for each in found if each.lacking), *(words for words in why.values() if words)]
-    chosen = [each for each in found if not each.lacking], [name for name, words in why.items() if not words]
-    if not all(chosen):
+    left_out = [*(each.lacking for each in scenarios if each.lacking), *filter(None, lacking.values())]
+    scenarios = [each for each in scenarios if not each.lacking]
+    names = [name for name, why in lacking.items() if not why]
+    if not (scenarios and names):
         raise InvalidInput(left_out)
-    return chosen, left_out
+    return scenarios, names, left_out
 
 
-def _problem(
-    problem: Problem, names: Sequence[str], ended: Sequence[Ended], budget: int, tolerance: str | None
+def _sum_up(
+    scenario: Scenario, names: Sequence[str], ended: Sequence[EndedCell], budget: int, tolerance: str | None
 ) -> dict[str, Any]:
-    runs = {name: dict[int, Run]() for name in names}
+    """How the strategies stand on one scenario."""
+    runs = {name: dict[int, BacktestRun]() for name in names}
     for each in ended:
-        if each.cell.problem == problem and each.run is not None:
+        if each.cell.problem == scenario and each.run is not None:
             runs[each.cell.strategy][each.cell.seed] = each.run
     ours = runs.get(OURS)
-    standings = [standing(name, runs[name], budget, None if name == OURS else ours) for name in names]
-    order = ranked(standings)
-    said = sentences(order, budget) if order else ["No run has ended."]
-    asked = tolerance or problem.tolerance
-    return {"name": problem.name, "says": problem.says, "tolerance": asked, "strategies": order, "sentences": said}
+    order = rank_standings([sum_up_strategy(n, runs[n], budget, None if n == OURS else ours) for n in names])
+    return {
+        "name": scenario.name,
+        "says": scenario.says,
+        "tolerance": tolerance or scenario.tolerance,
+        "strategies": order,
+        "sentences": say_ranking(order, budget) if order else ["No run has ended."],
+    }
 
 
-def _crashes(ended: Sequence[Ended]) -> list[str]:
-    where = (f"{each.cell.strategy} on {each.cell.problem.name}, seed {each.cell.seed}" for each in ended)
-    return [f"{place}, crashed: {each.error}" for place, each in zip(where, ended, strict=True) if each.error]
+def _crashes(ended: Sequence[EndedCell]) -> list[str]:
+    return [
+        f"{each.cell.strategy} on {each.cell.problem.name}, seed {each.cell.seed}, crashed: {each.error}"
+        for each in ended
+        if each.error
+    ]
 
 
-def _run(each: Ended) -> dict[str, Any]:
-    names = {"problem": each.cell.problem.name, "strategy": each.cell.strategy, "seed": each.cell.seed}
-    return {**names, **({"error": each.error} if each.run is None else asdict(each.run)), "seconds": each.seconds}
+def _plain_run(each: EndedCell) -> dict[str, Any]:
+    outcome = {"error": each.error} if each.run is None else asdict(each.run)
+    return {**each.cell.names, **outcome, "seconds": each.seconds}
 
 
 def _figure(figure: dict[str, float | None]) -> str:
