@@ -137,7 +137,12 @@ class _Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         started, late = time.perf_counter(), Event()
-        timer = Timer(limit_s or 0.0, lambda: (late.set(), self.process.kill()))
+
+        def end_late() -> None:
+            late.set()
+            self.process.kill()
+
+        timer = Timer(limit_s or 0.0, end_late)
         if limit_s is not None:
             timer.start()
         with suppress(BrokenPipeError):  # it may have ended already; its code says how

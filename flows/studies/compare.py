@@ -134,12 +134,10 @@ def side_by_side(
     names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress, runner: str
 ) -> dict[str, Appraisal]:
     """The same as tasks of a Prefect flow; each reads the rows again, since only words and numbers go there."""
-    from flows.studies.compare_parallel import (
-        fan_out,  # Prefect takes seconds to load, and this is the only use of it here
-    )
+    from flows.studies.compare_parallel import appraise_in_flow  # Prefect takes seconds to load
 
     progress(f"{len(names)} models side by side ({runner})")
-    found = fan_out(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
+    found = appraise_in_flow(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
     return {name: Appraisal.of(plain) for name, plain in found.items()}
 
 

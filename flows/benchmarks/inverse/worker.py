@@ -108,7 +108,7 @@ class _Localiser:
 
 
 def _draw_answers(
-    localiser: _Localiser, cell: InverseCell, posed: PosedProblemProblem
+    localiser: _Localiser, cell: InverseCell, posed: PosedProblem
 ) -> tuple[dict[str, Settings], dict[str, float], dict[str, float]]:
     """Draws by question and treatment; by treatment, the share that arrived of the first question, and seconds."""
     draws, arrived, spent = dict[str, Settings](), dict[str, float](), dict.fromkeys(POSTS, 0.0)
@@ -172,7 +172,7 @@ def _forward(model: InverseModel, cell: InverseCell, posed: PosedProblem) -> tup
     return Surrogate.of(posed.readings, posed.settings, rng, seconds=cell.forward), False
 
 
-def _time_of_an_answer(localiser: _Localiser, posed: PosedProblemProblem) -> float | None:
+def _time_of_an_answer(localiser: _Localiser, posed: PosedProblem) -> float | None:
     """Median seconds of a new target: draws, localised, and the distinct ones of them."""
     if posed.settings.shape[1] > 50:
         return None  # what a slip costs asks for a row a knob
