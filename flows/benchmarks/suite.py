@@ -9,8 +9,8 @@ from rich.table import Table
 
 from flows.benchmarks.cells import Progress
 from flows.benchmarks.decisions import acquisitions, forest, loop, many_targets, missing_cells, models, real_records
-from flows.benchmarks.inverse import run as inverse
-from flows.benchmarks.inverse import table as inverse_table
+from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
+from flows.benchmarks.inverse.table import inverse_tables
 from flows.benchmarks.operation import concurrency, control_latency, ledger, soak, speed, startup, utilisation
 from flows.versions import describe_machine
 from sdl.errors import InvalidInput, nearest
@@ -29,7 +29,7 @@ class BenchmarkRequest:
     models: Sequence[str] = ()
     """Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all."""
     progress: Progress = lambda done, of: None
-    inverse: inverse.InverseRequest = field(default_factory=inverse.InverseRequest)
+    inverse: InverseRequest = field(default_factory=InverseRequest)
     home: Path = Path("sdl-data")
     """Data directory, where ``inverse`` keeps what is finished."""
 
@@ -92,8 +92,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         _one(many_targets.many_targets_table),
     ),
     "inverse": Benchmark(
-        lambda of: inverse.run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
-        inverse_table.inverse_tables,
+        lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
+        inverse_tables,
     ),
 }
 """By the name that the command knows each by."""

@@ -1,10 +1,16 @@
 """The benchmarks on tiny problems: what they count, what they hold against their bars, what they show."""
 
 import json
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from flows.benchmarks.decisions import acquisitions, loop
 from flows.benchmarks.decisions import many_targets as sweep
@@ -17,6 +23,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.ledger import Ledger
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.scenarios import SCENARIOS
+from strategies.models.mixtures.mixture import Mixture
 from strategies.plan.plan import Plan
 
 
@@ -128,10 +135,42 @@ def test_speed_gives_plain_data_with_bars(quick):
         assert 0 < figure["best"] <= figure["median"]
 
 
-def test_speed_is_within_ten_times_its_bars(quick):
-    """Other work on the machine slows this down; that much would be a fault of ours."""
-    for bar in quick["bars"]:
-        assert bar["value"] < 10 * bar["bar"], bar
+def test_a_measurement_takes_as_many_statements_late_as_early(tmp_path, monkeypatch):
+    """What a measurement costs does not grow with those before it."""
+    counts, taken = [], []
+    monkeypatch.setattr(speed.TimedTwin, "measure", _counting(speed.TimedTwin.measure, counts, taken))
+    mine = threading.get_ident()  # and not the heart that beats beside it
+    event.listen(
+        Engine, "before_cursor_execute", count := lambda *_: threading.get_ident() == mine and counts.append(0)
+    )
+    speed.time_measuring(tmp_path, 9)
+    event.remove(Engine, "before_cursor_execute", count)
+    between = np.diff(taken)  # statements from one reading to the next
+    first, last = between[: speed.BATCH - 1], between[-speed.BATCH + 1 :]
+    assert sorted(first) == sorted(last)
+    assert max(last) < 20
+
+
+def _counting(measure, counts, taken):
+    def counted(self, settings):
+        taken.append(len(counts))
+        return measure(self, settings)
+
+    return counted
+
+
+def test_solving_fits_a_model_once_for_the_answer_and_once_for_its_scores(tmp_path, monkeypatch):
+    fits, fit = [], Mixture.fit
+    monkeypatch.setattr(Mixture, "fit", lambda self, *rows: (fits.append(len(rows[0])), fit(self, *rows))[1])
+    speed.time_solving(tmp_path, 1)
+    assert fits == [100, 80]
+
+
+def test_the_import_of_sdl_loads_nothing_that_is_heavy():
+    code = "import sys, sdl; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"numpy", "scipy", "pandas", "matplotlib", "sqlalchemy", "pydantic", "requests", "prefect", "torch"}
+    assert not heavy & set(loaded)
 
 
 def test_speed_shows_its_figures(quick):
@@ -141,18 +180,23 @@ def test_speed_shows_its_figures(quick):
 
 
 def test_own_work_does_not_count_the_twin(tmp_path, monkeypatch):
-    figures = speed.time_measuring(tmp_path, 2)
-    monkeypatch.setattr(speed.Twin, "measure", _slowly(speed.Twin.measure))
-    (tmp_path / "again").mkdir()
-    slow = speed.time_measuring(tmp_path / "again", 2)
-    assert slow["twin"]["best"] > 5 > figures["twin"]["best"]
-    assert slow["ledger"]["best"] < 5 * figures["ledger"]["best"]
+    """By a clock that nothing moves but the twin, or but the ledger."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: clock["now"]))
+    for number, (place, name, expected) in enumerate(
+        [(speed.Twin, "measure", {"twin": 5000.0, "ledger": 0.0}), (Ledger, "send", {"twin": 0.0, "ledger": 5000.0})]
+    ):
+        (tmp_path / str(number)).mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, _taking_five_seconds(getattr(place, name), clock))
+            figures = speed.time_measuring(tmp_path / str(number), 2)
+        assert {name: figures[name]["median"] for name in figures} == pytest.approx(expected)
 
 
-def _slowly(measure):
-    def slow(self, settings):
-        speed.time.sleep(0.005)
-        return measure(self, settings)
+def _taking_five_seconds(step, clock):
+    def slow(*words, **options):
+        clock["now"] += 5.0
+        return step(*words, **options)
 
     return slow
 
@@ -207,9 +251,8 @@ def test_acquisitions_are_all_timed_with_a_bar_each():
 @pytest.fixture(scope="module")
 def swept():
     calls = []
-    return sweep.run_many_targets_benchmark(
-        1, processes=0, progress=lambda done, of: calls.append((done, of)), n=5
-    ), calls
+    result = sweep.run_many_targets_benchmark(1, processes=0, progress=lambda done, of: calls.append((done, of)), n=5)
+    return result, calls
 
 
 def test_sweep_counts_every_target(swept):
