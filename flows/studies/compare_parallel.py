@@ -12,13 +12,13 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.server import server
 from flows.server.task_runners import make_task_runner
-from flows.studies.appraisal import appraise_plain
+from flows.studies.appraisal import appraise_plainly
 
 
 @task(name="appraise", task_run_name="appraise-{name}", cache_policy=NO_CACHE)
 def appraise(name: str, question: Mapping[str, Any]) -> dict[str, Any]:
     """Fit one model and say all that there is to say of it."""
-    return appraise_plain(name, question)
+    return appraise_plainly(name, question)
 
 
 @flow(name="compare", flow_run_name="compare-{question[path]}")

@@ -11,7 +11,7 @@ from flows.terminal import figure_table
 from sdl.formatting import percent, visible
 
 
-def summary(result: Mapping[str, Any]) -> list[str]:
+def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     """Which model is best here, which are no worse, whose intervals hold, and how far the answers agree."""
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
     unjudged = [row for row in result["models"] if row["error"] is None and row["scores"] is None]
@@ -91,8 +91,8 @@ def _know(names: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- for a terminal
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """What ``compare`` returned, for people: what is offered, who is best, and errors on rows not seen."""
+def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The result of ``compare_models`` for people: what is offered, who is best, and errors on rows not seen."""
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
     return [_offers(result), *([_ranks(result, judged), _errors(result, judged)] if judged else [])]
 

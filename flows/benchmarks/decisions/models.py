@@ -26,8 +26,8 @@ from strategies.correction.kriging import Rows, unshared
 from strategies.metrics.scores import coverage
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.projection import project
-from strategies.solving.model_answer import named
-from strategies.solving.problem import Problem, asked, pose
+from strategies.solving.model_answer import choose_models
+from strategies.solving.problem import FixedChannel, InverseProblem, pose_problem
 
 GROUP: plugins.Group = "sdl.inverse_models"
 RECORDS = "daylight_and_dark_2025.jsonl"
@@ -63,7 +63,7 @@ def run_models_benchmark(
     Returns:
         Plain data: ``exact`` (what the paper's target needs), ``published``, ``models`` (figures of each) and ``bars``.
     """
-    names = named(names, ROWS)
+    names = choose_models(names, ROWS)
     cells = [{"name": name, "records": str(records / RECORDS), "targets": targets} for name in names]
     models = work_out_all(judge_model, cells, None, progress)
     bars = [bar for figures in models for bar in _bars(figures)]
@@ -166,9 +166,9 @@ def _records(name: str, path: Path) -> dict[str, float]:
     return _mean(_covered(name, problem.readings, problem.settings, FRESH, seed) for seed in range(SEEDS["intervals"]))
 
 
-def _posed(path: Path) -> Problem:
-    data = read_data(path, SPACE)
-    return pose(data, *asked(data.space, [f"{name}={WANTED:.0f}" for name in TARGET], (), (), "1 %"))
+def _posed(path: Path) -> InverseProblem:
+    fixed = [FixedChannel(name, WANTED, 0.01 * WANTED) for name in TARGET]
+    return pose_problem(read_data(path, SPACE), fixed, {})
 
 
 def _covered(name: str, readings: Readings, settings: Settings, fresh: int, seed: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ import pytest
 
 from flows.benchmarks.decisions import loop
 from flows.engine.session import open_session
-from flows.studies.reproduce import reproduce
+from flows.studies.reproduce import reproduce_bundle
 from sdl.analysis.lesson_learning import learned
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
@@ -165,7 +165,7 @@ def test_lessons_are_frozen_reproduced_and_told(drive, tmp_path):
         drive(session)
     with Ledger(where) as book:
         assert "Nearest earlier campaign: &#39;monday&#39;" in render(book, "tuesday")
-        assert reproduce(bundle.write(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
+        assert reproduce_bundle(bundle.write(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
 
 
 def test_earlier_campaigns_that_are_not_there_are_all_refused_before_anything_is_measured(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from moments import CAMPAIGNS, moments
 
 from flows.engine.session import Session, open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
 from sdl.formatting import jsonable
 from sdl.history import History, Purpose, RoundKind
@@ -113,5 +113,5 @@ def test_in_the_box_and_begun_again_it_decides_what_a_rehearsal_does(drive, tmp_
     asked = [[(*each.key, *each.settings) for each in seen.observations] for seen in (history, rehearsal)]
     assert asked[0] == asked[1]
     assert [each.sentence for each in history.findings] == [each.sentence for each in rehearsal.findings]
-    result = reproduce(file)
-    assert result["agrees"], sentences(result)
+    result = reproduce_bundle(file)
+    assert result["agrees"], summarise_reproduction(result)

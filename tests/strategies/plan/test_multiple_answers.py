@@ -9,7 +9,7 @@ from places import ROOT
 from problems import two_branches
 
 from flows.engine.session import open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl import plugins
 from sdl.analysis.answer_count import concluded, counted
 from sdl.campaign.definition import Campaign, Target
@@ -180,8 +180,8 @@ def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
         packed = bundle.write(ledger, "several", tmp_path / "several.zip")
     assert page.count('<td class="n">2</td><td class="n">2</td>') == 1
     assert "Answers of one family can be moved into each other" in page
-    result = reproduce(packed)
-    assert result["agrees"], "\n".join(sentences(result))
+    result = reproduce_bundle(packed)
+    assert result["agrees"], "\n".join(summarise_reproduction(result))
 
 
 def test_a_campaign_of_one_answer_tells_of_no_families(folded, tmp_path, drive):
