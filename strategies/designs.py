@@ -9,7 +9,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Settings, Space
-from strategies.numerics.unit_box import everywhere
+from strategies.numerics.unit_box import spread_points
 
 MOST = 100_000  # points of a full factorial, long before memory ends
 
@@ -73,7 +73,7 @@ class Sobol:
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         n = _given(n, self)
-        return space.from_unit(everywhere(n, space.d, rng)[:n])
+        return space.from_unit(spread_points(n, space.d, rng)[:n])
 
 
 @dataclass(frozen=True)

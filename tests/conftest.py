@@ -19,7 +19,7 @@ from problems import twin_rows, written
 
 from flows import environment
 from flows.cli import app as cli
-from flows.engine.session import Session, outcome, recorded_fate
+from flows.engine.session import Session, outcome, recorded_end
 from flows.server import server
 from flows.studies.compare import study_models
 from sdl import plugins
@@ -97,7 +97,7 @@ def drive():
     actions = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 
     def to_its_end(session):
-        with recorded_fate(session):
+        with recorded_end(session):
             while not isinstance(step := session.propose(), Stop):
                 actions[type(step)](session, step)
             session.finish(step)

@@ -70,10 +70,10 @@ async def campaign(
 
 async def _work(session: "Session") -> dict[str, Any]:
     from flows.campaign import tasks
-    from flows.engine.session import outcome, recorded_fate
+    from flows.engine.session import outcome, recorded_end
     from strategies.plan.steps import Stop
 
-    with recorded_fate(session), _told(session.entry):
+    with recorded_end(session), _told(session.entry):
         session.ledger.obey(session.entry.name)
         while not isinstance(step := await tasks.propose(session), Stop):
             await tasks.do(session, step)
@@ -104,6 +104,6 @@ def written(config: Campaign) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_unset=True)
 
 
-def run(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:
+def run_campaign(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:
     """Run the flow from a program that has no event loop."""
-    return server.run(campaign(config, str(home), ledger, again, wait))
+    return server.run_with_server(campaign(config, str(home), ledger, again, wait))

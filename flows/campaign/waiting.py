@@ -25,7 +25,7 @@ from pydantic import Field
 from flows.ui.artifacts import escaped
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
 from sdl.history import Approval, Control, NoticeKind
-from sdl.ledger.controls import PREFECT, Steering, planned
+from sdl.ledger.controls import PREFECT, Controls, planned
 from sdl.ledger.ledger import Ledger
 
 LOOK_S = 0.5
@@ -42,7 +42,7 @@ SHOWN = 40
 log = logging.getLogger("sdl.waiting")  # below "sdl", whose words a terminal and Prefect show
 
 
-class Answer(RunInput):
+class ApprovalForm(RunInput):
     """What a person says of the settings that a campaign wants to send."""
 
     decision: Literal["approve", "decline"] = Field("approve", description="A declined campaign stays paused.")
@@ -70,7 +70,7 @@ class Wait:
         """What a person has to approve of, now or later."""
         if not isinstance(self.why, ApprovalWanted):
             return None
-        return Steering(self.ledger).wanted(self.ledger.entry(self.campaign).id)
+        return Controls(self.ledger).wanted(self.ledger.entry(self.campaign).id)
 
     def over(self) -> bool:
         """Whether the campaign may go on, or has to be told that it was stopped."""
@@ -81,7 +81,7 @@ class Wait:
             return False
         if time.monotonic() >= self.until:
             return True
-        kinds = [each.kind for each in Steering(self.ledger).notices(entry.id, last=LATEST)]
+        kinds = [each.kind for each in Controls(self.ledger).notices(entry.id, last=LATEST)]
         suspended = len(kinds) - kinds[::-1].index(NoticeKind.SUSPENDED) if NoticeKind.SUSPENDED in kinds else 0
         return NoticeKind.RESUMED in kinds[suspended:]
 
@@ -129,7 +129,7 @@ async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: t
                 await _pass(interrupted)
             if hold_off_s is not None and time.monotonic() >= wait.until:
                 entry = book.entry(campaign)
-                Steering(book).note(entry.id, NoticeKind.RESUMED, f"tries again after {hold_off_s:.0f} s")
+                Controls(book).note(entry.id, NoticeKind.RESUMED, f"tries again after {hold_off_s:.0f} s")
         finally:
             shown.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -162,13 +162,13 @@ async def _asked(wait: Wait) -> None:
     approval = await asyncio.to_thread(wait.form)
     if approval is None:
         await apause_flow_run(**pause)  # type: ignore[call-overload]
-        Steering(wait.ledger, PREFECT).ask(wait.campaign, Control.RUN)
+        Controls(wait.ledger, PREFECT).ask(wait.campaign, Control.RUN)
         return
     text = await asyncio.to_thread(_described, wait, approval)
-    form = Answer.with_initial_data(description=text)
+    form = ApprovalForm.with_initial_data(description=text)
     answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
     if wait.wanted() is not None:  # a command was not faster
-        steering = Steering(wait.ledger, answer.name or PREFECT)
+        steering = Controls(wait.ledger, answer.name or PREFECT)
         steering.answer(wait.campaign, answer.decision == "approve", answer.note)
 
 

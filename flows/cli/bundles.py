@@ -29,12 +29,12 @@ def bundle(
     as_json: AsJson = False,
 ) -> None:
     """Write all the evidence of a campaign into one file that 'sdl reproduce' can check anywhere."""
-    from sdl.interchange.bundle_writer import write
+    from sdl.interchange.bundle_writer import write_bundle
 
     with open_ledger(home, ledger) as book:
         entry = book.entry(name)
         kept = file or environment.folder(environment.home(home) / "bundles") / f"{entry.name}.zip"
-        path = write(book, name, kept, force=force or file is None)
+        path = write_bundle(book, name, kept, force=force or file is None)
     show({"bundle": str(path)}, as_json, str(path))
 
 

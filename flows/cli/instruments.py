@@ -46,7 +46,9 @@ def measure(
     start_prefect(directory)
     from flows.manual import measure as by_hand
 
-    rows = server.run(by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory)))
+    rows = server.run_with_server(
+        by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory))
+    )
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
@@ -73,7 +75,7 @@ def survey(
     from flows.manual import measure as by_hand
 
     where = environment.ledger(ledger, directory)
-    rows = server.run(by_hand.survey(name, part, plan, seed, every, str(directory), where))
+    rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     told = {"campaign": name, "rows": rows}
     written = f"sdl export {shlex.quote(name)} FILE writes them out"
     show(told, as_json, f"{rows} readings were entered as campaign {name}: {written}")
@@ -104,7 +106,7 @@ def verify(
     from flows.manual import measure as by_hand
 
     where = environment.ledger(ledger, directory)
-    result = server.run(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+    result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
     show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
 
@@ -122,7 +124,7 @@ def calibrate(
     start_prefect(directory)
     from flows.manual import calibration
 
-    result = server.run(calibration.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+    result = server.run_with_server(calibration.calibrate(part, str(directory), environment.ledger(ledger, directory)))
     show(result, as_json, *_calibration(result), *result["alarms"])
 
 

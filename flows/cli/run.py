@@ -62,7 +62,7 @@ def run(
     with _bar() as bar:
         task = bar.add_task("", total=config.budget)
         watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-        result = campaign.run(Campaign.parse(written), directory, where, again, wait)
+        result = campaign.run_campaign(Campaign.parse(written), directory, where, again, wait)
     return _conclude(result, where, directory, open_report, as_json)
 
 
@@ -81,11 +81,15 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a campaign as one HTML page."""
-    from sdl.reports.campaign_page import write
+    from sdl.reports.campaign_page import write_campaign_page
 
     with open_ledger(home, ledger) as book:
         entry = book.entry(name)
-        page = write(book, name, output) if output else _write_report(book, entry.name, environment.home(home))
+        page = (
+            write_campaign_page(book, name, output)
+            if output
+            else _write_report(book, entry.name, environment.home(home))
+        )
     show({"report": str(page)}, as_json, str(page))
 
 
@@ -105,13 +109,13 @@ def _refuse_early(written: dict[str, Any], where: str, wait: bool) -> Campaign:
 
 def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
     """What came of a campaign, if nothing is left to do in it."""
-    from flows.engine.session import outcome, refuse_changes
+    from flows.engine.session import outcome, refuse_changed_file
 
     with Ledger(where) as book:
         entry = next((each for each in book.entries() if each.name == campaign.slug), None)
         if entry is None or entry.state is not State.FINISHED:
             return None
-        refuse_changes(entry, campaign)
+        refuse_changed_file(entry, campaign)
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return outcome(book, entry.name)
 
@@ -127,9 +131,9 @@ def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: 
 
 
 def _write_report(book: Ledger, name: str, directory: Path) -> Path:
-    from sdl.reports.campaign_page import write
+    from sdl.reports.campaign_page import write_campaign_page
 
-    return write(book, name, environment.folder(directory / "reports") / f"{name}.html")
+    return write_campaign_page(book, name, environment.folder(directory / "reports") / f"{name}.html")
 
 
 def _bar() -> Progress:

@@ -53,7 +53,7 @@ def up(
     Ledger(where).engine.dispose()  # one that cannot be used is told here and not by every run
     if (found := instance.running(directory)) is not None:
         raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
-    wanted = service.Wanted(
+    wanted = service.ServiceRequest(
         str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
     )
     process = service.start(wanted)
@@ -109,7 +109,7 @@ def deploy(
     from flows.laboratory.work_pool import enrol
 
     offered = list(definitions(laboratory))
-    lacks = server.run(enrol(offered, pool, laboratory.notify))
+    lacks = server.run_with_server(enrol(offered, pool, laboratory.notify))
     names = [f"{each.run}/{each.name}" for each in offered]
     line = f"{len(names)} deployments for the workers of pool {pool!r}: prefect worker start --pool {pool}"
     done = {"pool": pool, "deployments": names, "ui": url.removesuffix("/api"), "lacks": lacks}
@@ -129,10 +129,13 @@ def doctor(
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with this set-up and what to do about it."""
-    from flows.laboratory.doctor import Setup, examine  # plug-ins and their libraries are imported, which takes seconds
+    from flows.laboratory.doctor import (  # plug-ins and their libraries are imported, which takes seconds
+        Setup,
+        examine_laboratory,
+    )
 
     directory = environment.home(home)
-    found = list(examine(Setup(directory, environment.ledger(ledger, directory), port, file)))
+    found = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
     rows = [[MARKS[each.state], each.what, each.found, each.advice] for each in found]
     show([asdict(each) for each in found], as_json, plain_table(["", "what", "found", "what to do"], rows))
     return WRONG if any(each.state == "fault" for each in found) else 0

@@ -13,7 +13,7 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
 from sdl.history import Control
-from sdl.ledger.controls import MOST, Steering, planned
+from sdl.ledger.controls import MOST, Controls, planned
 from sdl.ledger.ledger import Ledger
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
@@ -102,9 +102,9 @@ def _planned(book: Ledger, name: str, round_: int) -> Table:
 
 
 @contextmanager
-def _steering(home: Path | None, ledger: str | None) -> Iterator[Steering]:
+def _steering(home: Path | None, ledger: str | None) -> Iterator[Controls]:
     with open_ledger(home, ledger) as book:
-        yield Steering(book, _person())
+        yield Controls(book, _person())
 
 
 def _person() -> str:

@@ -24,9 +24,9 @@ from sdl.errors import InvalidInput
 from sdl.formatting import span, visible
 from sdl.history import State
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import Standing
-from sdl.reports.status_detail import closeup
-from sdl.reports.status_queries import standings
+from sdl.reports.status import CampaignStatus
+from sdl.reports.status_detail import campaign_detail
+from sdl.reports.status_queries import campaign_statuses
 
 SHOWN = 100
 """Campaigns in the table of ``status``."""
@@ -47,7 +47,7 @@ def add_to(app: typer.Typer) -> None:
 def status(name: Which = None, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
     """Say what runs, where it stands, who holds each instrument, and what each campaign waits for."""
     with open_ledger(home, ledger) as book:
-        every = standings(book, name)
+        every = campaign_statuses(book, name)
     words = [line for each in every[:SHOWN] for line in _sentences(each)]
     rest = [f"of {len(every)} campaigns the {SHOWN} that changed last; --json tells of all"][: len(every) > SHOWN]
     overview = _overview(every[:SHOWN]) if every else NOTHING
@@ -70,7 +70,7 @@ def watch(
     """Watch campaigns live until Ctrl-C: progress, last readings against the targets, verdicts, notices, alarms."""
     with open_ledger(home, ledger) as book:
         if name is not None:
-            standings(book, name)  # a name that is not there is told at once
+            campaign_statuses(book, name)  # a name that is not there is told at once
         try:
             if alarm:
                 _raise_alarms(environment.home(home), ledger)
@@ -92,7 +92,7 @@ def _raise_alarms(directory: Path, ledger: str | None) -> None:
     asyncio.run(stalls.watch(environment.ledger(ledger, directory)))
 
 
-def plain(each: Standing) -> dict[str, Any]:
+def plain(each: CampaignStatus) -> dict[str, Any]:
     """A standing for programs; seconds are of the moment at which it was read."""
     holder = each.holder
     return {
@@ -136,7 +136,7 @@ def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
 def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, str]:
     """One frame for programs; a ledger that does not answer for a while is no reason to stop looking."""
     try:
-        return [plain(each) for each in _watched(standings(book, name))]
+        return [plain(each) for each in _watched(campaign_statuses(book, name))]
     except SQLAlchemyError as error:
         return {"error": _silent(error)}
 
@@ -144,8 +144,8 @@ def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, s
 def _seen(book: Ledger, name: str | None) -> RenderableType:
     """One frame for people; errors as for programs."""
     try:
-        every = _watched(standings(book, name))
-        near = [frame(closeup(book, each)) for each in every if name or each.measures][:NEAR]
+        every = _watched(campaign_statuses(book, name))
+        near = [frame(campaign_detail(book, each)) for each in every if name or each.measures][:NEAR]
     except SQLAlchemyError as error:
         return Text(_silent(error), "bold red")
     if name:
@@ -157,17 +157,17 @@ def _silent(error: SQLAlchemyError) -> str:
     return visible(f"the ledger does not answer, looking again: {getattr(error, 'orig', None) or error}")
 
 
-def _watched(every: list[Standing]) -> list[Standing]:
+def _watched(every: list[CampaignStatus]) -> list[CampaignStatus]:
     """Campaigns at work, or else those that changed last."""
     return [each for each in every if each.at_work][:SHOWN] or every[:NEAR]
 
 
-def _overview(every: list[Standing]) -> Table:
+def _overview(every: list[CampaignStatus]) -> Table:
     columns = ("campaign", "state", "requests", "verified", "round", "last change")
     return plain_table(columns, [_row(each) for each in every])
 
 
-def _row(each: Standing) -> list[Any]:
+def _row(each: CampaignStatus) -> list[Any]:
     told = plain(each)
     sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
     state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
@@ -175,7 +175,7 @@ def _row(each: Standing) -> list[Any]:
     return [each.campaign, state, sent, told["verified"], each.place, last]
 
 
-def _sentences(each: Standing) -> Iterator[Text]:
+def _sentences(each: CampaignStatus) -> Iterator[Text]:
     """What a table has no room for: the alarm, who holds the instrument, what is waited for, why it stands still."""
     if each.alarm:
         yield Text(visible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
@@ -189,11 +189,11 @@ def _sentences(each: Standing) -> Iterator[Text]:
         yield Text(visible(f"{each.campaign}: {reason}"))
 
 
-def _state(each: Standing) -> str:
+def _state(each: CampaignStatus) -> str:
     return "INTERRUPTED" if each.interrupted else each.state.value
 
 
-def _reason(each: Standing) -> str:
+def _reason(each: CampaignStatus) -> str:
     if each.interrupted:
         return "its process ended; 'sdl run' goes on" if each.at_work else "its process ended"
     return each.reason

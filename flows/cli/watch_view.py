@@ -14,21 +14,21 @@ from rich.text import Text
 
 from sdl.formatting import NOTHING, number, span, visible
 from sdl.history import ReplyClass, Verdict
-from sdl.reports.status import Standing
-from sdl.reports.status_detail import Closeup, Sighting
+from sdl.reports.status import CampaignStatus
+from sdl.reports.status_detail import AttemptLine, CampaignDetail
 
 STATES = {"RUNNING": "green", "FINISHED": "bold", "SUSPENDED": "red", "PAUSED": "yellow", "INTERRUPTED": "bold red"}
 VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 COUNTS = {each.value for each in ReplyClass if each.usable}
 
 
-def frame(seen: Closeup) -> RenderableType:
+def frame(seen: CampaignDetail) -> RenderableType:
     """A campaign, to be printed or refreshed."""
     title = Text(visible(seen.standing.campaign), "bold")
     return Panel(Group(*_parts(seen)), title=title, title_align="left")
 
 
-def _parts(seen: Closeup) -> Iterator[RenderableType]:
+def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
     standing = seen.standing
     if standing.alarm:
         yield Text(f"STALLED: {visible(standing.alarm)}", "bold red")
@@ -53,7 +53,7 @@ def _parts(seen: Closeup) -> Iterator[RenderableType]:
         yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {visible(notice.text)}", "dim")
 
 
-def _line(standing: Standing) -> Text:
+def _line(standing: CampaignStatus) -> Text:
     """State, requests and pace."""
     state = "INTERRUPTED" if standing.interrupted else standing.state.value
     of = "" if standing.budget is None else f" of {standing.budget}"
@@ -65,7 +65,7 @@ def _line(standing: Standing) -> Text:
     return Text.assemble((state, STATES.get(state, "")), "  ", visible(" · ".join(words)))
 
 
-def _readings(seen: Closeup) -> Table:
+def _readings(seen: CampaignDetail) -> Table:
     """What is wanted, then the last readings, the latest first; green within the tolerance of some target."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("", "", *seen.last[0].settings, *seen.channels, ""):
@@ -82,7 +82,7 @@ def _readings(seen: Closeup) -> Table:
     return made
 
 
-def _row(each: Sighting, seen: Closeup) -> Iterator[Text]:
+def _row(each: AttemptLine, seen: CampaignDetail) -> Iterator[Text]:
     yield Text(_clock(each.sent_at))
     yield Text(visible(f"{each.round} {each.purpose}"))
     yield from (Text(number(value)) for value in each.settings.values())
@@ -91,7 +91,7 @@ def _row(each: Sighting, seen: Closeup) -> Iterator[Text]:
     yield Text(f"{visible(each.verdict)}{reason}", "" if each.verdict in COUNTS else "red")
 
 
-def _reading(readings: Mapping[str, float | None], channel: str, seen: Closeup) -> Text:
+def _reading(readings: Mapping[str, float | None], channel: str, seen: CampaignDetail) -> Text:
     value = readings.get(channel)
     if value is None:
         return Text(NOTHING, "dim")

@@ -22,15 +22,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from flows.engine.step_json import from_plain, to_plain
+from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign, FittingPart
 from sdl.history import History
-from sdl.ledger.history_cache import Known
+from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.ledger import Ledger
 from sdl.space import Space
 from strategies.fitting import fitting
 from strategies.fitting.fitting import Fitted
-from strategies.plan.lookahead import endings
+from strategies.plan.lookahead import possible_endings
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit, Step
 
@@ -41,7 +41,7 @@ GRACE_S = 5.0
 
 
 @dataclass(eq=False)
-class FittingBox:
+class FittingProcess:
     """The process that fits the models of one campaign, begun when it is first asked."""
 
     campaign: Campaign
@@ -73,7 +73,7 @@ class FittingBox:
                     why = child.end()
                     break
                 if "step" in told:
-                    return from_plain(told["step"])
+                    return step_from_json(told["step"])
                 at = told["at"]
             self._child = None
             if not at or at in left_out:
@@ -94,7 +94,7 @@ class FittingBox:
             self._child = None
 
     def _gone(self, history: History) -> dict[str, str]:
-        return fitting.left_out(history.rounds) | self.left_out
+        return fitting.models_left_out(history.rounds) | self.left_out
 
     def _running(self) -> "_Child":
         if self._child is None:
@@ -184,7 +184,7 @@ def _serve() -> NoReturn:
     limits = campaign.fitting
     with Ledger(about["ledger"]) as book:
         space = next(entry.space for entry in book.entries() if entry.id == about["entry"])
-        inside, known = _Inside(campaign, space), Known(about["entry"])
+        inside, known = _Inside(campaign, space), HistoryCache(about["entry"])
         _limit_memory(limits.memory_mb)
 
         def at(name: str) -> None:
@@ -195,7 +195,7 @@ def _serve() -> NoReturn:
             question = json.loads(asked.get())
             history = book.history(about["entry"], campaign.background.max_age_s, known)
             if question["decide"]:
-                tell(step=to_plain(inside.decide(history, question["left_out"], at)))
+                tell(step=step_to_json(inside.decide(history, question["left_out"], at)))
             else:
                 inside.prepare(history, question["left_out"], at)
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -218,7 +218,7 @@ class _Inside:
 
     def prepare(self, history: History, left_out: Mapping[str, str], at: Any) -> None:
         """Find out what the decision will rest on, which is kept with the fit until it is asked for."""
-        foreseen = endings(history)
+        foreseen = possible_endings(history)
         if not foreseen and self.fitted is None:
             self._warm_up(left_out, at)
         for ending in foreseen:
@@ -228,11 +228,11 @@ class _Inside:
         """Load what the models need, by a fit of random rows: a library may take seconds for that."""
         rng, space = np.random.default_rng(0), self.plan.space
         readings, settings = rng.random((WARM_ROWS, len(self.plan.columns))), rng.random((WARM_ROWS, space.d))
-        for name, part in fitting.named(self.campaign.models).items():
+        for name, part in fitting.named_models(self.campaign.models).items():
             if name not in left_out:
                 at(name)
                 with suppress(Exception):  # whatever it has against them, it will have something else against real ones
-                    fitting.build(part).fit(readings, settings)
+                    fitting.build_model(part).fit(readings, settings)
 
     def _next(self, history: History, at: Any) -> Step:
         if self.fitted is not None and self.fitted.name:

@@ -14,7 +14,7 @@ from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.manual import BUDGET
-from sdl.measurement.orphaned_requests import wait_out
+from sdl.measurement.orphaned_requests import wait_out_orphans
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def open_bench(
             config = {"instrument": written.model_dump(mode="json")}
             name = _of_its_own(book, name, instrument.identity)
             entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
-            wait_out(book, instrument.identity, interrupted)
+            wait_out_orphans(book, instrument.identity, interrupted)
             book.reconcile(lease, entry.id)
             bench = Bench(book, lease, entry.id, instrument, BUDGET)
             bench.interrupted = interrupted or bench.interrupted

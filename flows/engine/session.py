@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.engine.fitting_process import FittingBox
+from flows.engine.fitting_process import FittingProcess
 from flows.environment import folder
 from flows.versions import versions
 from sdl.analysis import answer_count as several
@@ -30,14 +30,14 @@ from sdl.errors import (
 from sdl.history import Control, Entry, Finding, History, NoticeKind, Request, Round, State, Verdict
 from sdl.instruments.protocol import Instrument
 from sdl.interchange.earlier_campaigns import frozen
-from sdl.ledger.controls import Steering
-from sdl.ledger.history_cache import Known
+from sdl.ledger.controls import Controls
+from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import approval
 from sdl.measurement.bench import Bench
-from sdl.measurement.orphaned_requests import wait_out
-from sdl.reports.campaign_page import write
+from sdl.measurement.orphaned_requests import wait_out_orphans
+from sdl.reports.campaign_page import write_campaign_page
 from sdl.space import Space
 from sdl.system import failpoints as killpoints
 from strategies.fitting.fitting import Fitted
@@ -63,15 +63,15 @@ class Session:
     directory: Path
     plan: Plan
     fitted: Fitted | None = None
-    box: FittingBox | None = None
+    box: FittingProcess | None = None
     """Where the models are fitted, if not here."""
     decided: Step | None = None
     """What follows, where that was found out already."""
-    known: Known = field(init=False)
+    known: HistoryCache = field(init=False)
     """What was read of the ledger so far."""
 
     def __post_init__(self) -> None:
-        self.known = Known(self.entry.id)
+        self.known = HistoryCache(self.entry.id)
 
     @property
     def history(self) -> History:
@@ -140,7 +140,9 @@ class Session:
 
     def report(self) -> Path:
         """Write the report and return where it lies."""
-        return write(self.ledger, self.entry.name, folder(self.directory / "reports") / f"{self.entry.name}.html")
+        return write_campaign_page(
+            self.ledger, self.entry.name, folder(self.directory / "reports") / f"{self.entry.name}.html"
+        )
 
     def close(self) -> None:
         """End what works for it."""
@@ -153,10 +155,10 @@ class Session:
         Raises:
             ApprovalWanted: with what takes care of it.
         """
-        rule, steering = self.campaign.approval, Steering(self.ledger)
+        rule, steering = self.campaign.approval, Controls(self.ledger)
         if rule is None:
             return
-        why = approval.reason(rule, round_, requests, self.history, self.entry.space)
+        why = approval.approval_reason(rule, round_, requests, self.history, self.entry.space)
         if why and not steering.want(self.lease, self.entry.id, round_.number, why).granted:
             raise ApprovalWanted(
                 f"round {round_.number} waits for approval, since {why}: 'sdl approve {self.entry.name}' shows its "
@@ -227,7 +229,7 @@ def _session(
     directory: Path,
     interrupted: threading.Event | None,
 ) -> Session:
-    wait_out(book, instrument.identity, interrupted)
+    wait_out_orphans(book, instrument.identity, interrupted)
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
     campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign
@@ -239,12 +241,12 @@ def _session(
     session = Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
     if campaign.fitting is not None:
         url = book.engine.url.render_as_string(hide_password=False)
-        session.box = FittingBox(campaign, campaign.fitting, entry.id, url)
+        session.box = FittingProcess(campaign, campaign.fitting, entry.id, url)
     return session
 
 
 @contextmanager
-def recorded_fate(session: Session) -> Iterator[None]:
+def recorded_end(session: Session) -> Iterator[None]:
     """Write down how a campaign was left when its block ends with an error."""
     states = {CampaignPaused: State.PAUSED, ApprovalWanted: State.PAUSED, CampaignStopped: State.STOPPED}
     try:
@@ -260,7 +262,7 @@ def recorded_fate(session: Session) -> Iterator[None]:
 
 
 def _note_suspension(session: Session, error: CampaignSuspended) -> None:
-    steering = Steering(session.ledger)
+    steering = Controls(session.ledger)
     steering.note(session.entry.id, NoticeKind.SUSPENDED, str(error))
     if error.hold_off_s is not None and session.campaign.suspend.resume == "person":
         steering.ask(session.entry.name, Control.PAUSE, "suspended, and a person is to say when it goes on")
@@ -289,11 +291,13 @@ def _settled(target: Target, history: History, space: Space) -> dict[str, Any]:
         nearest = nearest_reading(target, history.observations, space)
         sentence = "; ".join(filter(None, ("no candidate was examined", nearest)))
         return {**told, "verdict": "UNSETTLED", "sentence": sentence, "settings": None}
-    verdict, sentence = several.concluded(target, findings)
+    verdict, sentence = several.concluding_verdict(target, findings)
     whole = {**told, **_named(mine[-1], space), "verdict": verdict, "sentence": sentence}
     if target.answers == 1:
         return whole
-    answers = [{**_named(each, space), "family": several.family(each)} for each in several.passed(target, findings)]
+    answers = [
+        {**_named(each, space), "family": several.family_of(each)} for each in several.passed_findings(target, findings)
+    ]
     return {**whole, "answers": answers}
 
 
@@ -305,11 +309,11 @@ def _named(finding: Finding, space: Space) -> dict[str, Any]:
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:
     config = campaign.model_dump(mode="json")
     entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
-    refuse_changes(entry, campaign)
+    refuse_changed_file(entry, campaign)
     return entry
 
 
-def refuse_changes(entry: Entry, campaign: Campaign) -> None:
+def refuse_changed_file(entry: Entry, campaign: Campaign) -> None:
     """Refuse a campaign file that asks for something else than the campaign of its name was begun with.
 
     Raises:

@@ -11,7 +11,7 @@ from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop
 Plain: TypeAlias = dict[str, Any]
 
 
-def to_plain(step: Step) -> Plain:
+def step_to_json(step: Step) -> Plain:
     """A step in what JSON knows; a ``Fit`` has no plain form, since it is what the other process is asked for."""
     match step:
         case Measure(round_, requests):
@@ -26,7 +26,7 @@ def to_plain(step: Step) -> Plain:
     raise TypeError(f"a step of the kind {type(step).__name__} is not sent")
 
 
-def from_plain(plain: Mapping[str, Any]) -> Step:
+def step_from_json(plain: Mapping[str, Any]) -> Step:
     """The step that ``to_plain`` was given.
 
     Raises:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sdl import plugins
 from sdl.campaign.definition import Plugin, slug
 from sdl.campaign.safety import zone
-from sdl.campaign.toml import checked, read_toml
+from sdl.campaign.toml import read_toml, validate
 from sdl.errors import InvalidInput, nearest
 from sdl.formatting import shown
 
@@ -115,7 +115,7 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        return checked(cls, written, "laboratory")
+        return validate(cls, written, "laboratory")
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -34,7 +34,7 @@ OWN, OWN_FILE = 0o700, 0o600
 
 
 @dataclass(frozen=True)
-class Found:
+class DoctorFinding:
     """The answer to one question."""
 
     what: str
@@ -55,7 +55,7 @@ class Setup:
     """A campaign file or a laboratory file."""
 
 
-def examine(setup: Setup) -> Iterator[Found]:
+def examine_laboratory(setup: Setup) -> Iterator[DoctorFinding]:
     """Every finding, in the order of what needs what."""
     yield _python()
     yield from _libraries()
@@ -68,15 +68,17 @@ def examine(setup: Setup) -> Iterator[Found]:
         yield from _file(setup)
 
 
-def _python() -> Found:
+def _python() -> DoctorFinding:
     wanted = SpecifierSet(metadata("sdl")["Requires-Python"])
     here = platform.python_version()
     if wanted.contains(here, prereleases=True):
-        return Found("python", "ok", here)
-    return Found("python", "fault", f"{here}, needed is {wanted}", "make the environment anew with such a Python")
+        return DoctorFinding("python", "ok", here)
+    return DoctorFinding(
+        "python", "fault", f"{here}, needed is {wanted}", "make the environment anew with such a Python"
+    )
 
 
-def _libraries() -> Iterator[Found]:
+def _libraries() -> Iterator[DoctorFinding]:
     """Each requirement that is not met; one line if all are."""
     wrong = []
     for requirement in map(Requirement, requires("sdl") or []):
@@ -89,11 +91,11 @@ def _libraries() -> Iterator[Found]:
         if here == "not installed" or not requirement.specifier.contains(here, prereleases=True):
             wanted = str(requirement.specifier) or "any version"
             advice = f"pip install -c constraints.txt '{requirement.name}{requirement.specifier}'"
-            wrong.append(Found(f"library {requirement.name}", "fault", f"{here}, needed is {wanted}", advice))
-    yield from wrong or [Found("libraries", "ok", f"all there; prefect {version('prefect')}")]
+            wrong.append(DoctorFinding(f"library {requirement.name}", "fault", f"{here}, needed is {wanted}", advice))
+    yield from wrong or [DoctorFinding("libraries", "ok", f"all there; prefect {version('prefect')}")]
 
 
-def _plugins() -> Iterator[Found]:
+def _plugins() -> Iterator[DoctorFinding]:
     wrong, n = [], 0
     for group in plugins.GROUPS:
         for name in plugins.names(group):
@@ -103,51 +105,59 @@ def _plugins() -> Iterator[Found]:
             except InvalidInput as error:
                 state: State = "fault" if group == "sdl.instruments" else "warning"
                 advice = "install what it lacks, or do without it"
-                wrong.append(Found(f"plug-in {name}", state, str(error), advice))
+                wrong.append(DoctorFinding(f"plug-in {name}", state, str(error), advice))
             except Exception as error:  # a stranger's module may do anything at import
                 words = f"{type(error).__name__} at import: {error}"
-                wrong.append(Found(f"plug-in {name}", "fault", words, "mend or uninstall the package that brings it"))
-    yield from wrong or [Found("plug-ins", "ok", f"{n} import")]
+                wrong.append(
+                    DoctorFinding(f"plug-in {name}", "fault", words, "mend or uninstall the package that brings it")
+                )
+    yield from wrong or [DoctorFinding("plug-ins", "ok", f"{n} import")]
 
 
-def _data_directory(directory: Path) -> Iterator[Found]:
+def _data_directory(directory: Path) -> Iterator[DoctorFinding]:
     what = "data directory"
     if not os.access(directory, os.W_OK | os.X_OK):
-        yield Found(what, "fault", f"{directory} cannot be written", "give another --home, or change its owner or mode")
+        yield DoctorFinding(
+            what, "fault", f"{directory} cannot be written", "give another --home, or change its owner or mode"
+        )
         return
     mode = stat.S_IMODE(directory.stat().st_mode)
     if mode & ~OWN:
         advice = f"chmod 700 {directory}"
-        yield Found(what, "warning", f"{directory} has mode {mode:o}: other users of this machine can look in", advice)
+        yield DoctorFinding(
+            what, "warning", f"{directory} has mode {mode:o}: other users of this machine can look in", advice
+        )
     else:
-        yield Found(what, "ok", str(directory))
+        yield DoctorFinding(what, "ok", str(directory))
     for path in sorted(directory.glob("*.sqlite*")):
         if (mode := stat.S_IMODE(path.stat().st_mode)) & ~OWN_FILE:
-            yield Found(what, "warning", f"{path.name} has mode {mode:o}", f"chmod 600 {path}")
+            yield DoctorFinding(what, "warning", f"{path.name} has mode {mode:o}", f"chmod 600 {path}")
 
 
-def _disk(directory: Path) -> Found:
+def _disk(directory: Path) -> DoctorFinding:
     free = shutil.disk_usage(directory).free
     words = f"{free / 1e9:.1f} GB free"
     if free >= SOME_FREE:
-        return Found("disk", "ok", words)
+        return DoctorFinding("disk", "ok", words)
     state: State = "fault" if free < LEAST_FREE else "warning"
-    return Found("disk", state, words, f"make room where {directory} lies: a reading that cannot be kept is lost")
+    return DoctorFinding(
+        "disk", state, words, f"make room where {directory} lies: a reading that cannot be kept is lost"
+    )
 
 
-def _ledger(setup: Setup) -> Found:
+def _ledger(setup: Setup) -> DoctorFinding:
     what = "ledger"
     if "://" not in setup.ledger and not Path(setup.ledger).exists():
-        return Found(what, "ok", "none yet; the first command that measures makes it")
+        return DoctorFinding(what, "ok", "none yet; the first command that measures makes it")
     try:
         with Ledger(setup.ledger) as book:
             n, shown = len(book.entries()), book.engine.url.render_as_string()
     except SdlError as error:
-        return Found(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
-    return Found(what, "ok", f"{shown}, schema {VERSION}, {n} entries")
+        return DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
+    return DoctorFinding(what, "ok", f"{shown}, schema {VERSION}, {n} entries")
 
 
-def _prefect(setup: Setup) -> Iterator[Found]:
+def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
     configured = os.environ.get("PREFECT_API_URL")
     service = instance.running(setup.directory)
     if configured:
@@ -157,39 +167,43 @@ def _prefect(setup: Setup) -> Iterator[Found]:
         yield (
             _server("'sdl up'", service.api, "end it with 'sdl down' and start it again")
             if service.api
-            else Found("'sdl up'", "warning", "about to start, or to end", "ask again in a few seconds")
+            else DoctorFinding("'sdl up'", "warning", "about to start, or to end", "ask again in a few seconds")
         )
     elif not configured:
-        yield Found("Prefect server", "ok", "none runs: commands start one of their own; 'sdl up' keeps one")
+        yield DoctorFinding("Prefect server", "ok", "none runs: commands start one of their own; 'sdl up' keeps one")
     here = server.address(setup.port)
     if (service is None or service.api != here) and configured != here and server.taken(setup.port):
         whose = "a second Prefect server" if server.healthy(here) else "another program"
         advice = (
             f"end it, or use it with PREFECT_API_URL={here}" if server.healthy(here) else "give 'sdl up' another --port"
         )
-        yield Found(f"port {setup.port}", "warning", f"{whose} listens there", advice)
+        yield DoctorFinding(f"port {setup.port}", "warning", f"{whose} listens there", advice)
 
 
-def _server(what: str, api: str, advice: str) -> Found:
+def _server(what: str, api: str, advice: str) -> DoctorFinding:
     try:
         answer = _get(f"{api.rstrip('/')}/admin/version")
         answer.raise_for_status()
         there = str(answer.json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return Found(what, "fault", f"{api} does not answer: {error}", advice)
+        return DoctorFinding(what, "fault", f"{api} does not answer: {error}", advice)
     here = version("prefect")
     if there.split(".")[:2] != here.split(".")[:2]:
-        return Found(what, "warning", f"{api} is {there}, this is {here}", "bring both to the same minor version")
-    return Found(what, "ok", f"{api}, version {there}")
+        return DoctorFinding(
+            what, "warning", f"{api} is {there}, this is {here}", "bring both to the same minor version"
+        )
+    return DoctorFinding(what, "ok", f"{api}, version {there}")
 
 
-def _file(setup: Setup) -> Iterator[Found]:
+def _file(setup: Setup) -> Iterator[DoctorFinding]:
     assert setup.file is not None
     what = setup.file.name
     try:
         written = tomllib.loads(setup.file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        yield Found(what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML")
+        yield DoctorFinding(
+            what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML"
+        )
         return
     parts, told = dict[str, Plugin](), list[Notify]()
 
@@ -204,16 +218,16 @@ def _file(setup: Setup) -> Iterator[Found]:
             parts["instrument"] = campaign.instrument
 
     faults = list(_faults(check))
-    yield from (Found(what, "fault", each, "mend the file") for each in faults)
+    yield from (DoctorFinding(what, "fault", each, "mend the file") for each in faults)
     if not faults:
-        yield Found(what, "ok", "valid")
+        yield DoctorFinding(what, "ok", "valid")
     for name, part in parts.items():
         yield _instrument(name, part, setup)
     for each in told:
         yield _notified(each, setup)
 
 
-def _notified(notify: Notify, setup: Setup) -> Found:
+def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
     """Whether the server has the block that sends, and whether the last message got through."""
     from flows.laboratory.notifications import lost
 
@@ -221,18 +235,20 @@ def _notified(notify: Notify, setup: Setup) -> Found:
     service = instance.running(setup.directory)
     api = os.environ.get("PREFECT_API_URL") or (service.api if service else "")
     if not api:
-        return Found(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
+        return DoctorFinding(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
     try:
         answer = _get(f"{api.rstrip('/')}/block_types/slug/{kind}/block_documents/name/{name}")
         words = lost(api) if answer.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Found(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
+        return DoctorFinding(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
     if words is not None:
-        return Found(what, "warning", words, "see up.log, and send a test from the block's page in Prefect's UI")
+        return DoctorFinding(
+            what, "warning", words, "see up.log, and send a test from the block's page in Prefect's UI"
+        )
     if answer.is_success:
-        return Found(what, "ok", f"{notify.block} is told of: {', '.join(notify.on)}")
+        return DoctorFinding(what, "ok", f"{notify.block} is told of: {', '.join(notify.on)}")
     advice = "make it in Prefect's UI under Blocks, then start 'sdl up' or 'sdl deploy' again"
-    return Found(what, "warning", f"nobody is notified: the server has no block {notify.block!r}", advice)
+    return DoctorFinding(what, "warning", f"nobody is notified: the server has no block {notify.block!r}", advice)
 
 
 def _get(url: str) -> httpx.Response:
@@ -247,15 +263,15 @@ def _faults(check: Callable[[], None]) -> Iterator[str]:
         yield from error.faults
 
 
-def _instrument(name: str, part: Plugin, setup: Setup) -> Found:
+def _instrument(name: str, part: Plugin, setup: Setup) -> DoctorFinding:
     """Whether it answers: one reading with everything off, in the ledger like any other."""
     try:
         with open_bench(part, str(setup.directory), setup.ledger, "doctor") as bench:
-            taken = by_hand.measure(bench, [bench.instrument.space.off])
+            taken = by_hand.measure_by_hand(bench, [bench.instrument.space.off])
         return (
-            Found(name, "ok", f"{bench.instrument.identity} answers", "")
+            DoctorFinding(name, "ok", f"{bench.instrument.identity} answers", "")
             if taken
-            else Found(
+            else DoctorFinding(
                 name,
                 "warning",
                 f"{bench.instrument.identity} answers what cannot be believed",
@@ -263,8 +279,8 @@ def _instrument(name: str, part: Plugin, setup: Setup) -> Found:
             )
         )
     except LeaseHeld as error:
-        return Found(name, "ok", str(error))
+        return DoctorFinding(name, "ok", str(error))
     except LedgerError:
-        return Found(name, "warning", "was not asked: a reading could not be kept", "see to the ledger first")
+        return DoctorFinding(name, "warning", "was not asked: a reading could not be kept", "see to the ledger first")
     except SdlError as error:
-        return Found(name, "fault", str(error), "see that it is switched on and that its address is right")
+        return DoctorFinding(name, "fault", str(error), "see that it is switched on and that its address is right")

@@ -36,7 +36,7 @@ async def serve(
     offered: Iterable[Definition],
     service: Service,
     directory: Path,
-    ours: server.Kept | None,
+    ours: server.KeptServer | None,
     *,
     attached: bool,
     notify: Notify | None = None,

@@ -35,7 +35,7 @@ Process: TypeAlias = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ServiceRequest:
     """What 'sdl up' was asked for."""
 
     home: str
@@ -54,7 +54,7 @@ class Wanted:
         return Path(self.home)
 
 
-def start(wanted: Wanted) -> Process:
+def start(wanted: ServiceRequest) -> Process:
     """Start the service as a process; its words go to ``up.log`` in the data directory."""
     with environment.log_file(wanted.directory / "up.log") as words:
         return subprocess.Popen(
@@ -68,7 +68,7 @@ def start(wanted: Wanted) -> Process:
 
 def main() -> None:
     """Serve as the argument says; the exit code is that of 'sdl up'."""
-    wanted = Wanted(**json.loads(sys.argv[1]))
+    wanted = ServiceRequest(**json.loads(sys.argv[1]))
     gc.set_threshold(server.ALLOCATIONS)
     try:
         with instance.alone(wanted.directory):
@@ -79,7 +79,7 @@ def main() -> None:
     os._exit(0)  # else Prefect tries for long to say its last words to a server that is gone
 
 
-def _serve(wanted: Wanted) -> None:
+def _serve(wanted: ServiceRequest) -> None:
     os.environ |= {"SDL_HOME": wanted.home, "SDL_LEDGER": wanted.ledger, SERVICE: str(os.getpid())}
     configured = os.environ.get("PREFECT_API_URL")
     with ExitStack() as stack:
@@ -110,8 +110,8 @@ def _serve(wanted: Wanted) -> None:
 
 
 @contextmanager
-def _server(directory: Path, port: int) -> Iterator[server.Kept]:
-    ours = server.Kept(server.launch(directory, port), port)
+def _server(directory: Path, port: int) -> Iterator[server.KeptServer]:
+    ours = server.KeptServer(server.launch(directory, port), port)
     try:
         yield ours
     finally:

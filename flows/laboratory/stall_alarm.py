@@ -13,10 +13,10 @@ from flows.ui import events
 from sdl.errors import SdlError
 from sdl.formatting import visible
 from sdl.history import NoticeKind
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import Standing
-from sdl.reports.status_queries import stalled
+from sdl.reports.status import CampaignStatus
+from sdl.reports.status_queries import stalled_campaigns
 
 LOOK_S = 10.0
 
@@ -45,7 +45,7 @@ class Watchman:
     def look(self) -> None:
         """Tell of what has stalled since the last look: in words, as an event, and as a notice of the ledger."""
         try:
-            standing_still = stalled(self.ledger)
+            standing_still = stalled_campaigns(self.ledger)
             for each in standing_still:
                 if (each.id, each.quiet_since) not in self._told:
                     self._tell(each)
@@ -54,8 +54,8 @@ class Watchman:
         else:
             self._told = {(each.id, each.quiet_since) for each in standing_still}
 
-    def _tell(self, each: Standing) -> None:
+    def _tell(self, each: CampaignStatus) -> None:
         print(visible(f"{each.campaign} has stalled: {each.alarm}"), file=sys.stderr, flush=True)
         events.stalled(each.campaign, each.instrument, each.alarm)
         self._told.add((each.id, each.quiet_since))
-        Steering(self.ledger).note(each.id, NoticeKind.STALLED, each.alarm)
+        Controls(self.ledger).note(each.id, NoticeKind.STALLED, each.alarm)

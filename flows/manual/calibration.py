@@ -27,7 +27,7 @@ async def compare(instrument: Plugin, home: str | None, ledger: str | None) -> d
     """Read background and full drives, and compare with the calibrations before."""
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, NAME, interrupted) as bench:
         space = bench.instrument.space
-        result = by_hand.calibrate(bench)
+        result = by_hand.calibrate_instrument(bench)
         control = charts(space, by_hand.responses(bench))
     from flows.ui.artifacts import (
         control_chart,  # figures take a second to load: not before the run is seen to have begun

@@ -13,7 +13,7 @@ from flows.run_policy.failure_messages import says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
 from sdl import plugins
 from sdl.campaign.definition import Campaign, DesignPart, Plugin
-from sdl.campaign.validation import prepare, wanted
+from sdl.campaign.validation import prepare, resolve_target
 from sdl.formatting import jsonable
 from sdl.measurement import manual as by_hand
 from strategies.contract import Design
@@ -26,7 +26,7 @@ async def take(
     """Take the readings and return them by name."""
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, "by hand", interrupted) as bench:
         space = bench.instrument.space
-        taken = by_hand.measure(bench, [space.settings(settings)] * n)
+        taken = by_hand.measure_by_hand(bench, [space.settings(settings)] * n)
         rows = [space.named_readings(each.readings) for each in taken]
         limits = [{name: "at its ceiling" for name, at in zip(space.channel_names, each.censored, strict=True) if at}
                   for each in taken]  # fmt: skip
@@ -62,7 +62,7 @@ async def visit(
     plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, name, interrupted) as bench:
         settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
-        return len(by_hand.survey(bench, settings, every))
+        return len(by_hand.survey_space(bench, settings, every))
 
 
 @flow(name="survey", flow_run_name="survey-{name}")
@@ -110,7 +110,7 @@ async def judge(
         open_bench(config.instrument, home, ledger, f"{config.slug} verified by hand", interrupted) as bench,
     ):
         bench.needed = list(chosen.readings)
-        finding = by_hand.examine(bench, wanted(space, chosen), row, config.verification, replicates)
+        finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
     facts: dict[str, Any] = jsonable(finding.facts)
     return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence, "facts": facts}
 

@@ -66,7 +66,7 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def run(flow_run: Coroutine[Any, Any, Result]) -> Result:
+def run_with_server(flow_run: Coroutine[Any, Any, Result]) -> Result:
     """Run a flow from a program that has no event loop.
 
     Raises:
@@ -109,7 +109,7 @@ def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 @dataclass
-class Kept:
+class KeptServer:
     """A server that is kept alive at its port."""
 
     child: subprocess.Popen[bytes]

@@ -9,7 +9,7 @@ from rich.table import Table
 from flows.terminal import figure_table
 from sdl.formatting import percent, visible, within
 from sdl.space import Settings
-from strategies.answers.answers import MOST, answers
+from strategies.answers.answers import MOST, family_candidates
 from strategies.contract import InverseModel
 from strategies.solving.model_answer import describe_offer, known_rows
 from strategies.solving.problem import InverseProblem
@@ -50,7 +50,7 @@ def find_all_answers(model: InverseModel, problem: InverseProblem, draws: Settin
         ``share`` and ``readings`` as a candidate, the ``uncertainty`` of these, its ``family``, and its ``fragility``.
     """
     rows, background = known_rows(model, problem), problem.background
-    every = answers(model, problem.target, problem.tolerance, background, rows, draws, most=most)
+    every = family_candidates(model, problem.target, problem.tolerance, background, rows, draws, most=most)
     described = [
         {
             **describe_offer(problem, each, each.readings),

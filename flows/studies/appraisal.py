@@ -12,7 +12,7 @@ from flows.studies.solve import ask_model
 from flows.studies.target_words import read_target_words
 from sdl.formatting import array_from_json
 from sdl.interchange.export_import import read_data
-from sdl.reports.comparison_figures import Evidence
+from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
@@ -76,7 +76,7 @@ class Appraisal:
     """Plain data, as ``flows.studies.compare.compare`` returns it for a model, rank aside."""
     energy: Array | None = None
     """Energy score of the settings of each row asked for, ``(m,)``, if it could be judged."""
-    evidence: Evidence | None = None
+    evidence: ModelEvidence | None = None
     """What its figures show, if it could be judged."""
     diagnosis: dict[str, Any] | None = None
     """Of the problem at its likeliest candidate, if it answered."""
@@ -91,7 +91,7 @@ class Appraisal:
     def of(cls, plain: Mapping[str, Any]) -> "Appraisal":
         """What ``plain`` was made from."""
         energy = None if plain["energy"] is None else array_from_json(plain["energy"])
-        evidence = None if plain["evidence"] is None else Evidence(**lists_to_figure_data(plain["evidence"]))
+        evidence = None if plain["evidence"] is None else ModelEvidence(**lists_to_figure_data(plain["evidence"]))
         return cls(plain["row"], energy, evidence, plain["diagnosis"])
 
 
@@ -117,7 +117,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
     except Exception as error:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
     row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
-    return Appraisal(row, judged.energy, Evidence(**data), diagnosis)
+    return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)
 
 
 def appraise_plainly(name: str, question: Mapping[str, Any]) -> dict[str, Any]:

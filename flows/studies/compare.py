@@ -15,8 +15,8 @@ from flows.server import task_runners as runners
 from flows.studies.appraisal import Appraisal, Question, appraise_model
 from flows.studies.compare_summary import summarise_comparison
 from sdl.errors import InvalidInput
-from sdl.reports.comparison_figures import Evidence, Rows
-from sdl.reports.comparison_page import write
+from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
+from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.scores import behind
 from strategies.solving.model_answer import choose_models, collect_warnings, find_option_faults, note_gaps
@@ -34,8 +34,8 @@ class ComparisonStudy:
 
     result: dict[str, Any]
     """Plain data, as ``compare_models`` returns it."""
-    rows: Rows
-    evidence: dict[str, Evidence]
+    rows: ScoredRows
+    evidence: dict[str, ModelEvidence]
     """By model, of those that answered and could be judged."""
 
     def write(self, path: str | Path) -> Path:
@@ -44,7 +44,7 @@ class ComparisonStudy:
         Raises:
             InvalidInput: if it cannot be written.
         """
-        return write(self.result, self.rows, self.evidence, path)
+        return write_comparison_page(self.result, self.rows, self.evidence, path)
 
 
 def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def study_models(
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in answers])
     result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(rows)}
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
-    shown = Rows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
     evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
     return ComparisonStudy({**result, "summary": summarise_comparison(result)}, shown, evidence)
 

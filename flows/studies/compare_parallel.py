@@ -41,4 +41,4 @@ def appraise_in_flow(names: Sequence[str], question: Mapping[str, Any], runner: 
         question: As ``compare`` has it.
         runner: One of ``flows.server.task_runners.RUNNERS``.
     """
-    return server.run(compare.with_options(task_runner=make_task_runner(runner))(names, question))
+    return server.run_with_server(compare.with_options(task_runner=make_task_runner(runner))(names, question))

@@ -21,7 +21,7 @@ def reproduce_bundle(path: str | Path) -> dict[str, Any]:
     Raises:
         InvalidInput: if it is no valid bundle, naming each fault, or needs a plug-in that is not installed.
     """
-    evidence = parse(unbundling.read(path))
+    evidence = parse(unbundling.read_bundle(path))
     checks = Replay(evidence).run()
     here = versions()
     written = evidence.campaign.versions

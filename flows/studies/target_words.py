@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sdl.campaign.definition import Target
-from sdl.campaign.validation import impossible
+from sdl.campaign.validation import target_faults
 from sdl.errors import InvalidInput
 from sdl.space import Space
 from strategies.solving.problem import FixedChannel
@@ -95,7 +95,7 @@ def _fixed_channel(space: Space, text: str, tolerance: str) -> FixedChannel:
     except ValidationError as error:
         fault = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InvalidInput(fault if name in fault else f"the tolerance of {name} {fault}") from None
-    if faults := impossible(space, target):
+    if faults := target_faults(space, target):
         raise InvalidInput(faults)
     return FixedChannel(name, value, target.allowed(name))
 

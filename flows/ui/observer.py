@@ -17,9 +17,9 @@ from flows.ui import artifacts
 from sdl.campaign.definition import slug
 from sdl.history import Finding
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import Standing
-from sdl.reports.status_detail import Closeup, closeup
-from sdl.reports.status_queries import standings
+from sdl.reports.status import CampaignStatus
+from sdl.reports.status_detail import CampaignDetail, campaign_detail
+from sdl.reports.status_queries import campaign_statuses
 
 LOOK_S = 2.0
 """Between two looks."""
@@ -108,12 +108,12 @@ class Screen:
         else:
             self._silent = False
 
-    async def _progress(self, standing: Standing) -> None:
+    async def _progress(self, standing: CampaignStatus) -> None:
         if standing.sent != self._sent and standing.budget:
             await artifacts.progress(self.campaign, standing.sent, standing.budget)
             self._sent = standing.sent
 
-    async def _tags(self, standing: Standing) -> None:
+    async def _tags(self, standing: CampaignStatus) -> None:
         """Let the run be found by its campaign, its instrument and its present round."""
         run, place = FlowRunContext.get(), standing.place
         if place is None or place.round == self._round or run is None or run.flow_run is None:
@@ -135,12 +135,12 @@ class Screen:
         await artifacts.targets(self.ledger, self.campaign)
         self._drawn, self._figure_due = self.judged, time.monotonic() + FIGURE_S
 
-    async def _table(self, standing: Standing) -> None:
+    async def _table(self, standing: CampaignStatus) -> None:
         """The observations, at the end of a round at the latest."""
         await artifacts.observations(self.ledger, self.campaign)
         self._listed, self._table_due = standing.sent, time.monotonic() + TABLE_S
 
 
-def _near(ledger: Ledger, campaign: str) -> Closeup:
-    (standing,) = standings(ledger, campaign)
-    return closeup(ledger, standing)
+def _near(ledger: Ledger, campaign: str) -> CampaignDetail:
+    (standing,) = campaign_statuses(ledger, campaign)
+    return campaign_detail(ledger, standing)

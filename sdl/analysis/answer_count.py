@@ -9,33 +9,33 @@ FAMILY = "family"
 """Fact of a round and of a finding: the number of the family that its candidate is of, from 0 on."""
 
 
-def passed(target: Target, findings: Sequence[Finding]) -> list[Finding]:
+def passed_findings(target: Target, findings: Sequence[Finding]) -> list[Finding]:
     """The findings of the candidates that are answers, in the order of their exams."""
     return [each for each in findings if each.target == target.name and each.verdict is Verdict.VERIFIED]
 
 
-def family(finding: Finding) -> int:
+def family_of(finding: Finding) -> int:
     """Number of the family of an answer, from 1 on."""
     return 1 + int(finding.facts.get(FAMILY, 0))
 
 
-def counted(target: Target, findings: Sequence[Finding]) -> str:
+def count_answers(target: Target, findings: Sequence[Finding]) -> str:
     """How many answers are verified, in words."""
-    found = passed(target, findings)
+    found = passed_findings(target, findings)
     wanted = "" if target.answers == "all" else f" of {target.answers}"
-    families = len({family(each) for each in found})
+    families = len({family_of(each) for each in found})
     kinds = f", of {families} famil{'y' if families == 1 else 'ies'}" if found else ""
     return f"{len(found)}{wanted} answer{'' if (len(found), wanted) == (1, '') else 's'} verified{kinds}"
 
 
-def concluded(target: Target, findings: Sequence[Finding]) -> tuple[Verdict, str]:
+def concluding_verdict(target: Target, findings: Sequence[Finding]) -> tuple[Verdict, str]:
     """The verdict on a target as a whole, and a sentence, once some candidate was judged or it was given up."""
     last = [each for each in findings if each.target == target.name][-1]
     if target.answers == 1:
         return last.verdict, last.sentence
-    found = passed(target, findings)
+    found = passed_findings(target, findings)
     if target.met_by(len(found)):
         verdict = Verdict.VERIFIED
     else:
         verdict = Verdict.INCONCLUSIVE if last.verdict is Verdict.VERIFIED else last.verdict
-    return verdict, last.sentence if last.settings is None or not found else counted(target, findings)
+    return verdict, last.sentence if last.settings is None or not found else count_answers(target, findings)

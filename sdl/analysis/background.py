@@ -28,7 +28,7 @@ SWITCHED = 25.0
 
 
 @dataclass(frozen=True, eq=False)
-class Conditions:
+class Background:
     """The background through a campaign: the state of a filter over its references, which are read as exact.
 
     Between two references it walks at random, pinned at both ends (a Brownian bridge); before the first and after the
@@ -46,7 +46,7 @@ class Conditions:
     """What the latest readings are like that are not references, ``(p,)``."""
 
     @classmethod
-    def of(cls, observations: Iterable[Observation], p: int) -> "Conditions":
+    def of(cls, observations: Iterable[Observation], p: int) -> "Background":
         """Collect the references among observations of ``p`` channels."""
         observations, reference = list(observations), Purpose.REFERENCE  # looked up once: there may be very many
         taken = [each for each in observations if each.purpose is reference]

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.space import Readings, Settings, Space
 
 BETWEEN = 0.005
@@ -26,7 +26,7 @@ Set: TypeAlias = tuple[Settings, Readings]
 """Rows in the order of measuring: settings ``(n, d)``, and readings ``(n, p)`` with NaN where masked or too high."""
 
 
-class Fit(NamedTuple):
+class GainFit(NamedTuple):
     """What one channel says of the gains, each ``(d,)``."""
 
     gain: NDArray[np.float64]
@@ -38,7 +38,7 @@ class Fit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shift:
+class GainShift:
     """The gain of one knob then, against now."""
 
     knob: str
@@ -63,7 +63,7 @@ class Shift:
         return f"gain of {self.knob} at {self.channel} {100 * self.change:+.1f} % (±{100 * self.limit:.1f} %)"
 
 
-def shifts(space: Space, then: Set, now: Set) -> tuple[Shift, ...]:
+def gain_shifts(space: Space, then: Set, now: Set) -> tuple[GainShift, ...]:
     """How much larger each knob's gain was then; none where that cannot be told.
 
     Both sets share one curve a knob and channel, of the third degree, so that where on it they were measured does not
@@ -89,11 +89,11 @@ def shifts(space: Space, then: Set, now: Set) -> tuple[Shift, ...]:
         if best is None or WIDTH * fits[best].error[k] > VAGUE * abs(fits[best].gain[k]):
             return ()
         gain, more, error = (float(each[k]) for each in fits[best])
-        found.append(Shift(knob, best, more / gain, error / abs(gain)))
+        found.append(GainShift(knob, best, more / gain, error / abs(gain)))
     return tuple(found)
 
 
-def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> Fit | None:
+def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> GainFit | None:
     """The fit of one channel ``(n,)``; None where it lacks readings or would say nothing."""
     known = np.isfinite(readings)
     if known.mean() < ENOUGH:
@@ -105,11 +105,11 @@ def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> Fit | None:
             variance = np.mean((readings[known] - inputs @ found) ** 2) * n / (n - columns)
             error = np.asarray(np.sqrt(variance * np.diag(np.linalg.inv(inputs.T @ inputs))), np.float64)
             gain, more = slice(2, 2 + d), slice(2 + d, 2 + 2 * d)
-            return Fit(found[gain], found[more], np.maximum(error[more], TINY))
+            return GainFit(found[gain], found[more], np.maximum(error[more], TINY))
     return None
 
 
 def _net(space: Space, settings: Settings, readings: Readings) -> Readings:
     """Readings less the background, by the rows with all knobs off."""
     off = np.isclose(settings, space.off).all(axis=1)
-    return np.asarray(readings - Conditions(np.flatnonzero(off), readings[off]).at(np.arange(len(readings))))
+    return np.asarray(readings - Background(np.flatnonzero(off), readings[off]).at(np.arange(len(readings))))

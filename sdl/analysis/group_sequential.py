@@ -29,13 +29,13 @@ FAR = 7.0
 HALVINGS = 40
 
 
-def single(replicates: int, confidence: float) -> Looks:
+def single_look(replicates: int, confidence: float) -> Looks:
     """One look, when all replicates are there."""
     return (Look(replicates, 1 - confidence, 1 - confidence),)
 
 
 @cache
-def looks(replicates: int, confidence: float) -> Looks:
+def plan_looks(replicates: int, confidence: float) -> Looks:
     """Looks at an exam of at most so many replicates.
 
     Where the true mean is on the edge of the tolerance, the probability that any of them takes it for inside is

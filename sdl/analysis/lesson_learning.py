@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.campaign.lesson import Lesson, Row
 from sdl.history import Observation, Purpose
 from sdl.space import Readings, Space
@@ -28,7 +28,7 @@ DIGITS = 6
 """Significant digits that are kept of a reading."""
 
 
-def learned(
+def learn_lesson(
     campaign: str, instrument: str, space: Space, observations: Sequence[Observation], *, same: bool
 ) -> Lesson | None:
     """The lesson of a campaign; None if it has no reading that could teach anything.
@@ -44,7 +44,7 @@ def learned(
         same: Whether it is the instrument of the campaign that starts from it.
     """
     told = [_told(each, space) for each in observations]
-    conditions, lit = Conditions.of(told, space.p), [each for each in told if each.purpose.teaches]
+    conditions, lit = Background.of(told, space.p), [each for each in told if each.purpose.teaches]
     order = np.array([each.seq for each in lit], int)
     kept = ~conditions.unknown(order) & np.array([np.isfinite(each.readings).any() for each in lit], bool)
     lit, order = [each for each, known in zip(lit, kept, strict=True) if known], order[kept]

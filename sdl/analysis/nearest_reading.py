@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sdl.campaign.definition import Target
-from sdl.campaign.validation import wanted
+from sdl.campaign.validation import resolve_target
 from sdl.formatting import against
 from sdl.history import Observation
 from sdl.space import Space
@@ -13,7 +13,7 @@ from sdl.space import Space
 
 def nearest_reading(target: Target, observations: Sequence[Observation], space: Space) -> str:
     """The one whose worst channel is the fewest tolerances off, as a sentence; empty if there is none."""
-    columns, asked = space.columns(target.readings), wanted(space, target)
+    columns, asked = space.columns(target.readings), resolve_target(space, target)
     want, allowed = asked.readings[columns], asked.tolerance[columns]
     read = [each.readings[columns] for each in observations if each.purpose.teaches]
     whole = [row for row in read if np.isfinite(row).all()]

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.group_sequential import single
+from sdl.analysis.group_sequential import single_look
 from sdl.campaign.definition import VerificationPart
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.formatting import decimals
 from sdl.history import Exam, Finding, Looks, Observation, Verdict
 from sdl.space import Readings, Space
@@ -59,7 +59,7 @@ class Verification:
         return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
 
 
-def verify(
+def verify_replicates(
     target: Readings,
     tolerance: Readings,
     replicates: Readings,
@@ -113,18 +113,18 @@ def verify(
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
 
 
-def judge(
-    exam: Exam, target: Wanted, replicates: Sequence[Observation], rule: VerificationPart, space: Space
+def judge_exam(
+    exam: Exam, target: ResolvedTarget, replicates: Sequence[Observation], rule: VerificationPart, space: Space
 ) -> Finding:
     """The finding of an exam, over the channels that its target fixes."""
     fixed = np.flatnonzero(np.isfinite(target.readings))
     names = [space.channel_names[column] for column in fixed]
-    result = verify(
+    result = verify_replicates(
         target.readings[fixed],
         target.tolerance[fixed],
         np.array([each.readings[fixed] for each in replicates]),
         censored=np.array([each.censored[fixed] for each in replicates]),
-        looks=exam.looks or single(exam.replicates, rule.confidence),
+        looks=exam.looks or single_look(exam.replicates, rule.confidence),
         confidence=rule.confidence,
         known_noise=known_noise(rule, space)[fixed],
         names=names,

@@ -18,8 +18,8 @@ from pydantic import (
 
 from sdl.campaign.lesson import Lesson
 from sdl.campaign.safety import ApprovalPart, SuspendPart
-from sdl.campaign.section import Part
-from sdl.campaign.toml import checked, read_toml
+from sdl.campaign.section import Section
+from sdl.campaign.toml import read_toml, validate
 from sdl.errors import InvalidInput
 from sdl.formatting import shown
 from sdl.space import is_number
@@ -79,7 +79,7 @@ def _or(word: str, least: int, most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class BackgroundPart(Part):
+class BackgroundPart(Section):
     """Reference readings, all knobs off."""
 
     every: Annotated[int | Literal["planned"], _or("planned", 0, 100_000)] = "planned"
@@ -89,7 +89,7 @@ class BackgroundPart(Part):
     """A campaign that goes on after a longer break takes a reference first."""
 
 
-class VerificationPart(Part):
+class VerificationPart(Section):
     """The exam of a candidate."""
 
     replicates: Annotated[int | Literal["planned"], _or("planned", 1, MOST_REPLICATES)] = "planned"
@@ -113,7 +113,7 @@ class VerificationPart(Part):
         return self
 
 
-class StopPart(Part):
+class StopPart(Section):
     """When to give up."""
 
     rounds: int | None = Field(default=None, ge=1, le=100_000)
@@ -122,7 +122,7 @@ class StopPart(Part):
     """Failed exams of one target."""
 
 
-class FittingPart(Part):
+class FittingPart(Section):
     """Limits of the fits, which then run in a process of their own; a model that breaks them is left out."""
 
     limit_s: float = Field(default=60.0, gt=0, le=86_400)
@@ -140,7 +140,7 @@ def _names(value: Any) -> Any:
     raise ValueError(f"needs 'all' or a list of names, got {shown(value)}")
 
 
-class HistoryPart(Part):
+class HistoryPart(Section):
     """Earlier campaigns to start from, on this instrument or another one with the same knobs."""
 
     campaigns: Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_names)] = "all"
@@ -173,7 +173,7 @@ def _printable(name: str) -> str:
 Name: TypeAlias = Annotated[str, AfterValidator(_printable)]
 
 
-class Target(Part):
+class Target(Section):
     """Readings that somebody wants; channels that are not named are free."""
 
     name: Name = Field(default="target", min_length=1, max_length=100)
@@ -204,7 +204,7 @@ class Target(Part):
         return verified >= (1 if self.answers == "all" else self.answers)
 
 
-class Campaign(Part):
+class Campaign(Section):
     """All rounds towards some targets, on one instrument."""
 
     name: Name = Field(min_length=1, max_length=100)
@@ -298,7 +298,7 @@ class Campaign(Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        return checked(cls, written, "campaign")
+        return validate(cls, written, "campaign")
 
 
 def slug(name: str) -> str:

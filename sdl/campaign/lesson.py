@@ -10,13 +10,13 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import Field
 
-from sdl.campaign.section import Part
+from sdl.campaign.section import Section
 from sdl.space import Readings, Settings, Space
 
 Row: TypeAlias = tuple[float | None, ...]
 
 
-class Lesson(Part):
+class Lesson(Section):
     """What one earlier campaign taught: the mean reading at each of its settings, and how sure that is."""
 
     campaign: str = Field(min_length=1)

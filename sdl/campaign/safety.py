@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sdl.campaign.section import Part
+from sdl.campaign.section import Section
 from sdl.formatting import shown
 
 Occasion: TypeAlias = Literal["always", "first-round", "outside-range"]
@@ -56,14 +56,14 @@ def _hours(text: str) -> str:
     return text
 
 
-class ApprovalPart(Part):
+class ApprovalPart(Section):
     """A person sees the settings of a round before they are sent."""
 
     when: Annotated[tuple[Occasion, ...], BeforeValidator(_several)] = Field(default=("always",), min_length=1)
     """``always``, ``first-round``, or ``outside-range`` for settings beyond all that were measured; or several."""
 
 
-class PatchPart(Part):
+class PatchPart(Section):
     """Settings that are measured again and again, to see whether the instrument still is what it was."""
 
     settings: dict[str, float] = Field(min_length=1)
@@ -74,7 +74,7 @@ class PatchPart(Part):
     """Standard deviations from the earlier ones, background subtracted, from which on the campaign is suspended."""
 
 
-class SuspendPart(Part):
+class SuspendPart(Section):
     """What suspends a campaign between two measurements, and how it goes on."""
 
     background: dict[str, tuple[float, float]] = Field(default_factory=dict)

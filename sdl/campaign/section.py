@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A table of a campaign file: closed to unknown keys, and fixed once it is read."""
 
     # What stands below a field is the help beside it in Prefect's form.

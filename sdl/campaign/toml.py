@@ -35,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not TOML: {error}") from error
 
 
-def checked(model: type[Model], written: Mapping[str, Any], whole: str) -> Model:
+def validate(model: type[Model], written: Mapping[str, Any], whole: str) -> Model:
     """What was written as the model wants it.
 
     Args:

@@ -21,7 +21,7 @@ EXACT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ResolvedTarget:
     """A target in the columns of the instrument."""
 
     name: str
@@ -52,7 +52,7 @@ def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
     if instrument is not None:
         faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
-            faults += [f"targets.{index}: {fault}" for fault in impossible(instrument.space, target)]
+            faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         if campaign is not None and not faults:
             faults += _unlearnable(instrument.space, campaign)
     if faults or campaign is None or instrument is None:
@@ -60,13 +60,13 @@ def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
     return campaign, instrument
 
 
-def wanted(space: Space, target: Target) -> Wanted:
+def resolve_target(space: Space, target: Target) -> ResolvedTarget:
     """A target in the columns of a space."""
     tolerance = {channel: target.allowed(channel) for channel in target.readings}
-    return Wanted(target.name, space.readings(target.readings), space.readings(tolerance))
+    return ResolvedTarget(target.name, space.readings(target.readings), space.readings(tolerance))
 
 
-def impossible(space: Space, target: Target) -> list[str]:
+def target_faults(space: Space, target: Target) -> list[str]:
     """Why no setting whatever could be verified for this target: sentences, none if nothing speaks against it."""
     try:
         space.columns(target.readings)

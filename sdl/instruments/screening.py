@@ -36,7 +36,7 @@ class Screened:
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
+class PreviousReply:
     """A reply that came before."""
 
     settings: Settings
@@ -45,8 +45,8 @@ class Earlier:
     """What the instrument said it read, by channel name."""
 
 
-def screen(
-    space: Space, asked: Settings, reply: Reply, *, needed: Collection[str] = (), before: Earlier | None = None
+def screen_reply(
+    space: Space, asked: Settings, reply: Reply, *, needed: Collection[str] = (), before: PreviousReply | None = None
 ) -> Screened:
     """Judge a reply to settings ``(d,)``.
 
@@ -82,7 +82,7 @@ def screen(
     return Screened(ReplyClass.OK_CENSORED if censored.any() else ReplyClass.OK, "; ".join(notes), readings, censored)
 
 
-def classify(error: InstrumentError) -> ReplyClass:
+def classify_error(error: InstrumentError) -> ReplyClass:
     """The class of a request that brought no reply."""
     if isinstance(error, InstrumentSilent):
         return ReplyClass.UNKNOWN
@@ -111,7 +111,7 @@ def _fault(channel: Channel, value: Any) -> str | None:
     return None
 
 
-def _stuck(space: Space, asked: Settings, readings: Mapping[str, Any], before: Earlier | None) -> bool:
+def _stuck(space: Space, asked: Settings, readings: Mapping[str, Any], before: PreviousReply | None) -> bool:
     """Whether a noisy instrument repeats all its channels exactly where the settings changed or noise is due.
 
     Two readings at the ceiling are equal for a better reason, and a few channels may repeat by chance.

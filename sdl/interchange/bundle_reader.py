@@ -49,7 +49,7 @@ class Manifest(BaseModel):
     files: dict[str, _Listed]
 
 
-def read(path: str | Path) -> dict[str, bytes]:
+def read_bundle(path: str | Path) -> dict[str, bytes]:
     """The members of a bundle that are needed for recomputing it, by name, after every one was checked.
 
     Raises:

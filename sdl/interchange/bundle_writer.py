@@ -17,7 +17,7 @@ from sdl.interchange import evidence
 from sdl.interchange.export_import import FORMATS
 from sdl.interchange.record_rows import record
 from sdl.ledger.ledger import Ledger
-from sdl.reports.campaign_page import render
+from sdl.reports.campaign_page import render_campaign_page
 from sdl.system.atomic_files import whole
 
 SCHEMA = 1
@@ -46,7 +46,7 @@ manifest.json       SHA-256 and size of each of these
 """
 
 
-def write(ledger: Ledger, name: str, path: str | Path, *, force: bool = False) -> Path:
+def write_bundle(ledger: Ledger, name: str, path: str | Path, *, force: bool = False) -> Path:
     """Write the bundle of a campaign that is at rest and return where it lies.
 
     Raises:
@@ -54,7 +54,7 @@ def write(ledger: Ledger, name: str, path: str | Path, *, force: bool = False) -
     """
     before = _at_rest(ledger, name)
     files = evidence.members(ledger, name) | _observations(ledger, before)
-    files |= {REPORT: render(ledger, name).encode(), WORDS: README.encode()}
+    files |= {REPORT: render_campaign_page(ledger, name).encode(), WORDS: README.encode()}
     if _at_rest(ledger, name) != before:
         raise InvalidInput(f"campaign {name!r} went on while its bundle was made: pause it, then try again")
     path = Path(path)

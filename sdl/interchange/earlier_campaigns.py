@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from sdl.analysis.lesson_learning import learned
+from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign, HistoryPart
 from sdl.campaign.lesson import Lesson
 from sdl.errors import InvalidInput
@@ -73,7 +73,7 @@ def _named(ledger: Ledger, name: str, instrument: Instrument) -> Lesson:
 def _lesson(ledger: Ledger, entry: Entry, instrument: Instrument) -> Lesson | None:
     observations = ledger.history(entry.id).observations
     same = entry.instrument == instrument.identity
-    return learned(entry.name, entry.instrument, entry.space, observations, same=same)
+    return learn_lesson(entry.name, entry.instrument, entry.space, observations, same=same)
 
 
 def _fits(theirs: Space, ours: Space) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sdl.analysis.gain_shift import Set, Shift, shifts
+from sdl.analysis.gain_shift import GainShift, Set, gain_shifts
 from sdl.formatting import array_from_json
 from sdl.ledger.ledger import Ledger
 from sdl.reports.status_detail import last_attempts
@@ -17,11 +17,11 @@ LATEST = 500
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EpochComparison:
     """Rows from elsewhere beside what an instrument of the ledger measured last."""
 
     instrument: str
-    shifts: tuple[Shift, ...]
+    shifts: tuple[GainShift, ...]
     """One a knob; none where the rows cannot tell."""
 
     @property
@@ -42,7 +42,7 @@ class Comparison:
         return f"as {self.instrument} measures now: {told}"
 
 
-def comparisons(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]]) -> list[Comparison]:
+def compare_epochs(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]]) -> list[EpochComparison]:
     """Rows from elsewhere against each instrument of the ledger that has the same knobs and channels.
 
     Args:
@@ -50,7 +50,9 @@ def comparisons(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]])
         space: Of the rows.
         rows: Like those of ``Ledger.trail``, in the order of measuring, all of them with readings.
     """
-    return [Comparison(name, shifts(space, _set(rows[-LATEST:]), now)) for name, now in _measured(ledger, space)]
+    return [
+        EpochComparison(name, gain_shifts(space, _set(rows[-LATEST:]), now)) for name, now in _measured(ledger, space)
+    ]
 
 
 def _measured(ledger: Ledger, space: Space) -> Iterator[tuple[str, Set]]:

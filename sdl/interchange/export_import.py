@@ -19,10 +19,10 @@ from sdl.errors import InvalidInput
 from sdl.history import Entry, NoticeKind
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
-from sdl.interchange.epoch_check import comparisons
+from sdl.interchange.epoch_check import compare_epochs
 from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_any, read_lines, refuse, write_lines
 from sdl.interchange.record_rows import Attempt, Reading, Row, record
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.space import Channel, Knob, Readings, Settings, Space
 from sdl.system.atomic_files import whole
@@ -103,12 +103,12 @@ def import_(
         raise InvalidInput(str(error)) from None
     space, trail = _trail(path, space)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    beside = comparisons(ledger, space, [row for row in trail if row["readings"] is not None])
+    beside = compare_epochs(ledger, space, [row for row in trail if row["readings"] is not None])
     told = {"file": path.name, "sha256": digest, "epoch": [str(each) for each in beside]}
     entry = ledger.adopt(safe, instrument, space, {"imported": told}, trail, title=name)
     for each in beside:
         if each.other:
-            Steering(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(each))
+            Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(each))
     return entry
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sdl.formatting import json_list, jsonable
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Screened, screen
+from sdl.instruments.screening import Screened, screen_reply
 from sdl.interchange.csv_parquet import is_plain
 from sdl.interchange.jsonl import COLUMNS, Record
 from sdl.space import Space
@@ -50,7 +50,7 @@ class Reading(_Measured):
             raise ValueError(f"{', '.join(odd)} is not finite: leave out what was not read")
         out = {name: value for name, value in self.out.items() if value is not None}
         settings = space.settings(asked)
-        screened = screen(space, settings, Reply(asked, out, self.raw))
+        screened = screen_reply(space, settings, Reply(asked, out, self.raw))
         place = {"round": 0, "index": index, "replicate": 0, "attempt": 1, "purpose": Purpose.IMPORTED}
         judged = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, **_believed(screened)}
         said = {"applied": dict(asked), "out": out, "raw": self.raw}
@@ -101,7 +101,7 @@ class Attempt(_Measured):
         }
         if not self.believed:
             return row | {"readings": None, "censored": None}
-        screened = screen(space, np.array(row["settings"]), Reply(asked, self.out or {}, self.raw))
+        screened = screen_reply(space, np.array(row["settings"]), Reply(asked, self.out or {}, self.raw))
         if not screened.verdict.usable or self.state != "DONE":
             raise ValueError(f"it cannot be {self.verdict} and {self.state}: {screened.reason or 'no answer came'}")
         # A ceiling that the space does not know of was known when this was measured.

@@ -7,7 +7,7 @@ import numpy as np
 
 from sdl.formatting import array_from_json
 from sdl.history import ReplyClass, RoundKind
-from sdl.instruments.screening import Earlier, Screened
+from sdl.instruments.screening import PreviousReply, Screened
 from sdl.interchange.evidence import Evidence, ReplyLine
 from sdl.measurement.bench import believed
 
@@ -56,7 +56,7 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
         alone[place] = believed(evidence.space, requests[line.key], line.reply, needed, earlier)
         if alone[place].stuck and alone[last].verdict.usable:
             masked[last] = place
-        last, before = place, Earlier(requests[line.key].settings, line.reply.readings)
+        last, before = place, PreviousReply(requests[line.key].settings, line.reply.readings)
     return Rescreened(evidence, alone, masked)
 
 

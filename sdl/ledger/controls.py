@@ -28,7 +28,7 @@ ASKED = {
 
 
 @dataclass(frozen=True, eq=False)
-class Steering:
+class Controls:
     """What persons, and the program for them, may ask of campaigns.
 
     Args:

@@ -18,7 +18,7 @@ FIGURE = "parity"
 
 
 @dataclass(eq=False)
-class Known:
+class HistoryCache:
     """What was read of one campaign so far; good as long as no other process measures for it."""
 
     campaign: int

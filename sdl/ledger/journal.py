@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Kept:
+class JournalEntry:
     """What came of one attempt, in plain data."""
 
     instrument: str
@@ -47,7 +47,7 @@ class Kept:
 class Held:
     """What is in the file."""
 
-    replies: Sequence[Kept]
+    replies: Sequence[JournalEntry]
     taken: bool = False
     """Set it once the ledger has all of them."""
 
@@ -83,7 +83,7 @@ class Journal:
                 f"full: {error.strerror}; make space or give another --home"
             ) from error
 
-    def keep(self, reply: Kept) -> Path:
+    def keep(self, reply: JournalEntry) -> Path:
         """Put a reply on the disk and return where it is.
 
         Raises:
@@ -187,10 +187,10 @@ def _lines(handle: int) -> list[bytes]:
     return [line for line in data.split(b"\n") if line.strip()]
 
 
-def _read(line: bytes) -> Kept | None:
+def _read(line: bytes) -> JournalEntry | None:
     """One line of the file; None if it is damaged."""
     try:
-        reply = Kept(**json.loads(line))
+        reply = JournalEntry(**json.loads(line))
         sound = type(reply.token) is type(reply.attempt) is int and set(reply.answer) <= ANSWERED
     except (ValueError, TypeError, RecursionError):
         return None

@@ -15,13 +15,13 @@ from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInpu
 from sdl.formatting import json_list, jsonable, shown, visible
 from sdl.history import Control, Entry, Exam, Finding, History, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Earlier, Screened
+from sdl.instruments.screening import PreviousReply, Screened
 from sdl.ledger import bulk_reads as bulk
 from sdl.ledger import dumps as trail
 from sdl.ledger import lease as leasing
 from sdl.ledger import row_mapping as rows
-from sdl.ledger.history_cache import Known
-from sdl.ledger.journal import Journal, Kept
+from sdl.ledger.history_cache import HistoryCache
+from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
 from sdl.ledger.tables import attempts, campaigns, exams, findings, journal_path, now, open_database, requests, rounds
 from sdl.space import Space
@@ -251,13 +251,13 @@ class Ledger:
         }
         done |= {"readings": json_list(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
         distrust = f"the reply after it repeats it: {screened.reason}" if screened.stuck else ""
-        self._answer(lease, Kept(lease.instrument, lease.token, attempt, done, distrust))
+        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, done, distrust))
 
     def fail(self, lease: Lease, attempt: int, verdict: ReplyClass, reason: str, raw: str = "") -> None:
         """Keep what is known of a request that brought no reply; errors as those of ``receive``."""
         state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
         done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
-        self._answer(lease, Kept(lease.instrument, lease.token, attempt, done))
+        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, done))
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
         """Take up what an earlier process left: the replies that it kept; what else it sent becomes UNKNOWN.
@@ -278,7 +278,7 @@ class Ledger:
             kept.taken = taken
         return marked
 
-    def _answer(self, lease: Lease, reply: Kept) -> None:
+    def _answer(self, lease: Lease, reply: JournalEntry) -> None:
         """Write what came of an attempt; what cannot be written at once is on the disk before it is tried again."""
         place = None
         for left in reversed(range(TRIES)):
@@ -294,14 +294,14 @@ class Ledger:
                 if not left:
                     raise LedgerError(f"{error}. The last reply is kept in {place} until then") from error
 
-    def _keep(self, reply: Kept, why: LedgerError) -> Path:
+    def _keep(self, reply: JournalEntry, why: LedgerError) -> Path:
         try:
             return self.journal.keep(reply)
         except LedgerError as error:
             log.error("this reply could not be kept: %s", reply.answer["raw"])  # so that a person has it at least
             raise LedgerError(f"{why}. The last reply is lost: {error}") from why
 
-    def last_reply(self, campaign: int) -> Earlier | None:
+    def last_reply(self, campaign: int) -> PreviousReply | None:
         """The last reply of any worth, to compare the next one with."""
         query = (
             select(requests.c.settings, attempts.c.out)
@@ -312,7 +312,7 @@ class Ledger:
         )
         with self.engine.connect() as connection:
             row = connection.execute(query).one_or_none()
-        return Earlier(np.array(row.settings, float), row.out) if row else None
+        return PreviousReply(np.array(row.settings, float), row.out) if row else None
 
     # ------------------------------------------------------------------ decisions
 
@@ -324,7 +324,7 @@ class Ledger:
             if connection.execute(known).first() is None:
                 connection.execute(insert(findings).values(**rows.of_finding(campaign, finding)))
 
-    def history(self, campaign: int, fresh_for_s: float = float("inf"), known: Known | None = None) -> History:
+    def history(self, campaign: int, fresh_for_s: float = float("inf"), known: HistoryCache | None = None) -> History:
         """All that a decision may look at.
 
         Args:
@@ -334,7 +334,7 @@ class Ledger:
             known: What its only controller read of it before; then only the rest is read, and added to it.
         """
         with self.engine.connect() as connection:
-            return (known or Known(campaign)).history(connection, now(), fresh_for_s)
+            return (known or HistoryCache(campaign)).history(connection, now(), fresh_for_s)
 
     def sent(self, campaign: int) -> int:
         """How many requests were sent, whatever became of them."""

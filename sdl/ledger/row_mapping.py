@@ -37,7 +37,7 @@ from sdl.history import (
     Verdict,
     looks_from_json,
 )
-from sdl.ledger.journal import Kept
+from sdl.ledger.journal import JournalEntry
 from sdl.ledger.tables import attempts, campaigns, changes, exams, notices, now, requests, rounds
 from sdl.space import Space
 
@@ -162,12 +162,12 @@ OPEN = (attempts.c.id == bindparam("number"), attempts.c.token == bindparam("hel
 ANSWER = update(attempts).where(*OPEN)
 
 
-def is_open(connection: Connection, reply: Kept) -> bool:
+def is_open(connection: Connection, reply: JournalEntry) -> bool:
     """Whether the ledger has no answer yet to the attempt that this is the reply to."""
     return connection.execute(select(attempts.c.id).where(*OPEN), _attempt(reply)).first() is not None
 
 
-def answer(connection: Connection, reply: Kept) -> None:
+def answer(connection: Connection, reply: JournalEntry) -> None:
     """Write what came of an attempt, once; of one that counts as lost by now, only what was said."""
     if connection.execute(ANSWER, {**_attempt(reply), **reply.answer}).rowcount == 1:
         if reply.distrust:
@@ -179,7 +179,7 @@ def answer(connection: Connection, reply: Kept) -> None:
     connection.execute(update(attempts).where(late, attempts.c.raw == "").values(**said))
 
 
-def _attempt(reply: Kept) -> dict[str, int]:
+def _attempt(reply: JournalEntry) -> dict[str, int]:
     return {"number": reply.attempt, "held": reply.token}
 
 

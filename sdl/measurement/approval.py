@@ -15,7 +15,9 @@ REMARKS: dict[Occasion, str] = {
 }
 
 
-def reason(rule: ApprovalPart, round_: Round, requests: Sequence[Request], history: History, space: Space) -> str:
+def approval_reason(
+    rule: ApprovalPart, round_: Round, requests: Sequence[Request], history: History, space: Space
+) -> str:
     """Why a person has to see these requests before they are sent; empty if nobody has to.
 
     References and patches, which are known from the start, need no approval.

@@ -11,10 +11,10 @@ from sdl.campaign.safety import SuspendPart
 from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
 from sdl.history import Purpose, ReplyClass, Request
 from sdl.instruments.protocol import Instrument, Reply
-from sdl.instruments.screening import Earlier, Screened, classify, screen
+from sdl.instruments.screening import PreviousReply, Screened, classify_error, screen_reply
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.suspenders import Seen, Suspenders, recalled
+from sdl.measurement.suspenders import SuspenderEvent, Suspenders, recall_events
 from sdl.space import Space
 from sdl.system import failpoints as killpoints
 
@@ -48,7 +48,7 @@ class Bench:
         space, file = self.instrument.space, self.ledger.file
         folder = file.parent if file else None
         self.suspenders = Suspenders(self.suspend, space, space.columns(self.needed), folder)
-        for each in recalled(self.ledger, self.campaign, self.suspend):
+        for each in recall_events(self.ledger, self.campaign, self.suspend):
             self.suspenders.saw(each)
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
@@ -93,16 +93,16 @@ class Bench:
         try:
             reply = self.instrument.measure(settings)
         except InstrumentError as error:
-            verdict = classify(error)
+            verdict = classify_error(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
-            self.suspenders.saw(Seen(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
+            self.suspenders.saw(SuspenderEvent(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
         screened = believed(self.instrument.space, request, reply, self.needed, self._before)
         killpoints.passing("after-reply")
         self.ledger.receive(self.lease, number, reply, screened)
         killpoints.passing("after-commit")
-        self.suspenders.saw(Seen(request.purpose, screened.verdict, screened.readings))
-        self._before = Earlier(request.settings, reply.readings)
+        self.suspenders.saw(SuspenderEvent(request.purpose, screened.verdict, screened.readings))
+        self._before = PreviousReply(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 
     def _may_go_on(self) -> None:
@@ -117,7 +117,9 @@ class Bench:
         (self.sleep or self.interrupted.wait)(seconds)
 
 
-def believed(space: Space, request: Request, reply: Reply, needed: Collection[str], before: Earlier | None) -> Screened:
+def believed(
+    space: Space, request: Request, reply: Reply, needed: Collection[str], before: PreviousReply | None
+) -> Screened:
     """What a reply to a request is worth.
 
     Args:
@@ -127,7 +129,7 @@ def believed(space: Space, request: Request, reply: Reply, needed: Collection[st
         needed: Channels without which a reading is of no use.
         before: The reply before this one.
     """
-    screened = screen(space, request.settings, reply, needed=needed, before=before)
+    screened = screen_reply(space, request.settings, reply, needed=needed, before=before)
     if request.purpose is not Purpose.REFERENCE or not screened.censored[space.columns(needed)].any():
         return screened
     # A background at the ceiling tells nothing, and no reading on top of it would.

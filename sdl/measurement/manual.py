@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdl.analysis.background import Conditions
-from sdl.analysis.verification import judge
+from sdl.analysis.background import Background
+from sdl.analysis.verification import judge_exam
 from sdl.campaign.definition import VerificationPart
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Finding, Observation, Purpose, Request, Round, RoundKind
 from sdl.measurement.bench import Bench
 from sdl.space import Readings, Settings
@@ -20,7 +20,9 @@ BUDGET = 1_000_000_000
 """A person at the instrument counts for themselves."""
 
 
-def measure(bench: Bench, settings: Sequence[Settings], purpose: Purpose = Purpose.BY_HAND) -> list[Observation]:
+def measure_by_hand(
+    bench: Bench, settings: Sequence[Settings], purpose: Purpose = Purpose.BY_HAND
+) -> list[Observation]:
     """Take one reading at each of the settings ``(d,)``, in order.
 
     Raises:
@@ -33,7 +35,7 @@ def measure(bench: Bench, settings: Sequence[Settings], purpose: Purpose = Purpo
     return bench.ledger.history(bench.campaign).of_round(number, purpose)
 
 
-def survey(bench: Bench, settings: Settings, every: int) -> list[Observation]:
+def survey_space(bench: Bench, settings: Settings, every: int) -> list[Observation]:
     """Take one reading at each of the settings ``(n, d)``, and the background first and after every so many.
 
     Args:
@@ -57,21 +59,23 @@ def survey(bench: Bench, settings: Settings, every: int) -> list[Observation]:
     return bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
 
 
-def examine(bench: Bench, target: Wanted, settings: Settings, rule: VerificationPart, replicates: int) -> Finding:
+def verify_by_hand(
+    bench: Bench, target: ResolvedTarget, settings: Settings, rule: VerificationPart, replicates: int
+) -> Finding:
     """Examine settings ``(d,)`` that a person offers: a fresh reference, then the replicates, then the verdict."""
     space, number = bench.instrument.space, _next_round(bench)
     round_ = Round(number, RoundKind.EXAM, target.name)
     reference = Request(number, 0, 0, Purpose.REFERENCE, space.off)
     bench.ledger.plan(bench.lease, bench.campaign, round_, [reference])
     bench.take([reference])
-    background = Conditions.of(bench.ledger.history(bench.campaign).observations, space.p).latest
+    background = Background.of(bench.ledger.history(bench.campaign).observations, space.p).latest
     unknown = np.full(space.p, np.nan)
     exam = Exam(number, target.name, settings, "by hand", replicates, background, unknown)
     requests = [Request(number, 1, i, Purpose.VERIFICATION, settings) for i in range(replicates)]
     bench.ledger.plan(bench.lease, bench.campaign, round_, requests, exam)
     bench.take(requests)
     taken = bench.ledger.history(bench.campaign).of_round(number, Purpose.VERIFICATION)
-    finding = judge(exam, target, taken, rule, space)
+    finding = judge_exam(exam, target, taken, rule, space)
     bench.ledger.find(bench.lease, bench.campaign, finding)
     return finding
 
@@ -88,12 +92,12 @@ class Calibration:
     """Ratio to the response of the calibration before, less 1, ``(d, p)``; None for the first."""
 
 
-def calibrate(bench: Bench) -> Calibration:
+def calibrate_instrument(bench: Bench) -> Calibration:
     """Read the background and each knob alone at its upper bound, and compare with the calibration before."""
     space, before = bench.instrument.space, _next_round(bench) - 1
     earlier = _calibration(bench, before) if before >= 0 else None
     settings = [space.off, *(np.where(np.eye(space.d)[k] > 0, space.high, space.off) for k in range(space.d))]
-    taken = measure(bench, settings)
+    taken = measure_by_hand(bench, settings)
     background, response = _split(taken)
     if earlier is None:
         return Calibration(background, response, None)

@@ -24,7 +24,7 @@ FIRST_S = 3.0
 log = logging.getLogger(__name__)
 
 
-def silence(ledger: Ledger, instrument: str) -> float:
+def remaining_silence(ledger: Ledger, instrument: str) -> float:
     """Seconds for which an instrument may still be at work for a process that is gone; 0 as a rule."""
     mine = campaigns.c.instrument == instrument
     newest = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaigns.c.id).scalar_subquery()
@@ -42,7 +42,7 @@ def silence(ledger: Ledger, instrument: str) -> float:
     return float(most - min(max(now() - row.sent_at, 0.0), most))
 
 
-def wait_out(ledger: Ledger, instrument: str, interrupted: threading.Event | None = None) -> None:
+def wait_out_orphans(ledger: Ledger, instrument: str, interrupted: threading.Event | None = None) -> None:
     """Wait until an instrument has done what a process that is gone asked of it.
 
     Args:
@@ -50,6 +50,6 @@ def wait_out(ledger: Ledger, instrument: str, interrupted: threading.Event | Non
         instrument: Its identity; it has to be held.
         interrupted: Set it to end the wait.
     """
-    if seconds := silence(ledger, instrument):
+    if seconds := remaining_silence(ledger, instrument):
         log.info("%s may still be at work for a process that ended: waiting %.1f s", instrument, seconds)
         (interrupted or threading.Event()).wait(seconds)

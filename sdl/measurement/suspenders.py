@@ -29,7 +29,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Hold:
+class SuspensionHold:
     """Why nothing is measured now."""
 
     reason: str
@@ -41,7 +41,7 @@ class Hold:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SuspenderEvent:
     """What became of one attempt."""
 
     purpose: Purpose
@@ -52,7 +52,7 @@ class Seen:
     """Whether it came after the last suspension."""
 
 
-def recalled(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[Seen]:
+def recall_events(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[SuspenderEvent]:
     """What suspenders would have seen of a campaign so far, in order, as far as they judge by it."""
     mine = attempts.c.campaign == campaign
     last = select(attempts.c.id).where(mine).order_by(attempts.c.id.desc()).limit(rule.window).subquery()
@@ -70,7 +70,9 @@ def recalled(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[Seen]
         until = connection.execute(nth).scalar_one_or_none() if sent else None
         for row in connection.execute(query):
             readings = array_from_json(row.readings or [])
-            yield Seen(Purpose(row.purpose), ReplyClass(row.verdict), readings, until is None or row.id > until)
+            yield SuspenderEvent(
+                Purpose(row.purpose), ReplyClass(row.verdict), readings, until is None or row.id > until
+            )
 
 
 def _now() -> datetime:
@@ -102,7 +104,7 @@ class Suspenders:
     """Patches less their reference, those that were off left out."""
     _off: str = ""
 
-    def saw(self, each: Seen) -> None:
+    def saw(self, each: SuspenderEvent) -> None:
         """Take an attempt into account."""
         if each.fresh:
             self._outcomes.append(each.verdict.usable)
@@ -119,11 +121,11 @@ class Suspenders:
             if not off:
                 self._patches.append(net)
 
-    def hold(self) -> Hold | None:
+    def hold(self) -> SuspensionHold | None:
         """Why nothing may be measured now; None if nothing speaks against it."""
         return self._disk() or self._quiet() or self._failing() or self._light() or self._drift()
 
-    def _disk(self) -> Hold | None:
+    def _disk(self) -> SuspensionHold | None:
         if self.folder is None or (free := shutil.disk_usage(self.folder).free / 1e6) >= self.rule.free_mb:
             return None
         return self._held(
@@ -131,7 +133,7 @@ class Suspenders:
             "no reading is lost. Make space and run the campaign again"
         )
 
-    def _quiet(self) -> Hold | None:
+    def _quiet(self) -> SuspensionHold | None:
         now = self.clock().astimezone(ZoneInfo(self.rule.timezone))
         for text in self.rule.quiet:
             begin, end = hours(text)
@@ -140,10 +142,12 @@ class Suspenders:
                 until = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
                 until += timedelta(days=until <= now)
                 seconds = (until - now).total_seconds()
-                return Hold(f"quiet hours {text} ({self.rule.timezone}): it goes on at {until:%H:%M}", seconds)
+                return SuspensionHold(
+                    f"quiet hours {text} ({self.rule.timezone}): it goes on at {until:%H:%M}", seconds
+                )
         return None
 
-    def _failing(self) -> Hold | None:
+    def _failing(self) -> SuspensionHold | None:
         limit, n = self.rule.failures, len(self._outcomes)
         if limit is None or n < self.rule.window or (share := 1 - sum(self._outcomes) / n) < limit:
             return None
@@ -152,7 +156,7 @@ class Suspenders:
             "look at the instrument and its network"
         )
 
-    def _light(self) -> Hold | None:
+    def _light(self) -> SuspensionHold | None:
         if self._reference is None or not self._judged:
             return None
         for name, (low, high) in self.rule.background.items():
@@ -165,7 +169,7 @@ class Suspenders:
                 )
         return None
 
-    def _drift(self) -> Hold | None:
+    def _drift(self) -> SuspensionHold | None:
         return self._held(self._off, drift=True) if self._off else None
 
     def _drifted(self, net: Readings, rule: PatchPart) -> str:
@@ -193,5 +197,5 @@ class Suspenders:
         own = earlier.std(axis=0, ddof=1) if len(earlier) >= FEWEST else np.full(len(self.channels), np.nan)
         return np.asarray(np.fmax(stated, own))
 
-    def _held(self, reason: str, drift: bool = False) -> Hold:
-        return Hold(reason, self.rule.hold_off_s, drift)
+    def _held(self, reason: str, drift: bool = False) -> SuspensionHold:
+        return SuspensionHold(reason, self.rule.hold_off_s, drift)

@@ -11,7 +11,7 @@ from sdl.reports.html import template, write_page
 from sdl.system.atomic_files import whole
 
 
-def write(result: Mapping[str, Any], folder: Path) -> Path:
+def write_backtest_page(result: Mapping[str, Any], folder: Path) -> Path:
     """Write the page of a back-test, ``index.html``, in place of an earlier one, and return where it lies.
 
     Beside it lies its first figure alone, ``requests.svg``, on white paper for wherever it is to be shown.
@@ -19,7 +19,7 @@ def write(result: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         InvalidInput: if a file cannot be written.
     """
-    page, shown = write_page(render(result), folder / "index.html"), _shown(result)
+    page, shown = write_page(render_backtest_page(result), folder / "index.html"), _shown(result)
     if not shown:
         return page
     with whole(folder / "requests.svg", force=True) as file:
@@ -27,7 +27,7 @@ def write(result: Mapping[str, Any], folder: Path) -> Path:
     return page
 
 
-def render(result: Mapping[str, Any]) -> str:
+def render_backtest_page(result: Mapping[str, Any]) -> str:
     """The back-test as HTML that loads nothing.
 
     Args:

@@ -26,7 +26,7 @@ MARKS = "os^Dv<>pP*XhdH8"
 
 
 @dataclass(frozen=True)
-class Part:
+class BenchmarkPart:
     """A table with its figure."""
 
     title: str
@@ -38,8 +38,13 @@ class Part:
     """Addresses of images by what they show, see ``scatter`` and ``curves``."""
 
 
-def write(
-    title: str, result: Mapping[str, Any], notes: Sequence[str], parts: Sequence[Part], bars: Sequence[Any], path: Path
+def write_benchmark_page(
+    title: str,
+    result: Mapping[str, Any],
+    notes: Sequence[str],
+    parts: Sequence[BenchmarkPart],
+    bars: Sequence[Any],
+    path: Path,
 ) -> Path:
     """Write the page in place of an earlier one and return where it lies.
 
@@ -121,7 +126,7 @@ def curves(grid: Array, level: float, extent: tuple[float, float, float, float],
         return uri(figure)
 
 
-def _row(part: Part, place: int) -> dict[str, Any]:
+def _row(part: BenchmarkPart, place: int) -> dict[str, Any]:
     name, cells = part.rows[place]
     same = place > 0 and part.rows[place - 1][0] == name
     return {"name": "" if same else name, "cells": cells, "same": same}

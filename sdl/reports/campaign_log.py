@@ -9,7 +9,7 @@ import numpy as np
 
 from sdl.formatting import listed, measured, moment, number
 from sdl.history import ReplyClass, Round
-from sdl.reports.campaign_summary import Story
+from sdl.reports.campaign_summary import CampaignSummary
 
 SHOWN = 500
 """Requests that are all shown; of more, the first and last ``ENDS`` and those that did not count."""
@@ -18,7 +18,7 @@ MOST_ODD = 1000
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestRows:
     """One request and its reply."""
 
     place: int
@@ -37,11 +37,11 @@ class Asked:
 class Requests:
     """What of the requests is shown, and a sentence if that is not all."""
 
-    rows: Sequence[Asked]
+    rows: Sequence[RequestRows]
     note: str
 
 
-def requests(story: Story) -> Requests:
+def request_rows(story: CampaignSummary) -> Requests:
     """The table of requests."""
     useful = story.sendings.counts
     n = len(useful)
@@ -54,7 +54,7 @@ def requests(story: Story) -> Requests:
     return Requests(_rows(story, [*range(ENDS), *odd[:MOST_ODD], *range(n - ENDS, n)]), note)
 
 
-def _rows(story: Story, places: Sequence[int]) -> list[Asked]:
+def _rows(story: CampaignSummary, places: Sequence[int]) -> list[RequestRows]:
     """Requests by their place in the order of sending, from 0."""
     found = story.trail(story.sendings.rows[list(places)].tolist())
     return [_asked(story, place + 1, row) for place, row in zip(places, found, strict=True)]
@@ -65,8 +65,8 @@ def counts(row: Mapping[str, Any]) -> bool:
     return row["verdict"] is not None and ReplyClass(row["verdict"]).usable
 
 
-def _asked(story: Story, place: int, row: Mapping[str, Any]) -> Asked:
-    return Asked(
+def _asked(story: CampaignSummary, place: int, row: Mapping[str, Any]) -> RequestRows:
+    return RequestRows(
         place=place,
         time=moment(row["sent_at"]),
         round=row["round"],
@@ -98,7 +98,7 @@ class Chapter:
     paragraphs: Sequence[str]
 
 
-def chapters(story: Story) -> Iterator[Chapter]:
+def chapters(story: CampaignSummary) -> Iterator[Chapter]:
     """What was decided, round by round."""
     history = story.history
     taken = defaultdict[int, Counter[str]](Counter)

@@ -9,14 +9,14 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from sdl import __version__
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.formatting import measured, moment
 from sdl.history import Observation, Purpose
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.reports import figures
-from sdl.reports.campaign_log import chapters, requests
-from sdl.reports.campaign_summary import Line, Story
+from sdl.reports.campaign_log import chapters, request_rows
+from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
 from sdl.reports.figures import Bar, Light
 from sdl.reports.html import template, write_page
 from sdl.space import Readings
@@ -34,38 +34,38 @@ MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot."""
 
 
-def write(ledger: Ledger, name: str, path: str | Path) -> Path:
+def write_campaign_page(ledger: Ledger, name: str, path: str | Path) -> Path:
     """Write the report of a campaign, in place of an earlier one, and return where it lies.
 
     Raises:
         InvalidInput: if there is no such campaign, or the file cannot be written.
     """
-    return write_page(render(ledger, name), Path(path))
+    return write_page(render_campaign_page(ledger, name), Path(path))
 
 
 def targets_figure(ledger: Ledger, name: str) -> str | None:
     """Targets against measured as the URI of a figure; None where there is no target."""
-    return _targets_figure(Story.of(ledger, name))
+    return _targets_figure(CampaignSummary.of(ledger, name))
 
 
-def render(ledger: Ledger, campaign_name: str) -> str:
+def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
     """The report of a campaign at any stage, as HTML that loads nothing.
 
     Raises:
         InvalidInput: if there is no such campaign.
     """
-    story = Story.of(ledger, campaign_name)
+    story = CampaignSummary.of(ledger, campaign_name)
     parity, course = _parity(story), _Course.of(story)
     killpoints.passing("in-report")
     return template("report.html").render(
         version=__version__,
         story=story,
         parity=parity,
-        asked=requests(story),
+        asked=request_rows(story),
         thinning=_thinning(story),
         lamps=course.lamps,
         chapters=list(chapters(story)),
-        notices=[(moment(each.at), each.sent, each.by, each.text) for each in Steering(ledger).notices(story.entry.id)],
+        notices=[(moment(each.at), each.sent, each.by, each.text) for each in Controls(ledger).notices(story.entry.id)],
         config=json.dumps(_brief(story.entry.config), indent=2, ensure_ascii=False),
         figures={
             "targets": _targets_figure(story),
@@ -112,7 +112,7 @@ def _brief(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "history": {**history, "lessons": names}}
 
 
-def _parity(story: Story) -> Parity | None:
+def _parity(story: CampaignSummary) -> Parity | None:
     """Of the latest round whose facts have it."""
     for round_ in reversed(story.history.rounds):
         if facts := round_.facts.get("parity"):
@@ -145,7 +145,7 @@ def _score(channel: str, rows: str, one: Readings, other: Readings) -> Score:
 # ---------------------------------------------------------------------- figures
 
 
-def _targets_figure(story: Story) -> str | None:
+def _targets_figure(story: CampaignSummary) -> str | None:
     """A bar for each channel of each target, or of very many targets the farthest off, with their worst channels."""
     lines = [(result.target, line) for result in story.results for line in result.lines]
     lines += [
@@ -162,12 +162,12 @@ def _targets_figure(story: Story) -> str | None:
     return figures.targets(bars) if bars else None
 
 
-def _reach(line: Line) -> float:
+def _reach(line: ChannelResult) -> float:
     """The far end of a bar, in tolerances; 0 where nothing is known."""
     return float(np.nan_to_num(abs(line.off) + line.room))
 
 
-def _pairs_figure(story: Story) -> str | None:
+def _pairs_figure(story: CampaignSummary) -> str | None:
     names = [*story.entry.space.knob_names, *story.channels][:MOST_QUANTITIES]
     seen = _thinned(story.history.observations)
     if not seen:
@@ -182,7 +182,7 @@ def _pairs_figure(story: Story) -> str | None:
     return figures.pairs([story.labelled(name) for name in names], values, [each.purpose for each in seen], marked)
 
 
-def _uncertainty_figure(story: Story) -> str | None:
+def _uncertainty_figure(story: CampaignSummary) -> str | None:
     known = _thinned([round_ for round_ in story.history.rounds if round_.facts.get("uncertainty")])
     names = dict.fromkeys(name for round_ in known for name in round_.facts["uncertainty"])
     if not known:
@@ -201,17 +201,17 @@ class _Course:
     seen: Sequence[Observation]
     places: Sequence[int]
     """Of each among all requests."""
-    conditions: Conditions
+    conditions: Background
 
     @classmethod
-    def of(cls, story: Story) -> Self:
+    def of(cls, story: CampaignSummary) -> Self:
         """Of a campaign, of which an observation may have been masked since the others were read."""
         places: list[int] = (1 + story.sendings.observed).tolist()
         seen = list(story.history.observations[: len(places)])
         shown = figures.drawable([each.readings for each in seen])
         for place in np.flatnonzero(np.isnan(shown).any(axis=-1)).tolist():
             seen[place] = replace(seen[place], readings=shown[place])
-        return cls(seen, places, Conditions.of(seen, story.entry.space.p))
+        return cls(seen, places, Background.of(seen, story.entry.space.p))
 
     @property
     def lamps(self) -> list[tuple[int, int]]:
@@ -220,7 +220,7 @@ class _Course:
         return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in found.tolist()]
 
 
-def _background_figure(story: Story, course: _Course) -> str | None:
+def _background_figure(story: CampaignSummary, course: _Course) -> str | None:
     seen, places, conditions = course.seen, course.places, course.conditions
     references = _thinned([each for each in seen if each.purpose is Purpose.REFERENCE])
     if not references or not story.channels:
@@ -251,7 +251,7 @@ def _thinned(every: Sequence[Each]) -> Sequence[Each]:
     return [every[place] for place in np.linspace(0, len(every) - 1, DRAWN).round().astype(int)]
 
 
-def _thinning(story: Story) -> str:
+def _thinning(story: CampaignSummary) -> str:
     """A sentence if figures do not show everything; empty if they do."""
     n = len(story.history.observations)
     return f"Of {n} readings {DRAWN} are drawn, evenly from the first to the last." if n > DRAWN else ""

@@ -22,7 +22,7 @@ TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE
 
 
 @dataclass(frozen=True)
-class Line:
+class ChannelResult:
     """One channel of a target; NaN where a number is not known."""
 
     channel: str
@@ -54,7 +54,7 @@ class Passed:
     family: int
     settings: Sequence[float]
     """By knob."""
-    lines: Sequence[Line]
+    lines: Sequence[ChannelResult]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Result:
     tone: str
     """``good``, ``bad`` or ``open``."""
     sentence: str
-    lines: Sequence[Line]
+    lines: Sequence[ChannelResult]
     settings: str = ""
     knobs: Sequence[float] = ()
     """The same settings as numbers; none where there are none."""
@@ -86,7 +86,7 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
+class CampaignSummary:
     """What the ledger holds of one campaign."""
 
     entry: Entry
@@ -190,8 +190,8 @@ class Story:
         light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
         verdict, sentence, answers = last.verdict, last.sentence, list[Passed]()
         if wanted is not None and wanted.answers != 1:
-            verdict, sentence = several.concluded(wanted, judged)
-            answers = self._answers(several.passed(wanted, judged))
+            verdict, sentence = several.concluding_verdict(wanted, judged)
+            answers = self._answers(several.passed_findings(wanted, judged))
         return Result(
             target=name,
             verdict=verdict.value,
@@ -208,12 +208,12 @@ class Story:
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:
         return [
-            Passed(place, several.family(each), each.settings.tolist(), self._lines(each))
+            Passed(place, several.family_of(each), each.settings.tolist(), self._lines(each))
             for place, each in enumerate(passed, start=1)
             if each.settings is not None
         ]
 
-    def _lines(self, finding: Finding) -> list[Line]:
+    def _lines(self, finding: Finding) -> list[ChannelResult]:
         facts = dict(finding.facts)
         channels: list[str] = facts.get("channels") or []
         nothing = [None] * len(channels)
@@ -221,11 +221,14 @@ class Story:
         columns += [facts.get("mean") or facts.get("readings") or nothing]
         columns += [facts.get(key) or nothing for key in ("margin", "background")]
         rows = zip(channels, *columns, strict=True)
-        lines = [Line(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
+        lines = [ChannelResult(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
         return [line for line in lines if np.isfinite(line.target)]
 
-    def _wishes(self, wanted: Target | None) -> list[Line]:
+    def _wishes(self, wanted: Target | None) -> list[ChannelResult]:
         if wanted is None:
             return []
         units = self.units
-        return [Line(name, units.get(name, ""), value, wanted.allowed(name)) for name, value in wanted.readings.items()]
+        return [
+            ChannelResult(name, units.get(name, ""), value, wanted.allowed(name))
+            for name, value in wanted.readings.items()
+        ]

@@ -33,7 +33,7 @@ DASHES = ("-", "--", ":")
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ModelEvidence:
     """What the figures show of one model; settings in the units of the knobs."""
 
     draws: Settings
@@ -51,7 +51,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ScoredRows:
     """The data, as the figures show them."""
 
     settings: Settings
@@ -60,7 +60,7 @@ class Rows:
     """With the background of the target, ``(n, c)``."""
 
 
-def every(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence]) -> dict[str, str | None]:
+def every(result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]) -> dict[str, str | None]:
     """All figures by name, each as the URI of an image; ``others`` is None for a single model.
 
     Args:
@@ -87,7 +87,7 @@ def _units(named: Mapping[str, str]) -> list[str]:
 
 
 @matplotlib.rc_context(SMALL)
-def pairs(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: Evidence) -> str:
+def pairs(names: Sequence[str], marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence) -> str:
     """Every knob and channel against every other one: the data, and the draws of one model on top.
 
     Args:
@@ -116,7 +116,9 @@ def pairs(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: Ev
 
 
 @matplotlib.rc_context(SMALL)
-def others(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: Mapping[str, Evidence]) -> str:
+def others(
+    names: Sequence[str], marks: Sequence[float], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]
+) -> str:
     """The same for further models, one a line: pairs of knobs, and of knob and channel where there is one knob."""
     d = rows.settings.shape[1]
     shown = list(combinations(range(d if d > 1 else min(len(names), MOST)), 2))[:MOST_PAIRS]
@@ -135,7 +137,7 @@ def others(names: Sequence[str], marks: Sequence[float], rows: Rows, evidence: M
     return uri(figure)
 
 
-def _cloud(axes: Axes, one: int, other: int, marks: Sequence[float], rows: Rows, evidence: Evidence) -> None:
+def _cloud(axes: Axes, one: int, other: int, marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence) -> None:
     clouds = (
         (rows.settings, rows.readings, DATA, 7),
         (evidence.unseen, evidence.unseen_readings, UNSEEN, 4),
@@ -186,7 +188,7 @@ def _limits(parts: Sequence[Any]) -> tuple[float, float]:
 
 
 @matplotlib.rc_context(SMALL)
-def parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, Evidence]) -> str:
+def parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, ModelEvidence]) -> str:
     """Predicted readings and answered settings against the true ones: a line for each model, train points transparent.
 
     Args:
@@ -240,7 +242,7 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Array, Array]]) -> None:
 
 
 @matplotlib.rc_context(STYLE)
-def densities(result: Mapping[str, Any], evidence: Mapping[str, Evidence]) -> str:
+def densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEvidence]) -> str:
     """For each knob the density of the draws for the target, all models over each other, their candidates below."""
     knobs = _units(result["knobs"])[:MOST]
     offers = {row["model"]: row["candidates"] for row in result["models"] if row["error"] is None}

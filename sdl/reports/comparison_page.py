@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.comparison_figures import Evidence, Rows, every
+from sdl.reports.comparison_figures import ModelEvidence, ScoredRows, every
 from sdl.reports.html import template, write_page
 
 
-def write(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence], path: str | Path) -> Path:
+def write_comparison_page(
+    result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence], path: str | Path
+) -> Path:
     """Write the page of a comparison, in place of an earlier one, and return where it lies.
 
     Raises:
         InvalidInput: if the file cannot be written.
     """
-    return write_page(render(result, rows, evidence), Path(path))
+    return write_page(render_comparison_page(result, rows, evidence), Path(path))
 
 
-def render(result: Mapping[str, Any], rows: Rows, evidence: Mapping[str, Evidence]) -> str:
+def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]) -> str:
     """The comparison as HTML that loads nothing.
 
     Args:

@@ -54,7 +54,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CampaignStatus:
     """Where a campaign stands."""
 
     id: int

@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from sdl.campaign.definition import MANY_TARGETS, Target
 from sdl.history import Finding, Notice
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.row_mapping import finding, ordered
 from sdl.ledger.tables import attempts, findings
-from sdl.reports.status import Standing
+from sdl.reports.status import CampaignStatus
 
 READINGS, NOTICES = 8, 5
 """How many are shown, the last ones."""
@@ -22,7 +22,7 @@ NEAR = 3
 
 
 @dataclass(frozen=True)
-class Sighting:
+class AttemptLine:
     """One attempt and what came of it."""
 
     sent_at: float | None
@@ -37,12 +37,12 @@ class Sighting:
 
 
 @dataclass(frozen=True, eq=False)
-class Closeup:
+class CampaignDetail:
     """What there is to see of one campaign."""
 
-    standing: Standing
+    standing: CampaignStatus
     targets: Sequence[Target]
-    last: Sequence[Sighting]
+    last: Sequence[AttemptLine]
     """The last attempts, the latest first."""
     findings: Sequence[Finding]
     notices: Sequence[Notice]
@@ -77,18 +77,18 @@ class Closeup:
         return next((each for each in reversed(self.findings) if each.target == target.name), None)
 
 
-def closeup(ledger: Ledger, standing: Standing) -> Closeup:
+def campaign_detail(ledger: Ledger, standing: CampaignStatus) -> CampaignDetail:
     """Look at one campaign; reads the last rows alone, however many it has."""
     entry = ledger.entry(standing.campaign)
     with ledger.engine.connect() as connection:
         judged = [finding(row) for row in connection.execute(ordered(findings, entry.id))]
     trail = last_attempts(ledger, entry.id, READINGS)
-    return Closeup(
+    return CampaignDetail(
         standing,
         targets=[Target.model_validate(each) for each in entry.config.get("targets", [])],
         last=[_sighting(row, entry.space.knob_names, entry.space.channel_names) for row in reversed(trail)],
         findings=judged,
-        notices=list(reversed(Steering(ledger).notices(entry.id, NOTICES))),
+        notices=list(reversed(Controls(ledger).notices(entry.id, NOTICES))),
     )
 
 
@@ -100,8 +100,8 @@ def last_attempts(ledger: Ledger, campaign: int, n: int) -> list[dict[str, Any]]
     return ledger.trail(campaign, numbers) if numbers else []
 
 
-def _sighting(row: Mapping[str, Any], knobs: Sequence[str], channels: Sequence[str]) -> Sighting:
-    return Sighting(
+def _sighting(row: Mapping[str, Any], knobs: Sequence[str], channels: Sequence[str]) -> AttemptLine:
+    return AttemptLine(
         *(row["sent_at"], row["round"], row["purpose"], row["verdict"] or row["state"], row["reason"]),
         settings=dict(zip(knobs, row["settings"], strict=True)),
         readings=dict(zip(channels, row["readings"] or [None] * len(channels), strict=True)),

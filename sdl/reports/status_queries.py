@@ -15,7 +15,7 @@ from sdl.ledger.lease import Holder, holders
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.row_mapping import CONTROL, USABLE
 from sdl.ledger.tables import approvals, attempts, campaigns, findings, now, requests, rounds
-from sdl.reports.status import Pace, Place, Standing
+from sdl.reports.status import CampaignStatus, Pace, Place
 
 RECENT = 50
 """Intervals between observations that say what is usual."""
@@ -23,7 +23,7 @@ SOUGHT = 4 * RECENT
 """Attempts among which those observations are looked for."""
 
 
-def standings(ledger: Ledger, name: str | None = None) -> list[Standing]:
+def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignStatus]:
     """Where each campaign stands, the latest first; with a name, that one alone, and its place even where it is over.
 
     Raises:
@@ -45,9 +45,9 @@ def standings(ledger: Ledger, name: str | None = None) -> list[Standing]:
         return [_near(connection, each) if each.at_work or name is not None else each for each in every]
 
 
-def stalled(ledger: Ledger) -> list[Standing]:
+def stalled_campaigns(ledger: Ledger) -> list[CampaignStatus]:
     """Campaigns that have stalled."""
-    return [each for each in standings(ledger) if each.alarm]
+    return [each for each in campaign_statuses(ledger) if each.alarm]
 
 
 # ---------------------------------------------------------------------- reading
@@ -91,9 +91,9 @@ def _asked(connection: Connection) -> Mapping[int, str]:
     return {each: f"approval of round {number} ({why})" for each, number, why in connection.execute(query)}
 
 
-def _standing(row: Row[Any], known: _Known) -> Standing:
+def _standing(row: Row[Any], known: _Known) -> CampaignStatus:
     budget = row.config.get("budget")
-    return Standing(
+    return CampaignStatus(
         *(row.id, row.name, State(row.state), row.reason, Control(row.control), row.instrument, row.updated),
         sent=known.sent.get(row.id, 0),
         budget=None if budget is None else budget + row.config.get("extra", 0),
@@ -105,7 +105,7 @@ def _standing(row: Row[Any], known: _Known) -> Standing:
     )
 
 
-def _near(connection: Connection, standing: Standing) -> Standing:
+def _near(connection: Connection, standing: CampaignStatus) -> CampaignStatus:
     """The same with its round and its pace; each query looks at a few rows, however many the campaign has."""
     mine = attempts.c.campaign == standing.id
     columns = attempts.c["request", "state", "verdict", "sent_at", "done_at"]

@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
 from strategies.acquisitions.ensemble_beliefs import Array, Beliefs, taper
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.contract import InverseModel, Noise, Target
-from strategies.numerics.unit_box import everywhere, in_unit_box
+from strategies.numerics.unit_box import in_unit_box, spread_points
 
 Places = NDArray[np.intp]
 """Places in the pool."""
@@ -96,7 +96,7 @@ def prospect(
     drawn = [[_inside(model.sample(target, OFFERED, rng)) for model in models] for target in targets]
     every = [draws for members in drawn for draws in members]
     offers = np.concatenate(every)
-    parts = [*every, everywhere(pool, measured.shape[1], rng), _nearest(measured, offers), _beside(offers, rng)]
+    parts = [*every, spread_points(pool, measured.shape[1], rng), _nearest(measured, offers), _beside(offers, rng)]
     settings = np.concatenate(parts)
     beliefs = Beliefs.of(models, settings, noise, ceiling, columns, locality)
     places = iter(np.split(np.arange(len(settings)), np.cumsum([len(part) for part in parts])[:-1]))
@@ -132,7 +132,7 @@ def _answers(beliefs: Beliefs, drawn: Sequence[Sequence[Settings]]) -> tuple[Arr
     (m, p), d, k = beliefs.mean.shape, beliefs.settings.shape[1], len(beliefs.deviations)
     found: list[tuple[Array, Array, Array]] = [(np.zeros((p, m, 0)), np.zeros(0), np.zeros(0))]
     for members in drawn:
-        distinct = candidates(members[0]) if len(members[0]) else []
+        distinct = cluster_draws(members[0]) if len(members[0]) else []
         centres = np.array([each.settings for each in distinct]).reshape(-1, d)
         for place, candidate in enumerate(distinct):
             near = [draws[cdist(draws, centres).argmin(axis=1) == place] for draws in members]

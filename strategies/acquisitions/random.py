@@ -16,7 +16,7 @@ TRIES = 100
 
 
 @dataclass(frozen=True)
-class AtRandom(Blind):
+class RandomBatch(Blind):
     """Uniform in the box; a point too close to those before it is drawn again."""
 
     def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
@@ -27,7 +27,7 @@ class AtRandom(Blind):
 
 
 @dataclass(frozen=True)
-class LatinHypercube(Blind):
+class LatinHypercubeBatch(Blind):
     """One point in every slice of every knob, whatever was measured before.
 
     References:

@@ -8,7 +8,7 @@ from sdl.errors import InvalidInput
 from sdl.space import Settings
 from strategies.acquisitions.greedy import greedy
 from strategies.acquisitions.model_free import Blind
-from strategies.numerics.unit_box import everywhere
+from strategies.numerics.unit_box import spread_points
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ class SpaceFilling(Blind):
             raise InvalidInput(f"needs pool >= 1, got {self}")
 
     def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
-        return greedy(everywhere(self.pool, measured.shape[1], rng), measured, n, lambda distance, _: distance)
+        return greedy(spread_points(self.pool, measured.shape[1], rng), measured, n, lambda distance, _: distance)

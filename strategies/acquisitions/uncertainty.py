@@ -12,7 +12,7 @@ from sdl.space import Readings, Settings
 from strategies.acquisitions.ensemble_beliefs import telling
 from strategies.acquisitions.greedy import greedy
 from strategies.contract import InverseModel, Noise, Target, noise_at
-from strategies.numerics.unit_box import everywhere, in_unit_box
+from strategies.numerics.unit_box import in_unit_box, spread_points
 
 REFERENCES = 64  # offers that stand for all of them
 CROWDED = 0.25  # of the repulsion: no two points come as close
@@ -63,7 +63,7 @@ class Uncertainty:
         if len(models) < 2 or not targets:
             raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
         offers, weights = self._offers(models, targets, rng)
-        around = everywhere(self.pool // 4, measured.shape[1], rng)
+        around = spread_points(self.pool // 4, measured.shape[1], rng)
         if not len(offers):  # nothing in the box answers any target: then all of it may
             offers, weights = around, np.ones((len(around), len(targets[0])))
         pool = np.concatenate((offers, around))

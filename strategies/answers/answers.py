@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.answers.candidates import Offer, corrected
+from strategies.answers.candidates import Candidate, corrected
 from strategies.answers.clustering import refused
-from strategies.answers.distinct import APART, Distinct, Known, distinct
+from strategies.answers.distinct import APART, DistinctAnswer, KnownAnswers, distinct_answers
 from strategies.contract import Predicts, Target
-from strategies.correction.corrected_model import Corrected
-from strategies.correction.kriging import Rows
+from strategies.correction.corrected_model import CorrectedModel
+from strategies.correction.kriging import TrainingRows
 from strategies.numerics.localisation import localise
 from strategies.numerics.support import Region
 
@@ -20,7 +20,7 @@ MOST = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Answer(Offer):
+class FamilyCandidate(Candidate):
     """One of several answers; its share is the part of the starts that ended as answers and that it stands for."""
 
     family: int
@@ -33,7 +33,7 @@ class Answer(Offer):
 class Answers:
     """What became of the starts."""
 
-    found: Sequence[Answer]
+    found: Sequence[FamilyCandidate]
     """The least fragile first."""
     arrived: float
     """Part of the starts that ended as answers, 0 to 1."""
@@ -41,17 +41,17 @@ class Answers:
     """Part that ended where there are no rows, so that what a model says there is a guess; they are left out."""
 
 
-def answers(
+def family_candidates(
     model: Predicts,
     target: Target,
     tolerance: Readings,
     background: Readings,
-    rows: Rows,
+    rows: TrainingRows,
     starts: Settings,
     *,
     most: int = MOST,
     apart: float = APART,
-    known: Known | None = None,
+    known: KnownAnswers | None = None,
 ) -> Answers:
     """The distinct answers that starts lead to.
 
@@ -70,19 +70,23 @@ def answers(
         known: Settings that are answers already, and speak for others in the same way.
     """
     wanted, fixed = target - background, np.isfinite(target)
-    forward = Corrected.of(model, rows, wanted)
+    forward = CorrectedModel.of(model, rows, wanted)
     unit = np.where(fixed, tolerance, 1.0)
     ends = localise(forward.tangent, starts, wanted, unit, Region.of(rows.settings), tolerance=1.0)
     noise = np.maximum(rows.noise, _TINY)
-    found = distinct(ends.settings[ends.arrived], forward.predict, wanted, noise, apart=apart, most=most, known=known)
+    found = distinct_answers(
+        ends.settings[ends.arrived], forward.predict, wanted, noise, apart=apart, most=most, known=known
+    )
     lost = refused(starts)
     told = [_answer(model, target, background, rows, each, lost) for each in found]
     return Answers(told, float(ends.arrived.mean()), float(ends.strayed.mean()))
 
 
-def _answer(model: Predicts, target: Target, background: Readings, rows: Rows, found: Distinct, lost: float) -> Answer:
+def _answer(
+    model: Predicts, target: Target, background: Readings, rows: TrainingRows, found: DistinctAnswer, lost: float
+) -> FamilyCandidate:
     offer = corrected(model, target, background, rows, found, lost)
-    return Answer(**vars(offer), family=found.family, fragility=found.fragility)
+    return FamilyCandidate(**vars(offer), family=found.family, fragility=found.fragility)
 
 
 _TINY = 1e-12

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import SEPARATION, Candidate, candidates, refused
+from strategies.answers.clustering import SEPARATION, DrawCluster, cluster_draws, refused
 from strategies.contract import InverseModel, Predicts, Target, is_single_valued
-from strategies.correction.kriging import Rows
+from strategies.correction.kriging import TrainingRows
 from strategies.numerics.jacobian import tangent
 
 DRAWS = 512
@@ -18,7 +18,7 @@ MOST = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
+class Candidate:
     """A candidate with what is expected of it."""
 
     settings: Settings
@@ -35,9 +35,9 @@ class Offer:
     """Part of the draws that lay outside the box."""
 
 
-def offers(
-    model: InverseModel, target: Target, background: Readings, rows: Rows, rng: np.random.Generator
-) -> list[Offer]:
+def corrected_candidates(
+    model: InverseModel, target: Target, background: Readings, rows: TrainingRows, rng: np.random.Generator
+) -> list[Candidate]:
     """Candidates for a target ``(p,)`` in a background ``(p,)``, the likeliest first; none if all lie outside the box.
 
     The model is asked for the target less the background. What is then expected at its candidate, by its forward
@@ -47,16 +47,16 @@ def offers(
     """
     draws = model.sample(target - background, DRAWS, rng)
     lost = refused(draws)
-    found = list[Offer]()
-    for each in candidates(draws, one=is_single_valued(model))[:MOST]:
+    found = list[Candidate]()
+    for each in cluster_draws(draws, one=is_single_valued(model))[:MOST]:
         offer = corrected(model, target, background, rows, each, lost)
         if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
             found.append(offer)
     return found
 
 
-def expected(
-    model: Predicts, settings: Settings, background: Readings, rows: Rows, *, fresh: bool = False
+def expected_readings(
+    model: Predicts, settings: Settings, background: Readings, rows: TrainingRows, *, fresh: bool = False
 ) -> tuple[Readings, Readings]:
     """Expected readings at settings ``(d,)`` and their standard deviation, both ``(p,)``.
 
@@ -72,16 +72,16 @@ def expected(
 
 
 def corrected(
-    model: Predicts, target: Target, background: Readings, rows: Rows, first: Candidate, lost: float
-) -> Offer:
+    model: Predicts, target: Target, background: Readings, rows: TrainingRows, first: DrawCluster, lost: float
+) -> Candidate:
     """A candidate, moved by what the model and the rows around it miss of the target ``(p,)``."""
     fixed, place, best, least = np.isfinite(target), first.settings, None, np.inf
     for left in reversed(range(1 + CORRECTIONS)):
-        readings, uncertainty = expected(model, place, background, rows)
+        readings, uncertainty = expected_readings(model, place, background, rows)
         off = (target - readings)[fixed] / (rows.noise[fixed] + _TINY)
         if (worst := float(np.abs(off).max())) >= least:
             break
-        best, least = Offer(place, first.spread, readings, uncertainty, first.share, lost), worst
+        best, least = Candidate(place, first.spread, readings, uncertainty, first.share, lost), worst
         if left:
             slopes = tangent(model.predict, place[None])[1][0, fixed] / (rows.noise[fixed, None] + _TINY)
             place = np.clip(place + np.linalg.lstsq(slopes, off)[0], 0.0, 1.0)

@@ -17,7 +17,7 @@ SEPARATION = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class DrawCluster:
     """Settings that a model offers for a target."""
 
     settings: Settings
@@ -28,7 +28,7 @@ class Candidate:
     """Part of the draws inside the box that belongs to the cluster, 0 to 1."""
 
 
-def candidates(draws: Settings, separation: float = SEPARATION, *, one: bool = False) -> list[Candidate]:
+def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool = False) -> list[DrawCluster]:
     """Distinct candidates among draws ``(n, d)``, the likeliest first; none if all draws are outside the box.
 
     Draws outside the unit box are refused, never clipped; ``refused`` counts them. The others are clustered by
@@ -61,8 +61,8 @@ def refused(draws: Settings) -> float:
     return float(1 - in_unit_box(draws).mean())
 
 
-def _candidate(draws: Settings, distance: NDArray[np.float64], n: int) -> Candidate:
-    return Candidate(draws[distance.sum(axis=0).argmin()], draws.std(axis=0), len(draws) / n)
+def _candidate(draws: Settings, distance: NDArray[np.float64], n: int) -> DrawCluster:
+    return DrawCluster(draws[distance.sum(axis=0).argmin()], draws.std(axis=0), len(draws) / n)
 
 
 def _clusters(draws: Settings, distance: NDArray[np.float64], separation: float) -> NDArray[np.intp]:

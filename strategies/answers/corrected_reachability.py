@@ -6,8 +6,8 @@ from numpy.typing import ArrayLike
 from sdl.space import Readings, Settings
 from strategies.answers.reachability import CERTAINTY, SLACK, Reach, reach
 from strategies.contract import Predicts, Target
-from strategies.correction.corrected_model import Corrected
-from strategies.correction.kriging import Rows
+from strategies.correction.corrected_model import CorrectedModel
+from strategies.correction.kriging import TrainingRows
 from strategies.numerics.projection import pool
 
 STUBBORN = 4
@@ -19,7 +19,7 @@ def patience(d: int) -> int:
     return STUBBORN * (d + 1)
 
 
-def stuck(target: Target, tolerance: Readings, background: Readings, rows: Rows) -> bool:
+def stuck(target: Target, tolerance: Readings, background: Readings, rows: TrainingRows) -> bool:
     """Whether the last settings that were measured came no nearer to a target ``(p,)`` than those before, noise apart.
 
     All that is seen of a response of any shape is whether one that is searched for the target has more to give.
@@ -31,12 +31,12 @@ def stuck(target: Target, tolerance: Readings, background: Readings, rows: Rows)
     return before > 0 and bool(distance[before:].min() > distance[:before].min() - 2 * noise)
 
 
-def within_reach(
+def corrected_reachability(
     model: Predicts,
     target: Target,
     tolerance: Readings,
     background: Readings,
-    rows: Rows,
+    rows: TrainingRows,
     missed: ArrayLike = 0.0,
 ) -> tuple[Reach, Readings, Readings]:
     """How near the instrument comes to a target ``(p,)`` in a background.
@@ -52,7 +52,7 @@ def within_reach(
     first = reach(model, wanted, tolerance, np.zeros(len(background)), d)
     if first.reachable:
         return first, first.readings + background, np.zeros(len(background))
-    forward = Corrected.of(model, rows, wanted)
+    forward = CorrectedModel.of(model, rows, wanted)
 
     def unsure(settings: Settings) -> Readings:
         return np.hypot(forward.missed.at(settings)[1], missed)

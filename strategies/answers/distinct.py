@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import SEPARATION, Candidate
+from strategies.answers.clustering import SEPARATION, DrawCluster
 from strategies.answers.families import ALLOWED, STEP, Array, Numbers, families
 from strategies.contract import Target
 from strategies.numerics.blas_threads import one_thread
@@ -27,7 +27,7 @@ CENTRAL = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Distinct(Candidate):
+class DistinctAnswer(DrawCluster):
     """One of several answers; its spread and share are those of the draws that it stands for."""
 
     family: int
@@ -41,7 +41,7 @@ class Distinct(Candidate):
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class KnownAnswers:
     """Settings that are answers already."""
 
     settings: Settings
@@ -54,7 +54,7 @@ class Known:
         return bool((np.linalg.norm(self.settings - settings, axis=1) < SEPARATION).any())
 
 
-def distinct(
+def distinct_answers(
     draws: Settings,
     forward: Forward,
     target: Target,
@@ -63,8 +63,8 @@ def distinct(
     slip: float | Settings = 0.01,
     apart: float = APART,
     most: int = 24,
-    known: Known | None = None,
-) -> list[Distinct]:
+    known: KnownAnswers | None = None,
+) -> list[DistinctAnswer]:
     """Distinct answers among draws ``(n, d)``, the least fragile first; none if all draws are outside the box.
 
     Draws outside the unit box are refused, and those that miss the target by more than the others too.
@@ -105,7 +105,7 @@ def distinct(
             return []
         off = np.abs(missed(inside)).max(axis=1)
         near = off <= max(ALLOWED, float(np.quantile(off, 0.1)))
-        first = known or Known(np.empty((0, inside.shape[1])), ())
+        first = known or KnownAnswers(np.empty((0, inside.shape[1])), ())
         k = len(first.settings)
         kept = np.concatenate((first.settings, inside[near]))
         times = np.concatenate((np.zeros(k, times.dtype), times[near]))
@@ -116,7 +116,7 @@ def distinct(
         readings, slopes = tangent(model, kept[chosen], STEP)
         fragility = np.sqrt(((slopes[:, fixed] / unit[:, None] * slip) ** 2).sum(axis=2).mean(axis=1))
     found = [
-        Distinct(
+        DistinctAnswer(
             settings=kept[chosen[place]],
             spread=np.repeat(kept[owner == place], times[owner == place], axis=0).std(axis=0),
             share=float(times[owner == place].sum() / in_unit_box(draws).sum()),

@@ -6,8 +6,8 @@ from scipy.spatial.distance import cdist
 from sdl.space import Readings, Settings
 from strategies.answers.distinct import APART as FARTHER
 from strategies.contract import Predicts, Target
-from strategies.correction.corrected_model import Corrected
-from strategies.correction.kriging import Rows
+from strategies.correction.corrected_model import CorrectedModel
+from strategies.correction.kriging import TrainingRows
 from strategies.numerics.localisation import localise
 from strategies.numerics.support import Region
 
@@ -17,8 +17,8 @@ REPEATED = 0.01
 """Distance in the unit box within which a setting was measured already."""
 
 
-def likeliest(
-    model: Predicts, target: Target, tolerance: Readings, rows: Rows, starts: Settings, known: Settings, n: int
+def probable_settings(
+    model: Predicts, target: Target, tolerance: Readings, rows: TrainingRows, starts: Settings, known: Settings, n: int
 ) -> Settings:
     """Up to ``n`` settings ``(m, d)``, those first at which a reading is most likely to be the target.
 
@@ -39,7 +39,7 @@ def likeliest(
         Astudillo, Frazier (2019), arXiv:1906.01537, for beliefs about readings in the place of beliefs about distances
     """
     fixed = np.flatnonzero(np.isfinite(target))
-    forward = Corrected.of(model, rows, target)
+    forward = CorrectedModel.of(model, rows, target)
     unit = np.where(np.isfinite(target), tolerance, 1.0)
     ends = localise(forward.tangent, starts, target, unit, Region.of(rows.settings)).settings
     pool = np.concatenate((ends, starts))

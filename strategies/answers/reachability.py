@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Predicts, Target
-from strategies.correction.kriging import Rows, kriged
+from strategies.correction.kriging import TrainingRows, kriged
 from strategies.numerics.jacobian import descend
 from strategies.numerics.projection import STARTS, pool, project
 
@@ -72,7 +72,7 @@ def reach(model: Predicts, target: Target, tolerance: Readings, uncertainty: Rea
 
 
 def unreachable(
-    model: InverseModel, targets: NDArray[np.float64], tolerance: NDArray[np.float64], rows: Rows
+    model: InverseModel, targets: NDArray[np.float64], tolerance: NDArray[np.float64], rows: TrainingRows
 ) -> NDArray[np.bool_]:
     """Which of many targets ``(m, p)`` no settings give, ``(m,)``, by a fitted model and by what it misses nearby.
 

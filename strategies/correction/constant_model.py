@@ -8,7 +8,7 @@ from sdl.space import Readings, Settings
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class ConstantModel:
     """Readings that no setting changes.
 
     >>> Level(np.array([2.0])).predict(np.zeros((3, 1))).tolist()

@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings
 from strategies.contract import Predicts, Target
-from strategies.correction.kriging import Kriging, Rows
+from strategies.correction.kriging import Kriging, TrainingRows
 from strategies.numerics.localisation import slopes_of
 
 
 @dataclass(frozen=True, eq=False)
-class Corrected:
+class CorrectedModel:
     """Readings less their background, as far as a model and the rows that read most like a target can tell."""
 
     model: Predicts
     missed: Kriging
 
     @classmethod
-    def of(cls, model: Predicts, rows: Rows, target: Target) -> Self:
+    def of(cls, model: Predicts, rows: TrainingRows, target: Target) -> Self:
         """Learn what a fitted model misses near the answers to a target ``(p,)``, which is less its background."""
         near = rows.like(target)
         return cls(model, Kriging.of(near, near.missing(model.predict)))

@@ -36,7 +36,7 @@ Forward: TypeAlias = Callable[[Settings], Readings]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TrainingRows:
     """Settings, readings without their background, and what is known of their errors."""
 
     settings: Settings
@@ -49,19 +49,19 @@ class Rows:
     """Variance that the background gains with each request, ``(p,)``, or about each of the rows, ``(n, p)``."""
     shared: Callable[[NDArray[np.intp]], NDArray[np.float64]]
     """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
-    present: "Present | None" = None
+    present: "PresentBackground | None" = None
     """The background of this moment; None if it is known exactly."""
     stretch: NDArray[np.float64] | None = None
     """By what each knob is divided before distances are taken, by channel, ``(p, d)``; None where all are alike."""
-    earlier: "Earlier | None" = None
+    earlier: "EarlierRows | None" = None
     """Rows of another campaign beside these; None if there are none."""
     _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
 
-    def nearest(self, settings: Settings, n: int = NEAREST) -> "Rows":
+    def nearest(self, settings: Settings, n: int = NEAREST) -> "TrainingRows":
         """The rows nearest to one point ``(d,)`` of the box, in their order."""
         return self if len(self.settings) <= n else self._part(self._nearest(settings, n))
 
-    def like(self, target: Readings, n: int = NEAREST) -> "Rows":
+    def like(self, target: Readings, n: int = NEAREST) -> "TrainingRows":
         """The rows that read most like a target ``(p,)`` less its background, in their order; NaN where it is free."""
         if len(self.settings) <= n:
             return self
@@ -70,12 +70,12 @@ class Rows:
         off = (((self.readings[:, fixed] - target[fixed]) / np.where(span > 0, span, 1.0)) ** 2).sum(axis=1)
         return self._part(np.sort(np.argsort(off, kind="stable")[:n]))
 
-    def _part(self, near: NDArray[np.intp]) -> "Rows":
+    def _part(self, near: NDArray[np.intp]) -> "TrainingRows":
         """The rows of these numbers."""
         drift = self.drift if self.drift.ndim == 1 else self.drift[near]
         present = self.present and replace(self.present, shared=self.present.shared[near])
         shared = self.shared
-        return Rows(
+        return TrainingRows(
             self.settings[near],
             self.readings[near],
             self.noise,
@@ -86,7 +86,7 @@ class Rows:
             self.earlier,
         )
 
-    def thinned(self, n: int = NEAREST) -> "Rows":
+    def thinned(self, n: int = NEAREST) -> "TrainingRows":
         """So many of the rows at most, evenly from the first to the last."""
         if len(self.settings) <= n:
             return self
@@ -118,7 +118,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Present:
+class PresentBackground:
     """The error of the background of this moment, which it shares with the rows since the last reference."""
 
     variance: Readings
@@ -128,7 +128,7 @@ class Present:
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
+class EarlierRows:
     """Rows of another campaign, whose response is this one's but for gains that are off by nobody knows how much."""
 
     settings: Settings
@@ -156,11 +156,11 @@ class Kriging:
     settings: Settings
     """In the unit box, ``(n, d)``."""
     channels: Sequence["_Channel"]
-    present: Present | None
+    present: PresentBackground | None
     stretch: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, rows: Rows, residuals: Readings) -> Self:
+    def of(cls, rows: TrainingRows, residuals: Readings) -> Self:
         """Learn from residuals ``(n, p)`` at some rows, those of an earlier campaign first."""
         settings = rows.settings if rows.earlier is None else np.vstack((rows.earlier.settings, rows.settings))
         shared, planes = rows.shared(np.arange(len(rows.settings))), settings @ settings.T
@@ -195,7 +195,7 @@ class Kriging:
         return np.stack([mean for mean, _ in told], axis=1), np.stack([slopes for _, slopes in told], axis=1)
 
     @property
-    def _light(self) -> Present | None:
+    def _light(self) -> PresentBackground | None:
         """The present, which rows of an earlier campaign share nothing with."""
         if self.present is None:
             return None
@@ -216,7 +216,7 @@ def unshared(at: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.zeros((len(at), len(at)))
 
 
-def kriged(rows: Rows, residuals: Readings, at: Settings) -> tuple[Readings, Readings]:
+def kriged(rows: TrainingRows, residuals: Readings, at: Settings) -> tuple[Readings, Readings]:
     """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``.
 
     Args:
@@ -302,7 +302,7 @@ class _Way:
 
 
 def _channel(
-    rows: Rows,
+    rows: TrainingRows,
     residuals: Readings,
     c: int,
     kernels: Mapping[float, NDArray[np.float64]],

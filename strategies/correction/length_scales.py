@@ -9,7 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from sdl.space import Settings
-from strategies.correction.kriging import Rows
+from strategies.correction.kriging import TrainingRows
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.distinct_rows import distinct_rows
 
@@ -20,7 +20,7 @@ LENGTHS, SIZES = (0.1, 10.0), (1e-2, 1e3)
 """Limits of the search, in the unit box and in variances of the readings."""
 
 
-def stretches(rows: Rows) -> NDArray[np.float64]:
+def length_scales(rows: TrainingRows) -> NDArray[np.float64]:
     """By what each knob is divided before distances are taken, for each channel, ``(p, d)``; their product is 1.
 
     The likeliest lengths of a Gaussian process for each channel; how long they are together is left to kriging, which

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl import plugins
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.errors import InvalidInput, UnknownPlugin, nearest
 from sdl.history import Verdict
 from strategies.evaluation.judged_campaign import JudgedCampaign
@@ -122,7 +122,7 @@ def _curve(campaign: JudgedCampaign) -> list[float | None]:
     return curve
 
 
-def _distance(target: Wanted, readings: NDArray[np.float64]) -> float:
+def _distance(target: ResolvedTarget, readings: NDArray[np.float64]) -> float:
     """Error of the worst fixed channel, in tolerances."""
     off = np.abs(readings - target.readings) / target.tolerance
     return float(off[np.isfinite(target.readings)].max())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, Observation, Purpose, Verdict
 from sdl.space import Readings
 from strategies.evaluation.scenarios import Scenario
@@ -84,7 +84,7 @@ class JudgedCampaign:
         return meets_target(target, np.array(self.truths)[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
 
 
-def meets_target(target: Wanted, readings: Readings) -> bool:
+def meets_target(target: ResolvedTarget, readings: Readings) -> bool:
     """Whether readings ``(c,)`` lie within the tolerance in every channel that the target fixes."""
     fixed = np.isfinite(target.readings)
     return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import History, Observation, Purpose, Round, RoundKind
 from sdl.space import Readings, Settings, Space
 from strategies.evaluation.peers.protocol import Peer, Seen
@@ -22,7 +22,7 @@ from strategies.fitting.fitting import Fitted
 from strategies.fitting.model_selection import Choice
 from strategies.numerics.distinct_rows import distinct_rows
 from strategies.plan.plan import Plan
-from strategies.plan.round_context import Turn
+from strategies.plan.round_context import RoundContext
 from strategies.plan.steps import Fit, Measure, Step, Stop
 
 BENEFIT = 1.0
@@ -55,7 +55,7 @@ class PeerCampaign:
         return self.plan.columns
 
     @property
-    def target(self) -> Wanted:
+    def target(self) -> ResolvedTarget:
         """The target over these channels."""
         return self.plan.targets[0]
 
@@ -90,7 +90,7 @@ class PeerCampaign:
         if fitted.model is None:
             return self._propose(history, current.number + 1)
         insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
-        turn = Turn(self.campaign, history, number, insight, self.target, [self.target])
+        turn = RoundContext(self.campaign, history, number, insight, self.target, [self.target])
         offer = insight.guide.offer(candidate)
         return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, {})
 
@@ -126,7 +126,7 @@ class PeerCampaign:
         return (unit.round(DIGITS) + 0.0).tobytes()  # -0.0 is 0
 
     def _seen(self, history: History) -> Seen:
-        conditions = Conditions.of(history.observations, self.space.p)
+        conditions = Background.of(history.observations, self.space.p)
         rows = [each for each in history.observations if each.purpose.teaches]
         seq = np.array([each.seq for each in rows], int)
         background = conditions.at(seq)

@@ -23,8 +23,8 @@ from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
 from sdl.interchange.rescreening import rescreen
 from strategies.evaluation import replay_diff as agreement
 from strategies.evaluation.replay_diff import Deviation
-from strategies.fitting.fitting import Fitted, left_out
-from strategies.fitting.guard import said
+from strategies.fitting.fitting import Fitted, models_left_out
+from strategies.fitting.guard import failure_sentence
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Examine, Fit, Measure, Step, Stop
 
@@ -158,7 +158,7 @@ class Replay:
                 found = compare(step)
             except Exception as error:  # the record is anybody's, and may make no sense to a plan
                 step, used = Stop(""), None
-                found = [(f"the plan cannot go on from this record: {said(error)}", np.inf)]
+                found = [(f"the plan cannot go on from this record: {failure_sentence(error)}", np.inf)]
             if all(size <= TOLERANCE for _, size in found):
                 self.fitted, first = used, (step, found)
                 break
@@ -180,7 +180,7 @@ class Replay:
     def _ask(self, plan: Plan, stale: bool, fitted: Fitted | None) -> tuple[Step, Fitted | None]:
         history = self._history(stale)
         while isinstance(step := plan.next_step(history, fitted), Fit):
-            gone = left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
+            gone = models_left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
             fitted = plan.fit(step, history, gone)
         return step, fitted
 

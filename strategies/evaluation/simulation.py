@@ -10,7 +10,7 @@ from typing import Protocol
 from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Request, Round
 from sdl.instruments.protocol import Instrument
-from sdl.instruments.screening import Earlier, screen
+from sdl.instruments.screening import PreviousReply, screen_reply
 from strategies.fitting.fitting import Fitted
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
@@ -44,7 +44,7 @@ class Simulation:
     observations: list[Observation] = field(default_factory=list)
     exams: list[Exam] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    before: Earlier | None = None
+    before: PreviousReply | None = None
 
     @property
     def history(self) -> History:
@@ -85,10 +85,10 @@ class Simulation:
     def _measure(self, request: Request) -> None:
         space = self.instrument.space
         reply = self.instrument.measure(space.named_settings(request.settings))
-        screened = screen(space, request.settings, reply, needed=self.plan.campaign.channels, before=self.before)
+        screened = screen_reply(space, request.settings, reply, needed=self.plan.campaign.channels, before=self.before)
         if not screened.verdict.usable:
             raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
-        self.before = Earlier(request.settings, reply.readings)
+        self.before = PreviousReply(request.settings, reply.readings)
         values = vars(request) | {"verdict": screened.verdict, "readings": screened.readings}
         observation = Observation(**values, censored=screened.censored, seq=len(self.observations))
         self.observations.append(observation)

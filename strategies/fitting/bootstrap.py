@@ -10,7 +10,7 @@ from sdl.space import Readings, Settings
 from strategies.contract import InverseModel
 
 
-def refitted(
+def refit_on_resamples(
     model_factory: Callable[[], InverseModel],
     readings: Readings,
     settings: Settings,

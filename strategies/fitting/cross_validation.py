@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sdl.errors import InvalidInput, TooFewRows
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel
-from strategies.fitting.guard import finite, said
+from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.metrics.scores import energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.distinct_rows import distinct_rows
@@ -36,7 +36,9 @@ class HeldOut:
     """Why there are no scores, if the model failed on the way."""
 
 
-def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Settings, *, scored: bool) -> HeldOut:
+def predict_held_out(
+    make: Callable[[], InverseModel], readings: Readings, settings: Settings, *, scored: bool
+) -> HeldOut:
     """Fit ``FOLDS`` models, each without a part of the distinct settings, and ask them about that part.
 
     Replicates go together: a model that knows one of them would only have to remember it. A fold on which the model
@@ -58,12 +60,12 @@ def held_out(make: Callable[[], InverseModel], readings: Readings, settings: Set
                 model = make().fit(readings[~out], settings[~out])
             except (TooFewRows, InvalidInput):
                 continue
-            predicted[out] = finite(model.predict(settings[out]), "predictions", readings[out].shape)
+            predicted[out] = require_finite(model.predict(settings[out]), "predictions", readings[out].shape)
             if (which := judged[judged % FOLDS == fold]).size:
                 rows, rng = first[which], np.random.default_rng(fold)  # the same numbers for every model
                 scores[which] = _scores(model, readings[rows], settings[rows], span(readings), rng)
     except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
-        return HeldOut(predicted, np.full_like(scores, np.nan), said(error))
+        return HeldOut(predicted, np.full_like(scores, np.nan), failure_sentence(error))
     return HeldOut(predicted, scores)
 
 
@@ -71,8 +73,8 @@ def _scores(
     model: InverseModel, readings: Readings, settings: Settings, unit: Readings, rng: np.random.Generator
 ) -> Array:
     """Energy scores of rows ``(m, .)``, both ways, ``(m, 2)``."""
-    simulated = finite(model.simulate(settings, DRAWS, rng), "simulated readings", (DRAWS, *readings.shape))
-    each = [finite(model.sample(row, DRAWS, rng), "draws", (DRAWS, settings.shape[1])) for row in readings]
+    simulated = require_finite(model.simulate(settings, DRAWS, rng), "simulated readings", (DRAWS, *readings.shape))
+    each = [require_finite(model.sample(row, DRAWS, rng), "draws", (DRAWS, settings.shape[1])) for row in readings]
     drawn = np.stack(each, axis=1)
     box = np.ones(settings.shape[1])
     return np.column_stack((energy_score(simulated, readings, unit), energy_score(drawn, settings, box)))

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl import plugins
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.campaign.definition import Plugin
 from sdl.campaign.lesson import Lesson
 from sdl.errors import InvalidInput
 from sdl.history import History, Observation, Round
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
-from strategies.correction.kriging import Earlier, Present, Rows
-from strategies.fitting.cross_validation import HeldOut, held_out
-from strategies.fitting.guard import finite, said
-from strategies.fitting.model_selection import FEWEST, Choice, choose, keep
-from strategies.fitting.transfer import Kinship, nearest
+from strategies.correction.kriging import EarlierRows, PresentBackground, TrainingRows
+from strategies.fitting.cross_validation import HeldOut, predict_held_out
+from strategies.fitting.guard import failure_sentence, require_finite
+from strategies.fitting.model_selection import FEWEST, Choice, choose_model, keep_model
+from strategies.fitting.transfer import Transfer, nearest_lesson
 from strategies.numerics.distinct_rows import distinct_rows
 
 FEWEST_REPEATS = 2
@@ -72,13 +72,13 @@ class Fitted:
     """Distinct settings that there were when models were last asked about rows they had not seen; 0 if too few."""
     missed: Readings
     """Root mean square of what the model missed in those rows, ``(p,)``; infinite if there were too few."""
-    kinship: Kinship | None
+    kinship: Transfer | None
     """What is learned of earlier campaigns; None if the campaign names none."""
     translated: int
     """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
 
     @property
-    def earlier(self) -> Earlier | None:
+    def earlier(self) -> EarlierRows | None:
         """Rows of an earlier campaign that is learned from."""
         return None if self.kinship is None else self.kinship.earlier
 
@@ -95,7 +95,7 @@ class Fitted:
         """
         if self.part is None:
             raise InvalidInput("no model could be fitted so far: measure more")
-        return build(self.part)
+        return build_model(self.part)
 
     def parity(self, most: int = 200) -> dict[str, dict[str, Readings]]:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
@@ -110,13 +110,13 @@ class Fitted:
         }
 
 
-def build(part: Plugin) -> InverseModel:
+def build_model(part: Plugin) -> InverseModel:
     """A fresh model as the campaign names it."""
     model: InverseModel = plugins.build("sdl.inverse_models", part.plugin, part.options)
     return model
 
 
-def fit(
+def fit_models(
     models: Sequence[Plugin],
     space: Space,
     columns: Sequence[int],
@@ -142,7 +142,7 @@ def fit(
         lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
     """
     earlier = [each for each in history.observations if each.round < round_]
-    conditions = Conditions.of(earlier, space.p)
+    conditions = Background.of(earlier, space.p)
     seen = _lit(space, earlier, columns, conditions, replicates=False)
     settings = _settings(space, seen)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
@@ -150,14 +150,14 @@ def fit(
     kinship, translated = None, 0
     if lessons:
         noise, seen_ = _noise(space, columns, repeated), replace(history, observations=earlier)
-        kinship = nearest(
+        kinship = nearest_lesson(
             lessons, space, [space.channel_names[c] for c in columns], *_first(space, columns, seen_, noise)
         )
-        at, told = kinship.translated(rows(space, columns, seen_, noise, kinship.earlier))
+        at, told = kinship.translated(correction_rows(space, columns, seen_, noise, kinship.earlier))
         settings, readings, translated = np.vstack((at, settings)), np.vstack((told, readings)), len(at)
-    given, parts = dict(left_out or {}), named(models)
+    given, parts = dict(left_out or {}), named_models(models)
     if given and parts.keys() <= given.keys():
-        parts = named((*models, LAST_RESORT))
+        parts = named_models((*models, LAST_RESORT))
     parts = {name: part for name, part in parts.items() if name not in given}
     n, (last, missed) = len(distinct_rows(settings)[0]), _asked(history, round_, len(columns))
     due = n < FEWEST or n >= GROWN * last
@@ -167,22 +167,24 @@ def fit(
     left = sorted(parts, key=lambda name: name in skipped)
     while left:
         if present in left and not due:
-            choice = keep(present, last)
+            choice = keep_model(present, last)
         else:
-            choice = choose(left, {name: tried[name].scores for name in left if name in tried}, present, n)
+            choice = choose_model(left, {name: tried[name].scores for name in left if name in tried}, present, n)
         part = parts[choice.name]
         tell(choice.name)
         try:
             model, predicted = _sound(part, readings, settings)
         except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
-            skipped[choice.name] = said(error)
+            skipped[choice.name] = failure_sentence(error)
             left.remove(choice.name)
             continue
         freedom = max(len(readings) - space.d, 1)
         scatter = np.sqrt(((readings - predicted) ** 2).sum(axis=0) / freedom)
         out = None
         if due:
-            out = tried.get(choice.name) or held_out(partial(build, part), readings, settings, scored=False)
+            out = tried.get(choice.name) or predict_held_out(
+                partial(build_model, part), readings, settings, scored=False
+            )
         unseen, asked = None, last
         if out is not None:
             unseen, asked, missed = out.predicted, n * (n >= FEWEST), _missed(readings - out.predicted)
@@ -193,9 +195,9 @@ def fit(
     return Fitted(round_, Choice("", ""), None, None, settings, readings, skipped, *unknown)
 
 
-def rows(
-    space: Space, columns: Sequence[int], history: History, noise: Readings, earlier: Earlier | None = None
-) -> Rows:
+def correction_rows(
+    space: Space, columns: Sequence[int], history: History, noise: Readings, earlier: EarlierRows | None = None
+) -> TrainingRows:
     """Everything seen so far with its present background, for the local correction.
 
     Args:
@@ -205,26 +207,28 @@ def rows(
         noise: Standard deviation of one reading of those channels.
         earlier: Rows of another campaign.
     """
-    conditions = Conditions.of(history.observations, space.p)
+    conditions = Background.of(history.observations, space.p)
     seen = _lit(space, history.observations, columns, conditions, replicates=True)
     readings = _readings(seen, columns) - _background(conditions, seen, columns)
     order, now = _order(seen), np.array([len(history.observations)])
     drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
-    present = Present(drift * conditions.since(now), drift * conditions.since(order)[:, None])
+    present = PresentBackground(drift * conditions.since(now), drift * conditions.since(order)[:, None])
     settings = _settings(space, seen)
-    return Rows(
+    return TrainingRows(
         settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier=earlier
     )
 
 
-def _first(space: Space, columns: Sequence[int], history: History, noise: Readings) -> tuple[Rows, NDArray[np.bool_]]:
+def _first(
+    space: Space, columns: Sequence[int], history: History, noise: Readings
+) -> tuple[TrainingRows, NDArray[np.bool_]]:
     """What was read today, and which of it stands for a channel at its ceiling: that tells an instrument too."""
     told = [
         replace(each, readings=np.where(each.censored, space.ceiling, each.readings)) for each in history.observations
     ]
-    seen = _lit(space, told, columns, Conditions.of(told, space.p), replicates=True)
+    seen = _lit(space, told, columns, Background.of(told, space.p), replicates=True)
     at_least = np.array([each.censored[list(columns)] for each in seen], bool).reshape(-1, len(columns))
-    return rows(space, columns, replace(history, observations=told), noise), at_least
+    return correction_rows(space, columns, replace(history, observations=told), noise), at_least
 
 
 def _noise(space: Space, columns: Sequence[int], repeated: Readings) -> Readings:
@@ -243,13 +247,13 @@ def _repeated(settings: Settings, readings: Readings) -> Readings:
     return np.asarray(np.sqrt(((readings - at @ means) ** 2).sum(axis=0) / freedom))
 
 
-def left_out(rounds: Iterable[Round]) -> dict[str, str]:
+def models_left_out(rounds: Iterable[Round]) -> dict[str, str]:
     """Models that broke the limits of a fit, and how, as the rounds tell."""
     told = (each.facts.get("skipped") or {} for each in rounds)
     return {name: why for each in told for name, why in each.items() if str(why).startswith(LEFT_OUT)}
 
 
-def named(models: Sequence[Plugin]) -> dict[str, Plugin]:
+def named_models(models: Sequence[Plugin]) -> dict[str, Plugin]:
     """Models by name; one that is named again, with other options, has its number added."""
     parts = dict[str, Plugin]()
     for place, part in enumerate(models):
@@ -285,7 +289,7 @@ def _tried(
     tried = dict[str, HeldOut]()
     for name, part in parts.items():
         tell(name)
-        tried[name] = held_out(partial(build, part), readings, settings, scored=True)
+        tried[name] = predict_held_out(partial(build_model, part), readings, settings, scored=True)
     return tried
 
 
@@ -297,10 +301,10 @@ def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[Invers
         NotFinite: for an answer that is not.
         Exception: whatever the model raises.
     """
-    model, rng = build(part).fit(readings, settings), np.random.default_rng(0)
-    predicted = finite(model.predict(settings), "predictions", readings.shape)
-    finite(model.sample(readings[-1], PROBES, rng), "draws", (PROBES, settings.shape[1]))
-    finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings", (PROBES, 1, readings.shape[1]))
+    model, rng = build_model(part).fit(readings, settings), np.random.default_rng(0)
+    predicted = require_finite(model.predict(settings), "predictions", readings.shape)
+    require_finite(model.sample(readings[-1], PROBES, rng), "draws", (PROBES, settings.shape[1]))
+    require_finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings", (PROBES, 1, readings.shape[1]))
     return model, predicted
 
 
@@ -308,7 +312,7 @@ def _lit(
     space: Space,
     observations: Sequence[Observation],
     columns: Sequence[int],
-    conditions: Conditions,
+    conditions: Background,
     *,
     replicates: bool,
 ) -> list[Observation]:
@@ -386,5 +390,5 @@ def _order(seen: Sequence[Observation]) -> NDArray[np.int_]:
     return np.array([each.seq for each in seen], int)
 
 
-def _background(conditions: Conditions, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+def _background(conditions: Background, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
     return conditions.at(_order(seen))[:, list(columns)]

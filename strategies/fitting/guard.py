@@ -13,7 +13,7 @@ class NotFinite(SdlError):
     """A model answered with a number that is none."""
 
 
-def finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
+def require_finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
     """The same values, as numbers.
 
     Raises:
@@ -28,7 +28,7 @@ def finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def said(error: BaseException) -> str:
+def failure_sentence(error: BaseException) -> str:
     """Why a model failed, in a line: as it says itself if it refused on purpose, else with the kind of error."""
     line = visible(next(iter(str(error).strip().splitlines()), ""))[:200]
     if isinstance(error, SdlError):

@@ -44,7 +44,7 @@ class _Gain:
         return self.mean > MARGIN and self.mean > CERTAINTY * self.error
 
 
-def keep(present: str, settings: int) -> Choice:
+def keep_model(present: str, settings: int) -> Choice:
     """The present model, where models are not compared anew.
 
     Args:
@@ -56,7 +56,7 @@ def keep(present: str, settings: int) -> Choice:
     )
 
 
-def choose(order: Sequence[str], scores: Mapping[str, Array], present: str, settings: int) -> Choice:
+def choose_model(order: Sequence[str], scores: Mapping[str, Array], present: str, settings: int) -> Choice:
     """Choose a model; the present one stays unless another is better by a clear margin.
 
     Scores of readings and of settings count alike, each as part of the present model's mean, so that neither their

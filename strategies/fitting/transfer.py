@@ -24,7 +24,16 @@ from scipy.special import logsumexp
 from sdl.analysis.gain_shift import BETWEEN
 from sdl.campaign.lesson import Lesson
 from sdl.space import Readings, Settings, Space
-from strategies.correction.kriging import LENGTHS, USUAL, Earlier, Kriging, Rows, evidences, kernel, unshared
+from strategies.correction.kriging import (
+    LENGTHS,
+    USUAL,
+    EarlierRows,
+    Kriging,
+    TrainingRows,
+    evidences,
+    kernel,
+    unshared,
+)
 
 APART = {"the same": BETWEEN, "of its kind": 0.15}
 """Standard deviation of the gains of what a lesson may be of, as a share of them."""
@@ -39,7 +48,7 @@ FIRST = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Kinship:
+class Transfer:
     """What is known of earlier campaigns against today's readings, and the one of them that is learned from."""
 
     distances: Mapping[str, float | None]
@@ -51,10 +60,10 @@ class Kinship:
     """What it is of: a key of ``APART``."""
     probability: float = 1.0
     """Of that, or of being like none."""
-    earlier: Earlier | None = None
+    earlier: EarlierRows | None = None
     """Its rows."""
 
-    def translated(self, rows: Rows) -> tuple[Settings, Readings]:
+    def translated(self, rows: TrainingRows) -> tuple[Settings, Readings]:
         """The lesson's settings ``(m, d)`` and what would be read there today ``(m, p)``, by its rows and today's.
 
         Only settings at which all channels of interest were read.
@@ -73,9 +82,9 @@ class Kinship:
         return {**(nearest_ or {}), "kind": self.kind, "probability": self.probability, "distances": self.distances}
 
 
-def nearest(
-    lessons: Sequence[Lesson], space: Space, channels: Sequence[str], rows: Rows, at_least: NDArray[np.bool_]
-) -> Kinship:
+def nearest_lesson(
+    lessons: Sequence[Lesson], space: Space, channels: Sequence[str], rows: TrainingRows, at_least: NDArray[np.bool_]
+) -> Transfer:
     """The lesson that today's readings are most like, if they are not more likely like none.
 
     Args:
@@ -96,12 +105,12 @@ def nearest(
     unlike = float(np.log(np.mean([1 - sum(PRIOR[each.same].values()) for each in lessons])))
     whole = float(logsumexp([*score.values(), unlike]))
     if (none := float(np.exp(unlike - whole))) > 0.5:
-        return Kinship(distances, probability=none)
+        return Transfer(distances, probability=none)
     # Before anything is read, the one that says most, and of those the latest.
     best = max(score, key=lambda at: (round(score[at], 6), np.isfinite(told[at[0]].readings).sum(), -at[0]))
     lesson, kind = told[best[0]], best[1]
     chance = float(np.exp(score[best] - whole))
-    return Kinship(distances, lesson.lesson, kind, chance, lesson.earlier(APART[kind], scale))
+    return Transfer(distances, lesson.lesson, kind, chance, lesson.earlier(APART[kind], scale))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +124,7 @@ class _Today:
     at_least: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Rows, at_least: NDArray[np.bool_]) -> "_Today":
+    def of(cls, rows: TrainingRows, at_least: NDArray[np.bool_]) -> "_Today":
         n = min(len(rows.settings), FIRST)
         shared, drift = rows.shared(np.arange(n)), np.broadcast_to(rows.drift, rows.readings.shape)[:n]
         errors = [
@@ -137,7 +146,7 @@ class _Told:
     def largest(self) -> Readings:
         return np.asarray(np.nan_to_num(np.abs(self.readings)).max(axis=0))
 
-    def earlier(self, apart: float, scale: Readings) -> Earlier:
+    def earlier(self, apart: float, scale: Readings) -> EarlierRows:
         """Its rows, if its gains are so far from today's."""
         errors = []
         for c, deviation in enumerate(np.nan_to_num(self.deviations).T):
@@ -146,14 +155,14 @@ class _Told:
             moved = apart * self.settings * (slopes + STRAY * slopes.max(initial=0.0))
             lit = scale[c] ** 2 if self.lesson.lit else 0.0
             errors.append(np.diag(deviation**2) + moved @ moved.T + lit)
-        return Earlier(self.settings, self.readings, np.array(errors), STEEP * scale)
+        return EarlierRows(self.settings, self.readings, np.array(errors), STEEP * scale)
 
     def held_against(self, today: _Today, scale: Readings) -> tuple[float | None, dict[str, float]]:
         """How far its own prediction is from today's readings, and the Bayes factor of each kind against none."""
         if not len(today.settings):
             return None, dict.fromkeys(APART, 0.0)
         alone = self.earlier(APART["the same"], scale)
-        rows = Rows(today.settings[:0], today.readings[:0], scale, scale, unshared, earlier=alone)
+        rows = TrainingRows(today.settings[:0], today.readings[:0], scale, scale, unshared, earlier=alone)
         expected = Kriging.of(rows, self.readings).at(today.settings)[0]
         known = ~(today.at_least & (expected >= today.readings)) & np.isfinite(self.readings).any(axis=0)
         off = np.where(known, today.readings - expected, 0.0)

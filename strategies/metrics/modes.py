@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Found:
+class ModesFound:
     """Families found by a number of draws, over many repetitions."""
 
     share: float
@@ -16,7 +16,7 @@ class Found:
     """Share of the repetitions that found every one."""
 
 
-def modes_found(family: NDArray[np.intp], families: int) -> Found:
+def modes_found(family: NDArray[np.intp], families: int) -> ModesFound:
     """Count families among draws.
 
     Args:
@@ -27,4 +27,4 @@ def modes_found(family: NDArray[np.intp], families: int) -> Found:
     Found(share=0.75, all=0.5)
     """
     hit = (family[:, :, None] == np.arange(families)).any(axis=1)
-    return Found(float(hit.mean()), float(hit.all(axis=1).mean()))
+    return ModesFound(float(hit.mean()), float(hit.all(axis=1).mean()))

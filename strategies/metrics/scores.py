@@ -23,7 +23,7 @@ class Errors:
     """Root of the mean squared error, ``(k,)``."""
 
 
-def errors(truths: Array, guesses: Array) -> Errors:
+def absolute_errors(truths: Array, guesses: Array) -> Errors:
     """R2, MAE and RMSE of guesses ``(m, k)`` of truths ``(m, k)``, both finite, ``m`` at least 1.
 
     >>> errors(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])).r2

@@ -34,7 +34,7 @@ def respond(settings: Settings) -> Readings:
     return np.asarray(settings @ SLOPES + 5.0 * np.sin(np.pi * settings) @ (SLOPES > 0))
 
 
-def rows(n: int = ROWS, seed: int = 0) -> tuple[Readings, Settings]:
+def conformance_rows(n: int = ROWS, seed: int = 0) -> tuple[Readings, Settings]:
     """Noisy readings ``(n, 5)`` at random settings ``(n, 3)``."""
     rng = np.random.default_rng(seed)
     settings = rng.random((n, D))
@@ -64,12 +64,12 @@ def has_the_members(factory: Factory) -> None:
 def fit_returns_the_model(factory: Factory) -> None:
     """``fit`` can be chained."""
     model = factory()
-    _claim(model.fit(*rows()) is model, "fit needs to return the model itself")
+    _claim(model.fit(*conformance_rows()) is model, "fit needs to return the model itself")
 
 
 def shapes_are_as_promised(factory: Factory) -> None:
     """Draws, predictions and simulations have the documented shapes and are finite."""
-    model = factory().fit(*rows())
+    model = factory().fit(*conformance_rows())
     some = np.full((4, D), 0.5)
     for name, array, shape in (
         ("sample", model.sample(_target(), 7, _rng()), (7, D)),
@@ -98,7 +98,7 @@ def before_fit_says_so(factory: Factory) -> None:
 
 def draws_depend_on_the_generator_alone(factory: Factory) -> None:
     """The same generator gives the same draws, whatever was asked before; another one gives others."""
-    model = factory().fit(*rows())
+    model = factory().fit(*conformance_rows())
     first = model.sample(_target(), 20, _rng(1))
     others = model.sample(_target(), 20, _rng(2))
     _claim(_same(first, model.sample(_target(), 20, _rng(1))), "draws differ for generators of the same seed")
@@ -107,7 +107,7 @@ def draws_depend_on_the_generator_alone(factory: Factory) -> None:
 
 def two_fits_agree(factory: Factory) -> None:
     """A fit has no randomness of its own, so that a fit that was lost can be made again."""
-    one, other = (factory().fit(*rows()) for _ in range(2))
+    one, other = (factory().fit(*conformance_rows()) for _ in range(2))
     same = _same(one.sample(_target(), 20, _rng()), other.sample(_target(), 20, _rng()))
     _claim(same, "two fits on the same rows draw different settings: seed the fit in the constructor")
     some = np.full((3, D), 0.4)
@@ -116,10 +116,10 @@ def two_fits_agree(factory: Factory) -> None:
 
 def global_generators_are_left_alone(factory: Factory) -> None:
     """NumPy's and torch's global states are as before."""
-    factory().fit(*rows())  # imports what it imports
+    factory().fit(*conformance_rows())  # imports what it imports
     _move_global_states()  # a model that sets a seed would otherwise set the one that an earlier check left behind
     before = _global_states()
-    model = factory().fit(*rows())
+    model = factory().fit(*conformance_rows())
     model.simulate(model.sample(_target(), 20, _rng()), 3, _rng())
     after = _global_states()
     for name in before.keys() & after.keys():
@@ -128,10 +128,10 @@ def global_generators_are_left_alone(factory: Factory) -> None:
 
 def rows_are_left_alone(factory: Factory) -> None:
     """What was handed in is neither changed nor still looked at after the fit."""
-    readings, settings = rows()
+    readings, settings = conformance_rows()
     model = factory().fit(readings, settings)
     drawn = model.sample(_target(), 10, _rng())
-    again = rows()
+    again = conformance_rows()
     kept = np.array_equal(readings, again[0]) and np.array_equal(settings, again[1])
     _claim(kept, "fit changed the arrays that it was given: work on a copy")
     readings[:], settings[:] = 0.0, 0.0
@@ -144,7 +144,7 @@ def rows_are_left_alone(factory: Factory) -> None:
 def too_few_rows_are_refused(factory: Factory) -> None:
     """One row less than needed is refused with the number; the number itself is enough."""
     needed = factory().rows_needed(D, P)
-    readings, settings = rows(needed)
+    readings, settings = conformance_rows(needed)
     for n in (needed - 1, 0):
         with _refusal(TooFewRows, f"a fit on {n} of {needed} rows", str(needed)):
             factory().fit(readings[:n], settings[:n])
@@ -155,7 +155,7 @@ def too_few_rows_are_refused(factory: Factory) -> None:
 def values_that_are_not_finite_are_refused(factory: Factory) -> None:
     """NaN and infinity in a row are refused; NaN readings are taken by models that learn from gaps."""
     for column, wrong in ((0, np.nan), (0, np.inf), (1, np.nan), (1, np.inf)):
-        spoiled = [array.copy() for array in rows()]
+        spoiled = [array.copy() for array in conformance_rows()]
         spoiled[column][4, 1] = wrong
         if column == 0 and np.isnan(wrong) and learns_from_gaps(factory()):
             drawn = factory().fit(*spoiled).sample(_target(), 20, _rng())
@@ -167,14 +167,14 @@ def values_that_are_not_finite_are_refused(factory: Factory) -> None:
 
 def rows_that_do_not_match_are_refused(factory: Factory) -> None:
     """As many readings as settings."""
-    readings, settings = rows()
+    readings, settings = conformance_rows()
     with _refusal(InvalidInput, "a fit with one setting less than readings"):
         factory().fit(readings, settings[:-1])
 
 
 def targets_that_say_nothing_are_refused(factory: Factory) -> None:
     """A target needs the right shape, a fixed channel and finite values; ``remoteness`` asks the same."""
-    model = factory().fit(*rows())
+    model = factory().fit(*conformance_rows())
     senseless = {
         "with all channels free": np.full(P, FREE),
         "of the wrong shape": _target()[:-1],
@@ -202,7 +202,7 @@ def poor_rows_are_no_exception(factory: Factory) -> None:
 
 def draws_answer_the_target(factory: Factory) -> None:
     """Settings drawn for a target give it, whichever channels it fixes."""
-    model = factory().fit(*rows())
+    model = factory().fit(*conformance_rows())
     wanted = respond(np.array([[0.4, 0.3, 0.6]]))[0]
     for fixed in ([0], [1, 2], [0, 1, 2], [0, 2, 4], [0, 1, 2, 3, 4]):
         target = np.full(P, FREE)
@@ -217,7 +217,7 @@ def freedom_is_spread(factory: Factory) -> None:
     """Settings that the target does not determine are drawn from all over the box."""
     target = np.full(P, FREE)
     target[2] = 500.0  # mostly the second knob
-    spread = factory().fit(*rows()).sample(target, 300, _rng()).std(axis=0)
+    spread = factory().fit(*conformance_rows()).sample(target, 300, _rng()).std(axis=0)
     free, fixed = spread[[0, 2]].min(), spread[1]
     _claim(free > 0.15, f"settings that the target leaves free spread by {free:.3f} of the box only")
     _claim(fixed < 0.08, f"the setting that the target determines spreads by {fixed:.3f} of the box")
@@ -225,8 +225,8 @@ def freedom_is_spread(factory: Factory) -> None:
 
 def simulated_readings_scatter_about_the_prediction(factory: Factory) -> None:
     """``simulate`` draws about ``predict``, at least as widely as a reading scatters."""
-    model = factory().fit(*rows())
-    some = rows(5, seed=3)[1]
+    model = factory().fit(*conformance_rows())
+    some = conformance_rows(5, seed=3)[1]
     drawn = model.simulate(some, 400, _rng())
     off = np.abs(np.median(drawn, axis=0) - model.predict(some)).max()
     _claim(off < 2 * NOISE, f"simulated readings lie {off:.3g} beside the prediction in the median")
@@ -236,8 +236,8 @@ def simulated_readings_scatter_about_the_prediction(factory: Factory) -> None:
 
 def intervals_hold(factory: Factory) -> None:
     """Nine in ten fresh rows lie within the central nine tenths of the draws, of settings and of readings."""
-    model = factory().fit(*rows())
-    readings, settings = rows(120, seed=1)
+    model = factory().fit(*conformance_rows())
+    readings, settings = conformance_rows(120, seed=1)
     drawn = np.stack([model.sample(row, 200, _rng()) for row in readings[:60]], axis=1)
     for what, draws, truths in (
         ("settings", drawn, settings[:60]),
@@ -250,12 +250,15 @@ def intervals_hold(factory: Factory) -> None:
 
 def remote_targets_are_told(factory: Factory) -> None:
     """Three times the range and a negative reading warn, fresh rows hardly ever do."""
-    model = factory().fit(*rows())
-    for what, traps in {"three times the range": 3 * rows()[0].max(axis=0), "below 0": np.full(P, -300.0)}.items():
+    model = factory().fit(*conformance_rows())
+    for what, traps in {
+        "three times the range": 3 * conformance_rows()[0].max(axis=0),
+        "below 0": np.full(P, -300.0),
+    }.items():
         target = np.array([traps[0], *_target()[1:]])
         score = model.remoteness(target).score
         _claim(score > 1, f"a target {what} in one channel has the remoteness {score:.2g}, and needs more than 1")
-    false = float(np.mean([model.remoteness(row).score > 1 for row in rows(100, seed=2)[0]]))
+    false = float(np.mean([model.remoteness(row).score > 1 for row in conformance_rows(100, seed=2)[0]]))
     _claim(false <= 0.1, f"{false:.0%} of fresh rows are called remote")
 
 
@@ -317,7 +320,7 @@ def _rng(seed: int = 0) -> np.random.Generator:
 
 
 def _poor() -> dict[str, tuple[Readings, Settings]]:
-    readings, settings = rows(24)
+    readings, settings = conformance_rows(24)
     constant, still = readings.copy(), settings.copy()
     constant[:, 1], still[:, 1] = 7.0, 0.5
     twice: NDArray[np.intp] = np.arange(24) % 12

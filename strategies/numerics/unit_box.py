@@ -7,7 +7,7 @@ from scipy.stats import qmc
 from sdl.space import Settings
 
 
-def everywhere(n: int, d: int, rng: np.random.Generator) -> Settings:
+def spread_points(n: int, d: int, rng: np.random.Generator) -> Settings:
     """At least ``n`` points that fill the unit box evenly, ``(m, d)``: a scrambled Sobol sequence, a power of 2."""
     return np.asarray(qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length()))
 

@@ -8,23 +8,23 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.background import Conditions
-from sdl.analysis.group_sequential import looks, single
+from sdl.analysis.background import Background
+from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import VerificationPart
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.formatting import against
 from sdl.history import Finding, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
-from strategies.answers.answers import Answer
-from strategies.answers.candidates import MOST, Offer
-from strategies.answers.corrected_reachability import patience, stuck, within_reach
-from strategies.answers.distinct import Known
+from strategies.answers.answers import FamilyCandidate
+from strategies.answers.candidates import MOST, Candidate
+from strategies.answers.corrected_reachability import corrected_reachability, patience, stuck
+from strategies.answers.distinct import KnownAnswers
 from strategies.contract import InverseModel
-from strategies.correction.kriging import Rows
-from strategies.fitting.fitting import Fitted, rows
-from strategies.plan.candidate_source import Guide, astray, proven
-from strategies.plan.exams import Outlook
+from strategies.correction.kriging import TrainingRows
+from strategies.fitting.fitting import Fitted, correction_rows
+from strategies.plan.candidate_source import CandidateSource, astray, proven
+from strategies.plan.exams import ExamForecast
 
 Found = TypeVar("Found")
 
@@ -35,7 +35,7 @@ STARTLING = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class Insight:
+class Assessment:
     """A fitted model, the rows and the background that it answers for; all arrays over the channels that matter."""
 
     space: Space
@@ -75,9 +75,9 @@ class Insight:
         return np.where(np.isnan(self._known_noise), np.nan_to_num(self.fitted.scatter), self._known_noise)
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> TrainingRows:
         """Everything seen, for the local correction."""
-        return rows(self.space, self.columns, self.history, self.noise, self.fitted.earlier)
+        return correction_rows(self.space, self.columns, self.history, self.noise, self.fitted.earlier)
 
     @cached_property
     def astray(self) -> bool:
@@ -85,72 +85,76 @@ class Insight:
         return astray(self.fitted)
 
     @cached_property
-    def guide(self) -> Guide:
+    def guide(self) -> CandidateSource:
         """What candidates are made with."""
-        return Guide.of(self.model, self.rows, self.background, trusted=not self.astray)
+        return CandidateSource.of(self.model, self.rows, self.background, trusted=not self.astray)
 
-    def offers(self, target: Wanted, rng: np.random.Generator) -> Sequence[Offer]:
+    def offers(self, target: ResolvedTarget, rng: np.random.Generator) -> Sequence[Candidate]:
         """Distinct candidates, at least one, the same at every time; the one that the model stands for most first.
 
         Of a model that is no guide they are what the rows alone say, the one first that is likeliest to pass.
         """
         return self.once(("offers", target.name), lambda: self._offers(target, rng))
 
-    def _offers(self, target: Wanted, rng: np.random.Generator) -> Sequence[Offer]:
+    def _offers(self, target: ResolvedTarget, rng: np.random.Generator) -> Sequence[Candidate]:
         if not self.astray:
             return self.guide.offers(target, rng)
-        nothing = Known(np.empty((0, self.space.d)), ())
+        nothing = KnownAnswers(np.empty((0, self.space.d)), ())
         if others := self.others(target, nothing, rng)[:MOST]:
             return others
         return [self.guide.offer(each) for each in self.guide.likeliest(target, nothing, 1, rng)]
 
-    def others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
+    def others(
+        self, target: ResolvedTarget, known: KnownAnswers, rng: np.random.Generator
+    ) -> Sequence[FamilyCandidate]:
         """Distinct answers beside those that are known, by the guide; none if no other is left.
 
         Those that an exam is worth come first, of them those of new families, of these the surest.
         """
         return self.once(("others", target.name, len(known.families)), lambda: self._others(target, known, rng))
 
-    def _others(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
-        def worth(answer: Answer) -> tuple[bool, bool, float]:
+    def _others(
+        self, target: ResolvedTarget, known: KnownAnswers, rng: np.random.Generator
+    ) -> Sequence[FamilyCandidate]:
+        def worth(answer: FamilyCandidate) -> tuple[bool, bool, float]:
             chance = self.chance(target, answer)
             return chance < HARDLY, answer.family in known.families, -chance
 
         return sorted(self.guide.answers(target, known, rng), key=worth)
 
-    def chance(self, target: Wanted, offer: Offer) -> float:
+    def chance(self, target: ResolvedTarget, offer: Candidate) -> float:
         """Probability that an offer passes its exam."""
         outlook = self.outlook(target, offer.uncertainty)
         off = (offer.readings - target.readings)[np.isfinite(target.readings)]
         return replace(outlook, off=off).chance(self.looks(outlook))
 
-    def outlook(self, target: Wanted, uncertainty: Readings) -> Outlook:
+    def outlook(self, target: ResolvedTarget, uncertainty: Readings) -> ExamForecast:
         """What an exam for this target can expect, over the channels that the target fixes."""
         fixed = np.isfinite(target.readings)
         drift = self._conditions.drift[list(self.columns)]
         noise, tolerance, estimated = self.noise[fixed], target.tolerance[fixed], self._estimated[fixed]
-        return Outlook(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence, estimated)
+        return ExamForecast(noise, tolerance, uncertainty[fixed], drift[fixed], self.rule.confidence, estimated)
 
-    def ideal(self, target: Wanted) -> Outlook:
+    def ideal(self, target: ResolvedTarget) -> ExamForecast:
         """What the best of candidates could expect, with no more noise than is known."""
         known = np.nan_to_num(self._known_noise)[np.isfinite(target.readings)]
         return replace(self.outlook(target, np.zeros(len(self.columns))).ideal(), noise=known)
 
-    def looks(self, outlook: Outlook, left: int | None = None) -> Looks:
+    def looks(self, outlook: ExamForecast, left: int | None = None) -> Looks:
         """How an exam should be looked at, of no more replicates than are ``left`` of the budget."""
         most = min(self.longest[-1].replicates, self.longest[-1].replicates if left is None else left)
         if self.rule.replicates == "planned":
             return outlook.planned(most)
-        return single(most, self.rule.confidence)
+        return single_look(most, self.rule.confidence)
 
     @property
     def longest(self) -> Looks:
         """The longest exam that the campaign allows."""
         if self.rule.replicates == "planned":
-            return looks(self.rule.most, self.rule.confidence)
-        return single(self.rule.replicates, self.rule.confidence)
+            return plan_looks(self.rule.most, self.rule.confidence)
+        return single_look(self.rule.replicates, self.rule.confidence)
 
-    def wants_reference(self, target: Wanted, offer: Offer, targets: Sequence[Wanted]) -> bool:
+    def wants_reference(self, target: ResolvedTarget, offer: Candidate, targets: Sequence[ResolvedTarget]) -> bool:
         """Whether a reading of the background before an exam saves more than the request that it costs."""
         if self._startled(targets):
             return True
@@ -158,7 +162,7 @@ class Insight:
         prices = (self.outlook(target, each).price(self.longest[-1].replicates) for each in (offer.uncertainty, fresh))
         return next(prices) - next(prices) > 1
 
-    def _startled(self, targets: Sequence[Wanted]) -> bool:
+    def _startled(self, targets: Sequence[ResolvedTarget]) -> bool:
         """Whether an exam since the last reference was off as if a lamp had been switched."""
         exam = self.history.exams[-1] if self.history.exams else None
         last = self._conditions.seq[-1] if self._conditions.seq.size else -1
@@ -171,7 +175,7 @@ class Insight:
         near = np.abs(mean - wanted) <= STARTLING * np.sqrt(expected_)  # not so at the ceiling, where nothing is read
         return not near[np.isfinite(wanted)].all()
 
-    def unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
+    def unreachable(self, target: ResolvedTarget, names: Sequence[str]) -> Finding | None:
         """The finding that no setting gives the target, if the model is certain of that.
 
         Args:
@@ -180,14 +184,14 @@ class Insight:
         """
         return self.once(("unreachable", target.name), lambda: self._unreachable(target, names))
 
-    def _unreachable(self, target: Wanted, names: Sequence[str]) -> Finding | None:
+    def _unreachable(self, target: ResolvedTarget, names: Sequence[str]) -> Finding | None:
         asked = target.readings, target.tolerance, self.background
         said = "no setting of the knobs gives this: the nearest that can be reached is "
         if proven(self.fitted, target.tolerance):
-            best, nearest, uncertainty = within_reach(self.model, *asked, self.rows, self.fitted.missed)
+            best, nearest, uncertainty = corrected_reachability(self.model, *asked, self.rows, self.fitted.missed)
         elif stuck(*asked, self.rows):
-            alone = Guide.of(self.model, self.rows, self.background, trusted=False)
-            best, nearest, uncertainty = within_reach(alone.model, *asked, alone.rows)
+            alone = CandidateSource.of(self.model, self.rows, self.background, trusted=False)
+            best, nearest, uncertainty = corrected_reachability(alone.model, *asked, alone.rows)
             said = (
                 "no setting of the knobs seems to give this: "
                 f"the last {patience(self.space.d)} readings came no nearer, and the nearest that is known is "
@@ -217,5 +221,5 @@ class Insight:
         return np.isnan(known_noise(self.rule, self.space)[list(self.columns)])
 
     @cached_property
-    def _conditions(self) -> Conditions:
-        return Conditions.of(self.history.observations, self.space.p)
+    def _conditions(self) -> Background:
+        return Background.of(self.history.observations, self.space.p)

@@ -10,20 +10,20 @@ from typing import Self
 
 import numpy as np
 
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.space import Readings, Settings
-from strategies.answers.answers import Answer, answers
-from strategies.answers.candidates import DRAWS, Offer, expected, offers
-from strategies.answers.distinct import Known
-from strategies.answers.probable_settings import likeliest
+from strategies.answers.answers import FamilyCandidate, family_candidates
+from strategies.answers.candidates import DRAWS, Candidate, corrected_candidates, expected_readings
+from strategies.answers.distinct import KnownAnswers
+from strategies.answers.probable_settings import probable_settings
 from strategies.answers.reachability import reach
 from strategies.contract import InverseModel, Predicts
-from strategies.correction.constant_model import Level
-from strategies.correction.kriging import Rows
-from strategies.correction.length_scales import stretches
+from strategies.correction.constant_model import ConstantModel
+from strategies.correction.kriging import TrainingRows
+from strategies.correction.length_scales import length_scales
 from strategies.fitting.fitting import Fitted
 from strategies.numerics.distinct_rows import distinct_rows
-from strategies.numerics.unit_box import everywhere
+from strategies.numerics.unit_box import spread_points
 
 FOLLOWED = 24
 """Answers at most that are weighed against each other."""
@@ -55,56 +55,58 @@ def proven(fitted: Fitted, tolerance: Readings) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Guide:
+class CandidateSource:
     """What expects readings at settings, and the rows that correct it; all over the channels that matter."""
 
     model: Predicts
-    rows: Rows
+    rows: TrainingRows
     background: Readings
     """By the last reference, ``(p,)``."""
     draws: InverseModel | None
     """Where draws come from; None if the rows alone guide."""
 
     @classmethod
-    def of(cls, model: InverseModel, rows: Rows, background: Readings, *, trusted: bool) -> Self:
+    def of(cls, model: InverseModel, rows: TrainingRows, background: Readings, *, trusted: bool) -> Self:
         """A fitted model if it can be trusted, else the rows of this campaign."""
         if trusted:
             return cls(model, rows, background, model)
         own = replace(rows, earlier=None)
-        return cls(Level(own.readings.mean(axis=0)), replace(own, stretch=stretches(own)), background, None)
+        return cls(ConstantModel(own.readings.mean(axis=0)), replace(own, stretch=length_scales(own)), background, None)
 
     def expected(self, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
         """Readings at settings ``(d,)`` and their standard deviation, as ``strategies.offers.expected`` says."""
-        return expected(self.model, settings, self.background, self.rows, fresh=fresh)
+        return expected_readings(self.model, settings, self.background, self.rows, fresh=fresh)
 
-    def offer(self, settings: Settings) -> Offer:
+    def offer(self, settings: Settings) -> Candidate:
         """Settings of anybody's in the unit box, ``(d,)``, as they are, with what is expected of them."""
-        return Offer(settings, np.zeros(len(settings)), *self.expected(settings), share=1.0, refused=0.0)
+        return Candidate(settings, np.zeros(len(settings)), *self.expected(settings), share=1.0, refused=0.0)
 
-    def offers(self, target: Wanted, rng: np.random.Generator) -> list[Offer]:
+    def offers(self, target: ResolvedTarget, rng: np.random.Generator) -> list[Candidate]:
         """Distinct candidates of the model, at least one, the one that it stands for most first."""
         assert self.draws is not None
-        if found := offers(self.draws, target.readings, self.background, self.rows, rng):
+        if found := corrected_candidates(self.draws, target.readings, self.background, self.rows, rng):
             return found
         # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
         sure, wanted = np.zeros(len(self.background)), target.readings - self.background
         nearest = reach(self.model, wanted, target.tolerance, sure, self.rows.settings.shape[1]).settings
         return [replace(self.offer(nearest), refused=1.0)]
 
-    def answers(self, target: Wanted, known: Known, rng: np.random.Generator) -> Sequence[Answer]:
+    def answers(
+        self, target: ResolvedTarget, known: KnownAnswers, rng: np.random.Generator
+    ) -> Sequence[FamilyCandidate]:
         """Distinct answers beside those that are known; none if no other is left."""
         about = self.model, target.readings, target.tolerance, self.background, self.rows, self._starts(target, rng)
-        return answers(*about, known=known, most=FOLLOWED).found
+        return family_candidates(*about, known=known, most=FOLLOWED).found
 
-    def likeliest(self, target: Wanted, known: Known, n: int, rng: np.random.Generator) -> Settings:
+    def likeliest(self, target: ResolvedTarget, known: KnownAnswers, n: int, rng: np.random.Generator) -> Settings:
         """Settings where a reading is likeliest to be the target, away from answers that are known: ``(m, d)``."""
         wanted, starts = target.readings - self.background, self._starts(target, rng)
-        return likeliest(self.model, wanted, target.tolerance, self.rows, starts, known.settings, n)
+        return probable_settings(self.model, wanted, target.tolerance, self.rows, starts, known.settings, n)
 
-    def _starts(self, target: Wanted, rng: np.random.Generator) -> Settings:
+    def _starts(self, target: ResolvedTarget, rng: np.random.Generator) -> Settings:
         """Points all over the box, and draws of a model that is a guide, though it may know one answer of many."""
         d = self.rows.settings.shape[1]
         if self.draws is None:
-            return everywhere(DRAWS, d, rng)
+            return spread_points(DRAWS, d, rng)
         draws = self.draws.sample(target.readings - self.background, DRAWS, rng)
-        return np.concatenate((np.clip(draws, 0.0, 1.0), everywhere(DRAWS, d, rng)))
+        return np.concatenate((np.clip(draws, 0.0, 1.0), spread_points(DRAWS, d, rng)))

@@ -4,25 +4,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sdl.analysis.background import Conditions
-from sdl.analysis.verification import judge, known_noise
+from sdl.analysis.background import Background
+from sdl.analysis.verification import judge_exam, known_noise
 from sdl.campaign.definition import VerificationPart
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, History, Purpose, Verdict
 from sdl.space import Space
 from strategies.fitting.fitting import undecided
-from strategies.plan.exams import BEGUN, Outlook
+from strategies.plan.exams import BEGUN, ExamForecast
 
 
-def step(exam: Exam, rule: VerificationPart, k: int) -> int:
+def exam_batch_size(exam: Exam, rule: VerificationPart, k: int) -> int:
     """How many replicates to take until the next look, of which ``k`` are there."""
     if rule.replicates == "planned":
         return BEGUN - k if k < BEGUN else 1
     return exam.replicates - k
 
 
-def ended(
-    exam: Exam, target: Wanted, history: History, rule: VerificationPart, space: Space, columns: Sequence[int]
+def exam_has_ended(
+    exam: Exam, target: ResolvedTarget, history: History, rule: VerificationPart, space: Space, columns: Sequence[int]
 ) -> bool:
     """Whether a verdict is due.
 
@@ -40,14 +40,14 @@ def ended(
         return False
     if undecided(space, replicates, columns):
         return False  # a lamp for a moment: with another replicate it teaches nothing, but as it is it would
-    if judge(exam, target, replicates, rule, space).verdict is not Verdict.INCONCLUSIVE:
+    if judge_exam(exam, target, replicates, rule, space).verdict is not Verdict.INCONCLUSIVE:
         return True
     readings = np.array([each.readings[fixed] for each in replicates])
     if not np.isfinite(readings).all():
         return True  # at the ceiling, which no target can be near
     known = known_noise(rule, space)[fixed]
     noise = np.where(np.isnan(known), readings.std(axis=0, ddof=1), known)
-    drift = Conditions.of(history.observations, space.p).drift
+    drift = Background.of(history.observations, space.p).drift
     uncertainty, tolerance = exam.uncertainty[fixed], target.tolerance[fixed]
-    outlook = Outlook(noise, tolerance, uncertainty, drift[fixed], rule.confidence, np.isnan(known))
+    outlook = ExamForecast(noise, tolerance, uncertainty, drift[fixed], rule.confidence, np.isnan(known))
     return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.looks)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from sdl.analysis.group_sequential import FEWEST, looks
+from sdl.analysis.group_sequential import FEWEST, plan_looks
 from sdl.history import Looks
 from sdl.space import Readings
 
@@ -22,7 +22,7 @@ LONGER = 1.25
 """Ratio of the numbers of replicates that an exam may have."""
 
 
-class Fate(NamedTuple):
+class ExamChance(NamedTuple):
     """What is likely to become of an exam that is not broken off."""
 
     chance: float
@@ -37,7 +37,7 @@ class Fate(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class ExamForecast:
     """What is known before an exam, over the channels that the target fixes; every array is ``(p,)``."""
 
     noise: Readings
@@ -55,7 +55,7 @@ class Outlook:
     off: Readings | float = 0.0
     """Expected reading at the candidate less the target."""
 
-    def fate(self, plan: Looks) -> Fate:
+    def fate(self, plan: Looks) -> ExamChance:
         """What becomes of an exam with these looks."""
         return self._fates((plan,), _levels(plan))[0]
 
@@ -74,12 +74,12 @@ class Outlook:
         mended = self.learned(BEGUN)
         return min(self.fate(self.planned(most)).price, mended.fate(mended.planned(most)).price + BEGUN)
 
-    def learned(self, n: int) -> "Outlook":
+    def learned(self, n: int) -> "ExamForecast":
         """The same after ``n`` more readings near the candidate, by which it is moved to the target."""
         known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
         return replace(self, uncertainty=np.sqrt(1 / known), off=0.0)
 
-    def ideal(self) -> "Outlook":
+    def ideal(self) -> "ExamForecast":
         """The same with a candidate that is known to be right, in a steady light."""
         nothing = np.zeros_like(self.uncertainty)
         return replace(self, uncertainty=nothing, drift=np.zeros_like(self.drift), off=0.0)
@@ -106,14 +106,14 @@ class Outlook:
         price = (new.requests + OVERHEAD) / (new.chance + _TINY)
         return bool((passes * price <= left[:, 0]).all())
 
-    def _fates(self, plans: Sequence[Looks], levels: "_Levels") -> list[Fate]:
+    def _fates(self, plans: Sequence[Looks], levels: "_Levels") -> list[ExamChance]:
         """What becomes of some exams; ``levels`` are those of the looks of all of them, one exam after the other."""
-        inside, found, first = self._inside(levels), list[Fate](), 0
+        inside, found, first = self._inside(levels), list[ExamChance](), 0
         for plan in plans:
             numbers, last = levels.numbers[first : first + len(plan), 0], first + len(plan)
             passed = np.maximum.accumulate(inside[first:last])
             requests = numbers[0] + np.diff(numbers) @ (1 - passed[:-1])
-            found.append(Fate(float(passed[-1]), float(requests)))
+            found.append(ExamChance(float(passed[-1]), float(requests)))
             first = last
         return found
 
@@ -147,7 +147,7 @@ def _levels(plan: Looks) -> _Levels:
 @cache
 def _plans(most: int, confidence: float) -> tuple[tuple[Looks, ...], _Levels]:
     """Every exam of at most ``most`` replicates that is thought of, and the levels of all of them."""
-    plans = tuple(looks(number, confidence) for number in _numbers(most))
+    plans = tuple(plan_looks(number, confidence) for number in _numbers(most))
     return plans, _levels(tuple(chain(*plans)))
 
 

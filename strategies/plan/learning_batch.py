@@ -8,15 +8,15 @@ import numpy as np
 from sdl import plugins
 from sdl.history import RoundKind
 from sdl.space import Settings
-from strategies.answers.candidates import Offer
+from strategies.answers.candidates import Candidate
 from strategies.contract import Acquisition
-from strategies.fitting.bootstrap import refitted
+from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.fitting.fitting import MEMBERS
 from strategies.plan import multiple_answers as several
-from strategies.plan.round_context import Turn, known
+from strategies.plan.round_context import RoundContext, learned_before
 
 
-def instructive(turn: Turn, found: Sequence[Offer]) -> Settings:
+def learning_batch(turn: RoundContext, found: Sequence[Candidate]) -> Settings:
     """What to measure, ``(m, d)``; empty if there is nothing left to learn, or it is not the turn of learning.
 
     Args:
@@ -28,7 +28,7 @@ def instructive(turn: Turn, found: Sequence[Offer]) -> Settings:
     if n < 1:
         return nothing
     if insight.astray and found:  # what a model that is no guide offers is not even worth an exam in between
-        answers = several.known(turn.written, turn.history, insight.space)
+        answers = several.known_answers(turn.written, turn.history, insight.space)
         about = "likeliest", turn.target.name, n, len(answers.families)
         return insight.once(about, lambda: insight.guide.likeliest(turn.target, answers, n, turn.rng(2)))
     kinds = (each.kind for each in reversed(turn.history.rounds))
@@ -37,9 +37,9 @@ def instructive(turn: Turn, found: Sequence[Offer]) -> Settings:
     return insight.once((*(each.name for each in turn.open), n), lambda: _acquired(turn, n))
 
 
-def _acquired(turn: Turn, n: int) -> Settings:
+def _acquired(turn: RoundContext, n: int) -> Settings:
     part, insight, fitted = turn.campaign.acquisition, turn.insight, turn.insight.fitted
-    members = refitted(fitted.refit, fitted.readings, fitted.settings, MEMBERS, turn.rng(1), insight.model)
+    members = refit_on_resamples(fitted.refit, fitted.readings, fitted.settings, MEMBERS, turn.rng(1), insight.model)
     if len(members) < 2:
         return np.empty((0, insight.space.d))
     acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
@@ -48,8 +48,8 @@ def _acquired(turn: Turn, n: int) -> Settings:
     return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2), insight.ceiling)
 
 
-def _unlearned(turn: Turn) -> Settings:
+def _unlearned(turn: RoundContext) -> Settings:
     """Settings asked for since the rounds that the round learns from, in the unit box, ``(m, d)``."""
-    since, space = known(turn.campaign, turn.number), turn.insight.space
+    since, space = learned_before(turn.campaign, turn.number), turn.insight.space
     asked = [each.settings for each in turn.history.under_way if each.round >= since and each.purpose.teaches]
     return space.to_unit(np.array(asked).reshape(-1, space.d))

@@ -11,7 +11,7 @@ import numpy as np
 from sdl.history import Finding, History, Observation, ReplyClass, RoundKind, Verdict
 
 
-def endings(history: History) -> list[History]:
+def possible_endings(history: History) -> list[History]:
     """What a campaign may look like when its last round is done, the likeliest first; none where that is too early.
 
     The round after the first learns from that one, for want of others, and nothing is known of a round to come while

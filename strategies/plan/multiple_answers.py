@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from sdl.analysis.answer_count import FAMILY, counted, passed
+from sdl.analysis.answer_count import FAMILY, count_answers, passed_findings
 from sdl.campaign.definition import Target
 from sdl.history import Finding, History, Round, Verdict
 from sdl.space import Space
-from strategies.answers.answers import Answer
-from strategies.answers.candidates import Offer
-from strategies.answers.distinct import Known
-from strategies.plan.round_context import Turn
+from strategies.answers.answers import FamilyCandidate
+from strategies.answers.candidates import Candidate
+from strategies.answers.distinct import KnownAnswers
+from strategies.plan.round_context import RoundContext
 
 
-def settled(target: Target, history: History) -> bool:
+def is_settled(target: Target, history: History) -> bool:
     """Whether nothing more is done about a target."""
     ended = [each for each in history.findings if each.target == target.name and each.settles]
     if any(each.verdict is not Verdict.VERIFIED for each in ended):
@@ -23,26 +23,26 @@ def settled(target: Target, history: History) -> bool:
     return target.answers != "all" and len(ended) >= target.answers
 
 
-def known(target: Target, history: History, space: Space) -> Known:
+def known_answers(target: Target, history: History, space: Space) -> KnownAnswers:
     """The settings of a target that were verified, with the families that they were examined as."""
     families = {each.number: int(each.facts.get(FAMILY, 0)) for each in history.rounds}
-    answers = passed(target, history.findings)
+    answers = passed_findings(target, history.findings)
     settings = [each.settings for each in answers if each.settings is not None]
     unit = space.to_unit(np.array(settings).reshape(-1, space.d))
-    return Known(unit, [families.get(each.round, 0) for each in answers])
+    return KnownAnswers(unit, [families.get(each.round, 0) for each in answers])
 
 
-def offers(turn: Turn) -> Sequence[Offer]:
+def answer_candidates(turn: RoundContext) -> Sequence[Candidate]:
     """Candidates, the next one to be examined first; of several answers none if no other one is left."""
     target, rng = turn.target, turn.rng(3)
     if turn.written.answers == 1:
         return turn.insight.offers(target, rng)
-    verified = known(turn.written, turn.history, turn.insight.space)
+    verified = known_answers(turn.written, turn.history, turn.insight.space)
     others = turn.insight.others(target, verified, rng)
     return others or ([] if verified.families else turn.insight.offers(target, rng))
 
 
-def meant(round_: Round, offers: Sequence[Offer], space: Space) -> Offer:
+def meant_candidate(round_: Round, offers: Sequence[Candidate], space: Space) -> Candidate:
     """The candidate that the round of an exam was begun for, as a reference has moved it."""
     if FAMILY not in round_.facts:
         return offers[0]
@@ -50,15 +50,15 @@ def meant(round_: Round, offers: Sequence[Offer], space: Space) -> Offer:
     return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
 
 
-def family(turn: Turn, offer: Offer) -> dict[str, int]:
+def family_facts(turn: RoundContext, offer: Candidate) -> dict[str, int]:
     """The fact of which family an answer is: the next number for one of which no answer was verified."""
-    if turn.written.answers == 1 or not isinstance(offer, Answer):
+    if turn.written.answers == 1 or not isinstance(offer, FamilyCandidate):
         return {}
-    families = known(turn.written, turn.history, turn.insight.space).families
+    families = known_answers(turn.written, turn.history, turn.insight.space).families
     return {FAMILY: offer.family if offer.family in families else 1 + max(families, default=-1)}
 
 
-def named(round_: Round, finding: Finding) -> Finding:
+def with_family(round_: Round, finding: Finding) -> Finding:
     """A finding that says of which family its candidate is, where several answers are wanted."""
     if (number := round_.facts.get(FAMILY)) is None:
         return finding
@@ -66,13 +66,15 @@ def named(round_: Round, finding: Finding) -> Finding:
     return replace(finding, sentence=sentence, facts={**finding.facts, FAMILY: number})
 
 
-def failed(target: str, findings: Sequence[Finding]) -> list[Finding]:
+def failed_exams(target: str, findings: Sequence[Finding]) -> list[Finding]:
     """The exams of a target that failed since the last one that was passed, if one was."""
     mine = [each for each in findings if each.target == target and each.verdict is not Verdict.NOT_REACHABLE]
     last = max((place for place, each in enumerate(mine) if each.verdict is Verdict.VERIFIED), default=-1)
     return mine[last + 1 :]
 
 
-def ended(target: Target, history: History, why: str) -> str:
+def answers_have_ended(target: Target, history: History, why: str) -> str:
     """Why a target is given up, in words, with what was found of it."""
-    return f"given up: {why}" if target.answers == 1 else f"{counted(target, history.findings)}; no more, as {why}"
+    return (
+        f"given up: {why}" if target.answers == 1 else f"{count_answers(target, history.findings)}; no more, as {why}"
+    )

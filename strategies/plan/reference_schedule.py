@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
 from sdl.campaign.safety import PatchPart
 from sdl.history import History, Purpose, Request
@@ -18,7 +18,7 @@ BLURRED = 0.5
 
 
 @dataclass
-class Interludes:
+class ReferenceSchedule:
     """What is due before the next request, as the requests go by."""
 
     space: Space
@@ -66,7 +66,7 @@ def _cadence(campaign: Campaign, space: Space, history: History) -> int:
     if campaign.background.every != "planned":
         return campaign.background.every
     columns = space.columns(campaign.channels)
-    drift, noise = Conditions.of(history.observations, space.p).drift[columns], space.noise[columns]
+    drift, noise = Background.of(history.observations, space.p).drift[columns], space.noise[columns]
     # Half way between two references a walk is as uncertain as after a quarter of the way alone.
     apart = 4 * (BLURRED * noise) ** 2 / np.maximum(drift, _TINY)
     return int(np.clip(np.nanmin(apart, initial=APART[1]), *APART))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.campaign.definition import Campaign, Target
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import History
-from strategies.plan.assessment import Insight
+from strategies.plan.assessment import Assessment
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class RoundContext:
     """The turn of one of the open targets."""
 
     campaign: Campaign
@@ -20,10 +20,10 @@ class Turn:
     """All that the ledger holds."""
     number: int
     """Of the round."""
-    insight: Insight
+    insight: Assessment
     """Of what the round may learn from."""
-    target: Wanted
-    open: Sequence[Wanted]
+    target: ResolvedTarget
+    open: Sequence[ResolvedTarget]
     """All targets about which something is still to be done."""
 
     @property
@@ -47,6 +47,6 @@ class Turn:
         return np.random.default_rng([self.campaign.seed, self.number, purpose])
 
 
-def known(campaign: Campaign, number: int) -> int:
+def learned_before(campaign: Campaign, number: int) -> int:
     """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
     return number - 1 if campaign.ahead and number > 1 else number

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from strategies.answers.candidates import Offer
+from strategies.answers.candidates import Candidate
 from strategies.fitting.fitting import Fitted
 from strategies.plan import multiple_answers as several
-from strategies.plan.exams import Outlook
-from strategies.plan.round_context import Turn
+from strategies.plan.exams import ExamForecast
+from strategies.plan.round_context import RoundContext
 
 
-def told(turn: Turn, found: Sequence[Offer], chance: float) -> dict[str, Any]:
+def round_facts(turn: RoundContext, found: Sequence[Candidate], chance: float) -> dict[str, Any]:
     """The facts of a round.
 
     Args:
@@ -38,18 +38,18 @@ def told(turn: Turn, found: Sequence[Offer], chance: float) -> dict[str, Any]:
             {"settings": space.named_settings(space.from_unit(each.settings).round(5)), "share": each.share}
             for each in found
         ],
-        **likeness(fitted),
-        **several.family(turn, found[0]),
+        **history_facts(fitted),
+        **several.family_facts(turn, found[0]),
     }
     return facts | ({"parity": {"channels": names, **parity}} if (parity := fitted.parity()) else {})
 
 
-def likeness(fitted: Fitted) -> dict[str, Any]:
+def history_facts(fitted: Fitted) -> dict[str, Any]:
     """The facts about earlier campaigns; none where none is learned from."""
     return {"history": fitted.kinship.facts} if fitted.kinship else {}
 
 
-def noise_limited(ideal: Outlook, n: int) -> str:
+def noise_limited_sentence(ideal: ExamForecast, n: int) -> str:
     """Why a target is given up that perfect settings would hardly pass an exam of ``n`` replicates for."""
     worst = int(np.argmax(ideal.noise / ideal.tolerance))
     return (

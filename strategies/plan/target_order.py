@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from strategies.answers.reachability import CERTAINTY
 from strategies.correction.kriging import kriged
 from strategies.numerics.projection import project
-from strategies.plan.assessment import Insight
+from strategies.plan.assessment import Assessment
 
 
-def first(insight: Insight, targets: Sequence[Wanted], failed: Mapping[str, int]) -> Wanted:
+def next_target(insight: Assessment, targets: Sequence[ResolvedTarget], failed: Mapping[str, int]) -> ResolvedTarget:
     """The target whose turn it is.
 
     Args:
@@ -33,7 +33,7 @@ def first(insight: Insight, targets: Sequence[Wanted], failed: Mapping[str, int]
     return targets[int(np.argmin(known * again))]
 
 
-def prices(insight: Insight, targets: Sequence[Wanted]) -> NDArray[np.float64]:
+def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np.float64]:
     """Requests until each target has passed an exam, nearly, ``(m,)``; infinite where no settings seem to give it.
 
     Nearly, because all are asked at once: for the settings that the forward model says, corrected once by what it

@@ -10,12 +10,12 @@ from sdl import plugins
 from sdl.errors import SdlError, nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
-from strategies.answers.candidates import Offer
-from strategies.answers.clustering import Candidate, candidates, refused
-from strategies.answers.corrected_reachability import within_reach
+from strategies.answers.candidates import Candidate
+from strategies.answers.clustering import DrawCluster, cluster_draws, refused
+from strategies.answers.corrected_reachability import corrected_reachability
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.correction.kriging import Rows, unshared
-from strategies.fitting.guard import finite, said
+from strategies.correction.kriging import TrainingRows, unshared
+from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.solving.problem import InverseProblem
 
 GROUP: plugins.Group = "sdl.inverse_models"
@@ -49,7 +49,7 @@ def draw_settings(model: InverseModel, problem: InverseProblem, seed: int, n: in
         InvalidInput: for another number or width of them.
     """
     draws = model.sample(problem.target - problem.background, n, np.random.default_rng([seed, 1]))
-    return finite(draws, "draws", (n, problem.space.d))
+    return require_finite(draws, "draws", (n, problem.space.d))
 
 
 def describe_answer(name: str, model: InverseModel, problem: InverseProblem, rows: int, draws: Settings) -> ModelAnswer:
@@ -67,7 +67,7 @@ def plugin_error_sentence(name: str, error: BaseException) -> str:
     """What a person should read of an error in a plug-in: our own are sentences, others need their kind to be said."""
     if isinstance(error, SdlError):
         return str(error)
-    return f"the plug-in {name!r} {said(error).removeprefix('it ')}"
+    return f"the plug-in {name!r} {failure_sentence(error).removeprefix('it ')}"
 
 
 def reading_noise(model: InverseModel, problem: InverseProblem) -> Readings:
@@ -135,19 +135,19 @@ def note_gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
 def _offers(model: InverseModel, problem: InverseProblem, draws: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     rows = known_rows(model, problem)
-    near, readings, _ = within_reach(model, problem.target, problem.tolerance, problem.background, rows)
+    near, readings, _ = corrected_reachability(model, problem.target, problem.tolerance, problem.background, rows)
     nearest_ = {"settings": problem.named_settings(near.settings), "readings": problem.named(readings)}
     reachable = near.reachable
-    offers = [_describe_candidate(model, problem, each) for each in candidates(draws)] if reachable else []
+    offers = [_describe_candidate(model, problem, each) for each in cluster_draws(draws)] if reachable else []
     verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
     offered = {"candidates": offers, "nearest": None if offers else nearest_, "refused": refused(draws)}
     return {"reachable": reachable, "verdict": verdict, **offered}
 
 
-def known_rows(model: InverseModel, problem: InverseProblem) -> Rows:
+def known_rows(model: InverseModel, problem: InverseProblem) -> TrainingRows:
     """The rows of a problem, for what a model misses nearby."""
     still = np.zeros(problem.readings.shape[1])
-    return Rows(problem.settings, problem.readings, reading_noise(model, problem), still, unshared)
+    return TrainingRows(problem.settings, problem.readings, reading_noise(model, problem), still, unshared)
 
 
 def first_offer(row: Mapping[str, Any], problem: InverseProblem) -> Settings:
@@ -157,12 +157,12 @@ def first_offer(row: Mapping[str, Any], problem: InverseProblem) -> Settings:
     return np.asarray(np.clip(unit, 0, 1))
 
 
-def _describe_candidate(model: InverseModel, problem: InverseProblem, candidate: Candidate) -> dict[str, Any]:
+def _describe_candidate(model: InverseModel, problem: InverseProblem, candidate: DrawCluster) -> dict[str, Any]:
     readings = model.predict(candidate.settings[None])[0] + problem.background
     return describe_offer(problem, candidate, readings)
 
 
-def describe_offer(problem: InverseProblem, offer: Candidate | Offer, readings: Readings) -> dict[str, Any]:
+def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, readings: Readings) -> dict[str, Any]:
     """What is offered, with the readings expected there ``(c,)``, as plain data."""
     width = problem.space.high - problem.space.low
     off = np.abs(readings - problem.target) > problem.tolerance

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sdl.space import Settings
 from strategies.contract import InverseModel
-from strategies.fitting.guard import finite
-from strategies.metrics.scores import coverage, energy_score, errors
+from strategies.fitting.guard import require_finite
+from strategies.metrics.scores import absolute_errors, coverage, energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.unit_box import in_unit_box
 from strategies.solving.model_answer import build_model
@@ -94,12 +94,12 @@ def predict_rows(model: InverseModel, problem: InverseProblem, rows: Places) -> 
         NotFinite: if it predicts what is not.
     """
     measured = problem.readings[rows]
-    return measured, finite(model.predict(problem.settings[rows]), "predictions", measured.shape)
+    return measured, require_finite(model.predict(problem.settings[rows]), "predictions", measured.shape)
 
 
 def error_figures(truths: Array, guesses: Array, names: tuple[str, ...]) -> dict[str, Any]:
     """Number of rows, and R2, MAE and RMSE by column, as plain data."""
-    found = errors(truths, guesses)
+    found = absolute_errors(truths, guesses)
     r2 = [value if np.isfinite(value) else None for value in found.r2.tolist()]
     return {
         "rows": len(truths),
@@ -122,7 +122,9 @@ def judge_model(name: str, problem: InverseProblem, rows: Split, seed: int) -> J
     readings = {part: predict_rows(model, problem, getattr(rows, part)) for part in asked}
     settings = {part: (problem.settings[asked[part]], _guesses(draws[part])) for part in asked}
     truths = problem.settings[asked["test"]], problem.readings[asked["test"]]
-    fresh = finite(model.simulate(truths[0].copy(), DRAWS, rng), "simulated readings", (DRAWS, *truths[1].shape))
+    fresh = require_finite(
+        model.simulate(truths[0].copy(), DRAWS, rng), "simulated readings", (DRAWS, *truths[1].shape)
+    )
     energy = energy_score(draws["test"], truths[0], span(problem.settings))
     of_readings = energy_score(fresh, truths[1], span(problem.readings))
     knobs, width = problem.space.knob_names, problem.space.high - problem.space.low
@@ -183,7 +185,7 @@ def _answers(model: InverseModel, problem: InverseProblem, places: Places, rng: 
     """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
     shape = (DRAWS, problem.space.d)
     draws = (model.sample(problem.readings[row].copy(), DRAWS, rng) for row in places)
-    return np.stack([finite(each, "draws", shape) for each in draws], axis=1)
+    return np.stack([require_finite(each, "draws", shape) for each in draws], axis=1)
 
 
 def _guesses(draws: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.background import Conditions
+from sdl.analysis.background import Background
 from sdl.errors import InvalidInput
 from sdl.interchange.export_import import Data
 from sdl.space import Readings, Settings, Space
@@ -176,7 +176,7 @@ def _background(
     if given:
         return np.ones(n, bool), np.tile(np.array(given, float), (n, 1)), "the background given was subtracted"
     if k := int(dark.sum()):
-        levels = Conditions(np.flatnonzero(dark), readings[dark]).at(np.arange(n))
+        levels = Background(np.flatnonzero(dark), readings[dark]).at(np.arange(n))
         some = f"{k} rows" if k > 1 else "row"
         last = ", and the answers are for the last of them" if k > 1 else ""
         return ~off, levels, f"the background was read off the {some} with all knobs off{last}"

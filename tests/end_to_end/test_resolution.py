@@ -13,7 +13,7 @@ from sdl.errors import InvalidInput
 from sdl.history import ReplyClass, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import screen
+from sdl.instruments.screening import screen_reply
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns
 from sdl.space import Channel, Knob, Space
@@ -67,8 +67,8 @@ def test_so_it_is_in_a_session_and_nothing_is_suspect(paper, drive, tmp_path, mo
 def test_an_instrument_that_does_not_tell_is_suspect():
     twin, asked = EightBits(tells=False), np.array([0.1, 0.2, 0.3]) + 0.3 * STEP
     reply = twin.measure(twin.space.named_settings(asked))
-    assert screen(twin.space, asked, reply).verdict is ReplyClass.SUSPECT
-    assert screen(stepped(twin.space), asked, reply).verdict is ReplyClass.OK
+    assert screen_reply(twin.space, asked, reply).verdict is ReplyClass.SUSPECT
+    assert screen_reply(stepped(twin.space), asked, reply).verdict is ReplyClass.OK
 
 
 @pytest.mark.fault("I-23")

@@ -12,7 +12,7 @@ from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.ledger import Ledger
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 
 COLUMNS = [1, 4, 9]
 
@@ -30,7 +30,7 @@ def history(replicates, off=0.0, of=2, seed=0):
 
 
 def rows_of_each(space, seen):
-    fitted = fit([Plugin(plugin="linear")], space, COLUMNS, seen, 1)
+    fitted = fit_models([Plugin(plugin="linear")], space, COLUMNS, seen, 1)
     return Counter(map(tuple, fitted.settings.tolist())), fitted
 
 

@@ -20,7 +20,7 @@ from sdl.instruments.emulator.fault_injection import Faults
 from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import export_import as exchange
 from sdl.ledger.ledger import Ledger
-from sdl.reports.campaign_page import write
+from sdl.reports.campaign_page import write_campaign_page
 
 PAPER = tomllib.loads((DEPLOYMENTS / "paper.toml").read_text())
 WHOLE = PAPER | {
@@ -115,7 +115,7 @@ def test_no_name_leads_out_of_the_data_directory(examples, sandbox):
     def claim(name):
         def use():
             with open_session({**campaign, "name": name}, home, str(home / "ledger.sqlite")) as session:
-                write(session.ledger, session.entry.name, home / "reports" / f"{session.entry.name}.html")
+                write_campaign_page(session.ledger, session.entry.name, home / "reports" / f"{session.entry.name}.html")
 
         refused(use)
         now = {path: content for path, content in everything_in(sandbox).items() if home not in path.parents}
@@ -141,7 +141,7 @@ def test_no_name_of_a_file_is_followed_out_of_it_either(examples, sandbox):
                 assert sorted(each.name for each in sandbox.iterdir()) == before
             refused(book.entry, name)
             refused(exchange.import_, book, Path(name), "x")
-            refused(unbundling.read, Path(name))
+            refused(unbundling.read_bundle, Path(name))
 
     before = sorted(each.name for each in sandbox.iterdir())
     holds(claim, st.tuples(words, st.sampled_from([".jsonl", ".csv", ".parquet", ".pkl", "", ".."])), examples)

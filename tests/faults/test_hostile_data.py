@@ -40,7 +40,7 @@ def tables(sandbox):
         made = {
             f"ours{suffix}": exchange.export(book, "rows", sandbox / f"ours{suffix}") for suffix in exchange.FORMATS
         }
-        made["ours.zip"] = bundle.write(book, "rows", sandbox / "ours.zip")
+        made["ours.zip"] = bundle.write_bundle(book, "rows", sandbox / "ours.zip")
     theirs = "R,G,B,515nm,630nm,time\n0.1,0.2,0.3,1000,2000,1.5\n0.4,0.5,0.6,65535,,\n"
     contents = {name: path.read_bytes() for name, path in made.items()}
     return contents | {"theirs.jsonl": source.read_bytes(), "theirs.csv": theirs.encode()}
@@ -54,7 +54,7 @@ def test_a_spoiled_file_is_refused_or_its_rows_are_sane(examples, sandbox, table
         path = sandbox / f"spoiled{Path(name).suffix}"
         path.write_bytes(content)
         if path.suffix == ".zip":
-            refused(lambda: parse(unbundling.read(path)))
+            refused(lambda: parse(unbundling.read_bundle(path)))
         else:
             only_sane_rows(path)
 

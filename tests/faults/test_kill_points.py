@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from places import PAPER
 
-from flows.engine.session import Session, open_session, outcome, recorded_fate
+from flows.engine.session import Session, open_session, outcome, recorded_end
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignPaused
 from sdl.history import Control
@@ -22,7 +22,7 @@ from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Patience, Reply
 from sdl.interchange import export_import as exchange
 from sdl.ledger import tables as schema
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.system import failpoints as killpoints
 from strategies.evaluation.simulation import Simulation
@@ -86,7 +86,7 @@ def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S
     killpoints.arm(kill)
     schema.BUSY_S = busy_s
     with open_session(written, directory, str(directory / "ledger.sqlite")) as session:
-        with recorded_fate(session):
+        with recorded_end(session):
             while not isinstance(step := session.propose(), Stop):
                 ACTIONS[type(step)](session, step)
             session.finish(step)
@@ -241,7 +241,7 @@ def test_locked_out_of_its_ledger_a_campaign_loses_nothing_either(laboratory):
 
 def control(laboratory, asked):
     with laboratory.book() as book:
-        Steering(book).ask("paper", asked)
+        Controls(book).ask("paper", asked)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from sdl.history import Purpose, ReplyClass, Request, Round, RoundKind
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 
 DESIGN = Round(0, RoundKind.DESIGN)
@@ -71,7 +71,7 @@ class Desk:
         return attempt
 
     def ask(self, control, campaign="white"):
-        Steering(self.ledger).ask(campaign, control)
+        Controls(self.ledger).ask(campaign, control)
 
     @property
     def history(self):

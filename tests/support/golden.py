@@ -16,7 +16,7 @@ from typing import Any
 
 from places import ROOT
 
-from flows.engine.session import Session, open_session, outcome, recorded_fate
+from flows.engine.session import Session, open_session, outcome, recorded_end
 from sdl.history import Observation
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
@@ -164,7 +164,7 @@ def run(name: str, directory: Path) -> dict[str, Any]:
 
 
 def _to_its_end(session: Session) -> dict[str, Any]:
-    with recorded_fate(session):
+    with recorded_end(session):
         while not isinstance(step := session.propose(), Stop):
             ACTIONS[type(step)](session, step)
         session.finish(step)

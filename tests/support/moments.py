@@ -7,7 +7,7 @@ from rehearsing import NOT_REACHABLE, Counted, assert_honest, campaign
 
 from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit, Measure
 
@@ -85,5 +85,5 @@ def resumed_step(snapshot, history):
     """What a new process, which has lost the fitted model, does first."""
     plan, fitted = Plan(snapshot.plan.campaign, snapshot.plan.space), None
     while isinstance(step := plan.next_step(history, fitted), Fit):
-        fitted = fit(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round)
+        fitted = fit_models(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round)
     return step

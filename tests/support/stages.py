@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sdl.analysis.group_sequential import looks
-from sdl.analysis.verification import verify
+from sdl.analysis.group_sequential import plan_looks
+from sdl.analysis.verification import verify_replicates
 from sdl.campaign.definition import Campaign
 from sdl.errors import InstrumentSilent
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State
@@ -67,15 +67,15 @@ class Run:
         facts = {"model": "linear", "rows": 7, "uncertainty": uncertainty, "chance of passing": 0.93}
         facts |= {"parity": {"channels": CHANNELS, "train": rows, "test": rows}}
         nothing = np.full(self.space.p, np.nan)
-        exam = Exam(2, "paper", CANDIDATE, "linear", 4, nothing, nothing, looks(4, 0.95))
+        exam = Exam(2, "paper", CANDIDATE, "linear", 4, nothing, nothing, plan_looks(4, 0.95))
         self.round(Round(2, RoundKind.EXAM, "paper", facts), Purpose.VERIFICATION, [CANDIDATE] * 4, exam)
         seen = self.ledger.history(self.id).of_round(2, Purpose.VERIFICATION)
-        result = verify(
+        result = verify_replicates(
             np.full(3, 16384.0),
             np.full(3, 0.02 * 16384),
             np.array([each.readings[columns] for each in seen]),
             censored=np.zeros((4, 3), bool),
-            looks=looks(4, 0.95),
+            looks=plan_looks(4, 0.95),
             confidence=0.95,
             known_noise=self.space.noise[columns],
             names=CHANNELS,

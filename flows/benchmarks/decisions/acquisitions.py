@@ -14,7 +14,7 @@ from flows.benchmarks.decisions.twin_rows import twin_rows
 from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
-from strategies.fitting.bootstrap import refitted
+from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.fitting.fitting import MEMBERS
 from strategies.numerics.blas_threads import one_thread
 
@@ -45,7 +45,7 @@ def run_acquisitions_benchmark(rows: int = ROWS, repeats: int = 3) -> dict[str, 
         for model in MODELS:
             rng, started = np.random.default_rng(0), time.perf_counter()
             make = partial(plugins.build, "sdl.inverse_models", model)
-            members = refitted(make, readings, settings, MEMBERS, rng)
+            members = refit_on_resamples(make, readings, settings, MEMBERS, rng)
             fit_s = time.perf_counter() - started
             for name in plugins.names("sdl.acquisitions"):
                 acquisition, target, spent = plugins.build("sdl.acquisitions", name), np.full(3, WANTED), list[float]()

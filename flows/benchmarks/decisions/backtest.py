@@ -13,7 +13,7 @@ from flows.benchmarks.decisions.backtest_cells import BacktestCell, EndedCell, r
 from flows.terminal import plain_table
 from flows.versions import describe_machine
 from sdl.campaign.definition import Target
-from sdl.campaign.toml import checked
+from sdl.campaign.toml import validate
 from sdl.errors import InvalidInput
 from sdl.reports import backtest_page
 from sdl.system.atomic_files import whole
@@ -69,7 +69,7 @@ def run_backtest_study(
     """
     scenarios, names, left_out = _choose(problems, strategies)
     if tolerance is not None:
-        checked(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
+        validate(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
     cells = [
         BacktestCell(scenario, name, seed, budget, tolerance)
         for seed in range(seeds)
@@ -89,7 +89,7 @@ def run_backtest_study(
     }
     with whole(folder / "result.json", force=True) as file_:
         file_.write(json.dumps(result, indent=1, allow_nan=False).encode())
-    backtest_page.write(result, folder)
+    backtest_page.write_backtest_page(result, folder)
     return result
 
 

@@ -16,7 +16,7 @@ from sklearn.cross_decomposition import PLSRegression
 
 from flows.benchmarks.cells import Progress, work_out_all
 from flows.benchmarks.decisions.scenario_figures import Array, scenario_table, summarise_scenarios
-from sdl.analysis.lesson_learning import learned
+from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.instruments.claude_light.twin import Twin
@@ -195,7 +195,7 @@ def _history(config: dict[str, Any], case: LoopCase, seed: int) -> dict[str, Any
     with one_thread():
         earlier.run()
     same = not (case.unit or case.swapped)
-    lesson = learned("an earlier day", twin.identity, twin.space, earlier.observations, same=same)
+    lesson = learn_lesson("an earlier day", twin.identity, twin.space, earlier.observations, same=same)
     return {"history": {"lessons": [lesson]}}
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from flows.benchmarks.cells import Progress, work_out_all
 from flows.benchmarks.decisions.scenario_figures import Array, scenario_table, summarise_scenarios
 from sdl.campaign.definition import Campaign
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, Observation, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Readings, Settings
@@ -25,7 +25,7 @@ from strategies.answers.reachability import reach
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.numerics.projection import project
-from strategies.plan.exams import Outlook
+from strategies.plan.exams import ExamForecast
 from strategies.plan.plan import Plan
 
 CHANNELS = ("445nm", "515nm", "630nm")
@@ -153,7 +153,9 @@ def _perfect_price(plan: Plan, given_up: set[str]) -> float:
     """Replicates that exams of perfect settings of all other targets would take in a steady light."""
     noise, nothing, rule = plan.space.noise[plan.columns], np.zeros(len(plan.columns)), plan.campaign.verification
     targets = [each for each in plan.targets if each.name not in given_up]
-    return sum(Outlook(noise, each.tolerance, nothing, nothing, rule.confidence).price(rule.most) for each in targets)
+    return sum(
+        ExamForecast(noise, each.tolerance, nothing, nothing, rule.confidence).price(rule.most) for each in targets
+    )
 
 
 def many_targets_campaign(n: int, seed: int, bright: float) -> Campaign:
@@ -214,7 +216,7 @@ class TwinTruth:
         return np.asarray(counts - self.twin.ambient()[self.columns] + self.light)
 
 
-def is_out_of_reach(truth: TwinTruth, target: Wanted) -> bool:
+def is_out_of_reach(truth: TwinTruth, target: ResolvedTarget) -> bool:
     """Whether truly no settings give a target."""
     return not reach(truth, target.readings, target.tolerance, np.zeros(len(CHANNELS)), len(CHANNELS)).reachable
 

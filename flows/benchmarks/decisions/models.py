@@ -19,10 +19,10 @@ from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import read_data
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.answers.reachability import unreachable
 from strategies.contract import InverseModel, is_single_valued
-from strategies.correction.kriging import Rows, unshared
+from strategies.correction.kriging import TrainingRows, unshared
 from strategies.metrics.scores import coverage
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.projection import project
@@ -149,7 +149,7 @@ def _paper(name: str, seed: int) -> Settings:
     """The model's first candidate for the paper's target, ``(3,)``."""
     model = _fitted(name, *twin_rows(TARGET, ROWS, seed, LIGHT))
     draws = model.sample(WANTED - np.array([LIGHT[each] for each in TARGET]), 1000, np.random.default_rng(seed))
-    return candidates(draws)[0].settings
+    return cluster_draws(draws)[0].settings
 
 
 def _twin(name: str) -> dict[str, float]:
@@ -185,7 +185,7 @@ def _flags(name: str, n: int) -> tuple[float, float]:
     columns, rng = SPACE.columns(MANIFOLD), np.random.default_rng(7)
     readings, settings = twin_rows(MANIFOLD, ROWS, 50, {})
     model = _fitted(name, readings, settings)
-    seen = Rows(settings, readings, SPACE.noise[columns], np.zeros(len(columns)), unshared)
+    seen = TrainingRows(settings, readings, SPACE.noise[columns], np.zeros(len(columns)), unshared)
     on, off = draw_targets_on_and_off(n, rng)
     return _flagged(model, off, seen), _flagged(model, on, seen)
 
@@ -203,7 +203,7 @@ def draw_targets_on_and_off(n: int, rng: np.random.Generator) -> tuple[Readings,
     return on, off[:n]
 
 
-def _flagged(model: InverseModel, targets: Readings, rows: Rows) -> float:
+def _flagged(model: InverseModel, targets: Readings, rows: TrainingRows) -> float:
     remote = np.array([model.remoteness(target).score > 1 for target in targets])
     return float((remote | unreachable(model, targets, 0.01 * np.abs(targets), rows)).mean())
 

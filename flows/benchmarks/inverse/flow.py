@@ -87,7 +87,7 @@ def run_in_flow(cells: Sequence[InverseCell], folder: Path, runner: str, cores: 
     """
     options = {"max_workers": min(cores, os.cpu_count() or 1)} if runner == "threads" else {}
     work = finish_every_cell.with_options(task_runner=make_task_runner(runner, **options))
-    return server.run(work([asdict(cell) for cell in cells], str(folder)))
+    return server.run_with_server(work([asdict(cell) for cell in cells], str(folder)))
 
 
 def _read_kept(path: Path) -> dict[str, Any] | None:

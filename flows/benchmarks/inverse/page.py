@@ -11,7 +11,7 @@ from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, make_instrume
 from flows.benchmarks.inverse.table import COLUMNS, filled_columns, group_by_problem
 from flows.benchmarks.inverse.worker import MANY, POSTS, SOME
 from sdl.reports import benchmark_page as benchmark
-from sdl.reports.benchmark_page import Part, curves, scatter
+from sdl.reports.benchmark_page import BenchmarkPart, curves, scatter
 
 FINE = 201
 NEARNESS = "Distance from the true posterior against the mean squared error; low and left is best"
@@ -29,10 +29,10 @@ def write_inverse_page(result: Mapping[str, Any], path: Path) -> Path:
     cells = {name: [each for each in found["cells"] if each["problem"] == name] for name in PROBLEMS}
     parts = [_part(problem, rows, cells[problem]) for problem, rows in group_by_problem(found["rows"]).items()]
     described = {**result, "versions": result["versions"] | found["libraries"]}
-    return benchmark.write(TITLE, described, _notes(found), parts, found["bars"], path)
+    return benchmark.write_benchmark_page(TITLE, described, _notes(found), parts, found["bars"], path)
 
 
-def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> Part:
+def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> BenchmarkPart:
     shown = filled_columns(rows)
     lines = [(row["model"], [row["post"], *(COLUMNS[column](row) for column in shown)]) for row in rows]
     series = {
@@ -49,7 +49,7 @@ def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]])
     if drawn := {cell["label"]: cell["shown"][LOCALISED] for cell in reversed(cells) if cell.get("shown")}:
         figures[f"{CURVES} {PROBLEMS[problem].one[0]:g}, localised by Gauss-Newton"] = _curves(problem, drawn)
     notes = [f"Failed: {row['model']}, {why}" for row in rows if row["post"] in ("", "none") for why in row["failed"]]
-    return Part(problem, notes, ["model", "then", *shown], lines, figures)
+    return BenchmarkPart(problem, notes, ["model", "then", *shown], lines, figures)
 
 
 def _curves(problem: str, drawn: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from flows.benchmarks.inverse.worker import FEW, POSTS, SOME
 from sdl.instruments.simulated.sinewave import Sinewave
 from sdl.space import Readings, Settings
 from strategies.metrics.calibration import ranks, unevenness
-from strategies.metrics.modes import Found, modes_found
+from strategies.metrics.modes import ModesFound, modes_found
 from strategies.metrics.posterior import sliced_wasserstein
 from strategies.metrics.resimulation import Resimulation, resimulation
 from strategies.numerics.unit_box import in_unit_box
@@ -100,7 +100,7 @@ def _resimulated(problem: BenchmarkProblem, draws: Settings, readings: Readings,
     return resimulation(readings.swapaxes(0, 1), targets, inside.T, np.array(problem.tolerance))
 
 
-def _modes(problem: BenchmarkProblem, posed: PosedProblem, draws: Settings) -> Found:
+def _modes(problem: BenchmarkProblem, posed: PosedProblem, draws: Settings) -> ModesFound:
     """Families among draws ``(r, n, d)`` of the sinewave, the one problem whose families are known."""
     assert isinstance(posed.instrument, Sinewave)
     near = (np.abs(_true(posed, draws) - problem.one) <= problem.tolerance).all(axis=2)

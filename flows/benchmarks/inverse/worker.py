@@ -18,7 +18,7 @@ from flows.benchmarks.inverse.cell import InverseCell
 from flows.benchmarks.inverse.problems import PROBLEMS, PosedProblem, pose_problem
 from sdl import plugins
 from sdl.space import Readings, Settings
-from strategies.answers.distinct import distinct
+from strategies.answers.distinct import distinct_answers
 from strategies.contract import InverseModel, draws_for
 from strategies.models.base.noise import span
 from strategies.models.forward.surrogate import Surrogate
@@ -181,6 +181,6 @@ def _time_of_an_answer(localiser: _Localiser, posed: PosedProblem) -> float | No
         started = time.perf_counter()
         starts = localiser.model.sample(target, ANSWER, np.random.default_rng(number))
         ends = localise(forward.tangent, starts, target, localiser.scale, localiser.region)
-        distinct(ends.settings[ends.arrived], forward.predict, target, noise)
+        distinct_answers(ends.settings[ends.arrived], forward.predict, target, noise)
         times.append(time.perf_counter() - started)
     return float(np.median(times))

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from flows.benchmarks.bars import bar_table, hold_bar
 from flows.benchmarks.operation.campaigns import GREYS, STEPS, served_instrument
-from flows.engine.session import open_session, recorded_fate
+from flows.engine.session import open_session, recorded_end
 from flows.run_policy.interrupts import finish_on_signal
 from sdl.errors import (
     CampaignPaused,
@@ -40,7 +40,7 @@ from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Reply
 from sdl.ledger import lease as leasing
 from sdl.ledger import tables as schema
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
 
@@ -283,14 +283,14 @@ class Arena:
     def _ask(self, entry: Entry, control: Control) -> None:
         """Steer a campaign; where a sleeper has the lock of the database it has to wake for that."""
         try:
-            Steering(self.book).ask(entry.name, control)
+            Controls(self.book).ask(entry.name, control)
         except LedgerError:
             self.locked += 1
             for seat in self.seats:
                 if seat.asleep:
                     seat.send(signal.SIGCONT)
                     seat.asleep_since = None
-            Steering(self.book).ask(entry.name, control)
+            Controls(self.book).ask(entry.name, control)
 
     # ------------------------------------------------------------------ what must hold
 
@@ -338,7 +338,7 @@ class Arena:
             self._reap(seat)
         self.held.clear()
         for entry in self.book.entries():
-            Steering(self.book).ask(entry.name, Control.RUN)
+            Controls(self.book).ask(entry.name, Control.RUN)
             if entry.state is not State.FINISHED:
                 one, other = self.seats
                 name, _, number = entry.title.partition(" ")
@@ -379,7 +379,7 @@ def run_seat(config: Mapping[str, Any], directory: Path) -> None:
     with finish_on_signal() as interrupted:
         try:
             opened = open_session(config, directory, str(directory / "ledger.sqlite"), interrupted=interrupted)
-            with opened as session, recorded_fate(session):
+            with opened as session, recorded_end(session):
                 session.ledger.obey(session.entry.name)
                 while not isinstance(step := session.propose(), Stop):
                     STEPS[type(step)](session, step)

@@ -31,7 +31,7 @@ from sdl.errors import SdlError
 from sdl.history import Control, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 
 TRIES = 200
@@ -208,7 +208,7 @@ class SteeredCampaign:
         """Ask for a pause or a stop at a random moment."""
         time.sleep(float(rng.uniform(0, 0.2)))
         control = Control.PAUSE if rng.random() < 0.5 else Control.STOP
-        Steering(self.book, "benchmark").ask("steered", control)
+        Controls(self.book, "benchmark").ask("steered", control)
         return Order(control, self.sent(), time.monotonic())
 
     def wait_until_obeyed(self, order: Order, until: float) -> float | None:
@@ -245,7 +245,9 @@ def _flow(config: Mapping[str, Any], directory: Path) -> None:
     with (directory / "words.log").open("ab") as words:  # what Prefect says of a server that is gone
         os.dup2(words.fileno(), sys.stderr.fileno())
     with suppress(SdlError, TimeoutError):
-        campaign.run(Campaign.parse(config), directory, str(directory / "ledger.sqlite"), again=False, wait=False)
+        campaign.run_campaign(
+            Campaign.parse(config), directory, str(directory / "ledger.sqlite"), again=False, wait=False
+        )
 
 
 def _main(directory: str, tries: str, together: str, seed: str, look_s: str) -> None:

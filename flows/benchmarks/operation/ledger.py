@@ -27,7 +27,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger import row_mapping as rows
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns, findings, rounds
-from sdl.reports.campaign_page import write
+from sdl.reports.campaign_page import write_campaign_page
 
 OBSERVATIONS = 1_000_000
 LARGE = 100_000
@@ -200,7 +200,7 @@ def time_reading(what: str, path: Path) -> float:
         if what == "history":
             ledger.history(ledger.entry("large").id)
         else:
-            write(ledger, "large", path.with_suffix(".html"))
+            write_campaign_page(ledger, "large", path.with_suffix(".html"))
     return time.perf_counter() - started
 
 

@@ -162,7 +162,7 @@ def _run_campaign(directory: Path) -> None:
     from sdl.campaign.definition import Campaign
 
     print("ready", flush=True)
-    campaign.run(Campaign.parse(json.loads(sys.stdin.readline())), directory, None, again=False, wait=False)
+    campaign.run_campaign(Campaign.parse(json.loads(sys.stdin.readline())), directory, None, again=False, wait=False)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.http.bounded_get import Answer, Limits, get
+from sdl.instruments.http.bounded_get import HttpResponse, Limits, get
 from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Space
@@ -100,7 +100,7 @@ class ClaudeLight:
     def close(self) -> None:
         """Nothing is kept open between two measurements."""
 
-    def _check_status(self, answer: Answer) -> None:
+    def _check_status(self, answer: HttpResponse) -> None:
         message = f"{self.url} answered {answer.status}"
         if answer.status in PASSING:
             wait = min(_retry_after(answer.headers.get("Retry-After", "")), self.patience.longest_wait)

@@ -52,7 +52,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What came back, of whatever status."""
 
     status: int
@@ -65,7 +65,7 @@ class Answer:
         return _text(self.body)
 
 
-def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Answer:
+def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> HttpResponse:
     """Send one GET request; never a second one, wherever the answer points.
 
     Raises:
@@ -89,7 +89,7 @@ def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Answer:
                 raise TimeoutError("cut at the deadline")
         except (requests.RequestException, HTTPError, OSError) as error:
             raise link.failure(error, _text(body)) from error
-    return Answer(response.status_code, response.headers, bytes(body))
+    return HttpResponse(response.status_code, response.headers, bytes(body))
 
 
 class _Link:

@@ -37,7 +37,7 @@ STEPS = 75
 """Most steps of the search for these."""
 
 
-class Channel:
+class ChannelProcess:
     """A Gaussian process: a linear function and a smooth bend, both unknown, and noise.
 
     Args:
@@ -76,7 +76,7 @@ class Channel:
         return VAGUE * (1 + places @ self._places.T) + bend, bend
 
 
-def channels(places: Array, values: Array) -> list[Channel]:
+def channels(places: Array, values: Array) -> list[ChannelProcess]:
     """A process for each column of ``values`` ``(n, p)``, from -1 to 1, at places ``(n, d)``, from -1 to 1.
 
     Lengths and variances are those of the highest posterior; where none is found, those that the prior takes for
@@ -92,7 +92,7 @@ def channels(places: Array, values: Array) -> list[Channel]:
         except (BotorchError, NotPSDError, RuntimeError, ValueError):
             model.load_state_dict(start)
             learned = _learned(model)
-    return [Channel(places, *each) for each in zip(values.T, *learned, strict=True)]
+    return [ChannelProcess(places, *each) for each in zip(values.T, *learned, strict=True)]
 
 
 def _learned(model: Any) -> tuple[Array, list[float], list[float]]:

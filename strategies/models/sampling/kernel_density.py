@@ -26,7 +26,7 @@ TRIES = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Smoothed:
+class KernelDensity:
     """A kernel estimate of the density of rows, of which one can draw as many as one likes.
 
     Every knob has a width of its own, which says best where rows lie that were left out. Rows are drawn together by as

@@ -11,7 +11,7 @@ from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.models.base.noise import span
 from strategies.models.deep.with_forward import Array, WithForward
-from strategies.models.sampling.kernel_density import Smoothed
+from strategies.models.sampling.kernel_density import KernelDensity
 from strategies.models.sampling.stratified import stratified
 
 NEAR = 4
@@ -63,7 +63,7 @@ class Rejection(WithForward):
 
     def _learn(self, readings: Readings, settings: Settings, rng: np.random.Generator) -> None:
         self.range_ = span(readings)
-        prior = Smoothed.of(settings, rng)
+        prior = KernelDensity.of(settings, rng)
         table = prior.draw(self.tried, rng) if prior.smooth else settings
         unsure = self._unsure(table)
         rows = not prior.smooth or (len(settings) >= ENOUGH and np.median(unsure) > SURE)

@@ -4,7 +4,7 @@ from strategies.models.sampling.localised import LocalisedModel
 from strategies.models.sampling.rejection import Rejection
 
 
-def ours(
+def rejection_localised(
     seconds: float = 180.0,
     forward_steps: int = 400,
     fewest: int = 200,

@@ -15,7 +15,7 @@ from sdl.history import Control, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
@@ -101,12 +101,12 @@ def test_what_a_person_asks_is_obeyed_before_the_next_request_and_can_be_taken_b
         written = paper | {"instrument": instrument}
         with open_session(written, tmp_path, where) as session, Ledger(where) as elsewhere:
             session.measure(session.propose())
-            Steering(elsewhere).ask("paper", control)
+            Controls(elsewhere).ask("paper", control)
             with pytest.raises(error, match="'sdl resume paper'"):
                 drive(session)
             assert elsewhere.entry("paper").state is state
             assert server.requests == len(trail_of(where)) == 4
-            Steering(elsewhere).ask("paper", Control.RUN)
+            Controls(elsewhere).ask("paper", Control.RUN)
         with open_session(written, tmp_path, where) as session:
             assert drive(session)["verified"]
     assert asked_by(trail_of(where)) == asked(rehearsed(written, seed=1).observations)
@@ -135,7 +135,7 @@ class TestFlow:
         from flows.campaign import flow as campaign
 
         written = paper | {"seed": seed, "instrument": {"plugin": "twin", "seed": seed, **DAYLIGHT}}
-        told = campaign.run(Campaign.parse(written), tmp_path, None, again=False, wait=False)
+        told = campaign.run_campaign(Campaign.parse(written), tmp_path, None, again=False, wait=False)
         rehearsal = rehearsed(written, seed=seed, **DAYLIGHT)
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert asked_by(trail) == asked(rehearsal.observations)
@@ -158,7 +158,7 @@ class TestFlow:
         from flows.campaign import flow as campaign
 
         with lamp_behind_http(seed=3, **DAYLIGHT) as (server, instrument):
-            told = campaign.run(
+            told = campaign.run_campaign(
                 Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
             )
             (target,) = told["targets"]
@@ -174,7 +174,7 @@ class TestFlow:
 
         with lamp_behind_http(seed=3) as (server, instrument):
             server.faults = Faults.parse(["500@4-7"])  # all four attempts at one measurement
-            told = campaign.run(
+            told = campaign.run_campaign(
                 Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
             )
         trail = trail_of(tmp_path / "ledger.sqlite")
@@ -188,7 +188,7 @@ class TestFlow:
         from flows.campaign import flow as campaign
 
         written = paper | {"name": "Shown <b>", "seed": 1, "instrument": {"plugin": "twin", "seed": 1}}
-        campaign.run(Campaign.parse(written), tmp_path, None, again=False, wait=False)
+        campaign.run_campaign(Campaign.parse(written), tmp_path, None, again=False, wait=False)
         shown = {
             what: requests.get(f"{prefect}/artifacts/shown-b-{what}/latest", timeout=9).json()
             for what in ("progress", "observations", "verdict", "targets")

@@ -17,7 +17,7 @@ from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld
 from sdl.history import Control, NoticeKind, Purpose
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 
 HASTY = {"read_s": 2.0, "deadline_s": 3.0, "quiet_s": 0.2, "first_wait_s": 0.01, "attempts": 2, "allow_private": True}
@@ -57,11 +57,11 @@ class Running:
 
     def steering(self, ask):
         with self.book() as book:
-            return ask(Steering(book, "Ada"))
+            return ask(Controls(book, "Ada"))
 
     def kinds(self):
         with self.book() as book:
-            return [each.kind for each in Steering(book).notices(book.entry(self.config.slug).id)]
+            return [each.kind for each in Controls(book).notices(book.entry(self.config.slug).id)]
 
     def until(self, kind, times=1):
         def there():
@@ -216,7 +216,7 @@ class TestService:
         def approved():
             with Ledger(lab.home / "ledger.sqlite") as book:
                 entry = book.entry("careful")
-                return Steering(book).wanted(entry.id) is None and book.sent(entry.id) == 0
+                return Controls(book).wanted(entry.id) is None and book.sent(entry.id) == 0
 
         until(approved, "it was not approved")
         deadline = time.monotonic() + SOON_S
@@ -234,7 +234,7 @@ class TestService:
         assert state["type"] == "COMPLETED", state["message"]
         with Ledger(lab.home / "ledger.sqlite") as book:
             entry = book.entry("careful")
-            told = [(each.kind, each.by) for each in Steering(book).notices(entry.id)]
+            told = [(each.kind, each.by) for each in Controls(book).notices(entry.id)]
             assert book.history(entry.id).findings[-1].verdict == "VERIFIED"
         kinds = [NoticeKind.WAITING, NoticeKind.PAUSED, NoticeKind.APPROVED, NoticeKind.RESUMED]
         assert [kind for kind, _ in told] == kinds

@@ -8,7 +8,7 @@ import pytest
 from places import SUPPORT
 
 from flows.engine.session import open_session
-from flows.engine.step_json import from_plain, to_plain
+from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
 from sdl.formatting import jsonable
@@ -115,7 +115,7 @@ def test_a_model_that_breaks_the_limits_is_left_out_and_the_loop_goes_on(name, p
         told = drive(session)
         assert told["verified"]
         assert skipped(session.history) == {name: SEEN[name]}
-        page = report.render(session.ledger, "paper")
+        page = report.render_campaign_page(session.ledger, "paper")
     assert SEEN[name].split(":")[-1].strip() in page
     assert children() == []
     plain = Simulation(
@@ -202,11 +202,11 @@ def test_steps_survive_the_way(seed):
     exam = Exam(3, "white", rng.random(3), "linear", 8, nan, nan)
     finding = Finding(3, "white", Verdict.REFUTED, "because", rng.random(3), {"k": [1.5]})
     for step in (Measure(round_, requests), Examine(round_, exam, requests), Conclude(finding), Stop("done")):
-        assert same(from_plain(to_plain(step)), step)
+        assert same(step_from_json(step_to_json(step)), step)
     with pytest.raises(TypeError):
-        to_plain(Fit(1, 1))
+        step_to_json(Fit(1, 1))
     with pytest.raises(ValueError, match="no step is called"):
-        from_plain({"do": "dance"})
+        step_from_json({"do": "dance"})
 
 
 def same(one, other):

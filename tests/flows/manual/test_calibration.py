@@ -64,10 +64,10 @@ def test_a_lamp_that_lost_a_tenth_is_out_of_band(tmp_path):
     where = str(tmp_path / "ledger.sqlite")
     for _ in range(3):
         with open_bench(Plugin(plugin="twin"), str(tmp_path), where, "calibration") as bench:
-            by_hand.calibrate(bench)
+            by_hand.calibrate_instrument(bench)
     with open_bench(Plugin(plugin="twin"), str(tmp_path), where, "calibration") as bench:
         bench.instrument._gain *= 0.9
-        by_hand.calibrate(bench)
+        by_hand.calibrate_instrument(bench)
         alarms = [chart.alarm for chart in charts(bench.instrument.space, by_hand.responses(bench))]
     assert all("off" in alarm for alarm in alarms)
 

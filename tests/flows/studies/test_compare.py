@@ -13,7 +13,7 @@ from flows.studies.compare_summary import comparison_tables
 from flows.studies.solve import solve, solve_tables
 from flows.studies.target_words import read_target_words
 from sdl.interchange.export_import import read_data
-from sdl.reports.comparison_page import render
+from sdl.reports.comparison_page import render_comparison_page
 from strategies.models.linear.pls import PartialLeastSquares
 from strategies.solving.model_scores import split_rows
 from strategies.solving.problem import pose_problem
@@ -121,7 +121,7 @@ def test_a_remote_target_warns_at_the_top_and_in_solve(dark):
     assert row["remoteness"]["score"] > 1
     assert row["remoteness"]["channels"] == ["445nm"]
     sentence = "OUT OF DOMAIN of pls: the target lies beyond all readings at 445nm"
-    text = check(render(found.result, found.rows, found.evidence), SECTIONS).text
+    text = check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).text
     assert text.index("NOT REACHABLE by pls") < text.index(sentence) < text.index("Settings offered")
     assert sentence in shown(comparison_tables(found.result))
     assert sentence in shown(solve_tables(solve(dark, target, models=["pls"])))
@@ -177,7 +177,9 @@ def test_too_few_rows_to_judge_still_answers(rows, tmp_path):
     assert row["candidates"]
     assert row["scores"] is None
     assert "mixture could not be judged: Mixture needs 5 rows, got 4: measure 1 more." in found.result["summary"]
-    assert "could not be judged" in check(render(found.result, found.rows, found.evidence), SECTIONS).text
+    assert (
+        "could not be judged" in check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).text
+    )
     assert "16384" in shown(comparison_tables(found.result))
 
 

@@ -11,7 +11,7 @@ from pages import check, svg
 from problems import written
 
 from flows.studies.compare import study_models
-from sdl.reports.comparison_page import render
+from sdl.reports.comparison_page import render_comparison_page
 from strategies.models.linear.pls import PartialLeastSquares
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -19,7 +19,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.fixture(scope="module")
 def page(found):
-    return render(found.result, found.rows, found.evidence)
+    return render_comparison_page(found.result, found.rows, found.evidence)
 
 
 def test_the_page_is_whole_and_loads_nothing(found, page):
@@ -38,7 +38,7 @@ def test_one_knob_and_one_channel(tmp_path):
     degrees = rng.uniform(20, 80, 30)
     path = written(tmp_path / "a.jsonl", degrees[:, None], (2 * degrees + rng.normal(0, 0.1, 30))[:, None], ["y"])
     found = study_models(path, ["y=100"], models=["mixture", "pls"], draws=100)
-    assert len(check(render(found.result, found.rows, found.evidence), SECTIONS).pictures) == 4
+    assert len(check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).pictures) == 4
 
 
 @pytest.mark.fault("N-05")
@@ -52,7 +52,7 @@ def test_nothing_that_strangers_wrote_runs_or_hides(register, tmp_path):
     register(HOSTILE[0], PartialLeastSquares)
     register(HOSTILE[5], type("Stranger", (PartialLeastSquares,), {"fit": lambda *_: 1 / 0}))
     found = study_models(path, [f"{name}=0.5" for name in names], models=[HOSTILE[0], HOSTILE[5]], draws=40)
-    html = render(found.result, found.rows, found.evidence)
+    html = render_comparison_page(found.result, found.rows, found.evidence)
     seen = check(html, SECTIONS)
     assert HOSTILE[0] in seen.text
     assert HOSTILE[5] in seen.text

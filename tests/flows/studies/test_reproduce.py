@@ -22,7 +22,7 @@ from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange.evidence import CAMPAIGN
 from sdl.interchange.export_import import import_
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
 
@@ -49,7 +49,7 @@ def book(tmp_path):
 
         def bundle(self, name="paper"):
             with Ledger(self.where) as ledger:
-                return bundle.write(ledger, name, tmp_path / f"{name}.zip", force=True)
+                return bundle.write_bundle(ledger, name, tmp_path / f"{name}.zip", force=True)
 
     return Book()
 
@@ -136,10 +136,10 @@ def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
     for budget, steps in ((6, 1), (12, 3), (9, 2), (100, 1)):
         with book.open(written | {"budget": budget, "stop": {"rounds": budget}}) as session:
             advance(session, steps)
-            Steering(session.ledger).ask(session.entry.name, Control.PAUSE)
+            Controls(session.ledger).ask(session.entry.name, Control.PAUSE)
             with pytest.raises(CampaignPaused):
                 session.bench.take(session.history.planned[-1:])
-            Steering(session.ledger).ask(session.entry.name, Control.RUN)
+            Controls(session.ledger).ask(session.entry.name, Control.RUN)
         assert_agrees(reproduce_bundle(book.bundle()))
     with book.open(written) as session:
         drive(session)
@@ -183,11 +183,11 @@ def test_after_a_break_a_reference_comes_first(paper, book, drive, monkeypatch, 
 def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl, home, tmp_path):
     assert sdl("measure", "--instrument", "twin", "R=0.5", "G=0.5", "B=0.5", "--n", 3).code == 0
     with Ledger(home / "ledger.sqlite") as ledger:
-        path = bundle.write(ledger, ledger.entries()[0].name, tmp_path / "hand.zip")
+        path = bundle.write_bundle(ledger, ledger.entries()[0].name, tmp_path / "hand.zip")
         file = tmp_path / "rows.jsonl"
         file.write_text('{"in": [0.1, 0.2, 0.3], "out": {"445nm": 5}}\n' * 3)
         import_(ledger, file, "taken in")
-        imported = bundle.write(ledger, "taken-in", tmp_path / "imported.zip")
+        imported = bundle.write_bundle(ledger, "taken-in", tmp_path / "imported.zip")
     for each in (path, imported):
         result = reproduce_bundle(each)
         assert_agrees(result, rounds=1)
@@ -206,11 +206,11 @@ def test_after_kill_9_and_another_run(at, prefect, trap, run, ended, go_on, home
     process = run()
     assert ended(process).code == -signal.SIGKILL
     with Ledger(home / "ledger.sqlite") as ledger:
-        assert_agrees(reproduce_bundle(bundle.write(ledger, "paper", tmp_path / "half.zip")))
+        assert_agrees(reproduce_bundle(bundle.write_bundle(ledger, "paper", tmp_path / "half.zip")))
     go_on()
     with Ledger(home / "ledger.sqlite") as ledger:
-        path = bundle.write(ledger, "paper", tmp_path / "whole.zip")
-    assert b'"state": "UNKNOWN"' in unbundling.read(path)["replies.jsonl"]
+        path = bundle.write_bundle(ledger, "paper", tmp_path / "whole.zip")
+    assert b'"state": "UNKNOWN"' in unbundling.read_bundle(path)["replies.jsonl"]
     assert_agrees(reproduce_bundle(path))
 
 
@@ -228,7 +228,7 @@ def genuine(tmp_path_factory):
         advance(session, 100)
         session.finish(session.propose())
     with Ledger(directory / "ledger") as ledger:
-        return bundle.write(ledger, "paper", directory / "paper.zip")
+        return bundle.write_bundle(ledger, "paper", directory / "paper.zip")
 
 
 def _put(line, key, value):

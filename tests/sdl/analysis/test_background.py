@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from sdl.analysis.background import USUAL, Conditions
+from sdl.analysis.background import USUAL, Background
 from sdl.history import Observation, Purpose, ReplyClass
 
 
 def conditions(seq, references):
-    return Conditions(np.array(seq, int), np.array(references, float).reshape(len(seq), -1))
+    return Background(np.array(seq, int), np.array(references, float).reshape(len(seq), -1))
 
 
 def observation(seq, purpose, readings):
@@ -28,7 +28,7 @@ def test_only_references_tell_the_background():
         observation(2, Purpose.VERIFICATION, [5000, 6000]),
         observation(3, Purpose.REFERENCE, [20, np.nan]),
     ]
-    known = Conditions.of(taken, 2)
+    known = Background.of(taken, 2)
     assert known.seq.tolist() == [0, 3]
     np.testing.assert_equal(known.references, [[10, 100], [20, np.nan]])
 
@@ -49,7 +49,7 @@ def test_a_reference_that_lacks_a_channel_tells_of_the_others():
 
 
 def test_without_a_reference_there_is_no_background_and_no_drift():
-    none = Conditions.of([], 3)
+    none = Background.of([], 3)
     assert none.latest.tolist() == none.drift.tolist() == [0, 0, 0]
     assert not none.at(np.arange(4)).any()
     assert not none.covariance(np.arange(4)).any()
@@ -130,7 +130,7 @@ def test_a_walk_that_is_always_fast_is_not_full_of_lamps():
 def test_only_readings_that_matter_make_a_change_matter():
     taken = [observation(0, Purpose.REFERENCE, [0.0]), observation(1, Purpose.DESIGN, [20_000.0])]
     taken += [observation(2, Purpose.REFERENCE, [3.0])]
-    assert not Conditions.of(taken, 1).switched.any()
+    assert not Background.of(taken, 1).switched.any()
 
 
 def test_the_covariance_is_that_of_a_walk_which_is_known_at_the_references():

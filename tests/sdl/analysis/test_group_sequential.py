@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri, stdtrit
 
-from sdl.analysis.group_sequential import FEWEST, MOST, looks, single
+from sdl.analysis.group_sequential import FEWEST, MOST, plan_looks, single_look
 from sdl.history import looks_from_json
 
 EXAMS = 10_000
@@ -32,7 +32,7 @@ def passed(off, plan, seed, *, estimated=False, channels=1):
 @pytest.mark.parametrize("estimated", [False, True], ids=["known", "estimated"])
 @pytest.mark.parametrize(("replicates", "confidence"), [(3, 0.95), (8, 0.8), (8, 0.95), (16, 0.99), (75, 0.95)])
 def test_exams_on_the_edge_pass_as_rarely_as_is_said_and_beyond_it_less(replicates, confidence, estimated):
-    plan = looks(replicates, confidence)
+    plan = plan_looks(replicates, confidence)
     on, beyond = (passed(off, plan, seed=1, estimated=estimated).mean() for off in (TOLERANCE, 1.2 * TOLERANCE))
     assert on <= bound(1 - confidence)
     assert beyond < on
@@ -41,18 +41,18 @@ def test_exams_on_the_edge_pass_as_rarely_as_is_said_and_beyond_it_less(replicat
 
 
 def test_one_channel_on_the_edge_among_good_ones_is_no_way_round():
-    plan = looks(8, 0.95)
+    plan = plan_looks(8, 0.95)
     assert passed(np.array([0.0, TOLERANCE, 0.0]), plan, seed=2, channels=3).mean() <= bound(0.05)
 
 
 def test_exams_within_the_tolerance_pass_and_the_nearer_the_sooner():
-    shares = [passed(off * TOLERANCE, looks(10, 0.95), seed=3).mean() for off in (0.0, 0.3, 0.6, 0.9)]
+    shares = [passed(off * TOLERANCE, plan_looks(10, 0.95), seed=3).mean() for off in (0.0, 0.3, 0.6, 0.9)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.95
 
 
 def test_a_good_candidate_needs_fewer_replicates_than_one_look_at_the_end():
-    plan, readings = looks(10, 0.95), np.random.default_rng(4).standard_normal((EXAMS, 10))
+    plan, readings = plan_looks(10, 0.95), np.random.default_rng(4).standard_normal((EXAMS, 10))
     taken = np.full(EXAMS, 10)
     for look in reversed(plan):
         k = look.replicates
@@ -63,7 +63,7 @@ def test_a_good_candidate_needs_fewer_replicates_than_one_look_at_the_end():
 
 @pytest.mark.parametrize("replicates", [1, 2, 3, 4, 16, 31, 33, 34, 1000, 10_000])
 def test_they_end_with_the_last_replicate_and_are_not_too_many(replicates):
-    plan = looks(replicates, 0.95)
+    plan = plan_looks(replicates, 0.95)
     numbers = [look.replicates for look in plan]
     assert numbers == sorted(set(numbers))
     assert numbers[0] >= min(FEWEST, replicates)
@@ -74,11 +74,11 @@ def test_they_end_with_the_last_replicate_and_are_not_too_many(replicates):
 
 
 def test_one_look_has_the_whole_rate():
-    assert single(5, 0.9) == ((5, pytest.approx(0.1), pytest.approx(0.1)),)
-    assert looks(3, 0.9)[0] == pytest.approx(single(3, 0.9)[0])
+    assert single_look(5, 0.9) == ((5, pytest.approx(0.1), pytest.approx(0.1)),)
+    assert plan_looks(3, 0.9)[0] == pytest.approx(single_look(3, 0.9)[0])
 
 
 def test_they_are_read_as_they_were_written():
-    plan = looks(7, 0.95)
+    plan = plan_looks(7, 0.95)
     assert looks_from_json([list(look) for look in plan]) == plan
     assert looks_from_json(None) == ()

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from sdl.analysis.group_sequential import looks, single
-from sdl.analysis.verification import judge, verify
+from sdl.analysis.group_sequential import plan_looks, single_look
+from sdl.analysis.verification import judge_exam, verify_replicates
 from sdl.campaign.definition import VerificationPart
-from sdl.campaign.validation import Wanted
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Observation, Purpose, ReplyClass, Verdict
 from sdl.instruments.claude_light.channels import SPACE
 
@@ -24,12 +24,12 @@ def exam(replicates, *, planned=None, noise=NOISE, confidence=0.95, censored=Non
     values = np.array(replicates, float)
     values = values[:, None] if values.ndim == 1 else values
     p = values.shape[1]
-    return verify(
+    return verify_replicates(
         np.full(p, TARGET),
         np.full(p, TOLERANCE),
         values,
         censored=np.zeros(values.shape, bool) if censored is None else np.array(censored),
-        looks=plan or single(len(values) if planned is None else planned, confidence),
+        looks=plan or single_look(len(values) if planned is None else planned, confidence),
         confidence=confidence,
         known_noise=np.full(p, noise),
         names=[f"{i}nm" for i in range(p)],
@@ -73,7 +73,7 @@ def test_what_is_within_the_tolerance_is_refuted_as_rarely(noise):
 @pytest.mark.parametrize("noise", [NOISE, np.nan], ids=["known", "estimated"])
 @pytest.mark.parametrize("off", [TOLERANCE, 0.0], ids=["edge", "target"])
 def test_ending_at_the_first_look_that_has_a_verdict_errs_no_more_often(noise, off):
-    rng, plan = np.random.default_rng(7), looks(8, 0.95)
+    rng, plan = np.random.default_rng(7), plan_looks(8, 0.95)
     readings = TARGET + np.array([off, -off, 0.0]) + NOISE * rng.standard_normal((400, 8, 3))
     found = [looked_at(each, plan, noise=noise) for each in readings]
     assert np.mean([verdict is Verdict.REFUTED for verdict in found]) <= 0.05
@@ -116,7 +116,7 @@ def test_the_interval_decides_and_not_the_mean():
 
 @pytest.mark.fault("M-13")
 def test_a_look_decides_at_its_own_level():
-    plan = looks(8, 0.95)
+    plan = plan_looks(8, 0.95)
     for look in plan:
         k = look.replicates
         room = TOLERANCE + ndtri(look.known) * NOISE / np.sqrt(k)
@@ -127,8 +127,8 @@ def test_a_look_decides_at_its_own_level():
 
 @pytest.mark.fault("M-13")
 def test_fewer_replicates_than_the_first_look_never_verify():
-    assert exam(np.full(2, TARGET), noise=1e-3, plan=looks(8, 0.95)).verdict is Verdict.INCONCLUSIVE
-    assert exam(np.full(3, TARGET), noise=1e-3, plan=looks(8, 0.95)).verdict is Verdict.VERIFIED
+    assert exam(np.full(2, TARGET), noise=1e-3, plan=plan_looks(8, 0.95)).verdict is Verdict.INCONCLUSIVE
+    assert exam(np.full(3, TARGET), noise=1e-3, plan=plan_looks(8, 0.95)).verdict is Verdict.VERIFIED
 
 
 @pytest.mark.fault("M-13")
@@ -162,12 +162,12 @@ def test_one_bad_channel_is_named_and_enough():
 
 
 def test_a_free_channel_decides_nothing():
-    result = verify(
+    result = verify_replicates(
         np.array([TARGET, np.nan]),
         np.array([TOLERANCE, np.nan]),
         np.tile([TARGET, 1.0], (9, 1)),
         censored=np.tile([False, True], (9, 1)),
-        looks=single(9, 0.95),
+        looks=single_look(9, 0.95),
         confidence=0.95,
         known_noise=np.array([NOISE, NOISE]),
         names=["a", "b"],
@@ -224,7 +224,7 @@ def test_one_replicate_of_unknown_noise_proves_nothing():
 def test_a_finding_speaks_of_the_channels_of_its_target():
     readings, nothing = SPACE.readings({"515nm": TARGET, "630nm": 9000, "clear": 50000}), np.full(10, np.nan)
     background = np.arange(10.0)
-    target = Wanted(
+    target = ResolvedTarget(
         "white", SPACE.readings({"515nm": TARGET, "630nm": 9060}), SPACE.readings({"515nm": 164, "630nm": 90})
     )
     fresh = [
@@ -232,7 +232,7 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
         for i in range(9)
     ]
     frozen = Exam(3, "white", np.ones(3), "linear", 9, background, nothing)
-    finding = judge(frozen, target, fresh, VerificationPart(), SPACE)
+    finding = judge_exam(frozen, target, fresh, VerificationPart(), SPACE)
     assert (finding.verdict, finding.round, finding.target) == (Verdict.INCONCLUSIVE, 3, "white")
     assert finding.facts["channels"] == ["515nm", "630nm"]
     assert finding.facts["background"].tolist() == [3, 6]
@@ -241,5 +241,5 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
     assert "630nm 9000 ± 40 for 9060 ± 90" in finding.sentence
     assert "515nm" not in finding.sentence
     assert not finding.settles
-    assert judge(frozen, target, fresh, VerificationPart(noise="estimated"), SPACE).verdict is Verdict.VERIFIED
-    assert judge(frozen, target, fresh[:5], VerificationPart(), SPACE).verdict is not Verdict.VERIFIED
+    assert judge_exam(frozen, target, fresh, VerificationPart(noise="estimated"), SPACE).verdict is Verdict.VERIFIED
+    assert judge_exam(frozen, target, fresh[:5], VerificationPart(), SPACE).verdict is not Verdict.VERIFIED

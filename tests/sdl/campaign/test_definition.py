@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sdl.campaign.definition import RESERVED, Campaign, Target, slug
 from sdl.campaign.toml import LARGEST
-from sdl.campaign.validation import prepare, wanted
+from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
 from sdl.formatting import shown
 from sdl.instruments.claude_light.channels import SPACE
@@ -60,7 +60,7 @@ def test_a_file_says_it_all(tmp_path):
     assert (campaign.slug, campaign.budget, campaign.channels) == ("white-light", 40, ["445nm", "515nm"])
     assert campaign.instrument.options == {"seed": 3}
     assert [model.plugin for model in campaign.models] == ["mixture", "linear"]
-    white = wanted(SPACE, campaign.targets[0])
+    white = resolve_target(SPACE, campaign.targets[0])
     assert SPACE.named_readings(white.readings) == {"445nm": 16384, "515nm": 16384}
     assert SPACE.named_readings(white.tolerance) == {"445nm": 81.92, "515nm": 150}
 

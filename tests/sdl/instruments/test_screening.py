@@ -14,7 +14,7 @@ from sdl.history import ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import Earlier, classify, screen
+from sdl.instruments.screening import PreviousReply, classify_error, screen_reply
 from sdl.space import Channel, Knob, Space
 
 ASKED = np.array([0.25, 0.5, 0.75])
@@ -36,7 +36,7 @@ def reply(readings=None, applied=None, **changes):
 
 
 def verdict(*args, needed=(), before=None, **changes):
-    return screen(SPACE, ASKED, reply(*args, **changes), needed=needed, before=before)
+    return screen_reply(SPACE, ASKED, reply(*args, **changes), needed=needed, before=before)
 
 
 def masks_all(screened):
@@ -70,9 +70,9 @@ def mostly_good(names):
 def test_only_finite_numbers_between_floor_and_ceiling_come_out(space, data):
     out = data.draw(named(space.channel_names) | mostly_good(space.channel_names))
     applied = data.draw(st.just(SPACE.named_settings(ASKED)) | named("RGB"))
-    before = data.draw(st.none() | st.builds(Earlier, st.just(ASKED), st.just(out)))
+    before = data.draw(st.none() | st.builds(PreviousReply, st.just(ASKED), st.just(out)))
     needed = data.draw(st.sets(st.sampled_from(space.channel_names)))
-    screened = screen(space, ASKED, Reply(applied=applied, readings=out, raw=""), needed=needed, before=before)
+    screened = screen_reply(space, ASKED, Reply(applied=applied, readings=out, raw=""), needed=needed, before=before)
     exact = np.isfinite(screened.readings)
     assert (exact | np.isnan(screened.readings)).all()
     floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])
@@ -109,9 +109,9 @@ def test_what_the_twin_measures_is_believed():
     twin, before = Twin(seed=5), None
     for row in np.random.default_rng(5).random((50, 3)):
         came = twin.measure(SPACE.named_settings(row))
-        screened = screen(SPACE, row, came, needed=SPACE.channel_names, before=before)
+        screened = screen_reply(SPACE, row, came, needed=SPACE.channel_names, before=before)
         assert screened.verdict.usable, screened.reason
-        before = Earlier(row, came.readings)
+        before = PreviousReply(row, came.readings)
 
 
 # ---------------------------------------------------------------------- I-09: wrong schema
@@ -238,7 +238,7 @@ def test_a_rounding_error_of_the_echo_is_none():
 
 
 def earlier(settings, **changes):
-    return Earlier(np.array(settings, float), {**GOOD, **changes})
+    return PreviousReply(np.array(settings, float), {**GOOD, **changes})
 
 
 @pytest.mark.fault("I-13", "I-14")
@@ -259,13 +259,13 @@ def test_one_count_of_difference_is_enough():
 def test_dark_and_full_drive_may_repeat_themselves(same):
     asked = np.array(same, float)
     came = Reply(applied=SPACE.named_settings(asked), readings=GOOD, raw="")
-    assert not screen(SPACE, asked, came, before=earlier(asked)).stuck
-    assert screen(SPACE, asked, came, before=earlier(1 - asked)).stuck
+    assert not screen_reply(SPACE, asked, came, before=earlier(asked)).stuck
+    assert screen_reply(SPACE, asked, came, before=earlier(1 - asked)).stuck
 
 
 def test_two_readings_at_the_ceiling_are_equal_for_a_better_reason():
     full = dict.fromkeys(SPACE.channel_names, 65535)
-    screened = verdict(full, before=Earlier(ASKED / 2, full))
+    screened = verdict(full, before=PreviousReply(ASKED / 2, full))
     assert not screened.stuck
     assert screened.verdict is ReplyClass.OK_CENSORED
 
@@ -274,7 +274,7 @@ def test_without_noise_or_with_few_channels_a_repeat_says_nothing():
     still = SPACE.model_copy(update={"channels": tuple(c.model_copy(update={"noise": None}) for c in SPACE.channels)})
     two = SPACE.model_copy(update={"channels": SPACE.channels[:2]})
     for space in (still, two):
-        assert not screen(space, ASKED, reply(), before=earlier(ASKED / 2)).stuck
+        assert not screen_reply(space, ASKED, reply(), before=earlier(ASKED / 2)).stuck
 
 
 # ---------------------------------------------------------------------- no reply
@@ -291,5 +291,5 @@ def test_without_noise_or_with_few_channels_a_repeat_says_nothing():
     ],
 )
 def test_the_class_of_a_request_without_a_reply(error, expected):
-    assert classify(error("why")) is expected
+    assert classify_error(error("why")) is expected
     assert not expected.usable

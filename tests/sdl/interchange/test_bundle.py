@@ -21,7 +21,7 @@ from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange.evidence import CAMPAIGN, LINES, members, parse
 from sdl.interchange.export_import import read_data
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.history_cache import FIGURE
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
@@ -40,9 +40,9 @@ def made(tmp_path_factory):
         while not isinstance(step := session.propose(), Stop):
             ACTIONS[type(step)](session, step)
         session.finish(step)
-        Steering(session.ledger, "Ada <b>").note(session.entry.id, NoticeKind.PAUSED, "=asked to pause")
+        Controls(session.ledger, "Ada <b>").note(session.entry.id, NoticeKind.PAUSED, "=asked to pause")
     with Ledger(directory / "ledger") as ledger:
-        return directory / "ledger", bundle.write(ledger, "wei", directory / "made.zip")
+        return directory / "ledger", bundle.write_bundle(ledger, "wei", directory / "made.zip")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def without_manifest(content):
 
 def test_the_same_ledger_gives_the_same_bytes(made, tmp_path):
     with Ledger(made[0]) as ledger:
-        again = bundle.write(ledger, "wei", tmp_path / "again.zip")
+        again = bundle.write_bundle(ledger, "wei", tmp_path / "again.zip")
     assert again.read_bytes() == made[1].read_bytes()
     with zipfile.ZipFile(again) as archive:
         names = archive.namelist()
@@ -113,8 +113,8 @@ def test_what_was_written_is_read_back(made):
         files = members(ledger, "wei")
         entry = ledger.entry("wei")
         history = ledger.history(entry.id)
-    evidence = parse(unbundling.read(made[1]))
-    assert {name: data for name, data in unbundling.read(made[1]).items() if name in files} == files
+    evidence = parse(unbundling.read_bundle(made[1]))
+    assert {name: data for name, data in unbundling.read_bundle(made[1]).items() if name in files} == files
     assert evidence.space == entry.space
     assert [each.value.key for each in evidence.planned] == [each.key for each in history.planned]
     *earlier, last = [each.value for each in evidence.rounds]
@@ -128,11 +128,11 @@ def test_a_name_of_half_a_character_leaves_the_tables_out(made, tmp_path, monkey
         trail = ledger.trail(ledger.entry("wei").id)
         trail[0]["out"]["\ud800"] = 1
         monkeypatch.setattr(ledger, "trail", lambda *_: trail)
-        path = bundle.write(ledger, "wei", tmp_path / "half.zip")
+        path = bundle.write_bundle(ledger, "wei", tmp_path / "half.zip")
     with zipfile.ZipFile(path) as archive:
         assert "observations.jsonl" in archive.namelist()
         assert "observations.csv" not in archive.namelist()
-    assert "\\ud800" in unbundling.read(path)["replies.jsonl"].decode()
+    assert "\\ud800" in unbundling.read_bundle(path)["replies.jsonl"].decode()
 
 
 # ---------------------------------------------------------------------- what is none
@@ -144,7 +144,7 @@ def test_one_changed_byte_is_named_by_its_file(content, folder, name):
     changed[len(changed) // 2] ^= 1
     path = packed(folder, [(each, bytes(changed) if each == name else data) for each, data in content.items()])
     with pytest.raises(InvalidInput) as error:
-        unbundling.read(path)
+        unbundling.read_bundle(path)
     assert len(error.value.faults) == 1
     assert f"{name} is not what the manifest says" in str(error.value)
 
@@ -152,17 +152,17 @@ def test_one_changed_byte_is_named_by_its_file(content, folder, name):
 @pytest.mark.parametrize("name", sorted(bundle.REQUIRED))
 def test_a_missing_file_is_named(content, folder, name):
     with pytest.raises(InvalidInput, match=rf"^[^\n]*: {name} is missing$"):
-        unbundling.read(packed(folder, [(each, data) for each, data in content.items() if each != name]))
+        unbundling.read_bundle(packed(folder, [(each, data) for each, data in content.items() if each != name]))
     files = {each: data for each, data in without_manifest(content).items() if each != name}
     with pytest.raises(InvalidInput, match=f"{name} is missing"):
-        unbundling.read(packed(folder, signed(files)))
+        unbundling.read_bundle(packed(folder, signed(files)))
 
 
 def test_every_fault_is_told_at_once(content, folder):
     entries = {**content, "exams.jsonl": b"{}\n"}
     del entries["rounds.jsonl"], entries["report.html"]
     with pytest.raises(InvalidInput) as error:
-        unbundling.read(packed(folder, entries.items()))
+        unbundling.read_bundle(packed(folder, entries.items()))
     told = [fault.split(": ", 1)[1].split(":")[0] for fault in error.value.faults]
     assert told == ["report.html is missing", "rounds.jsonl is missing", "exams.jsonl is not what the manifest says"]
 
@@ -170,7 +170,7 @@ def test_every_fault_is_told_at_once(content, folder):
 def test_a_table_that_the_manifest_does_not_list_is_extra(content, folder):
     files = {name: data for name, data in without_manifest(content).items() if name != "observations.csv"}
     with pytest.raises(InvalidInput, match=r"observations.csv is extra: the manifest does not list it"):
-        unbundling.read(packed(folder, [*signed(files), ("observations.csv", b"")]))
+        unbundling.read_bundle(packed(folder, [*signed(files), ("observations.csv", b"")]))
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_a_table_that_the_manifest_does_not_list_is_extra(content, folder):
 )
 def test_a_name_that_no_bundle_has_is_refused(content, folder, name):
     with pytest.raises(InvalidInput, match=r"is extra: no bundle of schema 1 has such a file"):
-        unbundling.read(packed(folder, [*content.items(), (name, b"evil")]))
+        unbundling.read_bundle(packed(folder, [*content.items(), (name, b"evil")]))
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_is_there_twice_is_refused(content, folder):
     with pytest.raises(InvalidInput, match=r"'exams.jsonl' is there twice"):
-        unbundling.read(packed(folder, [*content.items(), ("exams.jsonl", b"{}")]))
+        unbundling.read_bundle(packed(folder, [*content.items(), ("exams.jsonl", b"{}")]))
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFCHR], ids=oct)
@@ -193,12 +193,14 @@ def test_links_folders_and_devices_are_refused(content, folder, mode):
     header.external_attr = (mode | 0o777) << 16
     entries = [(header if name == "report.html" else name, data) for name, data in content.items()]
     with pytest.raises(InvalidInput, match=r"'report.html' is no plain file"):
-        unbundling.read(packed(folder, entries))
+        unbundling.read_bundle(packed(folder, entries))
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(content, folder):
     with pytest.raises(InvalidInput, match=r"it would unpack to 2\d{8} bytes, which is too much for a file of"):
-        unbundling.read(packed(folder, [*without_manifest(content).items(), (bundle.MANIFEST, b"0" * 200_000_000)]))
+        unbundling.read_bundle(
+            packed(folder, [*without_manifest(content).items(), (bundle.MANIFEST, b"0" * 200_000_000)])
+        )
 
 
 def test_a_member_that_hides_its_size_is_read_no_further(content, folder):
@@ -210,7 +212,7 @@ def test_a_member_that_hides_its_size_is_read_no_further(content, folder):
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     path.write_bytes(data)
     with pytest.raises(InvalidInput, match=r"report.html is not what the manifest says"):
-        unbundling.read(path)
+        unbundling.read_bundle(path)
 
 
 def test_a_list_of_a_million_members_is_not_read(folder):
@@ -219,7 +221,7 @@ def test_a_list_of_a_million_members_is_not_read(folder):
     data[-12:-10] = b"\xff\xff"
     path.write_bytes(data)
     with pytest.raises(InvalidInput, match="lists 65535 members"):
-        unbundling.read(path)
+        unbundling.read_bundle(path)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_a_list_of_a_million_members_is_not_read(folder):
 )
 def test_a_manifest_that_is_none(content, folder, manifest, says):
     with pytest.raises(InvalidInput, match=says):
-        unbundling.read(packed(folder, [*without_manifest(content).items(), (bundle.MANIFEST, manifest)]))
+        unbundling.read_bundle(packed(folder, [*without_manifest(content).items(), (bundle.MANIFEST, manifest)]))
 
 
 @pytest.mark.parametrize("what", ["a folder", "nothing", "text", "empty", "cut off", "with a tail"])
@@ -250,7 +252,7 @@ def test_a_file_that_is_no_bundle(made, tmp_path, what):
             {"text": b"hello", "empty": b"", "cut off": data[: len(data) // 2], "with a tail": data + b"0"}[what]
         )
     with pytest.raises(InvalidInput, match=r"is no file: give a bundle|is no bundle: it does not end as one does"):
-        unbundling.read(path)
+        unbundling.read_bundle(path)
 
 
 WRONG = {
@@ -267,14 +269,14 @@ def test_wrong_types_and_loose_ends_are_named_by_line(content, folder, name, key
     lines[-1][key] = WRONG[name][key]
     files = {**without_manifest(content), name: "\n".join(map(json.dumps, lines)).encode()}
     with pytest.raises(InvalidInput, match=name.replace(".", r"\.")):
-        parse(unbundling.read(packed(folder, signed(files))))
+        parse(unbundling.read_bundle(packed(folder, signed(files))))
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"[[[[[" * 9999, b"NaN", b'{"number": NaN}', b"{", b"null"])
 def test_lines_that_are_no_json(content, folder, text):
     files = {**without_manifest(content), "rounds.jsonl": text}
     with pytest.raises(InvalidInput, match=r"rounds\.jsonl, line 1: "):
-        parse(unbundling.read(packed(folder, signed(files))))
+        parse(unbundling.read_bundle(packed(folder, signed(files))))
 
 
 @few
@@ -286,10 +288,10 @@ def test_no_changed_byte_of_the_file_changes_what_is_read(made, folder, data):
     path = folder / "changed.zip"
     path.write_bytes(changed)
     try:
-        found = unbundling.read(path)
+        found = unbundling.read_bundle(path)
     except InvalidInput:
         return
-    assert found == unbundling.read(made[1])  # a byte of the zip file itself, such as a time
+    assert found == unbundling.read_bundle(made[1])  # a byte of the zip file itself, such as a time
 
 
 names = (
@@ -316,7 +318,7 @@ def test_whatever_is_in_a_zip_file_is_refused_in_a_sentence(entries, sign, folde
                 continue
     before = sorted(each.name for each in folder.iterdir())
     with pytest.raises(InvalidInput):
-        parse(unbundling.read(path))
+        parse(unbundling.read_bundle(path))
     assert sorted(each.name for each in folder.iterdir()) == before
 
 

@@ -9,10 +9,10 @@ from sdl.campaign.definition import Plugin
 from sdl.history import NoticeKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import import_
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
-from sdl.reports.campaign_page import render
+from sdl.reports.campaign_page import render_campaign_page
 from strategies.designs import LatinHypercube
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
@@ -32,7 +32,7 @@ def taken(seed, n, gain=1.0, every=8):
 
 
 def shifts(then, now):
-    return epoch.shifts(Twin().space, then[:2], now[:2])
+    return epoch.gain_shifts(Twin().space, then[:2], now[:2])
 
 
 @pytest.mark.fault("I-19")
@@ -68,7 +68,7 @@ def test_full_drives_alone_tell_nothing():
     drives = np.tile(np.vstack((np.zeros(3), np.eye(3))), (5, 1))
     twin = Twin()
     readings = np.array([list(twin.measure(twin.space.named_settings(row)).readings.values()) for row in drives], float)
-    assert epoch.shifts(twin.space, taken(1, 100)[:2], (drives, readings)) == ()
+    assert epoch.gain_shifts(twin.space, taken(1, 100)[:2], (drives, readings)) == ()
 
 
 @pytest.mark.fault("I-19")
@@ -78,15 +78,15 @@ def test_imported_rows_are_compared_with_what_the_instrument_measured_last(tmp_p
     path.write_text("".join(f"{reply.raw}\n" for reply in taken(3, 40, gain)[2]), encoding="utf-8")
     with open_bench(part, str(tmp_path), None, "survey") as bench:
         design = LatinHypercube().propose(bench.instrument.space, 40, np.random.default_rng(9))
-        by_hand.survey(bench, design, every=8)
+        by_hand.survey_space(bench, design, every=8)
     with Ledger(tmp_path / "ledger.sqlite") as book:
         for name in ("old", "once more"):  # what was imported says nothing of the present
             entry = import_(book, path, name)
             (sentence,) = entry.config["imported"]["epoch"]
             assert sentence.startswith("OTHER EPOCH than" if other else "as twin-9 measures")
-            notices = Steering(book).notices(entry.id)
+            notices = Controls(book).notices(entry.id)
             assert [each.kind for each in notices] == [NoticeKind.OTHER_EPOCH] * other
-        assert ("OTHER EPOCH" in render(book, "old")) == other
+        assert ("OTHER EPOCH" in render_campaign_page(book, "old")) == other
 
 
 def test_where_nothing_was_measured_there_is_nothing_to_compare_with(tmp_path):

@@ -19,7 +19,7 @@ from sdl.history import Purpose, ReplyClass, State
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.playback import Recorded
 from sdl.instruments.protocol import Reply
-from sdl.instruments.screening import screen
+from sdl.instruments.screening import screen_reply
 from sdl.interchange.export_import import export, import_, read_data
 from sdl.ledger.ledger import Ledger
 from sdl.space import Channel, Knob, Space
@@ -79,7 +79,7 @@ def _attempt(draw, space, asked):
     clean = {channel.name: 100 for channel in space.channels}
     out = clean if draw(st.booleans()) else draw(st.dictionaries(channels, values, max_size=4))
     applied = space.named_settings(asked) if draw(st.booleans()) else draw(st.dictionaries(texts, values, max_size=2))
-    screened = screen(space, np.array(asked), Reply(applied, out, ""))
+    screened = screen_reply(space, np.array(asked), Reply(applied, out, ""))
     row |= {"state": "DONE", "verdict": screened.verdict, "applied": jsonable(applied), "out": jsonable(out)}
     return row | {"readings": json_list(screened.readings), "censored": screened.censored.tolist()}
 

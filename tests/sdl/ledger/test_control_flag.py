@@ -8,10 +8,10 @@ from sqlalchemy import update
 
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, Purpose, Request, Round, RoundKind
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns
-from sdl.reports.status_queries import standings
+from sdl.reports.status_queries import campaign_statuses
 from sdl.space import Space
 
 NONSENSE = ["", "PAUSE", " run", "paused", "null", "0", "\u202estop", "x" * 5000]
@@ -58,22 +58,22 @@ def test_nobody_asked_for_anything_so_it_goes_on_with_a_warning(ledger, flag, ca
 @pytest.mark.parametrize("flag", NONSENSE[:3])
 def test_what_was_asked_for_last_holds(ledger, asked, refused, flag):
     for each in (Control.PAUSE, Control.RUN, asked):
-        Steering(ledger).ask("white", each)
+        Controls(ledger).ask("white", each)
     overwrite(ledger, flag)
     for call in (lambda: ledger.obey("white"), lambda: send(ledger, 0)):
         with pytest.raises(refused):
             call()
     assert [each.control for each in ledger.entries()] == [asked]
-    assert [each.control for each in standings(ledger)] == [asked]
+    assert [each.control for each in campaign_statuses(ledger)] == [asked]
 
 
 @pytest.mark.fault("O-27")
 def test_a_word_that_is_one_takes_over_again(ledger):
     overwrite(ledger, "nonsense")
-    Steering(ledger).ask("white", Control.PAUSE)
+    Controls(ledger).ask("white", Control.PAUSE)
     with pytest.raises(CampaignPaused):
         send(ledger, 0)
-    Steering(ledger).ask("white", Control.RUN)
+    Controls(ledger).ask("white", Control.RUN)
     assert send(ledger, 0) == 1
 
 

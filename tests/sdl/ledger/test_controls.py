@@ -9,9 +9,9 @@ from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, InvalidI
 from sdl.history import Control, History, NoticeKind, Observation, Purpose, ReplyClass, Request, Round, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering, planned
+from sdl.ledger.controls import Controls, planned
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.approval import reason
+from sdl.measurement.approval import approval_reason
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def opened(tmp_path):
 
 
 def kinds(session):
-    return [each.kind for each in Steering(session.ledger).notices(session.entry.id)]
+    return [each.kind for each in Controls(session.ledger).notices(session.entry.id)]
 
 
 def during(session, number, ask):
@@ -53,7 +53,7 @@ class TestControl:
         self, opened, drive, twin_paper, control, error, kind
     ):
         with opened(twin_paper) as session:
-            steering = Steering(session.ledger, "Ada")
+            steering = Controls(session.ledger, "Ada")
             during(session, 4, lambda: steering.ask("paper", control, "lunch"))
             with pytest.raises(error):
                 drive(session)
@@ -74,11 +74,11 @@ class TestControl:
 
         def paused_once(written):
             with opened(written) as session:
-                during(session, 4, lambda: Steering(session.ledger).ask("paper", Control.PAUSE))
+                during(session, 4, lambda: Controls(session.ledger).ask("paper", Control.PAUSE))
                 with pytest.raises(CampaignPaused):
                     drive(session)
             with Ledger(tmp_path / "ledger.sqlite") as book:
-                Steering(book).ask("paper", Control.RUN)
+                Controls(book).ask("paper", Control.RUN)
 
         paused = on_a_lamp_of_its_own("paper", paused_once)
         straight = on_a_lamp_of_its_own("straight on", lambda _: None)
@@ -92,19 +92,19 @@ class TestControl:
         with opened(twin_paper) as session:
             drive(session)
             with pytest.raises(InvalidInput, match=f"is finished .*: there is nothing to {control.value}"):
-                Steering(session.ledger).ask("paper", control)
-            Steering(session.ledger).ask("paper", Control.RUN)
+                Controls(session.ledger).ask("paper", control)
+            Controls(session.ledger).ask("paper", Control.RUN)
             assert kinds(session) == [NoticeKind.RESUMED]
 
     def test_a_name_that_nobody_has_is_told_with_the_nearest(self, tmp_path):
         with Ledger(tmp_path / "ledger.sqlite") as book, pytest.raises(InvalidInput, match="no campaign 'papier'"):
-            Steering(book).ask("papier", Control.PAUSE)
+            Controls(book).ask("papier", Control.PAUSE)
 
 
 class TestExtend:
     def test_a_campaign_at_work_takes_it_at_its_next_step(self, opened, drive, twin_paper):
         with opened(twin_paper | {"budget": 10}) as session:
-            during(session, 7, lambda: Steering(session.ledger).extend("paper", 60))
+            during(session, 7, lambda: Controls(session.ledger).extend("paper", 60))
             told = drive(session)
         assert told["verified"], told["reason"]
         assert 10 < told["requests"] <= 70
@@ -113,7 +113,7 @@ class TestExtend:
         written = twin_paper | {"budget": 10}
         with opened(written) as session:
             assert not drive(session)["verified"]
-            Steering(session.ledger).extend("paper", 60)
+            Controls(session.ledger).extend("paper", 60)
             assert session.ledger.entry("paper").state is State.PAUSED
         with opened(written) as session:
             assert drive(session)["verified"]
@@ -121,8 +121,8 @@ class TestExtend:
     def test_it_outlives_the_run_and_the_file_that_says_less(self, opened, drive, twin_paper):
         written = twin_paper | {"budget": 10}
         with opened(written) as session:
-            Steering(session.ledger).extend("paper", 40)
-            Steering(session.ledger).extend("paper", 20)
+            Controls(session.ledger).extend("paper", 40)
+            Controls(session.ledger).extend("paper", 20)
         with opened(written) as session:
             assert session.campaign.most == session.bench.budget == 70
             assert kinds(session) == [NoticeKind.EXTENDED] * 2
@@ -130,7 +130,7 @@ class TestExtend:
 
     def test_never_more_is_sent_than_the_extended_budget(self, opened, drive, twin_paper):
         with opened(twin_paper | {"budget": 6}) as session:
-            Steering(session.ledger).extend("paper", 2)
+            Controls(session.ledger).extend("paper", 2)
             told = drive(session)
         assert told["requests"] <= 8
         assert told["reason"] == "all 8 requests of the budget are sent"
@@ -138,7 +138,7 @@ class TestExtend:
     @pytest.mark.parametrize("wrong", [0, -5, 10**9])
     def test_what_is_no_number_of_requests_is_refused(self, opened, twin_paper, wrong):
         with opened(twin_paper) as session, pytest.raises(InvalidInput, match="whole number of requests from 1"):
-            Steering(session.ledger).extend("paper", wrong)
+            Controls(session.ledger).extend("paper", wrong)
 
 
 class TestApproval:
@@ -150,7 +150,7 @@ class TestApproval:
 
     def answered(self, tmp_path, granted=True):
         with Ledger(tmp_path / "ledger.sqlite") as book:
-            return Steering(book, "Ada").answer("paper", granted, "seen")
+            return Controls(book, "Ada").answer("paper", granted, "seen")
 
     def test_the_first_round_is_sent_when_somebody_approved_of_it(self, opened, drive, twin_paper, tmp_path):
         written = twin_paper | {"approval": {"when": "first-round"}}
@@ -171,7 +171,7 @@ class TestApproval:
                     break
                 except ApprovalWanted:
                     asked += 1
-                    wanted = Steering(session.ledger).wanted(session.entry.id)
+                    wanted = Controls(session.ledger).wanted(session.entry.id)
                     taken = [each for each in session.history.observations if each.purpose.teaches]
                     assert all(each.round < wanted.round for each in taken)
             self.answered(tmp_path)
@@ -185,7 +185,7 @@ class TestApproval:
         with opened(written) as session, pytest.raises(CampaignPaused):
             session.ledger.obey("paper")
         with Ledger(tmp_path / "ledger.sqlite") as book:
-            Steering(book).ask("paper", Control.RUN)
+            Controls(book).ask("paper", Control.RUN)
         assert self.ask(opened, drive, written)[0] == 0
         self.answered(tmp_path)
         with opened(written) as session:
@@ -202,7 +202,7 @@ class TestApproval:
         ]
         history = History(observations=seen if round_ else [])
         asked = [Request(round_, 0, 0, purpose, np.array(settings))]
-        return reason(ApprovalPart.model_validate({"when": when}), Round(round_, kind), asked, history, space)
+        return approval_reason(ApprovalPart.model_validate({"when": when}), Round(round_, kind), asked, history, space)
 
     @pytest.mark.parametrize(
         ("when", "round_", "settings", "asked"),

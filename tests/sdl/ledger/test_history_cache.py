@@ -10,7 +10,7 @@ from lives import Life
 
 from sdl.formatting import jsonable
 from sdl.history import Exam, Finding, Round, RoundKind, Verdict
-from sdl.ledger.history_cache import Known
+from sdl.ledger.history_cache import HistoryCache
 
 
 def plain(history):
@@ -31,12 +31,12 @@ class Growth(Life):
     @initialize(budget=st.integers(1, 12))
     def begin(self, budget):
         super().begin(budget)
-        self.known = Known(self.desk.campaign)
+        self.known = HistoryCache(self.desk.campaign)
 
     @rule()
     def die_and_come_back(self):
         super().die_and_come_back()
-        self.known = Known(self.desk.campaign)
+        self.known = HistoryCache(self.desk.campaign)
 
     @rule(figure=st.booleans(), verdict=st.sampled_from(Verdict))
     def decide(self, figure, verdict):
@@ -59,7 +59,7 @@ TestGrowth.settings = settings(max_examples=8, stateful_step_count=20, deadline=
 
 def test_a_reply_that_lost_its_trust_is_forgotten(where):
     desk = Desk(where)
-    known = Known(desk.campaign)
+    known = HistoryCache(desk.campaign)
     desk.plan(request(0), request(1), request(2))
     desk.measured(request(0))
     assert len(desk.ledger.history(desk.campaign, known=known).observations) == 1
@@ -78,7 +78,7 @@ def test_a_reply_that_lost_its_trust_is_forgotten(where):
 
 def test_only_what_is_new_is_read(where):
     desk = Desk(where)
-    known = Known(desk.campaign)
+    known = HistoryCache(desk.campaign)
     desk.plan(*(request(index) for index in range(30)))
     for index in range(20):
         desk.measured(request(index))
@@ -95,7 +95,7 @@ def test_only_what_is_new_is_read(where):
 @pytest.mark.parametrize("spent", [0, 3])
 def test_other_campaigns_do_not_count(where, spent):
     desk = Desk(where)
-    known, other = Known(desk.campaign), Desk.__new__(Desk)
+    known, other = HistoryCache(desk.campaign), Desk.__new__(Desk)
     other.__dict__ |= vars(desk)
     other.campaign = desk.ledger.register("black", "light", desk.ledger.entry("white").space, {}, {}).id
     desk.plan(request(0), request(1))

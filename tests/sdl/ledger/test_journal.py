@@ -22,7 +22,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger import journal as spill
 from sdl.ledger import ledger as ledger_module
 from sdl.ledger import tables as schema
-from sdl.ledger.journal import Journal, Kept
+from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
 from sdl.measurement.bench import Bench
@@ -185,13 +185,13 @@ def test_a_reading_by_hand_that_a_server_does_not_take_is_in_the_ledger_at_the_n
     with open_bench(part, str(tmp_path), where, "by hand") as bench, monkeypatch.context() as patch:
         patch.setattr(ledger_module.rows, "answer", away)
         with pytest.raises(LedgerError, match="The last reply is kept in"):
-            by_hand.measure(bench, [bench.instrument.space.off])
+            by_hand.measure_by_hand(bench, [bench.instrument.space.off])
     with open_bench(part, str(tmp_path), where, "by hand") as bench:
         assert [each["verdict"] for each in trail(bench)] == ["OK"]
 
 
 def test_a_server_without_a_folder_beside_it_says_that_the_reply_is_lost(caplog):
-    reply = Kept("twin", 1, 1, {"raw": "words"})
+    reply = JournalEntry("twin", 1, 1, {"raw": "words"})
     with pytest.raises(LedgerError, match="no folder to keep it in"):
         Journal(None).keep(reply)
 
@@ -277,8 +277,8 @@ def test_room_is_held_and_given_up_for_a_reply_when_the_disk_is_full(tmp_path, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    journal.keep(Kept("twin", 1, 1, {"raw": "one"}))
-    journal.keep(Kept("twin", 1, 2, {"raw": "two"}))
+    journal.keep(JournalEntry("twin", 1, 1, {"raw": "one"}))
+    journal.keep(JournalEntry("twin", 1, 2, {"raw": "two"}))
     with journal.held() as kept:
         assert [each.answer["raw"] for each in kept.replies] == ["one", "two"]
     assert len((tmp_path / "journal").read_text().splitlines()) == 2
@@ -328,7 +328,7 @@ def test_a_torn_last_line_is_put_aside_and_told(spilled, at_work, caplog):
 def test_a_reply_after_a_torn_line_has_a_line_of_its_own(tmp_path):
     (tmp_path / "journal").write_text('{"instrument": "tw')
     journal = Journal(tmp_path / "journal")
-    journal.keep(Kept("twin", 1, 1, {"raw": "one"}))
+    journal.keep(JournalEntry("twin", 1, 1, {"raw": "one"}))
     with journal.held() as kept:
         assert [each.answer["raw"] for each in kept.replies] == ["one"]
 
@@ -416,5 +416,5 @@ def test_columns_that_are_no_answer_are_refused(spilled, at_work):
 def test_a_link_in_its_place_is_not_followed(tmp_path):
     (tmp_path / "journal").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerError, match="cannot be kept"):
-        Journal(tmp_path / "journal").keep(Kept("twin", 1, 1, {"raw": ""}))
+        Journal(tmp_path / "journal").keep(JournalEntry("twin", 1, 1, {"raw": ""}))
     assert not (tmp_path / "elsewhere").exists()

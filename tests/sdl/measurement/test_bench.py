@@ -15,7 +15,7 @@ from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.lease import Lease
 from sdl.measurement.bench import Bench
 
@@ -67,7 +67,7 @@ def history(bench):
 
 
 def asks(bench, control):
-    Steering(bench.ledger).ask("campaign", control)
+    Controls(bench.ledger).ask("campaign", control)
 
 
 def tried(bench):

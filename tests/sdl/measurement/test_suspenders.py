@@ -13,9 +13,9 @@ from sdl.campaign.safety import SuspendPart
 from sdl.campaign.validation import prepare
 from sdl.errors import CampaignPaused, CampaignSuspended, InvalidInput
 from sdl.history import Control, NoticeKind, Purpose, ReplyClass
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.suspenders import Seen, Suspenders
+from sdl.measurement.suspenders import SuspenderEvent, Suspenders
 from sdl.space import Channel, Knob, Space
 
 SPACE = Space(knobs=[Knob(name="x")], channels=[Channel(name="a", noise=10.0), Channel(name="b")])
@@ -33,11 +33,11 @@ def of(clock=None, **rule):
 
 
 def reference(readings, fresh=True):
-    return Seen(Purpose.REFERENCE, ReplyClass.OK, np.array(readings, float), fresh)
+    return SuspenderEvent(Purpose.REFERENCE, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def patch(readings, fresh=True):
-    return Seen(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
+    return SuspenderEvent(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def told(suspenders, *seen):
@@ -102,7 +102,7 @@ class TestFailures:
     rule: ClassVar = {"failures": 0.5, "window": 4}
 
     def outcome(self, verdict, fresh=True):
-        return Seen(Purpose.DESIGN, verdict, np.full(2, np.nan), fresh)
+        return SuspenderEvent(Purpose.DESIGN, verdict, np.full(2, np.nan), fresh)
 
     def test_a_share_of_the_last_requests_holds_it(self):
         suspenders = of(**self.rule)
@@ -163,7 +163,7 @@ class TestCampaign:
         assert [each.purpose for each in seen.observations[:3]] == [Purpose.REFERENCE] * 3
         assert seen.findings[-1].verdict == "VERIFIED"
         with Ledger(tmp_path / "ledger.sqlite") as book:
-            notices = Steering(book).notices(book.entry("paper").id)
+            notices = Controls(book).notices(book.entry("paper").id)
         assert [each.kind for each in notices] == [NoticeKind.SUSPENDED] * 2
         assert [each.sent for each in notices] == [1, 2]
 
@@ -174,7 +174,7 @@ class TestCampaign:
         with pytest.raises(CampaignPaused):
             self.work(written, tmp_path, drive, lamp=0.0)
         with Ledger(tmp_path / "ledger.sqlite") as book:
-            Steering(book, "Ada").ask("paper", Control.RUN)
+            Controls(book, "Ada").ask("paper", Control.RUN)
         assert self.work(written, tmp_path, drive, lamp=0.0).findings[-1].verdict == "VERIFIED"
 
     @pytest.mark.fault("I-19")

@@ -15,8 +15,8 @@ from sdl.interchange.export_import import import_
 from sdl.measurement.bench import Bench
 from sdl.reports import campaign_summary as story
 from sdl.reports.campaign_log import chapters
-from sdl.reports.campaign_page import render, write
-from sdl.reports.campaign_summary import Story
+from sdl.reports.campaign_page import render_campaign_page, write_campaign_page
+from sdl.reports.campaign_summary import CampaignSummary
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def run(ledger):
 def test_every_stage_has_a_whole_page(ledger, run, stage):
     for step in STAGES[stage]:
         step(run)
-    page = check(render(ledger, run.name))
+    page = check(render_campaign_page(ledger, run.name))
     pictures = {"registered": 1, "designed": 3, "learning": 4, "finished": 5}
     assert len(page.pictures) == pictures[stage]
 
@@ -38,7 +38,7 @@ def test_every_stage_has_a_whole_page(ledger, run, stage):
 def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ended(ledger, run):
     for step in STAGES["finished"]:
         step(run)
-    text = check(render(ledger, run.name)).text
+    text = check(render_campaign_page(ledger, run.name)).text
     assert text.index("FINISHED – every target is settled") < text.index("✓ VERIFIED") < text.index("Requests #")
     assert "1 of 1 target verified, 15 requests sent." in text
     assert "within the tolerance: 445nm" in text
@@ -62,7 +62,7 @@ def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
     monkeypatch.setattr(story, "MANY", 0)
     for step in STAGES["finished"]:
         step(run)
-    page = check(render(ledger, run.name))
+    page = check(render_campaign_page(ledger, run.name))
     assert "1 of 1 target verified, 15 requests sent, 15.0 a target." in page.text
     row = page.text[page.text.index("Target Verdict R (duty)") :]
     assert "Off, tolerances Readings paper VERIFIED 0.536 0.248 0.535 0." in row
@@ -76,7 +76,7 @@ def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
 def test_scores_leave_out_what_is_not_known(ledger, run):
     for step in STAGES["finished"]:
         step(run)
-    text = check(render(ledger, run.name)).text
+    text = check(render_campaign_page(ledger, run.name)).text
     assert "445nm (counts) train 2 0.778 0.5 0.7071" in text
     assert "515nm (counts) test 1 – 0 0" in text
 
@@ -84,7 +84,10 @@ def test_scores_leave_out_what_is_not_known(ledger, run):
 def test_a_suspended_campaign_shows_its_reason_first(ledger, run):
     run.design()
     ledger.set_state(run.lease, run.id, State.SUSPENDED, "the lamp <is> \x1b[1mlit")
-    assert "SUSPENDED – the lamp <is> \\x1b[1mlit 0 of 1 target verified" in check(render(ledger, run.name)).text
+    assert (
+        "SUSPENDED – the lamp <is> \\x1b[1mlit 0 of 1 target verified"
+        in check(render_campaign_page(ledger, run.name)).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_a_suspended_campaign_shows_its_reason_first(ledger, run):
 def test_each_verdict_is_told(ledger, run, findings, shown):
     for finding in findings:
         ledger.find(run.lease, run.id, finding)
-    assert shown in check(render(ledger, run.name)).text
+    assert shown in check(render_campaign_page(ledger, run.name)).text
 
 
 def test_readings_by_hand_without_a_target(ledger, run):
@@ -118,7 +121,7 @@ def test_readings_by_hand_without_a_target(ledger, run):
     request = Request(0, 0, 0, Purpose.BY_HAND, CANDIDATE)
     ledger.plan(run.lease, entry.id, Round(0, RoundKind.BY_HAND), [request])
     Bench(ledger, run.lease, entry.id, Twin(), 5).take([request])
-    text = check(render(ledger, "hand")).text
+    text = check(render_campaign_page(ledger, "hand")).text
     assert "No target was set; 1 request sent." in text
     assert "415nm" in text
 
@@ -127,7 +130,7 @@ def test_an_imported_campaign_has_a_report(ledger, tmp_path):
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps({"in": [0.1, 0.2, 0.3], "out": {"515nm": 9}, "time": None}))
     import_(ledger, path, "imported")
-    assert "No target was set" in check(render(ledger, "imported")).text
+    assert "No target was set" in check(render_campaign_page(ledger, "imported")).text
 
 
 @pytest.mark.fault("I-18")
@@ -135,7 +138,7 @@ def test_the_background_is_shown_with_its_certainty_and_a_switched_lamp_is_named
     run.design()
     run.bench.instrument.lamp = 1000.0
     run.learn()
-    page = render(ledger, run.name)
+    page = render_campaign_page(ledger, run.name)
     assert "within two standard deviations (bands)" in page
     assert re.search(r"Between requests 1 and \d a lamp was switched; what was read meanwhile teaches no model", page)
 
@@ -144,7 +147,7 @@ def test_decisions_follow_the_rounds(ledger, run):
     for step in STAGES["finished"]:
         step(run)
     ledger.find(run.lease, run.id, Finding(3, "paper", Verdict.INCONCLUSIVE, "given up: enough"))
-    told = list(chapters(Story.of(ledger, run.name)))
+    told = list(chapters(CampaignSummary.of(ledger, run.name)))
     assert [chapter.title for chapter in told] == [
         "Round 0: design",
         "Round 1: learning",
@@ -161,10 +164,10 @@ def test_decisions_follow_the_rounds(ledger, run):
 
 def test_writing_replaces_the_earlier_report_and_keeps_it_private(ledger, run, tmp_path):
     path = tmp_path / "reports" / "report.html"
-    first = write(ledger, run.name, path).read_text()
+    first = write_campaign_page(ledger, run.name, path).read_text()
     run.design()
-    assert write(ledger, run.name, path) == path
-    assert path.read_text() == render(ledger, run.name) != first
+    assert write_campaign_page(ledger, run.name, path) == path
+    assert path.read_text() == render_campaign_page(ledger, run.name) != first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
 
@@ -173,9 +176,9 @@ def test_writing_replaces_the_earlier_report_and_keeps_it_private(ledger, run, t
 def test_a_report_that_cannot_be_written_says_where(ledger, run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match=r"cannot make the folder .*file: "):
-        write(ledger, run.name, tmp_path / "file" / "report.html")
+        write_campaign_page(ledger, run.name, tmp_path / "file" / "report.html")
 
 
 def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):
     with pytest.raises(InvalidInput, match="did you mean 'the-paper-s-target'"):
-        render(ledger, "the-papers-target")
+        render_campaign_page(ledger, "the-papers-target")

@@ -7,7 +7,7 @@ from pages import check, svg
 
 from sdl.formatting import visible
 from sdl.history import Finding, Purpose, ReplyClass, Round, RoundKind, Verdict
-from sdl.reports.campaign_page import render
+from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Channel, Knob, Space
 
 
@@ -58,7 +58,7 @@ def hostile(ledger):
 @pytest.mark.fault("N-05")
 @pytest.mark.filterwarnings("error")
 def test_nothing_that_strangers_wrote_runs_or_hides(ledger, hostile):
-    html = render(ledger, hostile)
+    html = render_campaign_page(ledger, hostile)
     page = check(html)
     assert len(page.pictures) == 5
     assert "{{7*7}}" in page.text

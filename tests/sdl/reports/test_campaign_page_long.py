@@ -6,9 +6,9 @@ from stages import WRITTEN
 
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
-from sdl.reports.campaign_log import chapters, requests
-from sdl.reports.campaign_page import render
-from sdl.reports.campaign_summary import Story
+from sdl.reports.campaign_log import chapters, request_rows
+from sdl.reports.campaign_page import render_campaign_page
+from sdl.reports.campaign_summary import CampaignSummary
 
 
 def many(n):
@@ -34,22 +34,22 @@ def many(n):
 
 def render_of(ledger, n):
     ledger.adopt(f"short-{n}", "twin", Twin().space, WRITTEN, list(many(n)))
-    return render(ledger, f"short-{n}")
+    return render_campaign_page(ledger, f"short-{n}")
 
 
 def test_a_long_campaign_shows_its_ends_and_its_troubles(ledger):
     ledger.adopt("long", "twin", Twin().space, WRITTEN, list(many(1000)))
-    story = Story.of(ledger, "long")
-    table = requests(story)
+    story = CampaignSummary.of(ledger, "long")
+    table = request_rows(story)
     places = [row.place for row in table.rows]
     assert places == [*range(1, 101), *(p for p in range(101, 901) if p % 50 == 8), *range(901, 1001)]
     assert table.note.startswith("Of 1000 requests these are the first and last 100, and all 16 others")
-    check(render(ledger, "long"))
+    check(render_campaign_page(ledger, "long"))
 
 
 def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
     ledger.adopt("longer", "twin", Twin().space, WRITTEN, list(many(2500)))
-    page = check(render(ledger, "longer"))
+    page = check(render_campaign_page(ledger, "longer"))
     assert "Of 2450 readings 2000 are drawn, evenly from the first to the last." in page.text
     assert "Of 125 rounds" not in page.text
     assert "are drawn" not in check(render_of(ledger, 100)).text
@@ -57,7 +57,7 @@ def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
 
 def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
     ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
-    told = list(chapters(Story.of(ledger, "rounds")))
+    told = list(chapters(CampaignSummary.of(ledger, "rounds")))
     assert told[0].paragraphs == [
         "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
     ]

@@ -22,13 +22,13 @@ from sdl.campaign.definition import Plugin, Target
 from sdl.errors import CampaignSuspended, InvalidInput
 from sdl.history import Control, Finding, NoticeKind, State, Verdict
 from sdl.ledger import lease as leasing
-from sdl.ledger.controls import Steering
+from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import attempts, campaigns, leases
 from sdl.measurement import manual as by_hand
 from sdl.reports import status_queries as watching
 from sdl.reports.status import Place
-from sdl.reports.status_detail import closeup
+from sdl.reports.status_detail import campaign_detail
 from strategies.plan.steps import Fit
 
 TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
@@ -61,7 +61,7 @@ def later(monkeypatch, seconds):
 
 
 def standing(session, name="paper"):
-    (found,) = watching.standings(session.ledger, name)
+    (found,) = watching.campaign_statuses(session.ledger, name)
     return found
 
 
@@ -90,17 +90,17 @@ class TestStanding:
         ("control", "waits"), [(Control.PAUSE, "a person: 'sdl resume paper'"), (Control.RUN, "the next decision")]
     )
     def test_a_pause_waits_for_a_person(self, at_work, control, waits):
-        Steering(at_work.ledger, "anna").ask("paper", control)
+        Controls(at_work.ledger, "anna").ask("paper", control)
         assert standing(at_work).waits_for == waits
 
     def test_an_approval_names_its_round_and_the_command(self, at_work):
-        Steering(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        Controls(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
         waits = standing(at_work).waits_for
         assert waits == "approval of round 1 (beyond all that was measured): 'sdl approve paper'"
 
     def test_one_that_was_declined_waits_for_a_person_first(self, at_work):
-        Steering(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
-        Steering(at_work.ledger, "anna").answer("paper", granted=False)
+        Controls(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        Controls(at_work.ledger, "anna").answer("paper", granted=False)
         waits = standing(at_work).waits_for
         assert waits == "a person: 'sdl resume paper'; then approval of round 1 (beyond all that was measured)"
 
@@ -108,18 +108,18 @@ class TestStanding:
         gone = {"url": "http://127.0.0.1:9/api", "allow_private": True, "attempts": 1}
         part, home = Plugin(plugin="claude-light", **gone), str(tmp_path)
         with open_bench(part, home, None, "by hand") as bench:
-            (begun,) = watching.standings(bench.ledger)
+            (begun,) = watching.campaign_statuses(bench.ledger)
             assert (begun.state, begun.measures, begun.at_work) == (State.RUNNING, True, True)
             with bench.ledger.engine.execution_options(writes=True).begin() as connection:
                 connection.execute(update(leases).values(process="process 999999999@1"))
-            (killed,) = watching.standings(bench.ledger)
+            (killed,) = watching.campaign_statuses(bench.ledger)
             assert (killed.interrupted, killed.at_work, killed.waits_for) == (True, False, "")
             with bench.ledger.engine.execution_options(writes=True).begin() as connection:
                 connection.execute(update(leases).values(process=begun.holder.process))
         with pytest.raises(CampaignSuspended), open_bench(part, home, None, "by hand") as bench:
-            by_hand.measure(bench, [bench.instrument.space.off])
+            by_hand.measure_by_hand(bench, [bench.instrument.space.off])
         with Ledger(tmp_path / "ledger.sqlite") as book:
-            (ended,) = watching.standings(book)
+            (ended,) = watching.campaign_statuses(book)
             assert (ended.state, ended.waits_for) == (State.FINISHED, "")
             assert "no connection" in ended.reason
 
@@ -137,16 +137,16 @@ class TestStanding:
 
     def test_what_is_over_costs_no_look_and_waits_for_nothing(self, at_work):
         at_work.ledger.set_state(at_work.lease, at_work.entry.id, State.FINISHED, "done")
-        (found,) = watching.standings(at_work.ledger)
+        (found,) = watching.campaign_statuses(at_work.ledger)
         assert (found.waits_for, found.alarm, found.place) == ("", "", None)
         assert str(standing(at_work).place) == "0 design"
 
     def test_a_name_that_is_not_there_is_told_with_the_nearest(self, at_work):
         with pytest.raises(InvalidInput, match="did you mean 'paper'"):
-            watching.standings(at_work.ledger, "papre")
+            watching.campaign_statuses(at_work.ledger, "papre")
 
     def test_an_extension_counts(self, at_work):
-        Steering(at_work.ledger).extend("paper", 20)
+        Controls(at_work.ledger).extend("paper", 20)
         assert standing(at_work).budget == 120
 
 
@@ -166,7 +166,7 @@ class TestStall:
         assert alarm.startswith("no observation for 2 h, where one comes every 1.0 s")
 
     def test_who_waits_on_purpose_has_not_stalled(self, at_work, monkeypatch):
-        steering = Steering(at_work.ledger)
+        steering = Controls(at_work.ledger)
         later(monkeypatch, 1000)
         assert standing(at_work).alarm
         steering.ask("paper", Control.PAUSE)
@@ -199,7 +199,7 @@ class TestStall:
         watchman.look()
         watchman.look()
         assert [words[0] for words in told] == ["paper"]
-        (notice,) = Steering(at_work.ledger).notices(at_work.entry.id)
+        (notice,) = Controls(at_work.ledger).notices(at_work.entry.id)
         assert (notice.kind, notice.text) == (NoticeKind.STALLED, told[0][2])
         spread(at_work.ledger, 1.0)  # it goes on, and stalls again
         later(monkeypatch, 5)
@@ -210,8 +210,8 @@ class TestStall:
 
 
 def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work):
-    Steering(at_work.ledger, "anna").ask("paper", Control.PAUSE)
-    seen = closeup(at_work.ledger, standing(at_work))
+    Controls(at_work.ledger, "anna").ask("paper", Control.PAUSE)
+    seen = campaign_detail(at_work.ledger, standing(at_work))
     assert seen.channels == ["445nm", "515nm", "630nm"]
     assert [each.purpose for each in seen.last] == ["design"] * 3 + ["reference"]
     assert seen.verdict(seen.targets[0]) is None
@@ -219,7 +219,7 @@ def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work):
 
 
 def test_of_many_targets_the_one_under_exam_and_those_judged_last_are_near(at_work):
-    seen = closeup(at_work.ledger, standing(at_work))
+    seen = campaign_detail(at_work.ledger, standing(at_work))
     targets = [Target(name=f"t{n}", readings={"445nm": 1000 * (n + 1)}) for n in range(9)]
     judged = [Finding(n, f"t{n}", Verdict.VERIFIED, "", np.zeros(3)) for n in range(6)]
     judged += [Finding(6, "t6", Verdict.REFUTED, "", np.zeros(3)), Finding(7, "t7", Verdict.NOT_REACHABLE, "")]
@@ -305,7 +305,7 @@ class TestCommands:
                 moments = {name: attempts.c[name] - 600 for name in ("sent_at", "done_at")}
                 connection.execute(update(attempts).values(**moments))
             process, until = spawn("watch", "--alarm"), time.monotonic() + 60
-            while not (told := Steering(session.ledger).notices(session.entry.id)):
+            while not (told := Controls(session.ledger).notices(session.entry.id)):
                 assert time.monotonic() < until
                 time.sleep(0.1)
             assert [each.kind for each in told] == [NoticeKind.STALLED]

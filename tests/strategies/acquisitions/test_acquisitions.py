@@ -8,13 +8,13 @@ from sdl.errors import InvalidInput, TooFewRows
 from strategies.acquisitions.disagreement import Disagreement
 from strategies.acquisitions.ensemble_beliefs import Beliefs
 from strategies.acquisitions.expected_improvement import ExpectedImprovement
-from strategies.acquisitions.random import AtRandom, LatinHypercube
+from strategies.acquisitions.random import LatinHypercubeBatch, RandomBatch
 from strategies.acquisitions.solution_set import SolutionSet
 from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.acquisitions.uncertainty import Uncertainty
 from strategies.acquisitions.variance_reduction import BothUncertainties, ForwardUncertainty, InverseUncertainty
 from strategies.contract import Acquisition
-from strategies.fitting.bootstrap import refitted
+from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.models.linear.linear_program import LinearProgram
 from strategies.models.mixtures.mixture import Mixture
 
@@ -28,7 +28,7 @@ def rng(seed=0):
 
 def ensemble(n, model=LinearProgram, members=8):
     readings, settings = twin_rows(n)
-    return refitted(model, readings, settings, members, rng()), settings
+    return refit_on_resamples(model, readings, settings, members, rng()), settings
 
 
 def propose(acquisition, n=6, rows=5, seed=0, targets=(PAPER,)):
@@ -64,7 +64,7 @@ def test_global_generator_is_left_alone(acquisition):
 
 
 def test_first_points_of_a_larger_batch_are_the_smaller_batch(acquisition):
-    if isinstance(acquisition, LatinHypercube):
+    if isinstance(acquisition, LatinHypercubeBatch):
         pytest.skip("a hypercube of two points is not a part of one of five")
     assert np.array_equal(propose(acquisition, n=2)[0], propose(acquisition, n=5)[0][:2])
 
@@ -282,7 +282,7 @@ def test_beliefs_after_a_reading_are_those_of_a_gaussian():
     assert np.allclose(np.cov(drawn.T), covariance, atol=0.05)
 
 
-@pytest.mark.parametrize("kind", [AtRandom, LatinHypercube])
+@pytest.mark.parametrize("kind", [RandomBatch, LatinHypercubeBatch])
 def test_chance_asks_nobody_and_fills_the_box(kind):
     batch = kind().propose([], [], np.zeros((0, 2)), np.ones(1), 16, rng())
     assert batch.shape == (16, 2)
@@ -291,7 +291,7 @@ def test_chance_asks_nobody_and_fills_the_box(kind):
 
 
 def test_latin_hypercube_has_a_point_in_every_slice():
-    batch = LatinHypercube().propose([], [], np.zeros((0, 3)), np.ones(1), 8, rng())
+    batch = LatinHypercubeBatch().propose([], [], np.zeros((0, 3)), np.ones(1), 8, rng())
     assert np.sort(np.floor(8 * batch), axis=0).tolist() == [[k] * 3 for k in range(8)]
 
 
@@ -315,7 +315,7 @@ def test_options_that_make_no_sense_are_refused(kind, options):
 
 def test_ensemble_starts_with_the_fit_on_all_rows():
     readings, settings = twin_rows(10)
-    models = refitted(LinearProgram, readings, settings, 4, rng())
+    models = refit_on_resamples(LinearProgram, readings, settings, 4, rng())
     whole = LinearProgram().fit(readings, settings)
     assert np.array_equal(models[0].predict(settings), whole.predict(settings))
     assert len({model.predict(settings).tobytes() for model in models}) == 4
@@ -323,7 +323,7 @@ def test_ensemble_starts_with_the_fit_on_all_rows():
 
 def test_ensemble_depends_on_rng_alone():
     readings, settings = twin_rows(10)
-    twice = [refitted(LinearProgram, readings, settings, 3, rng(5))[2].predict(settings) for _ in range(2)]
+    twice = [refit_on_resamples(LinearProgram, readings, settings, 3, rng(5))[2].predict(settings) for _ in range(2)]
     assert np.array_equal(*twice)
 
 
@@ -336,7 +336,7 @@ def test_resamples_keep_enough_distinct_rows(n):
             seen.append(len(np.unique(settings, axis=0)))
             return super().fit(readings, settings)
 
-    refitted(Counting, *twin_rows(n), 30, rng())
+    refit_on_resamples(Counting, *twin_rows(n), 30, rng())
     assert seen[0] == n
     assert min(seen) >= 3
     assert min(seen) < n
@@ -344,4 +344,4 @@ def test_resamples_keep_enough_distinct_rows(n):
 
 def test_ensemble_of_too_few_rows_says_how_many():
     with pytest.raises(TooFewRows, match="needs 5 rows"):
-        refitted(Mixture, *twin_rows(4), 3, rng())
+        refit_on_resamples(Mixture, *twin_rows(4), 3, rng())

@@ -6,9 +6,9 @@ from problems import Line, twin_answer, twin_rows
 
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
-from strategies.answers.candidates import DRAWS, expected, offers
-from strategies.answers.clustering import candidates
-from strategies.correction.kriging import Rows, unshared
+from strategies.answers.candidates import DRAWS, corrected_candidates, expected_readings
+from strategies.answers.clustering import cluster_draws
+from strategies.correction.kriging import TrainingRows, unshared
 from strategies.models.linear.linear_program import LinearProgram
 
 COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])
@@ -26,12 +26,12 @@ def seen(n=60, seed=0):
     """Rows of the twin and a linear model of them; the dark counts as its background."""
     readings, settings = twin_rows(n, seed)
     readings = readings[:, COLUMNS] - truth(np.zeros(3))
-    return LinearProgram().fit(readings, settings), Rows(settings, readings, NOISE, np.zeros(3), unshared)
+    return LinearProgram().fit(readings, settings), TrainingRows(settings, readings, NOISE, np.zeros(3), unshared)
 
 
 def bare(model, target, background, seed):
     """What the model offers by itself."""
-    return candidates(model.sample(target - background, DRAWS, np.random.default_rng(seed)))[0].settings
+    return cluster_draws(model.sample(target - background, DRAWS, np.random.default_rng(seed)))[0].settings
 
 
 def missed(settings, target):
@@ -43,7 +43,7 @@ def test_the_local_correction_beats_the_bare_model_on_the_twin():
     for seed in range(4):
         model, rows = seen(seed=seed)
         for target in TARGETS:
-            best = offers(model, target, dark, rows, np.random.default_rng(seed))[0]
+            best = corrected_candidates(model, target, dark, rows, np.random.default_rng(seed))[0]
             corrected.append(missed(best.settings, target))
             uncorrected.append(missed(bare(model, target, dark, seed), target))
     assert np.mean(corrected) < 0.7 * np.mean(uncorrected)
@@ -54,19 +54,19 @@ def test_the_local_correction_beats_the_bare_model_on_the_twin():
 def test_replicates_of_a_failed_exam_mend_the_next_offer():
     model, rows = seen(12, seed=3)
     target, dark = TARGETS[1], truth(np.zeros(3))
-    first = offers(model, target, dark, rows, np.random.default_rng(0))[0].settings
+    first = corrected_candidates(model, target, dark, rows, np.random.default_rng(0))[0].settings
     fresh = Twin(seed=9, session_gain=False)
     exam = [fresh.measure(SPACE.named_settings(first)).readings for _ in range(9)]
     replicates = np.array([list(each.values()) for each in exam], float)[:, COLUMNS] - dark
-    more = Rows(
+    more = TrainingRows(
         np.vstack((rows.settings, np.tile(first, (9, 1)))),
         np.vstack((rows.readings, replicates)),
         NOISE,
         np.zeros(3),
         unshared,
     )
-    second = offers(model, target, dark, more, np.random.default_rng(0))[0]
-    before, after = expected(model, first, dark, rows)[1], expected(model, first, dark, more)[1]
+    second = corrected_candidates(model, target, dark, more, np.random.default_rng(0))[0]
+    before, after = expected_readings(model, first, dark, rows)[1], expected_readings(model, first, dark, more)[1]
     assert (after < before).all()
     assert missed(second.settings, target) < max(missed(first, target), 0.004)
 
@@ -76,7 +76,7 @@ def test_what_is_expected_of_an_offer_is_what_is_measured_there_within_its_uncer
     for seed in range(4):
         model, rows = seen(seed=seed)
         for target in TARGETS:
-            offer = offers(model, target, dark, rows, np.random.default_rng(seed))[0]
+            offer = corrected_candidates(model, target, dark, rows, np.random.default_rng(seed))[0]
             off.append((truth(offer.settings) - offer.readings) / offer.uncertainty)
     assert (np.abs(off) < 2).mean() > 0.85
     assert np.abs(off).max() < 5
@@ -85,8 +85,8 @@ def test_what_is_expected_of_an_offer_is_what_is_measured_there_within_its_uncer
 def test_a_background_is_subtracted_before_the_model_is_asked():
     model, rows = seen()
     target, dark, day = TARGETS[0], truth(np.zeros(3)), np.array([1500.0, 2000.0, 3000.0])
-    offer = offers(model, target, dark + day, rows, np.random.default_rng(0))[0]
-    same = offers(model, target - day, dark, rows, np.random.default_rng(0))[0]
+    offer = corrected_candidates(model, target, dark + day, rows, np.random.default_rng(0))[0]
+    same = corrected_candidates(model, target - day, dark, rows, np.random.default_rng(0))[0]
     np.testing.assert_allclose(offer.settings, same.settings, atol=1e-3)
     np.testing.assert_allclose(offer.readings, same.readings + day, atol=100)
 
@@ -94,14 +94,16 @@ def test_a_background_is_subtracted_before_the_model_is_asked():
 def test_a_free_channel_is_left_free():
     model, rows = seen()
     target = np.array([16384, np.nan, 16384])
-    offer = offers(model, target, truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
+    offer = corrected_candidates(model, target, truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
     assert np.abs(truth(offer.settings) / target - 1)[[0, 2]].max() < 0.01
     assert np.isfinite(offer.readings).all()
 
 
 def test_the_same_random_numbers_give_the_same_offers():
     model, rows = seen()
-    once, again = (offers(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(5)) for _ in range(2))
+    once, again = (
+        corrected_candidates(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(5)) for _ in range(2)
+    )
     assert [each.settings.tolist() for each in once] == [each.settings.tolist() for each in again]
 
 
@@ -109,7 +111,7 @@ def test_the_offer_is_near_the_answer_of_the_twin():
     model, rows = seen(100)
     whole = np.full(10, np.nan)
     whole[COLUMNS] = TARGETS[0]
-    offer = offers(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
+    offer = corrected_candidates(model, TARGETS[0], truth(np.zeros(3)), rows, np.random.default_rng(0))[0]
     np.testing.assert_allclose(offer.settings, twin_answer(whole), atol=0.01)
 
 
@@ -127,8 +129,10 @@ def two_heaps(low, high):
 
 
 def offered(model, target):
-    rows = Rows(np.full((1, 2), 0.1), model.predict(np.full((1, 2), 0.1)), np.full(2, 1e-3), np.zeros(2), unshared)
-    return offers(model, np.full(2, target), np.zeros(2), rows, np.random.default_rng(0))
+    rows = TrainingRows(
+        np.full((1, 2), 0.1), model.predict(np.full((1, 2), 0.1)), np.full(2, 1e-3), np.zeros(2), unshared
+    )
+    return corrected_candidates(model, np.full(2, target), np.zeros(2), rows, np.random.default_rng(0))
 
 
 def test_distinct_candidates_are_offered_one_by_one_and_those_outside_are_counted():
@@ -145,6 +149,6 @@ def test_candidates_that_lead_to_one_answer_are_one_offer():
 
 @pytest.mark.fault("M-08")
 def test_nothing_is_offered_outside_the_box():
-    rows = Rows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
+    rows = TrainingRows(np.full((1, 2), 0.5), np.full((1, 2), 0.5), np.ones(2), np.zeros(2), unshared)
     outside = Line(1.0, np.full((5, 2), 1.5))
-    assert offers(outside, np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0)) == []
+    assert corrected_candidates(outside, np.array([0.5, 0.5]), np.zeros(2), rows, np.random.default_rng(0)) == []

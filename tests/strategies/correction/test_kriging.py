@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.correction.kriging import Rows, kriged
+from strategies.correction.kriging import TrainingRows, kriged
 
 RNG = np.random.default_rng
 
@@ -13,7 +13,7 @@ RNG = np.random.default_rng
 def rows(settings, readings, noise=1.0, drift=0.0, shared=None):
     readings = np.asarray(readings, float).reshape(len(settings), -1)
     p, n = readings.shape[1], len(settings)
-    return Rows(
+    return TrainingRows(
         np.asarray(settings, float),
         readings,
         np.full(p, noise),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sdl import plugins
-from sdl.analysis.group_sequential import looks, single
-from sdl.analysis.verification import judge
-from sdl.campaign.validation import wanted
+from sdl.analysis.group_sequential import plan_looks, single_look
+from sdl.analysis.verification import judge_exam
+from sdl.campaign.validation import resolve_target
 from sdl.history import Purpose, RoundKind, Verdict
 from strategies.evaluation.peer_campaign import PeerCampaign
 from strategies.evaluation.peers.pls import HypercubePLS
@@ -16,10 +16,10 @@ from strategies.evaluation.peers.protocol import Seen
 from strategies.evaluation.peers.random import AtRandom
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 from strategies.plan.exams import BEGUN
 from strategies.plan.plan import Plan
-from strategies.plan.reference_schedule import Interludes
+from strategies.plan.reference_schedule import ReferenceSchedule
 
 DARK = SCENARIOS["dark"]
 OURS = None
@@ -86,9 +86,9 @@ def test_exams_are_those_of_our_own_plan(seed):
         assert BEGUN <= len(taken) <= exam.replicates
         assert exam.model == "peer"
         assert np.isfinite(exam.background).sum() == 3
-        assert exam.looks == looks(exam.replicates, rule.confidence)
-        target = wanted(plan.space, plan.campaign.targets[0])
-        verdicts = [judge(exam, target, taken[: k + 1], rule, plan.space).verdict for k in range(len(taken))]
+        assert exam.looks == plan_looks(exam.replicates, rule.confidence)
+        target = resolve_target(plan.space, plan.campaign.targets[0])
+        verdicts = [judge_exam(exam, target, taken[: k + 1], rule, plan.space).verdict for k in range(len(taken))]
         assert verdicts[-1] is finding.verdict
         assert set(verdicts[BEGUN - 1 : -1]) <= {Verdict.INCONCLUSIVE}  # it ends as soon as it is decided
     assert finding.verdict is Verdict.VERIFIED
@@ -100,7 +100,7 @@ def test_an_exam_of_a_fixed_number_takes_all_of_them():
     assert campaign.findings[-1].verdict is Verdict.VERIFIED
     for exam in campaign.exams:
         assert len(campaign.history.of_round(exam.round, Purpose.VERIFICATION)) == exam.replicates == 5
-        assert exam.looks == single(5, 0.95)
+        assert exam.looks == single_look(5, 0.95)
 
 
 @pytest.mark.parametrize("peer", [HypercubePLS(), Knows()])
@@ -146,10 +146,10 @@ def test_a_reference_comes_before_an_exam_where_our_own_plan_would_read_one():
     plan = campaign.plan.plan
     for exam in campaign.exams:
         before = campaign.history.before(exam.round)
-        insight = plan.insight(before, fit(plan.campaign.models, plan.space, plan.columns, before, exam.round))
+        insight = plan.insight(before, fit_models(plan.campaign.models, plan.space, plan.columns, before, exam.round))
         offer = insight.guide.offer(plan.space.to_unit(exam.settings))
         wants.append(insight.wants_reference(plan.targets[0], offer, plan.targets))
-        assert not Interludes.after(plan.campaign, plan.space, before).due(exam.round, 0)
+        assert not ReferenceSchedule.after(plan.campaign, plan.space, before).due(exam.round, 0)
         assert len(campaign.history.of_round(exam.round, Purpose.REFERENCE)) == wants[-1]
     assert set(wants) == {False, True}
 

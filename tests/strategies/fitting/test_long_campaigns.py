@@ -12,9 +12,9 @@ from flows.benchmarks.operation import utilisation as use
 from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
-from strategies.correction.kriging import NEAREST, Rows, kriged, unshared
+from strategies.correction.kriging import NEAREST, TrainingRows, kriged, unshared
 from strategies.fitting import fitting
-from strategies.fitting.fitting import FEWEST_TO_JUDGE, LATEST, MOST, fit
+from strategies.fitting.fitting import FEWEST_TO_JUDGE, LATEST, MOST, fit_models
 
 COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])
 
@@ -87,7 +87,7 @@ def test_a_selection_stays_for_many_rounds():
 
 def test_a_fit_of_a_long_campaign_has_no_more_rows_than_that():
     models = (fitting.LAST_RESORT,)
-    fitted = fit(models, SPACE, COLUMNS, History(observations=campaign(300, 20)), 10_000)
+    fitted = fit_models(models, SPACE, COLUMNS, History(observations=campaign(300, 20)), 10_000)
     assert fitted.model is not None
     assert len(fitted.settings) <= MOST
 
@@ -97,7 +97,7 @@ def test_what_is_missed_is_the_same_whoever_asked_before(n):
     rng = np.random.default_rng(1)
     settings = rng.random((n, 3))
     readings = np.sin(4 * settings) * 1000 + rng.normal(0, 1, (n, 3))
-    rows = Rows(settings, readings, np.ones(3), np.zeros(3), unshared)
+    rows = TrainingRows(settings, readings, np.ones(3), np.zeros(3), unshared)
 
     def line(at):
         return 1000 * at

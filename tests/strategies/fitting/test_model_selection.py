@@ -11,9 +11,9 @@ from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundK
 from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting
-from strategies.fitting.cross_validation import held_out
-from strategies.fitting.fitting import fit
-from strategies.fitting.model_selection import FEWEST, choose
+from strategies.fitting.cross_validation import predict_held_out
+from strategies.fitting.fitting import fit_models
+from strategies.fitting.model_selection import FEWEST, choose_model
 from strategies.models.linear.linear_program import LinearProgram
 from strategies.models.mixtures.mixture import Mixture
 from strategies.plan.plan import Plan
@@ -32,7 +32,7 @@ def scores(level, n=20, scatter=0.0, seed=0):
 
 
 def test_a_clearly_better_model_is_taken():
-    choice = choose(["a", "b"], {"a": scores(2.0, scatter=0.2), "b": scores(1.0, scatter=0.2, seed=1)}, "a", 20)
+    choice = choose_model(["a", "b"], {"a": scores(2.0, scatter=0.2), "b": scores(1.0, scatter=0.2, seed=1)}, "a", 20)
     assert choice.name == "b"
     assert choice.reason.startswith("better than a by 49 ± 4 % of")
     assert choice.reason.endswith("energy score on 20 held-out settings")
@@ -47,22 +47,22 @@ def test_a_clearly_better_model_is_taken():
 )
 def test_the_present_model_stays_without_a_clear_gain(other):
     for present, name in (("a", "b"), ("b", "a")):
-        assert choose(["a", "b"], {present: scores(1.0), name: other}, present, 20).name == present
+        assert choose_model(["a", "b"], {present: scores(1.0), name: other}, present, 20).name == present
 
 
 def test_what_a_difficult_setting_costs_both_models_does_not_hide_a_gain():
     hard = np.exp(2 * np.random.default_rng(0).standard_normal((20, 1)))
-    assert choose(["a", "b"], {"a": scores(1.0) * hard, "b": scores(0.7) * hard}, "a", 20).name == "b"
+    assert choose_model(["a", "b"], {"a": scores(1.0) * hard, "b": scores(0.7) * hard}, "a", 20).name == "b"
 
 
 def test_a_change_of_mind_does_not_come_back_by_itself():
     both = {"a": scores(1.0, scatter=0.1), "b": scores(0.8, scatter=0.1, seed=1)}
-    assert choose(["a", "b"], both, "a", 20).name == "b"
-    assert choose(["a", "b"], both, "b", 20).name == "b"
+    assert choose_model(["a", "b"], both, "a", 20).name == "b"
+    assert choose_model(["a", "b"], both, "b", 20).name == "b"
 
 
 def test_few_settings_go_by_order_whatever_they_say():
-    choice = choose(["a", "b"], {"a": scores(9.0, 4), "b": scores(1.0, 4)}, "b", 4)
+    choice = choose_model(["a", "b"], {"a": scores(9.0, 4), "b": scores(1.0, 4)}, "b", 4)
     assert choice.name == "a"
     assert choice.reason.startswith("the first of the campaign that can be fitted; 4 settings are too few")
 
@@ -70,29 +70,29 @@ def test_few_settings_go_by_order_whatever_they_say():
 def test_only_settings_that_both_were_judged_on_count():
     part = scores(9.0)
     part[FEWEST - 1 :] = np.nan
-    choice = choose(["a", "b"], {"a": part, "b": scores(1.0)}, "a", 20)
+    choice = choose_model(["a", "b"], {"a": part, "b": scores(1.0)}, "a", 20)
     assert (choice.name, choice.held_out) == ("a", 0)
     assert "cannot be compared" in choice.reason
 
 
 def test_the_best_of_several_better_ones_is_taken():
     judged = {"a": scores(1.0), "b": scores(0.6), "c": scores(0.5), "d": scores(0.4, scatter=9)}
-    assert choose(list("abcd"), judged, "a", 20).name == "c"
+    assert choose_model(list("abcd"), judged, "a", 20).name == "c"
 
 
 def test_units_do_not_matter():
     one, other = scores(2.0, scatter=0.3), scores(1.0, scatter=0.3, seed=1)
     unit = np.array([1000.0, 0.01])
-    plain = choose(["a", "b"], {"a": one, "b": other}, "a", 20)
-    assert plain.reason == choose(["a", "b"], {"a": one * unit, "b": other * unit}, "a", 20).reason
+    plain = choose_model(["a", "b"], {"a": one, "b": other}, "a", 20)
+    assert plain.reason == choose_model(["a", "b"], {"a": one * unit, "b": other * unit}, "a", 20).reason
 
 
 def test_perfect_scores_are_no_reason_to_change():
-    assert choose(["a", "b"], {"a": scores(0.0), "b": scores(0.0)}, "a", 20).name == "a"
+    assert choose_model(["a", "b"], {"a": scores(0.0), "b": scores(0.0)}, "a", 20).name == "a"
 
 
 def test_a_single_model_needs_no_reason_to_be_compared():
-    assert choose(["a"], {}, "b", 100).reason == "no other model can be chosen"
+    assert choose_model(["a"], {}, "b", 100).reason == "no other model can be chosen"
 
 
 # ---------------------------------------------------------------------- the models of a campaign
@@ -148,7 +148,7 @@ FAULTS = {
 @pytest.fixture
 def fakes(monkeypatch):
     """Adds models that no plug-in offers: a name and what makes one."""
-    known, real = {}, fitting.build
+    known, real = {}, fitting.build_model
     monkeypatch.setattr(fitting, "build", lambda part: known[part.plugin]() if part.plugin in known else real(part))
     return known
 
@@ -170,7 +170,7 @@ def history(n, model=None, replicates=1):
 
 
 def fitted(models, n=20, model=None):
-    return fit([Plugin(plugin=name) for name in models], SPACE, COLUMNS, history(n, model), 1)
+    return fit_models([Plugin(plugin=name) for name in models], SPACE, COLUMNS, history(n, model), 1)
 
 
 @pytest.mark.parametrize("present", [None, "blurred", "linear", "a stranger"])
@@ -199,8 +199,8 @@ def test_rounds_to_come_decide_nothing(fakes):
     past = history(20, "linear")
     later = replace(past, rounds=[*past.rounds, Round(1, RoundKind.EXAM, "x", {"model": "twin"})])
     models = [Plugin(plugin=name) for name in ("linear", "twin")]
-    assert fit(models, SPACE, COLUMNS, later, 1).name == "linear"
-    assert fit(models, SPACE, COLUMNS, later, 2).name == "twin"
+    assert fit_models(models, SPACE, COLUMNS, later, 1).name == "linear"
+    assert fit_models(models, SPACE, COLUMNS, later, 2).name == "twin"
 
 
 def test_models_are_compared_anew_when_there_are_a_quarter_more_settings(fakes):
@@ -208,20 +208,20 @@ def test_models_are_compared_anew_when_there_are_a_quarter_more_settings(fakes):
     fakes["blurred"] = Blurred
     past = history(24)
     past.rounds[0] = Round(0, RoundKind.DESIGN, facts={"model": "blurred", "asked": 20, "missed": [1.0, None, 3.0]})
-    kept = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
+    kept = fit_models([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (kept.name, kept.held_out, kept.asked, len(kept.settings)) == ("blurred", None, 20, 24)
     assert kept.choice.reason.startswith("as found with 20 settings")
     assert kept.parity() == {}
     assert kept.missed.tolist() == [1.0, np.inf, 3.0]
     past.rounds[0].facts["asked"] = 19
-    compared = fit([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
+    compared = fit_models([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (compared.name, compared.asked) == ("linear", 24)
     assert compared.parity()
 
 
 def test_a_model_that_is_named_twice_has_two_names():
     models = [Plugin(plugin="linear"), Plugin(plugin="linear", intercept=True)]
-    done = fit(models, SPACE, COLUMNS, history(20, "linear 2"), 1)
+    done = fit_models(models, SPACE, COLUMNS, history(20, "linear 2"), 1)
     assert done.choice.scores.keys() == {"linear", "linear 2"}
     assert done.refit().intercept == (done.name == "linear 2")
 
@@ -292,8 +292,8 @@ def test_a_line_gives_way_to_a_mixture_where_two_settings_answer(seed):
     settings = np.random.default_rng(seed).random((40, 2))
     readings = two_branches(settings)
     models = {"linear": LinearProgram, "mixture": Mixture}
-    judged = {name: held_out(make, readings, settings, scored=True).scores for name, make in models.items()}
-    assert choose(list(models), judged, "linear", 40).name == "mixture"
+    judged = {name: predict_held_out(make, readings, settings, scored=True).scores for name, make in models.items()}
+    assert choose_model(list(models), judged, "linear", 40).name == "mixture"
 
 
 def test_no_model_sees_a_row_of_a_setting_that_it_is_asked_about():
@@ -309,7 +309,7 @@ def test_no_model_sees_a_row_of_a_setting_that_it_is_asked_about():
             return super().predict(settings)
 
     settings = np.repeat(np.random.default_rng(0).random((8, 3)), 3, axis=0)
-    done = held_out(Watched, settings @ np.ones((3, 2)), settings, scored=False)
+    done = predict_held_out(Watched, settings @ np.ones((3, 2)), settings, scored=False)
     assert np.isfinite(done.predicted).all()
     assert len(seen) == len(asked) == 5
     for known, wanted in zip(seen, asked, strict=True):
@@ -318,14 +318,14 @@ def test_no_model_sees_a_row_of_a_setting_that_it_is_asked_about():
 
 def test_a_model_that_lacks_rows_without_a_fold_has_no_scores_and_no_failure():
     settings = np.random.default_rng(0).random((3, 3))
-    done = held_out(LinearProgram, settings, settings, scored=True)
+    done = predict_held_out(LinearProgram, settings, settings, scored=True)
     assert np.isnan(done.scores).all()
     assert not done.failure
 
 
 def test_a_large_campaign_is_judged_on_part_of_its_settings():
     settings = np.random.default_rng(0).random((400, 3))
-    done = held_out(LinearProgram, settings @ np.ones((3, 2)), settings, scored=True)
+    done = predict_held_out(LinearProgram, settings @ np.ones((3, 2)), settings, scored=True)
     assert np.isfinite(done.predicted).all()
     assert 30 <= np.isfinite(done.scores).all(axis=1).sum() <= 40
 

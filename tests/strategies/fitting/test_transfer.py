@@ -6,16 +6,16 @@ import pytest
 from flows.benchmarks.decisions import loop
 from flows.engine.session import open_session
 from flows.studies.reproduce import reproduce_bundle
-from sdl.analysis.lesson_learning import learned
+from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
 from sdl.history import Purpose, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange import bundle_writer as bundle
 from sdl.ledger.ledger import Ledger
-from sdl.reports.campaign_page import render
+from sdl.reports.campaign_page import render_campaign_page
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 from strategies.fitting.transfer import remaining
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
@@ -35,7 +35,7 @@ def rehearsed(twin, lessons=(), **changes):
 def monday():
     """What a cold campaign in another light taught."""
     twin = Twin(seed=5000, daylight="dark")
-    return learned("monday", twin.identity, twin.space, rehearsed(twin).observations, same=True)
+    return learn_lesson("monday", twin.identity, twin.space, rehearsed(twin).observations, same=True)
 
 
 def verified(rehearsal):
@@ -72,7 +72,7 @@ def test_a_channel_that_it_lacks_is_not_known(monday):
 def test_references_alone_teach_nothing():
     twin = Twin(seed=1)
     dark = [each for each in rehearsed(twin).observations if each.purpose is Purpose.REFERENCE]
-    assert learned("dark", "twin", twin.space, dark, same=True) is None
+    assert learn_lesson("dark", "twin", twin.space, dark, same=True) is None
 
 
 def test_what_was_measured_does_for_a_part_of_the_design():
@@ -105,7 +105,7 @@ def test_another_instrument_of_the_kind_is_told_by_its_first_reading(monday):
 @pytest.mark.parametrize("same", [True, False])
 def test_history_of_something_else_is_dropped_and_the_design_made_up_for(same):
     twin = loop._Swapped(seed=5001)
-    odd = learned("odd", "twin", twin.space, rehearsed(twin).observations, same=same)
+    odd = learn_lesson("odd", "twin", twin.space, rehearsed(twin).observations, same=same)
     campaign = rehearsed(Twin(seed=1001), [odd], seed=1)
     assert verified(campaign)
     assert sum(each.purpose is Purpose.DESIGN for each in campaign.observations) == 2
@@ -126,7 +126,7 @@ def test_rows_of_one_channel_alone_sharpen_what_is_expected_of_it(monday):
     for each in (plan, cold):
         step = each.next_step(campaign.history, None)
         assert isinstance(step, Fit)
-        fitted = fit(
+        fitted = fit_models(
             each.campaign.models, each.space, each.columns, campaign.history, step.round, lessons=each.campaign.lessons
         )
         insight = each.insight(campaign.history, fitted)
@@ -164,8 +164,8 @@ def test_lessons_are_frozen_reproduced_and_told(drive, tmp_path):
         assert session.campaign.lessons == frozen
         drive(session)
     with Ledger(where) as book:
-        assert "Nearest earlier campaign: &#39;monday&#39;" in render(book, "tuesday")
-        assert reproduce_bundle(bundle.write(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
+        assert "Nearest earlier campaign: &#39;monday&#39;" in render_campaign_page(book, "tuesday")
+        assert reproduce_bundle(bundle.write_bundle(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
 
 
 def test_earlier_campaigns_that_are_not_there_are_all_refused_before_anything_is_measured(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from sdl.errors import InvalidInput
-from strategies.metrics.scores import behind, coverage, energy_score, errors
+from strategies.metrics.scores import absolute_errors, behind, coverage, energy_score
 
 ONE = np.ones(1)
 
@@ -21,7 +21,7 @@ def normal(n, m=2000, width=1.0, shift=0.0, seed=0):
 
 def test_errors_of_a_perfect_guess_and_of_the_mean():
     truths = rng().random((50, 2))
-    perfect, mean = errors(truths, truths), errors(truths, np.tile(truths.mean(axis=0), (50, 1)))
+    perfect, mean = absolute_errors(truths, truths), absolute_errors(truths, np.tile(truths.mean(axis=0), (50, 1)))
     assert (perfect.r2 == 1).all()
     assert (perfect.mae == 0).all()
     np.testing.assert_allclose(mean.r2, 0, atol=1e-12)
@@ -29,12 +29,12 @@ def test_errors_of_a_perfect_guess_and_of_the_mean():
 
 
 def test_a_column_that_stands_still_has_no_r2():
-    found = errors(np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[1.0, 5.0], [2.0, 6.0]]))
+    found = absolute_errors(np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([[1.0, 5.0], [2.0, 6.0]]))
     assert found.r2[0] == 1
     assert np.isnan(found.r2[1])
     assert found.mae[1] == 0.5
     still = np.full((10, 1), 0.1)  # its mean is off by rounding
-    assert np.isnan(errors(still, still + 1).r2[0])
+    assert np.isnan(absolute_errors(still, still + 1).r2[0])
 
 
 def test_the_score_of_a_normal_is_the_known_one():

@@ -7,7 +7,7 @@ from scipy.stats.qmc import Sobol
 
 from sdl import plugins
 from sdl.instruments.claude_light.twin import Twin
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.contract import is_single_valued
 from strategies.models.conformance import CHECKS
 from strategies.solving.model_answer import choose_models
@@ -96,7 +96,7 @@ def test_the_table_of_the_paper(name, seed):
     """100 points of a Latin hypercube and the light of the paper's day: its published answer, to two decimals."""
     light = twin_light()
     draws = build(name).fit(*twin_rows(100, seed)).sample(PAPER - light, 1000, rng())
-    found = candidates(draws)[0].settings
+    found = cluster_draws(draws)[0].settings
     np.testing.assert_allclose(found, twin_answer(PAPER - light), atol=0.01)
     np.testing.assert_allclose(found, [0.47, 0.23, 0.52], atol=0.015)
 
@@ -136,7 +136,10 @@ def test_many_to_one_finds_both_or_says_that_it_cannot(name):
     assert (np.abs(draws[:, 0] - 0.2) < 0.06).mean() > 0.2
     assert (np.abs(draws[:, 0] - 0.8) < 0.06).mean() > 0.2
     assert (np.abs(draws[:, 0] - 0.5) < 0.2).mean() < 0.01
-    assert [each.settings[0].round(1) for each in sorted(candidates(draws), key=lambda c: c.settings[0])] == [0.2, 0.8]
+    assert [each.settings[0].round(1) for each in sorted(cluster_draws(draws), key=lambda c: c.settings[0])] == [
+        0.2,
+        0.8,
+    ]
 
 
 def test_the_traps_of_the_paper_warn(fitted, dark):

@@ -6,7 +6,7 @@ import pytest
 from sdl import plugins
 from sdl.errors import InvalidInput, UnknownPlugin
 from strategies.contract import draws_for
-from strategies.models.conformance import respond, rows
+from strategies.models.conformance import conformance_rows, respond
 from strategies.numerics.localisation import METHODS, differences, localise
 from strategies.numerics.support import Region
 
@@ -171,7 +171,7 @@ def test_all_ends_are_told_the_lost_ones_too(rough):
 
 
 def test_a_localised_mixture_is_nearer_to_the_target():
-    readings, settings = rows()
+    readings, settings = conformance_rows()
     target = np.array([500.0, 400.0, FREE, FREE, FREE])
     missed = []
     for name, options in (("mixture", {}), ("localised", {"noise": False})):

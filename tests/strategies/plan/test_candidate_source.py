@@ -13,13 +13,13 @@ from sdl.instruments.simulated.robotic_arm import RoboticArm
 from sdl.instruments.simulated.sinewave import Sinewave
 from sdl.space import Channel, Knob, Space
 from strategies.answers.corrected_reachability import patience, stuck
-from strategies.answers.probable_settings import likeliest
-from strategies.correction.constant_model import Level
-from strategies.correction.kriging import Kriging, Rows, kriged, unshared
-from strategies.correction.length_scales import stretches
+from strategies.answers.probable_settings import probable_settings
+from strategies.correction.constant_model import ConstantModel
+from strategies.correction.kriging import Kriging, TrainingRows, kriged, unshared
+from strategies.correction.length_scales import length_scales
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
 
@@ -108,7 +108,7 @@ def test_a_search_is_stuck_when_nothing_came_nearer_for_long():
 
     def known(readings):
         settings = np.linspace(0, 1, len(readings))[:, None]
-        return Rows(settings, np.array(readings)[:, None], np.array([0.01]), none, unshared)
+        return TrainingRows(settings, np.array(readings)[:, None], np.array([0.01]), none, unshared)
 
     long = patience(1)
     assert not stuck(wanted, tolerance, none, known([0.0] * long)), "nothing to compare with"
@@ -124,7 +124,7 @@ def insight(instrument, written, n):
     done.run()
     fits = [step for step in [plan.next_step(done.history, None)] if isinstance(step, Fit)]
     assert fits
-    fitted = fit(plan.campaign.models, plan.space, plan.columns, done.history, fits[0].round)
+    fitted = fit_models(plan.campaign.models, plan.space, plan.columns, done.history, fits[0].round)
     return plan.insight(done.history, fitted)
 
 
@@ -142,7 +142,7 @@ def rows(response, n=60, noise=0.01):
     rng = np.random.default_rng(0)
     settings = rng.random((n, 2))
     readings = response(settings) + noise * rng.standard_normal((n, 1))
-    return Rows(settings, readings, np.array([noise]), np.zeros(1), unshared)
+    return TrainingRows(settings, readings, np.array([noise]), np.zeros(1), unshared)
 
 
 def waves(settings):
@@ -152,14 +152,14 @@ def waves(settings):
 
 def test_a_knob_that_does_little_is_stretched_and_kriging_gains_by_that():
     known, fresh = rows(waves, 40), np.random.default_rng(1).random((200, 2))
-    (stretch,) = stretches(known)
+    (stretch,) = length_scales(known)
     assert stretch[1] > 2 * stretch[0]
     assert stretch.prod() == pytest.approx(1)
     level = known.readings.mean(axis=0)
     off = []
     for each in (
         known,
-        Rows(known.settings, known.readings, known.noise, known.drift, unshared, stretch=stretch[None]),
+        TrainingRows(known.settings, known.readings, known.noise, known.drift, unshared, stretch=stretch[None]),
     ):
         mean, deviation = kriged(each, known.readings - level, fresh)
         off.append(float(np.sqrt(np.mean((mean + level - waves(fresh)) ** 2))))
@@ -169,7 +169,7 @@ def test_a_knob_that_does_little_is_stretched_and_kriging_gains_by_that():
 
 def test_slopes_of_stretched_kriging_are_those_of_what_it_expects():
     known = rows(waves, 40)
-    krige = Kriging.of(replace(known, stretch=stretches(known)), known.readings)
+    krige = Kriging.of(replace(known, stretch=length_scales(known)), known.readings)
     at, step = np.full((1, 2), 0.4), 1e-5
     mean, slopes = krige.tangent(at)
     np.testing.assert_allclose(mean, krige.at(at)[0], atol=1e-9)
@@ -180,11 +180,11 @@ def test_slopes_of_stretched_kriging_are_those_of_what_it_expects():
 def test_what_is_measured_is_where_the_target_is_expected_and_not_where_it_was_found():
     known, target = rows(waves), np.array([0.6])
     starts = np.random.default_rng(2).random((300, 2))
-    level = Level(known.readings.mean(axis=0))
-    found = likeliest(level, target, np.array([0.02]), known, starts, NOBODY, 6)
+    level = ConstantModel(known.readings.mean(axis=0))
+    found = probable_settings(level, target, np.array([0.02]), known, starts, NOBODY, 6)
     assert len(found) == 6
     assert np.abs(waves(found) - target).max() < 0.1
     apart = np.linalg.norm(found[:, None] - found[None], axis=2) + np.eye(6)
     assert apart.min() >= 0.1
-    others = likeliest(level, target, np.array([0.02]), known, starts, found[:1], 6)
+    others = probable_settings(level, target, np.array([0.02]), known, starts, found[:1], 6)
     assert np.linalg.norm(others - found[0], axis=1).min() >= 0.15

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from sdl.analysis.group_sequential import FEWEST, looks
-from strategies.plan.exams import BEGUN, Outlook
+from sdl.analysis.group_sequential import FEWEST, plan_looks
+from strategies.plan.exams import BEGUN, ExamForecast
 
-WHITE = Outlook(
+WHITE = ExamForecast(
     noise=np.array([73.8, 131.7, 72.5]),
     tolerance=np.full(3, 163.8),
     uncertainty=np.full(3, 30.0),
@@ -21,7 +21,7 @@ WHITE = Outlook(
 
 
 def outlook(noise=100.0, tolerance=164.0, uncertainty=30.0, drift=0.0, confidence=0.95):
-    return Outlook(
+    return ExamForecast(
         *(np.atleast_1d(np.asarray(each, float)) for each in (noise, tolerance, uncertainty, drift)), confidence
     )
 
@@ -62,19 +62,19 @@ def test_the_chance_is_how_often_such_candidates_pass(n, uncertainty, drift):
     light = np.sqrt(drift) * np.cumsum(rng.standard_normal((rounds, n, 3)), axis=1)
     noise = WHITE.noise * rng.standard_normal((rounds, n, 3))
     view = replace(WHITE, uncertainty=np.full(3, uncertainty), drift=np.full(3, drift))
-    plan = looks(n, 0.95)
+    plan = plan_looks(n, 0.95)
     passed = (first_pass(view, off[:, None] + light + noise, plan) > 0).mean()
     assert passed - 0.11 < view.chance(plan) < passed + 0.01, "a second chance at an earlier look is not counted"
 
 
 @given(outlooks, numbers)
 def test_a_chance_is_a_probability(view, n):
-    assert 0 <= view.chance(looks(n, view.confidence)) <= 1
+    assert 0 <= view.chance(plan_looks(n, view.confidence)) <= 1
 
 
 @given(outlooks, numbers, st.floats(1, 10))
 def test_more_noise_or_doubt_or_drift_never_helps_and_more_tolerance_never_harms(view, n, factor):
-    slack, plan = 1e-9, looks(n, view.confidence)
+    slack, plan = 1e-9, plan_looks(n, view.confidence)
     for worse in ("noise", "uncertainty", "drift"):
         assert replace(view, **{worse: getattr(view, worse) * factor}).chance(plan) <= view.chance(plan) + slack
     assert replace(view, tolerance=view.tolerance * factor).chance(plan) >= view.chance(plan) - slack
@@ -82,7 +82,7 @@ def test_more_noise_or_doubt_or_drift_never_helps_and_more_tolerance_never_harms
 
 @given(outlooks, numbers, st.integers(0, 50))
 def test_learning_never_harms(view, n, more):
-    learned, plan = view.learned(more), looks(n, view.confidence)
+    learned, plan = view.learned(more), plan_looks(n, view.confidence)
     assert (learned.uncertainty <= view.uncertainty + 1e-6).all()
     assert learned.chance(plan) >= view.chance(plan) - 1e-6
     assert view.ideal().chance(plan) >= learned.chance(plan) - 1e-6
@@ -93,7 +93,7 @@ def test_nothing_learned_leaves_things_as_they_are():
 
 
 def test_where_the_interval_is_wider_than_the_tolerance_nothing_passes():
-    plan = looks(9, 0.95)
+    plan = plan_looks(9, 0.95)
     assert outlook(noise=1000.0).chance(plan) == 0
     assert outlook(noise=1000.0).ideal().chance(plan) == 0
 
@@ -105,7 +105,7 @@ def test_where_the_interval_is_wider_than_the_tolerance_nothing_passes():
 def test_the_number_of_replicates_keeps_to_its_bounds(view, most):
     plan = view.planned(most)
     assert min(FEWEST, most) <= plan[-1].replicates <= most
-    assert plan == looks(plan[-1].replicates, view.confidence)
+    assert plan == plan_looks(plan[-1].replicates, view.confidence)
 
 
 def test_a_wide_tolerance_needs_the_fewest_and_a_narrow_one_more():
@@ -125,7 +125,7 @@ def test_an_exam_takes_no_more_requests_than_it_has_and_no_fewer_than_its_first_
 # ---------------------------------------------------------------------- hopeless
 
 
-PLAN = looks(10, 0.95)
+PLAN = plan_looks(10, 0.95)
 begun = st.integers(BEGUN, 9)
 
 
@@ -136,7 +136,7 @@ def test_a_mean_near_the_target_of_a_good_model_is_not_hopeless(off, k):
 
 @given(outlooks, begun, st.floats(0, 300), st.floats(0, 300))
 def test_what_is_hopeless_is_more_so_farther_away(view, k, off, farther):
-    plan = looks(10, view.confidence)
+    plan = plan_looks(10, view.confidence)
     if view.hopeless(np.array([off]), k, plan):
         assert view.hopeless(np.array([-off - farther]), k, plan)
 

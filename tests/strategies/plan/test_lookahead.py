@@ -15,8 +15,8 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange import bundle_writer as bundle
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
-from strategies.plan.lookahead import endings
+from strategies.fitting.fitting import fit_models
+from strategies.plan.lookahead import possible_endings
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Conclude, Examine, Fit, Measure
 
@@ -27,13 +27,13 @@ SETTLES = {True: 0, False: 1}
 
 def proposed(plan, history, fitted=None):
     while isinstance(step := plan.next_step(history, fitted), Fit):
-        fitted = fit(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round)
+        fitted = fit_models(plan.campaign.models, plan.space, plan.columns, history.before(step.before), step.round)
     return step, fitted
 
 
 def prepared(plan, history):
     """What is proposed on each ending of the round under way, by the finding that it would end with."""
-    return [proposed(plan, ending)[0] for ending in endings(history)]
+    return [proposed(plan, ending)[0] for ending in possible_endings(history)]
 
 
 def same(one, other):
@@ -56,7 +56,7 @@ def test_what_is_prepared_is_what_is_proposed_when_the_round_is_done():
     snapshots = [snapshot for snapshot, _ in moments("ahead")]
     whole = snapshots[-1]
     for number in sorted({each.number for each in whole.rounds})[1:-1]:
-        inside = [each for each in snapshots if each.rounds[-1].number == number and endings(each.history)]
+        inside = [each for each in snapshots if each.rounds[-1].number == number and possible_endings(each.history)]
         after = next(each for each in snapshots if each.rounds[-1].number == number + 1)
         if not inside:
             continue
@@ -73,17 +73,17 @@ def test_what_is_prepared_is_what_is_proposed_when_the_round_is_done():
 
 
 def test_nothing_is_foreseen_before_there_is_anything_to_go_by():
-    assert endings(History()) == []
+    assert possible_endings(History()) == []
     snapshot, _ = moments("ahead")[0]
     assert snapshot.rounds[-1].kind is RoundKind.DESIGN
-    assert endings(snapshot.history) == []  # the first round to learn from is this one
+    assert possible_endings(snapshot.history) == []  # the first round to learn from is this one
     waiting = [
         each.history
         for each, _ in moments("ahead")
         if each.rounds[-1].kind is RoundKind.EXAM and not each.history.taken(Purpose.VERIFICATION)
     ]
     assert waiting
-    assert all(endings(each) == [] for each in waiting if each.open_exam is None)
+    assert all(possible_endings(each) == [] for each in waiting if each.open_exam is None)
 
 
 def test_what_was_asked_for_meanwhile_is_not_asked_for_again():
@@ -107,7 +107,7 @@ def test_in_the_box_and_begun_again_it_decides_what_a_rehearsal_does(drive, tmp_
                     ACTIONS[type(step := session.propose())](session, step)
         with opened() as session:
             drive(session)
-            history, file = session.history, bundle.write(session.ledger, "x", tmp_path / "x.zip")
+            history, file = session.history, bundle.write_bundle(session.ledger, "x", tmp_path / "x.zip")
     rehearsal = Simulation(Plan(Campaign.parse(written), instrument.space), Twin(seed=4, daylight=500.0))
     rehearsal.run()
     asked = [[(*each.key, *each.settings) for each in seen.observations] for seen in (history, rehearsal)]

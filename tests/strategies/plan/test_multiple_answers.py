@@ -11,7 +11,7 @@ from problems import two_branches
 from flows.engine.session import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl import plugins
-from sdl.analysis.answer_count import concluded, counted
+from sdl.analysis.answer_count import concluding_verdict, count_answers
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.history import Finding, Purpose, Verdict
@@ -20,7 +20,7 @@ from sdl.instruments.simulated.base import Simulated
 from sdl.instruments.simulated.robotic_arm import RoboticArm
 from sdl.interchange import bundle_writer as bundle
 from sdl.ledger.ledger import Ledger
-from sdl.reports.campaign_page import render
+from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Knob
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
@@ -160,10 +160,10 @@ def test_a_number_of_answers_that_makes_no_sense_is_a_fault(answers):
 def test_the_verdict_on_the_target_as_a_whole(answers, verified, verdict, words):
     target = Target.model_validate({"name": "t", "readings": MIRRORED, "answers": answers})
     found = [Finding(i, "t", Verdict.VERIFIED, "", np.zeros(2), {"family": i}) for i in range(verified)]
-    assert counted(target, found) == words
-    assert concluded(target, found) == (verdict, words)
+    assert count_answers(target, found) == words
+    assert concluding_verdict(target, found) == (verdict, words)
     closing = Finding(9, "t", Verdict.INCONCLUSIVE, f"{words}; no more, as nothing is left")
-    assert concluded(target, [*found, closing]) == (verdict, closing.sentence)
+    assert concluding_verdict(target, [*found, closing]) == (verdict, closing.sentence)
 
 
 def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
@@ -176,8 +176,8 @@ def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
     assert [each["family"] for each in target["answers"]] == [1, 2]
     json.dumps(told)
     with Ledger(where) as ledger:
-        page = render(ledger, "several")
-        packed = bundle.write(ledger, "several", tmp_path / "several.zip")
+        page = render_campaign_page(ledger, "several")
+        packed = bundle.write_bundle(ledger, "several", tmp_path / "several.zip")
     assert page.count('<td class="n">2</td><td class="n">2</td>') == 1
     assert "Answers of one family can be moved into each other" in page
     result = reproduce_bundle(packed)

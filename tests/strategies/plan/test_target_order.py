@@ -11,7 +11,7 @@ from sdl.history import History, Purpose, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Channel, Knob, Space
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit
+from strategies.fitting.fitting import fit_models
 from strategies.plan import plan
 from strategies.plan import target_order as agenda
 from strategies.plan.plan import Plan
@@ -56,7 +56,7 @@ def insight(*readings):
     """What is known of targets after nine readings."""
     done = rehearsed(*readings, design={"n": 9}, budget=10)
     planned, history = done.plan, done.history
-    fitted = fit(planned.campaign.models, planned.space, planned.columns, history, 1)
+    fitted = fit_models(planned.campaign.models, planned.space, planned.columns, history, 1)
     return planned, planned.insight(history, fitted)
 
 
@@ -65,12 +65,14 @@ class TestWhoseTurn:
         planned, known = insight(GLARING, DARK, DIM, WHITE)
         glaring, dark, dim, white = agenda.prices(known, planned.targets)
         assert 3 <= white < dim < dark < glaring == np.inf
-        assert agenda.first(known, planned.targets, {}).name == named(WHITE)
+        assert agenda.next_target(known, planned.targets, {}).name == named(WHITE)
 
     def test_one_that_fails_again_and_again_waits_for_the_others(self):
         planned, known = insight(DIM, WHITE)
-        assert agenda.first(known, planned.targets, {named(WHITE): 1}).name == named(WHITE), "one failure may happen"
-        assert agenda.first(known, planned.targets, {named(WHITE): 20}).name == named(DIM)
+        assert agenda.next_target(known, planned.targets, {named(WHITE): 1}).name == named(WHITE), (
+            "one failure may happen"
+        )
+        assert agenda.next_target(known, planned.targets, {named(WHITE): 20}).name == named(DIM)
 
     def test_free_channels_do_not_matter(self):
         space = Twin().space
@@ -78,7 +80,7 @@ class TestWhoseTurn:
         written = [{"name": name, "readings": r, "tolerance": "2 %"} for name, r in (("one", one), ("other", other))]
         planned = Plan(Campaign.parse({"name": "x", "instrument": "twin", "targets": written}), space)
         seen = rehearsed(WHITE, design={"n": 9}, budget=10).history
-        known = planned.insight(seen, fit(planned.campaign.models, space, planned.columns, seen, 1))
+        known = planned.insight(seen, fit_models(planned.campaign.models, space, planned.columns, seen, 1))
         assert (agenda.prices(known, planned.targets) < 5).all()
 
     def test_of_one_target_nothing_is_asked(self, monkeypatch):
@@ -116,7 +118,7 @@ class TestTogether:
         done = together()
         for number in (1, 3, 5):
             seen = done.history.before(number)
-            fitted = fit(done.plan.campaign.models, done.plan.space, done.plan.columns, seen, number)
+            fitted = fit_models(done.plan.campaign.models, done.plan.space, done.plan.columns, seen, number)
             steps = [Plan(done.plan.campaign, done.plan.space).next_step(seen, fitted) for _ in range(2)]
             assert {step.round.target for step in steps} == {done.rounds[number].target}
 
@@ -161,7 +163,7 @@ class TestSmallBudget:
         history = History(rounds=[first.round], sent=sent)
         step = planned.next_step(history, None)
         assert isinstance(step, Fit)
-        fitted = fit(planned.campaign.models, space, planned.columns, history, step.round)
+        fitted = fit_models(planned.campaign.models, space, planned.columns, history, step.round)
         assert planned.next_step(history, fitted).reason == "all 3 requests of the budget are sent"
 
     def test_there_are_rounds_for_each_target_unless_told(self):

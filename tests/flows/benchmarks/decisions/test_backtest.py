@@ -53,7 +53,7 @@ def test_what_was_run_is_shown_without_a_run(studied):
 
 def test_page_says_what_crashed_and_what_is_left_out(studied):
     result = {**studied[0], "notes": ["<b>peer</b> on dark, seed 0, crashed: no memory"], "problems": []}
-    page = backtest_page.render(result)
+    page = backtest_page.render_backtest_page(result)
     assert "&lt;b&gt;peer&lt;/b&gt; on dark, seed 0, crashed: no memory" in page
 
 

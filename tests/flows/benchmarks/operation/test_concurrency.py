@@ -127,10 +127,10 @@ def test_a_wait_ends_at_once_where_the_process_is_to_end(slow, tmp_path):
     identity, interrupted = left_behind(slow, tmp_path / "ledger.sqlite"), threading.Event()
     interrupted.set()
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert 0 < ghosts.silence(book, identity) <= ghosts.FIRST_S
-        ghosts.wait_out(book, identity, interrupted)
-        assert ghosts.silence(book, identity) > 0
-        assert ghosts.silence(book, "another instrument") == 0
+        assert 0 < ghosts.remaining_silence(book, identity) <= ghosts.FIRST_S
+        ghosts.wait_out_orphans(book, identity, interrupted)
+        assert ghosts.remaining_silence(book, identity) > 0
+        assert ghosts.remaining_silence(book, "another instrument") == 0
 
 
 @pytest.mark.fault("O-21")
@@ -139,7 +139,7 @@ def test_a_clock_that_jumped_makes_nobody_wait_for_long(slow, tmp_path, monkeypa
     identity = left_behind(slow, tmp_path / "ledger.sqlite")
     monkeypatch.setattr(ghosts, "now", lambda: time.time() + jump)
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert 0 <= ghosts.silence(book, identity) <= ghosts.FIRST_S
+        assert 0 <= ghosts.remaining_silence(book, identity) <= ghosts.FIRST_S
 
 
 # ---------------------------------------------------------------------- who slept before sending

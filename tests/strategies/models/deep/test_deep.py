@@ -11,7 +11,7 @@ from sdl import plugins
 from sdl.errors import InvalidInput
 from strategies.contract import draws_for
 from strategies.models import conformance
-from strategies.models.conformance import respond, rows
+from strategies.models.conformance import conformance_rows, respond
 
 GENERATIVE = ("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "ipage")
 NAMES = (*GENERATIVE, "neural-adjoint", "ours")
@@ -70,15 +70,15 @@ def test_one_knob_and_one_channel(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_few_rows_are_a_mixture(name):
-    model = plugins.build("sdl.inverse_models", name, {"fewest": 61}).fit(*rows())
-    mixture = plugins.build("sdl.inverse_models", "mixture").fit(*rows())
+    model = plugins.build("sdl.inverse_models", name, {"fewest": 61}).fit(*conformance_rows())
+    mixture = plugins.build("sdl.inverse_models", "mixture").fit(*conformance_rows())
     some = rng().random((4, 3))
     np.testing.assert_array_equal(model.predict(some), mixture.predict(some))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_many_targets_at_once(name):
-    model = build(name).fit(*rows())
+    model = build(name).fit(*conformance_rows())
     targets = respond(rng().random((5, 3)))
     targets[2, 1:] = FREE
     draws = draws_for(model, targets, 6, rng())
@@ -89,13 +89,13 @@ def test_many_targets_at_once(name):
 def test_progress_is_told():
     told, model = [], build("conditional-spline", steps=60)
     model.progress = lambda done, of: told.append((done, of))
-    model.fit(*rows())
+    model.fit(*conformance_rows())
     assert told[-1] == (60, 60)
     assert (6, 6) in told  # the forward networks, two steps each
 
 
 def test_a_training_in_no_time_ends_and_says_so():
-    model = build("mixture-density", steps=100_000, seconds=0.5).fit(*rows())
+    model = build("mixture-density", steps=100_000, seconds=0.5).fit(*conformance_rows())
     assert model.taught_.cut
     assert 0 < model.taught_.steps < 100_000
     assert np.isfinite(model.sample(respond(np.full((1, 3), 0.5))[0], 9, rng())).all()
@@ -122,7 +122,7 @@ def test_options_that_are_refused(name, options, message):
 
 @pytest.fixture(scope="module", params=[*LIKELY, "ours"])
 def trained(request):
-    return build(request.param, steps=400, forward_steps=30).fit(*rows(400))
+    return build(request.param, steps=400, forward_steps=30).fit(*conformance_rows(400))
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_freedom_is_spread(trained):
 
 @pytest.mark.slow
 def test_intervals_hold(trained):
-    readings, settings = rows(80, seed=1)
+    readings, settings = conformance_rows(80, seed=1)
     drawn = draws_for(trained, readings, 200, rng()).transpose(1, 0, 2)
     for draws, truths in ((drawn, settings), (trained.simulate(settings, 200, rng()), readings)):
         low, high = np.quantile(draws, (0.05, 0.95), axis=0)

@@ -4,7 +4,7 @@ import torch
 from problems import PAPER, linear, twin_answer, twin_rows, two_branches
 
 from sdl.errors import InvalidInput
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.models.gaussian_process import forward as processes
 from strategies.models.gaussian_process.inverse import GaussianProcess, _filling
 from strategies.models.sampling.smc import MARGIN
@@ -40,7 +40,7 @@ def test_draws_in_both_branches_and_none_between(seed):
     for branch in (0.2, 0.8):
         assert (np.abs(draws[:, 0] - branch) < 0.05).mean() > 0.2
     assert (np.abs(draws[:, 0] - 0.5) < 0.2).mean() < 0.01
-    assert len(candidates(draws)) == 2
+    assert len(cluster_draws(draws)) == 2
 
 
 def test_inversion_finds_both_branches(fold):
@@ -108,10 +108,10 @@ def test_rows_left_out_in_closed_form_are_rows_left_out():
     readings, settings = folded(15)
     places, values = 2 * settings - 1, readings[:, 0]
     learned = np.array([0.8, 1.2]), 0.3, 0.01
-    whole = processes.Channel(places, values, *learned)
+    whole = processes.ChannelProcess(places, values, *learned)
     for row in (0, 7):
         rest = np.arange(15) != row
-        mean, deviation, _ = processes.Channel(places[rest], values[rest], *learned).at(places[[row]])
+        mean, deviation, _ = processes.ChannelProcess(places[rest], values[rest], *learned).at(places[[row]])
         np.testing.assert_allclose(whole.left_out[row], (values[row] - mean[0]) / deviation[0], rtol=1e-6)
 
 

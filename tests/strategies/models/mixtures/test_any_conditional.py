@@ -12,7 +12,7 @@ from flows.benchmarks.decisions import missing_cells as incomplete
 from sdl.errors import InvalidInput, TooFewRows
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.contract import learns_from_gaps
 from strategies.models.mixtures.any_conditional import AnyConditional
 from strategies.models.mixtures.incomplete_data_em import Regressions, conditioned
@@ -151,7 +151,7 @@ def test_both_branches_and_nothing_between():
 @pytest.mark.parametrize("seed", range(3))
 def test_the_table_of_the_paper(seed):
     target = PAPER - LIGHT
-    answer = candidates(AnyConditional().fit(*twin_rows(100, seed)).sample(target, 1000, rng(seed)))[0].settings
+    answer = cluster_draws(AnyConditional().fit(*twin_rows(100, seed)).sample(target, 1000, rng(seed)))[0].settings
     np.testing.assert_allclose(answer, twin_answer(target), atol=0.01)
     np.testing.assert_allclose(answer, [0.466, 0.233, 0.517], atol=0.01)
 

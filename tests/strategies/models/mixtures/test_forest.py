@@ -5,7 +5,7 @@ from problems import PAPER, twin_answer, twin_rows, two_branches
 from flows.benchmarks.decisions import forest as benchmark
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.twin import Twin
-from strategies.answers.clustering import candidates
+from strategies.answers.clustering import cluster_draws
 from strategies.models.mixtures import forest
 from strategies.models.mixtures.forest import Forest
 
@@ -51,7 +51,7 @@ def model():
 def test_paper_is_answered(seed):
     target = (PAPER - LIGHT)[FIXED]
     draws = Forest().fit(*channels(100, seed)).sample(target, 1000, rng(seed))
-    np.testing.assert_allclose(candidates(draws)[0].settings, twin_answer(PAPER - LIGHT), atol=0.01)
+    np.testing.assert_allclose(cluster_draws(draws)[0].settings, twin_answer(PAPER - LIGHT), atol=0.01)
 
 
 def test_draws_in_both_branches_and_hardly_one_between():

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from strategies.metrics.posterior import sliced_wasserstein
-from strategies.models.sampling.kernel_density import MOST, Smoothed
+from strategies.models.sampling.kernel_density import MOST, KernelDensity
 from strategies.models.sampling.localised import LocalisedModel
 from strategies.models.sampling.rejection import Rejection
 from strategies.models.sampling.stratified import stratified
@@ -19,32 +19,32 @@ class TestSmoothed:
     def test_draws_scatter_as_the_rows_do(self):
         mixed = rng().normal(0.5, 0.1, (2000, 3)) @ np.array([[1, 0.5, 0], [0, 0.8, 0.2], [0, 0, 1]])
         rows = mixed - mixed.mean(axis=0) + 0.5
-        drawn = Smoothed.of(rows, rng(1)).draw(20_000, rng(2))
+        drawn = KernelDensity.of(rows, rng(1)).draw(20_000, rng(2))
         np.testing.assert_allclose(drawn.mean(axis=0), rows.mean(axis=0), atol=0.01)
         np.testing.assert_allclose(np.cov(drawn.T), np.cov(rows.T), atol=0.0015)
 
     def test_draws_lie_nearer_to_the_truth_than_the_rows(self):
         rows, truth = rng(1).normal(0.5, 0.1, (300, 2)), rng(2).normal(0.5, 0.1, (20_000, 2))
-        drawn = Smoothed.of(rows, rng(3)).draw(20_000, rng(4))
+        drawn = KernelDensity.of(rows, rng(3)).draw(20_000, rng(4))
         assert sliced_wasserstein(drawn, truth, rng()) < sliced_wasserstein(rows, truth, rng())
 
     def test_rows_all_over_the_box_make_draws_all_over_the_box(self):
-        drawn = Smoothed.of(rng().random((3000, 2)), rng(1)).draw(20_000, rng(2))
+        drawn = KernelDensity.of(rng().random((3000, 2)), rng(1)).draw(20_000, rng(2))
         assert ((drawn >= 0) & (drawn <= 1)).all()
         assert max(ks_2samp(drawn[:, knob], rng(5).random(20_000)).statistic for knob in range(2)) < 0.03
 
     def test_a_knob_in_steps_keeps_them(self):
         steps = rng().integers(1, 5, 2000) / 5
-        drawn = Smoothed.of(np.column_stack((steps, rng(1).random(2000))), rng(2)).draw(5000, rng(3))[:, 0]
+        drawn = KernelDensity.of(np.column_stack((steps, rng(1).random(2000))), rng(2)).draw(5000, rng(3))[:, 0]
         assert np.median(np.abs(drawn * 5 - np.round(drawn * 5))) < 0.1
 
     def test_a_knob_that_stands_still_stays_where_it_is(self):
         rows = np.column_stack((np.full(100, 0.3), rng().random(100)))
-        np.testing.assert_allclose(Smoothed.of(rows, rng()).draw(50, rng())[:, 0], 0.3)
+        np.testing.assert_allclose(KernelDensity.of(rows, rng()).draw(50, rng())[:, 0], 0.3)
 
     def test_of_very_many_knobs_draws_are_rows(self):
         rows = rng().random((30, MOST + 1))
-        drawn = Smoothed.of(rows, rng()).draw(100, rng(1))
+        drawn = KernelDensity.of(rows, rng()).draw(100, rng(1))
         assert np.abs(drawn[:, None] - rows).max(axis=2).min(axis=1).max() < 1e-9
 
 
