@@ -1,29 +1,34 @@
 # One environment, made from nothing: Python 3.11 or newer is all that has to be there.
 PYTHON ?= python3
 BIN    := .venv/bin
-READY  := .venv/ready
+RUNS   := .venv/ready-for-a-campaign
+TESTED := .venv/ready-for-the-tests
+INSTALL = $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: campaign test quick check clean
 
-campaign: $(READY)  ## The paper's problem on the twin in daylight, over HTTP: verdict and report
+campaign: $(RUNS)  ## The paper's problem on the twin in daylight, over HTTP: verdict and report
 	OPENBLAS_NUM_THREADS=1 $(BIN)/sdl twin serve --port 0 --option daylight=1500 --option memory_h=1 --option speed=20 -- \
 	  $(BIN)/sdl run deployments/paper.toml --again --set instrument.url={url}
 
-test: $(READY) check  ## Every test, the slow ones too
+test: $(TESTED) check  ## Every test, the slow ones too
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-quick: $(READY)  ## The tests that take no more than a few seconds each
+quick: $(TESTED)  ## The tests that take no more than a few seconds each
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-check: $(READY)  ## Style and types
+check: $(TESTED)  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+$(RUNS): pyproject.toml constraints.txt  # no deep learning: a third of what the tests need
+	$(INSTALL) --editable .
+	touch $@
+
+$(TESTED): pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(RUNS)
 
 clean:
 	rm -rf .venv

@@ -1,4 +1,4 @@
-"""What this program runs on, for whoever reads a result later."""
+"""What this program runs on."""
 
 import os
 import platform
@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-PACKAGES = ("sdl", "numpy", "scipy", "scikit-learn", "gmr", "pydantic", "SQLAlchemy", "requests", "prefect")
+DISTRIBUTION = "inverse-sdl"
+"""The name under which pip knows this program."""
+PACKAGES = ("numpy", "scipy", "scikit-learn", "gmr", "pydantic", "SQLAlchemy", "requests", "prefect")
+
+
+def own_version() -> str:
+    """The version of this program."""
+    return version(DISTRIBUTION)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of what a result may depend on, by name."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Versions of Python, of this program ("sdl") and of what a result may depend on, by name."""
+    libraries = {name: version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "sdl": own_version(), **libraries}
 
 
 def describe_machine() -> dict[str, Any]:

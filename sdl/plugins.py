@@ -47,7 +47,7 @@ def load(group: Group, name: str) -> Any:
         return found[0].load()
     except ImportError as error:
         lacking = f": {error.name} is not installed" if isinstance(error, ModuleNotFoundError) else f": {error}"
-        extra = f" (our own may need: pip install 'sdl[{EXTRAS[group]}]')" if group in EXTRAS else ""
+        extra = f" (our own may need: pip install 'inverse-sdl[{EXTRAS[group]}]')" if group in EXTRAS else ""
         raise InvalidInput(f"{name!r} cannot be imported{lacking}{extra}") from error
     except AttributeError as error:
         raise InvalidInput(f"{name!r} cannot be imported: {error}") from error

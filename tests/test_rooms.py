@@ -29,13 +29,12 @@ ALLOWED = {
     | {
         "prefect",
         "alembic",
-        "aiosqlite",
         "uvicorn",
         "httpx",
         "packaging",
         "typer",
         "rich",
-    },  # five are what Prefect stands on
+    },  # four are what Prefect stands on
 }
 """Third-party packages of each floor."""
 BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}

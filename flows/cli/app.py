@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 HANDLER = signal.getsignal(signal.SIGINT)
 if HANDLER is signal.default_int_handler:
@@ -27,13 +27,14 @@ from flows.cli import bundles as cli_bundles
 from flows.cli import data as cli_data
 from flows.cli import instruments as cli_instruments
 from flows.cli import models as cli_models
+from flows.cli import new as cli_new
 from flows.cli import run as cli_campaigns
 from flows.cli import service as cli_service
 from flows.cli import steer as cli_steering
 from flows.cli import watch as cli_watching
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
-from sdl import errors
+from sdl import __version__, errors
 from sdl.formatting import visible
 
 gc.freeze()
@@ -55,8 +56,8 @@ EXIT: dict[type[BaseException], int] = {
 """0: done, every target verified; 1: a fault of this program; 3: done, but not every target is verified."""
 
 
-def _end(code: int | None) -> NoReturn:
-    """What a command returns is its exit code."""
+def _end(code: int | None, **_options: bool) -> NoReturn:
+    """What a command returns is its exit code; the options are those before it."""
     raise typer.Exit(code or 0)
 
 
@@ -70,12 +71,30 @@ app = typer.Typer(
     "4 suspended (the instrument needs attention), 5 the instrument is held by somebody else, 6 paused or stopped, "
     "7 the ledger cannot be used, 130 interrupted.",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"sdl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
+
+
 for commands in (
     cli_campaigns,
     cli_steering,
     cli_watching,
     cli_instruments,
     cli_models,
+    cli_new,
     cli_backtest,
     cli_data,
     cli_benchmark,

@@ -109,7 +109,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.engine.fitting_process"],
+            [sys.executable, "-P", "-m", "flows.engine.fitting_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

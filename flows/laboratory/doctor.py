@@ -19,6 +19,7 @@ from flows.engine.open_bench import open_bench
 from flows.laboratory.definition import Laboratory, Notify
 from flows.server import server
 from flows.server import service_lock as instance
+from flows.versions import DISTRIBUTION
 from sdl import plugins
 from sdl.campaign.definition import Plugin
 from sdl.campaign.validation import prepare
@@ -69,7 +70,7 @@ def examine_laboratory(setup: Setup) -> Iterator[DoctorFinding]:
 
 
 def _python() -> DoctorFinding:
-    wanted = SpecifierSet(metadata("sdl")["Requires-Python"])
+    wanted = SpecifierSet(metadata(DISTRIBUTION)["Requires-Python"])
     here = platform.python_version()
     if wanted.contains(here, prereleases=True):
         return DoctorFinding("python", "ok", here)
@@ -81,7 +82,7 @@ def _python() -> DoctorFinding:
 def _libraries() -> Iterator[DoctorFinding]:
     """Each requirement that is not met; one line if all are."""
     wrong = []
-    for requirement in map(Requirement, requires("sdl") or []):
+    for requirement in map(Requirement, requires(DISTRIBUTION) or []):
         if requirement.marker is not None:  # an extra: its plug-ins say what they lack
             continue
         try:

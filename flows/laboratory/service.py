@@ -19,6 +19,7 @@ from typing import TypeAlias
 from flows import environment
 from flows.laboratory.definition import Laboratory
 from flows.laboratory.deployments import definitions
+from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
 from flows.server import service_lock as instance
@@ -58,7 +59,7 @@ def start(wanted: ServiceRequest) -> Process:
     """Start the service as a process; its words go to ``up.log`` in the data directory."""
     with environment.log_file(wanted.directory / "up.log") as words:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.laboratory.service", json.dumps(asdict(wanted))],
+            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(wanted))],
             stdin=subprocess.PIPE if wanted.attached else subprocess.DEVNULL,
             stdout=words,
             stderr=words,
@@ -106,6 +107,7 @@ def _serve(wanted: ServiceRequest) -> None:
         if ours is not None:
             server.wait(ours.child, ours.port, wanted.directory)
         notify = laboratory.notify
+        leave_project(environment.folder(wanted.directory / "prefect"))
         asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached, notify=notify))
 
 

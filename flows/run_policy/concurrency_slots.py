@@ -1,20 +1,24 @@
 """A run goes on where Prefect can no longer renew the slot that it has of its deployment's limit.
 
-Prefect 3.8 gives a slot back when a run is paused, and a quarter of an hour later at most ends the run because it has
-none; so it does where its server is away for long. One controller an instrument is the ledger's affair, not that of the
+Prefect gives a slot back when a run is paused, and a few minutes later ends the run because it has none; so it does
+where its server is away for long. One controller an instrument is the ledger's affair, not that of the
 slots, and a campaign has to outlive both.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib.metadata import version
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
 from prefect.concurrency import _leases
 from prefect.context import TagsContext
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
+TRIED = SpecifierSet("<3.10")
+"""Versions of Prefect that end such a run, in the function below, which is not part of their API."""
 NAME = "_handle_lease_renewal_failure"
 LOST = (
     "Prefect no longer keeps this run's place in its limit, as after a pause; the run goes on, and the ledger lets "
@@ -27,8 +31,10 @@ def keep_going() -> None:
 
     Prefect would end the run, or write a traceback there; that is kept for those who look for debugging.
     """
-    handle: Callable[..., Any] | None = getattr(_leases, NAME, None)
-    if handle is None or hasattr(handle, "__wrapped__"):  # another Prefect, or done already
+    if version("prefect") not in TRIED:
+        return
+    handle: Callable[..., Any] = getattr(_leases, NAME)
+    if hasattr(handle, "__wrapped__"):  # done already
         return
 
     @wraps(handle)

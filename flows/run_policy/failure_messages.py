@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Failed
 
 from flows.run_policy.fixed_parameters import refuse_changes
+from flows.run_policy.import_path import return_to_project
 from sdl import errors
 
 Given = ParamSpec("Given")
@@ -73,6 +74,7 @@ def says_what_to_do(flow: Callable[Given, Awaitable[Result]]) -> Callable[Given,
     async def told(*args: Given.args, **options: Given.kwargs) -> Result:
         try:
             if deployed():
+                return_to_project()
                 await refuse_changes()
             return await flow(*args, **options)
         except errors.SdlError as error:

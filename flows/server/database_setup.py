@@ -2,25 +2,32 @@
 
 A server that starts in an empty folder goes through all its migrations by an asynchronous driver, which hands each of
 some 34,000 statements to another thread and waits; a person waits too. Here they go straight to the file. A file that
-is there, a database server, and whatever fails here, are left to Prefect.
+is there, a database server, another Prefect than this was tried with, and whatever fails here, are left to Prefect.
 """
 
 import logging
 import os
 import warnings
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import sqlalchemy as sa
+from packaging.specifiers import SpecifierSet
+
+TRIED = SpecifierSet("<3.10")
+"""Versions of Prefect whose server takes such a file for its own, and would make one slowly."""
 
 log = logging.getLogger(__name__)
 
 
-def make() -> None:
+def make_database() -> None:
     """Make the file of the configured database with everything that this version of Prefect wants in it.
 
     Returns without a word where that is not a file, or the file is there.
     """
+    if version("prefect") not in TRIED:
+        return
     from prefect.settings import get_current_settings
 
     configured = get_current_settings().server.database.connection_url
@@ -47,7 +54,7 @@ def make() -> None:
 def _migrate(file: Path) -> None:
     """Take an empty file through all migrations, as Prefect's ``_migrations/env.py`` does."""
     from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext
+    from alembic.runtime.migration import MigrationContext, MigrationStep
     from alembic.script import ScriptDirectory
     from prefect.server.database.alembic_commands import alembic_config
     from prefect.server.database.dependencies import provide_database_interface
@@ -56,8 +63,9 @@ def _migrate(file: Path) -> None:
     script = ScriptDirectory.from_config(config)
     script.version_locations = [str(prefect.orm.versions_dir)]
 
-    def upgrade(revision: str, _context: MigrationContext) -> list[object]:
-        return list(script._upgrade_revs("head", revision))
+    def every_revision(_empty: str, _context: MigrationContext) -> list[MigrationStep]:
+        newest_first = list(script.walk_revisions())
+        return [MigrationStep.upgrade_from_script(script.revision_map, each) for each in reversed(newest_first)]
 
     engine = sa.create_engine(f"sqlite:///{file}")
     try:
@@ -66,7 +74,7 @@ def _migrate(file: Path) -> None:
             for pragma in ("foreign_keys=OFF", "synchronous=OFF", "journal_mode=MEMORY"):  # nobody else knows the file
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
             connection.commit()
-            with EnvironmentContext(config, script, fn=upgrade) as environment:
+            with EnvironmentContext(config, script, fn=every_revision) as environment:
                 environment.configure(
                     connection=connection,
                     target_metadata=prefect.Base.metadata,

@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 from flows.environment import folder, log_file
 from flows.server import service_lock as instance
+from flows.server.newer_database import REFUSED, refuse_newer_database
+from sdl.errors import InvalidInput
 from sdl.system.atomic_files import lack_of_room
 
 START_S = 120
@@ -98,7 +100,7 @@ def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
     """Start a server on the database of a data directory, as a child that ends with this process."""
     with log_file(folder(directory / "prefect") / "server.log") as words:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.server.server", str(port)],
+            [sys.executable, "-P", "-m", "flows.server.server", str(port)],
             stdin=subprocess.PIPE,
             stdout=words,
             stderr=words,
@@ -125,14 +127,17 @@ def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
     """Wait until the server answers.
 
     Raises:
+        InvalidInput: if a newer Prefect has written its database.
         TimeoutError: if it does not; its words are in ``prefect/server.log``.
     """
     deadline = time.monotonic() + START_S
     while not healthy(address(port)):
         if child.poll() is not None or time.monotonic() > deadline:
             stop(child)
-            words = directory / "prefect" / "server.log"
-            raise TimeoutError(f"Prefect's server did not start; see {words}{lack_of_room(directory)}")
+            log = directory / "prefect" / "server.log"
+            if child.returncode == REFUSED:
+                raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
+            raise TimeoutError(f"Prefect's server did not start; see {log}{lack_of_room(directory)}")
         time.sleep(0.1)
 
 
@@ -165,15 +170,13 @@ def _serve(port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    from flows.server import aiosqlite_patch as failed_statements
-    from flows.server import database_setup as new_database
-    from flows.server import write_retry as late_writes
+    from flows.server.database_setup import make_database
+    from flows.server.write_retry import retry_writes
 
-    failed_statements.end_them()
-    new_database.make()
+    make_database()
     server = uvicorn.Server(
         uvicorn.Config(
-            late_writes.patient(create_app()),
+            refuse_newer_database(retry_writes(create_app())),
             host="127.0.0.1",
             port=port,
             log_level="error",
@@ -188,8 +191,10 @@ def _serve(port: int) -> None:
         os._exit(0)  # the services of Prefect's server may take longer to end than a person waits
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    server.run()
-    os._exit(0)
+    try:
+        server.run()
+    finally:
+        os._exit(0 if server.started else 1)
 
 
 if __name__ == "__main__":

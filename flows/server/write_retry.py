@@ -6,8 +6,13 @@ its own clients ask again; a browser does not, and a person is told that somethi
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from importlib.metadata import version
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
+TRIED = SpecifierSet("<3.10")
+"""Versions of Prefect whose server answers so."""
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,20 +25,27 @@ WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Before each further try; after the last one the answer is passed on whatever it is."""
 
 
-def patient(app: App) -> App:
+def retry_writes(app: App) -> App:
     """An ASGI application that does once more what its answer says it was too busy for."""
+    if version("prefect") not in TRIED:
+        return app
 
-    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+    turn = asyncio.Lock()  # those that were refused would refuse one another again
+
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in WRITES:
             return await app(scope, receive, send)
         body = await _body(receive)
-        for wait in WAITS_S:
-            if await _done(app, scope, _from(body, receive), send):
-                return None
-            await asyncio.sleep(wait)
-        return await app(scope, _from(body, receive), send)
+        if await _done(app, scope, _from(body, receive), send):
+            return None
+        async with turn:
+            for wait in WAITS_S:
+                await asyncio.sleep(wait)
+                if await _done(app, scope, _from(body, receive), send):
+                    return None
+            return await app(scope, _from(body, receive), send)
 
-    return asked
+    return patient
 
 
 async def _body(receive: Receive) -> list[Message]:

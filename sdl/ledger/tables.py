@@ -239,7 +239,7 @@ def _engine(where: str) -> Engine:
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise InvalidInput(
             f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
-            "(PostgreSQL needs the extra: pip install 'sdl[postgresql]')"
+            "(PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
         ) from error
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
@@ -289,7 +289,11 @@ def _prepare(connection: Connection) -> None:
     if 0 < found < VERSION:
         found = _migrate(connection, found)
     if found != VERSION:
-        advice = "install that version of sdl" if found > VERSION else "export it with the sdl that wrote it"
+        advice = (
+            "install the version that wrote it, or a newer one (pip install --upgrade inverse-sdl)"
+            if found > VERSION
+            else "export it with the version that wrote it"
+        )
         raise SchemaMismatch(f"the ledger has schema {found}, this program writes schema {VERSION}: {advice}")
 
 

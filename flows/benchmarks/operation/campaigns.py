@@ -60,7 +60,7 @@ def run_module(module: str, *words: object, **environment: str) -> Any:
     Raises:
         SdlError: with the last words of a program that fails.
     """
-    command = [sys.executable, "-m", module, *map(str, words)]
+    command = [sys.executable, "-P", "-m", module, *map(str, words)]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SdlError(f"'{module}' ended with {done.returncode}: {done.stderr[-500:]}")

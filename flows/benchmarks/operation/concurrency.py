@@ -171,6 +171,7 @@ class Arena:
         return served_instrument(self.server.url, first_wait_s=0.05, quiet_s=0.05, connect_s=BEAT_S)
 
     def __enter__(self) -> "Arena":
+        os.environ["PYTHONSAFEPATH"] = "1"  # what the fork server preloads is ours, whatever lies here
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
             ["__main__", __name__, "strategies.models.linear.linear_program", "sqlalchemy.dialects.sqlite"]

@@ -183,7 +183,7 @@ def _measure(what: str, path: Path) -> dict[str, float]:
     status = ["-m", "flows.cli.app", "status", "--ledger", str(path)]
     arguments = status if what == "status" else ["-m", __name__, what, str(path)]
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-P", *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.read()
         _, process.returncode, used = os.wait4(process.pid, 0)  # it alone tells what one process used

@@ -174,7 +174,7 @@ def _times(seconds: list[float]) -> dict[str, float]:
 
 
 def _time_of_one_import() -> float:
-    command = [sys.executable, "-c", IMPORT]
+    command = [sys.executable, "-P", "-c", IMPORT]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

@@ -104,7 +104,7 @@ def _ask_api(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
 def _sdl(home: Path, *words: str) -> str:
     """What a command says, with nothing of the environment that would send it to another server."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
-    command = [sys.executable, "-m", "flows.cli.app", *words]
+    command = [sys.executable, "-P", "-m", "flows.cli.app", *words]
     done = subprocess.run(command, env={**clean, "SDL_HOME": str(home)}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SdlError(f"'sdl {' '.join(words)}' ended with {done.returncode}: {done.stderr.strip()}")

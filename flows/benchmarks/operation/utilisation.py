@@ -134,7 +134,7 @@ def patches_campaign(name: str, url: str, requests: int, beyond: Mapping[str, An
 
 def run_campaigns(directory: Path, campaigns: Sequence[Mapping[str, Any]]) -> None:
     """Run campaigns at once, each in a process of its own; none begins before all of them are ready."""
-    words, pipe = [sys.executable, "-m", MODULE, "campaign", str(directory)], subprocess.PIPE
+    words, pipe = [sys.executable, "-P", "-m", MODULE, "campaign", str(directory)], subprocess.PIPE
     with ExitStack() as stack:
         processes = [
             stack.enter_context(subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, bufsize=1))

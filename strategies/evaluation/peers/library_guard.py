@@ -20,7 +20,7 @@ def must_be_installed(*packages: str) -> None:
         InvalidInput: naming those that are not.
     """
     if lacking := [name for name in packages if find_spec(name) is None]:
-        raise InvalidInput(f"{', '.join(lacking)} not installed: pip install 'sdl[peers]'")
+        raise InvalidInput(f"{', '.join(lacking)} not installed: pip install 'inverse-sdl[peers]'")
 
 
 @contextmanager

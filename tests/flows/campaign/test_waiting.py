@@ -5,13 +5,11 @@ import contextlib
 import contextvars
 import threading
 import time
-import uuid
 
 import pytest
 import requests
 from services import ENDED, SOON_S, Lab
 
-from flows.run_policy import concurrency_slots as slots
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld
 from sdl.history import Control, NoticeKind, Purpose
@@ -160,26 +158,6 @@ class TestFlow:
         part = written["instrument"] | {"url": lamp.url.replace("/api", "/nowhere")}
         with pytest.raises(CampaignSuspended):
             Running(written | {"instrument": part}, home).end()
-
-
-@pytest.mark.fault("O-17")
-@pytest.mark.parametrize("told", [True, False])
-def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(told, caplog):
-    from prefect.concurrency import _leases
-
-    slots.keep_going()
-    slots.keep_going()  # a second flow in one process
-    ends = []
-
-    class Scope:
-        def cancel(self):
-            ends.append(True)
-
-    getattr(_leases, slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, not told, Scope())
-    assert ends == []
-    said = [record for record in caplog.records if record.levelname != "DEBUG"]
-    assert [record.message for record in said] == [slots.LOST] * told
-    assert not any(record.exc_info for record in said)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Commands that need no Prefect: what they print for people and for programs, and that errors are sentences."""
 
 import os
+from importlib.metadata import version
 
 import pytest
 from commands import KNOBS, PAPER, on_twin
@@ -112,3 +113,7 @@ def test_an_instrument_that_is_held_is_not_waited_for(sdl, home):
         assert f"twin-2 is held by campaign 'theirs' (process {os.getpid()} on" in told.said
         assert "since 20" in told.said
         assert sdl("run", *on_twin(), "--json").json["error"] == "LeaseHeld"
+
+
+def test_the_version_is_that_of_the_distribution(sdl):
+    assert sdl("--version").out == f"sdl {version('inverse-sdl')}\n"

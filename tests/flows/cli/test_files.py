@@ -111,4 +111,4 @@ def test_a_ledger_of_a_newer_program_is_refused(sdl, rows, home):
         connection.execute("UPDATE about SET version = 99")
     told = sdl("status", "--json")
     assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
-    assert "install that version of sdl" in told.json["faults"][0]
+    assert "install the version that wrote it" in told.json["faults"][0]

@@ -86,13 +86,13 @@ def test_a_disk_that_is_full(doctor, monkeypatch):
 def test_libraries_that_do_not_fit(doctor, monkeypatch):
     from flows.laboratory import doctor as module
 
-    versions = {"fastapi": "0.165.0", "rich": "1.0"}
+    versions = {"prefect": "3.8.8", "rich": "1.0"}
     real = module.version
     monkeypatch.setattr(module, "version", lambda name: versions.get(name) or real(name))
     code, found = doctor("--port", 1)
     assert code == 3
-    assert found["library fastapi"]["found"] == "0.165.0, needed is <0.151,>=0.139"
-    assert "-c constraints.txt 'fastapi<0.151,>=0.139'" in found["library fastapi"]["advice"]
+    assert found["library prefect"]["found"] == "3.8.8, needed is <4,>=3.9.1"
+    assert "-c constraints.txt 'prefect<4,>=3.9.1'" in found["library prefect"]["advice"]
     assert "library rich" in found
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from flows import environment
 
-MAKE = "from flows.server import database_setup; database_setup.make()"
+MAKE = "from flows.server import database_setup; database_setup.make_database()"
 
 
 def run(home, *command, **more):
@@ -67,8 +67,41 @@ def test_a_file_that_is_there_and_a_database_server_are_left_alone(tmp_path):
 
 def test_what_fails_is_left_to_prefect_with_a_word_in_its_log(tmp_path):
     file = tmp_path / "prefect.db"
-    broken = "from flows.server import database_setup as n; n._migrate = lambda file: 1 / 0; n.make()"
+    broken = "from flows.server import database_setup as n; n._migrate = lambda file: 1 / 0; n.make_database()"
     told = run(tmp_path, sys.executable, "-c", broken)
     assert "not made ahead of it: division by zero" in told
     assert not file.exists()
     assert not list(tmp_path.glob(".*draft*"))
+
+
+def test_another_prefect_than_this_was_tried_with_makes_its_own(tmp_path):
+    later = "from flows.server import database_setup as n; n.version = lambda name: '3.10.0'; n.make_database()"
+    run(tmp_path, sys.executable, "-c", later)
+    assert not list(tmp_path.iterdir())
+
+
+HOPS = """
+import aiosqlite
+import anyio
+from prefect.server.database.alembic_commands import alembic_upgrade
+
+execute, hops = aiosqlite.Connection._execute, []
+
+async def counted(self, *args, **kwargs):
+    hops.append(1)
+    return await execute(self, *args, **kwargs)
+
+aiosqlite.Connection._execute = counted
+anyio.run(anyio.to_thread.run_sync, alembic_upgrade)
+print(len(hops))
+"""
+
+
+@pytest.mark.slow
+def test_it_is_still_needed(tmp_path):
+    """Prefect hands its statements to another thread one by one; where it no longer does, this and its subject go."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
+    clean |= environment.SETTINGS | {"PREFECT_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", HOPS]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=True, timeout=180)
+    assert int(done.stdout.splitlines()[-1]) > 10_000

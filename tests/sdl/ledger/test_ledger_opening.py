@@ -44,7 +44,7 @@ def test_a_new_ledger_is_for_its_owner_alone(tmp_path):
 def test_a_newer_ledger_is_not_touched(where):
     Ledger(where).engine.dispose()
     in_sql(where, f"UPDATE about SET version = {VERSION + 1}")
-    message = f"has schema {VERSION + 1}, this program writes schema {VERSION}: install that version of sdl"
+    message = f"has schema {VERSION + 1}, this program writes schema {VERSION}: install the version that wrote it"
     with pytest.raises(SchemaMismatch, match=message):
         Ledger(where)
 
@@ -53,7 +53,7 @@ def test_a_newer_ledger_is_not_touched(where):
 def test_an_older_ledger_says_what_to_do(where):
     Ledger(where).engine.dispose()
     in_sql(where, "UPDATE about SET version = 0")
-    with pytest.raises(SchemaMismatch, match=r"has schema 0, .*: export it with the sdl that wrote it"):
+    with pytest.raises(SchemaMismatch, match=r"has schema 0, .*: export it with the version that wrote it"):
         Ledger(where)
 
 

@@ -85,7 +85,7 @@ def test_partial_least_squares_answers_a_line_exactly():
 
 def test_what_is_not_installed_is_named_with_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "numpy_of_another_world", None)
-    with pytest.raises(InvalidInput, match=r"no_such_package not installed: pip install 'sdl\[peers\]'"):
+    with pytest.raises(InvalidInput, match=r"no_such_package not installed: pip install 'inverse-sdl\[peers\]'"):
         must_be_installed("numpy", "no_such_package")
 
 

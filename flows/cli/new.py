@@ -1,0 +1,74 @@
+"""Commands that write files to begin with: an instrument of one's own, a campaign."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import AsJson, Options, pairs
+from flows.terminal import show
+from sdl.errors import InvalidInput
+from sdl.space import is_number
+
+NewName = Annotated[str, typer.Argument(help="Of the plug-in, such as dye-mixer.", show_default=False)]
+NewFile = Annotated[Path, typer.Argument(help="The campaign file to write; its name becomes that of the campaign.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Where to write it; a folder of that name if left out.", show_default=False),
+]
+InstrumentName = Annotated[
+    str | None,
+    typer.Option(
+        "--instrument", "-i", help="Instrument plug-in ('sdl plugins'); if left out, the paper's problem on a twin."
+    ),
+]
+PAPER = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
+"""What the example asks of the twin."""
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="CHANNEL=READING that is wanted, again for more.", show_default=False),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(help="Write files to begin with; nothing that exists is overwritten.", no_args_is_help=True)
+    group.command()(instrument)
+    group.command()(campaign)
+    app.add_typer(group, name="new")
+
+
+def instrument(name: NewName, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Write a driver of your own to begin with: a module, its pyproject.toml and its test."""
+    from sdl.skeletons.instrument import write_instrument
+
+    place = folder or Path(name)
+    files = write_instrument(name, place)
+    show(
+        {"instrument": name, "files": [str(file) for file in files]},
+        as_json,
+        *map(str, files),
+        f"next: pip install -e {place}, then sdl new campaign --instrument {name}",
+    )
+
+
+def campaign(
+    file: NewFile = Path("campaign.toml"),
+    instrument: InstrumentName = None,
+    option: Options = None,
+    target: Targets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a campaign file with the knobs and channels of an instrument filled in."""
+    from sdl.skeletons.campaign import campaign_text
+    from sdl.skeletons.rendering import write_new
+
+    readings = pairs(target, "--target")
+    if faults := [
+        f"--target {name} needs a number, got {value!r}" for name, value in readings.items() if not is_number(value)
+    ]:
+        raise InvalidInput(faults)
+    if instrument is None:
+        instrument, readings = "twin", readings or PAPER
+    write_new(file, campaign_text(file.stem, instrument, pairs(option, "--option"), readings))
+    show({"file": str(file)}, as_json, str(file), f"next: sdl run {file}")

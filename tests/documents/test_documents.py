@@ -1,0 +1,79 @@
+"""What holds for all documents: links lead somewhere, TOML can be read, every command and exit code is described."""
+
+import re
+import tomllib
+
+import pytest
+from documents import assert_done, blocks, commands, run
+from places import DEPLOYMENTS, ROOT
+
+REFERENCE = DEPLOYMENTS / "reference.md"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *DEPLOYMENTS.glob("*.md")])
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+
+
+@each_document
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    ours = [link.partition("#")[0] for link in links if not link.startswith(("http", "#"))]
+    assert [link for link in ours if not (document.parent / link).exists()] == []
+
+
+@each_document
+def test_links_within_a_page_lead_to_a_heading(document):
+    text = document.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+    assert [link for link in re.findall(r"\]\(#([^)\s]+)\)", text) if link not in headings] == []
+
+
+@each_document
+def test_toml_is_toml(document):
+    for block in blocks(document, "toml"):
+        assert tomllib.loads(block.text)
+
+
+def test_every_command_is_described():
+    from flows.cli.app import app
+
+    text = REFERENCE.read_text(encoding="utf-8")
+    named = {command.name or command.callback.__name__ for command in app.registered_commands}
+    named |= {f"{group.name} {command.name or command.callback.__name__}" for group in app.registered_groups
+              for command in group.typer_instance.registered_commands}  # fmt: skip
+    assert [name for name in sorted(named) if not re.search(rf"`(?:sdl )?{name}\b", text)] == []
+
+
+def test_exit_codes_are_those_of_the_program():
+    from flows.cli.app import EXIT
+
+    text = REFERENCE.read_text(encoding="utf-8")
+    paragraph = text[text.index("Exit codes:") :].split("\n\n")[0]
+    assert [code for code in set(EXIT.values()) if not re.search(rf"\b{code}\b", paragraph)] == []
+
+
+def test_every_plug_in_is_described():
+    from sdl import plugins
+
+    text = REFERENCE.read_text(encoding="utf-8")
+    named = [
+        name for group in ("sdl.instruments", "sdl.inverse_models", "sdl.acquisitions") for name in plugins.names(group)
+    ]
+    assert [name for name in named if f"`{name}`" not in text] == []
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+def test_the_commands_of_the_reference_run(tmp_path):
+    (tmp_path / "deployments").symlink_to(DEPLOYMENTS)
+    for command in commands(REFERENCE):
+        assert_done(run(command, tmp_path))
+
+
+@pytest.mark.parametrize("document", [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_files_and_rooms_that_are_named_exist(document):
+    named = re.findall(r"`([a-z_/]+/(?:[a-z_]+\.py)?)`", document.read_text(encoding="utf-8"))
+    places = [ROOT, ROOT / "sdl", ROOT / "strategies", ROOT / "flows"]
+    assert named
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
