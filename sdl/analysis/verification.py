@@ -17,7 +17,6 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from sdl.analysis.group_sequential import single_look
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
+from sdl.facts import FindingFacts
 from sdl.formatting import decimals
 from sdl.history import Exam, Finding, Looks, Observation, Verdict
 from sdl.space import Readings, Space
@@ -54,9 +54,27 @@ class Verification:
     """Standard deviation of one reading that was used, ``(p,)``."""
     reason: str
 
-    def facts(self) -> dict[str, Any]:
-        """The numbers for the ledger."""
-        return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
+    def facts(self, channels: Sequence[str], model: str, background: Readings) -> FindingFacts:
+        """The numbers for the ledger.
+
+        Args:
+            channels: Names of the channels that were judged, ``p`` of them.
+            model: Name of the model that offered the candidate.
+            background: The fresh background that it was made for, ``(p,)``.
+        """
+        return FindingFacts(
+            channels=tuple(channels),
+            model=model,
+            target=self.target,
+            tolerance=self.tolerance,
+            background=background,
+            mean=self.mean,
+            margin=self.margin,
+            noise=self.noise,
+            replicates=self.replicates,
+            planned=self.planned,
+            confidence=self.confidence,
+        )
 
 
 def verify_replicates(
@@ -129,7 +147,7 @@ def judge_exam(
         known_noise=known_noise(rule, space)[fixed],
         names=names,
     )
-    facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
+    facts = result.facts(names, exam.model, exam.background[fixed])
     return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
 
 

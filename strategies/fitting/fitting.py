@@ -14,6 +14,7 @@ from sdl.analysis.background import Background
 from sdl.campaign.definition import Plugin
 from sdl.campaign.lesson import Lesson
 from sdl.errors import InvalidInput
+from sdl.facts import Parity, ParityRows
 from sdl.history import History, Observation, Round
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
@@ -97,17 +98,22 @@ class Fitted:
             raise InvalidInput("no model could be fitted so far: measure more")
         return build_model(self.part)
 
-    def parity(self, most: int = 200) -> dict[str, dict[str, Readings]]:
-        """Measured against predicted for the last rows, seen (train) and not seen (test) by the model."""
+    def parity(self, channels: Sequence[str], most: int = 200) -> Parity | None:
+        """Measured against predicted for the last rows, seen (train) and not seen (test) by the model.
+
+        None in a round in which models were not asked about rows they had not seen.
+
+        Args:
+            channels: Names of the channels of the targets.
+            most: Rows at most.
+        """
         if self.model is None or self.held_out is None:
-            return {}
+            return None
         first = max(self.translated, len(self.settings) - most)
         measured, seen = self.readings[first:], self.model.predict(self.settings)[first:]
         fresh = np.isfinite(self.held_out[first:]).all(axis=1)
-        return {
-            "train": {"measured": measured, "predicted": seen},
-            "test": {"measured": measured[fresh], "predicted": self.held_out[first:][fresh]},
-        }
+        unseen = ParityRows(measured=measured[fresh], predicted=self.held_out[first:][fresh])
+        return Parity(tuple(channels), {"train": ParityRows(measured=measured, predicted=seen), "test": unseen})
 
 
 def build_model(part: Plugin) -> InverseModel:
@@ -249,8 +255,8 @@ def _repeated(settings: Settings, readings: Readings) -> Readings:
 
 def models_left_out(rounds: Iterable[Round]) -> dict[str, str]:
     """Models that broke the limits of a fit, and how, as the rounds tell."""
-    told = (each.facts.get("skipped") or {} for each in rounds)
-    return {name: why for each in told for name, why in each.items() if str(why).startswith(LEFT_OUT)}
+    told = (each.facts.skipped or {} for each in rounds)
+    return {name: why for each in told for name, why in each.items() if why.startswith(LEFT_OUT)}
 
 
 def named_models(models: Sequence[Plugin]) -> dict[str, Plugin]:
@@ -264,7 +270,7 @@ def named_models(models: Sequence[Plugin]) -> dict[str, Plugin]:
 
 def _used(history: History, round_: int) -> Iterator[str]:
     """Names of the models of the rounds before, the last first."""
-    return (str(each.facts.get("model")) for each in reversed(history.rounds) if each.number < round_)
+    return (each.facts.model or "" for each in reversed(history.rounds) if each.number < round_)
 
 
 def _asked(history: History, round_: int, p: int) -> tuple[int, Readings]:
@@ -273,8 +279,8 @@ def _asked(history: History, round_: int, p: int) -> tuple[int, Readings]:
     0 and infinite if they never were.
     """
     for each in reversed(history.rounds):
-        if each.number < round_ and each.facts.get("asked"):
-            return int(each.facts["asked"]), np.nan_to_num(np.array(each.facts["missed"], float), nan=np.inf)
+        if each.number < round_ and each.facts.asked and each.facts.missed is not None:
+            return each.facts.asked, np.array(each.facts.missed)
     return 0, np.full(p, np.inf)
 
 

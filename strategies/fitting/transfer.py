@@ -13,7 +13,6 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from scipy.special import logsumexp
 
 from sdl.analysis.gain_shift import BETWEEN
 from sdl.campaign.lesson import Lesson
+from sdl.facts import LessonFacts
 from sdl.space import Readings, Settings, Space
 from strategies.correction.kriging import (
     LENGTHS,
@@ -76,10 +76,15 @@ class Transfer:
         return self.earlier.settings[whole], told
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What the report says of it."""
-        nearest_ = self.lesson and {"campaign": self.lesson.campaign, "instrument": self.lesson.instrument}
-        return {**(nearest_ or {}), "kind": self.kind, "probability": self.probability, "distances": self.distances}
+    def facts(self) -> LessonFacts:
+        """What a round records of it."""
+        return LessonFacts(
+            campaign=None if self.lesson is None else self.lesson.campaign,
+            instrument=None if self.lesson is None else self.lesson.instrument,
+            kind=self.kind,
+            probability=self.probability,
+            distances={name: np.nan if off is None else off for name, off in self.distances.items()},
+        )
 
 
 def nearest_lesson(

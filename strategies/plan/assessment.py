@@ -13,6 +13,7 @@ from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
+from sdl.facts import FindingFacts
 from sdl.formatting import against
 from sdl.history import Finding, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
@@ -205,8 +206,15 @@ class Assessment:
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])
         )
-        facts = {"channels": list(names), "model": self.fitted.name, "readings": nearest, "excess": best.excess}
-        facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
+        facts = FindingFacts(
+            channels=tuple(names),
+            model=self.fitted.name,
+            target=target.readings,
+            tolerance=target.tolerance,
+            readings=nearest,
+            uncertainty=uncertainty,
+            excess=best.excess,
+        )
         settings = self.space.from_unit(best.settings)
         return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
 

@@ -47,7 +47,7 @@ def test_no_candidate_is_examined_that_is_expected_to_miss():
     assert [each.kind for each in done.rounds].count(RoundKind.LEARNING) >= 3, "also in a row"
     for each in done.rounds:
         if each.kind is RoundKind.EXAM:
-            assert each.facts["chance of passing"] >= 0.1
+            assert each.facts.chance >= 0.1
 
 
 @pytest.mark.fault("M-04")
@@ -99,7 +99,7 @@ def test_what_a_bent_response_never_gives_is_told_with_what_comes_near(instrumen
     finding = done.findings[-1]
     assert finding.verdict is Verdict.NOT_REACHABLE
     assert f"the last {patience(instrument.space.d)} readings came no nearer" in finding.sentence
-    assert finding.facts["readings"][0] == pytest.approx(nearest, abs=0.15)
+    assert finding.facts.readings[0] == pytest.approx(nearest, abs=0.15)
     assert not done.exams
 
 
