@@ -11,6 +11,7 @@ from flows.engine.session import open_session
 from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
+from sdl.facts import FindingFacts, RoundFacts
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.reports import campaign_page as report
@@ -197,9 +198,9 @@ def test_steps_survive_the_way(seed):
     rng = np.random.default_rng(seed)
     nan = np.where(rng.random(10) < 0.5, np.nan, rng.random(10))
     requests = [Request(3, i, i, Purpose.VERIFICATION, rng.random(3)) for i in range(2)]
-    round_ = Round(3, RoundKind.EXAM, "white", {"model": "linear", "uncertainty": {"a": 0.1}})
+    round_ = Round(3, RoundKind.EXAM, "white", RoundFacts(model="linear", uncertainty={"a": 0.1}))
     exam = Exam(3, "white", rng.random(3), "linear", 8, nan, nan)
-    finding = Finding(3, "white", Verdict.REFUTED, "because", rng.random(3), {"k": [1.5]})
+    finding = Finding(3, "white", Verdict.REFUTED, "because", rng.random(3), FindingFacts(mean=np.array([1.5])))
     for step in (Measure(round_, requests), Examine(round_, exam, requests), Conclude(finding), Stop("done")):
         assert same(step_from_json(step_to_json(step)), step)
     with pytest.raises(TypeError):

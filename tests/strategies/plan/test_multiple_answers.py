@@ -14,6 +14,7 @@ from sdl import plugins
 from sdl.analysis.answer_count import concluding_verdict, count_answers
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import InvalidInput
+from sdl.facts import FindingFacts
 from sdl.history import Finding, Purpose, Verdict
 from sdl.instruments.protocol import Patience
 from sdl.instruments.simulated.base import Simulated
@@ -159,7 +160,7 @@ def test_a_number_of_answers_that_makes_no_sense_is_a_fault(answers):
 )
 def test_the_verdict_on_the_target_as_a_whole(answers, verified, verdict, words):
     target = Target.model_validate({"name": "t", "readings": MIRRORED, "answers": answers})
-    found = [Finding(i, "t", Verdict.VERIFIED, "", np.zeros(2), {"family": i}) for i in range(verified)]
+    found = [Finding(i, "t", Verdict.VERIFIED, "", np.zeros(2), FindingFacts(family=i)) for i in range(verified)]
     assert count_answers(target, found) == words
     assert concluding_verdict(target, found) == (verdict, words)
     closing = Finding(9, "t", Verdict.INCONCLUSIVE, f"{words}; no more, as nothing is left")
