@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Predicts
+from strategies.contract import Differentiable, HasSurrogate, Predicts
 from strategies.numerics.adam import adam
 from strategies.numerics.gauss_newton import Look, gauss_newton
 from strategies.numerics.jacobian import Forward, inside
@@ -126,10 +126,11 @@ def differences(forward: Forward) -> Tangent:
 
 def slopes_of(model: Predicts) -> Tangent:
     """A fitted model's forward half with its slopes: its own ones, or those of its surrogate, or else differences."""
-    known: Tangent | None = getattr(model, "tangent", None) or getattr(
-        getattr(model, "surrogate", None), "tangent", None
-    )
-    return differences(model.predict) if known is None else known
+    if isinstance(model, Differentiable):
+        return model.tangent
+    if isinstance(model, HasSurrogate) and model.surrogate is not None:
+        return model.surrogate.tangent
+    return differences(model.predict)
 
 
 def _gradient(look: Look, at: Settings, steps: int) -> Array:

@@ -60,7 +60,7 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
 
 
 def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
-    monkeypatch.setattr(story, "MANY", 0)
+    monkeypatch.setattr(story, "MANY_TARGETS", 0)
     for step in STAGES["finished"]:
         step(run)
     page = check(render_campaign_page(ledger, run.name))
