@@ -31,7 +31,7 @@ from strategies.fitting.fitting import Fitted, fit_models
 from strategies.fitting.transfer import remaining
 from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import HARDLY, Assessment
-from strategies.plan.ending import exam_batch_size, exam_has_ended
+from strategies.plan.exams import exam_batch_size, exam_has_ended
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.reference_schedule import ReferenceSchedule
 from strategies.plan.round_context import RoundContext, learned_before
