@@ -24,16 +24,9 @@ from sdl.analysis.gain_shift import BETWEEN
 from sdl.campaign.lesson import Lesson
 from sdl.facts import LessonFacts
 from sdl.space import Readings, Settings, Space
-from strategies.correction.kriging import (
-    LENGTHS,
-    USUAL,
-    EarlierRows,
-    Kriging,
-    TrainingRows,
-    evidences,
-    kernel,
-    unshared,
-)
+from strategies.correction.evidence import evidences, kernel
+from strategies.correction.kriging import LENGTHS, USUAL, Kriging
+from strategies.correction.rows import EarlierRows, TrainingRows, unshared
 
 APART = {"the same": BETWEEN, "of its kind": 0.15}
 """Standard deviation of the gains of what a lesson may be of, as a share of them."""

@@ -22,8 +22,9 @@ from strategies.answers.candidates import MOST, Candidate
 from strategies.answers.corrected_reachability import corrected_reachability, patience, stuck
 from strategies.answers.distinct import KnownAnswers
 from strategies.contract import InverseModel
-from strategies.correction.kriging import TrainingRows
-from strategies.fitting.fitting import Fitted, correction_rows
+from strategies.correction.rows import TrainingRows
+from strategies.fitting.fitting import Fitted
+from strategies.fitting.training_rows import correction_rows
 from strategies.plan.candidate_source import CandidateSource, astray, proven
 from strategies.plan.exams import ExamForecast
 

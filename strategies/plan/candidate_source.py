@@ -19,8 +19,8 @@ from strategies.answers.probable_settings import probable_settings
 from strategies.answers.reachability import reach
 from strategies.contract import InverseModel, Predicts
 from strategies.correction.constant_model import ConstantModel
-from strategies.correction.kriging import TrainingRows
 from strategies.correction.length_scales import length_scales
+from strategies.correction.rows import TrainingRows
 from strategies.fitting.fitting import Fitted
 from strategies.numerics.distinct_rows import distinct_rows
 from strategies.numerics.unit_box import spread_points

@@ -49,7 +49,7 @@ def _candidate_facts(space: Space, candidate: Candidate) -> CandidateFacts:
 
 def lesson_facts(fitted: Fitted) -> LessonFacts | None:
     """The facts about earlier campaigns; None where none is learned from."""
-    return None if fitted.kinship is None else fitted.kinship.facts
+    return None if fitted.transfer is None else fitted.transfer.facts
 
 
 def noise_limited_sentence(ideal: ExamForecast, n: int) -> str:

@@ -14,7 +14,7 @@ from strategies.answers.candidates import Candidate
 from strategies.answers.clustering import DrawCluster, cluster_draws, refused
 from strategies.answers.corrected_reachability import corrected_reachability
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.correction.kriging import TrainingRows, unshared
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.solving.problem import InverseProblem
 

@@ -12,7 +12,7 @@ from strategies.models.deep.latent import Latent, normal
 from strategies.models.deep.with_forward import Array
 
 PASSES = 4
-"""To draw from a layer of splines, at most: as many groups of knobs enter one after the other, autoregressive up to four knobs."""
+"""To draw from a layer of splines, at most: as many groups of knobs enter one after the other, each knob up to four."""
 
 
 @dataclass(eq=False)
