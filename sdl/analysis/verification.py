@@ -109,7 +109,9 @@ def verify_replicates(
     noise, estimated = _noise(replicates, known_noise)
     error, off = noise / math.sqrt(k), np.abs(mean - target)
     level = 1 - confidence
-    margin = error * (_quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, *look[1:]))
+    margin = error * (
+        _quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, look.known, look.estimated)
+    )
     # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
     share = level / (2 * int(fixed.sum()) * planned)
     missed = fixed & ((off - error * _quantile(estimated, k, share, share) > tolerance) | over)

@@ -93,7 +93,7 @@ def nearest_lesson(
         at_least: Which of these readings stand for a channel at its ceiling, ``(n, p)``.
     """
     today = _Today.of(rows, at_least)
-    told = [_Told(each, *each.arrays(space, channels)) for each in lessons]
+    told = [_Told.of(lesson, space, channels) for lesson in lessons]
     scale = np.fmax.reduce([each.largest for each in told] + [np.abs(today.readings).max(axis=0, initial=1.0)])
     score, distances = dict[tuple[int, str], float](), dict[str, float | None]()
     for place, each in enumerate(told):
@@ -139,6 +139,11 @@ class _Told:
     settings: Settings
     readings: Readings
     deviations: Readings
+
+    @classmethod
+    def of(cls, lesson: Lesson, space: Space, channels: Sequence[str]) -> "_Told":
+        settings, readings, deviations = lesson.arrays(space, channels)
+        return cls(lesson=lesson, settings=settings, readings=readings, deviations=deviations)
 
     @property
     def largest(self) -> Readings:
