@@ -93,7 +93,8 @@ def _silent(name: str, n: int) -> bool:
 def find_option_faults(models: Sequence[str], seed: int, draws: int) -> list[str]:
     """What is wrong with the options that every question to models has."""
     names = plugins.names(GROUP)
-    faults = [f"unknown inverse model {name!r}{nearest(name, names)}" for name in models if name not in names]
+    unknown = [name for name in models if plugins.current_name(GROUP, name) not in names]
+    faults = [f"unknown inverse model {name!r}{nearest(name, names)}" for name in unknown]
     if seed < 0:
         faults.append(f"seed needs a whole number from 0, got {seed}")
     if not 1 <= draws <= MOST_DRAWS:
