@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from sdl.analysis.group_sequential import single_look
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
-from sdl.facts import FindingFacts
 from sdl.formatting import decimals
-from sdl.history import Exam, Finding, Looks, Observation, Verdict
+from sdl.history import Exam, Finding, FindingFacts, Looks, Observation, Verdict
 from sdl.space import Readings, Space
 
 CONTRADICTED = 1e-3

@@ -14,16 +14,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdl.errors import InvalidInput
-from sdl.facts import FindingFacts, RoundFacts
 from sdl.formatting import array_from_json, shown
 from sdl.history import (
     Exam,
     Finding,
+    FindingFacts,
     NoticeKind,
     Purpose,
     ReplyClass,
     Request,
     Round,
+    RoundFacts,
     RoundKind,
     State,
     Verdict,

@@ -21,18 +21,19 @@ from sqlalchemy import (
     update,
 )
 
-from sdl.facts import FindingFacts, RoundFacts
 from sdl.formatting import array_from_json, json_list
 from sdl.history import (
     Control,
     Entry,
     Exam,
     Finding,
+    FindingFacts,
     NoticeKind,
     Purpose,
     ReplyClass,
     Request,
     Round,
+    RoundFacts,
     RoundKind,
     State,
     Verdict,

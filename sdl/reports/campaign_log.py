@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sdl.facts import LessonFacts
 from sdl.formatting import listed, measured, moment, number
-from sdl.history import ReplyClass, Round
+from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
 
 SHOWN = 500

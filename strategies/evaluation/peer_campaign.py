@@ -15,8 +15,7 @@ import numpy as np
 from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
-from sdl.facts import RoundFacts
-from sdl.history import History, Observation, Purpose, Round, RoundKind
+from sdl.history import History, Observation, Purpose, Round, RoundFacts, RoundKind
 from sdl.space import Readings, Settings, Space
 from strategies.evaluation.peers.protocol import Peer, Seen
 from strategies.fitting.fitting import Fitted

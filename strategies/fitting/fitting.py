@@ -10,8 +10,7 @@ from sdl import plugins
 from sdl.campaign.definition import Plugin
 from sdl.campaign.lesson import Lesson
 from sdl.errors import InvalidInput
-from sdl.facts import Parity, ParityRows
-from sdl.history import History, Round
+from sdl.history import History, Parity, ParityRows, Round
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel
 from strategies.correction.rows import EarlierRows

@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 
 from sdl.analysis.gain_shift import BETWEEN
 from sdl.campaign.lesson import Lesson
-from sdl.facts import LessonFacts
+from sdl.history import LessonFacts
 from sdl.space import Readings, Settings, Space
 from strategies.correction.evidence import evidences, kernel
 from strategies.correction.kriging import LENGTHS, USUAL, Kriging

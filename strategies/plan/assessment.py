@@ -13,9 +13,8 @@ from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
-from sdl.facts import FindingFacts
 from sdl.formatting import against
-from sdl.history import Finding, History, Looks, Purpose, Verdict
+from sdl.history import Finding, FindingFacts, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
 from strategies.answers.answers import FamilyCandidate
 from strategies.answers.candidates import MOST, Candidate

@@ -21,8 +21,7 @@ from sdl.analysis.verification import judge_exam
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
-from sdl.facts import RoundFacts
-from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Settings, Space
 from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.answers.candidates import Candidate

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sdl.facts import CandidateFacts, LessonFacts, RoundFacts
+from sdl.history import CandidateFacts, LessonFacts, RoundFacts
 from sdl.space import Space
 from strategies.answers.candidates import Candidate
 from strategies.fitting.fitting import Fitted

@@ -6,8 +6,7 @@ from sdl.analysis.group_sequential import plan_looks
 from sdl.analysis.verification import verify_replicates
 from sdl.campaign.definition import Campaign
 from sdl.errors import InstrumentSilent
-from sdl.facts import RoundFacts
-from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State
+from sdl.history import Exam, Finding, Purpose, Request, Round, RoundFacts, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.measurement.bench import Bench
 

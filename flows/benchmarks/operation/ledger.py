@@ -22,8 +22,7 @@ from flows.benchmarks.bars import hold_bar, say_met
 from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
-from sdl.facts import Parity, ParityRows, RoundFacts
-from sdl.history import Finding, Round, RoundKind, State, Verdict
+from sdl.history import Finding, Parity, ParityRows, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger import row_mapping as rows
 from sdl.ledger.ledger import Ledger

@@ -11,8 +11,7 @@ from flows.engine.session import open_session
 from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
-from sdl.facts import FindingFacts, RoundFacts
-from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, FindingFacts, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.reports import campaign_page as report
 from strategies.evaluation.simulation import Simulation

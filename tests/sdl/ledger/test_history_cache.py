@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from lives import Life
 
-from sdl.facts import Parity, RoundFacts
 from sdl.formatting import jsonable
-from sdl.history import Exam, Finding, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, Parity, Round, RoundFacts, RoundKind, Verdict
 from sdl.ledger.history_cache import HistoryCache
 
 

@@ -7,8 +7,7 @@ import pytest
 from desk import NONE, request
 
 from sdl.errors import InvalidInput
-from sdl.facts import FindingFacts, RoundFacts
-from sdl.history import Control, Exam, Finding, Purpose, Round, RoundKind, State, Verdict
+from sdl.history import Control, Exam, Finding, FindingFacts, Purpose, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.ledger.ledger import Ledger
 from sdl.space import Space

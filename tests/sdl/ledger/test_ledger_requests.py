@@ -11,8 +11,7 @@ from places import SUPPORT
 from sqlalchemy.exc import NoResultFound
 
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, LeaseLost
-from sdl.facts import RoundFacts
-from sdl.history import Control, Finding, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
+from sdl.history import Control, Finding, Purpose, ReplyClass, Request, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.ledger.lease import Lease
 

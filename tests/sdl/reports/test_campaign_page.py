@@ -9,8 +9,7 @@ from pages import check, svg
 from stages import CANDIDATE, CHANNELS, STAGES, Flaky, Run
 
 from sdl.errors import InvalidInput
-from sdl.facts import FindingFacts
-from sdl.history import Finding, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import import_
 from sdl.measurement.bench import Bench

@@ -5,9 +5,8 @@ import pytest
 from hostile import HOSTILE
 from pages import check, svg
 
-from sdl.facts import FindingFacts, RoundFacts
 from sdl.formatting import visible
-from sdl.history import Finding, Purpose, ReplyClass, Round, RoundKind, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Channel, Knob, Space
 

@@ -7,8 +7,7 @@ import pytest
 from problems import two_branches
 
 from sdl.campaign.definition import Campaign, Plugin
-from sdl.facts import RoundFacts
-from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundKind, Verdict
+from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting

@@ -14,8 +14,7 @@ from sdl import plugins
 from sdl.analysis.answer_count import concluding_verdict, count_answers
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import InvalidInput
-from sdl.facts import FindingFacts
-from sdl.history import Finding, Purpose, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, Verdict
 from sdl.instruments.protocol import Patience
 from sdl.instruments.simulated.base import Simulated
 from sdl.instruments.simulated.robotic_arm import RoboticArm

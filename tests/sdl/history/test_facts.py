@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdl.facts import CandidateFacts, FindingFacts, LessonFacts, Parity, ParityRows, RoundFacts
+from sdl.history import CandidateFacts, FindingFacts, LessonFacts, Parity, ParityRows, RoundFacts
 
 ROWS = ParityRows(measured=np.array([[1.0, np.nan]]), predicted=np.array([[1.5, 2.0]]))
 FULL = RoundFacts(

@@ -1,4 +1,4 @@
-"""What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
+"""Requests, observations, rounds, exams and findings of a campaign, as plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.facts import FindingFacts, RoundFacts
+from sdl.history.facts import FindingFacts, RoundFacts
 from sdl.space import Readings, Settings, Space
 
 
