@@ -17,14 +17,9 @@ from strategies.answers.probable_settings import probable_settings
 from strategies.correction.constant_model import ConstantModel
 from strategies.correction.kriging import Kriging, kriged
 from strategies.correction.length_scales import length_scales
-<<<<<<< HEAD
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
-=======
-from strategies.correction.rows import TrainingRows, unshared
-from strategies.evaluation.backtest_problems import PROBLEMS
-from strategies.evaluation.simulation import Rehearsal
->>>>>>> 43f85bb (Split fitting into rows, noise and the choice of a model, and correction into rows, kriging and evidence)
 from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
