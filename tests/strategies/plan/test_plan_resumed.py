@@ -9,7 +9,7 @@ from rehearsing import Counted, campaign, rehearsed
 
 from sdl.history import History, Purpose, Request, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Conclude, Examine, Measure, Stop
@@ -127,7 +127,7 @@ def test_facts_that_went_through_the_ledger_lead_to_the_same_steps(ledger, monke
     straight_questions = len(questions)
     plan = Reopened(campaign(**FOLLOWED[name]), instrument.space)
     object.__setattr__(plan, "ledger", ledger)
-    reopened = Rehearsal(plan, instrument)
+    reopened = Simulation(plan, instrument)
     reopened.run()
     assert len(questions) == 2 * straight_questions > 0
     assert asked(reopened) == asked(straight)
