@@ -18,7 +18,13 @@ from sdl.errors import InvalidInput, UnknownPlugin, nearest
 from sdl.formatting import shown
 
 Group = Literal[
-    "sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions", "sdl.peers"
+    "sdl.instruments",
+    "sdl.designs",
+    "sdl.inverse_models",
+    "sdl.forward_models",
+    "sdl.acquisitions",
+    "sdl.peers",
+    "sdl.instrument_families",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}

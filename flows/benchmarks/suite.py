@@ -8,7 +8,16 @@ from typing import Any
 from rich.table import Table
 
 from flows.benchmarks.cells import Progress
-from flows.benchmarks.decisions import acquisitions, forest, loop, many_targets, missing_cells, models, real_records
+from flows.benchmarks.decisions import (
+    acquisitions,
+    forest,
+    instruments,
+    loop,
+    many_targets,
+    missing_cells,
+    models,
+    real_records,
+)
 from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
 from flows.benchmarks.inverse.table import inverse_tables
 from flows.benchmarks.operation import concurrency, control_latency, ledger, soak, speed, startup, utilisation
@@ -30,8 +39,10 @@ class BenchmarkRequest:
     """Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all."""
     progress: Progress = lambda done, of: None
     inverse: InverseRequest = field(default_factory=InverseRequest)
+    population: instruments.PopulationRequest = field(default_factory=instruments.PopulationRequest)
+    """What ``instruments`` is to run."""
     home: Path = Path("sdl-data")
-    """Data directory, where ``inverse`` keeps what is finished."""
+    """Data directory, where ``inverse`` and ``instruments`` keep what is finished."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,12 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "inverse": Benchmark(
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
         inverse_tables,
+    ),
+    "instruments": Benchmark(
+        lambda of: instruments.run_instruments_benchmark(
+            of.population, of.home / "benchmarks" / "instruments", of.progress
+        ),
+        _one(instruments.instrument_table),
     ),
 }
 """By the name that the command knows each by."""
