@@ -75,9 +75,12 @@ async def _work(session: "Session") -> dict[str, Any]:
 
     with recorded_end(session), _told(session.entry):
         session.ledger.obey(session.entry.name)
-        while not isinstance(step := await tasks.propose(session), Stop):
-            await tasks.do(session, step)
-        await tasks.do(session, step)
+        step = await tasks.propose(session)
+        while not isinstance(step, Stop):
+            step = await tasks.execute(session, step)
+            if isinstance(step, Stop):  # somebody may have extended the budget since
+                step = await tasks.propose(session)
+        await tasks.report(session, step)
         return outcome(session.ledger, session.entry.name)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -40,12 +40,16 @@ GRACE_S = 5.0
 """Seconds beyond the limit after which the process ends by itself, should nobody be there to end it."""
 
 
+Stage: TypeAlias = tuple[int, ...]
+"""How far a campaign has come: what is written down of it, counted by kind."""
+
+
 @dataclass(eq=False)
 class FittingProcess:
-    """The process that fits the models of one campaign, begun when it is first asked."""
+    """A planner whose models are fitted in a process of their own, which begins when it is first needed."""
 
     campaign: Campaign
-    limits: FittingPart
+    space: Space
     entry: int
     """Number of the campaign in the ledger."""
     ledger: str
@@ -53,15 +57,40 @@ class FittingProcess:
     left_out: dict[str, str] = field(default_factory=dict)
     """Models that broke the limits since this session began, and how."""
     _child: "_Child | None" = None
+    _decision: tuple[Stage, Step] | None = None
+    """What the process decided, and at which stage of the campaign."""
     _prepared: tuple[int, int] = (-1, 0)
     """Round, and exams so far, at which the next round was last prepared."""
 
-    def decide(self, history: History) -> Step:
-        """Fit the models and return the step that follows.
+    def __post_init__(self) -> None:
+        self.plan = Plan(self.campaign, self.space)
+
+    @property
+    def limits(self) -> FittingPart:
+        """How long a model may take, and how much memory."""
+        assert self.campaign.fitting is not None
+        return self.campaign.fitting
+
+    def change_campaign(self, campaign: Campaign) -> None:
+        """Go on with a campaign in which the number of requests is another, in a process that knows it."""
+        self.close()
+        self.campaign, self.plan, self._decision = campaign, Plan(campaign, self.space), None
+
+    def next_step(self, history: History) -> Step:
+        """Return the step that follows: as the process decided, or by the plan alone where that needs no model."""
+        if self._decision is not None and self._decision[0] == _stage(history):
+            return self._decision[1]
+        return self.plan.next_step(history, None)
+
+    def fit(self, step: Fit, history: History) -> None:
+        """Have the models fitted and the step that follows decided, which only the process can that has them.
 
         Raises:
             RuntimeError: if it ends without being at any model.
         """
+        self._decision = _stage(history), self._decide(history)
+
+    def _decide(self, history: History) -> Step:
         while True:
             left_out = self._gone(history)
             at, why = "", ""
@@ -102,6 +131,11 @@ class FittingProcess:
             config = self.campaign.model_dump(mode="json", exclude_unset=True)
             self._child.say({"config": config, "entry": self.entry, "ledger": self.ledger})
         return self._child
+
+
+def _stage(history: History) -> Stage:
+    parts = (history.rounds, history.planned, history.observations, history.exams, history.findings)
+    return history.sent, *map(len, parts)
 
 
 class _Child:

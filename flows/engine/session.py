@@ -1,17 +1,19 @@
 """A campaign at work: the ledger opened, the instrument held, and what each step of the plan does to them.
 
-Nothing here knows of Prefect: the flow calls these methods as tasks, a test calls them as they are.
+A session answers what comes next and does it; whoever drives it asks and executes in turn, until the plan says stop.
+Nothing here knows of Prefect: the flow does so in tasks, a test in a loop of two lines.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows.engine.fitting_process import FittingProcess
+from flows.engine.planner import DirectPlanner, Planner
 from flows.environment import folder
 from flows.versions import versions
 from sdl.analysis import answer_count as several
@@ -40,8 +42,6 @@ from sdl.measurement.orphaned_requests import wait_out_orphans
 from sdl.reports.campaign_page import write_campaign_page
 from sdl.space import Space
 from sdl.system import failpoints as killpoints
-from strategies.fitting.fitting import Fitted
-from strategies.plan.plan import Plan
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
@@ -61,12 +61,8 @@ class Session:
     lease: Lease
     bench: Bench
     directory: Path
-    plan: Plan
-    fitted: Fitted | None = None
-    box: FittingProcess | None = None
-    """Where the models are fitted, if not here."""
-    decided: Step | None = None
-    """What follows, where that was found out already."""
+    planner: Planner
+    """Whom to ask for the next step."""
     known: HistoryCache = field(init=False)
     """What was read of the ledger so far."""
 
@@ -79,64 +75,41 @@ class Session:
         return self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.known)
 
     def propose(self) -> Step:
-        """The next step of the plan."""
+        """Ask the plan for the next step, within the requests that are allowed by now."""
         self._heed_extension()
-        if self.decided is not None:
-            decided, self.decided = self.decided, None
-            return decided
-        return self.plan.next_step(self.history, self.fitted)
+        return self.planner.next_step(self.history)
 
-    def retrain(self, step: Fit) -> None:
-        """Fit the models on all rounds before this one, and see what follows."""
-        if self.box is not None:
-            self.decided = self.box.decide(self.history)
-            return
+    def execute(self, step: Step) -> None:
+        """Do what a step of the plan asks for.
+
+        Raises:
+            CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: where that keeps a reading from being
+                taken; all that came before is kept.
+        """
+        match step:
+            case Fit():
+                self.planner.fit(step, self.history)
+            case Measure():
+                self._measure(step)
+            case Examine():  # a candidate and the number of its replicates are frozen before the first of them
+                self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
+            case Conclude():
+                self.ledger.find(self.lease, self.entry.id, step.finding)
+            case Stop():
+                self.ledger.set_state(self.lease, self.entry.id, State.FINISHED, step.reason)
+
+    def _measure(self, step: Measure) -> None:
+        """Write the round down and take what this part of it still lacks; a spent budget ends it early."""
         history = self.history
-        self.fitted = self.plan.fit(step, history, tell=_training)
-        self._goes_on_with(self.plan.next_step(history, self.fitted))
-
-    def measure(self, step: Measure) -> None:
-        """Write the round down and take what it still lacks, batch after batch; a spent budget ends it early."""
-        following: Step = step
-        history = self.history
-        try:
-            while isinstance(following, Measure) and following.round.number == step.round.number:
-                self._take(following, history)
-                history = self.history
-                following = self.plan.next_step(history, self.fitted)
-        except BudgetSpent:
-            return  # the plan sees that too, and says what follows from it
-        self._goes_on_with(following)
-
-    def _take(self, step: Measure, history: History) -> None:
         if not step.begun(history):
             self.ledger.plan(self.lease, self.entry.id, step.round, step.requests)
             history = self.history
         lacking = {request.key for request in history.lacking}  # a batch that is tried again has a part
-        left = [each for each in step.requests if each.key in lacking]
+        left = [request for request in step.requests if request.key in lacking]
         self._ask_approval(step.round, left)
-        if self.box is not None:
-            self.box.prepare(history)
-        self.bench.take(left, watching.get())
-
-    def examine(self, step: Examine) -> None:
-        """Freeze the candidate and the number of its replicates, before the first of them."""
-        self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
-        self._goes_on_with(self.plan.next_step(self.history, self.fitted))
-
-    def conclude(self, step: Conclude) -> None:
-        """Write the verdict down."""
-        self.ledger.find(self.lease, self.entry.id, step.finding)
-        self._goes_on_with(self.plan.next_step(self.history, self.fitted))
-
-    def _goes_on_with(self, step: Step) -> None:
-        """Spare whoever asks for the next step the time; but a person may extend the budget before an end."""
-        if not isinstance(step, Stop):
-            self.decided = step
-
-    def finish(self, step: Stop) -> None:
-        """Close the campaign."""
-        self.ledger.set_state(self.lease, self.entry.id, State.FINISHED, step.reason)
+        self.planner.prepare(history)
+        with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
+            self.bench.take(left, watching.get())
 
     def report(self) -> Path:
         """Write the report and return where it lies."""
@@ -146,8 +119,7 @@ class Session:
 
     def close(self) -> None:
         """End what works for it."""
-        if self.box is not None:
-            self.box.close()
+        self.planner.close()
 
     def _ask_approval(self, round_: Round, requests: Sequence[Request]) -> None:
         """Refuse to send what a person has to see first, until somebody approved of it.
@@ -170,14 +142,8 @@ class Session:
         extra = self.ledger.entry(self.entry.name).config.get("extra", 0)
         if extra != self.campaign.extra:
             self.campaign = self.campaign.model_copy(update={"extra": extra})
-            self.plan, self.bench.budget = Plan(self.campaign, self.entry.space), self.campaign.most
-            if self.box is not None:
-                self.box.close()
-                self.box.campaign = self.campaign
-
-
-def _training(_: str) -> None:
-    killpoints.passing("in-training")
+            self.bench.budget = self.campaign.most
+            self.planner.change_campaign(self.campaign)
 
 
 @contextmanager
@@ -238,11 +204,14 @@ def _session(
         book.set_state(lease, entry.id, State.RUNNING)
     bench = Bench(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
-    session = Session(campaign, entry, book, lease, bench, directory, Plan(campaign, instrument.space))
-    if campaign.fitting is not None:
-        url = book.engine.url.render_as_string(hide_password=False)
-        session.box = FittingProcess(campaign, campaign.fitting, entry.id, url)
-    return session
+    return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry))
+
+
+def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
+    if campaign.fitting is None:
+        return DirectPlanner(campaign, entry.space)
+    url = book.engine.url.render_as_string(hide_password=False)
+    return FittingProcess(campaign, entry.space, entry.id, url)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 from rich.table import Table
 
 from flows.cli.options import ruled
-from flows.engine.session import Session, open_session, recorded_end
+from flows.engine.session import open_session, recorded_end
 from flows.run_policy.interrupts import finish_on_signal
 from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
 from sdl.history import Control, Entry, State
@@ -33,7 +33,7 @@ from sdl.ledger import lease as leasing
 from sdl.ledger import tables as schema
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.plan.steps import Stop
 
 ACTIONS = 1000
 BUDGET = 60
@@ -62,12 +62,6 @@ CODES: dict[type[BaseException], int] = {
     CampaignPaused: OBEYED,
     CampaignStopped: OBEYED,
     Interrupted: ENDED,
-}
-STEPS: Mapping[type[Step], Callable[[Session, Any], object]] = {
-    Fit: Session.retrain,
-    Measure: Session.measure,
-    Examine: Session.examine,
-    Conclude: Session.conclude,
 }
 RUNNING = {"wait": 0.2, "end": 0.15, "end at once": 0.1, "kill": 0.3, "sleep": 0.1, "steer": 0.15}
 """What may befall a process at work, and how often."""
@@ -385,8 +379,8 @@ def work(written: Mapping[str, Any], directory: Path) -> None:
             with opened as session, recorded_end(session):
                 session.ledger.obey(session.entry.name)
                 while not isinstance(step := session.propose(), Stop):
-                    STEPS[type(step)](session, step)
-                session.finish(step)
+                    session.execute(step)
+                session.execute(step)
         except tuple(CODES) as error:
             sys.exit(next(code for kind, code in CODES.items() if isinstance(error, kind)))
 

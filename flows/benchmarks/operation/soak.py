@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,14 +20,14 @@ from rich.table import Table
 from scipy.stats import qmc
 
 from flows.cli.options import ruled
-from flows.engine.session import Session, open_session
+from flows.engine.session import open_session
 from sdl.errors import CampaignSuspended, SdlError
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.row_mapping import USABLE
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Stop
 
 MEASUREMENTS = 20_000
 FAULTS = ("500@0.5%", "reset@0.3%", "truncated@0.3%", "html@0.3%", "echo@0.2%", "nan@0.2%", "stuck@0.2%")
@@ -48,12 +47,6 @@ SHOWN = {
     "doubled": "measurements that count twice, or were sent unseen",
     "growth": f"memory that is gained after the first {WARM:.0%}, MB",
     "slowdown": f"time of a measurement, the last {WARM:.0%} against the first",
-}
-ACTIONS: dict[type, Callable[..., object]] = {
-    Fit: Session.retrain,
-    Measure: Session.measure,
-    Examine: Session.examine,
-    Conclude: Session.conclude,
 }
 
 
@@ -153,7 +146,7 @@ def endure(written: dict[str, Any], folder: Path) -> dict[str, Any]:
         try:
             with open_session(written, folder, str(folder / LEDGER)) as session:
                 while not isinstance(step := session.propose(), Stop):
-                    ACTIONS[type(step)](session, step)
+                    session.execute(step)
                     sent = session.ledger.sent(session.entry.id)
                     if not course or sent >= course[-1]["sent"] + EVERY:
                         course.append(_moment(sent, started))

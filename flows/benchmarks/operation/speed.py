@@ -119,7 +119,7 @@ def measuring(directory: Path, batches: int) -> dict[str, Any]:
     """Our own work on one measurement, through ledger and bench."""
 
     async def take(session: Session, step: Measure) -> None:
-        session.measure(step)
+        session.execute(step)
 
     with open_session(CAMPAIGN, directory, str(directory / "ledger.sqlite")) as session:
         return asyncio.run(own_work(partial(take, session), _timed(session), batches))
@@ -135,7 +135,7 @@ def through_prefect(directory: Path, batches: int) -> dict[str, Any]:
 
     with open_session(CAMPAIGN | {"name": "prefect"}, directory, str(directory / "prefect.sqlite")) as session:
         work = flow(name="speed", validate_parameters=False)(own_work)
-        return asyncio.run(work(partial(tasks.do, session), _timed(session), batches))
+        return asyncio.run(work(partial(tasks.execute, session), _timed(session), batches))
 
 
 async def own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:

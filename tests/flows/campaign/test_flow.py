@@ -100,7 +100,7 @@ def test_what_a_person_asks_is_obeyed_before_the_next_request_and_can_be_taken_b
     with lamp_behind_http(seed=1) as (server, instrument):
         written = paper | {"instrument": instrument}
         with open_session(written, tmp_path, where) as session, Ledger(where) as elsewhere:
-            session.measure(session.propose())
+            session.execute(session.propose())
             Controls(elsewhere).ask("paper", control)
             with pytest.raises(error, match="'sdl resume paper'"):
                 drive(session)

@@ -38,7 +38,7 @@ TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
 def at_work(paper, where, tmp_path):
     """A campaign whose first round is measured, one observation a second, its process alive."""
     with open_session(paper | TWIN, tmp_path, where) as session:
-        session.measure(session.propose())
+        session.execute(session.propose())
         spread(session.ledger, 1.0)
         yield session
 
@@ -299,7 +299,7 @@ class TestCommands:
     @pytest.mark.xdist_group("prefect")
     def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
         with open_session(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
-            session.measure(session.propose())
+            session.execute(session.propose())
             spread(session.ledger, 1.0)
             with session.ledger.engine.execution_options(writes=True).begin() as connection:
                 moments = {name: attempts.c[name] - 600 for name in ("sent_at", "done_at")}
