@@ -52,7 +52,7 @@ async def campaign(
         from flows.ui.observer import shown
 
         while True:
-            opened = open_session(written(config), directory, where, again=again, interrupted=interrupted)
+            opened = open_session(config, directory, where, again=again, interrupted=interrupted)
             try:
                 with opened as session:
                     config, again = session.campaign, False  # it may have another name now
@@ -100,11 +100,6 @@ def _told(entry: Entry) -> Iterator[None]:
 def _is_of(config: Campaign, entry: Entry) -> bool:
     """Whether an entry is the campaign, or one that ``again`` began."""
     return entry.title == config.name or entry.title.startswith(f"{config.name} ")
-
-
-def written(config: Campaign) -> dict[str, Any]:
-    """A campaign as a person would write it."""
-    return config.model_dump(mode="json", exclude_unset=True)
 
 
 def run_campaign(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.engine.fitting_process import FittingProcess
+from flows.engine.handover import take_instrument
 from flows.engine.planner import DirectPlanner, Planner
 from flows.environment import folder
 from flows.versions import versions
@@ -148,7 +149,7 @@ class Session:
 
 @contextmanager
 def open_session(
-    written: Mapping[str, Any],
+    written: Mapping[str, Any] | Campaign,
     directory: Path,
     ledger: str,
     *,
@@ -158,7 +159,7 @@ def open_session(
     """Check a campaign, hold its instrument and take up its ledger where it was left.
 
     Args:
-        written: The campaign as a person wrote it.
+        written: The campaign as a person wrote it, or as it was parsed from that.
         directory: Where reports go.
         ledger: File or URL of the ledger.
         again: Begin anew under the next free name if the campaign of this name is finished.
@@ -168,7 +169,8 @@ def open_session(
         InvalidInput, LeaseHeld, SchemaMismatch, LedgerError: before the first request.
     """
     folder(directory / "reports")  # or else the campaign would fail when all is measured
-    campaign, instrument = prepare(written)
+    kept = take_instrument(written.instrument) if isinstance(written, Campaign) else None
+    campaign, instrument = prepare(written, kept)
     book = Ledger(ledger, directory)
     try:
         with book:

@@ -7,12 +7,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from flows import environment
+from flows.engine.handover import build_instrument, kept_instrument, take_instrument
 from flows.engine.open_bench import open_bench
 from flows.run_policy.failure_messages import deployed, says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
 from flows.run_policy.missed_schedules import made_up_for
 from flows.ui import events
-from sdl import plugins
 from sdl.analysis.control_chart import charts
 from sdl.campaign.definition import Plugin
 from sdl.history import Entry
@@ -56,14 +56,16 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
         ledger: File or URL of the ledger.
     """
     where = environment.ledger(ledger, environment.home(home))
-    identity = plugins.build("sdl.instruments", instrument.plugin, instrument.options).identity
+    built = take_instrument(instrument) or build_instrument(instrument)
+    identity = built.identity
 
     def calibrated(entry: Entry) -> float | None:
         return entry.updated if entry.instrument == identity and entry.title.startswith(NAME) else None
 
-    if (state := made_up_for(where, calibrated)) is not None:
-        return state  # type: ignore[no-any-return]
-    result = await compare(instrument, home, ledger)
+    with kept_instrument(instrument, built):
+        if (state := made_up_for(where, calibrated)) is not None:
+            return state  # type: ignore[no-any-return]
+        result = await compare(instrument, home, ledger)
     if not result["alarms"]:
         return result
     events.out_of_band(identity, result["alarms"], result["gain"])

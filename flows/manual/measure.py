@@ -2,12 +2,11 @@
 
 from typing import Annotated, Any
 
-import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows.campaign.flow import written
+from flows.engine.handover import kept_instrument, take_instrument
 from flows.engine.open_bench import open_bench
 from flows.run_policy.failure_messages import says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
@@ -61,7 +60,9 @@ async def visit(
     """Take a reading at every point of a design and return their number."""
     plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, name, interrupted) as bench:
-        settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
+        from strategies.designs import propose_by_seed  # brings scipy, which takes a second
+
+        settings = propose_by_seed(plan, bench.instrument.space, design.n, seed)
         return len(by_hand.survey_space(bench, settings, every))
 
 
@@ -100,17 +101,17 @@ async def judge(
     replicates: int,
 ) -> dict[str, Any]:
     """Examine the settings for one target of a campaign."""
-    _, instrument = prepare(written(config))
-    space = instrument.space
-    instrument.close()
-    chosen = next((each for each in config.targets if each.name == target), config.targets[0])
-    row = space.settings(settings)
+    _, instrument = prepare(config, take_instrument(config.instrument))
+    space, name = instrument.space, f"{config.slug} verified by hand"
+    chosen = next((part for part in config.targets if part.name == target), config.targets[0])
     with (
         finish_on_signal() as interrupted,
-        open_bench(config.instrument, home, ledger, f"{config.slug} verified by hand", interrupted) as bench,
+        kept_instrument(config.instrument, instrument),
     ):
-        bench.needed = list(chosen.readings)
-        finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
+        row = space.settings(settings)
+        with open_bench(config.instrument, home, ledger, name, interrupted) as bench:
+            bench.needed = list(chosen.readings)
+            finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
     facts: dict[str, Any] = jsonable(finding.facts)
     return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence, "facts": facts}
 
