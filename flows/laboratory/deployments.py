@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from flows.laboratory.definition import Appointment, Laboratory, Run
-from sdl import plugins
 from sdl.space import Space
 
 ENTRYPOINTS: dict[Run, str] = {
@@ -112,18 +111,25 @@ class Definition:
 
 def definitions(laboratory: Laboratory) -> Iterator[Definition]:
     """Every deployment of a laboratory."""
-    known = dict[str, str]()
     for name, part in laboratory.instruments.items():
-        instrument = plugins.build("sdl.instruments", part.plugin, part.options)
-        instrument.close()
-        known[instrument.identity] = name
+        space = laboratory.space(name)
         for run, entrypoint in ENTRYPOINTS.items():
             due = tuple(each for each in laboratory.schedule if (each.run, each.instrument) == (run, name))
-            parameters = _parameters(run, name, part.model_dump(mode="json"), instrument.space)
-            told = (parameters, entrypoint, DESCRIPTIONS[run], instrument.space, COLLISION[run])
-            yield Definition(run, name, *told, laboratory.timezone, due)
+            parameters = _parameters(run, name, part.model_dump(mode="json"), space)
+            yield Definition(
+                run=run,
+                name=name,
+                parameters=parameters,
+                entrypoint=entrypoint,
+                description=DESCRIPTIONS[run],
+                space=space,
+                collision=COLLISION[run],
+                timezone=laboratory.timezone,
+                appointments=due,
+            )
+    names = {laboratory.identity(name): name for name in laboratory.instruments}
     for steer, (entrypoint, description) in STEERING.items():
-        instruments = {"instruments": known} if steer == "resume" else {}
+        instruments = {"instruments": names} if steer == "resume" else {}
         yield Definition(steer, LABORATORY, instruments, entrypoint, description)
 
 
