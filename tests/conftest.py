@@ -19,7 +19,7 @@ from problems import twin_rows, written
 
 from flows import environment
 from flows.cli import app as cli
-from flows.engine.session import outcome, recorded_end
+from flows.engine.outcome import recorded_end, summarize_outcome
 from flows.server import server
 from flows.studies.compare import study
 from sdl import plugins
@@ -100,7 +100,7 @@ def drive():
             while not isinstance(step := session.propose(), Stop):
                 session.execute(step)
             session.execute(step)
-        return outcome(session.ledger, session.entry.name)
+        return summarize_outcome(session.ledger, session.entry.name)
 
     return to_its_end
 

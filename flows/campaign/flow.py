@@ -48,7 +48,7 @@ async def campaign(
     with finish_on_signal() as interrupted, slots.none_by_tag():
         # Models and figures take seconds to load: not before the run is seen to have begun.
         from flows.campaign import waiting
-        from flows.engine.session import open_session
+        from flows.engine.opening import open_session
         from flows.ui.observer import shown
 
         while True:
@@ -70,7 +70,7 @@ async def campaign(
 
 async def _work(session: "Session") -> dict[str, Any]:
     from flows.campaign import tasks
-    from flows.engine.session import outcome, recorded_end
+    from flows.engine.outcome import recorded_end, summarize_outcome
     from strategies.plan.steps import Stop
 
     with recorded_end(session), _told(session.entry):
@@ -81,7 +81,7 @@ async def _work(session: "Session") -> dict[str, Any]:
             if isinstance(step, Stop):  # somebody may have extended the budget since
                 step = await tasks.propose(session)
         await tasks.report(session, step)
-        return outcome(session.ledger, session.entry.name)
+        return summarize_outcome(session.ledger, session.entry.name)
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> Non
 
 def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
     """What came of a campaign, if nothing is left to do in it."""
-    from flows.engine.session import outcome, refuse_changed_file
+    from flows.engine.opening import refuse_changed_file
+    from flows.engine.outcome import summarize_outcome
 
     with Ledger(where) as book:
         entry = next((each for each in book.entries() if each.name == campaign.slug), None)
@@ -116,7 +117,7 @@ def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
             return None
         refuse_changed_file(entry, campaign)
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
-        return outcome(book, entry.name)
+        return summarize_outcome(book, entry.name)
 
 
 def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:

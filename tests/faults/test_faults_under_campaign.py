@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
+from flows.engine.session import Session
 from sdl.errors import CampaignSuspended, LeaseHeld
 from sdl.history import State
 from sdl.instruments.claude_light.twin import Twin

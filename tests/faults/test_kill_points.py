@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from places import PAPER
 
-from flows.engine.session import open_session, outcome, recorded_end
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end, summarize_outcome
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignPaused
 from sdl.history import Control
@@ -92,7 +93,7 @@ def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S
         if reported:
             session.report()
         exchange.export(session.ledger, "paper", directory / "paper.jsonl", force=True)
-        return outcome(session.ledger, "paper")
+        return summarize_outcome(session.ledger, "paper")
 
 
 @dataclass
@@ -267,7 +268,7 @@ def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spa
     assert ended(spawn(*words)).code == 0
     laboratory.directory = home
     with laboratory.book() as book:
-        told = outcome(book, "paper")
+        told = summarize_outcome(book, "paper")
         exchange.export(book, "paper", home / "paper.jsonl")
     rows = holds(laboratory, told)
     assert sum(row["verdict"] == "UNKNOWN" for row in rows) == lost

@@ -16,7 +16,9 @@ from typing import Any
 
 from places import ROOT
 
-from flows.engine.session import Session, open_session, outcome, recorded_end
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end, summarize_outcome
+from flows.engine.session import Session
 from sdl.history import Observation
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
@@ -169,7 +171,7 @@ def _to_its_end(session: Session) -> dict[str, Any]:
         "rounds": [[each.number, each.kind, each.target, each.facts.get("model")] for each in history.rounds],
         "requests": [_kept(each) for each in history.observations],
         "findings": [[each.round, each.target, each.verdict, each.sentence] for each in history.findings],
-        "outcome": outcome(session.ledger, session.entry.name),
+        "outcome": summarize_outcome(session.ledger, session.entry.name),
         "report": words(session.report().read_text("utf-8")),
     }
 

@@ -22,7 +22,8 @@ import numpy as np
 from rich.table import Table
 
 from flows.cli.options import ruled
-from flows.engine.session import open_session, recorded_end
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end
 from flows.run_policy.interrupts import finish_on_signal
 from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
 from sdl.history import Control, Entry, State

@@ -20,7 +20,7 @@ from rich.table import Table
 from scipy.stats import qmc
 
 from flows.cli.options import ruled
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.errors import CampaignSuspended, SdlError
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults

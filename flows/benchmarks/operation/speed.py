@@ -18,7 +18,8 @@ from rich.table import Table
 
 from flows import environment
 from flows.cli.options import ruled
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
+from flows.engine.session import Session
 from flows.server import server
 from flows.studies.solve import solve
 from sdl.history import Purpose, Request, Round, RoundKind

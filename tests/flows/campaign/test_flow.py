@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import requests
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, State, Verdict

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from places import SUPPORT
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
@@ -101,7 +101,7 @@ def children():
             command = stat.with_name("cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid() and "flows.engine.fitting_process" in command and fields[0] != "Z":
+        if int(fields[1]) == os.getpid() and "flows.engine.fitting_worker" in command and fields[0] != "Z":
             found.append(int(stat.parent.name))
     return found
 

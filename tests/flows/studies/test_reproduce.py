@@ -11,7 +11,7 @@ import pytest
 from places import ROOT
 from traps import DESIGN, EXAM
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce, sentences
 from sdl.errors import CampaignPaused, InstrumentUnavailable
 from sdl.history import Control, Verdict

@@ -9,7 +9,7 @@ import pytest
 import requests
 from stages import Run
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.ui import artifacts
 from flows.ui import observer as showing
 from sdl.campaign.definition import Campaign

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce, sentences
 from sdl.errors import InvalidInput
 from sdl.history import NoticeKind

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign
 from sdl.campaign.safety import SuspendPart
 from sdl.campaign.validation import prepare

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from flows.cli import watch as cli_watching
 from flows.cli.watch_view import frame
 from flows.engine.open_bench import open_bench
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.laboratory.stall_alarm import Watchman
 from flows.ui import events
 from sdl.campaign.definition import Plugin, Target

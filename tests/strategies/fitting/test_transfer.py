@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.benchmarks.decisions import loop
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce
 from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign

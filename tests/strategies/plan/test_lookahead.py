@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from moments import CAMPAIGNS, moments
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce, sentences
 from sdl.campaign.definition import Campaign
 from sdl.formatting import jsonable

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flows.benchmarks.operation import concurrency as interleavings
 from flows.engine.open_bench import open_bench
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Plugin
 from sdl.errors import InstrumentUnavailable, LeaseLost
 from sdl.history import Purpose, Request, Round, RoundKind
