@@ -28,8 +28,8 @@ DESCRIPTIONS: dict[Run, str] = {
     "calibrate": "Background and full drives, held against the control chart of the calibrations before.",
     "sweep": "One campaign that shares its measurements among many targets; for many seeds one after another.",
 }
-Steer: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
-STEERING: dict[Steer, tuple[str, str]] = {
+ControlRun: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
+CONTROLS: dict[ControlRun, tuple[str, str]] = {
     "pause": ("flows.manual.controls.pause", "Ask a campaign to pause before its next request."),
     "resume": ("flows.manual.controls.resume", "Take a pause, a stop or a hold-off back, and go on."),
     "stop": ("flows.manual.controls.stop", "Ask a campaign to stop before its next request."),
@@ -52,7 +52,7 @@ ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 class Definition:
     """One deployment."""
 
-    run: Run | Steer
+    run: Run | ControlRun
     name: str
     """That of the instrument in the laboratory file, or of the laboratory."""
     parameters: dict[str, Any]
@@ -128,7 +128,7 @@ def definitions(laboratory: Laboratory) -> Iterator[Definition]:
                 appointments=due,
             )
     names = {laboratory.identity(name): name for name in laboratory.instruments}
-    for steer, (entrypoint, description) in STEERING.items():
+    for steer, (entrypoint, description) in CONTROLS.items():
         instruments = {"instruments": names} if steer == "resume" else {}
         yield Definition(steer, LABORATORY, instruments, entrypoint, description)
 

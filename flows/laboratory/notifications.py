@@ -5,7 +5,6 @@ so a channel that is down costs a campaign nothing; the service and the doctor s
 """
 
 import asyncio
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,6 +16,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
+from flows import environment
 from flows.laboratory.definition import Notify, Occasion
 from flows.ui import events
 
@@ -124,9 +124,9 @@ def lost(api: str) -> str | None:
         httpx.HTTPError: if it does not answer.
     """
     ours = {"event": {"name": [TRIGGERED, SENT]}, "resource": {"labels": {"prefect.resource.name": NAME}}}
-    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    auth = (secret[0], secret[2]) if secret[1] else None
-    answer = httpx.post(f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=auth)
+    answer = httpx.post(
+        f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=environment.server_credentials()
+    )
     answer.raise_for_status()
     found = sorted(answer.json()["events"], key=lambda each: str(each["occurred"]), reverse=True)
     until = datetime.now(UTC) - timedelta(seconds=SENDING_S)

@@ -20,6 +20,7 @@ from flows.laboratory import stall_alarm as stalls
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
 from flows.laboratory.registration import register
+from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping, server
 from flows.server import service_lock as instance
 from flows.server.service_lock import Service
@@ -60,8 +61,10 @@ async def serve(
         if ours is not None:
             await housekeeping.bury(shared.client, numbers)
         await housekeeping.watch_for_silence(shared.client)
-        if (lacks := await notifying.keep(shared.client, notify)) is not None:
-            print(lacks, file=sys.stderr, flush=True)
+        lacks = await notifying.keep(shared.client, notify)
+        stale = await asyncio.to_thread(describe_stale_deployments, service.api)
+        for sentence in filter(None, (lacks, stale)):
+            print(sentence, file=sys.stderr, flush=True)
     running = asyncio.create_task(runner.start())
     while not runner.started and not running.done():
         await asyncio.sleep(0.02)

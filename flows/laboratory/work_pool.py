@@ -1,5 +1,6 @@
 """The deployments of a laboratory for the workers of a Prefect server: one command when the laboratory file changes."""
 
+import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from flows.laboratory import notifications as notifying
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
 from flows.laboratory.registration import register
+from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping
 
 
@@ -37,7 +39,9 @@ async def enrol(offered: Iterable[Definition], pool: str, notify: Notify | None 
 
         await register(shared.client, offered, add)
         await housekeeping.watch_for_silence(shared.client)
-        return await notifying.keep(shared.client, notify)
+        lacks = await notifying.keep(shared.client, notify)
+        stale = await asyncio.to_thread(describe_stale_deployments, str(shared.client.api_url))
+        return "; ".join(filter(None, (lacks, stale))) or None
 
 
 async def _pool(client: PrefectClient, name: str) -> None:

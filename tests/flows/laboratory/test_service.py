@@ -15,7 +15,7 @@ from places import ROOT
 from services import ENDED, SOON_S, Lab
 
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import ENTRYPOINTS, STEERING, definitions
+from flows.laboratory.deployments import CONTROLS, ENTRYPOINTS, definitions
 from flows.server import server
 from flows.server import service_lock as instance
 from sdl.errors import InvalidInput
@@ -23,7 +23,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
 
-STEERED = {entrypoint for entrypoint, _ in STEERING.values()}
+STEERED = {entrypoint for entrypoint, _ in CONTROLS.values()}
 
 
 @pytest.fixture(scope="class")
