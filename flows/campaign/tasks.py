@@ -1,4 +1,7 @@
-"""What a campaign does, as Prefect tasks: each a verb with a visible policy, each one call into the session."""
+"""What a campaign does, as Prefect tasks: each a verb with a visible policy.
+
+A task executes one step of the plan and asks for the next one, so that its time in the UI is that of both.
+"""
 
 import asyncio
 import random
@@ -22,22 +25,22 @@ def _is_transient(_task: object, _run: object, state: object) -> bool:
     return isinstance(error, CampaignSuspended) and error.transient
 
 
-async def propose(session: Session) -> Step:
+async def propose_step(session: Session) -> Step:
     """Ask the plan for the next step, as a task."""
     step: Step = await _propose(_unsearched(session))
     return step
 
 
-async def execute(session: Session, step: Step) -> Step:
+async def execute_step(session: Session, step: Step) -> Step:
     """Do what a step of the plan asks for, as a task, and return the step that follows from it.
 
     Raises:
         CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: as the session does.
     """
-    outcome = await TASKS[type(step)](_unsearched(session), _unsearched(step))
-    if isinstance(outcome, Exception):
-        raise outcome
-    following: Step = outcome
+    result = await TASKS[type(step)](_unsearched(session), _unsearched(step))
+    if isinstance(result, Exception):
+        raise result
+    following: Step = result
     return following
 
 
@@ -52,7 +55,7 @@ def _execute(session: Session, step: Step) -> Step:
 
 
 def _unsearched(argument: Any) -> Any:
-    """What a task is given, in which Prefect is not to look for results of others: it would visit every observation."""
+    """Keep Prefect from looking for the results of other tasks in an argument: it would visit every observation."""
     return quote(argument)
 
 
@@ -94,7 +97,7 @@ async def _offer(session: Session, step: Examine) -> Step:
 async def _verify(session: Session, step: Conclude) -> Step:
     """Write a verdict down."""
     following = await asyncio.to_thread(_execute, session, step)
-    events.verdict(session.entry.name, session.entry.instrument, step.finding)
+    events.emit_verdict(session.entry.name, session.entry.instrument, step.finding)
     return following
 
 
@@ -103,10 +106,10 @@ async def _report(session: Session, step: Stop) -> None:
     """Close the campaign and write its report."""
     await asyncio.to_thread(session.execute, step)
     await asyncio.to_thread(session.report)
-    events.finished(session.entry.name, session.entry.instrument, step.reason)
+    events.emit_finished(session.entry.name, session.entry.instrument, step.reason)
 
 
-async def report(session: Session, step: Stop) -> None:
+async def report_end(session: Session, step: Stop) -> None:
     """Close the campaign and write its report, as a task."""
     await _report(_unsearched(session), _unsearched(step))
 

@@ -109,7 +109,7 @@ class Definition:
         }
 
 
-def definitions(laboratory: Laboratory) -> Iterator[Definition]:
+def define_deployments(laboratory: Laboratory) -> Iterator[Definition]:
     """Every deployment of a laboratory."""
     for name, part in laboratory.instruments.items():
         space = laboratory.space(name)

@@ -234,7 +234,7 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
 
 def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
     """Whether the server has the block that sends, and whether the last message got through."""
-    from flows.laboratory.notifications import lost
+    from flows.laboratory.notifications import describe_lost_message
 
     what, (kind, name) = "notifications", notify.place
     service = instance.running(setup.directory)
@@ -243,7 +243,7 @@ def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
         return DoctorFinding(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
     try:
         answer = _get(f"{api.rstrip('/')}/block_types/slug/{kind}/block_documents/name/{name}")
-        words = lost(api) if answer.is_success else None
+        words = describe_lost_message(api) if answer.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return DoctorFinding(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
     if words is not None:

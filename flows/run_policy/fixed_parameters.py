@@ -29,21 +29,21 @@ async def refuse_changes() -> None:
     assert context.flow_run.deployment_id is not None
     async with get_client() as client:
         deployment = await client.read_deployment(context.flow_run.deployment_id)
-    if faults := changed(context.flow_run.parameters, deployment.parameters):
+    if faults := describe_changes(context.flow_run.parameters, deployment.parameters):
         raise InvalidInput(faults)
 
 
-def changed(given: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """What a run was given that its deployment has otherwise, in words.
+def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return in words which parameters of a run differ from those of its deployment and must not.
 
     Args:
-        given: Parameters of the run, as plain data.
+        run: Parameters of the run, as plain data.
         own: Parameters of the deployment.
     """
     faults = [
-        f"{name}: is for the laboratory to say, leave it out" for name in PLACES if given.get(name) != own.get(name)
+        f"{name}: is for the laboratory to say, leave it out" for name in PLACES if run.get(name) != own.get(name)
     ]
-    section, deployed = _instrument_section(given), _instrument_section(own)
+    section, deployed = _instrument_section(run), _instrument_section(own)
     # Equal sections name one instrument; only others have to be built to learn which one they name.
     if deployed is not None and section != deployed and (here := _identity(section)) != (there := _identity(deployed)):
         faults.append(

@@ -136,7 +136,7 @@ def through_prefect(directory: Path, batches: int) -> dict[str, Any]:
 
     with open_session(CAMPAIGN | {"name": "prefect"}, directory, str(directory / "prefect.sqlite")) as session:
         work = flow(name="speed", validate_parameters=False)(own_work)
-        return asyncio.run(work(partial(tasks.execute, session), _timed(session), batches))
+        return asyncio.run(work(partial(tasks.execute_step, session), _timed(session), batches))
 
 
 async def own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:

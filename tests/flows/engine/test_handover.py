@@ -8,7 +8,7 @@ from commands import on_twin
 
 from flows.engine.handover import build_instrument, kept_instrument, take_instrument
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import definitions
+from flows.laboratory.deployments import define_deployments
 from sdl.campaign.definition import Campaign, Plugin
 from sdl.instruments.claude_light.twin import Twin
 
@@ -67,7 +67,7 @@ def test_what_one_task_took_no_other_one_gets():
 
 def test_a_laboratory_builds_each_instrument_once_for_all_its_deployments(calls):
     laboratory = Laboratory.parse({"instruments": {"twin": "twin", "other": {"plugin": "twin", "seed": 3}}})
-    assert len(list(definitions(laboratory))) > 10
+    assert len(list(define_deployments(laboratory))) > 10
     assert (calls["built"], calls["closed"]) == (2, 2)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import definitions
+from flows.laboratory.deployments import define_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments, stale_deployments
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -18,12 +18,12 @@ def deployed(prefect):
     from prefect.client.schemas.actions import DeploymentUpdate
     from prefect.runner import Runner
 
-    from flows.laboratory.registration import register
+    from flows.laboratory.registration import register_deployments
 
     async def deploy(changes):
-        offered, runner = list(definitions(Laboratory.of_a_twin(None))), Runner(name="stale")
+        offered, runner = list(define_deployments(Laboratory.of_a_twin(None))), Runner(name="stale")
         async with get_client() as client:
-            numbers = await register(client, offered, runner.aadd_deployment)
+            numbers = await register_deployments(client, offered, runner.aadd_deployment)
             for definition, number in zip(offered, numbers, strict=True):
                 if definition.run in changes:
                     await client.update_deployment(number, DeploymentUpdate(entrypoint=changes[definition.run]))
@@ -35,7 +35,7 @@ def deployed(prefect):
 
 def test_prefect_writes_the_place_of_a_flow_as_the_definition_has_it(deployed, prefect):
     written = deployed()
-    assert written == {each.run: each.entrypoint for each in definitions(Laboratory.of_a_twin(None))}
+    assert written == {each.run: each.entrypoint for each in define_deployments(Laboratory.of_a_twin(None))}
     assert [name for name in stale_deployments(prefect) if name.endswith("/twin")] == []
 
 

@@ -94,7 +94,7 @@ class TestScheduled:
             monkeypatch.setattr(scheduled.runtime, "flow_run", run)
             with open_bench(Plugin(plugin="twin"), str(tmp_path), None, "calibration"):
                 pass
-            return scheduled.made_up_for(str(tmp_path / "ledger.sqlite"), lambda _: (self.DUE + after).timestamp())
+            return scheduled.skipped_state(str(tmp_path / "ledger.sqlite"), lambda _: (self.DUE + after).timestamp())
 
         return made
 
@@ -112,9 +112,9 @@ class TestScheduled:
 
 def test_the_space_of_the_twin_is_that_of_its_form():
     from flows.laboratory.definition import Laboratory
-    from flows.laboratory.deployments import definitions
+    from flows.laboratory.deployments import define_deployments
 
-    offered = {each.run: each for each in definitions(Laboratory.of_a_twin("http://127.0.0.1:5005/api"))}
+    offered = {each.run: each for each in define_deployments(Laboratory.of_a_twin("http://127.0.0.1:5005/api"))}
     schema = {"properties": {"config": {}, "home": {}}, "required": ["config"],
               "definitions": {"Campaign": {"properties": {"instrument": {}}}}}  # fmt: skip
     form = offered["campaign"].form(schema)

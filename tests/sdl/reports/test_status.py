@@ -16,7 +16,7 @@ from flows.cli import watch as cli_watching
 from flows.cli.watch_view import frame
 from flows.engine.open_bench import open_bench
 from flows.engine.opening import open_session
-from flows.laboratory.stall_alarm import Watchman
+from flows.laboratory.stall_alarm import StallWatch
 from flows.ui import events
 from sdl.campaign.definition import Plugin, Target
 from sdl.errors import CampaignSuspended, InvalidInput
@@ -191,8 +191,8 @@ class TestStall:
 
     def test_each_is_told_once_as_an_event_and_a_notice(self, at_work, monkeypatch):
         told = []
-        monkeypatch.setattr(events, "stalled", lambda *words: told.append(words))
-        watchman = Watchman(at_work.ledger)
+        monkeypatch.setattr(events, "emit_stalled", lambda *words: told.append(words))
+        watchman = StallWatch(at_work.ledger)
         watchman.look()
         assert told == []
         later(monkeypatch, 100)
