@@ -24,7 +24,7 @@ TWIN_PORT = 5005
 COLOURS = 96
 """Of a picture: enough for pages that have few, and a third of the size."""
 CHROMIUM_PORT = 9333
-BROWSER_BAR = 200
+BROWSER_BAR = 400
 """What a window has room for beyond the picture."""
 PATIENCE_S = 15
 """What a page has to draw itself."""

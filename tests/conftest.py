@@ -21,7 +21,7 @@ from flows import environment
 from flows.cli import app as cli
 from flows.engine.outcome import recorded_end, summarize_outcome
 from flows.server import server
-from flows.studies.compare import study
+from flows.studies.compare import study_models
 from sdl import plugins
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
@@ -124,7 +124,7 @@ def dark(rows, tmp_path_factory):
 @pytest.fixture(scope="session")
 def found(dark):
     """The quick models on sixty rows in the dark."""
-    return study(dark, WHITE, models=QUICK, draws=300)
+    return study_models(dark, WHITE, models=QUICK, draws=300)
 
 
 @pytest.fixture

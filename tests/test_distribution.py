@@ -38,7 +38,7 @@ def built(tmp_path_factory):
     left_out = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "sdl-data")
     shutil.copytree(ROOT, folder / "checkout", ignore=left_out)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, folder / "checkout"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -78,7 +78,7 @@ def test_the_wheel_runs_a_campaign_and_the_service_in_an_empty_environment(built
 
     def run(program, *words):
         command = [programs / program, *map(str, words)]
-        options = {"capture_output": True, "text": True, "check": False, "timeout": 600}
+        options = {"capture_output": True, "text": True, "check": False, "timeout": 1800}
         done = subprocess.run(command, cwd=work, env=clean, **options)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 OURS = ("sdl", "strategies", "flows")
 FILES = sorted(path for floor in OURS for path in (ROOT / floor).rglob("*.py"))
 
-LABORATORY = {"numpy", "pydantic", "requests", "urllib3", "sqlalchemy", "jinja2", "matplotlib", "pandas", "pyarrow"}
+LABORATORY = {"numpy", "pydantic", "requests", "urllib3", "sqlalchemy", "jinja2", "matplotlib", "pyarrow"}
 DECISIONS = {"numpy", "scipy", "sklearn", "gmr", "threadpoolctl"}
 GENERATIVE = {"torch", "botorch", "gpytorch", "linear_operator", "ForestDiffusion", "xgboost", "zuko"}
 """Of the extra of that name: each seconds to import, and with a global state of its own. Models only may use them."""

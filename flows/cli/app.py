@@ -32,8 +32,8 @@ from flows.cli import run as cli_campaigns
 from flows.cli import service as cli_service
 from flows.cli import steer as cli_steering
 from flows.cli import watch as cli_watching
-from flows.cli.options import err
 from flows.server.service_lock import AlreadyUp
+from flows.terminal import err
 from sdl import __version__, errors
 from sdl.formatting import visible
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, err, show
+from flows.cli.options import AsJson, Home
+from flows.terminal import err, show
 
 Names = list[str] | None
 
@@ -37,18 +38,18 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Pit our own loop against others on twins: requests until VERIFIED; goes on where it was left."""
-    from flows.studies import backtest as backtesting
-    from flows.studies.backtest_cells import Ended
+    from flows.benchmarks.decisions.backtest import backtest_tables, run_backtest_study
+    from flows.benchmarks.decisions.backtest_cells import EndedCell
+
+    def tell(ended: EndedCell) -> None:
+        cell, run = ended.cell, ended.run
+        outcome = ended.error if run is None else f"{run.requests} requests, {run.ended}"
+        words = f"{cell.problem.name}, {cell.strategy}, seed {cell.seed}: {outcome} ({ended.seconds:.1f} s)"
+        err.print(words, markup=False)
 
     folder = into or environment.home(home) / "backtest"
     with err.status("running"):
-
-        def tell(each: Ended) -> None:
-            fate = each.error or f"{each.run.requests if each.run else ''} requests, {each.run and each.run.ended}"
-            words = f"{each.cell.problem.name}, {each.cell.strategy}, seed {each.cell.seed}: {fate}"
-            err.print(f"{words} ({each.seconds:.1f} s)", markup=False)
-
-        result = backtesting.study(
+        result = run_backtest_study(
             folder,
             problems=problem or (),
             strategies=strategy or (),
@@ -60,5 +61,5 @@ def backtest(
             tell=tell,
         )
     page = str(folder / "index.html")
-    shown = {key: value for key, value in result.items() if key != "runs"} | {"page": page}
-    show(shown, as_json, *([] if as_json else backtesting.tables(result)), "" if as_json else page)
+    plain = {key: value for key, value in result.items() if key != "runs"} | {"page": page}
+    show(plain, as_json, *([] if as_json else backtest_tables(result)), "" if as_json else page)

@@ -2,19 +2,55 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from flows import environment
-from flows.cli.options import AsJson, Home, err, show, start_prefect
+from flows.cli.options import AsJson, Home, start_prefect
+from flows.terminal import err, show
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.recordings import FOLDER
 from sdl.system.atomic_files import whole
 
+if TYPE_CHECKING:
+    from flows.benchmarks.inverse.run import InverseRequest
+
 NOT_MET = 3
 SEEDS, ELSE = {"sweep": 10}, 100
+
+What = Annotated[
+    str,
+    typer.Argument(
+        help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
+        "minutes: inverse, ledger, soak, use, service, interleavings, steering, sweep."
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="Campaigns of each kind in the loop, 100 unless told; of 'sweep' 10, of 'inverse' 3.", min=1),
+]
+Models = Annotated[list[str] | None, typer.Option("--model", help="Models of the loop, of 'models' and of 'inverse'.")]
+Records = Annotated[Path, typer.Option(help="The real records.")]
+Problems = Annotated[list[str] | None, typer.Option("--problem", help="Of 'inverse': all unless told.")]
+Rows = Annotated[
+    int | None, typer.Option(help="Of 'inverse': rows to learn from; each problem's own number unless told.", min=1)
+]
+Targets = Annotated[int | None, typer.Option(help="Of 'inverse': 1000 unless told.", min=1)]
+Seconds = Annotated[float | None, typer.Option(help="Of 'inverse': of training a model, 180 unless told.")]
+Forward = Annotated[
+    float | None, typer.Option(help="Of 'inverse': seconds of training the model that localises, 45 unless told.")
+]
+Runner = Annotated[str | None, typer.Option(help="Of 'inverse': threads unless told, dask or ray.")]
+Cores = Annotated[int | None, typer.Option(help="Of 'inverse': models at a time, 1 unless told.", min=1)]
+Crystal = Annotated[
+    Path | None, typer.Option(help="Of 'inverse': the records of MoS2; ../shared/data/mos2_band_gap unless told.")
+]
+Page = Annotated[
+    Path | None, typer.Option("--page", help="Of 'inverse': in the reports of the data directory unless told.")
+]
+Output = Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,63 +59,38 @@ def add_to(app: typer.Typer) -> None:
 
 
 def benchmark(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-            "minutes: inverse, ledger, soak, use, service, interleavings, steering, sweep."
-        ),
-    ] = "all",
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="Campaigns of each kind in the loop, 100 unless told; of 'sweep' 10, of 'inverse' 3.", min=1),
-    ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", help="Models of the loop, of 'models' and of 'inverse'.")
-    ] = None,
-    records: Annotated[Path, typer.Option(help="The real records.")] = FOLDER,
-    problem: Annotated[list[str] | None, typer.Option("--problem", help="Of 'inverse': all unless told.")] = None,
-    rows: Annotated[
-        int | None, typer.Option(help="Of 'inverse': rows to learn from; each problem's own number unless told.", min=1)
-    ] = None,
-    targets: Annotated[int | None, typer.Option(help="Of 'inverse': 1000 unless told.", min=1)] = None,
-    seconds: Annotated[float | None, typer.Option(help="Of 'inverse': of training a model, 180 unless told.")] = None,
-    forward: Annotated[
-        float | None, typer.Option(help="Of 'inverse': seconds of training the model that localises, 45 unless told.")
-    ] = None,
-    runner: Annotated[str | None, typer.Option(help="Of 'inverse': threads unless told, dask or ray.")] = None,
-    cores: Annotated[int | None, typer.Option(help="Of 'inverse': models at a time, 1 unless told.", min=1)] = None,
-    crystal: Annotated[
-        Path | None, typer.Option(help="Of 'inverse': the records of MoS2; ../shared/data/mos2_band_gap unless told.")
-    ] = None,
-    page: Annotated[
-        Path | None, typer.Option("--page", help="Of 'inverse': in the reports of the data directory unless told.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")] = None,
+    what: What = "all",
+    seeds: Seeds = None,
+    model: Models = None,
+    records: Records = FOLDER,
+    problem: Problems = None,
+    rows: Rows = None,
+    targets: Targets = None,
+    seconds: Seconds = None,
+    forward: Forward = None,
+    runner: Runner = None,
+    cores: Cores = None,
+    crystal: Crystal = None,
+    page: Page = None,
+    output: Output = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure this program against its bars; the figures are data, machine and versions beside them."""
     from flows.benchmarks import suite
-    from flows.benchmarks.inverse import run as inverse
 
-    about: dict[str, Any] = {"problem": problem, "rows": rows, "targets": targets, "seconds": seconds, "page": page}
-    about |= {"forward": forward, "runner": runner, "cores": cores, "crystal": crystal}
-    told = {name: value for name, value in about.items() if value is not None}
-    asked = directory = None
-    faults = suite.faults(what)
+    options: dict[str, Any] = {
+        "problems": problem,
+        "rows": rows,
+        "targets": targets,
+        "seconds": seconds,
+        "forward": forward,
+    }
+    options |= {"runner": runner, "cores": cores, "crystal": crystal}
+    of_inverse = {name: value for name, value in options.items() if value is not None}
+    inverse = _request_of_inverse(what, of_inverse, seeds, model, page, output)
+    directory = environment.home(home) if what == "inverse" else Path()
     if what == "inverse":
-        directory = environment.home(home)
-        sizes = {name: value for name, value in told.items() if name not in ("problem", "page")}
-        asked = inverse.Asked(problem or (), model or (), **(sizes | ({"seeds": seeds} if seeds else {})))
-        faults += asked.faults()
-    elif not faults:
-        faults += [f"--{name}: only 'inverse' has this option, and {what!r} was asked for" for name in told]
-    if output is not None and not output.parent.is_dir():
-        faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")
-    if faults:
-        raise InvalidInput(faults)  # before Prefect starts, and before anything takes an hour
-    if directory is not None:
         start_prefect(directory)
     with Progress(console=err, disable=as_json) as bar:
         task = bar.add_task("benchmark")
@@ -87,19 +98,50 @@ def benchmark(
         def tell(done: int, of: int) -> None:
             bar.update(task, completed=done, total=of)
 
-        result = suite.run(what, seeds or SEEDS.get(what, ELSE), model or (), records, tell, asked, directory)
-    shown = _page(result, directory, page)
+        request = suite.BenchmarkRequest(seeds or SEEDS.get(what, ELSE), records, model or (), tell, inverse, directory)
+        result = suite.run_benchmarks(what, request)
     if output is not None:
         with whole(output, force=True) as file:
             file.write(f"{json.dumps(result, indent=2)}\n".encode())
-    show(result, as_json, *suite.tables(result), *shown)
+    written = _write_page(result, page or directory / "reports" / "benchmark-inverse.html")
+    show(result, as_json, *suite.benchmark_tables(result), *written)
     return 0 if result["all_met"] else NOT_MET
 
 
-def _page(result: dict[str, Any], directory: Path | None, page: Path | None) -> list[str]:
-    """Write the page of a benchmark that has one, and say where it lies."""
-    if directory is None:
-        return []
-    from flows.benchmarks.inverse.page import write
+def _request_of_inverse(
+    what: str,
+    options: dict[str, Any],
+    seeds: int | None,
+    models: list[str] | None,
+    page: Path | None,
+    output: Path | None,
+) -> "InverseRequest":
+    """What is asked of 'inverse'.
 
-    return [str(write(result, page or directory / "reports" / "benchmark-inverse.html"))]
+    Raises:
+        InvalidInput: with every fault of the command, before Prefect starts and before anything takes an hour.
+    """
+    from flows.benchmarks import suite
+    from flows.benchmarks.inverse.run import InverseRequest
+
+    faults, request = suite.find_faults(what), InverseRequest()
+    if what == "inverse":
+        request = InverseRequest(models=models or (), **(options | ({"seeds": seeds} if seeds else {})))
+        faults += request.faults()
+    elif not faults:
+        names = [*("problem" if name == "problems" else name for name in options), *(["page"] if page else [])]
+        faults += [f"--{name}: only 'inverse' has this option, and {what!r} was asked for" for name in names]
+    if output is not None and not output.parent.is_dir():
+        faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")
+    if faults:
+        raise InvalidInput(faults)
+    return request
+
+
+def _write_page(result: dict[str, Any], page: Path) -> list[str]:
+    """Write the page of a benchmark that has one, and say where it lies."""
+    if "inverse" not in result["results"]:
+        return []
+    from flows.benchmarks.inverse.page import write_inverse_page
+
+    return [str(write_inverse_page(result, page))]

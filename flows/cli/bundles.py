@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
+from flows.terminal import plain_table, show
 
 DIFFERS = 3
 
@@ -42,15 +43,15 @@ def reproduce(
     as_json: AsJson = False,
 ) -> int:
     """Check a bundle, recompute its proposals, fits and verdicts, and say whether they agree with what was recorded."""
-    from flows.studies import reproduce as reproducing
+    from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 
-    result = reproducing.reproduce(file)
+    result = reproduce_bundle(file)
     rounds = [
         (each["round"], each["kind"], each["target"], each["replies"], _word(each["agrees"]), each["largest deviation"])
         for each in result["rounds"]
     ]
-    shown = table(("round", "kind", "target", "replies", "", "largest deviation"), rounds)
-    show(result, as_json, shown, *reproducing.sentences(result))
+    shown = plain_table(("round", "kind", "target", "replies", "", "largest deviation"), rounds)
+    show(result, as_json, shown, *summarise_reproduction(result))
     return 0 if result["agrees"] else DIFFERS
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
+from flows.terminal import plain_table, show
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
 
@@ -66,7 +67,7 @@ def plugins(
         return _checked(check, as_json)
     found = {group: list(registry.names(group)) for group in registry.GROUPS}
     rows = [(group.removeprefix("sdl."), name, _first_line(group, name)) for group, ns in found.items() for name in ns]
-    show(found, as_json, table(["kind", "name", "what it is"], rows))
+    show(found, as_json, plain_table(["kind", "name", "what it is"], rows))
     return 0
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, Options, err, override, pairs, show, start_prefect, table
+from flows.cli.options import AsJson, Home, LedgerOption, Options, override, pairs, start_prefect
 from flows.cli.run import NOT_VERIFIED, File, read
 from flows.engine.handover import build_instrument, kept_instrument
 from flows.server import server
+from flows.terminal import err, plain_table, show
 from sdl import plugins
 from sdl.campaign.definition import Campaign, DesignPart, Plugin, slug
 from sdl.errors import InvalidInput
@@ -49,7 +50,7 @@ def measure(
         where = environment.ledger(ledger, directory)
         rows = server.run_with_server(by_hand.measure(part, chosen, n, str(directory), where))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
-    show(rows, as_json, table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
+    show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
 
 def survey(
@@ -198,7 +199,7 @@ def _calibration(result: dict[str, Any]) -> list[Any]:
         ]
         for name, value in background.items()
     ]
-    return [table(columns, rows)]
+    return [plain_table(columns, rows)]
 
 
 def _percent(value: float | None) -> str:

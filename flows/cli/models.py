@@ -7,7 +7,8 @@ import typer
 
 from flows import environment
 from flows.cli.data import DataFile
-from flows.cli.options import AsJson, Home, err, show, start_prefect
+from flows.cli.options import AsJson, Home, start_prefect
+from flows.terminal import err, show
 
 Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, again for more.", show_default=False)]
 Free = Annotated[list[str] | None, typer.Option("--free", help="A channel that is left free.")]
@@ -40,10 +41,11 @@ def solve(
     as_json: AsJson = False,
 ) -> int:
     """Offer settings for readings from data that was measured before, without an instrument."""
-    from flows.studies import solve as solving
+    from flows.studies.solve import solve as solve_problem
+    from flows.studies.solve import solve_tables
 
     with err.status("fitting"):
-        result = solving.solve(
+        result = solve_problem(
             data,
             target,
             free=free or (),
@@ -54,7 +56,7 @@ def solve(
             answers=answers,
             seed=seed,
         )
-    show(result, as_json, *([] if as_json else solving.tables(result)))
+    show(result, as_json, *([] if as_json else solve_tables(result)))
     return 0 if any(row.get("reachable") for row in result["models"]) else NOT_SOLVED
 
 
@@ -81,8 +83,8 @@ def compare(
 ) -> int:
     """Compare every inverse model on the same rows: settings offered, scores on rows not seen, one HTML page."""
     from flows.server import task_runners as runners
-    from flows.studies import compare as comparing
-    from flows.studies import compare_summary as summing_up
+    from flows.studies.compare import study_models
+    from flows.studies.compare_summary import comparison_tables
 
     if runner is not None and not runners.faults(runner):
         start_prefect(environment.home(home))
@@ -93,7 +95,7 @@ def compare(
             if not as_json:
                 err.print(words, markup=False)
 
-        found = comparing.study(
+        study = study_models(
             data,
             target,
             models=model or (),
@@ -106,7 +108,7 @@ def compare(
             runner=runner,
             progress=tell,
         )
-        where = found.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")
-    result = {**found.result, "page": str(where)}
-    show(result, as_json, *([] if as_json else summing_up.tables(result)), "" if as_json else str(where))
+        where = study.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")
+    result = {**study.result, "page": str(where)}
+    show(result, as_json, *([] if as_json else comparison_tables(result)), "" if as_json else str(where))
     return 0 if any(row.get("reachable") for row in result["models"]) else NOT_SOLVED

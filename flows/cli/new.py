@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import AsJson, Options, pairs, show
+from flows.cli.options import AsJson, Options, pairs
+from flows.terminal import show
 from sdl.errors import InvalidInput
 from sdl.space import is_number
 

@@ -9,8 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, err, open_ledger, override, pairs, show, start_prefect, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, override, pairs, start_prefect
 from flows.engine.handover import kept_instrument
+from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
 from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
@@ -153,7 +154,7 @@ def _verdicts(result: dict[str, Any]) -> list[Any]:
         if "answers" in each:
             lines += [_answers(each["answers"])] if each["answers"] else []
         elif each["settings"] and each["verdict"] == Verdict.VERIFIED:
-            lines.append(table(["knob", "setting"], each["settings"].items()))
+            lines.append(plain_table(["knob", "setting"], each["settings"].items()))
     return [*lines, f"{result['reason']}; {result['requests']} requests"]
 
 
@@ -161,4 +162,4 @@ def _answers(answers: list[dict[str, Any]]) -> Any:
     """The settings that were verified for one target."""
     knobs = list(answers[0]["settings"])
     rows = ((str(each["family"]), *(each["settings"][knob] for knob in knobs)) for each in answers)
-    return table(["family", *knobs], rows)
+    return plain_table(["family", *knobs], rows)

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, err, show, table
+from flows.cli.options import AsJson, Home, LedgerOption
 from flows.laboratory import service
 from flows.laboratory.definition import Laboratory
 from flows.server import server
 from flows.server import service_lock as instance
 from flows.server.service_lock import AlreadyUp, Service
+from flows.terminal import err, plain_table, show
 from sdl.errors import InvalidInput
 from sdl.ledger.ledger import Ledger
 
@@ -136,7 +137,7 @@ def doctor(
     directory = environment.home(home)
     found = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
     rows = [[MARKS[each.state], each.what, each.found, each.advice] for each in found]
-    show([asdict(each) for each in found], as_json, table(["", "what", "found", "what to do"], rows))
+    show([asdict(each) for each in found], as_json, plain_table(["", "what", "found", "what to do"], rows))
     return WRONG if any(each.state == "fault" for each in found) else 0
 
 

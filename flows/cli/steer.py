@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, show, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
+from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
 from sdl.history import Control
 from sdl.ledger.controls import MOST, Controls, planned
@@ -97,7 +98,7 @@ def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str 
 def _planned(book: Ledger, name: str, round_: int) -> Table:
     entry = book.entry(name)
     rows = [(purpose.value, *settings, times) for purpose, settings, times in planned(book.history(entry.id), round_)]
-    return table(["purpose", *entry.space.knob_names, "times"], rows)
+    return plain_table(["purpose", *entry.space.knob_names, "times"], rows)
 
 
 @contextmanager

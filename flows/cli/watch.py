@@ -17,8 +17,9 @@ from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, lines, open_ledger, out, show, table
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.cli.watch_view import STATES, frame
+from flows.terminal import out, plain_table, print_json_line, show
 from sdl.errors import InvalidInput
 from sdl.formatting import span, visible
 from sdl.history import State
@@ -120,7 +121,7 @@ def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
     if as_json or once or not out.is_terminal:
         while True:
             if as_json:
-                lines(_heard(book, name))
+                print_json_line(_heard(book, name))
             else:
                 out.print(_seen(book, name))
             if once:
@@ -163,7 +164,7 @@ def _watched(every: list[CampaignStatus]) -> list[CampaignStatus]:
 
 def _overview(every: list[CampaignStatus]) -> Table:
     columns = ("campaign", "state", "requests", "verified", "round", "last change")
-    return table(columns, [_row(each) for each in every])
+    return plain_table(columns, [_row(each) for each in every])
 
 
 def _row(each: CampaignStatus) -> list[Any]:

@@ -1,8 +1,13 @@
 """Where a flow's tasks may run side by side, by name; Prefect is not imported for that."""
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from sdl.errors import nearest
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
 
 RUNNERS = {
     "threads": ("prefect.task_runners", "ThreadPoolTaskRunner"),
@@ -20,3 +25,10 @@ def faults(name: str) -> list[str]:
     if find_spec(package) is None:
         return [f"the runner {name!r} is not installed: pip install {package.replace('_', '-')}"]
     return []
+
+
+def make_task_runner(name: str, **options: Any) -> "TaskRunner[Any]":
+    """The runner of that name, one of ``RUNNERS``, with options of its own."""
+    module, kind = RUNNERS[name]
+    runner: TaskRunner[Any] = getattr(import_module(module), kind)(**options)
+    return runner

@@ -6,18 +6,18 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.formatting import percent, visible, within
 from sdl.space import Settings
 from strategies.answers.answers import MOST, family_candidates
 from strategies.contract import InverseModel
-from strategies.solving.model_answer import named_offer, rows
-from strategies.solving.problem import Problem
+from strategies.solving.model_answer import describe_offer, known_rows
+from strategies.solving.problem import InverseProblem
 
 ALL = "all"
 
 
-def wanted(text: str | None) -> int | None:
+def count_wanted_answers(text: str | None) -> int | None:
     """How many answers are wanted at most; None if only the candidates of each model are.
 
     Raises:
@@ -32,16 +32,16 @@ def wanted(text: str | None) -> int | None:
     return number
 
 
-def faults(text: str | None) -> list[str]:
+def find_answer_faults(text: str | None) -> list[str]:
     """What is wrong with how many answers are wanted."""
     try:
-        wanted(text)
+        count_wanted_answers(text)
     except ValueError:
         return [f"answers needs 'all' or a whole number from 1 to {MOST}, got {text!r}"]
     return []
 
 
-def every_answer(model: InverseModel, problem: Problem, draws: Settings, most: int) -> dict[str, Any]:
+def find_all_answers(model: InverseModel, problem: InverseProblem, draws: Settings, most: int) -> dict[str, Any]:
     """What the draws of a fitted model come to when each is moved to where its forward half gives the target.
 
     Returns:
@@ -49,32 +49,32 @@ def every_answer(model: InverseModel, problem: Problem, draws: Settings, most: i
         are no rows and are left out; and ``found``, the least fragile first, each with its ``settings``, ``spread``,
         ``share`` and ``readings`` as a candidate, the ``uncertainty`` of these, its ``family``, and its ``fragility``.
     """
-    known = rows(model, problem)
-    told = family_candidates(model, problem.target, problem.tolerance, problem.background, known, draws, most=most)
-    found = [
+    rows, background = known_rows(model, problem), problem.background
+    every = family_candidates(model, problem.target, problem.tolerance, background, rows, draws, most=most)
+    described = [
         {
-            **named_offer(problem, each, each.readings),
+            **describe_offer(problem, each, each.readings),
             "uncertainty": problem.named(each.uncertainty),
             "family": each.family + 1,
             "fragility": each.fragility,
         }
-        for each in told.found
+        for each in every.found
     ]
-    return {"arrived": told.arrived, "strayed": told.strayed, "found": found}
+    return {"arrived": every.arrived, "strayed": every.strayed, "found": described}
 
 
-def table(result: Mapping[str, Any]) -> Table | None:
+def all_answers_table(result: Mapping[str, Any]) -> Table | None:
     """The answers of every model that was asked for all it knows; None if none was."""
     asked = [row for row in result["models"] if row.get("answers")]
     if not asked:
         return None
     knobs = [knob for row in asked for each in row["answers"]["found"][:1] for knob in each["settings"]]
     figures = ("draws", *dict.fromkeys(knobs), *result["target"], "a slip costs")
-    table = ruled("Every answer, the most robust first", ("model", "family"), figures)
+    table = figure_table("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
         for each in row["answers"]["found"]:
             table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))
-    table.caption = escape("\n".join(visible(_counted(row["model"], row["answers"])) for row in asked))
+    table.caption = escape("\n".join(visible(_counts(row["model"], row["answers"])) for row in asked))
     return table
 
 
@@ -91,8 +91,9 @@ def _cells(model: str, answer: Mapping[str, Any]) -> Sequence[str]:
     ]
 
 
-def _counted(model: str, said: Mapping[str, Any]) -> str:
-    families, n = len({each["family"] for each in said["found"]}), len(said["found"])
-    told = f"{model}: {n} answer{'' if n == 1 else 's'} of {families} famil{'y' if families == 1 else 'ies'}"
-    strayed = f", {percent(said['strayed'])} strayed to where there are no rows" if said["strayed"] else ""
-    return f"{told}; {percent(said['arrived'])} of its draws ended as answers{strayed}"
+def _counts(model: str, answers: Mapping[str, Any]) -> str:
+    """How many answers of how many families a model has, and what share of its draws came to them."""
+    families, n = len({each["family"] for each in answers["found"]}), len(answers["found"])
+    counts = f"{model}: {n} answer{'' if n == 1 else 's'} of {families} famil{'y' if families == 1 else 'ies'}"
+    strayed = f", {percent(answers['strayed'])} strayed to where there are no rows" if answers["strayed"] else ""
+    return f"{counts}; {percent(answers['arrived'])} of its draws ended as answers{strayed}"

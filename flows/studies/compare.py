@@ -4,25 +4,24 @@ Settings come from a model fitted on all rows, as ``sdl solve`` offers them; sco
 rows, the same part for every model, and held against rows that it has not seen.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flows.server import task_runners as runners
-from flows.studies.appraisal import Appraisal, Question, appraise
-from flows.studies.compare_summary import summary
+from flows.studies.appraisal import Appraisal, Question, appraise_model
+from flows.studies.compare_summary import summarise_comparison
 from sdl.errors import InvalidInput
 from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
 from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.scores import behind
-from strategies.solving.model_answer import faults, gaps, named, warnings
+from strategies.solving.model_answer import choose_models, collect_warnings, find_option_faults, note_gaps
 from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, Split
-from strategies.solving.problem import Problem
+from strategies.solving.problem import InverseProblem
 
 TIE = 2.0
 """Standard errors of the difference up to which a model counts as no worse than the best."""
@@ -30,11 +29,11 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ComparisonStudy:
     """What came of comparing, with what its figures show."""
 
     result: dict[str, Any]
-    """Plain data, as ``compare`` returns it."""
+    """Plain data, as ``compare_models`` returns it."""
     rows: ScoredRows
     evidence: dict[str, ModelEvidence]
     """By model, of those that answered and could be judged."""
@@ -48,28 +47,28 @@ class Comparison:
         return write_comparison_page(self.result, self.rows, self.evidence, path)
 
 
-def compare(path: str | Path, targets: Sequence[str], **options: Any) -> dict[str, Any]:
-    """Compare inverse models on the rows of a file; ``study`` names the options.
+def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> dict[str, Any]:
+    """Compare inverse models on the rows of a file; ``study_models`` names the options.
 
     Returns:
         Plain data: ``data``, ``rows``, ``knobs`` and ``channels`` (their units by name), ``target``, ``tolerance``,
         ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
-        None), ``diagnosis`` (as ``flows.diagnosing`` has it, by the first model at its candidate), ``warnings`` (each
-        with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of these has what
-        ``flows.solving.solve`` says of it, with other ``scores``, and
+        None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
+        ``warnings`` (each with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of
+        these has what ``flows.studies.solve.solve`` says of it, with other ``scores``, and
 
         - ``single_valued``: whether it knows one answer even where there are several; ``distinct``: solutions found;
         - ``scores``, None where too few rows are left to judge it, which ``unjudged`` says: ``readings`` and
           ``settings`` (``train`` and ``test`` each with ``rows``, ``r2``, ``mae``, ``rmse``), ``energy`` (mean energy
           score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name) and ``off`` (of
-          both, the names whose 90 % intervals are off by more than ``judging.ALLOWED`` and chance);
+          both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows), ``no_worse``; ``judge_s``.
     """
-    return study(path, targets, **options).result
+    return study_models(path, targets, **options).result
 
 
-def study(
+def study_models(
     path: str | Path,
     targets: Sequence[str],
     *,
@@ -83,67 +82,72 @@ def study(
     space: Space | None = None,
     runner: str | None = None,
     progress: Progress = lambda _: None,
-) -> Comparison:
+) -> ComparisonStudy:
     """Compare inverse models on the rows of a file, with what the figures need.
 
     Args:
-        path: Rows, as ``sdl.exchange.read_data`` takes them.
+        path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
-        models: Names of registered inverse models; all of them unless told.
+        models: Names of registered inverse models; all of them by default.
         free: Channels that are free, said for clarity.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
-        test: Share of the rows that judge, between 0 and 1; at most ``judging.MOST_TEST`` rows.
+        test: Share of the rows that judge, between 0 and 1; at most ``model_scores.MOST_TEST`` rows.
         seed: Of every random choice.
         draws: From each model for the target.
-        space: Knobs and channels, if the file is not to tell.
-        runner: One of ``flows.runners.RUNNERS``; the models are appraised one after another, here, unless told.
+        space: Knobs and channels, if they are not to be read off the file.
+        runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
+            another.
         progress: Told of each model in a few words before it begins.
 
     Raises:
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
-    told = None if space is None else space.model_dump(mode="json")
-    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, told)
-    problem = question.pose([*faults(models, seed, draws), *(runners.faults(runner) if runner else [])])
-    rows, wanted = question.split(problem), named(models, len(problem.settings))
-    appraise_all = one_after_another if runner is None else partial(side_by_side, runner=runner)
-    found = appraise_all(wanted, question, problem, rows, progress)
-    said = [each.said for each in found.values()]
-    if all(row["error"] is not None for row in said):
-        raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in said])
-    result = {"data": str(path), **_posed(problem), "seed": seed, "draws": draws, "split": _numbers(rows)}
-    result |= _found(problem, _ranked(said, found), found)
+    plain_space = None if space is None else space.model_dump(mode="json")
+    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space)
+    runner_faults = runners.faults(runner) if runner else []
+    problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
+    rows, names = question.split(problem), choose_models(models, len(problem.settings))
+    appraise_all = appraise_one_after_another if runner is None else partial(appraise_side_by_side, runner=runner)
+    appraisals = appraise_all(names, question, problem, rows, progress)
+    answers = [each.row for each in appraisals.values()]
+    if all(row["error"] is not None for row in answers):
+        raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in answers])
+    result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(rows)}
+    result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
     shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
-    evidence = {name: each.evidence for name, each in found.items() if each.evidence is not None}
-    return Comparison({**result, "summary": summary(result)}, shown, evidence)
+    evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
+    return ComparisonStudy({**result, "summary": summarise_comparison(result)}, shown, evidence)
 
 
-def one_after_another(
-    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress
+def appraise_one_after_another(
+    names: Sequence[str], question: Question, problem: InverseProblem, rows: Split | None, progress: Progress
 ) -> dict[str, Appraisal]:
     """Appraise the models here, in the order of their names as given."""
-    found = dict[str, Appraisal]()
+    appraisals = dict[str, Appraisal]()
     for place, name in enumerate(names, start=1):
         progress(f"{name} ({place} of {len(names)})")
-        found[name] = appraise(name, question, problem, rows)
-    return found
+        appraisals[name] = appraise_model(name, question, problem, rows)
+    return appraisals
 
 
-def side_by_side(
-    names: Sequence[str], question: Question, problem: Problem, rows: Split | None, progress: Progress, runner: str
+def appraise_side_by_side(
+    names: Sequence[str],
+    question: Question,
+    problem: InverseProblem,
+    rows: Split | None,
+    progress: Progress,
+    runner: str,
 ) -> dict[str, Appraisal]:
     """The same as tasks of a Prefect flow; each reads the rows again, since only words and numbers go there."""
-    from flows.studies.compare_parallel import (
-        fan_out,  # Prefect takes seconds to load, and this is the only use of it here
-    )
+    from flows.studies.compare_parallel import appraise_in_flow  # Prefect takes seconds to load
 
     progress(f"{len(names)} models side by side ({runner})")
-    found = fan_out(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
-    return {name: Appraisal.of(plain) for name, plain in found.items()}
+    plain = appraise_in_flow(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
+    return {name: Appraisal.of(each) for name, each in plain.items()}
 
 
-def _posed(problem: Problem) -> dict[str, Any]:
+def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
     """The problem, as plain data."""
     columns = problem.space.columns(problem.names)
     return {
@@ -156,28 +160,30 @@ def _posed(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _found(problem: Problem, ranked: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> dict[str, Any]:
+def _plain_comparison(
+    problem: InverseProblem, ranked: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]
+) -> dict[str, Any]:
     """What the models say together; the first has an answer."""
     best = ranked[0]
     return {
-        "notes": [*problem.notes, *gaps(ranked, len(problem.settings))],
+        "notes": [*problem.notes, *note_gaps(ranked, len(problem.settings))],
         "best": best["model"] if best["rank"] else None,
-        "diagnosis": found[best["model"]].diagnosis,
-        "warnings": warnings(ranked),
+        "diagnosis": appraisals[best["model"]].diagnosis,
+        "warnings": collect_warnings(ranked),
         "models": list(ranked),
     }
 
 
-def _ranked(said: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> list[dict[str, Any]]:
+def _rank(answers: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]) -> list[dict[str, Any]]:
     """The same, the best first, those without scores last."""
-    energy = {name: each.energy for name, each in found.items() if each.energy is not None}
+    energy = {name: each.energy for name, each in appraisals.items() if each.energy is not None}
     order = sorted(energy, key=lambda name: float(energy[name].mean()))
     rank = {name: place for place, name in enumerate(order, start=1)}
     ranked = []
-    for row in sorted(said, key=lambda row: (rank.get(row["model"], len(said) + 1), row["error"] is not None)):
+    for row in sorted(answers, key=lambda row: (rank.get(row["model"], len(answers) + 1), row["error"] is not None)):
         if row["model"] in rank:
             more, error = behind(energy[row["model"]], energy[order[0]])
-            known = error if np.isfinite(error) else None
+            known = error if math.isfinite(error) else None
             gap = {"difference": more, "standard_error": known}
             tied = row["model"] == order[0] or known is None or more <= TIE * known
             row = {**row, "rank": rank[row["model"]], "behind": gap, "no_worse": tied}
@@ -187,7 +193,7 @@ def _ranked(said: Sequence[dict[str, Any]], found: Mapping[str, Appraisal]) -> l
     return ranked
 
 
-def _numbers(rows: Split | None) -> dict[str, int]:
+def _row_counts(rows: Split | None) -> dict[str, int]:
     """How many rows served for what."""
     if rows is None:
         return {}

@@ -5,22 +5,20 @@ begin, so this is for rows and models that take minutes. Only words and numbers 
 """
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.task_runners import TaskRunner
 
 from flows.server import server
-from flows.server.task_runners import RUNNERS
-from flows.studies.appraisal import appraise_plain
+from flows.server.task_runners import make_task_runner
+from flows.studies.appraisal import appraise_plainly
 
 
 @task(name="appraise", task_run_name="appraise-{name}", cache_policy=NO_CACHE)
 def appraise(name: str, question: Mapping[str, Any]) -> dict[str, Any]:
     """Fit one model and say all that there is to say of it."""
-    return appraise_plain(name, question)
+    return appraise_plainly(name, question)
 
 
 @flow(name="compare", flow_run_name="compare-{question[path]}")
@@ -29,20 +27,18 @@ async def compare(names: Sequence[str], question: Mapping[str, Any]) -> dict[str
 
     Args:
         names: Of the models.
-        question: What is asked of each, as ``flows.appraising.Question`` has it.
+        question: What is asked of each, as ``flows.studies.appraisal.Question`` has it.
     """
     futures = appraise.map(names, [dict(question)] * len(names))
     return dict(zip(names, futures.result(), strict=True))
 
 
-def fan_out(names: Sequence[str], question: Mapping[str, Any], runner: str) -> dict[str, dict[str, Any]]:
+def appraise_in_flow(names: Sequence[str], question: Mapping[str, Any], runner: str) -> dict[str, dict[str, Any]]:
     """The plain appraisal of each model, by name.
 
     Args:
         names: Of the models.
         question: As ``compare`` has it.
-        runner: One of ``flows.runners.RUNNERS``.
+        runner: One of ``flows.server.task_runners.RUNNERS``.
     """
-    module, kind = RUNNERS[runner]
-    made: TaskRunner[Any] = getattr(import_module(module), kind)()
-    return server.run_with_server(compare.with_options(task_runner=made)(names, question))
+    return server.run_with_server(compare.with_options(task_runner=make_task_runner(runner))(names, question))

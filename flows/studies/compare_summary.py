@@ -7,11 +7,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl.formatting import percent, visible
 
 
-def summary(result: Mapping[str, Any]) -> list[str]:
+def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     """Which model is best here, which are no worse, whose intervals hold, and how far the answers agree."""
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
     unjudged = [row for row in result["models"] if row["error"] is None and row["scores"] is None]
@@ -91,8 +91,8 @@ def _know(names: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- for a terminal
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """What ``compare`` returned, for people: what is offered, who is best, and errors on rows not seen."""
+def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The result of ``compare_models`` for people: what is offered, who is best, and errors on rows not seen."""
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
     return [_offers(result), *([_ranks(result, judged), _errors(result, judged)] if judged else [])]
 
@@ -148,4 +148,4 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str], gap: int = 1) -> Table:
     look = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, gap, 0, 0), "pad_edge": False}
-    return ruled(title, words, figures, **look)
+    return figure_table(title, words, figures, **look)

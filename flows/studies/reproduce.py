@@ -12,7 +12,7 @@ from strategies.evaluation.replay import TOLERANCE, Check, Replay
 BY_HAND = "nothing was proposed here: readings were taken or imported without targets, so the replies alone are judged"
 
 
-def reproduce(path: str | Path) -> dict[str, Any]:
+def reproduce_bundle(path: str | Path) -> dict[str, Any]:
     """Check a bundle, recompute it, and say for each round whether the record agrees; nothing but the file is needed.
 
     Returns:
@@ -42,8 +42,8 @@ def reproduce(path: str | Path) -> dict[str, Any]:
     }
 
 
-def sentences(result: Mapping[str, Any]) -> list[str]:
-    """What ``reproduce`` found, besides the table of rounds."""
+def summarise_reproduction(result: Mapping[str, Any]) -> list[str]:
+    """The sentences of a result of ``reproduce_bundle``, besides the table of rounds."""
     said = [
         f"round {each['round']}, {check['what']}: {difference}"
         for each in result["rounds"]

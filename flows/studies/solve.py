@@ -3,6 +3,7 @@
 Nothing is measured here, so nothing is verified: what comes out are candidates.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,25 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.options import ruled
-from flows.studies import all_answers as every_answer
+from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
+from flows.studies.target_words import read_target_words
+from flows.terminal import figure_table
 from sdl.formatting import visible
 from sdl.interchange.export_import import read_data
 from sdl.space import Space
-from strategies.solving.model_answer import Answer, answer, faults, gaps, named, sentence, warnings
-from strategies.solving.model_scores import Split, error_figures, fitted, prediction, split
-from strategies.solving.problem import Problem, asked, pose
+from strategies.solving.model_answer import (
+    ModelAnswer,
+    build_model,
+    choose_models,
+    collect_warnings,
+    describe_answer,
+    draw_settings,
+    find_option_faults,
+    no_answer,
+    note_gaps,
+)
+from strategies.solving.model_scores import Split, error_figures, fit_on_part, predict_rows, split_rows
+from strategies.solving.problem import InverseProblem, pose_problem
 
 
 def solve(
@@ -37,18 +49,18 @@ def solve(
     """Settings that give a target, by models fitted on the rows of a file.
 
     Args:
-        path: Rows, as ``sdl.exchange.read_data`` takes them.
+        path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
         free: Channels that are free, said for clarity.
-        models: Names of registered inverse models; all of them unless told, but for those that are a mixture with so
-            few rows.
-        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``. Unless told it is
-            read off rows with all knobs off, and extrapolated where there are none.
+        models: Names of registered inverse models; by default all of them but those that are a mixture with so few
+            rows.
+        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``. By default
+            it is read off rows with all knobs off, and extrapolated where there are none.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
         seed: Of every random choice.
         draws: From each model.
         answers: ``all`` or a number, for every distinct answer of each model too, or so many of them.
-        space: Knobs and channels, if the file is not to tell.
+        space: Knobs and channels, if they are not to be read off the file.
 
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
@@ -57,90 +69,104 @@ def solve(
         likeliest first), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the bounds),
         ``remoteness`` (how far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a
         ``warning``), ``scores`` (None for too few rows), ``fit_s`` and ``draw_s``; and where they were asked for
-        ``answers``, see ``flows.every_answer``, None where the target cannot be reached.
+        ``answers``, see ``find_all_answers``, None where the target cannot be reached.
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
     data = read_data(path, space)
-    wrong = [*faults(models, seed, draws), *every_answer.faults(answers)]
-    problem = pose(data, *asked(data.space, targets, free, background, tolerance, wrong))
-    rows, most = split(problem, seed), every_answer.wanted(answers)
-    said = [_answered(name, problem, seed, draws, most) for name in named(models, len(problem.settings))]
+    faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
+    problem = pose_problem(data, *read_target_words(data.space, targets, free, background, tolerance, faults))
+    n, rows, most = len(problem.settings), split_rows(problem, seed), count_wanted_answers(answers)
+    asked = [_answer_in_full(name, problem, seed, draws, most) for name in choose_models(models, n)]
     return {
         "data": str(path),
-        "rows": len(problem.settings),
+        "rows": n,
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
-        "notes": [*problem.notes, *gaps((each.said for each in said), len(problem.settings))],
+        "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), n)],
         "seed": seed,
         "draws": draws,
-        "models": [_scored_too(each, problem, rows) for each in said],
+        "models": [_with_scores(answer, problem, rows) for answer in asked],
     }
 
 
-def _answered(name: str, problem: Problem, seed: int, draws: int, most: int | None) -> Answer:
+def ask_model(name: str, problem: InverseProblem, seed: int, draws: int) -> ModelAnswer:
+    """What one model says to a problem and the seconds that it takes, or why it says nothing.
+
+    Whatever a plug-in raises ends in a sentence: a stranger's mistake must not keep the others from answering.
+    """
+    try:
+        model = build_model(name)
+        readings, settings = problem.rows(model)
+        started = time.perf_counter()
+        model.fit(readings, settings)
+        fitted = time.perf_counter()
+        drawn = draw_settings(model, problem, seed, draws)
+        took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
+        answer = describe_answer(name, model, problem, len(settings), drawn)
+        return replace(answer, row=answer.row | took)
+    except (Exception, SystemExit) as error:
+        return no_answer(name, error)
+
+
+def _answer_in_full(name: str, problem: InverseProblem, seed: int, draws: int, most: int | None) -> ModelAnswer:
     """What one model says to a problem, with so many of the answers that it knows where these are asked for."""
-    given = answer(name, problem, seed, draws)
-    if most is None or given.model is None or given.draws is None:
-        return given
+    answer = ask_model(name, problem, seed, draws)
+    if most is None or answer.model is None or answer.draws is None:
+        return answer
     try:
-        every = every_answer.every_answer(given.model, problem, given.draws, most) if given.said["reachable"] else None
+        reachable = answer.row["reachable"]
+        every = find_all_answers(answer.model, problem, answer.draws, most) if reachable else None
     except Exception as error:  # a model is anybody's code
-        return Answer({"model": name, "error": sentence(name, error)})
-    return replace(given, said={**given.said, "answers": every})
+        return no_answer(name, error)
+    return replace(answer, row={**answer.row, "answers": every})
 
 
-def _scored_too(given: Answer, problem: Problem, rows: Split | None) -> dict[str, Any]:
+def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: Split | None) -> dict[str, Any]:
     """An answer, and how well the model predicts readings when it is fitted on a part of the rows."""
-    if given.model is None:
-        return given.said
+    if answer.model is None:
+        return answer.row
     if rows is None:
-        return {**given.said, "scores": None}
+        return {**answer.row, "scores": None}
     try:
-        model = fitted(given.said["model"], problem, rows)
-        parts = {"train": rows.train, "test": rows.test}
-        found = {
-            part: error_figures(*prediction(model, problem, of), tuple(problem.names)) for part, of in parts.items()
-        }
+        model = fit_on_part(answer.row["model"], problem, rows)
+        parts, names = {"train": rows.train, "test": rows.test}, tuple(problem.names)
+        scores = {name: error_figures(*predict_rows(model, problem, part), names) for name, part in parts.items()}
     except Exception:  # too few rows to spare some, as a rule
-        return {**given.said, "scores": None}
-    return {**given.said, "scores": found}
+        return {**answer.row, "scores": None}
+    return {**answer.row, "scores": scores}
 
 
 # ---------------------------------------------------------------------- for people
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """What ``solve`` returned, for people: the answers, and how well the models predict."""
-    every = every_answer.table(result)
-    return [_answers(result), *([] if every is None else [every]), _quality(result)]
+def solve_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The result of ``solve`` for people: the answers, and how well the models predict."""
+    every = all_answers_table(result)
+    return [_answer_table(result), *([] if every is None else [every]), _score_table(result)]
 
 
-def _answers(result: Mapping[str, Any]) -> Table:
+def _answer_table(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
-    wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
-    table = ruled(f"Settings for {wanted}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
-    table.caption = escape(
-        "\n".join(map(visible, [*(each["text"] for each in warnings(result["models"])), *result["notes"]]))
-    )
+    target = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
+    table = figure_table(f"Settings for {target}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
+    notes = [*(warning["text"] for warning in collect_warnings(result["models"])), *result["notes"]]
+    table.caption = escape("\n".join(map(visible, notes)))
     for row in result["models"]:
         for cells in _lines(row):
             table.add_row(*(escape(visible(cell)) for cell in cells))
     return table
 
 
-def _quality(result: Mapping[str, Any]) -> Table:
-    table = ruled(
-        f"Readings of rows not seen, {', '.join(result['target'])}",
-        ["model"],
-        ["rows", "R2", "MAE", "RMSE", "fit, ms", "draws, ms"],
-    )
+def _score_table(result: Mapping[str, Any]) -> Table:
+    title = f"Readings of rows not seen, {', '.join(result['target'])}"
+    table = figure_table(title, ["model"], ["rows", "R2", "MAE", "RMSE", "fit, ms", "draws, ms"])
     for row in result["models"]:
         if row["error"] is None:
-            took = [f"{1e3 * row[each]:.1f}" for each in ("fit_s", "draw_s")]
-            table.add_row(escape(visible(row["model"])), *_scored(row["scores"]), *took)
+            took = [f"{1e3 * row[name]:.1f}" for name in ("fit_s", "draw_s")]
+            table.add_row(escape(visible(row["model"])), *_scores(row["scores"]), *took)
     return table
 
 
@@ -153,10 +179,10 @@ def _lines(row: Mapping[str, Any]) -> list[list[str]]:
     """The lines of one model in the table of answers, one an answer."""
     if row["error"] is not None:
         return []
-    found = [(f"{each['share']:.0%}", each) for each in row["candidates"]]
+    answers = [(f"{each['share']:.0%}", each) for each in row["candidates"]]
     if row["nearest"]:
-        found.append(("nearest", row["nearest"]))
-    return [[row["model"], said, *_figures(each), f"{row['refused']:.0%}"] for said, each in found]
+        answers.append(("nearest", row["nearest"]))
+    return [[row["model"], share, *_figures(answer), f"{row['refused']:.0%}"] for share, answer in answers]
 
 
 def _figures(answer: Mapping[str, Any]) -> list[str]:
@@ -167,7 +193,7 @@ def _figures(answer: Mapping[str, Any]) -> list[str]:
     return settings + [f"{value:.5g}" for value in answer["readings"].values()]
 
 
-def _scored(scores: Mapping[str, Any] | None) -> list[str]:
+def _scores(scores: Mapping[str, Any] | None) -> list[str]:
     if scores is None:
         return ["too few", "", "", ""]
     test = scores["test"]

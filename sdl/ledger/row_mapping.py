@@ -192,7 +192,7 @@ def distrust(connection: Connection, among: ColumnElement[bool], reason: str) ->
     connection.execute(update(attempts).where(counted).values(**mask))
 
 
-def counted(campaign: int, after: int = 0) -> Select[Any]:
+def counted(campaign: int, after: int = 0) -> Select[int, Any]:
     """How many requests were sent after an attempt of that number, and the number of the last of them."""
     return select(func.count(), func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.id > after)
 

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sdl import plugins
-from sdl.errors import InvalidInput, shown
+from sdl.errors import InvalidInput
+from sdl.formatting import shown
 from sdl.skeletons.rendering import render, write_new
 
 PLAIN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, bootstrap
 
-from strategies.evaluation.backtest import OURS, Run
+from strategies.evaluation.backtest import OURS, BacktestRun
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -17,8 +17,8 @@ Figure = dict[str, float | None]
 """A figure with its interval: ``value``, ``low`` and ``high``; None where there is none."""
 
 
-def standing(
-    strategy: str, by_seed: Mapping[int, Run], length: int, ours: Mapping[int, Run] | None = None
+def sum_up_strategy(
+    strategy: str, by_seed: Mapping[int, BacktestRun], length: int, ours: Mapping[int, BacktestRun] | None = None
 ) -> dict[str, Any]:
     """How a strategy did on a problem, as plain data.
 
@@ -33,40 +33,40 @@ def standing(
     return {
         "strategy": strategy,
         "runs": len(runs),
-        "verified": share(sum(each.verified for each in runs), len(runs)),
-        "false": share(sum(each.false for each in runs), judged),
-        "falsely verified": share(len(known) - sum(known), len(known)),
-        "median": interval([each.requests for each in runs], np.median),
-        "p95": interval([each.requests for each in runs], _p95),
-        "more": interval(differences(by_seed, ours or {}), np.mean),
+        "verified": share_interval(sum(each.verified for each in runs), len(runs)),
+        "false": share_interval(sum(each.false for each in runs), judged),
+        "falsely verified": share_interval(len(known) - sum(known), len(known)),
+        "median": bootstrap_interval([each.requests for each in runs], np.median),
+        "p95": bootstrap_interval([each.requests for each in runs], _p95),
+        "more": bootstrap_interval(paired_differences(by_seed, ours or {}), np.mean),
         "exams": float(np.mean([each.exams for each in runs])) if runs else None,
-        "curve": curve([each.curve for each in runs], length),
+        "curve": summarise_curves([each.curve for each in runs], length),
     }
 
 
-def differences(one: Mapping[int, Run], other: Mapping[int, Run]) -> list[float]:
+def paired_differences(one: Mapping[int, BacktestRun], other: Mapping[int, BacktestRun]) -> list[float]:
     """By how many requests one strategy needed more than another on the seeds that both ran."""
     return [float(one[seed].requests - other[seed].requests) for seed in sorted(one.keys() & other.keys())]
 
 
-def ranked(standings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def rank_standings(standings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same, the fewest requests in the median first; of equals, the larger share VERIFIED."""
     answered = [each for each in standings if each["runs"]]
     return sorted(answered, key=lambda each: (each["median"]["value"], -each["verified"]["value"]))
 
 
-def sentences(order: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
+def say_ranking(order: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
     """What a ranking says, whoever wins; it names where intervals overlap.
 
     Args:
-        order: As ``ranked`` has it, at least one.
+        order: As ``rank_standings`` has it, at least one.
         budget: Requests that a run counts for that was never VERIFIED.
     """
     first, *rest = order
     if first["median"]["value"] >= budget:
         return [f"No strategy is VERIFIED within {budget} requests in the median."]
     said = [f"{_named(first)} needs the fewest requests: {_in_words(first['median'])} in the median."]
-    level = [each for each in rest if overlap(first["median"], each["median"])]
+    level = [each for each in rest if intervals_overlap(first["median"], each["median"])]
     if level:
         said.append(f"Its interval overlaps with that of {_listed(level)}: with these seeds they cannot be told apart.")
     if behind := [each for each in rest if each not in level]:
@@ -78,7 +78,7 @@ def sentences(order: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
     return said
 
 
-def interval(values: Sequence[float], statistic: Callable[..., Any]) -> Figure:
+def bootstrap_interval(values: Sequence[float], statistic: Callable[..., Any]) -> Figure:
     """A statistic of values with its interval by bootstrap; without one for fewer than two values."""
     if not values:
         return {"value": None, "low": None, "high": None}
@@ -96,7 +96,7 @@ def interval(values: Sequence[float], statistic: Callable[..., Any]) -> Figure:
     return {"value": value, "low": float(found.low), "high": float(found.high)}
 
 
-def share(k: int, n: int) -> Figure:
+def share_interval(k: int, n: int) -> Figure:
     """A share with Wilson's interval; None of nothing.
 
     References:
@@ -108,7 +108,7 @@ def share(k: int, n: int) -> Figure:
     return {"value": k / n, "low": float(found.low), "high": float(found.high)}
 
 
-def overlap(one: Figure, other: Figure) -> bool:
+def intervals_overlap(one: Figure, other: Figure) -> bool:
     """Whether two intervals have a value in common; without an interval nothing can be told apart."""
     bounds = (one["low"], one["high"], other["low"], other["high"])
     if any(bound is None for bound in bounds):
@@ -117,7 +117,7 @@ def overlap(one: Figure, other: Figure) -> bool:
     return low <= other_high and other_low <= high
 
 
-def curve(curves: Sequence[Sequence[float | None]], length: int) -> dict[str, list[float | None]]:
+def summarise_curves(curves: Sequence[Sequence[float | None]], length: int) -> dict[str, list[float | None]]:
     """Median and quartiles over the seeds after each request; a run that has ended stays where it ended."""
     if not curves:
         return {"median": [], "low": [], "high": []}

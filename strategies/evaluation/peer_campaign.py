@@ -32,7 +32,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True, eq=False)
-class Guided:
+class PeerCampaign:
     """A peer's campaign for one target, asked for steps as a plan is."""
 
     plan: Plan

@@ -27,7 +27,7 @@ class Decides(Protocol):
 
 
 @dataclass(eq=False)
-class Rehearsal:
+class Simulation:
     """One campaign, run in memory.
 
     Args:

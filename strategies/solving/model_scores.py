@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl import plugins
+from sdl.space import Settings
 from strategies.contract import InverseModel
 from strategies.fitting.guard import require_finite
 from strategies.metrics.scores import absolute_errors, coverage, energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.unit_box import in_unit_box
-from strategies.solving.model_answer import GROUP
-from strategies.solving.problem import Problem
+from strategies.solving.model_answer import build_model
+from strategies.solving.problem import InverseProblem
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 TEST = 0.2
-"""Share of the rows that judge a model fitted on the others, unless told."""
+"""Share of the rows that judge a model fitted on the others, by default."""
 MOST_TEST = 200
 """More rows than these would say little more."""
 MOST_ASKED = {"train": 40, "test": 80}
@@ -31,6 +31,8 @@ CHANCE = 2.0
 """Standard errors that chance is allowed."""
 DRAWS = 300
 """For each of these rows."""
+SHOWN = 500
+"""Draws in a figure."""
 LEVELS = (0.5, 0.9)
 """Of the intervals whose coverage is counted."""
 
@@ -44,11 +46,11 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedModel:
     """What came of judging one model; settings in the unit box, readings less their background."""
 
     scores: dict[str, Any]
-    """Plain data, as ``flows.comparing.compare`` returns it for a model."""
+    """Plain data, as ``flows.studies.compare.compare`` returns it for a model."""
     energy: Array
     """Energy score of the settings of each row asked for, ``(m,)``."""
     draws: Array
@@ -59,7 +61,7 @@ class Judged:
     """By ``train`` and ``test``: asked for and answered, both ``(., d)``."""
 
 
-def split(problem: Problem, seed: int, test: float = TEST) -> Split | None:
+def split_rows(problem: InverseProblem, seed: int, test: float = TEST) -> Split | None:
     """Rows at random in two parts; rows that repeat each other to the last digit stay together.
 
     None where fewer than two rows differ.
@@ -78,13 +80,13 @@ def split(problem: Problem, seed: int, test: float = TEST) -> Split | None:
     return Split(shuffled[test_rows:], shuffled[:test_rows][:MOST_TEST])
 
 
-def fitted(name: str, problem: Problem, rows: Split) -> InverseModel:
+def fit_on_part(name: str, problem: InverseProblem, rows: Split) -> InverseModel:
     """The model fitted on the part of the rows to learn from."""
-    model: InverseModel = plugins.build(GROUP, name)
+    model = build_model(name)
     return model.fit(*problem.rows(model, rows.train))
 
 
-def prediction(model: InverseModel, problem: Problem, rows: Places) -> tuple[Array, Array]:
+def predict_rows(model: InverseModel, problem: InverseProblem, rows: Places) -> tuple[Array, Array]:
     """Readings of some rows, measured and predicted, both ``(m, c)``.
 
     Raises:
@@ -107,17 +109,17 @@ def error_figures(truths: Array, guesses: Array, names: tuple[str, ...]) -> dict
     }
 
 
-def judge(name: str, problem: Problem, rows: Split, seed: int) -> Judged:
+def judge_model(name: str, problem: InverseProblem, rows: Split, seed: int) -> JudgedModel:
     """Fit a model on one part of the rows and hold it against both.
 
     The best guess of the settings of a row is the median of the draws inside the box, knob by knob; where all are
     outside, the median of all of them, clipped. For a target with several answers that median lies between them, which
     the energy score of the draws does not hold against a model.
     """
-    model, rng = fitted(name, problem, rows), np.random.default_rng([seed, 2])
+    model, rng = fit_on_part(name, problem, rows), np.random.default_rng([seed, 2])
     asked = {part: getattr(rows, part)[:most] for part, most in MOST_ASKED.items()}
     draws = {part: _answers(model, problem, places, rng) for part, places in asked.items()}
-    readings = {part: prediction(model, problem, getattr(rows, part)) for part in asked}
+    readings = {part: predict_rows(model, problem, getattr(rows, part)) for part in asked}
     settings = {part: (problem.settings[asked[part]], _guesses(draws[part])) for part in asked}
     truths = problem.settings[asked["test"]], problem.readings[asked["test"]]
     fresh = require_finite(
@@ -139,10 +141,47 @@ def judge(name: str, problem: Problem, rows: Split, seed: int) -> Judged:
         "coverage": covered,
         "off": {what: _off(shares["90%"], len(truths[0])) for what, shares in covered.items()},
     }
-    return Judged(scores, energy, draws["test"], readings, settings)
+    return JudgedModel(scores, energy, draws["test"], readings, settings)
 
 
-def _answers(model: InverseModel, problem: Problem, places: Places, rng: np.random.Generator) -> Array:
+def select_figure_data(
+    model: InverseModel, draws: Settings, judged: JudgedModel, problem: InverseProblem, rows: Split, seed: int
+) -> dict[str, Any]:
+    """The arrays that the figures of a model show, by the names of the fields of ``comparison_figures.Evidence``."""
+    units, some = problem.space.from_unit, draws[:SHOWN]
+    m = judged.draws.shape[1]
+    each = min(max(SHOWN // m, 1), DRAWS)
+    again = problem.readings[rows.test[:m]] + problem.background
+    return {
+        "draws": units(some),
+        "draws_readings": model.simulate(some, 1, np.random.default_rng([seed, 3]))[0] + problem.background,
+        "unseen": units(judged.draws[:each].reshape(-1, problem.space.d)),
+        "unseen_readings": np.tile(again, (each, 1)),
+        "readings": judged.readings,
+        "settings": {part: (units(true), units(guess)) for part, (true, guess) in judged.settings.items()},
+    }
+
+
+def arrays_to_lists(value: Any) -> Any:
+    """Arrays as lists, wherever in the data they stand, for what goes between processes as JSON."""
+    if isinstance(value, Mapping):
+        return {key: arrays_to_lists(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [arrays_to_lists(each) for each in value]
+    return np.asarray(value).tolist()
+
+
+def lists_to_figure_data(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``arrays_to_lists`` made of the result of ``select_figure_data``, as it was."""
+    return {
+        field: {part: (np.array(one), np.array(other)) for part, (one, other) in value.items()}
+        if isinstance(value, Mapping)
+        else np.array(value)
+        for field, value in plain.items()
+    }
+
+
+def _answers(model: InverseModel, problem: InverseProblem, places: Places, rng: np.random.Generator) -> Array:
     """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
     shape = (DRAWS, problem.space.d)
     draws = (model.sample(problem.readings[row].copy(), DRAWS, rng) for row in places)

@@ -9,11 +9,11 @@ from strategies.answers.diagnosis import Diagnosis, diagnose, regularised
 from strategies.contract import InverseModel
 from strategies.numerics.continuation import follow
 from strategies.numerics.projection import project
-from strategies.solving.model_answer import noise, sentence
-from strategies.solving.problem import Problem
+from strategies.solving.model_answer import plugin_error_sentence, reading_noise
+from strategies.solving.problem import InverseProblem
 
 
-def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settings) -> dict[str, Any]:
+def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, settings: Settings) -> dict[str, Any]:
     """What the forward half of a model says of the problem at settings ``(d,)`` in the unit box.
 
     Returns:
@@ -28,19 +28,19 @@ def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settin
         ``reached``, ``reason``).
     """
     try:
-        unit, wanted = noise(model, problem), problem.target - problem.background
-        seen = diagnose(model.predict, settings, wanted, unit)
+        unit, wanted = reading_noise(model, problem), problem.target - problem.background
+        diagnosis = diagnose(model.predict, settings, wanted, unit)
         prior = np.clip(problem.settings.mean(axis=0), 0, 1)
         kept = regularised(model.predict, wanted, unit, prior)
         near = project(model.predict, wanted[None], unit, problem.space.d)
         start = int(np.argmin((((problem.readings - wanted) / unit) ** 2).sum(axis=1)))
         path = follow(model.predict, problem.settings[start], wanted, unit, problem.readings[start])
     except Exception as error:
-        return {"model": name, "error": sentence(name, error)}
+        return {"model": name, "error": plugin_error_sentence(name, error)}
     return {
         "model": name,
         "error": None,
-        **_seen(seen, problem),
+        **_describe(diagnosis, problem),
         "noise": problem.named(unit),
         "regularised": {
             "settings": problem.named_settings(kept.settings),
@@ -66,17 +66,17 @@ def diagnosis(name: str, model: InverseModel, problem: Problem, settings: Settin
     }
 
 
-def _seen(seen: Diagnosis, problem: Problem) -> dict[str, Any]:
+def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:
     knobs, width = problem.space.knob_names, problem.space.high - problem.space.low
-    slopes = [dict(zip(knobs, row, strict=True)) for row in (seen.jacobian / width).tolist()]
+    slopes = [dict(zip(knobs, row, strict=True)) for row in (diagnosis.jacobian / width).tolist()]
     units = {problem.space.channels[column].unit for column in problem.space.columns(problem.names)}
     unit = units.pop().removesuffix("s") if len(units) == 1 else ""
     return {
-        "settings": problem.named_settings(seen.settings),
+        "settings": problem.named_settings(diagnosis.settings),
         "jacobian": dict(zip(problem.names, slopes, strict=True)),
-        "singular": seen.singular.tolist(),
-        "condition": seen.condition if np.isfinite(seen.condition) else None,
-        "undetermined": [dict(zip(knobs, row, strict=True)) for row in seen.undetermined.tolist()],
-        "deviation": dict(zip(knobs, (seen.deviation * width).tolist(), strict=True)),
-        "sentences": seen.sentences(knobs, problem.names, unit or "unit"),
+        "singular": diagnosis.singular.tolist(),
+        "condition": diagnosis.condition if np.isfinite(diagnosis.condition) else None,
+        "undetermined": [dict(zip(knobs, row, strict=True)) for row in diagnosis.undetermined.tolist()],
+        "deviation": dict(zip(knobs, (diagnosis.deviation * width).tolist(), strict=True)),
+        "sentences": diagnosis.sentences(knobs, problem.names, unit or "unit"),
     }

@@ -7,7 +7,7 @@ from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
 from sdl.history import Verdict
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.numerics.blas_threads import one_thread
 from strategies.plan.plan import Plan
 
@@ -17,7 +17,7 @@ TARGET = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}}
 def campaign(models):
     twin = Twin(seed=1001, daylight=1500.0, memory_h=1.0)
     written = {"name": "x", "instrument": "twin", "targets": [TARGET], "models": models, "seed": 1}
-    rehearsal = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    rehearsal = Simulation(Plan(Campaign.parse(written), twin.space), twin)
     with one_thread():
         rehearsal.run()
     return rehearsal

@@ -17,7 +17,7 @@ from sdl.instruments.screening import screen_reply
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns
 from sdl.space import Channel, Knob, Space
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
 STEP = 1 / 255
@@ -44,7 +44,7 @@ class EightBits(Twin):
 @pytest.mark.fault("I-23")
 def test_a_campaign_ends_with_settings_that_can_be_applied(paper):
     twin = EightBits(seed=2, daylight=1500.0)
-    rehearsal = Rehearsal(Plan(Campaign.parse(paper), twin.space), twin)
+    rehearsal = Simulation(Plan(Campaign.parse(paper), twin.space), twin)
     rehearsal.run()
     found = rehearsal.findings[-1]
     assert found.verdict is Verdict.VERIFIED

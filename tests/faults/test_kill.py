@@ -13,7 +13,7 @@ from traps import DESIGN, EXAM, LEARNING, LIGHT
 from sdl.campaign.definition import Campaign
 from sdl.errors import InstrumentUnavailable
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 @pytest.fixture
 def unharmed(paper):
     """What a campaign asks whose process nobody harms."""
-    rehearsal = Rehearsal(Plan(Campaign.parse(paper), Twin().space), Twin(**LIGHT))
+    rehearsal = Simulation(Plan(Campaign.parse(paper), Twin().space), Twin(**LIGHT))
     rehearsal.run()
     return [(*each.key, each.purpose, *each.settings.tolist()) for each in rehearsal.observations]
 

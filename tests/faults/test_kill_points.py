@@ -26,7 +26,7 @@ from sdl.ledger import tables as schema
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.system import failpoints as killpoints
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Stop
 
@@ -161,7 +161,7 @@ def holds(laboratory, told):
     assert server.requests <= len(rows) <= campaign.budget  # I4
     for each in history.observations:  # I5
         assert np.all(np.isnan(each.readings) | ((each.readings >= 0) & (each.readings < 65535)))
-    rehearsal = Rehearsal(Plan(campaign, Twin().space), Recorded(Twin().space, done))
+    rehearsal = Simulation(Plan(campaign, Twin().space), Recorded(Twin().space, done))
     rehearsal.run()
     assert [each.key for each in rehearsal.observations] == counted  # I6
     assert [each.sentence for each in rehearsal.findings] == [each.sentence for each in findings]

@@ -3,14 +3,14 @@
 import pytest
 from rich.console import Console
 
-from flows.cli.options import blocks, ruled
+from flows.terminal import figure_table, split_wide_table
 
 FIGURES = ["mean of all", "largest of all", "of the last tenth", "bar"]
 ROW = ["12345.678", "13 (12 to 14)", "3.14159e-12", "99.5 %"]
 
 
 def filled():
-    table = ruled("What was measured", ["kind of thing"], FIGURES, caption="by whom")
+    table = figure_table("What was measured", ["kind of thing"], FIGURES, caption="by whom")
     table.add_row("a name that is somewhat longer than the others", *ROW)
     table.add_row("short", *ROW[::-1], end_section=True)
     return table
@@ -19,7 +19,7 @@ def filled():
 def printed(table, width):
     console = Console(width=width)
     with console.capture() as text:
-        for part in blocks(table, console):
+        for part in split_wide_table(table, console):
             console.print(part)
     return text.get()
 
@@ -34,12 +34,12 @@ def test_no_figure_is_cut_however_narrow_the_terminal(width):
 
 
 def test_a_table_that_fits_stays_one():
-    (whole,) = blocks(filled(), Console(width=200))
+    (whole,) = split_wide_table(filled(), Console(width=200))
     assert printed(whole, 200) == printed(filled(), 200)
 
 
 def test_every_part_has_the_words_and_the_table_one_title_and_one_caption():
-    parts = blocks(filled(), Console(width=40))
+    parts = split_wide_table(filled(), Console(width=40))
     assert len(parts) > 1
     assert [str(part.columns[0].header) for part in parts] == ["kind of thing"] * len(parts)
     said = " ".join(printed(filled(), 40).split())
@@ -47,6 +47,6 @@ def test_every_part_has_the_words_and_the_table_one_title_and_one_caption():
 
 
 def test_a_table_of_words_alone_stays_as_it_is():
-    table = ruled("Names", ["first", "second"], [])
+    table = figure_table("Names", ["first", "second"], [])
     table.add_row("Ada", "Grace")
-    assert len(blocks(table, Console(width=10))) == 1
+    assert len(split_wide_table(table, Console(width=10))) == 1

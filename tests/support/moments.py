@@ -6,7 +6,7 @@ from functools import cache
 from rehearsing import NOT_REACHABLE, Counted, assert_honest, campaign
 
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit, Measure
@@ -45,7 +45,7 @@ CAMPAIGNS = {
 def interrupted(name):
     """Copies of a campaign after each of its measurements, and the campaign run to its end."""
     (config, instrument), snapshots = CAMPAIGNS[name], []
-    rehearsal = Rehearsal(Counted(config, instrument.space), copy.deepcopy(instrument))
+    rehearsal = Simulation(Counted(config, instrument.space), copy.deepcopy(instrument))
     rehearsal.watch = lambda _: snapshots.append(copied(rehearsal))
     rehearsal.run()
     assert_honest(rehearsal)
@@ -57,7 +57,7 @@ def copied(rehearsal):
     lists = {name: list(getattr(rehearsal, name)) for name in ("rounds", "observations", "exams", "findings")}
     instrument = copy.deepcopy(rehearsal.instrument)
     plan = Counted(rehearsal.plan.campaign, instrument.space)
-    return Rehearsal(plan, instrument, planned=dict(rehearsal.planned), before=rehearsal.before, **lists)
+    return Simulation(plan, instrument, planned=dict(rehearsal.planned), before=rehearsal.before, **lists)
 
 
 @cache

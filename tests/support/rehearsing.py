@@ -7,7 +7,7 @@ import numpy as np
 from sdl.campaign.definition import Campaign
 from sdl.history import Purpose, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Examine, Fit, Measure
 
@@ -38,7 +38,7 @@ def campaign(readings=None, **changes):
 def rehearsed(readings=None, instrument=None, **changes):
     """A campaign that has been run, with why it ended."""
     instrument = instrument or Twin(seed=1)
-    rehearsal = Rehearsal(Counted(campaign(readings, **changes), instrument.space), instrument)
+    rehearsal = Simulation(Counted(campaign(readings, **changes), instrument.space), instrument)
     rehearsal.reason = rehearsal.run()
     assert_honest(rehearsal)
     return rehearsal

@@ -2,17 +2,18 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import Bar, hold_bar
+from flows.benchmarks.decisions.twin_rows import twin_rows
+from flows.terminal import figure_table
 from sdl import plugins
-from sdl.instruments.claude_light.twin import Twin
-from sdl.space import Readings, Settings
-from strategies.designs import LatinHypercube
+from sdl.instruments.claude_light.channels import SPACE
 from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.fitting.fitting import MEMBERS
 from strategies.numerics.blas_threads import one_thread
@@ -27,7 +28,7 @@ MODELS = ("linear", "mixture")
 BAR_S = 1.0
 
 
-def run(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
+def run_acquisitions_benchmark(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
     """Run the benchmark on one core, about half a minute.
 
     Args:
@@ -38,7 +39,7 @@ def run(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
         Plain data: ``rows``, ``batch``, ``figures`` (each with ``acquisition``, ``model``, ``fit_s`` of the ensemble,
         ``propose_s`` and ``proposed``, the settings in the batch) and ``bars``.
     """
-    readings, settings, noise = _rows(rows)
+    (readings, settings), noise = twin_rows(CHANNELS, rows, 0), SPACE.noise[SPACE.columns(CHANNELS)]
     figures = list[dict[str, Any]]()
     with one_thread():
         for model in MODELS:
@@ -56,14 +57,14 @@ def run(rows: int = ROWS, repeats: int = 3) -> dict[str, Any]:
                     spent.append(time.perf_counter() - started)
                 took = {"fit_s": fit_s, "propose_s": statistics.median(spent), "proposed": len(batch)}
                 figures.append({"acquisition": name, "model": model, **took})
-    return {"rows": rows, "batch": BATCH, "figures": figures, "bars": [_bar(each) for each in figures]}
+    return {"rows": rows, "batch": BATCH, "figures": figures, "bars": list(map(_bar, figures))}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
+def acquisitions_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"A batch of {result['batch']} with {result['rows']} rows in the ledger, one core"
-    shown = ruled(
+    table = figure_table(
         title,
         ["acquisition", "model"],
         ("fits, s", "proposal, s", "proposed"),
@@ -71,20 +72,10 @@ def table(result: dict[str, Any]) -> Table:
     )
     for each in result["figures"]:
         spent = (f"{each['fit_s']:.2f}", f"{each['propose_s']:.2f}", str(each["proposed"]))
-        shown.add_row(each["acquisition"], each["model"], *spent)
-    return shown
+        table.add_row(each["acquisition"], each["model"], *spent)
+    return table
 
 
-def _rows(n: int) -> tuple[Readings, Settings, Readings]:
-    """Readings ``(n, 3)`` of a twin in the dark, their settings ``(n, 3)``, and the noise ``(3,)``."""
-    twin = Twin(session_gain=False)
-    settings = LatinHypercube().propose(twin.space, n, np.random.default_rng(0))
-    replies = [twin.measure(twin.space.named_settings(row)).readings for row in settings]
-    readings = np.array([[reply[name] for name in CHANNELS] for reply in replies], float)
-    return readings, twin.space.to_unit(settings), twin.space.noise[twin.space.columns(CHANNELS)]
-
-
-def _bar(each: dict[str, Any]) -> dict[str, Any]:
-    value = each["fit_s"] + each["propose_s"]
-    figure = f"{each['acquisition']} with {each['model']}, s"
-    return {"figure": figure, "value": value, "bar": BAR_S, "met": value <= BAR_S}
+def _bar(figures: Mapping[str, Any]) -> Bar:
+    name = f"{figures['acquisition']} with {figures['model']}, s"
+    return hold_bar(name, figures["fit_s"] + figures["propose_s"], BAR_S)

@@ -2,16 +2,17 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from flows.cli.options import ruled
-from sdl.instruments.claude_light.twin import Twin
+from flows.benchmarks.bars import hold_bar
+from flows.benchmarks.decisions.twin_rows import twin_rows
+from flows.terminal import figure_table
 from sdl.space import Readings, Settings
-from strategies.designs import LatinHypercube
 
 Array = NDArray[np.float64]
 CHANNELS = ("445nm", "515nm", "630nm")
@@ -23,7 +24,7 @@ FASTER = 20.0
 """Times that our fit must be faster than the library's."""
 
 
-def run(seed: int = 0, repeats: int = 3) -> dict[str, Any]:
+def run_forest_benchmark(seed: int = 0, repeats: int = 3) -> dict[str, Any]:
     """Run the benchmark on one core, about a minute, nearly all of it the library's fit.
 
     Args:
@@ -34,22 +35,19 @@ def run(seed: int = 0, repeats: int = 3) -> dict[str, Any]:
         Plain data: ``figures`` of ``forest`` and ``library``, each with its ``fit_s``, ``draw_s`` for all rows held
         out and ``error``, the mean absolute error of settings in the unit box; their ``ratio`` of fit times; ``bars``.
     """
-    rows, fresh = _rows(ROWS, seed), _rows(HELD_OUT, seed + 1)
+    rows, fresh = twin_rows(CHANNELS, ROWS, seed), twin_rows(CHANNELS, HELD_OUT, seed + 1)
     figures = {"forest": _ours(rows, fresh, seed, repeats), "library": _library(rows, fresh, seed)}
     ratio = figures["library"]["fit_s"] / figures["forest"]["fit_s"]
     error, limit = figures["forest"]["error"], figures["library"]["error"]
-    bars = [
-        {"figure": "times faster", "value": ratio, "bar": FASTER, "met": ratio >= FASTER},
-        {"figure": "error", "value": error, "bar": limit, "met": error <= limit},
-    ]
+    bars = [hold_bar("times faster", ratio, FASTER, at_least=True), hold_bar("error", error, limit)]
     return {"rows": ROWS, "held_out": HELD_OUT, "figures": figures, "ratio": ratio, "bars": bars}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
+def forest_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
     met = all(bar["met"] for bar in result["bars"])
     title = f"ForestDiffusion, {result['rows']} rows, one core: {result['ratio']:.0f} times faster"
-    shown = ruled(
+    table = figure_table(
         title,
         ["what"],
         ("fit, s", "draws, s", "error of settings"),
@@ -57,16 +55,8 @@ def table(result: dict[str, Any]) -> Table:
     )
     for name, label in (("forest", "forest"), ("library", "the library at its defaults")):
         figures = result["figures"][name]
-        shown.add_row(label, f"{figures['fit_s']:.2f}", f"{figures['draw_s']:.2f}", f"{figures['error']:.4f}")
-    return shown
-
-
-def _rows(n: int, seed: int) -> tuple[Readings, Settings]:
-    """Readings ``(n, 3)`` of the three channels of a twin in the dark, and their settings ``(n, 3)``."""
-    twin = Twin(seed=seed, session_gain=False)
-    settings = LatinHypercube().propose(twin.space, n, np.random.default_rng(seed))
-    replies = [twin.measure(twin.space.named_settings(row)).readings for row in settings]
-    return np.array([[reply[name] for name in CHANNELS] for reply in replies], float), twin.space.to_unit(settings)
+        table.add_row(label, f"{figures['fit_s']:.2f}", f"{figures['draw_s']:.2f}", f"{figures['error']:.4f}")
+    return table
 
 
 def _ours(

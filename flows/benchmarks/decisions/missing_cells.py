@@ -7,7 +7,7 @@ of the complete rows, or those that the readings which are left tell, by a regre
 and on which run it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from flows.benchmarks.bars import hold_bar
 from flows.benchmarks.decisions import real_records as records
 from flows.benchmarks.decisions.real_records import CHANNELS, COLUMNS
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.recordings import FILE, Runs
@@ -38,7 +39,7 @@ BARS = {"complete": 1.3, "half of the cells, own background": 2.0}
 Mask = NDArray[np.bool_]
 
 
-def run(path: Path, progress: Callable[[str], object] = lambda method: None) -> dict[str, Any]:
+def run_missing_cells_benchmark(path: Path, progress: Callable[[str], object] = lambda method: None) -> dict[str, Any]:
     """Run the benchmark, some minutes.
 
     Args:
@@ -55,23 +56,23 @@ def run(path: Path, progress: Callable[[str], object] = lambda method: None) -> 
     file = path / FILE if path.is_dir() else path
     rows = Runs.read(file, CHANNELS)
     methods: dict[str, records.Estimate] = {
-        "mixture": records.anchored("mixture", list(range(len(CHANNELS)))),
-        "complete": records.anchored(MODEL, list(range(len(CHANNELS)))),
+        "mixture": records.anchored_estimate("mixture", list(range(len(CHANNELS)))),
+        "complete": records.anchored_estimate(MODEL, list(range(len(CHANNELS)))),
         "half of the cells, background of complete rows": _gapped(complete=True),
         "half of the cells, own background": _gapped(complete=False),
     }
     errors = []
     for name, estimate in methods.items():
         progress(name)
-        errors.append({"method": name, **records.errors_of(rows, estimate)})
+        errors.append({"method": name, **records.judge_estimate(rows, estimate)})
     reached = {each["method"]: each["median"] for each in errors}
     bars = [
-        {"figure": f"{knob}, {name}", "value": value, "bar": factor * known, "met": value <= factor * known}
+        hold_bar(f"{knob}, {name}", value, factor * known)
         for name, factor in BARS.items()
         for knob, value, known in zip("RGB", reached[name], reached["mixture"], strict=True)
     ]
     fit_s = _timed(rows)
-    bars.append({"figure": f"fit of {FIT} rows, s", "value": fit_s, "bar": FIT_S, "met": fit_s <= FIT_S})
+    bars.append(hold_bar(f"fit of {FIT} rows, s", fit_s, FIT_S))
     return {
         "fit_s": fit_s,
         "records": {"file": file.name, "rows": len(rows.run), "runs": len(rows.long)},
@@ -89,9 +90,9 @@ def _timed(rows: Runs) -> float:
     return perf_counter() - started
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    made = ruled(
+def missing_cells_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    made = figure_table(
         f"Mean absolute error of R, G, B over {result['records']['runs']} runs, {MODEL}",
         ["method"],
         SPACE.knob_names,
@@ -134,7 +135,7 @@ def _gapped(complete: bool) -> records.Estimate:
         here = learned.at(rows.readings[first], rows.settings[first])
         wanted = rows.readings[np.ix_(asked, COLUMNS)] - here.background
         chance = np.random.default_rng([0, left_out])
-        return np.array([records.middle(here.model, row, chance) for row in wanted])
+        return np.array([records.middle_answer(here.model, row, chance) for row in wanted])
 
     return estimate
 

@@ -3,19 +3,17 @@
 The paper's table, intervals on fresh rows, targets that cannot be reached, and a problem with two answers.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.benchmarks.cells import Progress, work_out_all
+from flows.benchmarks.decisions.twin_rows import twin_rows
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
@@ -25,12 +23,11 @@ from strategies.answers.clustering import cluster_draws
 from strategies.answers.reachability import unreachable
 from strategies.contract import InverseModel, is_single_valued
 from strategies.correction.kriging import TrainingRows, unshared
-from strategies.designs import LatinHypercube
 from strategies.metrics.scores import coverage
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.projection import project
-from strategies.solving.model_answer import named
-from strategies.solving.problem import Problem, asked, pose
+from strategies.solving.model_answer import choose_models
+from strategies.solving.problem import FixedChannel, InverseProblem, pose_problem
 
 GROUP: plugins.Group = "sdl.inverse_models"
 RECORDS = "daylight_and_dark_2025.jsonl"
@@ -51,43 +48,43 @@ BARS = {"paper": 0.01, "flagged": 0.95, "wrongly": 0.05}
 PAPER_BARS = {"forest": 0.015}
 """Bars of the paper's table that differ."""
 
-Progress = Callable[[int, int], object]
 
-
-def run(
-    records: Path, models: Sequence[str] = (), targets: int = 1000, progress: Progress = lambda done, of: None
+def run_models_benchmark(
+    records: Path, names: Sequence[str] = (), targets: int = 1000, progress: Progress = lambda done, of: None
 ) -> dict[str, Any]:
     """Run the benchmark, some minutes.
 
     Args:
         records: Folder of the real records; the figures on them are None where it is not.
-        models: All that are registered unless told, but for those that need more rows.
+        names: Of models; all that are registered by default, but for those that need more rows.
         targets: On and off the manifold, of each.
         progress: Told how many models are done, and of how many.
 
     Returns:
         Plain data: ``exact`` (what the paper's target needs), ``published``, ``models`` (figures of each) and ``bars``.
     """
-    names = named(models, ROWS)
-    work = partial(figures, records=records / RECORDS, targets=targets)
-    found = []
-    for each in _each(work, names):
-        found.append(each)
-        progress(len(found), len(names))
-    bars = [bar for each in found for bar in _bars(each)]
-    return {"exact": exact().tolist(), "published": PUBLISHED, "models": found, "bars": bars}
+    names = choose_models(names, ROWS)
+    cells = [{"name": name, "records": str(records / RECORDS), "targets": targets} for name in names]
+    models = work_out_all(judge_model, cells, None, progress)
+    bars = [bar for figures in models for bar in _bars(figures)]
+    return {"exact": exact_settings().tolist(), "published": PUBLISHED, "models": models, "bars": bars}
 
 
-def figures(name: str, records: Path, targets: int) -> dict[str, Any]:
-    """What one model reaches, as plain data."""
+def judge_model(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What one model reaches, as plain data.
+
+    Args:
+        cell: ``name`` of the model, path of the ``records``, and number of ``targets`` on and off the manifold.
+    """
+    name, records = cell["name"], Path(cell["records"])
     with one_thread():
         started = time.perf_counter()
         answers = np.array([_paper(name, seed) for seed in range(SEEDS["paper"])])
-        flagged, wrongly = _flags(name, targets)
+        flagged, wrongly = _flags(name, cell["targets"])
         return {
             "model": name,
             "paper": answers.mean(axis=0).tolist(),
-            "paper_off": np.abs(answers - exact()).max(axis=1).tolist(),
+            "paper_off": np.abs(answers - exact_settings()).max(axis=1).tolist(),
             "covered": {"twin": _twin(name), "records": _records(name, records) if records.exists() else None},
             "flagged": flagged,
             "wrongly": wrongly,
@@ -96,8 +93,8 @@ def figures(name: str, records: Path, targets: int) -> dict[str, Any]:
         }
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
+def models_table(result: dict[str, Any]) -> Table:
+    """The benchmark's result for people."""
     exact, published = (", ".join(f"{value:.{digits}f}" for value in result[key]) for key, digits in _SETTINGS)
     columns = (
         "R, G, B",
@@ -109,7 +106,7 @@ def table(result: dict[str, Any]) -> Table:
         "wrongly",
         "two answers",
     )
-    shown = ruled(
+    table = figure_table(
         f"{WANTED:.0f} counts at {', '.join(TARGET)}: the twin needs ({exact}), published was ({published})",
         ["model"],
         columns,
@@ -117,7 +114,7 @@ def table(result: dict[str, Any]) -> Table:
     )
     for each in result["models"]:
         twin, real = each["covered"]["twin"], each["covered"]["records"]
-        shown.add_row(
+        table.add_row(
             each["model"],
             ", ".join(f"{value:.3f}" for value in each["paper"]),
             f"{max(each['paper_off']):.4f}",
@@ -127,27 +124,17 @@ def table(result: dict[str, Any]) -> Table:
             f"{each['wrongly']:.1%}",
             each["modes"],
         )
-    return shown
+    return table
 
 
 _SETTINGS = (("exact", 3), ("published", 2))
 
 
-def exact() -> Settings:
+def exact_settings() -> Settings:
     """What the noise-free twin needs for the paper's target in the light of its day, ``(3,)``."""
     twin = Twin(session_gain=False, steady=LIGHT)
     wanted = SPACE.readings({name: WANTED for name in TARGET})
     return np.asarray(project(twin.truth, wanted[None], np.ones(SPACE.p), SPACE.d, step=1e-4).settings[0])
-
-
-def twin_rows(channels: Sequence[str], n: int, seed: int, light: dict[str, float]) -> tuple[Readings, Settings]:
-    """Readings ``(n, c)`` less their light at a Latin hypercube ``(n, 3)`` of a twin; rows at the ceiling left out."""
-    twin, columns = Twin(seed=seed, session_gain=False, steady=light), SPACE.columns(channels)
-    settings = LatinHypercube().propose(SPACE, n, np.random.default_rng(seed))
-    replies = [twin.measure(SPACE.named_settings(row)).readings for row in settings]
-    readings = np.array([SPACE.readings(reply)[columns] for reply in replies])
-    kept = (readings < SPACE.ceiling[columns]).all(axis=1)
-    return readings[kept] - [light.get(name, 0.0) for name in channels], settings[kept]
 
 
 # ---------------------------------------------------------------------- one model
@@ -179,9 +166,9 @@ def _records(name: str, path: Path) -> dict[str, float]:
     return _mean(_covered(name, problem.readings, problem.settings, FRESH, seed) for seed in range(SEEDS["intervals"]))
 
 
-def _posed(path: Path) -> Problem:
-    data = read_data(path, SPACE)
-    return pose(data, *asked(data.space, [f"{name}={WANTED:.0f}" for name in TARGET], (), (), "1 %"))
+def _posed(path: Path) -> InverseProblem:
+    fixed = [FixedChannel(name, WANTED, 0.01 * WANTED) for name in TARGET]
+    return pose_problem(read_data(path, SPACE), fixed, {})
 
 
 def _covered(name: str, readings: Readings, settings: Settings, fresh: int, seed: int) -> dict[str, float]:
@@ -199,11 +186,11 @@ def _flags(name: str, n: int) -> tuple[float, float]:
     readings, settings = twin_rows(MANIFOLD, ROWS, 50, {})
     model = _fitted(name, readings, settings)
     seen = TrainingRows(settings, readings, SPACE.noise[columns], np.zeros(len(columns)), unshared)
-    on, off = targets_on_and_off(n, rng)
+    on, off = draw_targets_on_and_off(n, rng)
     return _flagged(model, off, seen), _flagged(model, on, seen)
 
 
-def targets_on_and_off(n: int, rng: np.random.Generator) -> tuple[Readings, Readings]:
+def draw_targets_on_and_off(n: int, rng: np.random.Generator) -> tuple[Readings, Readings]:
     """``n`` targets that the twin gives at some settings, and ``n`` that it misses by more than ``OFF``, ``(n, 4)``."""
     truth, columns = Twin(session_gain=False).truth, SPACE.columns(MANIFOLD)
     on = truth(rng.random((n, SPACE.d)))[:, columns]
@@ -243,31 +230,24 @@ def _mean(found: Iterable[dict[str, float]]) -> dict[str, float]:
     return {what: float(np.mean([one[what] for one in each])) for what in each[0]}
 
 
-def _bars(each: dict[str, Any]) -> list[dict[str, Any]]:
+def _bars(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The bars of one model; those of an interval, and of an answer in words, are no plain limits."""
+
     def bar(figure: str, value: Any, bound: Any, met: bool) -> dict[str, Any]:
-        return {"figure": f"{each['model']}: {figure}", "value": value, "bar": bound, "met": met}
+        return {"figure": f"{figures['model']}: {figure}", "value": value, "bar": bound, "met": met}
 
     low, high = COVERED
-    off, accepted = max(each["paper_off"]), PAPER_BARS.get(each["model"], BARS["paper"])
+    off, accepted = max(figures["paper_off"]), PAPER_BARS.get(figures["model"], BARS["paper"])
     held = [
         bar(f"90 % intervals of {what}, {where}", value, (low, high), low <= value <= high)
-        for where, found in each["covered"].items()
-        for what, value in (found or {}).items()
+        for where, shares in figures["covered"].items()
+        for what, value in (shares or {}).items()
     ]
-    modes = each["modes"]
+    flagged, wrongly, modes = figures["flagged"], figures["wrongly"], figures["modes"]
     return [
         bar("the paper's table, off by", off, accepted, off <= accepted),
         *held,
-        bar("unreachable targets flagged", each["flagged"], BARS["flagged"], each["flagged"] >= BARS["flagged"]),
-        bar("reachable targets flagged", each["wrongly"], BARS["wrongly"], each["wrongly"] <= BARS["wrongly"]),
+        bar("unreachable targets flagged", flagged, BARS["flagged"], flagged >= BARS["flagged"]),
+        bar("reachable targets flagged", wrongly, BARS["wrongly"], wrongly <= BARS["wrongly"]),
         bar("two answers", modes, "2, or said", modes.startswith(("2, 0.", "knows"))),
     ]
-
-
-def _each(work: Callable[[str], dict[str, Any]], names: Sequence[str]) -> Iterable[dict[str, Any]]:
-    processes = min(os.cpu_count() or 1, len(names))
-    if processes == 1:
-        yield from map(work, names)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, names)

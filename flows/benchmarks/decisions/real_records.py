@@ -4,7 +4,7 @@ Runs are told apart by gaps in time. Each long one is left out in turn, all othe
 anchor, and the settings of its other rows are estimated from the three channels of the paper.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import hold_bar
+from flows.terminal import figure_table
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
@@ -66,7 +67,7 @@ EXPLANATION = (
 Estimate = Callable[[Runs, int], Settings]
 
 
-def run(path: Path) -> dict[str, Any]:
+def run_real_records_benchmark(path: Path) -> dict[str, Any]:
     """Run the benchmark, about ten seconds.
 
     Args:
@@ -83,13 +84,13 @@ def run(path: Path) -> dict[str, Any]:
     records = Runs.read(file, CHANNELS)
     methods: dict[str, Estimate] = {
         "pls, pooled, no anchor": _pooled,
-        **{f"{model}, anchored": anchored(model, list(range(len(CHANNELS)))) for model in MODELS},
-        "mixture, anchored, three channels only": anchored("mixture", COLUMNS),
+        **{f"{model}, anchored": anchored_estimate(model, list(range(len(CHANNELS)))) for model in MODELS},
+        "mixture, anchored, three channels only": anchored_estimate("mixture", COLUMNS),
     }
-    errors = [{"method": name, **errors_of(records, estimate)} for name, estimate in methods.items()]
+    errors = [{"method": name, **judge_estimate(records, estimate)} for name, estimate in methods.items()]
     reached = next(each["median"] for each in errors if each["method"] == ANSWERING)
     bars = [
-        {"figure": f"{knob}, {ANSWERING}", "value": value, "bar": bar, "met": value <= bar}
+        hold_bar(f"{knob}, {ANSWERING}", value, bar)
         for knob, value, bar in zip("RGB", reached, KNOWN["anchored"], strict=True)
     ]
     return {
@@ -101,10 +102,10 @@ def run(path: Path) -> dict[str, Any]:
     }
 
 
-def table(result: dict[str, Any]) -> tuple[Table, Table]:
-    """What ``run`` returned, for people: the errors, and the paper's target."""
+def real_records_tables(result: Mapping[str, Any]) -> tuple[Table, Table]:
+    """The benchmark's result for people: the errors, and the paper's target."""
     runs, knobs = result["records"]["runs"], SPACE.knob_names
-    errors = ruled(
+    errors = figure_table(
         f"Mean absolute error of R, G, B over {runs} runs",
         ["method"],
         knobs,
@@ -117,7 +118,7 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     for name, bar in result["known"].items():
         errors.add_row(f"bar: {name}", *(f"{value:.4f}" for value in bar))
     paper = result["paper"]
-    answers = ruled(
+    answers = figure_table(
         f"{paper['target']:.0f} counts at {', '.join(TARGET)}", ["light", "by"], knobs, caption=paper["explanation"]
     )
     for name, settings in paper["published"].items():
@@ -129,7 +130,7 @@ def table(result: dict[str, Any]) -> tuple[Table, Table]:
     return errors, answers
 
 
-def errors_of(records: Runs, estimate: Estimate) -> dict[str, Any]:
+def judge_estimate(records: Runs, estimate: Estimate) -> dict[str, Any]:
     """Mean absolute error of each run that is left out, summed up."""
     per_run = []
     for left_out in records.long:
@@ -146,7 +147,7 @@ def _pooled(records: Runs, left_out: int) -> Settings:
     return np.asarray(fitted.predict(records.readings[asked][:, COLUMNS]))
 
 
-def anchored(model: str, channels: list[int]) -> Estimate:
+def anchored_estimate(model: str, channels: list[int]) -> Estimate:
     """Settings of the asked rows, with the first row of the run as anchor, read in some channels."""
 
     def estimate(records: Runs, left_out: int) -> Settings:
@@ -157,12 +158,12 @@ def anchored(model: str, channels: list[int]) -> Estimate:
         here = learned.at(readings[first], records.settings[first])
         rng = np.random.default_rng([0, left_out])
         wanted = records.readings[np.ix_(asked, COLUMNS)] - here.background
-        return np.array([middle(here.model, row, rng) for row in wanted])
+        return np.array([middle_answer(here.model, row, rng) for row in wanted])
 
     return estimate
 
 
-def middle(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:
+def middle_answer(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:
     """The middle ``(d,)`` of the draws inside the box: the lamp has one answer to a target, not several branches."""
     draws = model.sample(target, DRAWS, rng)
     inside = draws[in_unit_box(draws)]
@@ -182,7 +183,7 @@ def _paper(records: Runs) -> dict[str, Any]:
     for light, (counts, exact) in LIGHTS.items():
         answer: dict[str, Any] = {"light": light, "background": counts, "twin, exact": exact}
         for name, model in models.items():
-            answer[name] = middle(model, WANTED - np.array(counts, float), np.random.default_rng(0)).tolist()
+            answer[name] = middle_answer(model, WANTED - np.array(counts, float), np.random.default_rng(0)).tolist()
         answers.append(answer)
     moved = (lit - Twin(session_gain=False).truth(records.settings[rows])[:, _AMONG_ALL]).mean(axis=0)
     session = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flows.benchmarks.bars import Bar, hold_bar
+
 Row = Mapping[str, Any]
 LOCALISED = "gauss-newton"
 LOOK_UP = "one of 20 rows"
@@ -20,41 +22,44 @@ ALL_MODES = ("50", 0.99)
 ANSWER_S = 0.2
 
 
-def bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Every bar that the rows have a figure for."""
-    found = list[dict[str, Any]]()
+def hold_inverse_bars(rows: Sequence[Row]) -> list[Bar]:
+    """Every bar that the rows of the table have a figure for."""
+    bars = list[Bar]()
     for row in rows:
         if row["failed"]:
-            found.append(_bar(row, "failed", len(row["failed"]), 0))
+            bars += _bar(row, "failed", len(row["failed"]), 0)
         if row["post"] != LOCALISED:
             continue
         if row["published"] and row["problem"] != "crystal":  # that of the paper is another one
-            found.append(_bar(row, "mean error, published", row["mean"], row["published"][0]))
+            bars += _bar(row, "mean error, published", row["mean"], row["published"][0])
         if row["model"] == "ours":
-            found += [_bar(row, name, row[name], bar) for name, bar in OURS[row["problem"]].items()]
-            found += [_bar(row, name, row[name], bar, -1) for name, bar in LEAST.get(row["problem"], {}).items()]
+            for name, bar in OURS[row["problem"]].items():
+                bars += _bar(row, name, row[name], bar)
+            for name, bar in LEAST.get(row["problem"], {}).items():
+                bars += _bar(row, name, row[name], bar, at_least=True)
             few, often = ALL_MODES
-            found.append(_bar(row, f"all modes in {few} draws", row["all_modes"].get(few), often, -1))
-            found.append(_bar(row, "a new target, s", row["answer_s"], ANSWER_S))
-            found += _against_the_look_up(row, rows)
-    return [bar for bar in found if bar["value"] is not None and bar["bar"] is not None]
+            bars += _bar(row, f"all modes in {few} draws", row["all_modes"].get(few), often, at_least=True)
+            bars += _bar(row, "a new target, s", row["answer_s"], ANSWER_S)
+            bars += _against_the_look_up(row, rows)
+    return bars
 
 
-def _bar(row: Row, name: str, value: float | None, bar: float | None, sign: int = 1) -> dict[str, Any]:
-    """A figure that may be as high as its bar; as low, with a sign of -1."""
-    met = value is not None and bar is not None and sign * value <= sign * bar
-    return {"figure": f"{row['problem']}, {row['model']}: {name}", "value": value, "bar": bar, "met": met}
+def _bar(row: Row, name: str, value: float | None, bar: float | None, *, at_least: bool = False) -> list[Bar]:
+    """A figure of a row held against its bar; nothing where there is no figure or no bar."""
+    if value is None or bar is None:
+        return []
+    return [hold_bar(f"{row['problem']}, {row['model']}: {name}", value, bar, at_least=at_least)]
 
 
-def _against_the_look_up(ours: Row, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _against_the_look_up(ours: Row, rows: Sequence[Row]) -> list[Bar]:
     """Whether our best has no more error than the look-up that is localised too, and is nearer to the posterior."""
     names = {"problem": ours["problem"], "model": LOOK_UP, "post": LOCALISED}
+    bars = list[Bar]()
     others = [row for row in rows if names.items() <= row.items()]
-    found = [
-        _bar(ours, f"{name}, that of the look-up", ours[name], other[name])
-        for other in others
-        for name in ("mean", "distance")
-    ]
+    for other in others:
+        for name in ("mean", "distance"):
+            bars += _bar(ours, f"{name}, that of the look-up", ours[name], other[name])
     if ours["distance"] is None:  # no posterior to be near to: its draws have to be as wide, at least
-        found += [_bar(ours, "spread, that of the look-up", ours["spread"], other["spread"], -1) for other in others]
-    return found
+        for other in others:
+            bars += _bar(ours, "spread, that of the look-up", ours["spread"], other["spread"], at_least=True)
+    return bars

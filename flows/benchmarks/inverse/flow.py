@@ -6,7 +6,7 @@ A cell has a process of its own, so that threads are enough to keep the cores bu
 import json
 import os
 from collections.abc import Sequence
-from importlib import import_module
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -14,73 +14,85 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.task_runners import TaskRunner
 
-from flows.benchmarks.inverse.cell import Cell, run
-from flows.benchmarks.inverse.scoring import judge, shown
+from flows.benchmarks.cells import run_cells
+from flows.benchmarks.inverse.cell import InverseCell
+from flows.benchmarks.inverse.scoring import score_draws, select_draws
+from flows.benchmarks.inverse.worker import answer_questions
 from flows.server import server
-from flows.server.task_runners import RUNNERS
+from flows.server.task_runners import make_task_runner
 from sdl.system.atomic_files import whole
 
 ONE_JUDGE = Lock()
 """The true posterior takes memory, and the truth of the crystal has to be learned: once is enough."""
 
 
-def finish(cell: Cell, folder: Path) -> dict[str, Any]:
+def finish_cell(cell: InverseCell, folder: Path) -> dict[str, Any]:
     """What is known of a cell: from the disk if it was finished before, else run, judged and kept.
 
     One that crashed or took too long is kept too, with the reason, and tried again when it is asked for again.
     """
-    kept = folder / f"{cell.key}.json"
-    if (known := _read(kept)) is not None and not known["error"]:
-        return known
-    found: dict[str, Any] = {"problem": cell.problem, "label": cell.label, "model": cell.model, "seed": cell.seed}
+    file = folder / f"{cell.key}.json"
+    if (kept := _read_kept(file)) is not None and not kept["error"]:
+        return kept
+    result: dict[str, Any] = {"problem": cell.problem, "label": cell.label, "model": cell.model, "seed": cell.seed}
+    result |= {"error": None, "posts": {}, "shown": {}}
     with TemporaryDirectory() as place:
         draws = Path(place) / "draws.npz"
-        found |= {"error": None, "posts": {}, "shown": {}} | run(cell, draws)
-        if not found["error"]:
+        result |= run_inverse_cell(cell, draws)
+        if not result["error"]:
             with ONE_JUDGE:
-                found |= {"posts": judge(cell, draws), "shown": shown(cell, draws)}
-    with whole(kept, force=True) as file:
-        file.write(json.dumps(found).encode())
-    return found
+                result |= {"posts": score_draws(cell, draws), "shown": select_draws(cell, draws)}
+    with whole(file, force=True) as draft:
+        draft.write(json.dumps(result).encode())
+    return result
+
+
+def run_inverse_cell(cell: InverseCell, draws: Path) -> dict[str, Any]:
+    """Let a process of its own answer the questions of a cell, and write its draws to a file.
+
+    Returns:
+        What it says of times and sizes, or ``error``: why there is nothing.
+    """
+    question = {"cell": asdict(cell), "draws": str(draws)}
+    ((_, outcome),) = run_cells(answer_questions, [question], 1, limit_s=cell.limit)
+    return {"error": outcome.error} if outcome.value is None else outcome.value
 
 
 @task(name="cell", task_run_name="{cell[problem]}-{cell[label]}-{cell[seed]}", cache_policy=NO_CACHE)
-def one_cell(cell: dict[str, Any], folder: str) -> dict[str, Any]:
+def finish_one_cell(cell: dict[str, Any], folder: str) -> dict[str, Any]:
     """Run one cell unless it is finished."""
-    return finish(Cell(**cell), Path(folder))
+    return finish_cell(InverseCell(**cell), Path(folder))
 
 
 @flow(name="benchmark-inverse")
-async def every_cell(cells: Sequence[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
+async def finish_every_cell(cells: Sequence[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
     """Run every cell as a task of its own.
 
     Args:
-        cells: As ``Cell`` has them.
+        cells: As ``InverseCell`` has them.
         folder: Where finished cells are kept.
     """
-    return list(one_cell.map(list(cells), [folder] * len(cells)).result())
+    return list(finish_one_cell.map(list(cells), [folder] * len(cells)).result())
 
 
-def fan_out(cells: Sequence[dict[str, Any]], folder: Path, runner: str, cores: int) -> list[dict[str, Any]]:
+def run_in_flow(cells: Sequence[InverseCell], folder: Path, runner: str, cores: int) -> list[dict[str, Any]]:
     """What is known of each cell, in their order.
 
     Args:
-        cells: As ``Cell`` has them.
+        cells: Of the benchmark.
         folder: Where finished cells are kept.
-        runner: One of ``flows.runners.RUNNERS``.
+        runner: One of ``flows.server.task_runners.RUNNERS``.
         cores: Cells at a time, for threads.
     """
-    module, kind = RUNNERS[runner]
     options = {"max_workers": min(cores, os.cpu_count() or 1)} if runner == "threads" else {}
-    made: TaskRunner[Any] = getattr(import_module(module), kind)(**options)
-    return server.run_with_server(every_cell.with_options(task_runner=made)(cells, str(folder)))
+    work = finish_every_cell.with_options(task_runner=make_task_runner(runner, **options))
+    return server.run_with_server(work([asdict(cell) for cell in cells], str(folder)))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_kept(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found
+    return kept

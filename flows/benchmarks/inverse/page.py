@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from flows.benchmarks.inverse.bars import LOCALISED, Row
-from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, instrument
-from flows.benchmarks.inverse.table import COLUMNS, by_problem, columns
+from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, make_instrument
+from flows.benchmarks.inverse.table import COLUMNS, filled_columns, group_by_problem
 from flows.benchmarks.inverse.worker import MANY, POSTS, SOME
 from sdl.reports import benchmark_page as benchmark
 from sdl.reports.benchmark_page import BenchmarkPart, curves, scatter
@@ -19,21 +19,21 @@ CURVES = "Where the response is what is wanted, and draws for it:"
 TITLE = "Inverse models on problems with many answers"
 
 
-def write(result: Mapping[str, Any], path: Path) -> Path:
-    """Write the page of what ``suite.run`` returned and return where it lies.
+def write_inverse_page(result: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of a result of ``run_benchmarks`` that has ``inverse``, and return where it lies.
 
     Raises:
         InvalidInput: if it cannot be written.
     """
     found = result["results"]["inverse"]
     cells = {name: [each for each in found["cells"] if each["problem"] == name] for name in PROBLEMS}
-    parts = [_part(problem, rows, cells[problem]) for problem, rows in by_problem(found["rows"]).items()]
-    told = {**result, "versions": result["versions"] | found["libraries"]}
-    return benchmark.write_benchmark_page(TITLE, told, _notes(found), parts, found["bars"], path)
+    parts = [_part(problem, rows, cells[problem]) for problem, rows in group_by_problem(found["rows"]).items()]
+    described = {**result, "versions": result["versions"] | found["libraries"]}
+    return benchmark.write_benchmark_page(TITLE, described, _notes(found), parts, found["bars"], path)
 
 
 def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]]) -> BenchmarkPart:
-    shown = columns(rows)
+    shown = filled_columns(rows)
     lines = [(row["model"], [row["post"], *(COLUMNS[column](row) for column in shown)]) for row in rows]
     series = {
         f"then {post}": [
@@ -53,7 +53,7 @@ def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]])
 
 
 def _curves(problem: str, drawn: Mapping[str, Any]) -> str:
-    made = instrument(problem, "")
+    made = make_instrument(problem, "")
     (low, other_low), (high, other_high) = made.space.low.tolist(), made.space.high.tolist()
     places = np.meshgrid(np.linspace(low, high, FINE), np.linspace(other_low, other_high, FINE), indexing="ij")
     grid = made.truth(np.stack(places, axis=-1).reshape(-1, 2)).reshape(FINE, FINE)

@@ -21,7 +21,7 @@ AT_ONCE = 250_000
 
 
 @dataclass(frozen=True)
-class Problem:
+class BenchmarkProblem:
     """An instrument, and how its answers are judged."""
 
     name: str
@@ -30,7 +30,7 @@ class Problem:
     tolerance: tuple[float, ...]
     """Up to where a reading is on target."""
     rows: int = 8000
-    """To learn from, unless told."""
+    """To learn from, by default."""
     draws: int = 20
     """Of each target."""
     alone: int = 1000
@@ -55,14 +55,14 @@ def _published(many: tuple[float, ...], one: tuple[float, ...]) -> dict[str, tup
 PROBLEMS = {
     each.name: each
     for each in (
-        Problem(
+        BenchmarkProblem(
             "sinewave",
             (1.2,),
             (0.1,),
             families=9,
             published=_published((0.17, 0.12, 0.11, 0.13, 0.006, 0.002), (0.22, 0.19, 0.16, 0.25, 0.011, 0.004)),
         ),
-        Problem(
+        BenchmarkProblem(
             "robotic-arm",
             (1.5, 0.5),
             (0.05, 0.05),
@@ -70,7 +70,7 @@ PROBLEMS = {
                 (0.018, 0.014, 0.009, 0.021, 0.008, 0.006), (0.023, 0.015, 0.032, 0.021, 0.012, 0.008)
             ),
         ),
-        Problem(
+        BenchmarkProblem(
             "ballistics",
             (5.0,),
             (0.1,),
@@ -78,7 +78,7 @@ PROBLEMS = {
                 (0.024, 0.019, 0.421, 0.798, 0.016, 0.011), (0.041, 0.024, 0.652, 0.912, 0.031, 0.023)
             ),
         ),
-        Problem(
+        BenchmarkProblem(
             "crystal",
             (0.5,),
             (0.05,),
@@ -86,14 +86,14 @@ PROBLEMS = {
             open=True,
             published=_published((0.81, 0.49, 0.35, 0.64, 0.12, 0.11), (0.84, 0.57, 0.42, 0.70, 0.15, 0.14)),
         ),
-        Problem("material", (0.3,), (0.006,), rows=20_000, draws=4, alone=100, prior=0),
+        BenchmarkProblem("material", (0.3,), (0.006,), rows=20_000, draws=4, alone=100, prior=0),
     )
 }
 """Published: Zhang, Bi, Fung (AAAI 2023), tables 2 and 3; their crystal is another one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class PosedProblem:
     """A problem with rows and targets, settings in the unit box."""
 
     instrument: Simulated
@@ -108,37 +108,37 @@ class Posed:
 
 
 @cache
-def instrument(name: str, crystal: str) -> Simulated:
+def make_instrument(name: str, crystal: str) -> Simulated:
     """The instrument of a problem, one for a process, since it may have to learn; ``crystal`` has the records."""
     options: dict[str, Any] = {"path": crystal} if name == "crystal" else {}
     made: Simulated = plugins.build("sdl.instruments", name, options)
     return made
 
 
-def pose(problem: Problem, crystal: str, rows: int, targets: int, seed: int) -> Posed:
+def pose_problem(problem: BenchmarkProblem, crystal: str, rows: int, targets: int, seed: int) -> PosedProblem:
     """Rows and targets by a seed.
 
     Raises:
         InvalidInput: if there are not so many, or without the records of the crystal.
     """
-    made = instrument(problem.name, crystal)
+    made = make_instrument(problem.name, crystal)
     many = rows + targets if not problem.open else RECORDS
     readings, settings = made.rows(many, np.random.default_rng([seed, 0]))
     fit_to_ask = (readings > 0).all(axis=1) if problem.open else np.ones(many, bool)
-    asked = np.flatnonzero(fit_to_ask)[:targets]
-    others = np.setdiff1d(np.arange(many), asked)[:rows]
-    if len(asked) < targets or len(others) < rows:
+    posed = np.flatnonzero(fit_to_ask)[:targets]
+    others = np.setdiff1d(np.arange(many), posed)[:rows]
+    if len(posed) < targets or len(others) < rows:
         raise InvalidInput(
-            f"{problem.name} has {len(others)} rows and {len(asked)} targets, "
+            f"{problem.name} has {len(others)} rows and {len(posed)} targets, "
             f"and was asked for {rows} and {targets}: ask for less"
         )
     unit = made.space.to_unit(settings)
-    return Posed(made, readings[others], unit[others], readings[asked], unit[asked])
+    return PosedProblem(made, readings[others], unit[others], readings[posed], unit[posed])
 
 
-def posterior(problem: Problem, crystal: str, targets: Readings, seed: int) -> list[Settings]:
+def sample_posterior(problem: BenchmarkProblem, crystal: str, targets: Readings, seed: int) -> list[Settings]:
     """A rejection sample of the true posterior for each target ``(m, p)``, in the unit box, where there can be one."""
-    made, rng = instrument(problem.name, crystal), np.random.default_rng([seed, 1])
+    made, rng = make_instrument(problem.name, crystal), np.random.default_rng([seed, 1])
     if not problem.prior:
         return []
     settings = np.concatenate(

@@ -7,7 +7,7 @@ calibration of the draws and the times.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +15,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from flows.benchmarks.inverse.bars import bars
-from flows.benchmarks.inverse.cell import Cell
+from flows.benchmarks.cells import Progress
+from flows.benchmarks.inverse.bars import hold_inverse_bars
+from flows.benchmarks.inverse.cell import InverseCell
 from flows.benchmarks.inverse.problems import PROBLEMS
-from flows.benchmarks.inverse.table import lines
+from flows.benchmarks.inverse.table import make_table_rows
 from flows.benchmarks.inverse.worker import GROUP
 from flows.server import task_runners as runners
 from sdl import plugins
@@ -34,20 +35,18 @@ MODELS = (
 """Those that learn from thousands of rows, as far as they are registered."""
 LIBRARIES = ("torch", "zuko", "ForestDiffusion", "botorch")
 
-Progress = Callable[[int, int], object]
-
 
 @dataclass(frozen=True)
-class Asked:
-    """What a person asks of the benchmark."""
+class InverseRequest:
+    """What a person asks of the benchmark; a field that is left out has the value given here."""
 
     problems: Sequence[str] = ()
-    """All that can be posed unless told."""
+    """All that can be posed by default."""
     models: Sequence[str] = ()
-    """Registered inverse models beside the look-ups; those of ``MODELS`` that are registered unless told."""
+    """Registered inverse models beside the look-ups; by default those of ``MODELS`` that are registered."""
     seeds: int = 3
     rows: int | None = None
-    """To learn from; each problem's own number unless told."""
+    """To learn from; by default each problem's own number."""
     targets: int = 1000
     seconds: float = 180.0
     """Of training a model."""
@@ -61,19 +60,21 @@ class Asked:
 
     def faults(self) -> list[str]:
         """What is wrong with it: problems, models or a runner that there are not, numbers and records."""
-        asked, known = self.problems, plugins.names(GROUP)
-        faults = [f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in asked if name not in PROBLEMS]
-        faults += [f"unknown inverse model {name!r}{nearest(name, known)}" for name in self.models if name not in known]
+        models = plugins.names(GROUP)
+        faults = [
+            f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in self.problems if name not in PROBLEMS
+        ]
+        faults += [f"unknown inverse model {m!r}{nearest(m, models)}" for m in self.models if m not in models]
         faults += runners.faults(self.runner)
         for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 faults.append(f"{name}: needs a finite number above 0, got {value:g}")
-        if "crystal" in asked and not self.crystal.is_dir():
+        if "crystal" in self.problems and not self.crystal.is_dir():
             faults.append(f"crystal: there is no folder {str(self.crystal)!r}; get the records from {SOURCE}")
         return faults
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[InverseCell]:
         """Every cell of the table, those of a problem together.
 
         Raises:
@@ -90,12 +91,12 @@ class Asked:
         ]
 
     def _models(self) -> list[tuple[str, str, dict[str, Any]]]:
-        known = plugins.names(GROUP)
+        registered = plugins.names(GROUP)
         look_ups = [(name, "nearest", {"neighbours": n, "corrected": False}) for name, n in LOOK_UPS.items()]
-        return [*look_ups, *((each, each, {}) for each in self.models or [m for m in MODELS if m in known])]
+        return [*look_ups, *((name, name, {}) for name in self.models or [m for m in MODELS if m in registered])]
 
-    def _cell(self, problem: str, label: str, model: str, options: dict[str, Any], seed: int) -> Cell:
-        return Cell(
+    def _cell(self, problem: str, label: str, model: str, options: dict[str, Any], seed: int) -> InverseCell:
+        return InverseCell(
             problem=problem,
             label=label,
             model=model,
@@ -110,11 +111,13 @@ class Asked:
         )
 
 
-def run(asked: Asked, folder: Path, progress: Progress = lambda done, of: None) -> dict[str, Any]:
+def run_inverse_benchmark(
+    request: InverseRequest, folder: Path, progress: Progress = lambda done, of: None
+) -> dict[str, Any]:
     """Run the benchmark, or go on with it: cells that are finished in the folder are not run again.
 
     Args:
-        asked: Problems, models and sizes.
+        request: Problems, models and sizes.
         folder: Where finished cells are kept.
         progress: Told how many cells are finished, and of how many.
 
@@ -126,22 +129,22 @@ def run(asked: Asked, folder: Path, progress: Progress = lambda done, of: None) 
     Raises:
         InvalidInput: with every fault of what was asked.
     """
-    from flows.benchmarks.inverse.flow import fan_out  # Prefect takes seconds to load
+    from flows.benchmarks.inverse.flow import run_in_flow  # Prefect takes seconds to load
 
-    cells = asked.cells()
+    cells = request.cells()
     folder.mkdir(parents=True, exist_ok=True)
     with _watched([folder / f"{cell.key}.json" for cell in cells], progress):
-        found = fan_out([asdict(cell) for cell in cells], folder, asked.runner, asked.cores)
-    rows = [row for problem in dict.fromkeys(cell.problem for cell in cells) for row in lines(problem, found)]
-    told = {**asdict(asked), "crystal": asked.crystal.name}
-    cores = {"cells_at_a_time": asked.cores, "of_the_machine": os.cpu_count()}
+        results = run_in_flow(cells, folder, request.runner, request.cores)
+    rows = [
+        row for problem in dict.fromkeys(cell.problem for cell in cells) for row in make_table_rows(problem, results)
+    ]
     return {
-        "asked": told,
-        "cores": cores,
+        "asked": {**asdict(request), "crystal": request.crystal.name},
+        "cores": {"cells_at_a_time": request.cores, "of_the_machine": os.cpu_count()},
         "libraries": dict(_libraries()),
-        "cells": found,
+        "cells": results,
         "rows": rows,
-        "bars": bars(rows),
+        "bars": hold_inverse_bars(rows),
     }
 
 

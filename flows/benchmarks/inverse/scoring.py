@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from flows.benchmarks.inverse.cell import Cell
-from flows.benchmarks.inverse.problems import PROBLEMS, Posed, Problem, instrument, pose, posterior
+from flows.benchmarks.inverse.cell import InverseCell
+from flows.benchmarks.inverse.problems import (
+    PROBLEMS,
+    BenchmarkProblem,
+    PosedProblem,
+    make_instrument,
+    pose_problem,
+    sample_posterior,
+)
 from flows.benchmarks.inverse.worker import FEW, POSTS, SOME
 from sdl.instruments.simulated.sinewave import Sinewave
 from sdl.space import Readings, Settings
@@ -23,7 +30,7 @@ SHOWN = 300
 """Draws in a figure."""
 
 
-def judge(cell: Cell, draws: Path) -> dict[str, Figures]:
+def score_draws(cell: InverseCell, draws: Path) -> dict[str, Figures]:
     """Figures of the draws, by what was done to them."""
     problem = PROBLEMS[cell.problem]
     posed = _posed(cell.problem, cell.crystal, cell.rows, cell.targets, cell.seed)
@@ -34,22 +41,22 @@ def judge(cell: Cell, draws: Path) -> dict[str, Figures]:
         }
 
 
-def shown(cell: Cell, draws: Path) -> dict[str, list[list[float]]]:
+def select_draws(cell: InverseCell, draws: Path) -> dict[str, list[list[float]]]:
     """Some draws of the one target of a problem of two knobs, in their units, by what was done to them."""
-    made = instrument(cell.problem, cell.crystal)
+    made = make_instrument(cell.problem, cell.crystal)
     if made.space.d != 2:
         return {}
     with np.load(draws, allow_pickle=False) as found:
         return {post: made.space.from_unit(found[f"one/{post}"][0, :SHOWN]).round(5).tolist() for post in POSTS}
 
 
-def units(rows: Settings) -> Settings:
+def knob_units(rows: Settings) -> Settings:
     """Standard deviation of each knob over rows ``(n, d)``; the side of the box for one that no row moves."""
     varied: Settings = rows.std(axis=0)
     return np.where(varied > 0, varied, 1.0)
 
 
-def spread(draws: Settings, unit: Settings) -> float:
+def spread_of_draws(draws: Settings, unit: Settings) -> float:
     """How far apart the draws ``(targets, draws, d)`` for a target are: root mean square, in units of each knob."""
     return float(np.sqrt(((draws / unit).var(axis=1)).mean()))
 
@@ -58,19 +65,21 @@ def _of(post: str, found: Mapping[str, Settings]) -> list[str]:
     return [name for name in found if name.endswith(f"/{post}")]
 
 
-def _figures(problem: Problem, posed: Posed, cell: Cell, draws: Mapping[str, Settings]) -> Figures:
+def _figures(
+    problem: BenchmarkProblem, posed: PosedProblem, cell: InverseCell, draws: Mapping[str, Settings]
+) -> Figures:
     rng = np.random.default_rng([cell.seed, 4])
     one = np.array([problem.one])
     readings = _true(posed, draws["targets"])
     many = _resimulated(problem, draws["targets"], readings, posed.targets)
     relative = np.abs(readings / posed.targets[:, None] - 1) if (posed.targets > 0).all() else np.full(1, np.nan)
-    unit = units(posed.settings)
+    unit = knob_units(posed.settings)
     ranked = ranks(draws["targets"].swapaxes(0, 1), posed.truths, rng)
     figures: Figures = {
         **_known(many),
         "one": _known(_resimulated(problem, draws["one"], _true(posed, draws["one"]), one)),
         "relative": float(np.nanmedian(relative)) if np.isfinite(relative).any() else None,
-        "spread": spread(draws["targets"], unit),
+        "spread": spread_of_draws(draws["targets"], unit),
         "uneven": float(unevenness(ranked, draws["targets"].shape[1]).max()),
         "uneven_by_chance": 1.36 / np.sqrt(len(ranked)),
         "distance": None,
@@ -85,13 +94,13 @@ def _figures(problem: Problem, posed: Posed, cell: Cell, draws: Mapping[str, Set
     return figures
 
 
-def _resimulated(problem: Problem, draws: Settings, readings: Readings, targets: Readings) -> Resimulation:
+def _resimulated(problem: BenchmarkProblem, draws: Settings, readings: Readings, targets: Readings) -> Resimulation:
     """Of draws ``(m, n, d)`` and their true readings ``(m, n, p)``."""
     inside = in_unit_box(draws.reshape(-1, draws.shape[2])).reshape(draws.shape[:2])
     return resimulation(readings.swapaxes(0, 1), targets, inside.T, np.array(problem.tolerance))
 
 
-def _modes(problem: Problem, posed: Posed, draws: Settings) -> ModesFound:
+def _modes(problem: BenchmarkProblem, posed: PosedProblem, draws: Settings) -> ModesFound:
     """Families among draws ``(r, n, d)`` of the sinewave, the one problem whose families are known."""
     assert isinstance(posed.instrument, Sinewave)
     near = (np.abs(_true(posed, draws) - problem.one) <= problem.tolerance).all(axis=2)
@@ -100,7 +109,7 @@ def _modes(problem: Problem, posed: Posed, draws: Settings) -> ModesFound:
     return modes_found(np.where(near & in_unit_box(flat).reshape(near.shape), curve, -1), problem.families)
 
 
-def _true(posed: Posed, draws: Settings) -> Readings:
+def _true(posed: PosedProblem, draws: Settings) -> Readings:
     """Readings ``(m, n, p)`` at draws ``(m, n, d)`` of the unit box, or outside of it."""
     space = posed.instrument.space
     settings = space.low + draws.reshape(-1, space.d) * (space.high - space.low)
@@ -113,11 +122,11 @@ def _known(found: Resimulation) -> dict[str, float | None]:
 
 
 @lru_cache(maxsize=4)
-def _posed(name: str, crystal: str, rows: int, targets: int, seed: int) -> Posed:
-    return pose(PROBLEMS[name], crystal, rows, targets, seed)
+def _posed(name: str, crystal: str, rows: int, targets: int, seed: int) -> PosedProblem:
+    return pose_problem(PROBLEMS[name], crystal, rows, targets, seed)
 
 
 @lru_cache(maxsize=4)
 def _posterior(name: str, crystal: str, rows: int, targets: int, seed: int) -> list[Settings]:
     posed = _posed(name, crystal, rows, targets, seed)
-    return posterior(PROBLEMS[name], crystal, posed.targets[:SOME], seed)
+    return sample_posterior(PROBLEMS[name], crystal, posed.targets[:SOME], seed)

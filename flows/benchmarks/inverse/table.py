@@ -10,13 +10,13 @@ from rich.table import Table
 from flows.benchmarks.inverse.bars import ALL_MODES, Row
 from flows.benchmarks.inverse.problems import PROBLEMS
 from flows.benchmarks.inverse.worker import POSTS
-from flows.cli.options import ruled
+from flows.terminal import figure_table
 
 PER_SEED = ("mean", "median", "q95", "on_target", "out_of_box", "distance", "uneven", "spread", "relative")
 
 
-def lines(problem: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lines of one problem: each model and what was done to its draws, medians over seeds."""
+def make_table_rows(problem: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one problem: each model and what was done to its draws, medians over seeds."""
     mine = [cell for cell in cells if cell["problem"] == problem]
     rows = list[dict[str, Any]]()
     for label in dict.fromkeys(cell["label"] for cell in mine):
@@ -59,26 +59,26 @@ def _median(values: Iterable[float | None]) -> float | None:
     return float(median(known)) if known else None
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """What the benchmark found, for people, a table for each problem."""
+def inverse_tables(result: Mapping[str, Any]) -> list[Table]:
+    """The benchmark's result for people, a table for each problem."""
     cores = result["cores"]
-    said = f"{cores['cells_at_a_time']} at a time on {cores['of_the_machine']} cores; medians over seeds"
-    return [_table(f"{problem} ({said})", rows) for problem, rows in by_problem(result["rows"]).items()]
+    how = f"{cores['cells_at_a_time']} at a time on {cores['of_the_machine']} cores; medians over seeds"
+    return [_table(f"{problem} ({how})", rows) for problem, rows in group_by_problem(result["rows"]).items()]
 
 
-def by_problem(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def group_by_problem(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each problem."""
     return {name: [row for row in rows if row["problem"] == name] for name in dict.fromkeys(r["problem"] for r in rows)}
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
+def filled_columns(rows: Sequence[Row]) -> list[str]:
     """Columns in which some row has something."""
     return [column for column, write in COLUMNS.items() if any(write(row) for row in rows)]
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
-    shown = [column for column in columns(rows) if column in BRIEF]
-    made = ruled(title, ("model", "then"), shown)
+    shown = [column for column in filled_columns(rows) if column in BRIEF]
+    made = figure_table(title, ("model", "then"), shown)
     for row in rows:
         made.add_row(row["model"], row["post"], *(escape(COLUMNS[column](row)) for column in shown))
     return made

@@ -21,11 +21,20 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import bar_table, hold_bar
+from flows.benchmarks.operation.campaigns import GREYS, served_instrument
 from flows.engine.opening import open_session
 from flows.engine.outcome import recorded_end
 from flows.run_policy.interrupts import finish_on_signal
-from sdl.errors import CampaignPaused, CampaignStopped, Interrupted, LeaseHeld, LeaseLost, LedgerError
+from sdl.errors import (
+    CampaignPaused,
+    CampaignStopped,
+    CampaignSuspended,
+    Interrupted,
+    LeaseHeld,
+    LeaseLost,
+    LedgerError,
+)
 from sdl.history import Control, Entry, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
@@ -38,15 +47,7 @@ from strategies.plan.steps import Stop
 
 ACTIONS = 1000
 BUDGET = 60
-LEVELS = (16384, 14000, 12000, 18000, 10000)
-CAMPAIGN = {
-    "budget": BUDGET,
-    "targets": [
-        {"name": f"{level}", "readings": {"445nm": level, "515nm": level, "630nm": level}, "tolerance": "1 %"}
-        for level in LEVELS
-    ],
-    "models": ["linear"],
-}
+CAMPAIGN = {"budget": BUDGET, "targets": GREYS, "models": ["linear"]}
 SPEED = 3.0
 """Times that the twin is faster than the instrument: a reading takes about as long as starting a process."""
 BEAT_S, TTL_S = 0.2, 0.6
@@ -55,13 +56,14 @@ BUSY_S = 2
 """For which a process waits for another one to finish writing."""
 PAUSE_S = 0.08
 """Mean time between two actions."""
-HELD, OBEYED, LOST, LOCKED, ENDED, WRONG = 5, 6, 7, 8, 130, 1
+HELD, OBEYED, LOST, LOCKED, SUSPENDED, ENDED, WRONG = 5, 6, 7, 8, 9, 130, 1
 CODES: dict[type[BaseException], int] = {
     LeaseHeld: HELD,
     LeaseLost: LOST,
     LedgerError: LOCKED,
     CampaignPaused: OBEYED,
     CampaignStopped: OBEYED,
+    CampaignSuspended: SUSPENDED,  # on a machine so busy that no request gets through in time
     Interrupted: ENDED,
 }
 RUNNING = {"wait": 0.2, "end": 0.15, "end at once": 0.1, "kill": 0.3, "sleep": 0.1, "steer": 0.15}
@@ -91,7 +93,7 @@ class Remembering(Twin):
         return reply
 
 
-def run(
+def run_concurrency_benchmark(
     actions: int = ACTIONS, seed: int = 0, progress: Callable[[int, int], object] = lambda *_: None
 ) -> dict[str, Any]:
     """Run the benchmark, some minutes.
@@ -124,6 +126,8 @@ class Seat:
     """By the monotonic clock; None while it is awake."""
     alone: bool = False
     """Whether nobody else was at work when it began."""
+    overtaken: bool = False
+    """Whether the other took the instrument over while it slept."""
 
     @property
     def alive(self) -> bool:
@@ -161,6 +165,11 @@ class Arena:
     """Actions that may cost the reply that was under way."""
     locked: int = 0
     """Times that somebody could not write, since a process was put to sleep while it wrote."""
+
+    @property
+    def instrument(self) -> dict[str, Any]:
+        """As a campaign file names it."""
+        return served_instrument(self.server.url, first_wait_s=0.05, quiet_s=0.05, connect_s=BEAT_S)
 
     def __enter__(self) -> "Arena":
         os.environ["PYTHONSAFEPATH"] = "1"  # what the fork server preloads is ours, whatever lies here
@@ -213,15 +222,12 @@ class Arena:
             self._steer(entry.title)
         overslept = other.asleep_since is not None and time.monotonic() - other.asleep_since > TTL_S
         seat.alone, other.alone = not other.alive or overslept, False
+        seat.overtaken, other.overtaken = False, other.overtaken or overslept
         self.losses += overslept  # who takes over marks the reply of the sleeper as unknown
         seat.campaign, seat.asleep_since = f"{name} {self.numbers[name]}", None
-        written = CAMPAIGN | {"name": seat.campaign, "seed": self.numbers[name], "instrument": self._instrument()}
-        seat.process = self.context.Process(target=work, args=(written, self.directory), daemon=True)
+        config = CAMPAIGN | {"name": seat.campaign, "seed": self.numbers[name], "instrument": self.instrument}
+        seat.process = self.context.Process(target=run_seat, args=(config, self.directory), daemon=True)
         seat.process.start()
-
-    def _instrument(self) -> dict[str, Any]:
-        waits = {"first_wait_s": 0.05, "quiet_s": 0.05, "connect_s": BEAT_S}
-        return {"plugin": "claude-light", "url": self.server.url, "allow_private": True, **waits}
 
     def _befall(self, seat: Seat, what: str) -> None:
         self.taken[what] += 1
@@ -317,6 +323,7 @@ class Arena:
         if seat.process is None or seat.process.is_alive():
             return
         code = seat.process.exitcode
+        self.losses += code == LOST and not seat.overtaken  # it was awake, and too slow on a busy machine to say so
         self.faults["other"] += code == WRONG
         self.faults["I8"] += code == HELD and seat.alone
         self.locked += code == LOCKED
@@ -362,21 +369,18 @@ class Arena:
 
     def result(self, actions: int) -> dict[str, Any]:
         """What ``run`` returns."""
-        found = {**dict.fromkeys(INVARIANTS, 0), **self.faults, "I1": self.server.most_in_flight}
-        bars = [
-            {"figure": what, "value": int(value), "bar": int(what == "I1"), "met": bool(value <= (what == "I1"))}
-            for what, value in found.items()
-        ]
+        figures = {**dict.fromkeys(INVARIANTS, 0), **self.faults, "I1": self.server.most_in_flight}
+        bars = [hold_bar(name, int(value), int(name == "I1")) for name, value in figures.items()]
         about = {"campaigns": sum(self.numbers.values()), "requests": self.server.requests, "locked": self.locked}
         return {"actions": actions, "taken": dict(sorted(self.taken.items())), **about, "bars": bars}
 
 
-def work(written: Mapping[str, Any], directory: Path) -> None:
+def run_seat(config: Mapping[str, Any], directory: Path) -> None:
     """A campaign to its end, in a process of its own; what ends it early is its exit code."""
     leasing.BEAT_S, leasing.TTL_S, schema.BUSY_S = BEAT_S, TTL_S, BUSY_S
     with finish_on_signal() as interrupted:
         try:
-            opened = open_session(written, directory, str(directory / "ledger.sqlite"), interrupted=interrupted)
+            opened = open_session(config, directory, str(directory / "ledger.sqlite"), interrupted=interrupted)
             with opened as session, recorded_end(session):
                 session.ledger.obey(session.entry.name)
                 while not isinstance(step := session.propose(), Stop):
@@ -396,16 +400,9 @@ def _busy(seconds: int) -> Iterator[None]:
         schema.BUSY_S = before
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    said = ", ".join(f"{count} {what}" for what, count in result["taken"].items())
+def concurrency_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    taken = ", ".join(f"{count} {what}" for what, count in result["taken"].items())
+    title = f"{result['actions']} actions on two processes, {result['requests']} requests ({taken})"
     locked = f"{result['locked']} times somebody slept while it had the lock of the database"
-    shown = ruled(
-        f"{result['actions']} actions on two processes, {result['requests']} requests ({said})",
-        ["what"],
-        ("figure", "bar", "met"),
-        caption=locked,
-    )
-    for bar in result["bars"]:
-        shown.add_row(INVARIANTS[bar["figure"]], f"{bar['value']}", f"{bar['bar']}", "yes" if bar["met"] else "no")
-    return shown
+    return bar_table(title, result["bars"], INVARIANTS, caption=locked)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,8 @@ import numpy as np
 from rich.table import Table
 from sqlalchemy import insert, text, update
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import hold_bar, say_met
+from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
 from sdl.history import Finding, Round, RoundKind, State, Verdict
@@ -52,7 +53,9 @@ SHOWN = {
 }
 
 
-def run(observations: int = OBSERVATIONS, large: int = LARGE, small: int = SMALL, repeats: int = 3) -> dict[str, Any]:
+def run_ledger_benchmark(
+    observations: int = OBSERVATIONS, large: int = LARGE, small: int = SMALL, repeats: int = 3
+) -> dict[str, Any]:
     """Run the benchmark, some minutes and about two gigabytes of disk with a million observations.
 
     Args:
@@ -70,26 +73,28 @@ def run(observations: int = OBSERVATIONS, large: int = LARGE, small: int = SMALL
     for kind, of in sizes.items():
         with TemporaryDirectory() as directory:
             path = Path(directory) / "ledger.sqlite"
-            fill(path, of)
+            fill_ledger(path, of)
             figures = {what: _best(what, path, repeats) for what in BARS}
             about = {"of": sum(of), "campaigns": len(of), "largest": max(of)}
             ledgers[kind] = {**about, "megabytes": path.stat().st_size / 1e6, "figures": figures}
         for what in HELD[kind]:
             value = figures[what]["seconds"]
-            bars.append({"ledger": kind, "figure": what, "value": value, "bar": BARS[what], "met": value <= BARS[what]})
+            bars.append(hold_bar(what, value, BARS[what], ledger=kind))
     return {"unit": "s", "ledgers": ledgers, "bars": bars}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    shown = ruled("A large ledger", ["ledger", "what"], ("seconds", "bar", "met", "processor, s", "peak memory, MB"))
+def ledger_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    table = figure_table(
+        "A large ledger", ["ledger", "what"], ("seconds", "bar", "met", "processor, s", "peak memory, MB")
+    )
     bars = {(bar["ledger"], bar["figure"]): bar for bar in result["bars"]}
     for kind, ledger in result["ledgers"].items():
         for what, figure in ledger["figures"].items():
             bar = bars.get((kind, what))
-            held = [f"{bar['bar']:g}", "yes" if bar["met"] else "no"] if bar else ["", ""]
+            held = [f"{bar['bar']:g}", say_met(bar)] if bar else ["", ""]
             name = SHOWN[kind].format(**ledger) if what == "status" else ""
-            shown.add_row(
+            table.add_row(
                 name,
                 SHOWN[what],
                 f"{figure['seconds']:.2f}",
@@ -97,13 +102,13 @@ def table(result: dict[str, Any]) -> Table:
                 f"{figure['cpu_s']:.2f}",
                 f"{figure['peak_mb']:.0f}",
             )
-    return shown
+    return table
 
 
 # ---------------------------------------------------------------------- filling
 
 
-def fill(path: Path, sizes: Sequence[int]) -> None:
+def fill_ledger(path: Path, sizes: Sequence[int]) -> None:
     """Make a ledger of campaigns with so many observations each; the first has the targets of ``CAMPAIGN``."""
     space = Twin().space
     with Ledger(path) as ledger:
@@ -170,11 +175,10 @@ def _quoted(value: str) -> str:
 
 
 def _best(what: str, path: Path, repeats: int) -> dict[str, float]:
-    measured = [_measured(what, path) for _ in range(repeats)]
-    return min(measured, key=lambda each: each["seconds"])
+    return min((_measure(what, path) for _ in range(repeats)), key=lambda figure: figure["seconds"])
 
 
-def _measured(what: str, path: Path) -> dict[str, float]:
+def _measure(what: str, path: Path) -> dict[str, float]:
     """Seconds, of the whole command or of the thing itself, processor seconds and most memory of its process, in MB."""
     status = ["-m", "flows.cli.app", "status", "--ledger", str(path)]
     arguments = status if what == "status" else ["-m", __name__, what, str(path)]
@@ -189,7 +193,7 @@ def _measured(what: str, path: Path) -> dict[str, float]:
     return {"seconds": seconds, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1e3}
 
 
-def measure(what: str, path: Path) -> float:
+def time_reading(what: str, path: Path) -> float:
     """Seconds that one thing takes."""
     started = time.perf_counter()
     with Ledger(path) as ledger:
@@ -201,4 +205,4 @@ def measure(what: str, path: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1], Path(sys.argv[2])))
+    print(time_reading(sys.argv[1], Path(sys.argv[2])))

@@ -7,21 +7,21 @@ server, which takes more time for a task than this instrument for a reading; ano
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from rich.table import Table
-from scipy.stats import qmc
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import bar_table, hold_bar
+from flows.benchmarks.operation.campaigns import patch_targets, run_module, served_instrument
 from flows.engine.opening import open_session
-from sdl.errors import CampaignSuspended, SdlError
+from sdl.errors import CampaignSuspended
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
@@ -35,7 +35,6 @@ FAULTS = ("500@0.5%", "reset@0.3%", "truncated@0.3%", "html@0.3%", "echo@0.2%", 
 SURVEY = 100
 """Settings measured before the first patch."""
 REPLICATES = 50
-CHANNELS = ("445nm", "515nm", "630nm")
 WARM = 0.1
 """Part of the measurements: after the first one memory may not grow any more, nor the last one take longer than it."""
 LEDGER = "ledger.sqlite"
@@ -50,7 +49,7 @@ SHOWN = {
 }
 
 
-def run(measurements: int = MEASUREMENTS) -> dict[str, Any]:
+def run_soak_benchmark(measurements: int = MEASUREMENTS) -> dict[str, Any]:
     """Run the benchmark, about six minutes with 20,000 measurements.
 
     Returns:
@@ -59,35 +58,28 @@ def run(measurements: int = MEASUREMENTS) -> dict[str, Any]:
     """
     twin = Twin(seed=1, daylight=100.0)
     with TemporaryDirectory() as folder, InstrumentServer(twin, faults=Faults.parse(FAULTS)) as server:
-        told = _in_a_process_of_its_own(server.url, folder, measurements)
-        found = kept(Path(folder) / LEDGER, server.requests)
-    figures = {**told, **found, **pace(told["course"], measurements)}
-    held = {name: (figures[name], bar) for name, bar in BARS.items()}
-    bars = [{"figure": name, "value": value, "bar": bar, "met": value <= bar} for name, (value, bar) in held.items()]
-    return {"figures": figures, "bars": bars}
+        outcome = run_module(__name__, server.url, folder, measurements)
+        kept = judge_ledger(Path(folder) / LEDGER, server.requests)
+    figures = {**outcome, **kept, **judge_course(outcome["course"], measurements)}
+    return {"figures": figures, "bars": [hold_bar(name, figures[name], bar) for name, bar in BARS.items()]}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
+def soak_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
     figures = result["figures"]
-    shown = ruled(
-        f"A campaign of {figures['attempts']} requests, {figures['rounds']} rounds", ["what"], ("value", "bar", "met")
-    )
-    for bar in result["bars"]:
-        value = bar["value"]
-        text = str(value) if isinstance(value, int) else f"{value:.2f}"
-        shown.add_row(SHOWN[bar["figure"]], text, f"{bar['bar']:g}", "yes" if bar["met"] else "no")
+    title = f"A campaign of {figures['attempts']} requests, {figures['rounds']} rounds"
+    table = bar_table(title, result["bars"], SHOWN)
     first, last = figures["ms"]
-    shown.add_row("a measurement in the first and the last part, ms", f"{first:.1f}, {last:.1f}", "", "")
-    shown.add_row("requests without a usable reply", f"{figures['failed']}", "", "")
-    shown.add_row("times that it was suspended and begun again", f"{figures['suspended']}", "", "")
-    return shown
+    table.add_row("a measurement in the first and the last part, ms", f"{first:.1f}, {last:.1f}", "", "")
+    table.add_row("requests without a usable reply", f"{figures['failed']}", "", "")
+    table.add_row("times that it was suspended and begun again", f"{figures['suspended']}", "", "")
+    return table
 
 
 # ---------------------------------------------------------------------- what is judged
 
 
-def kept(ledger: Path, arrived: int) -> dict[str, Any]:
+def judge_ledger(ledger: Path, arrived: int) -> dict[str, Any]:
     """What a ledger holds of the requests that arrived at the instrument."""
     with Ledger(ledger) as book:
         entry = book.entry("soak")
@@ -104,7 +96,7 @@ def kept(ledger: Path, arrived: int) -> dict[str, Any]:
     }
 
 
-def pace(course: list[dict[str, float]], measurements: int) -> dict[str, Any]:
+def judge_course(course: list[dict[str, float]], measurements: int) -> dict[str, Any]:
     """Time and memory of a campaign's course."""
     sent = np.array([each["sent"] for each in course])
     seconds, memory = (np.array([each[name] for each in course]) for name in ("seconds", "memory"))
@@ -118,33 +110,25 @@ def pace(course: list[dict[str, float]], measurements: int) -> dict[str, Any]:
 # ---------------------------------------------------------------------- the campaign, in a process of its own
 
 
-def campaign(url: str, measurements: int) -> dict[str, Any]:
+def soak_campaign(url: str, measurements: int) -> dict[str, Any]:
     """The campaign as a person would write it, with more patches than its budget is good for."""
-    twin, patches = Twin(), 1 + measurements // REPLICATES
-    settings = 0.15 + 0.7 * qmc.Sobol(len(twin.space.knobs), seed=0).random(patches)
-    wanted = [dict(zip(twin.space.channel_names, row.round().tolist(), strict=True)) for row in twin.truth(settings)]
-    targets = [
-        {"name": f"patch {number}", "readings": {name: each[name] for name in CHANNELS}, "tolerance": "2 %"}
-        for number, each in enumerate(wanted)
-    ]
-    instrument = {"plugin": "claude-light", "url": url, "allow_private": True, "first_wait_s": 0.01}
     return {
         "name": "soak",
         "budget": measurements,
-        "instrument": instrument,
-        "targets": targets,
+        "instrument": served_instrument(url, first_wait_s=0.01),
+        "targets": patch_targets(1 + measurements // REPLICATES, "2 %", 0),
         "design": {"plugin": "maximin-latin-hypercube", "n": min(SURVEY, measurements // 5)},
         "verification": {"replicates": REPLICATES},
         "stop": {"rounds": measurements},
     }
 
 
-def endure(written: dict[str, Any], folder: Path) -> dict[str, Any]:
+def endure_campaign(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The campaign to its end, begun again where it is suspended; its course, and how often that was."""
     course, suspended, started = list[dict[str, float]](), 0, time.perf_counter()
     while True:
         try:
-            with open_session(written, folder, str(folder / LEDGER)) as session:
+            with open_session(config, folder, str(folder / LEDGER)) as session:
                 while not isinstance(step := session.propose(), Stop):
                     session.execute(step)
                     sent = session.ledger.sent(session.entry.id)
@@ -162,14 +146,5 @@ def _moment(sent: int, started: float) -> dict[str, float]:
     return {"sent": sent, "seconds": time.perf_counter() - started, "memory": memory}
 
 
-def _in_a_process_of_its_own(url: str, folder: str, measurements: int) -> dict[str, Any]:
-    words = [sys.executable, "-P", "-m", __name__, url, folder, str(measurements)]
-    process = subprocess.run(words, capture_output=True, text=True, check=False)
-    if process.returncode:
-        raise SdlError(f"the campaign ended with {process.returncode}: {process.stderr[-500:]}")
-    told: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return told
-
-
 if __name__ == "__main__":
-    print(json.dumps(endure(campaign(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]))))
+    print(json.dumps(endure_campaign(soak_campaign(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]))))

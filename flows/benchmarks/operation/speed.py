@@ -17,11 +17,13 @@ import numpy as np
 from rich.table import Table
 
 from flows import environment
-from flows.cli.options import ruled
+from flows.benchmarks.bars import hold_bar, say_met
+from flows.benchmarks.operation.campaigns import run_module
 from flows.engine.opening import open_session
 from flows.engine.session import Session
 from flows.server import server
 from flows.studies.solve import solve
+from flows.terminal import figure_table
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
@@ -65,7 +67,7 @@ class TimedTwin(Twin):
         return reply
 
 
-def run(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str, Any]:
+def run_speed_benchmark(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str, Any]:
     """Run the benchmark, about half a minute, most of it the start of a Prefect server.
 
     Args:
@@ -78,31 +80,28 @@ def run(repeats: int = 20, batches: int = 25, prefect: bool = True) -> dict[str,
         are held against (for the import the best).
     """
     with TemporaryDirectory() as directory:
-        figures = {**solving(Path(directory), repeats), **measuring(Path(directory), batches), "import": importing()}
+        folder = Path(directory)
+        figures = {**time_solving(folder, repeats), **time_measuring(folder, batches), "import": time_import()}
         if prefect:
-            figures["prefect"] = _in_a_process_of_its_own(directory, batches)
+            figures["prefect"] = run_module(__name__, directory, batches)["ledger"]
     held = {name: figures[name]["best" if name == "import" else "median"] for name in BARS if name in figures}
-    bars = [
-        {"figure": name, "value": value, "bar": BARS[name], "met": value <= BARS[name]} for name, value in held.items()
-    ]
+    bars = [hold_bar(name, value, BARS[name]) for name, value in held.items()]
     return {"unit": "ms", "figures": figures, "bars": bars}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    shown = ruled("Time of our own work, ms", ["what"], ("best", "median", "bar", "met"))
+def speed_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    table = figure_table("Time of our own work, ms", ["what"], ("best", "median", "bar", "met"))
     bars = {bar["figure"]: bar for bar in result["bars"]}
     for name, label in SHOWN.items():
         if name in result["figures"]:
             times = [f"{result['figures'][name][key]:.2f}" for key in ("best", "median")]
-            bar = bars.get(name)
-            shown.add_row(
-                label, *times, f"{bar['bar']:g}" if bar else "", ("yes" if bar["met"] else "no") if bar else ""
-            )
-    return shown
+            held = [f"{bars[name]['bar']:g}", say_met(bars[name])] if name in bars else ["", ""]
+            table.add_row(label, *times, *held)
+    return table
 
 
-def solving(directory: Path, repeats: int) -> dict[str, Any]:
+def time_solving(directory: Path, repeats: int) -> dict[str, Any]:
     """The paper's problem: fit and draws, and the whole of ``solve``."""
     file, twin, core, whole = directory / "rows.jsonl", Twin(), list[float](), list[float]()
     settings = LatinHypercube().propose(twin.space, ROWS, np.random.default_rng(0))
@@ -116,17 +115,17 @@ def solving(directory: Path, repeats: int) -> dict[str, Any]:
     return {"solve": _times(core), "whole": _times(whole)}
 
 
-def measuring(directory: Path, batches: int) -> dict[str, Any]:
+def time_measuring(directory: Path, batches: int) -> dict[str, Any]:
     """Our own work on one measurement, through ledger and bench."""
 
     async def take(session: Session, step: Measure) -> None:
         session.execute(step)
 
     with open_session(CAMPAIGN, directory, str(directory / "ledger.sqlite")) as session:
-        return asyncio.run(own_work(partial(take, session), _timed(session), batches))
+        return asyncio.run(time_own_work(partial(take, session), _timed(session), batches))
 
 
-def through_prefect(directory: Path, batches: int) -> dict[str, Any]:
+def time_through_prefect(directory: Path, batches: int) -> dict[str, Any]:
     """The same through the task of the campaign's flow, on a Prefect server; only before Prefect was imported."""
     environment.set_up_prefect(directory)
     environment.set_up_prefect(directory, server.api(directory))
@@ -135,11 +134,11 @@ def through_prefect(directory: Path, batches: int) -> dict[str, Any]:
     from flows.campaign import tasks
 
     with open_session(CAMPAIGN | {"name": "prefect"}, directory, str(directory / "prefect.sqlite")) as session:
-        work = flow(name="speed", validate_parameters=False)(own_work)
+        work = flow(name="speed", validate_parameters=False)(time_own_work)
         return asyncio.run(work(partial(tasks.execute_step, session), _timed(session), batches))
 
 
-async def own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:
+async def time_own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:
     """Milliseconds a measurement over batches, without those of the twin; and those of the twin.
 
     Args:
@@ -159,9 +158,9 @@ async def own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:
     return {"ledger": _times(own[1:]), "twin": _times(spent[1:])}
 
 
-def importing(repeats: int = 7) -> dict[str, float]:
+def time_import(repeats: int = 7) -> dict[str, float]:
     """The import of ``sdl`` in a fresh interpreter."""
-    return _times([float(_python("-c", IMPORT)) for _ in range(repeats)])
+    return _times([_time_of_one_import() for _ in range(repeats)])
 
 
 def _timed(session: Session) -> TimedTwin:
@@ -175,15 +174,11 @@ def _times(seconds: list[float]) -> dict[str, float]:
     return {"best": 1e3 * min(seconds), "median": 1e3 * statistics.median(seconds)}
 
 
-def _in_a_process_of_its_own(directory: str, batches: int) -> dict[str, float]:
-    figures: dict[str, dict[str, float]] = json.loads(_python("-m", __name__, directory, str(batches)).splitlines()[-1])
-    return figures["ledger"]
-
-
-def _python(*arguments: str) -> str:
-    return subprocess.run([sys.executable, "-P", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+def _time_of_one_import() -> float:
+    command = [sys.executable, "-P", "-c", IMPORT]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 if __name__ == "__main__":
     os.environ.pop("PREFECT_API_URL", None)  # a server that nobody else works on
-    print(json.dumps(through_prefect(Path(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(time_through_prefect(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import requests
 from rich.table import Table
 
-from flows.cli.options import ruled
+from flows.benchmarks.bars import hold_bar, say_met
+from flows.terminal import figure_table
 from sdl.errors import SdlError
 
 BARS = {"first": 15.0, "later": 8.0, "start": 3.0}
@@ -26,7 +28,7 @@ SOON_S = 60.0
 LOOK_S = 0.02
 
 
-def run(repeats: int = 3) -> dict[str, Any]:
+def run_startup_benchmark(repeats: int = 3) -> dict[str, Any]:
     """Run the benchmark, two minutes on an idle machine.
 
     Args:
@@ -41,42 +43,37 @@ def run(repeats: int = 3) -> dict[str, Any]:
         with TemporaryDirectory() as directory:
             for figure in ("first", "later"):
                 _life(Path(directory), figure, seconds)
-    bars = [
-        {"figure": name, "value": min(seconds[name]), "bar": bar, "met": min(seconds[name]) <= bar}
-        for name, bar in BARS.items()
-    ]
+    bars = [hold_bar(name, min(seconds[name]), bar) for name, bar in BARS.items()]
     return {"unit": "s", "load": load, "seconds": seconds, "bars": bars}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    shown = ruled(
-        f"The service (load of the machine before: {result['load']:.1f})", ["what"], ("best, s", "all, s", "bar", "met")
-    )
+def startup_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    title = f"The service (load of the machine before: {result['load']:.1f})"
+    table = figure_table(title, ["what"], ("best, s", "all, s", "bar", "met"))
     for bar in result["bars"]:
         tries = ", ".join(f"{each:.1f}" for each in result["seconds"][bar["figure"]])
-        met = "yes" if bar["met"] else "no"
-        shown.add_row(SHOWN[bar["figure"]], f"{bar['value']:.1f}", tries, f"{bar['bar']:g}", met)
-    return shown
+        table.add_row(SHOWN[bar["figure"]], f"{bar['value']:.1f}", tries, f"{bar['bar']:g}", say_met(bar))
+    return table
 
 
 def _life(home: Path, figure: str, seconds: dict[str, list[float]]) -> None:
     """One service from its start to its end, and a run in it."""
     started = time.perf_counter()
-    told = json.loads(_sdl(home, "up", "--port", "0", "--detach", "--json", "--twin", "--twin-port", "0"))
+    service = json.loads(_sdl(home, "up", "--port", "0", "--detach", "--json", "--twin", "--twin-port", "0"))
     try:
-        requests.get(told["ui"], timeout=SOON_S).raise_for_status()
+        requests.get(service["ui"], timeout=SOON_S).raise_for_status()
         seconds[figure].append(time.perf_counter() - started)
-        seconds["start"].append(_beginning(told["api"]))
+        seconds["start"].append(_beginning(service["api"]))
     finally:
         _sdl(home, "down")
 
 
 def _beginning(api: str) -> float:
     """Seconds from asking for a reading to the run that takes it."""
-    deployment = _asked(f"{api}/deployments/name/measure/twin")["id"]
+    deployment = _ask_api(f"{api}/deployments/name/measure/twin")["id"]
     started = time.perf_counter()
-    number = _asked(f"{api}/deployments/{deployment}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"]
+    number = _ask_api(f"{api}/deployments/{deployment}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"]
     begun = None
     while (state := _state(api, number)) != "COMPLETED":
         took = time.perf_counter() - started
@@ -89,18 +86,18 @@ def _beginning(api: str) -> float:
 
 
 def _state(api: str, run: str) -> str:
-    return str(_asked(f"{api}/flow_runs/{run}")["state"]["type"])
+    return str(_ask_api(f"{api}/flow_runs/{run}")["state"]["type"])
 
 
-def _asked(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _ask_api(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """What the API answers; a database that is busy is asked again, as Prefect's own clients do."""
     until = time.monotonic() + SOON_S
     while True:
         answer = requests.request("POST" if body else "GET", url, json=body, timeout=SOON_S)
         if answer.status_code != requests.codes.service_unavailable or time.monotonic() > until:
             answer.raise_for_status()
-            found: dict[str, Any] = answer.json()
-            return found
+            data: dict[str, Any] = answer.json()
+            return data
         time.sleep(LOOK_S)
 
 

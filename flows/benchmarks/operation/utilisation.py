@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.table import Table
-from scipy.stats import qmc
 
 from flows import environment
-from flows.cli.options import ruled
+from flows.benchmarks.bars import bar_table, hold_bar
+from flows.benchmarks.operation.campaigns import patch_targets, run_module, served_instrument
 from flows.server import server
 from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
@@ -34,7 +34,6 @@ MANY = 8
 FEW = 50
 """Requests of each instrument where there are many, and of one alone."""
 PATCHES = 50
-CHANNELS = ("445nm", "515nm", "630nm")
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "ahead": {"fitting": {"ahead": True}},
@@ -61,7 +60,7 @@ class Unhurried(Twin):
         return reply
 
 
-def run(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str, Any]:
+def run_utilisation_benchmark(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str, Any]:
     """Run the benchmark, about eleven minutes.
 
     Args:
@@ -72,36 +71,25 @@ def run(requests: int = REQUESTS, few: int = FEW, many: int = MANY) -> dict[str,
     Returns:
         Plain data: ``figures`` and ``bars``.
     """
-    words = [sys.executable, "-P", "-m", MODULE, "laboratory", str(requests), str(few), str(many)]
-    process = subprocess.run(words, capture_output=True, text=True, check=False)
-    if process.returncode:
-        raise SdlError(f"the laboratory ended with {process.returncode}: {process.stderr[-500:]}")
-    figures = json.loads(process.stdout.splitlines()[-1])
-    held = {name: figures[name] for name in BARS}
-    bars = [
-        {"figure": name, "value": each, "bar": BARS[name], "met": each >= BARS[name]} for name, each in held.items()
-    ]
+    figures = run_module(MODULE, "laboratory", requests, few, many)
+    bars = [hold_bar(name, figures[name], bar, at_least=True) for name, bar in BARS.items()]
     return {"figures": figures, "bars": bars}
 
 
-def table(result: dict[str, Any]) -> Table:
-    """What ``run`` returned, for people."""
-    shown = ruled(f"Instruments that take {READING_S} s for a reading", ["what"], ("value", "bar", "met"))
-    for bar in result["bars"]:
-        value = f"{bar['value']:.3f}"
-        shown.add_row(SHOWN[bar["figure"]], value, f"{bar['bar']:g}", "yes" if bar["met"] else "no")
-    return shown
+def utilisation_table(result: Mapping[str, Any]) -> Table:
+    """The benchmark's result for people."""
+    return bar_table(f"Instruments that take {READING_S} s for a reading", result["bars"], SHOWN, digits=".3f")
 
 
 # ---------------------------------------------------------------------- what the ledger says
 
 
-def share(sent: Sequence[float], done: Sequence[float]) -> float:
+def busy_share(sent: Sequence[float], done: Sequence[float]) -> float:
     """Part of the time from the first request to the last answer in which a request was in flight."""
     return sum(b - a for a, b in zip(sent, done, strict=True)) / (done[-1] - sent[0])
 
 
-def rate(answered: Sequence[Sequence[float]]) -> float:
+def common_rate(answered: Sequence[Sequence[float]]) -> float:
     """Readings a minute of some instruments together, while all of them are at work.
 
     Args:
@@ -121,7 +109,7 @@ def rate(answered: Sequence[Sequence[float]]) -> float:
 # ---------------------------------------------------------------------- a laboratory, in a process of its own
 
 
-def laboratory(directory: Path, requests: int, few: int, many: int) -> dict[str, Any]:
+def run_laboratory(directory: Path, requests: int, few: int, many: int) -> dict[str, Any]:
     """Run all campaigns on a Prefect server and a ledger of their own, and return the figures."""
     environment.set_up_prefect(directory)
     environment.set_up_prefect(directory, server.api(directory))
@@ -129,30 +117,22 @@ def laboratory(directory: Path, requests: int, few: int, many: int) -> dict[str,
     with ExitStack() as stack, Ledger(ledger) as book:
         urls = [stack.enter_context(InstrumentServer(Unhurried(seed=1 + i))).url for i in range(many)]
         for kind, beyond in KINDS.items():
-            measured(directory, [campaign(kind, urls[0], requests, beyond)])
-        figures = {kind: share(*_times(book, kind)) for kind in KINDS}
-        measured(directory, [campaign("one", urls[0], few, {})])
-        measured(directory, [campaign(f"of-many-{i}", url, few, {}) for i, url in enumerate(urls)])
-        one = rate([_times(book, "one")[1]])
-        together = rate([_times(book, f"of-many-{i}")[1] for i in range(many)])
+            run_campaigns(directory, [patches_campaign(kind, urls[0], requests, beyond)])
+        figures = {kind: busy_share(*_times(book, kind)) for kind in KINDS}
+        run_campaigns(directory, [patches_campaign("one", urls[0], few, {})])
+        run_campaigns(directory, [patches_campaign(f"of-many-{i}", url, few, {}) for i, url in enumerate(urls)])
+        one = common_rate([_times(book, "one")[1]])
+        together = common_rate([_times(book, f"of-many-{i}")[1] for i in range(many)])
     return {**figures, "one a minute": one, "all a minute": together, "many": together / one}
 
 
-def campaign(name: str, url: str, requests: int, beyond: Mapping[str, Any]) -> dict[str, Any]:
-    """One patch of colour after the other, until the requests are spent."""
-    twin = Twin()
-    wanted = twin.truth(0.15 + 0.7 * qmc.Sobol(len(twin.space.knobs), seed=0).random(PATCHES))
-    columns = twin.space.columns(CHANNELS)
-    targets = [
-        {"name": f"patch {n}", "readings": dict(zip(CHANNELS, row[columns].tolist(), strict=True))}
-        for n, row in enumerate(wanted)
-    ]
-    instrument = {"plugin": "claude-light", "url": url, "allow_private": True}
-    stop = {"rounds": requests}
-    return {"name": name, "budget": requests, "instrument": instrument, "targets": targets, "stop": stop, **beyond}
+def patches_campaign(name: str, url: str, requests: int, beyond: Mapping[str, Any]) -> dict[str, Any]:
+    """One patch of colour after the other, until the requests are spent; ``beyond`` has further parts."""
+    config = {"name": name, "budget": requests, "instrument": served_instrument(url), "stop": {"rounds": requests}}
+    return {**config, "targets": patch_targets(PATCHES), **beyond}
 
 
-def measured(directory: Path, campaigns: Sequence[Mapping[str, Any]]) -> None:
+def run_campaigns(directory: Path, campaigns: Sequence[Mapping[str, Any]]) -> None:
     """Run campaigns at once, each in a process of its own; none begins before all of them are ready."""
     words, pipe = [sys.executable, "-P", "-m", MODULE, "campaign", str(directory)], subprocess.PIPE
     with ExitStack() as stack:
@@ -175,7 +155,7 @@ def _times(book: Ledger, name: str) -> tuple[list[float], list[float]]:
     return [row["sent_at"] for row in rows], [row["done_at"] for row in rows]
 
 
-def _campaign(directory: Path) -> None:
+def _run_campaign(directory: Path) -> None:
     """The campaign that is written on standard input, as soon as it is there."""
     from flows.campaign import flow as campaign
     from flows.engine import session  # noqa: F401  what the flow loads when it is under way
@@ -187,9 +167,9 @@ def _campaign(directory: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "campaign":
-        _campaign(Path(sys.argv[2]))
+        _run_campaign(Path(sys.argv[2]))
     else:
         os.environ.pop("PREFECT_API_URL", None)  # a server that nobody else works on
         with TemporaryDirectory() as folder:
             requests_, few_, many_ = map(int, sys.argv[2:])
-            print(json.dumps(laboratory(Path(folder), requests_, few_, many_)))
+            print(json.dumps(run_laboratory(Path(folder), requests_, few_, many_)))

@@ -17,7 +17,7 @@ from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
@@ -36,7 +36,7 @@ def asked_by(trail):
 
 def rehearsed(written, **options):
     plan = Plan(Campaign.parse(written), Twin().space)
-    rehearsal = Rehearsal(plan, Twin(**options))
+    rehearsal = Simulation(plan, Twin(**options))
     rehearsal.run()
     return rehearsal
 

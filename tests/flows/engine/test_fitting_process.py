@@ -15,7 +15,7 @@ from sdl.formatting import jsonable
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.reports import campaign_page as report
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import LEFT_OUT
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
@@ -118,7 +118,9 @@ def test_a_model_that_breaks_the_limits_is_left_out_and_the_loop_goes_on(name, p
         page = report.render_campaign_page(session.ledger, "paper")
     assert SEEN[name].split(":")[-1].strip() in page
     assert children() == []
-    plain = Rehearsal(Plan(Campaign.parse(paper | {"models": ["linear"]}), Twin().space), Twin(seed=1, daylight=1500.0))
+    plain = Simulation(
+        Plan(Campaign.parse(paper | {"models": ["linear"]}), Twin().space), Twin(seed=1, daylight=1500.0)
+    )
     plain.run()
     assert [each.key for each in plain.observations] == [each.key for each in session.history.observations]
 

@@ -18,7 +18,7 @@ from sdl.errors import InstrumentUnavailable
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -190,7 +190,7 @@ def instruments():
 
 def unharmed(config, seed):
     """What a campaign asks whose worker nobody harms."""
-    rehearsal = Rehearsal(Plan(Campaign.parse(config), Twin().space), Twin(seed=seed))
+    rehearsal = Simulation(Plan(Campaign.parse(config), Twin().space), Twin(seed=seed))
     rehearsal.run()
     return [(*each.key, each.purpose, *each.settings.tolist()) for each in rehearsal.observations]
 

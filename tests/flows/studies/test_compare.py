@@ -8,14 +8,15 @@ from comparisons import QUICK, SECTIONS, WHITE, by_name, shown
 from pages import check
 from problems import CHANNELS, PAPER, twin_answer, two_branches, written
 
-from flows.studies.compare import compare, study
-from flows.studies.compare_summary import tables as compared
-from flows.studies.solve import solve, tables
+from flows.studies.compare import compare_models, study_models
+from flows.studies.compare_summary import comparison_tables
+from flows.studies.solve import solve, solve_tables
+from flows.studies.target_words import read_target_words
 from sdl.interchange.export_import import read_data
 from sdl.reports.comparison_page import render_comparison_page
 from strategies.models.linear.pls import PartialLeastSquares
-from strategies.solving.model_scores import split
-from strategies.solving.problem import asked, pose
+from strategies.solving.model_scores import split_rows
+from strategies.solving.problem import pose_problem
 
 
 class Narrow(PartialLeastSquares):
@@ -59,9 +60,9 @@ def test_it_is_plain_data_and_the_seed_decides(found, dark):
     def timeless(rows):
         return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
 
-    again = compare(dark, WHITE, models=QUICK[::-1], draws=300)
+    again = compare_models(dark, WHITE, models=QUICK[::-1], draws=300)
     assert timeless(again["models"]) == timeless(result["models"])
-    alone = compare(dark, WHITE, models=["pls"], draws=300)["models"][0]
+    alone = compare_models(dark, WHITE, models=["pls"], draws=300)["models"][0]
     together = by_name(result)["pls"]
     assert alone["scores"] == together["scores"]
     assert alone["candidates"] == together["candidates"]
@@ -77,7 +78,7 @@ def test_settings_are_those_of_solve(found, dark):
 def test_the_best_comes_first_and_chance_is_allowed_for(register, dark):
     register("clueless", Clueless)
     register("twice", PartialLeastSquares)
-    result = compare(dark, WHITE, models=["clueless", "pls", "twice"], draws=100)
+    result = compare_models(dark, WHITE, models=["clueless", "pls", "twice"], draws=100)
     first, second, last = result["models"]
     assert [row["rank"] for row in result["models"]] == [1, 2, 3]
     assert result["best"] == first["model"] == "pls"
@@ -91,7 +92,7 @@ def test_the_best_comes_first_and_chance_is_allowed_for(register, dark):
 @pytest.mark.fault("M-10")
 def test_intervals_that_do_not_hold_are_named(register, dark):
     register("narrow", Narrow)
-    result = compare(dark, WHITE, models=["narrow", "pls"], draws=100)
+    result = compare_models(dark, WHITE, models=["narrow", "pls"], draws=100)
     off = by_name(result)["narrow"]["scores"]["off"]
     assert off["settings"] == ["R", "G", "B"]
     assert off["readings"] == []
@@ -106,7 +107,7 @@ def test_two_solutions_are_counted_and_their_mean_is_no_reproach(tmp_path):
     settings = rng.random((200, 2))
     readings = two_branches(settings) + rng.normal(0, 0.002, (200, 2))
     path = written(tmp_path / "a.jsonl", settings, readings, ["a", "b"])
-    result = compare(path, ["a=0.5", "b=0.5"], models=["mixture", "pls"], draws=300)
+    result = compare_models(path, ["a=0.5", "b=0.5"], models=["mixture", "pls"], draws=300)
     assert result["best"] == "mixture"
     assert by_name(result)["mixture"]["distinct"] == 2
     assert not by_name(result)["pls"]["no_worse"]
@@ -115,15 +116,15 @@ def test_two_solutions_are_counted_and_their_mean_is_no_reproach(tmp_path):
 
 def test_a_remote_target_warns_at_the_top_and_in_solve(dark):
     target = ["445nm=60000"]
-    found = study(dark, target, models=["pls"], draws=50)
+    found = study_models(dark, target, models=["pls"], draws=50)
     (row,) = found.result["models"]
     assert row["remoteness"]["score"] > 1
     assert row["remoteness"]["channels"] == ["445nm"]
     sentence = "OUT OF DOMAIN of pls: the target lies beyond all readings at 445nm"
     text = check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).text
     assert text.index("NOT REACHABLE by pls") < text.index(sentence) < text.index("Settings offered")
-    assert sentence in shown(compared(found.result))
-    assert sentence in shown(tables(solve(dark, target, models=["pls"])))
+    assert sentence in shown(comparison_tables(found.result))
+    assert sentence in shown(solve_tables(solve(dark, target, models=["pls"])))
 
 
 # ---------------------------------------------------------------------- rows
@@ -131,13 +132,13 @@ def test_a_remote_target_warns_at_the_top_and_in_solve(dark):
 
 def posed(path, targets=WHITE):
     data = read_data(path)
-    return pose(data, *asked(data.space, targets, [], [], "1 %"))
+    return pose_problem(data, *read_target_words(data.space, targets, [], [], "1 %"))
 
 
 def test_rows_that_repeat_each_other_are_never_on_both_sides(rows, tmp_path):
     settings, readings = (np.tile(each[:20], (3, 1)) for each in rows)
     problem = posed(written(tmp_path / "a.jsonl", settings, readings))
-    parts = split(problem, 0)
+    parts = split_rows(problem, 0)
     assert len(parts.train) + len(parts.test) == 60
     assert len(parts.test) == 12
     train, test = ({tuple(row) for row in problem.settings[part].tolist()} for part in (parts.train, parts.test))
@@ -160,7 +161,9 @@ def test_a_model_that_learns_from_gaps_gets_rows_that_others_do_not(register, ro
     readings[:10, CHANNELS.index("445nm")] = np.nan
     readings[10:12, CHANNELS.index("445nm")] = 65535
     register("patient", Patient)
-    result = compare(written(tmp_path / "a.jsonl", settings, readings), WHITE, models=["patient", "pls"], draws=50)
+    result = compare_models(
+        written(tmp_path / "a.jsonl", settings, readings), WHITE, models=["patient", "pls"], draws=50
+    )
     assert result["rows"] == 48
     assert (by_name(result)["patient"]["rows"], by_name(result)["pls"]["rows"]) == (58, 48)
     assert [len(each) for each in seen] == [58, 38 + 10]
@@ -169,7 +172,7 @@ def test_a_model_that_learns_from_gaps_gets_rows_that_others_do_not(register, ro
 
 
 def test_too_few_rows_to_judge_still_answers(rows, tmp_path):
-    found = study(written(tmp_path / "a.jsonl", rows[0][:5], rows[1][:5]), WHITE, models=["mixture"])
+    found = study_models(written(tmp_path / "a.jsonl", rows[0][:5], rows[1][:5]), WHITE, models=["mixture"])
     (row,) = found.result["models"]
     assert row["candidates"]
     assert row["scores"] is None
@@ -177,12 +180,14 @@ def test_too_few_rows_to_judge_still_answers(rows, tmp_path):
     assert (
         "could not be judged" in check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).text
     )
-    assert "16384" in shown(compared(found.result))
+    assert "16384" in shown(comparison_tables(found.result))
 
 
 def test_a_knob_that_never_moved_is_a_note(rows, tmp_path):
     settings, readings = rows[0].copy(), rows[1]
     settings[:, 0] = 0.5
-    result = compare(written(tmp_path / "a.jsonl", settings, readings), ["515nm=16384"], models=["pls"], draws=20)
+    result = compare_models(
+        written(tmp_path / "a.jsonl", settings, readings), ["515nm=16384"], models=["pls"], draws=20
+    )
     assert "R never moved, so nothing is known of what it does" in result["notes"]
     assert by_name(result)["pls"]["scores"]["settings"]["test"]["r2"]["R"] is None

@@ -6,9 +6,9 @@ from comparisons import SECTIONS, WHITE
 from pages import check
 from problems import CHANNELS, PAPER, twin_answer, written
 
-from strategies.solving.model_answer import named
+from strategies.solving.model_answer import choose_models
 
-ALL = named((), 60)
+ALL = choose_models((), 60)
 
 
 def test_the_command_says_what_it_does_and_where_the_page_is(sdl, dark, home, tmp_path):

@@ -10,7 +10,7 @@ from hostile import HOSTILE
 from pages import check, svg
 from problems import written
 
-from flows.studies.compare import study
+from flows.studies.compare import study_models
 from sdl.reports.comparison_page import render_comparison_page
 from strategies.models.linear.pls import PartialLeastSquares
 
@@ -37,7 +37,7 @@ def test_one_knob_and_one_channel(tmp_path):
     rng = np.random.default_rng(0)
     degrees = rng.uniform(20, 80, 30)
     path = written(tmp_path / "a.jsonl", degrees[:, None], (2 * degrees + rng.normal(0, 0.1, 30))[:, None], ["y"])
-    found = study(path, ["y=100"], models=["mixture", "pls"], draws=100)
+    found = study_models(path, ["y=100"], models=["mixture", "pls"], draws=100)
     assert len(check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).pictures) == 4
 
 
@@ -51,7 +51,7 @@ def test_nothing_that_strangers_wrote_runs_or_hides(register, tmp_path):
     path = written(tmp_path / "a<b>.jsonl", settings, settings @ slopes, names)
     register(HOSTILE[0], PartialLeastSquares)
     register(HOSTILE[5], type("Stranger", (PartialLeastSquares,), {"fit": lambda *_: 1 / 0}))
-    found = study(path, [f"{name}=0.5" for name in names], models=[HOSTILE[0], HOSTILE[5]], draws=40)
+    found = study_models(path, [f"{name}=0.5" for name in names], models=[HOSTILE[0], HOSTILE[5]], draws=40)
     html = render_comparison_page(found.result, found.rows, found.evidence)
     seen = check(html, SECTIONS)
     assert HOSTILE[0] in seen.text

@@ -8,8 +8,8 @@ import pytest
 from comparisons import QUICK, WHITE
 
 from flows.server import task_runners as runners
-from flows.studies.appraisal import Appraisal, Question, appraise, appraise_plain
-from flows.studies.compare import compare
+from flows.studies.appraisal import Appraisal, Question, appraise_model, appraise_plainly
+from flows.studies.compare import compare_models
 from sdl.errors import InvalidInput
 
 
@@ -29,9 +29,9 @@ def arrays(evidence):
 def test_an_appraisal_survives_the_way_as_words_and_numbers(dark):
     question = Question(str(dark), WHITE, draws=300)
     problem = question.pose()
-    here = appraise("mixture", question, problem, question.split(problem))
-    there = Appraisal.of(json.loads(json.dumps(appraise_plain("mixture", asdict(question)))))
-    assert timeless(there.said) == timeless(here.said)
+    here = appraise_model("mixture", question, problem, question.split(problem))
+    there = Appraisal.of(json.loads(json.dumps(appraise_plainly("mixture", asdict(question)))))
+    assert timeless(there.row) == timeless(here.row)
     assert timeless(there.diagnosis) == timeless(here.diagnosis)
     np.testing.assert_array_equal(there.energy, here.energy)
     for one, other in zip(arrays(there.evidence), arrays(here.evidence), strict=True):
@@ -52,7 +52,7 @@ def test_side_by_side_finds_the_same_as_one_after_another(runner, prefect, found
 
 def test_a_runner_that_is_not_there_is_refused_with_what_to_install(dark, monkeypatch):
     with pytest.raises(InvalidInput, match="unknown runner 'desk'; did you mean 'dask'"):
-        compare(dark, WHITE, runner="desk")
+        compare_models(dark, WHITE, runner="desk")
     monkeypatch.setattr(runners, "find_spec", lambda _: None)
     with pytest.raises(InvalidInput, match="pip install prefect-ray"):
-        compare(dark, WHITE, runner="ray")
+        compare_models(dark, WHITE, runner="ray")

@@ -5,7 +5,7 @@ import pytest
 from comparisons import QUICK, WHITE, by_name
 from problems import written
 
-from flows.studies.compare import compare
+from flows.studies.compare import compare_models
 from sdl.errors import InvalidInput
 from strategies.models.linear.pls import PartialLeastSquares
 
@@ -25,7 +25,7 @@ class Leaving(PartialLeastSquares):
 def test_strangers_who_forget_a_knob_or_leave_have_no_answer(register, dark):
     register("narrower", Narrower)
     register("leaving", Leaving)
-    result = by_name(compare(dark, WHITE, models=["narrower", "leaving", "pls"], draws=100))
+    result = by_name(compare_models(dark, WHITE, models=["narrower", "leaving", "pls"], draws=100))
     assert result["narrower"]["error"] == "its draws have the shape (100, 1), and (100, 3) was asked for"
     assert result["leaving"]["error"].startswith("the plug-in 'leaving' failed with SystemExit")
     assert result["pls"]["error"] is None
@@ -47,7 +47,7 @@ def test_a_strangers_mistake_is_a_sentence_in_its_row(register, dark, method, ra
         raise raised
 
     register("stranger", type("Stranger", (PartialLeastSquares,), {method: fails}))
-    result = compare(dark, WHITE, models=["stranger", "linear"], draws=20)
+    result = compare_models(dark, WHITE, models=["stranger", "linear"], draws=20)
     row = by_name(result)["stranger"]
     said = row["error"] or row["unjudged"]
     assert said.startswith(f"the plug-in 'stranger' failed with {type(raised).__name__}: ")
@@ -65,7 +65,7 @@ def test_a_strangers_mistake_is_a_sentence_in_its_row(register, dark, method, ra
 )
 def test_a_strangers_nonsense_is_refused(register, dark, sample, sentence):
     register("stranger", type("Stranger", (PartialLeastSquares,), {"sample": sample}))
-    row = by_name(compare(dark, WHITE, models=["stranger", "linear"], draws=20))["stranger"]
+    row = by_name(compare_models(dark, WHITE, models=["stranger", "linear"], draws=20))["stranger"]
     assert row["error"] == sentence
 
 
@@ -87,12 +87,12 @@ def test_a_stranger_cannot_spoil_the_rows_of_others(register, found, dark):
             return draws
 
     register("a-vandal", Vandal)
-    result = by_name(compare(dark, WHITE, models=["a-vandal", "pls"], draws=300))
+    result = by_name(compare_models(dark, WHITE, models=["a-vandal", "pls"], draws=300))
     assert result["pls"]["scores"] == by_name(found.result)["pls"]["scores"] == result["a-vandal"]["scores"]
 
 
 def test_if_nobody_answers_it_says_why_for_each(rows, tmp_path):
     with pytest.raises(InvalidInput) as raised:
-        compare(written(tmp_path / "a.jsonl", rows[0][:2], rows[1][:2]), WHITE, models=QUICK)
+        compare_models(written(tmp_path / "a.jsonl", rows[0][:2], rows[1][:2]), WHITE, models=QUICK)
     assert len(raised.value.faults) == 3
     assert "linear has no answer: LinearProgram needs 3 rows, got 2: measure 1 more" in raised.value.faults

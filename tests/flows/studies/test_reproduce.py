@@ -12,7 +12,7 @@ from places import ROOT
 from traps import DESIGN, EXAM
 
 from flows.engine.opening import open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.errors import CampaignPaused, InstrumentUnavailable
 from sdl.history import Control, Verdict
 from sdl.instruments.claude_light.twin import Twin
@@ -64,7 +64,7 @@ def bundled(book, drive):
 
 
 def assert_agrees(result, rounds=None):
-    assert result["agrees"], "\n".join(sentences(result))
+    assert result["agrees"], "\n".join(summarise_reproduction(result))
     assert result["largest deviation"] < 1e-9
     assert not result["versions"]
     if rounds:
@@ -106,7 +106,7 @@ def changed(path, name, change):
          "two targets", "given up", "every reading too old"],
 )  # fmt: skip
 def test_a_bundle_agrees_with_its_campaign(paper, bundled, changes):
-    assert_agrees(reproduce(bundled(paper | {"seed": 3, "instrument": twin(seed=3)} | changes)))
+    assert_agrees(reproduce_bundle(bundled(paper | {"seed": 3, "instrument": twin(seed=3)} | changes)))
 
 
 def test_it_needs_nothing_but_the_file(paper, bundled, tmp_path, tmp_path_factory, monkeypatch, sdl):
@@ -137,10 +137,10 @@ def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
             with pytest.raises(CampaignPaused):
                 session.bench.take(session.history.planned[-1:])
             Controls(session.ledger).ask(session.entry.name, Control.RUN)
-        assert_agrees(reproduce(book.bundle()))
+        assert_agrees(reproduce_bundle(book.bundle()))
     with book.open(written) as session:
         drive(session)
-    assert_agrees(reproduce(book.bundle()))
+    assert_agrees(reproduce_bundle(book.bundle()))
     with Ledger(book.where) as ledger:
         changes = [row["before"]["budget"] for row in ledger.account(ledger.entry("paper").id)["changes"]]
         assert ledger.history(ledger.entry("paper").id).findings[-1].verdict is Verdict.VERIFIED
@@ -155,7 +155,7 @@ def test_an_instrument_with_faults(paper, book, drive, fault):
             drive(session)
             trail_ = session.ledger.trail(session.entry.id)
     assert any(row["verdict"] != "OK" for row in trail_)
-    assert_agrees(reproduce(book.bundle()))
+    assert_agrees(reproduce_bundle(book.bundle()))
 
 
 @pytest.mark.parametrize("breaks", [[(1, 2)], [(1, 3), (2, 1)], [(4, 0)], [(5, 1)], [(6, 1), (0, 1)]], ids=str)
@@ -174,7 +174,7 @@ def test_after_a_break_a_reference_comes_first(paper, book, drive, monkeypatch, 
         late[0] += 1000.0
     with book.open(paper | {"instrument": twin(seed=4)}) as session:
         drive(session)
-    assert_agrees(reproduce(book.bundle()))
+    assert_agrees(reproduce_bundle(book.bundle()))
 
 
 def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl, home, tmp_path):
@@ -186,9 +186,9 @@ def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl
         import_(ledger, file, "taken in")
         imported = bundle.write_bundle(ledger, "taken-in", tmp_path / "imported.zip")
     for each in (path, imported):
-        result = reproduce(each)
+        result = reproduce_bundle(each)
         assert_agrees(result, rounds=1)
-        assert "without targets" in sentences(result)[0]
+        assert "without targets" in summarise_reproduction(result)[0]
 
 
 @pytest.mark.slow
@@ -203,12 +203,12 @@ def test_after_kill_9_and_another_run(at, prefect, trap, run, ended, go_on, home
     process = run()
     assert ended(process).code == -signal.SIGKILL
     with Ledger(home / "ledger.sqlite") as ledger:
-        assert_agrees(reproduce(bundle.write_bundle(ledger, "paper", tmp_path / "half.zip")))
+        assert_agrees(reproduce_bundle(bundle.write_bundle(ledger, "paper", tmp_path / "half.zip")))
     go_on()
     with Ledger(home / "ledger.sqlite") as ledger:
         path = bundle.write_bundle(ledger, "paper", tmp_path / "whole.zip")
     assert b'"state": "UNKNOWN"' in unbundling.read_bundle(path)["replies.jsonl"]
-    assert_agrees(reproduce(path))
+    assert_agrees(reproduce_bundle(path))
 
 
 # ---------------------------------------------------------------------- it differs where the record was changed
@@ -262,12 +262,12 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_found_and_its_round_named(genuine, what):
     name, change, rounds = CHANGES[what]
-    result = reproduce(changed(genuine, name, change))
+    result = reproduce_bundle(changed(genuine, name, change))
     differing = {each["round"] for each in result["rounds"] if not each["agrees"]}
     assert not result["agrees"]
     assert differing <= rounds
     assert min(differing) == min(rounds)
-    assert any(sentence.startswith(f"round {min(rounds)}, ") for sentence in sentences(result))
+    assert any(sentence.startswith(f"round {min(rounds)}, ") for sentence in summarise_reproduction(result))
 
 
 def test_the_command_says_where_and_by_how_much(genuine, sdl):

@@ -9,14 +9,14 @@ from places import DAYS as RECORDS
 from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches, written
 from rich.console import Console
 
-from flows.studies.solve import solve, tables
+from flows.studies.solve import solve, solve_tables
 from sdl.errors import InvalidInput
-from strategies.solving.model_answer import named, warnings
+from strategies.solving.model_answer import choose_models, collect_warnings
 
 WHITE = ["445nm=16384", "515nm=16384", "630nm=16384"]
 FIXED = [CHANNELS.index(name) for name in ("445nm", "515nm", "630nm")]
 TOLERANCE = "the tolerance of 445nm needs a number above 0 or a percentage such as '1 %'"
-NAMES = tuple(named((), 100))
+NAMES = tuple(choose_models((), 100))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ def test_a_name_cannot_act_on_the_terminal(tmp_path):
 def shown(result):
     console = Console(width=200)
     with console.capture() as text:
-        for table in tables(result):
+        for table in solve_tables(result):
             console.print(table)
     return text.get()
 
@@ -335,7 +335,7 @@ def test_an_offer_that_misses_by_its_own_models_word_is_told(tmp_path):
     result = solve(path, ["r2=0.5"], models=["mixture"])
     (offer, *_) = result["models"][0]["candidates"]
     assert offer["misses"] == ["r2"]
-    text = " ".join(each["text"] for each in warnings(result["models"]))
+    text = " ".join(each["text"] for each in collect_warnings(result["models"]))
     assert "MISSED at r2 by the first offer of mixture" in text
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.engine.opening import open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.errors import InvalidInput
 from sdl.history import NoticeKind
 from sdl.interchange import bundle_reader as unbundling
@@ -360,7 +360,7 @@ def test_a_record_that_was_tampered_with_is_refused_or_differs(content, folder, 
         place = place[where]
     files = {**without_manifest(content), name: "\n".join(map(json.dumps, lines)).encode()}
     try:
-        told = sentences(reproduce(packed(folder, signed(files))))
+        told = summarise_reproduction(reproduce_bundle(packed(folder, signed(files))))
     except InvalidInput as error:
         told = error.faults
     assert all(told)

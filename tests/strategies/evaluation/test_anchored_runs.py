@@ -181,10 +181,10 @@ def test_too_few_rows_unknown_models_and_use_before_fit_are_refused(pooled):
 
 def test_missing_records_are_answered_with_where_they_were_looked_for(tmp_path):
     with pytest.raises(InvalidInput, match=str(tmp_path / records.FILE)):
-        records.run(tmp_path)
+        records.run_real_records_benchmark(tmp_path)
     (tmp_path / records.FILE).write_text('{"in": [0, 0, 0], "time": 1.0}\n')
     with pytest.raises(InvalidInput, match="'out'"):
-        records.run(tmp_path)
+        records.run_real_records_benchmark(tmp_path)
 
 
 @pytest.mark.parametrize("light", records.LIGHTS)
@@ -204,7 +204,7 @@ def test_a_linear_program_without_intercept_takes_daylight_for_slopes():
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="the real records are not part of the project")
 def test_the_bar_holds_on_the_real_records():
-    result = records.run(RECORDS)
+    result = records.run_real_records_benchmark(RECORDS)
     errors = {each["method"]: each for each in result["errors"]}
     assert {each["runs"] for each in errors.values()} == {32}
     pooled = errors["pls, pooled, no anchor"]["median"]
@@ -217,6 +217,6 @@ def test_the_bar_holds_on_the_real_records():
             np.testing.assert_allclose(answer[model], answer["twin, exact"], atol=0.012)
     assert json.loads(json.dumps(result)) == result
     with (shown := Console(width=140)).capture() as text:
-        shown.print(*records.table(result))
+        shown.print(*records.real_records_tables(result))
     assert "mixture, anchored" in text.get()
     assert "right for the light of their day" in text.get()

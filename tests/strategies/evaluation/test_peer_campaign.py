@@ -10,18 +10,18 @@ from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import judge_exam
 from sdl.campaign.validation import resolve_target
 from sdl.history import Purpose, RoundKind, Verdict
-from strategies.evaluation.backtest_problems import PROBLEMS
-from strategies.evaluation.peer_campaign import Guided
+from strategies.evaluation.peer_campaign import PeerCampaign
 from strategies.evaluation.peers.pls import HypercubePLS
 from strategies.evaluation.peers.protocol import Seen
 from strategies.evaluation.peers.random import AtRandom
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.scenarios import SCENARIOS
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan.exams import BEGUN
 from strategies.plan.plan import Plan
 from strategies.plan.reference_schedule import ReferenceSchedule
 
-DARK = PROBLEMS["dark"]
+DARK = SCENARIOS["dark"]
 OURS = None
 """In place of a peer: our own loop."""
 
@@ -35,7 +35,7 @@ def led(peer, seed=0, problem=DARK, budget=60):
         problem.befall(twin, len(done))
 
     plan = Plan(problem.campaign(seed, budget), twin.space)
-    campaign = Rehearsal(plan if peer is OURS else Guided(plan, "peer", peer), twin, watch)
+    campaign = Simulation(plan if peer is OURS else PeerCampaign(plan, "peer", peer), twin, watch)
     campaign.run()
     return campaign
 
@@ -209,7 +209,7 @@ def test_a_peer_is_told_which_rows_have_an_unsure_background():
             told.append(seen.noise[:, 1])
             return rng.random(3)
 
-    stated = led(Listens(), problem=every(10, PROBLEMS["lamp"]), budget=20).plan.space.noise[3]
+    stated = led(Listens(), problem=every(10, SCENARIOS["lamp"]), budget=20).plan.space.noise[3]
     walked = np.diff(told[5] ** 2, prepend=stated**2)  # what each request adds, by what is usual
     assert walked == pytest.approx(np.full(5, walked[0]))
     assert 0 < walked[0] < 0.01 * stated**2

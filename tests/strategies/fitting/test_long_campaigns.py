@@ -28,14 +28,14 @@ def shown(table):
 
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_where_two_requests_in_a_hundred_fail():
-    result = soak.run(600)
+    result = soak.run_soak_benchmark(600)
     figures = result["figures"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (figures["lost"], figures["doubled"]) == (0, 0)
     assert figures["attempts"] > 500
     assert figures["failed"] > 0
     assert figures["course"][-1]["sent"] == figures["attempts"]
-    assert "requests that arrived and are not in the ledger" in shown(soak.table(result))
+    assert "requests that arrived and are not in the ledger" in shown(soak.soak_table(result))
 
 
 # ---------------------------------------------------------------------- what a fit stands on
@@ -114,20 +114,20 @@ def test_what_is_missed_is_the_same_whoever_asked_before(n):
 
 
 def test_the_share_of_the_time_counts_from_the_first_request_to_the_last_answer():
-    assert use.share([0.0, 1.0, 2.5], [0.8, 1.8, 3.3]) == pytest.approx(2.4 / 3.3)
+    assert use.busy_share([0.0, 1.0, 2.5], [0.8, 1.8, 3.3]) == pytest.approx(2.4 / 3.3)
 
 
 def test_readings_a_minute_are_those_while_all_are_at_work():
     alone = [float(each) for each in range(11)]
     late = [each + 4.0 for each in alone]
-    assert use.rate([alone]) == pytest.approx(60.0)
-    assert use.rate([alone, late]) == pytest.approx(120.0)
+    assert use.common_rate([alone]) == pytest.approx(60.0)
+    assert use.common_rate([alone, late]) == pytest.approx(120.0)
     with pytest.raises(SdlError, match="more requests"):
-        use.rate([alone, [each + 20.0 for each in alone]])
+        use.common_rate([alone, [each + 20.0 for each in alone]])
 
 
 def test_use_shows_its_figures():
     bars = [{"figure": name, "value": bar, "bar": bar, "met": True} for name, bar in use.BARS.items()]
-    text = shown(use.table({"figures": {}, "bars": bars}))
+    text = shown(use.utilisation_table({"figures": {}, "bars": bars}))
     assert "share of the time in which a request is in flight" in text
     assert "8 instruments" in text

@@ -9,7 +9,7 @@ from problems import two_branches
 from sdl.campaign.definition import Campaign, Plugin
 from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting
 from strategies.fitting.cross_validation import predict_held_out
 from strategies.fitting.fitting import fit_models
@@ -279,7 +279,7 @@ def rehearsed(models, **changes):
     plan = Plan(
         Campaign.parse({"name": "x", "instrument": "twin", "targets": [target], "models": models, **changes}), SPACE
     )
-    rehearsal = Rehearsal(plan, Twin(seed=1))
+    rehearsal = Simulation(plan, Twin(seed=1))
     rehearsal.run()
     return rehearsal
 

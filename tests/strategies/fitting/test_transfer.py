@@ -5,7 +5,7 @@ import pytest
 
 from flows.benchmarks.decisions import loop
 from flows.engine.opening import open_session
-from flows.studies.reproduce import reproduce
+from flows.studies.reproduce import reproduce_bundle
 from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
@@ -14,7 +14,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange import bundle_writer as bundle
 from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.fitting.transfer import remaining
 from strategies.plan.plan import Plan
@@ -26,7 +26,7 @@ PAPER = loop.PAPER | {"design": "one-by-one"}
 
 def rehearsed(twin, lessons=(), **changes):
     written = PAPER | changes | ({"history": {"lessons": list(lessons)}} if lessons else {})
-    rehearsal = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    rehearsal = Simulation(Plan(Campaign.parse(written), twin.space), twin)
     rehearsal.run()
     return rehearsal
 
@@ -120,7 +120,7 @@ def test_rows_of_one_channel_alone_sharpen_what_is_expected_of_it(monday):
         Plan(Campaign.parse(PAPER | ({"history": {"lessons": lessons}} if lessons else {})), Twin().space)
         for lessons in ([partial], None)
     )
-    campaign = Rehearsal(cold, Twin(seed=1000))
+    campaign = Simulation(cold, Twin(seed=1000))
     campaign._begin(cold.next_step(campaign.history, None))
     sure = []
     for each in (plan, cold):
@@ -165,7 +165,7 @@ def test_lessons_are_frozen_reproduced_and_told(drive, tmp_path):
         drive(session)
     with Ledger(where) as book:
         assert "Nearest earlier campaign: &#39;monday&#39;" in render_campaign_page(book, "tuesday")
-        assert reproduce(bundle.write_bundle(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
+        assert reproduce_bundle(bundle.write_bundle(book, "tuesday", tmp_path / "tuesday.zip"))["agrees"]
 
 
 def test_earlier_campaigns_that_are_not_there_are_all_refused_before_anything_is_measured(tmp_path):

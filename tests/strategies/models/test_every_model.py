@@ -10,10 +10,10 @@ from sdl.instruments.claude_light.twin import Twin
 from strategies.answers.clustering import cluster_draws
 from strategies.contract import is_single_valued
 from strategies.models.conformance import CHECKS
-from strategies.solving.model_answer import named
+from strategies.solving.model_answer import choose_models
 
 ALL = plugins.names("sdl.inverse_models")
-NAMES = tuple(named((), 100))
+NAMES = tuple(choose_models((), 100))
 """Those that speak for themselves with few rows; ``test_deep`` has the others."""
 FREE = np.nan
 

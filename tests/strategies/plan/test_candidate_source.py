@@ -17,8 +17,8 @@ from strategies.answers.probable_settings import probable_settings
 from strategies.correction.constant_model import ConstantModel
 from strategies.correction.kriging import Kriging, TrainingRows, kriged, unshared
 from strategies.correction.length_scales import length_scales
-from strategies.evaluation.backtest_problems import PROBLEMS
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.scenarios import SCENARIOS
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
@@ -27,10 +27,10 @@ NOBODY = np.empty((0, 2))
 
 
 def rehearsed(name, seed, budget=60, **changes):
-    problem = PROBLEMS[name]
+    problem = SCENARIOS[name]
     written = problem.campaign(seed, budget)
     instrument = problem.build(1000 + seed)
-    done = Rehearsal(Plan(written.model_copy(update=changes), instrument.space), instrument)
+    done = Simulation(Plan(written.model_copy(update=changes), instrument.space), instrument)
     done.run()
     return done
 
@@ -75,7 +75,7 @@ class Peak:
 def searched(instrument, readings, tolerance, seed=1):
     written = {"name": "x", "instrument": "twin", "seed": seed, "budget": 150, "background": {"every": 0}}
     campaign = Campaign.parse(written | {"targets": [{"readings": readings, "tolerance": tolerance}]})
-    done = Rehearsal(Plan(campaign, instrument.space), instrument)
+    done = Simulation(Plan(campaign, instrument.space), instrument)
     done.run()
     return done
 
@@ -120,7 +120,7 @@ def test_a_search_is_stuck_when_nothing_came_nearer_for_long():
 def insight(instrument, written, n):
     """What is known after ``n`` requests of a campaign."""
     plan = Plan(Campaign.parse(written), instrument.space)
-    done = Rehearsal(Plan(Campaign.parse({**written, "budget": n}), instrument.space), instrument)
+    done = Simulation(Plan(Campaign.parse({**written, "budget": n}), instrument.space), instrument)
     done.run()
     fits = [step for step in [plan.next_step(done.history, None)] if isinstance(step, Fit)]
     assert fits
@@ -130,7 +130,7 @@ def insight(instrument, written, n):
 
 def test_a_line_is_a_guide_to_a_lamp_and_none_to_an_arm():
     lamp = {"name": "lamp", "instrument": "twin", "targets": [{"readings": {"445nm": 16384}}], "design": "one-by-one"}
-    arm = PROBLEMS["robotic-arm"].campaign(0, 60).model_dump()
+    arm = SCENARIOS["robotic-arm"].campaign(0, 60).model_dump()
     assert not insight(Twin(seed=1), lamp, 4).astray
     assert insight(RoboticArm(noise=0.01), arm, 5).astray
 

@@ -7,14 +7,14 @@ import pytest
 from moments import CAMPAIGNS, moments
 
 from flows.engine.opening import open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
 from sdl.formatting import jsonable
 from sdl.history import History, Purpose, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange import bundle_writer as bundle
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan.lookahead import possible_endings
 from strategies.plan.plan import Plan
@@ -107,10 +107,10 @@ def test_in_the_box_and_begun_again_it_decides_what_a_rehearsal_does(drive, tmp_
         with opened() as session:
             drive(session)
             history, file = session.history, bundle.write_bundle(session.ledger, "x", tmp_path / "x.zip")
-    rehearsal = Rehearsal(Plan(Campaign.parse(written), instrument.space), Twin(seed=4, daylight=500.0))
+    rehearsal = Simulation(Plan(Campaign.parse(written), instrument.space), Twin(seed=4, daylight=500.0))
     rehearsal.run()
     asked = [[(*each.key, *each.settings) for each in seen.observations] for seen in (history, rehearsal)]
     assert asked[0] == asked[1]
     assert [each.sentence for each in history.findings] == [each.sentence for each in rehearsal.findings]
-    result = reproduce(file)
-    assert result["agrees"], sentences(result)
+    result = reproduce_bundle(file)
+    assert result["agrees"], summarise_reproduction(result)

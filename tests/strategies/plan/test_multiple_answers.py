@@ -9,7 +9,7 @@ from places import ROOT
 from problems import two_branches
 
 from flows.engine.opening import open_session
-from flows.studies.reproduce import reproduce, sentences
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl import plugins
 from sdl.analysis.answer_count import concluding_verdict, count_answers
 from sdl.campaign.definition import Campaign, Target
@@ -22,7 +22,7 @@ from sdl.interchange import bundle_writer as bundle
 from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Knob
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
 MIRRORED = {"a": 0.25, "b": 0.5}
@@ -66,7 +66,7 @@ def campaign(answers, **changes):
 
 def rehearsed(answers, **changes):
     instrument = Folded(seed=2, noise=0.005)
-    rehearsal = Rehearsal(Plan(Campaign.parse(campaign(answers, **changes)), instrument.space), instrument)
+    rehearsal = Simulation(Plan(Campaign.parse(campaign(answers, **changes)), instrument.space), instrument)
     rehearsal.reason = rehearsal.run()
     return rehearsal
 
@@ -126,7 +126,7 @@ def test_a_process_that_forgets_everything_asks_for_the_same():
             return Plan(self.campaign, self.space).next_step(history, fitted)
 
     instrument = Folded(seed=2, noise=0.005)
-    again = Rehearsal(Forgetful(Campaign.parse(campaign(2)), instrument.space), instrument)
+    again = Simulation(Forgetful(Campaign.parse(campaign(2)), instrument.space), instrument)
     again.run()
     once = rehearsed(2)
     assert [each.key for each in again.observations] == [each.key for each in once.observations]
@@ -180,8 +180,8 @@ def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
         packed = bundle.write_bundle(ledger, "several", tmp_path / "several.zip")
     assert page.count('<td class="n">2</td><td class="n">2</td>') == 1
     assert "Answers of one family can be moved into each other" in page
-    result = reproduce(packed)
-    assert result["agrees"], "\n".join(sentences(result))
+    result = reproduce_bundle(packed)
+    assert result["agrees"], "\n".join(summarise_reproduction(result))
 
 
 def test_a_campaign_of_one_answer_tells_of_no_families(folded, tmp_path, drive):
@@ -199,7 +199,7 @@ def test_a_noisy_arm_ends_with_several_verified_answers():
     written = tomllib.loads((ROOT / "deployments" / "arm.toml").read_text(encoding="utf-8"))
     written["targets"][0]["answers"] = 2
     arm = RoboticArm(seed=0, noise=0.01)
-    done = Rehearsal(Plan(Campaign.parse(written), arm.space), arm)
+    done = Simulation(Plan(Campaign.parse(written), arm.space), arm)
     assert done.run() == "every target is settled"
     one, other = passed(done)
     for each in (one, other):

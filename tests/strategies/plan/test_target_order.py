@@ -10,7 +10,7 @@ from sdl.campaign.definition import Campaign
 from sdl.history import History, Purpose, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.space import Channel, Knob, Space
-from strategies.evaluation.simulation import Rehearsal
+from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan import plan
 from strategies.plan import target_order as agenda
@@ -33,7 +33,7 @@ def targets(*readings):
 def rehearsed(*readings, twin=None, **changes):
     twin = twin or Twin(seed=1)
     written = {"name": "x", "instrument": "twin", "targets": targets(*readings), **changes}
-    done = Rehearsal(Plan(Campaign.parse(written), twin.space), twin)
+    done = Simulation(Plan(Campaign.parse(written), twin.space), twin)
     done.reason = done.run()
     return done
 
@@ -176,7 +176,7 @@ def test_no_verdict_of_a_sweep_is_false_in_daylight():
     twin, truth = Twin(seed=5, daylight=1500.0, memory_h=1.0), []
     written = {"name": "x", "instrument": "twin", "targets": targets(*GAMUT)}
     planned = Plan(Campaign.parse(written), twin.space)
-    done = Rehearsal(planned, twin, watch=lambda each: truth.append(twin.truth(each.settings)[planned.columns]))
+    done = Simulation(planned, twin, watch=lambda each: truth.append(twin.truth(each.settings)[planned.columns]))
     done.run()
     assert set(verdicts(done).values()) == {Verdict.VERIFIED}
     for each in done.findings:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows.benchmarks.operation import concurrency as interleavings
+from flows.benchmarks.operation import concurrency
 from flows.engine.open_bench import open_bench
 from flows.engine.opening import open_session
 from sdl.campaign.definition import Plugin
@@ -31,18 +31,18 @@ ASKED = {"R": 0.1, "G": 0.2, "B": 0.3}
 @pytest.mark.fault("O-09", "O-13", "O-18", "O-19", "O-20")
 @pytest.mark.slow
 def test_whatever_befalls_two_processes_the_invariants_hold():
-    result = interleavings.run(actions=FEW, seed=7)
+    result = concurrency.run_concurrency_benchmark(actions=FEW, seed=7)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert sum(result["taken"].values()) >= FEW
     assert result["requests"] > 0
     assert {bar["figure"]: bar["value"] for bar in result["bars"]} == {
-        **dict.fromkeys(interleavings.INVARIANTS, 0),
+        **dict.fromkeys(concurrency.INVARIANTS, 0),
         "I1": 1,
     }
     assert all(bar["met"] for bar in result["bars"])
     console = Console(width=200)
     with console.capture() as text:
-        console.print(interleavings.table(result))
+        console.print(concurrency.concurrency_table(result))
     assert "most requests in flight at one moment" in text.get()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sdl import plugins
 from sdl.errors import InvalidInput
-from strategies.evaluation import backtest
+from strategies.evaluation.backtest import why_lacking
 from strategies.evaluation.peers.library_guard import contained, must_be_installed
 from strategies.evaluation.peers.pls import HypercubePLS
 from strategies.evaluation.peers.protocol import Peer, Seen
@@ -29,7 +29,7 @@ def seen(n=6, noise=0.1):
 
 @pytest.fixture(params=NAMES)
 def peer(request):
-    if why := backtest.lacking(request.param):
+    if why := why_lacking(request.param):
         pytest.skip(why)
     return plugins.build("sdl.peers", request.param)
 
@@ -65,7 +65,7 @@ def test_a_peer_of_one_channel_is_served(peer):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
 def test_a_peer_comes_nearer_to_the_target_than_its_rows(name):
     """In three proposals, each told of the ones before; by chance a proposal is off by some ten tolerances."""
-    if why := backtest.lacking(name):
+    if why := why_lacking(name):
         pytest.skip(why)
     peer, rows = plugins.build("sdl.peers", name), seen()
     nearest = np.inf

@@ -165,7 +165,7 @@ def test_forest_that_cannot_be_is_refused(wrong):
 
 @pytest.mark.slow
 def test_benchmark_holds_its_bars():
-    result = benchmark.run(repeats=1)
+    result = benchmark.run_forest_benchmark(repeats=1)
     assert set(result["figures"]) == {"forest", "library"}
     assert result["bars"][1]["met"]  # the other one is about time
-    assert benchmark.table(result).row_count == 2
+    assert benchmark.forest_table(result).row_count == 2

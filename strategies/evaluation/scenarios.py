@@ -1,6 +1,6 @@
-"""The problems of the back-test: an instrument, what is wanted of it, and what befalls it on the way."""
+"""Scenarios of evaluation: an instrument, what is wanted of it, and what befalls it on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +12,13 @@ from sdl.instruments.protocol import Instrument
 
 WHITE = {"445nm": 16384.0, "515nm": 16384.0, "630nm": 16384.0}
 """The paper's target, counts."""
-
 UNLIT = {"background": {"every": 0}}
 """Where there is no background."""
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One problem of the back-test; a seed makes it one of many."""
+class Scenario:
+    """What a strategy is tried on; a seed makes it one of many."""
 
     name: str
     says: str
@@ -33,10 +32,16 @@ class Problem:
     parts: Mapping[str, Any] = field(default_factory=dict)
     """Further parts of the campaign."""
     lamp: tuple[int, float] | None = None
-    """After how many requests somebody switches a lamp on, and its counts at 515nm."""
+    """After how many requests somebody switches a lamp on, and its counts at 515nm; it adds 4.4 times that at 630nm."""
 
     def campaign(self, seed: int, budget: int, tolerance: float | str | None = None) -> Campaign:
-        """What a person would write down for it."""
+        """The campaign that a person would write down for it.
+
+        Args:
+            seed: Of the campaign.
+            budget: Requests that may be sent.
+            tolerance: Instead of the scenario's own.
+        """
         return Campaign.model_validate(
             {
                 "name": self.name,
@@ -48,23 +53,23 @@ class Problem:
             }
         )
 
-    def build(self, seed: int) -> Instrument:
-        """The instrument of a seed.
+    def build(self, seed: int, **options: Any) -> Any:
+        """The instrument of a seed; ``options`` go before those of the scenario.
 
         Raises:
             UnknownPlugin: if it is not installed.
         """
-        built: Instrument = plugins.build("sdl.instruments", self.instrument, {**self.options, "seed": seed})
+        built: Instrument = plugins.build("sdl.instruments", self.instrument, {**self.options, **options, "seed": seed})
         return built
 
     def befall(self, instrument: Any, done: int) -> None:
-        """What happens to the instrument after a number of requests."""
+        """Let happen to the instrument what happens after a number of requests."""
         if self.lamp is not None and done == self.lamp[0]:
             instrument.lamp = self.lamp[1]
 
     @property
     def lacking(self) -> str:
-        """Why it cannot be posed here, in a sentence; empty if it can."""
+        """Why it cannot be tried here, in a sentence; empty if it can."""
         try:
             self.build(0)
         except (UnknownPlugin, InvalidInput) as error:
@@ -72,35 +77,35 @@ class Problem:
         return ""
 
 
-PROBLEMS = {
+SCENARIOS = {
     each.name: each
     for each in (
-        Problem("dark", "the paper's target on the twin at night", "twin"),
-        Problem(
+        Scenario("dark", "the paper's target on the twin at night", "twin"),
+        Scenario(
             "daylight",
             "the same by day: 1500 counts at 515nm in the median, forgotten within an hour",
             "twin",
             {"daylight": 1500.0, "memory_h": 1.0},
         ),
-        Problem(
+        Scenario(
             "lamp",
             "the same at night, until after the eighth request a lamp of 2000 counts at 515nm is switched on",
             "twin",
             lamp=(8, 2000.0),
         ),
-        Problem(
+        Scenario(
             "ageing",
             "the same at night with LEDs that lose 0.03 % of their light with each request",
             "twin",
             {"drift": -30.0},
         ),
-        Problem(
+        Scenario(
             "recorded",
             "the same in the light and with the noise of a real run, another one for each seed",
             "recorded-run",
             {"path": str(FOLDER / FILE)},
         ),
-        Problem(
+        Scenario(
             "robotic-arm",
             "four joints, two readings: reach 1.6 and height 0.4 of an arm that trembles",
             "robotic-arm",
@@ -109,7 +114,7 @@ PROBLEMS = {
             tolerance=0.02,
             parts=UNLIT,
         ),
-        Problem(
+        Scenario(
             "sinewave",
             "sin(3 pi x1) + cos(3 pi x2) = 1.2, which nine curves of settings give, with noise",
             "sinewave",
@@ -122,13 +127,13 @@ PROBLEMS = {
 }
 
 
-def posed(names: list[str] | None = None) -> list[Problem]:
-    """The problems of these names; all of them unless told.
+def scenarios_named(names: Sequence[str] = ()) -> list[Scenario]:
+    """The scenarios of these names; all of them where none is given.
 
     Raises:
         InvalidInput: for every name that there is not.
     """
-    asked = names or list(PROBLEMS)
-    if faults := [f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in asked if name not in PROBLEMS]:
+    names = names or list(SCENARIOS)
+    if faults := [f"unknown problem {name!r}{nearest(name, SCENARIOS)}" for name in names if name not in SCENARIOS]:
         raise InvalidInput(faults)
-    return [PROBLEMS[name] for name in asked]
+    return [SCENARIOS[name] for name in names]

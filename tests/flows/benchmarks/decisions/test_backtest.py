@@ -2,23 +2,18 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.studies import backtest_cells
+from flows.benchmarks.decisions.backtest import run_backtest_study
 from sdl.reports import backtest_page
 
 
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory):
-    from flows.studies import backtest as backtesting
-
     folder = tmp_path_factory.mktemp("backtest")
     names = ("sdl", "random", "hypercube-pls")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backtest_cells, "_pool", ThreadPoolExecutor)
-        return backtesting.study(folder, problems=["dark"], strategies=names, seeds=2), folder
+    return run_backtest_study(folder, problems=["dark"], strategies=names, seeds=2, processes=0), folder
 
 
 def test_result_is_plain_data_with_every_run(studied):
@@ -48,10 +43,8 @@ def test_first_figure_lies_beside_the_page_on_white_paper(studied):
 
 
 def test_what_was_run_is_shown_without_a_run(studied):
-    from flows.studies import backtest as backtesting
-
     told = []
-    result = backtesting.study(
+    result = run_backtest_study(
         studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=told.append
     )
     assert not told

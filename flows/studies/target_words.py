@@ -1,0 +1,120 @@
+"""Targets and backgrounds as a person writes them, such as ``445nm=16384±150``, read into numbers."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sdl.campaign.definition import Target
+from sdl.campaign.validation import target_faults
+from sdl.errors import InvalidInput
+from sdl.space import Space
+from strategies.solving.problem import FixedChannel
+
+FORM = re.compile(r"(?P<name>[^=]+)=(?P<value>[^±=]*?)\s*((±|\+/?-)\s*(?P<tolerance>.*))?")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_target_words(
+    space: Space,
+    targets: Sequence[str],
+    free: Sequence[str],
+    background: Sequence[str],
+    tolerance: str,
+    faults: Iterable[str] = (),
+) -> tuple[list[FixedChannel], dict[str, float]]:
+    """Channels that are fixed, and the background by channel, which is empty where none is given.
+
+    Args:
+        space: Knobs and channels that there are.
+        targets: Each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
+        free: Channels that are free.
+        background: Each ``CHANNEL=READING``.
+        tolerance: Where a target has none of its own: a number, or a percentage of the reading.
+        faults: That the caller knows of already, to be raised together with those of the words.
+
+    Raises:
+        InvalidInput: with every fault.
+    """
+    wrong = [*faults] if targets else [*faults, "a target is missing: give CHANNEL=READING, as in 445nm=16384"]
+    fixed = _read_each(targets, lambda text: _fixed_channel(space, text, tolerance), wrong)
+    _read_each(free, lambda name: space.columns([name]), wrong)
+    names = [channel.name for channel in fixed]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    wrong += [f"{name} is fixed twice: give one reading for it" for name in twice]
+    wrong += [f"{name} is both fixed and free: leave out one of the two" for name in sorted({*names} & {*free})]
+    unlit = list[str]()
+    levels = dict(_read_each(background, lambda text: _background_level(space, text), unlit))
+    if levels and not unlit and (missing := [name for name in names if name not in levels]):
+        unlit.append(f"{', '.join(missing)} is missing; give every channel of the target one, or none")
+    wrong += [f"background: {fault}" for fault in unlit]
+    if wrong:
+        raise InvalidInput(wrong)
+    return fixed, levels
+
+
+def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: list[str]) -> list[Result]:
+    """Each item as it is read; the faults of those that are refused are added to the list."""
+    results = []
+    for item in items:
+        try:
+            results.append(read(item))
+        except InvalidInput as error:
+            faults += error.faults
+    return results
+
+
+def _split(space: Space, text: str) -> tuple[str, float, str | None]:
+    """Channel, reading and tolerance of ``CHANNEL=READING±TOLERANCE``."""
+    parts = FORM.fullmatch(text)
+    if parts is None:
+        raise InvalidInput(f"{text!r} needs the form CHANNEL=READING, as in 445nm=16384 or 445nm=16384±150")
+    name = parts["name"].strip()
+    space.columns([name])
+    return name, _number(name, parts["value"]), parts["tolerance"]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidInput(f"{name} needs a number such as 16384, got {text!r}") from None
+    if not math.isfinite(value):
+        raise InvalidInput(f"{name} needs a finite number, got {text!r}")
+    return value
+
+
+def _fixed_channel(space: Space, text: str, tolerance: str) -> FixedChannel:
+    name, value, own = _split(space, text)
+    try:
+        target = Target.model_validate({"readings": {name: value}, "tolerance": _tolerance(own or tolerance)})
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InvalidInput(fault if name in fault else f"the tolerance of {name} {fault}") from None
+    if faults := target_faults(space, target):
+        raise InvalidInput(faults)
+    return FixedChannel(name, value, target.allowed(name))
+
+
+def _tolerance(text: str) -> str | float:
+    """A tolerance as a campaign has it: a number, or a percentage as text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _background_level(space: Space, text: str) -> tuple[str, float]:
+    name, value, tolerance = _split(space, text)
+    channel = space.channels[space.columns([name])[0]]
+    if tolerance is not None:
+        raise InvalidInput(f"{text!r} has a tolerance, and a background has none")
+    if channel.floor is not None and value < channel.floor:
+        raise InvalidInput(f"{name} needs at least {channel.floor:g}, got {value:g}")
+    if channel.ceiling is not None and value >= channel.ceiling:
+        raise InvalidInput(f"{name} needs less than its ceiling, {channel.ceiling:g}, got {value:g}")
+    return name, value

@@ -1,0 +1,103 @@
+"""What a terminal shows: lines of JSON for programs, and tables whose figures are never cut for people."""
+
+import json
+import sys
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from sdl.formatting import jsonable, visible
+
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def print_json_line(data: Any) -> None:
+    """Print data as one line of JSON, for a program that reads on and on."""
+    print(json.dumps(jsonable(data), ensure_ascii=False), flush=True)
+
+
+def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
+    """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
+    if as_json:
+        print(json.dumps(jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
+        return
+    for each in parts:
+        if isinstance(each, Table):
+            for part in split_wide_table(each, out):
+                out.print(part)
+        else:
+            words = each if isinstance(each, Text) else visible(each)
+            out.print(words, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
+
+
+def plain_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
+    """A table with its rows; nothing in a cell is taken for markup."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")  # a narrow terminal hides nothing
+    for row in rows:
+        made.add_row(*(value if isinstance(value, Text) else escape(_cell(value)) for value in row))
+    return made
+
+
+def figure_table(title: str, words: Iterable[str], figures: Iterable[str], **look: Any) -> Table:
+    """A table without rows: columns of words, then of figures, which stand at the right; no name is taken for markup.
+
+    Words fold where the terminal is narrow. A figure that is cut is another figure, so figures are left whole
+    (``split_wide_table``).
+
+    Args:
+        title: Above it.
+        words: Names of the first columns.
+        figures: Names of the others.
+        look: Further options of ``rich.table.Table``.
+    """
+    made = Table(title=escape(visible(title)), caption_justify="left", **look)
+    for column in words:
+        made.add_column(escape(visible(column)), overflow="fold")
+    for column in figures:
+        made.add_column(escape(visible(column)), justify="right", no_wrap=True)
+    return made
+
+
+def split_wide_table(whole: Table, console: Console) -> list[Table]:
+    """Split a table with more figures than the terminal has room for into several; each has the columns of words."""
+    words = [column for column in whole.columns if not column.no_wrap]
+    figures = [column for column in whole.columns if column.no_wrap]
+    for column in figures:  # Rich would take it to be as narrow as its longest word
+        cells = (Text.from_markup(str(cell)) for cell in (column.header, *column.cells))
+        column.min_width = max(line.cell_len for cell in cells for line in cell.split())
+    endless = console.options.update(max_width=sys.maxsize)  # else the terminal's width is the most that is measured
+    made = [_of(whole, words)]
+    for figure in figures:
+        wider = _of(whole, [*made[-1].columns, figure])
+        if len(wider.columns) > len(words) + 1 and console.measure(wider, options=endless).minimum > console.width:
+            made.append(_of(whole, [*words, figure]))
+        else:
+            made[-1] = wider
+    made[0].title, made[-1].caption = whole.title, whole.caption
+    return made
+
+
+def _of(whole: Table, columns: Iterable[Column]) -> Table:
+    """Some columns of a table, with its look and all its rows."""
+    chosen, part = list(columns), copy(whole)
+    part.title, part.caption, part.columns, part.rows = None, None, [], []
+    for each in chosen:
+        part.columns.append(replace(each, _index=len(part.columns), _cells=[]))
+    for row, cells in zip(whole.rows, zip(*(each.cells for each in chosen), strict=True), strict=True):
+        part.add_row(*cells, end_section=row.end_section)
+    return part
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else visible(value)

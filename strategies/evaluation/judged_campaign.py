@@ -1,0 +1,90 @@
+"""A campaign in memory whose verdicts are held against the truth, which only a simulated instrument knows."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sdl.campaign.validation import ResolvedTarget
+from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.space import Readings
+from strategies.evaluation.scenarios import Scenario
+from strategies.evaluation.simulation import Decides, Simulation
+from strategies.numerics.blas_threads import one_thread
+from strategies.plan.plan import Plan
+
+
+@dataclass(eq=False)
+class JudgedCampaign:
+    """One campaign on a scenario.
+
+    Args:
+        plan: Of the campaign, for its targets and channels.
+        instrument: The scenario's, or one like it.
+        scenario: What befalls the instrument on the way.
+        leader: Who says what to do next; the plan itself if it is not given.
+    """
+
+    plan: Plan
+    instrument: Any
+    scenario: Scenario
+    leader: Decides | None = None
+    truths: list[Readings] = field(default_factory=list)
+    """Noise-free readings ``(c,)`` of the moment of each observation, over the channels of the plan; where the
+    instrument does not know them, what was read."""
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether the instrument knows its noise-free readings."""
+        return hasattr(self.instrument, "truth")
+
+    @cached_property
+    def simulation(self) -> Simulation:
+        """The campaign itself."""
+        return Simulation(self.leader or self.plan, self.instrument, self.watch)
+
+    def run(self) -> str:
+        """Run it to its end and return why it ended."""
+        with one_thread():
+            return self.simulation.run()
+
+    def watch(self, observation: Observation) -> None:
+        """Keep the truth of this moment, then let happen what happens after so many requests."""
+        readings = self.instrument.truth(observation.settings[None])[0] if self.knows_truth else observation.readings
+        self.truths.append(np.asarray(readings)[self.plan.columns])
+        self.scenario.befall(self.instrument, len(self.truths))
+
+    @property
+    def judged(self) -> list[Finding]:
+        """Findings of exams, VERIFIED or REFUTED."""
+        return [each for each in self.simulation.findings if each.verdict in (Verdict.VERIFIED, Verdict.REFUTED)]
+
+    @property
+    def false(self) -> list[Finding]:
+        """Those of them that the truth contradicts; none where nobody knows it."""
+        return [finding for finding in self.judged if self.knows_truth and self.contradicts(finding)]
+
+    @property
+    def verified(self) -> bool:
+        """Whether every target is VERIFIED."""
+        passed = {each.target for each in self.judged if each.verdict is Verdict.VERIFIED}
+        return passed == {each.name for each in self.plan.targets}
+
+    @property
+    def requests(self) -> int:
+        """Requests to VERIFIED, everything counted; the whole budget for a campaign that did not get there."""
+        return len(self.truths) if self.verified else self.plan.campaign.budget
+
+    def contradicts(self, finding: Finding) -> bool:
+        """Whether the mean of the truth over the replicates of an exam contradicts its verdict."""
+        exam = (finding.round, Purpose.VERIFICATION)
+        rows = [each.seq for each in self.simulation.observations if (each.round, each.purpose) == exam]
+        target = next(each for each in self.plan.targets if each.name == finding.target)
+        return meets_target(target, np.array(self.truths)[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
+
+
+def meets_target(target: ResolvedTarget, readings: Readings) -> bool:
+    """Whether readings ``(c,)`` lie within the tolerance in every channel that the target fixes."""
+    fixed = np.isfinite(target.readings)
+    return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())
