@@ -79,6 +79,12 @@ def ledger(given: str | None, directory: Path) -> str:
     return str(directory / "ledger.sqlite")
 
 
+def server_credentials() -> tuple[str, str] | None:
+    """Name and secret that a Prefect server asks its clients for, from ``PREFECT_API_AUTH_STRING``; None without."""
+    name, _, secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return (name, secret) if secret else None
+
+
 def set_up_prefect(directory: Path, api_url: str | None = None) -> None:
     """Set what Prefect reads at its first import."""
     for name, value in {**SETTINGS, "PREFECT_HOME": str(directory / "prefect")}.items():

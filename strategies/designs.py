@@ -9,6 +9,7 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.space import Settings, Space
+from strategies.contract import Design
 from strategies.numerics.unit_box import spread_points
 
 MOST = 100_000  # points of a full factorial, long before memory ends
@@ -182,6 +183,21 @@ class BoxBehnken:
         for point, (pair, walls) in zip(points, edges, strict=False):
             point[list(pair)] = walls
         return space.from_unit(rng.permutation(points))
+
+
+def propose_by_seed(design: Design, space: Space, n: int | None, seed: int) -> Settings:
+    """Return the settings of a design, ``(n, d)``, that belong to a seed.
+
+    Args:
+        design: Any design.
+        space: Knobs and their bounds.
+        n: Number of points; None for the design's own.
+        seed: Equal seeds give equal settings.
+
+    Raises:
+        InvalidInput: for a number of points that the design cannot have.
+    """
+    return design.propose(space, n, np.random.default_rng(seed))
 
 
 def _closest(points: Settings) -> float:

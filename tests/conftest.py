@@ -19,12 +19,12 @@ from problems import twin_rows, written
 
 from flows import environment
 from flows.cli import app as cli
-from flows.engine.session import Session, outcome, recorded_end
+from flows.engine.outcome import recorded_end, summarize_outcome
 from flows.server import server
 from flows.studies.compare import study_models
 from sdl import plugins
 from sdl.ledger.ledger import Ledger
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Stop
 
 pytest_plugins = ["traps"]
 pytest.register_assert_rewrite("hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
@@ -94,14 +94,13 @@ def paper():
 @pytest.fixture
 def drive():
     """Executes the steps of a session's plan as the campaign flow does, without Prefect."""
-    actions = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 
     def to_its_end(session):
         with recorded_end(session):
             while not isinstance(step := session.propose(), Stop):
-                actions[type(step)](session, step)
-            session.finish(step)
-        return outcome(session.ledger, session.entry.name)
+                session.execute(step)
+            session.execute(step)
+        return summarize_outcome(session.ledger, session.entry.name)
 
     return to_its_end
 

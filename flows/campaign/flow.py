@@ -11,7 +11,7 @@ from flows import environment
 from flows.run_policy import concurrency_slots as slots
 from flows.run_policy.failure_messages import says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
-from flows.run_policy.missed_schedules import made_up_for
+from flows.run_policy.missed_schedules import skipped_state
 from flows.server import server
 from flows.ui import events
 from sdl.campaign.definition import Campaign
@@ -35,73 +35,74 @@ async def campaign(
 
     Args:
         config: The campaign.
-        home: Data directory; ``SDL_HOME`` or ``sdl-data`` unless told.
-        ledger: File or URL; a file in the data directory unless told.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
         again: Begin anew under the next free name if the campaign of this name is finished.
         wait: Wait for a person's word, the end of a hold-off or a turn at the instrument, rather than end there.
+
+    Returns:
+        What came of the campaign, as ``summarize_outcome`` has it.
     """
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    if (state := made_up_for(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
+    if (state := skipped_state(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
         return state  # type: ignore[no-any-return]
     slots.keep_going()
     with finish_on_signal() as interrupted, slots.none_by_tag():
         # Models and figures take seconds to load: not before the run is seen to have begun.
         from flows.campaign import waiting
-        from flows.engine.session import open_session
-        from flows.ui.observer import shown
+        from flows.engine.opening import open_session
+        from flows.ui.observer import shown_in_ui
 
         while True:
-            opened = open_session(written(config), directory, where, again=again, interrupted=interrupted)
+            opened = open_session(config, directory, where, again=again, interrupted=interrupted)
             try:
                 with opened as session:
                     config, again = session.campaign, False  # it may have another name now
-                    async with shown(session.ledger, session.entry.name):
+                    async with shown_in_ui(session.ledger, session.entry.name):
                         return await _work(session)
             except SdlError as why:
-                if not (wait and waiting.helps(why)):
+                if not (wait and waiting.waiting_helps(why)):
                     raise
                 if isinstance(why, LeaseHeld):
-                    await waiting.until_free(where, why.instrument, interrupted)
+                    await waiting.wait_until_free(where, why.instrument, interrupted)
                 else:
-                    await waiting.until_allowed(where, config.slug, why, interrupted)
-                    events.resumed(session.entry.name, session.entry.instrument)
+                    await waiting.wait_until_allowed(where, config.slug, why, interrupted)
+                    events.emit_resumed(session.entry.name, session.entry.instrument)
 
 
 async def _work(session: "Session") -> dict[str, Any]:
     from flows.campaign import tasks
-    from flows.engine.session import outcome, recorded_end
+    from flows.engine.outcome import recorded_end, summarize_outcome
     from strategies.plan.steps import Stop
 
-    with recorded_end(session), _told(session.entry):
+    with recorded_end(session), _emitted_end(session.entry):
         session.ledger.obey(session.entry.name)
-        while not isinstance(step := await tasks.propose(session), Stop):
-            await tasks.do(session, step)
-        await tasks.do(session, step)
-        return outcome(session.ledger, session.entry.name)
+        step = await tasks.propose_step(session)
+        while not isinstance(step, Stop):
+            step = await tasks.execute_step(session, step)
+            if isinstance(step, Stop):  # somebody may have extended the budget since
+                step = await tasks.propose_step(session)
+        await tasks.report_end(session, step)
+        return summarize_outcome(session.ledger, session.entry.name)
 
 
 @contextmanager
-def _told(entry: Entry) -> Iterator[None]:
-    """Make an event of why a campaign does not go on for now."""
+def _emitted_end(entry: Entry) -> Iterator[None]:
+    """Make an event of why a campaign does not go on for now, if its block ends for that reason."""
     try:
         yield
     except CampaignSuspended as why:
-        events.suspended(entry.name, entry.instrument, why)
+        events.emit_suspended(entry.name, entry.instrument, why)
         raise
     except CampaignPaused as why:
-        events.waiting(entry.name, entry.instrument, str(why))
+        events.emit_waiting(entry.name, entry.instrument, str(why))
         raise
 
 
 def _is_of(config: Campaign, entry: Entry) -> bool:
     """Whether an entry is the campaign, or one that ``again`` began."""
     return entry.title == config.name or entry.title.startswith(f"{config.name} ")
-
-
-def written(config: Campaign) -> dict[str, Any]:
-    """A campaign as a person would write it."""
-    return config.model_dump(mode="json", exclude_unset=True)
 
 
 def run_campaign(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a campaign does, as Prefect tasks: each a verb with a visible policy, each one call into the session."""
+"""What a campaign does, as Prefect tasks: each a verb with a visible policy.
+
+A task executes one step of the plan and asks for the next one, so that its time in the UI is that of both.
+"""
 
 import asyncio
 import random
@@ -22,27 +25,38 @@ def _is_transient(_task: object, _run: object, state: object) -> bool:
     return isinstance(error, CampaignSuspended) and error.transient
 
 
-async def propose(session: Session) -> Step:
-    """The next step: at once where it was found out on the way, or else as a task."""
-    if session.decided is not None:
-        return session.propose()
+async def propose_step(session: Session) -> Step:
+    """Ask the plan for the next step, as a task."""
     step: Step = await _propose(_unsearched(session))
     return step
 
 
-async def do(session: Session, step: Step) -> None:
-    """Do what a step of the plan asks for, as a task.
+async def execute_step(session: Session, step: Step) -> Step:
+    """Do what a step of the plan asks for, as a task, and return the step that follows from it.
 
     Raises:
         CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: as the session does.
     """
-    if (wanted := await TASKS[type(step)](_unsearched(session), _unsearched(step))) is not None:
-        raise wanted
+    result = await TASKS[type(step)](_unsearched(session), _unsearched(step))
+    if isinstance(result, Exception):
+        raise result
+    following: Step = result
+    return following
 
 
-def _unsearched(given: Any) -> Any:
-    """What a task is given, in which Prefect is not to look for results of others: it would visit every observation."""
-    return quote(given)
+def _execute(session: Session, step: Step) -> Step:
+    """Do what a step asks for, and with it the other batches of its round; return the step that follows."""
+    session.execute(step)
+    following = session.propose()
+    while isinstance(step, Measure) and isinstance(following, Measure) and following.round.number == step.round.number:
+        session.execute(following)
+        following = session.propose()
+    return following
+
+
+def _unsearched(argument: Any) -> Any:
+    """Keep Prefect from looking for the results of other tasks in an argument: it would visit every observation."""
+    return quote(argument)
 
 
 @task(name="propose", task_run_name="propose", cache_policy=NO_CACHE)
@@ -52,9 +66,9 @@ async def _propose(session: Session) -> Step:
 
 
 @task(name="retrain", task_run_name="retrain-round-{step.round}", cache_policy=NO_CACHE)
-async def _retrain(session: Session, step: Fit) -> None:
+async def _retrain(session: Session, step: Fit) -> Step:
     """Fit the models on everything before this round, and see what follows from them."""
-    await asyncio.to_thread(session.retrain, step)
+    return await asyncio.to_thread(_execute, session, step)
 
 
 @task(
@@ -65,37 +79,40 @@ async def _retrain(session: Session, step: Fit) -> None:
     retry_delay_seconds=lambda retries: [random.uniform(2, 4)] * retries,
     retry_condition_fn=_is_transient,
 )
-async def _measure(session: Session, step: Measure) -> CampaignPaused | CampaignStopped | None:
+async def _measure(session: Session, step: Measure) -> Step | CampaignPaused | CampaignStopped:
     """Take the observations that this round still lacks; what a person wants instead is no failure."""
     try:
-        await asyncio.to_thread(session.measure, step)
-    except (CampaignPaused, CampaignStopped) as wanted:
-        return wanted
-    return None
+        return await asyncio.to_thread(_execute, session, step)
+    except (CampaignPaused, CampaignStopped) as wish:
+        return wish
 
 
 @task(name="offer", task_run_name="offer-round-{step.round.number}", cache_policy=NO_CACHE)
-async def _offer(session: Session, step: Examine) -> None:
+async def _offer(session: Session, step: Examine) -> Step:
     """Freeze a candidate and the number of its replicates."""
-    await asyncio.to_thread(session.examine, step)
+    return await asyncio.to_thread(_execute, session, step)
 
 
 @task(name="verify", task_run_name="verify-round-{step.finding.round}", cache_policy=NO_CACHE)
-async def _verify(session: Session, step: Conclude) -> None:
+async def _verify(session: Session, step: Conclude) -> Step:
     """Write a verdict down."""
-    await asyncio.to_thread(session.conclude, step)
-    events.verdict(session.entry.name, session.entry.instrument, step.finding)
+    following = await asyncio.to_thread(_execute, session, step)
+    events.emit_verdict(session.entry.name, session.entry.instrument, step.finding)
+    return following
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 async def _report(session: Session, step: Stop) -> None:
     """Close the campaign and write its report."""
-    await asyncio.to_thread(session.finish, step)
+    await asyncio.to_thread(session.execute, step)
     await asyncio.to_thread(session.report)
-    events.finished(session.entry.name, session.entry.instrument, step.reason)
+    events.emit_finished(session.entry.name, session.entry.instrument, step.reason)
 
 
-TASKS: dict[type, Callable[..., Any]] = {
-    Fit: _retrain, Measure: _measure, Examine: _offer, Conclude: _verify, Stop: _report
-}  # fmt: skip
-"""What is done about each step of the plan."""
+async def report_end(session: Session, step: Stop) -> None:
+    """Close the campaign and write its report, as a task."""
+    await _report(_unsearched(session), _unsearched(step))
+
+
+TASKS: dict[type[Step], Callable[..., Any]] = {Fit: _retrain, Measure: _measure, Examine: _offer, Conclude: _verify}
+"""What is done about each step of the plan but the last."""

@@ -22,7 +22,7 @@ from prefect.input import RunInput
 from prefect.states import Running
 from pydantic import Field
 
-from flows.ui.artifacts import escaped
+from flows.ui.artifacts import escape_markdown
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
 from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger.controls import PREFECT, Controls, planned
@@ -43,7 +43,7 @@ log = logging.getLogger("sdl.waiting")  # below "sdl", whose words a terminal an
 
 
 class ApprovalForm(RunInput):
-    """What a person says of the settings that a campaign wants to send."""
+    """The answer of a person about the settings that a campaign wants to send."""
 
     decision: Literal["approve", "decline"] = Field("approve", description="A declined campaign stays paused.")
     name: str = Field("", max_length=100, description="Who decides, for the record.")
@@ -62,38 +62,38 @@ class Wait:
     """When a hold-off ends, by the monotonic clock."""
 
     def form(self) -> Approval | None:
-        """What a person has to approve of; None if it is rather to be said that the campaign may go on."""
+        """Return what a person has to approve of; None if all that is needed is the word to go on."""
         entry = self.ledger.entry(self.campaign)
-        return None if entry.control is Control.PAUSE else self.wanted()
+        return None if entry.control is Control.PAUSE else self.pending_approval()
 
-    def wanted(self) -> Approval | None:
-        """What a person has to approve of, now or later."""
+    def pending_approval(self) -> Approval | None:
+        """Return what a person has to approve of, now or later; None if nothing."""
         if not isinstance(self.why, ApprovalWanted):
             return None
         return Controls(self.ledger).wanted(self.ledger.entry(self.campaign).id)
 
     def over(self) -> bool:
-        """Whether the campaign may go on, or has to be told that it was stopped."""
+        """Whether the wait is over: the campaign may go on, or somebody stopped it."""
         entry = self.ledger.entry(self.campaign)
         if entry.control is not Control.RUN:
             return entry.control is Control.STOP
-        if self.wanted() is not None:
+        if self.pending_approval() is not None:
             return False
         if time.monotonic() >= self.until:
             return True
-        kinds = [each.kind for each in Controls(self.ledger).notices(entry.id, last=LATEST)]
+        kinds = [notice.kind for notice in Controls(self.ledger).notices(entry.id, last=LATEST)]
         suspended = len(kinds) - kinds[::-1].index(NoticeKind.SUSPENDED) if NoticeKind.SUSPENDED in kinds else 0
         return NoticeKind.RESUMED in kinds[suspended:]
 
 
-def helps(error: SdlError) -> bool:
-    """Whether waiting helps: not where a person has to mend something before the instrument can be asked again."""
+def waiting_helps(error: SdlError) -> bool:
+    """Whether it helps to wait after an error: not where a person has to mend the instrument first."""
     if isinstance(error, CampaignSuspended):
         return error.hold_off_s is not None
     return isinstance(error, CampaignPaused | LeaseHeld)
 
 
-async def until_free(where: str, instrument: str, interrupted: threading.Event) -> None:
+async def wait_until_free(where: str, instrument: str, interrupted: threading.Event) -> None:
     """Wait until nobody holds an instrument.
 
     Raises:
@@ -102,12 +102,12 @@ async def until_free(where: str, instrument: str, interrupted: threading.Event) 
     log.warning("waiting for a turn at %s", instrument)
     with Ledger(where) as book:
         while (holder := await asyncio.to_thread(book.holder, instrument)) is not None:
-            await _tell(Running(name="Waiting", message=f"for its turn at {instrument}, held by {holder}"))
+            await _show_state(Running(name="Waiting", message=f"for its turn at {instrument}, held by {holder}"))
             await _pass(interrupted)
-    await _tell(Running())
+    await _show_state(Running())
 
 
-async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: threading.Event) -> None:
+async def wait_until_allowed(where: str, campaign: str, why: SdlError, interrupted: threading.Event) -> None:
     """Wait until a campaign may go on, and show in Prefect's UI that it waits.
 
     Args:
@@ -123,7 +123,7 @@ async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: t
     hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
     with Ledger(where) as book:
         wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))
-        shown = asyncio.create_task(_show(wait))
+        shown = asyncio.create_task(_mirror(wait))
         try:
             while not await asyncio.to_thread(wait.over):
                 await _pass(interrupted)
@@ -134,7 +134,7 @@ async def until_allowed(where: str, campaign: str, why: SdlError, interrupted: t
             shown.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await shown
-            await _tell(Running())
+            await _show_state(Running())
 
 
 async def _pass(interrupted: threading.Event) -> None:
@@ -144,36 +144,37 @@ async def _pass(interrupted: threading.Event) -> None:
     await asyncio.sleep(LOOK_S)
 
 
-async def _show(wait: Wait) -> None:
+async def _mirror(wait: Wait) -> None:
     """Show the run as paused in Prefect's UI, and take what a person says there to the ledger."""
     while True:
         try:
-            await _asked(wait)
+            await _ask_in_prefect(wait)
         except (httpx.HTTPError, RuntimeError) as error:
             log.warning("Prefect does not show that the campaign waits: %s", error)
             await asyncio.sleep(AGAIN_S)
-            await _tell(Running())  # from there it can be paused once more
+            await _show_state(Running())  # from there it can be paused once more
         else:
             await asyncio.sleep(LOOK_S)
 
 
-async def _asked(wait: Wait) -> None:
+async def _ask_in_prefect(wait: Wait) -> None:
+    """Pause the run in Prefect until somebody answers there, and take the answer to the ledger."""
     pause = {"timeout": LONGEST_S, "poll_interval": 1, "key": uuid4().hex}
     approval = await asyncio.to_thread(wait.form)
     if approval is None:
         await apause_flow_run(**pause)  # type: ignore[call-overload]
         Controls(wait.ledger, PREFECT).ask(wait.campaign, Control.RUN)
         return
-    text = await asyncio.to_thread(_described, wait, approval)
+    text = await asyncio.to_thread(_describe_plan, wait, approval)
     form = ApprovalForm.with_initial_data(description=text)
     answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
-    if wait.wanted() is not None:  # a command was not faster
-        steering = Controls(wait.ledger, answer.name or PREFECT)
-        steering.answer(wait.campaign, answer.decision == "approve", answer.note)
+    if wait.pending_approval() is not None:  # a command was not faster
+        controls = Controls(wait.ledger, answer.name or PREFECT)
+        controls.answer(wait.campaign, answer.decision == "approve", answer.note)
 
 
-async def _tell(state: State[Any]) -> None:
-    """Let Prefect's UI show the run in a state, where it does not yet and still counts the run as going on."""
+async def _show_state(state: State[Any]) -> None:
+    """Show the run in a state in Prefect's UI, unless it is shown so already or no longer counts as going on."""
     run = runtime.flow_run.id
     try:
         async with get_client() as client:
@@ -184,19 +185,19 @@ async def _tell(state: State[Any]) -> None:
         log.warning("Prefect does not show where the campaign stands: %s", error)
 
 
-def _described(wait: Wait, approval: Approval) -> str:
+def _describe_plan(wait: Wait, approval: Approval) -> str:
     """The settings that wait for approval, as Markdown."""
     entry = wait.ledger.entry(wait.campaign)
     left = planned(wait.ledger.history(entry.id), approval.round)
     head = ["purpose", *entry.space.knob_names, "times"]
     lines = [
-        f"**Campaign {escaped(entry.title)}, round {approval.round}**: {escaped(approval.why)}.",
+        f"**Campaign {escape_markdown(entry.title)}, round {approval.round}**: {escape_markdown(approval.why)}.",
         "",
-        f"| {' | '.join(map(escaped, head))} |",
+        f"| {' | '.join(map(escape_markdown, head))} |",
         "|" + "---|" * len(head),
     ]
     for purpose, settings, times in left[:SHOWN]:
         lines.append(f"| {purpose.value} | {' | '.join(f'{value:.4g}' for value in settings)} | {times} |")
     more = f" and {len(left) - SHOWN} more settings" if len(left) > SHOWN else ""
     total = sum(times for *_, times in left)
-    return "\n".join([*lines, "", f"{total} requests on {escaped(entry.instrument)}{more}."])
+    return "\n".join([*lines, "", f"{total} requests on {escape_markdown(entry.instrument)}{more}."])

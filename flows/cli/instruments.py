@@ -5,12 +5,12 @@ import subprocess
 import time
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, Options, override, pairs, start_prefect
 from flows.cli.run import NOT_VERIFIED, File, read
+from flows.engine.handover import build_instrument, kept_instrument
 from flows.server import server
 from flows.terminal import err, plain_table, show
 from sdl import plugins
@@ -41,14 +41,14 @@ def measure(
 ) -> None:
     """Take readings at settings of your choice."""
     part, chosen = _instrument(instrument, option), pairs(settings, "a setting")
-    plugins.build("sdl.instruments", part.plugin, part.options).space.settings(chosen)
-    directory = environment.home(home)
-    start_prefect(directory)
-    from flows.manual import measure as by_hand
+    built, directory = build_instrument(part), environment.home(home)
+    with kept_instrument(part, built):
+        built.space.settings(chosen)
+        start_prefect(directory)
+        from flows.manual import measure as by_hand
 
-    rows = server.run_with_server(
-        by_hand.measure(part, chosen, n, str(directory), environment.ledger(ledger, directory))
-    )
+        where = environment.ledger(ledger, directory)
+        rows = server.run_with_server(by_hand.measure(part, chosen, n, str(directory), where))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
@@ -68,14 +68,16 @@ def survey(
     """Take a reading at every point of a design, towards no target: rows for 'solve' and 'compare'."""
     part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
     slug(name)
-    space = plugins.build("sdl.instruments", part.plugin, part.options).space
-    plugins.build("sdl.designs", design).propose(space, n, np.random.default_rng(seed))
-    directory = environment.home(home)
-    start_prefect(directory)
-    from flows.manual import measure as by_hand
+    built, directory = build_instrument(part), environment.home(home)
+    with kept_instrument(part, built):
+        from strategies.designs import propose_by_seed  # brings scipy, which takes a second
 
-    where = environment.ledger(ledger, directory)
-    rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
+        propose_by_seed(plugins.build("sdl.designs", design), built.space, n, seed)
+        start_prefect(directory)
+        from flows.manual import measure as by_hand
+
+        where = environment.ledger(ledger, directory)
+        rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     told = {"campaign": name, "rows": rows}
     written = f"sdl export {shlex.quote(name)} FILE writes them out"
     show(told, as_json, f"{rows} readings were entered as campaign {name}: {written}")
@@ -99,14 +101,14 @@ def verify(
     if target is not None and target not in known:
         raise InvalidInput(f"no target {target!r} in {file}; it has {', '.join(known)}")
     chosen = pairs(settings, "a setting")
-    built = plugins.build("sdl.instruments", config.instrument.plugin, config.instrument.options)
-    built.space.settings(chosen)
-    directory = environment.home(home)
-    start_prefect(directory)
-    from flows.manual import measure as by_hand
+    built, directory = build_instrument(config.instrument), environment.home(home)
+    with kept_instrument(config.instrument, built):
+        built.space.settings(chosen)
+        start_prefect(directory)
+        from flows.manual import measure as by_hand
 
-    where = environment.ledger(ledger, directory)
-    result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+        where = environment.ledger(ledger, directory)
+        result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
     show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
 
@@ -120,11 +122,12 @@ def calibrate(
 ) -> None:
     """Read the background and each knob fully on, and compare with the calibration before."""
     part, directory = _instrument(instrument, option), environment.home(home)
-    plugins.build("sdl.instruments", part.plugin, part.options)
-    start_prefect(directory)
-    from flows.manual import calibration
+    with kept_instrument(part, build_instrument(part)):
+        start_prefect(directory)
+        from flows.manual import calibration
 
-    result = server.run_with_server(calibration.calibrate(part, str(directory), environment.ledger(ledger, directory)))
+        where = environment.ledger(ledger, directory)
+        result = server.run_with_server(calibration.calibrate(part, str(directory), where))
     show(result, as_json, *_calibration(result), *result["alarms"])
 
 

@@ -10,12 +10,14 @@ from rich.text import Text
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, override, pairs, start_prefect
+from flows.engine.handover import kept_instrument
 from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
 from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
 from sdl.errors import LeaseHeld
 from sdl.history import Request, State, Verdict
+from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
@@ -50,19 +52,22 @@ def run(
     written = override(read(file), pairs(changes, "--set"))
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    config = _refuse_early(written, where, wait)
-    if not again and (done := _finished(where, config)) is not None:
-        return _conclude(done, where, directory, open_report, as_json)
-    url = start_prefect(directory)
-    from flows.campaign import flow as campaign
-    from flows.engine.session import watching
+    config, instrument = prepare(written)
+    with kept_instrument(config.instrument, instrument):
+        if not wait:
+            _refuse_early(config, instrument, where)
+        if not again and (done := _finished(where, config)) is not None:
+            return _conclude(done, where, directory, open_report, as_json)
+        url = start_prefect(directory)
+        from flows.campaign import flow as campaign
+        from flows.engine.session import watching
 
-    if not as_json:
-        err.print(f"campaign [bold]{config.slug}[/], watch it at {url.removesuffix('/api')}")
-    with _bar() as bar:
-        task = bar.add_task("", total=config.budget)
-        watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-        result = campaign.run_campaign(Campaign.parse(written), directory, where, again, wait)
+        if not as_json:
+            err.print(f"campaign [bold]{config.slug}[/], watch it at {url.removesuffix('/api')}")
+        with _bar() as bar:
+            task = bar.add_task("", total=config.budget)
+            watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
+            result = campaign.run_campaign(config, directory, where, again, wait)
     return _conclude(result, where, directory, open_report, as_json)
 
 
@@ -93,23 +98,19 @@ def report(
     show({"report": str(page)}, as_json, str(page))
 
 
-def _refuse_early(written: dict[str, Any], where: str, wait: bool) -> Campaign:
-    """Find every fault of the file, a taken instrument, and a pause, before anything is started."""
-    campaign, instrument = prepare(written)
-    instrument.close()
-    if wait:
-        return campaign
+def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> None:
+    """Find a taken instrument, and a pause, before anything is started."""
     with Ledger(where) as book:
         if (holder := book.holder(instrument.identity)) is not None:
             advice = "wait for it to end, or end it with 'sdl stop'"
             raise LeaseHeld(f"{instrument.identity} is held by {holder}; {advice}", instrument.identity)
         book.obey(campaign.slug)
-    return campaign
 
 
 def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
     """What came of a campaign, if nothing is left to do in it."""
-    from flows.engine.session import outcome, refuse_changed_file
+    from flows.engine.opening import refuse_changed_file
+    from flows.engine.outcome import summarize_outcome
 
     with Ledger(where) as book:
         entry = next((each for each in book.entries() if each.name == campaign.slug), None)
@@ -117,7 +118,7 @@ def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
             return None
         refuse_changed_file(entry, campaign)
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
-        return outcome(book, entry.name)
+        return summarize_outcome(book, entry.name)
 
 
 def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:

@@ -56,7 +56,7 @@ def up(
     wanted = service.ServiceRequest(
         str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
     )
-    process = service.start(wanted)
+    process = service.start_service(wanted)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal
     try:
         with err.status("starting Prefect"):
@@ -105,11 +105,11 @@ def deploy(
         told = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
         raise InvalidInput(f"{told}: set it to the address of the one that the workers use, such as {EXAMPLE}")
     environment.set_up_prefect(directory)
-    from flows.laboratory.deployments import definitions
-    from flows.laboratory.work_pool import enrol
+    from flows.laboratory.deployments import define_deployments
+    from flows.laboratory.work_pool import enrol_deployments
 
-    offered = list(definitions(laboratory))
-    lacks = server.run_with_server(enrol(offered, pool, laboratory.notify))
+    offered = list(define_deployments(laboratory))
+    lacks = server.run_with_server(enrol_deployments(offered, pool, laboratory.notify))
     names = [f"{each.run}/{each.name}" for each in offered]
     line = f"{len(names)} deployments for the workers of pool {pool!r}: prefect worker start --pool {pool}"
     done = {"pool": pool, "deployments": names, "ui": url.removesuffix("/api"), "lacks": lacks}

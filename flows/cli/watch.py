@@ -89,7 +89,7 @@ def _raise_alarms(directory: Path, ledger: str | None) -> None:
     environment.set_up_prefect(directory)
     from flows.laboratory import stall_alarm as stalls
 
-    asyncio.run(stalls.watch(environment.ledger(ledger, directory)))
+    asyncio.run(stalls.watch_for_stalls(environment.ledger(ledger, directory)))
 
 
 def plain(each: CampaignStatus) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flows import environment
+from flows.engine.handover import build_instrument, take_instrument
 from flows.versions import versions
-from sdl import plugins
 from sdl.campaign.definition import Plugin, slug
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import State
-from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.manual import BUDGET
@@ -32,7 +31,7 @@ def open_bench(
     """
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    instrument: Instrument = plugins.build("sdl.instruments", written.plugin, written.options)
+    instrument = take_instrument(written) or build_instrument(written)
     try:
         with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
             config = {"instrument": written.model_dump(mode="json")}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from sdl import plugins
 from sdl.campaign.definition import Plugin, slug
@@ -13,6 +13,8 @@ from sdl.campaign.safety import zone
 from sdl.campaign.toml import read_toml, validate
 from sdl.errors import InvalidInput, nearest
 from sdl.formatting import shown
+from sdl.instruments.protocol import Instrument
+from sdl.space import Space
 
 Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
 """The flows that a laboratory offers."""
@@ -88,7 +90,10 @@ class Laboratory(_Part):
     instruments: Annotated[dict[str, Plugin], BeforeValidator(_instruments)] = Field(min_length=1)
     schedule: tuple[Appointment, ...] = ()
     notify: Notify | None = None
-    """Nobody is told unless this says who."""
+    """By default nobody is notified."""
+    _identities: dict[str, str] = PrivateAttr(default_factory=dict)
+    """What each instrument calls itself, by its name in this file."""
+    _spaces: dict[str, Space] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -101,12 +106,22 @@ class Laboratory(_Part):
         ]
         for name, part in self.instruments.items():
             try:
-                plugins.build("sdl.instruments", part.plugin, part.options).close()
+                instrument: Instrument = plugins.build("sdl.instruments", part.plugin, part.options)
+                instrument.close()
+                self._identities[name], self._spaces[name] = instrument.identity, instrument.space
             except InvalidInput as error:
                 faults += [f"instruments.{name}: {fault}" for fault in error.faults]
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def identity(self, name: str) -> str:
+        """What the instrument of that name calls itself."""
+        return self._identities[name]
+
+    def space(self, name: str) -> Space:
+        """Knobs and channels of the instrument of that name."""
+        return self._spaces[name]
 
     @classmethod
     def parse(cls, written: Mapping[str, Any]) -> Self:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from flows.laboratory.definition import Appointment, Laboratory, Run
-from sdl import plugins
 from sdl.space import Space
 
 ENTRYPOINTS: dict[Run, str] = {
@@ -29,8 +28,8 @@ DESCRIPTIONS: dict[Run, str] = {
     "calibrate": "Background and full drives, held against the control chart of the calibrations before.",
     "sweep": "One campaign that shares its measurements among many targets; for many seeds one after another.",
 }
-Steer: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
-STEERING: dict[Steer, tuple[str, str]] = {
+ControlRun: TypeAlias = Literal["pause", "resume", "stop", "extend", "approve"]
+CONTROLS: dict[ControlRun, tuple[str, str]] = {
     "pause": ("flows.manual.controls.pause", "Ask a campaign to pause before its next request."),
     "resume": ("flows.manual.controls.resume", "Take a pause, a stop or a hold-off back, and go on."),
     "stop": ("flows.manual.controls.stop", "Ask a campaign to stop before its next request."),
@@ -53,7 +52,7 @@ ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 class Definition:
     """One deployment."""
 
-    run: Run | Steer
+    run: Run | ControlRun
     name: str
     """That of the instrument in the laboratory file, or of the laboratory."""
     parameters: dict[str, Any]
@@ -110,20 +109,27 @@ class Definition:
         }
 
 
-def definitions(laboratory: Laboratory) -> Iterator[Definition]:
+def define_deployments(laboratory: Laboratory) -> Iterator[Definition]:
     """Every deployment of a laboratory."""
-    known = dict[str, str]()
     for name, part in laboratory.instruments.items():
-        instrument = plugins.build("sdl.instruments", part.plugin, part.options)
-        instrument.close()
-        known[instrument.identity] = name
+        space = laboratory.space(name)
         for run, entrypoint in ENTRYPOINTS.items():
             due = tuple(each for each in laboratory.schedule if (each.run, each.instrument) == (run, name))
-            parameters = _parameters(run, name, part.model_dump(mode="json"), instrument.space)
-            told = (parameters, entrypoint, DESCRIPTIONS[run], instrument.space, COLLISION[run])
-            yield Definition(run, name, *told, laboratory.timezone, due)
-    for steer, (entrypoint, description) in STEERING.items():
-        instruments = {"instruments": known} if steer == "resume" else {}
+            parameters = _parameters(run, name, part.model_dump(mode="json"), space)
+            yield Definition(
+                run=run,
+                name=name,
+                parameters=parameters,
+                entrypoint=entrypoint,
+                description=DESCRIPTIONS[run],
+                space=space,
+                collision=COLLISION[run],
+                timezone=laboratory.timezone,
+                appointments=due,
+            )
+    names = {laboratory.identity(name): name for name in laboratory.instruments}
+    for steer, (entrypoint, description) in CONTROLS.items():
+        instruments = {"instruments": names} if steer == "resume" else {}
         yield Definition(steer, LABORATORY, instruments, entrypoint, description)
 
 

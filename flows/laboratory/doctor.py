@@ -15,8 +15,10 @@ import httpx
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from flows import environment
 from flows.engine.open_bench import open_bench
 from flows.laboratory.definition import Laboratory, Notify
+from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import server
 from flows.server import service_lock as instance
 from flows.versions import DISTRIBUTION
@@ -193,6 +195,8 @@ def _server(what: str, api: str, advice: str) -> DoctorFinding:
         return DoctorFinding(
             what, "warning", f"{api} is {there}, this is {here}", "bring both to the same minor version"
         )
+    if (sentence := describe_stale_deployments(api)) is not None:
+        return DoctorFinding(what, "warning", sentence, "run 'sdl deploy' again, or delete them in Prefect's UI")
     return DoctorFinding(what, "ok", f"{api}, version {there}")
 
 
@@ -230,7 +234,7 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
 
 def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
     """Whether the server has the block that sends, and whether the last message got through."""
-    from flows.laboratory.notifications import lost
+    from flows.laboratory.notifications import describe_lost_message
 
     what, (kind, name) = "notifications", notify.place
     service = instance.running(setup.directory)
@@ -239,7 +243,7 @@ def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
         return DoctorFinding(what, "warning", "no Prefect server is up to be asked", "start 'sdl up', then ask again")
     try:
         answer = _get(f"{api.rstrip('/')}/block_types/slug/{kind}/block_documents/name/{name}")
-        words = lost(api) if answer.is_success else None
+        words = describe_lost_message(api) if answer.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return DoctorFinding(what, "warning", f"{api} does not answer: {error}", "start 'sdl up', then ask again")
     if words is not None:
@@ -253,8 +257,7 @@ def _notified(notify: Notify, setup: Setup) -> DoctorFinding:
 
 
 def _get(url: str) -> httpx.Response:
-    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    return httpx.get(url, timeout=5, auth=(secret[0], secret[2]) if secret[1] else None)
+    return httpx.get(url, timeout=5, auth=environment.server_credentials())
 
 
 def _faults(check: Callable[[], None]) -> Iterator[str]:

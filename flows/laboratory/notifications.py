@@ -5,7 +5,6 @@ so a channel that is down costs a campaign nothing; the service and the doctor s
 """
 
 import asyncio
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,6 +16,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
+from flows import environment
 from flows.laboratory.definition import Notify, Occasion
 from flows.ui import events
 
@@ -39,52 +39,52 @@ BODY = "{{ event.payload.message }}"
 """Prefect fills these in with the event, whose own text is no template."""
 
 
-async def keep(client: PrefectClient, wanted: Notify | None) -> str | None:
+async def keep_automation(client: PrefectClient, notify: Notify | None) -> str | None:
     """Make the automation, or bring it up to date with the laboratory file; without a wish for it there is none.
 
     Args:
-        client: Of the server.
-        wanted: Whom to tell of what.
+        client: Client of the server.
+        notify: Who is notified of what; None for nobody.
 
     Returns:
         What has to be done first, in words; None if all is well.
     """
-    known = await client.read_automations_by_name(NAME)
-    if wanted is None:
-        for each in known:
-            await client.delete_automation(each.id)
+    automations = await client.read_automations_by_name(NAME)
+    if notify is None:
+        for automation in automations:
+            await client.delete_automation(automation.id)
         return None
     try:
-        kind, name = wanted.place
+        kind, name = notify.place
         block = await client.read_block_document_by_name(name, kind, include_secrets=False)
     except ObjectNotFound:
-        return missing(wanted)
+        return describe_missing_block(notify)
     assert block.id is not None
-    made = automation(block.id, wanted)
-    if not known:
+    made = make_automation(block.id, notify)
+    if not automations:
         await client.create_automation(made)
-    for each in known:
-        made.enabled = each.enabled  # a person may have switched it off
-        if _core(each) != _core(made):
-            await client.update_automation(each.id, made)
+    for automation in automations:
+        made.enabled = automation.enabled  # a person may have switched it off
+        if _core(automation) != _core(made):
+            await client.update_automation(automation.id, made)
     return None
 
 
-def missing(wanted: Notify) -> str:
-    """That the server has no such block, and what to do."""
+def describe_missing_block(notify: Notify) -> str:
+    """Return in words that the server has no such block, and what to do about it."""
     return (
-        f"nobody is notified: the Prefect server has no block {wanted.block!r}; make it in its UI under Blocks, then "
+        f"nobody is notified: the Prefect server has no block {notify.block!r}; make it in its UI under Blocks, then "
         "start 'sdl up' or 'sdl deploy' again"
     )
 
 
-def automation(block: UUID, wanted: Notify) -> AutomationCore:
-    """The automation, by the number of the block that sends."""
+def make_automation(block: UUID, notify: Notify) -> AutomationCore:
+    """Return the automation, by the number of the block that sends."""
     return AutomationCore(
         name=NAME,
-        description=f"Tells {wanted.block} of: {', '.join(wanted.on)}. From the laboratory file; see flows/events.py.",
+        description=f"Tells {notify.block} of: {', '.join(notify.on)}. Made from the laboratory file.",
         trigger=EventTrigger(
-            expect=set().union(*(EVENTS[each] for each in wanted.on)),
+            expect=set().union(*(EVENTS[occasion] for occasion in notify.on)),
             match=ResourceSpecification({"prefect.resource.id": ["sdl.campaign.*", "sdl.instrument.*"]}),
             posture=Posture.Reactive,
             threshold=1,
@@ -94,28 +94,28 @@ def automation(block: UUID, wanted: Notify) -> AutomationCore:
     )
 
 
-async def watch(api: str) -> None:
-    """Say once of each message that it did not get through, until this is cancelled.
+async def watch_messages(api: str) -> None:
+    """Print once of each message that it did not get through, until this is cancelled.
 
     Args:
         api: URL of the server's API.
     """
-    told = None
+    last = None
     while True:
         await asyncio.sleep(LOOK_S)
         try:
-            found = await asyncio.to_thread(lost, api)
+            sentence = await asyncio.to_thread(describe_lost_message, api)
         except (httpx.HTTPError, httpx.InvalidURL):  # it is not the server that is asked about here
             continue
-        if found not in (None, told):
-            print(found, file=sys.stderr, flush=True)
-            told = found
+        if sentence not in (None, last):
+            print(sentence, file=sys.stderr, flush=True)
+            last = sentence
 
 
-def lost(api: str) -> str | None:
-    """That the last message did not get through, in words; None if it did, or none was sent.
+def describe_lost_message(api: str) -> str | None:
+    """Return in words that the last message did not get through; None if it did, or none was sent.
 
-    What was sent is asked for, since a server tells nothing of some of the messages that it could not send.
+    What was sent is asked for, since a server keeps silent about some of the messages that it could not send.
 
     Args:
         api: URL of the server's API.
@@ -124,14 +124,14 @@ def lost(api: str) -> str | None:
         httpx.HTTPError: if it does not answer.
     """
     ours = {"event": {"name": [TRIGGERED, SENT]}, "resource": {"labels": {"prefect.resource.name": NAME}}}
-    secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    auth = (secret[0], secret[2]) if secret[1] else None
-    answer = httpx.post(f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=auth)
+    answer = httpx.post(
+        f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=environment.server_credentials()
+    )
     answer.raise_for_status()
-    found = sorted(answer.json()["events"], key=lambda each: str(each["occurred"]), reverse=True)
+    sent = sorted(answer.json()["events"], key=lambda event: str(event["occurred"]), reverse=True)
     until = datetime.now(UTC) - timedelta(seconds=SENDING_S)
-    last = next((e for e in found if e["event"] == TRIGGERED and datetime.fromisoformat(e["occurred"]) < until), None)
-    if last is None or any(e["event"] == SENT and e["occurred"] >= last["occurred"] for e in found):
+    last = next((e for e in sent if e["event"] == TRIGGERED and datetime.fromisoformat(e["occurred"]) < until), None)
+    if last is None or any(e["event"] == SENT and e["occurred"] >= last["occurred"] for e in sent):
         return None
     message = last["payload"]["triggering_event"]["payload"].get("message", "")
     return (

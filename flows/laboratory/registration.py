@@ -20,38 +20,43 @@ from flows.server import housekeeping
 Add = Callable[[RunnerDeployment], Awaitable[UUID]]
 
 
-async def register(client: PrefectClient, offered: Iterable[Definition], add: Add) -> list[UUID]:
-    """Tell the server of every deployment and of the limit that those of one instrument share; their numbers.
+async def register_deployments(client: PrefectClient, offered: Iterable[Definition], add: Add) -> list[UUID]:
+    """Put every deployment on the server, and the limit that those of one instrument share; return their numbers.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         offered: The deployments.
-        add: How one is told to the server; its number.
+        add: Puts one on the server and returns its number.
     """
     offered = list(offered)
-    taking_turns = {each.name for each in offered if each.collision}
+    taking_turns = {definition.name for definition in offered if definition.collision}
     limits = {name: await housekeeping.limit(client, name) for name in taking_turns}
-    known = {f"{each.name}/{schedule.slug}": schedule.active
-             for each in await client.read_deployments() for schedule in each.schedules}  # fmt: skip
+    active = {
+        f"{deployment.name}/{schedule.slug}": schedule.active
+        for deployment in await client.read_deployments()
+        for schedule in deployment.schedules
+    }
 
     async def one(definition: Definition) -> UUID:
-        number = await add(deployment(definition, known))
+        number = await add(make_deployment(definition, active))
         if definition.collision:
             await housekeeping.share(client, limits[definition.name], number)
         return number
 
-    return [await one(each) for each in offered]  # one after another: a server on SQLite would be busy for seconds
+    return [
+        await one(definition) for definition in offered
+    ]  # one after another: a server on SQLite would be busy for seconds
 
 
-def deployment(definition: Definition, active: Mapping[str, bool]) -> RunnerDeployment:
-    """A definition as Prefect has it.
+def make_deployment(definition: Definition, active: Mapping[str, bool]) -> RunnerDeployment:
+    """Return a definition as Prefect has it.
 
     Args:
         definition: What is offered.
         active: Which schedules a person has switched on and off since, by instrument and slug.
     """
     made = RunnerDeployment.from_flow(
-        flow_of(definition),
+        import_flow(definition),
         definition.name,
         schedules=[_schedule(place, definition, active) for place in range(len(definition.appointments))],
         concurrency_limit=_turns(definition),
@@ -71,8 +76,8 @@ def _turns(definition: Definition) -> ConcurrencyLimitConfig | None:
     return ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy(definition.collision))
 
 
-def flow_of(definition: Definition) -> Flow[..., Any]:
-    """The flow behind a definition, imported if it is not yet."""
+def import_flow(definition: Definition) -> Flow[..., Any]:
+    """Import the flow behind a definition."""
     module, _, name = definition.entrypoint.rpartition(".")
     flow: Flow[..., Any] = getattr(import_module(module), name)
     return flow

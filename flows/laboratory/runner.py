@@ -15,13 +15,12 @@ from prefect.context import AsyncClientContext
 from prefect.runner import Runner
 
 from flows import environment
-from flows.laboratory import notifications as notifying
-from flows.laboratory import stall_alarm as stalls
+from flows.laboratory import notifications, stall_alarm
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import register
-from flows.server import housekeeping, server
-from flows.server import service_lock as instance
+from flows.laboratory.registration import register_deployments
+from flows.laboratory.stale_deployments import describe_stale_deployments
+from flows.server import housekeeping, server, service_lock
 from flows.server.service_lock import Service
 
 LOOK_S = 1.0
@@ -32,11 +31,11 @@ AHEAD_S = 0
 would ask again at each look, and keep the server from everything else."""
 
 
-async def serve(
+async def serve_deployments(
     offered: Iterable[Definition],
     service: Service,
     directory: Path,
-    ours: server.KeptServer | None,
+    own_server: server.KeptServer | None,
     *,
     attached: bool,
     notify: Notify | None = None,
@@ -47,40 +46,49 @@ async def serve(
         offered: The deployments.
         service: What this process is.
         directory: The data directory.
-        ours: The server, if it is ours to keep alive and to clear up in.
+        own_server: The server, if it is this process that keeps it alive and clears up in it.
         attached: Whether the end of standard input ends this too.
-        notify: Whom to tell of what.
+        notify: Who is notified of what; by default nobody.
     """
     stop = asyncio.Event()
     if attached:
         threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
     runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S, prefetch_seconds=AHEAD_S)
-    async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
-        numbers = await register(shared.client, offered, runner.aadd_deployment)
-        if ours is not None:
-            await housekeeping.bury(shared.client, numbers)
-        await housekeeping.watch_for_silence(shared.client)
-        if (lacks := await notifying.keep(shared.client, notify)) is not None:
-            print(lacks, file=sys.stderr, flush=True)
+    await _set_up_server(runner, offered, service.api, own_server, notify)
     running = asyncio.create_task(runner.start())
     while not runner.started and not running.done():
         await asyncio.sleep(0.02)
     for number in (signal.SIGTERM, signal.SIGINT):  # after the runner, which has its own ideas about them
         asyncio.get_running_loop().add_signal_handler(number, _end, stop)
-    watchers = [asyncio.create_task(stalls.watch(environment.ledger(None, directory)))]
+    watchers = [asyncio.create_task(stall_alarm.watch_for_stalls(environment.ledger(None, directory)))]
     if notify is not None:
-        watchers.append(asyncio.create_task(notifying.watch(service.api)))
-    instance.tell(directory, replace(service, ready=True))
+        watchers.append(asyncio.create_task(notifications.watch_messages(service.api)))
+    service_lock.tell(directory, replace(service, ready=True))
     while not stop.is_set() and not running.done():
-        if ours is not None:
-            ours.restart(directory)
+        if own_server is not None:
+            own_server.restart(directory)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
-    for each in watchers:
-        each.cancel()
+    for watcher in watchers:
+        watcher.cancel()
     if not running.done():
         await runner.astop()
     await running
+
+
+async def _set_up_server(
+    runner: Runner, offered: Iterable[Definition], api: str, own_server: server.KeptServer | None, notify: Notify | None
+) -> None:
+    """Put deployments and automations on the server, and print what a person has to do about them."""
+    async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
+        numbers = await register_deployments(shared.client, offered, runner.aadd_deployment)
+        if own_server is not None:
+            await housekeeping.bury(shared.client, numbers)
+        await housekeeping.watch_for_silence(shared.client)
+        lacks = await notifications.keep_automation(shared.client, notify)
+    stale = await asyncio.to_thread(describe_stale_deployments, api)
+    for sentence in filter(None, (lacks, stale)):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _end(stop: asyncio.Event) -> None:

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from flows import environment
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import definitions
+from flows.laboratory.deployments import define_deployments
 from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
@@ -37,7 +37,7 @@ Process: TypeAlias = subprocess.Popen[bytes]
 
 @dataclass(frozen=True)
 class ServiceRequest:
-    """What 'sdl up' was asked for."""
+    """What 'sdl up' is asked to start."""
 
     home: str
     ledger: str
@@ -55,12 +55,12 @@ class ServiceRequest:
         return Path(self.home)
 
 
-def start(wanted: ServiceRequest) -> Process:
-    """Start the service as a process; its words go to ``up.log`` in the data directory."""
-    with environment.log_file(wanted.directory / "up.log") as words:
+def start_service(request: ServiceRequest) -> Process:
+    """Start the service as a process; what it prints goes to ``up.log`` in the data directory."""
+    with environment.log_file(request.directory / "up.log") as words:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(wanted))],
-            stdin=subprocess.PIPE if wanted.attached else subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(request))],
+            stdin=subprocess.PIPE if request.attached else subprocess.DEVNULL,
             stdout=words,
             stderr=words,
             start_new_session=True,
@@ -69,55 +69,56 @@ def start(wanted: ServiceRequest) -> Process:
 
 def main() -> None:
     """Serve as the argument says; the exit code is that of 'sdl up'."""
-    wanted = ServiceRequest(**json.loads(sys.argv[1]))
+    request = ServiceRequest(**json.loads(sys.argv[1]))
     gc.set_threshold(server.ALLOCATIONS)
     try:
-        with instance.alone(wanted.directory):
-            _serve(wanted)
+        with instance.alone(request.directory):
+            _serve(request)
     except (SdlError, TimeoutError) as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(REFUSED)
     os._exit(0)  # else Prefect tries for long to say its last words to a server that is gone
 
 
-def _serve(wanted: ServiceRequest) -> None:
-    os.environ |= {"SDL_HOME": wanted.home, "SDL_LEDGER": wanted.ledger, SERVICE: str(os.getpid())}
+def _serve(request: ServiceRequest) -> None:
+    os.environ |= {"SDL_HOME": request.home, "SDL_LEDGER": request.ledger, SERVICE: str(os.getpid())}
     configured = os.environ.get("PREFECT_API_URL")
     with ExitStack() as stack:
         if configured and server.healthy(configured):
             port, api = None, configured
         else:
-            port = _claimed(wanted.port)
+            port = _claimed(request.port)
             api = server.address(port)
-        environment.set_up_prefect(wanted.directory, api)
+        environment.set_up_prefect(request.directory, api)
         service = Service(os.getpid(), api, since=time.time())
-        instance.tell(wanted.directory, service)
-        ours = None if port is None else stack.enter_context(_server(wanted.directory, port))
-        service = replace(service, twin=stack.enter_context(_twin(wanted.twin_port)))
-        told = Path(wanted.laboratory) if wanted.laboratory else None
-        laboratory = Laboratory.read(told) if told else Laboratory.of_a_twin(service.twin)
-        from flows.laboratory import (  # Prefect and the flows are imported while the server starts
-            registration as registering,
-        )
-        from flows.laboratory import runner as serving
+        instance.tell(request.directory, service)
+        own_server = None if port is None else stack.enter_context(_server(request.directory, port))
+        service = replace(service, twin=stack.enter_context(_twin(request.twin_port)))
+        file = Path(request.laboratory) if request.laboratory else None
+        laboratory = Laboratory.read(file) if file else Laboratory.of_a_twin(service.twin)
+        # Prefect and the flows are imported while the server starts.
+        from flows.laboratory.registration import import_flow
+        from flows.laboratory.runner import serve_deployments
 
-        offered = list(definitions(laboratory))
-        for each in offered:
-            registering.flow_of(each)
-        if ours is not None:
-            server.wait(ours.child, ours.port, wanted.directory)
-        notify = laboratory.notify
-        leave_project(environment.folder(wanted.directory / "prefect"))
-        asyncio.run(serving.serve(offered, service, wanted.directory, ours, attached=wanted.attached, notify=notify))
+        offered = list(define_deployments(laboratory))
+        for definition in offered:
+            import_flow(definition)
+        if own_server is not None:
+            server.wait(own_server.child, own_server.port, request.directory)
+        leave_project(environment.folder(request.directory / "prefect"))
+        serving = serve_deployments(
+            offered, service, request.directory, own_server, attached=request.attached, notify=laboratory.notify
+        )
+        asyncio.run(serving)
 
 
 @contextmanager
 def _server(directory: Path, port: int) -> Iterator[server.KeptServer]:
-    ours = server.KeptServer(server.launch(directory, port), port)
+    own_server = server.KeptServer(server.launch(directory, port), port)
     try:
-        yield ours
+        yield own_server
     finally:
-        server.stop(ours.child)
+        server.stop(own_server.child)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The deployments of a laboratory for the workers of a Prefect server: one command when the laboratory file changes."""
 
+import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -10,23 +11,24 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from flows.laboratory import notifications as notifying
+from flows.laboratory import notifications
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import register
+from flows.laboratory.registration import register_deployments
+from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping
 
 
-async def enrol(offered: Iterable[Definition], pool: str, notify: Notify | None = None) -> str | None:
-    """Tell a server of the deployments, of their limits and of what it is to watch for; again changes what has changed.
+async def enrol_deployments(offered: Iterable[Definition], pool: str, notify: Notify | None = None) -> str | None:
+    """Put deployments, their limits and automations on a server; a second time updates what has changed.
 
     Args:
         offered: The deployments.
-        pool: Name of the work pool, which is made unless it is there; each instrument has a queue of its name in it.
-        notify: Whom to tell of what.
+        pool: Name of the work pool, which is made if it is not there; each instrument has a queue of its name in it.
+        notify: Who is notified of what; by default nobody.
 
     Returns:
-        What is lacking for that, in words; None if nothing is.
+        What a person has to do about it, in words; None if nothing.
     """
     async with AsyncClientContext() as shared:
         await _pool(shared.client, pool)
@@ -35,9 +37,11 @@ async def enrol(offered: Iterable[Definition], pool: str, notify: Notify | None 
             made.work_pool_name, made.work_queue_name = pool, made.name
             return UUID(str(await made.aapply()))
 
-        await register(shared.client, offered, add)
+        await register_deployments(shared.client, offered, add)
         await housekeeping.watch_for_silence(shared.client)
-        return await notifying.keep(shared.client, notify)
+        lacks = await notifications.keep_automation(shared.client, notify)
+        stale = await asyncio.to_thread(describe_stale_deployments, str(shared.client.api_url))
+        return "; ".join(filter(None, (lacks, stale))) or None
 
 
 async def _pool(client: PrefectClient, name: str) -> None:

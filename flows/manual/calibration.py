@@ -7,12 +7,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from flows import environment
+from flows.engine.handover import build_instrument, kept_instrument, take_instrument
 from flows.engine.open_bench import open_bench
-from flows.run_policy.failure_messages import deployed, says_what_to_do
+from flows.run_policy.failure_messages import is_deployed, says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
-from flows.run_policy.missed_schedules import made_up_for
+from flows.run_policy.missed_schedules import skipped_state
 from flows.ui import events
-from sdl import plugins
 from sdl.analysis.control_chart import charts
 from sdl.campaign.definition import Plugin
 from sdl.history import Entry
@@ -23,17 +23,17 @@ NAME = "calibration"
 
 
 @task(name="calibrate", cache_policy=NO_CACHE)
-async def compare(instrument: Plugin, home: str | None, ledger: str | None) -> dict[str, Any]:
+async def compare_calibration(instrument: Plugin, home: str | None, ledger: str | None) -> dict[str, Any]:
     """Read background and full drives, and compare with the calibrations before."""
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, NAME, interrupted) as bench:
         space = bench.instrument.space
         result = by_hand.calibrate_instrument(bench)
         control = charts(space, by_hand.responses(bench))
     from flows.ui.artifacts import (
-        control_chart,  # figures take a second to load: not before the run is seen to have begun
+        show_control_chart,  # figures take a second to load: not before the run is seen to have begun
     )
 
-    await control_chart(bench.instrument.identity, control)
+    await show_control_chart(bench.instrument.identity, control)
     return {
         "background": space.named_readings(result.background),
         "response": _by_knob(space, result.response),
@@ -52,22 +52,24 @@ async def calibrate(instrument: Plugin, home: str | None = None, ledger: str | N
 
     Args:
         instrument: The instrument and its options.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
     where = environment.ledger(ledger, environment.home(home))
-    identity = plugins.build("sdl.instruments", instrument.plugin, instrument.options).identity
+    built = take_instrument(instrument) or build_instrument(instrument)
+    identity = built.identity
 
     def calibrated(entry: Entry) -> float | None:
         return entry.updated if entry.instrument == identity and entry.title.startswith(NAME) else None
 
-    if (state := made_up_for(where, calibrated)) is not None:
-        return state  # type: ignore[no-any-return]
-    result = await compare(instrument, home, ledger)
+    with kept_instrument(instrument, built):
+        if (state := skipped_state(where, calibrated)) is not None:
+            return state  # type: ignore[no-any-return]
+        result = await compare_calibration(instrument, home, ledger)
     if not result["alarms"]:
         return result
-    events.out_of_band(identity, result["alarms"], result["gain"])
-    if not deployed():
+    events.emit_out_of_band(identity, result["alarms"], result["gain"])
+    if not is_deployed():
         return result
     words = f"Look at lamp and sensor of {identity}, then calibrate once more: {'; '.join(result['alarms'])}"
     return Failed(name="OutOfBand", message=words)  # type: ignore[return-value]

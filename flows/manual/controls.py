@@ -1,4 +1,4 @@
-"""Steering from Prefect's UI: pause, resume, stop, extend and approve, each a deployment with a short form.
+"""Controls in Prefect's UI: pause, resume, stop, extend and approve, each a deployment with a short form.
 
 Each writes to the ledger what the command of its name writes; a campaign obeys before its next request.
 """
@@ -35,14 +35,14 @@ async def pause(
     """Ask a campaign to pause before its next request.
 
     Args:
-        campaign: Its name, as its run's tag and 'sdl status' say it.
-        name: Who asks, for the record.
-        note: Why, for the record.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.
+        name: Name of the person who asks, for the record.
+        note: The reason, for the record.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    with _steering(name, home, ledger) as steering:
-        steering.ask(campaign, Control.PAUSE, note)
+    with _controls(name, home, ledger) as controls:
+        controls.ask(campaign, Control.PAUSE, note)
     return Completed(message=f"{campaign} pauses before its next request")
 
 
@@ -54,14 +54,14 @@ async def stop(
     """Ask a campaign to stop before its next request.
 
     Args:
-        campaign: Its name, as its run's tag and 'sdl status' say it.
-        name: Who asks, for the record.
-        note: Why, for the record.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.
+        name: Name of the person who asks, for the record.
+        note: The reason, for the record.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    with _steering(name, home, ledger) as steering:
-        steering.ask(campaign, Control.STOP, note)
+    with _controls(name, home, ledger) as controls:
+        controls.ask(campaign, Control.STOP, note)
     return Completed(message=f"{campaign} stops before its next request")
 
 
@@ -78,26 +78,26 @@ async def resume(
     """Take a pause, a stop or a hold-off back; a campaign that no run waits with gets a new run.
 
     Args:
-        campaign: Its name, as its run's tag and 'sdl status' say it.
-        name: Who asks, for the record.
-        note: Why, for the record.
-        instruments: Names of the laboratory's instruments by what they call themselves.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.
+        name: Name of the person who asks, for the record.
+        note: The reason, for the record.
+        instruments: Names of the laboratory's instruments by their identities.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    with _steering(name, home, ledger) as steering:
-        entry = steering.ask(campaign, Control.RUN, note)
+    with _controls(name, home, ledger) as controls:
+        entry = controls.ask(campaign, Control.RUN, note)
     if entry.state is State.FINISHED:
         return Completed(message=f"{campaign} is finished: there is nothing to go on with")
     if await _has_a_run(entry):
         return Completed(message=f"{campaign} goes on")
-    known = (instruments or {}).get(entry.instrument)
-    if known is None:
+    deployment = (instruments or {}).get(entry.instrument)
+    if deployment is None:
         raise InvalidInput(
             f"{campaign} may go on; start it where {entry.instrument} is, which is not in this laboratory"
         )
     run: Any = await run_deployment(  # type: ignore[misc]
-        f"campaign/{known}", parameters={"config": dict(entry.config), "again": False}, timeout=0, as_subflow=False
+        f"campaign/{deployment}", parameters={"config": dict(entry.config), "again": False}, timeout=0, as_subflow=False
     )
     return Completed(message=f"{campaign} goes on as run {run.name}")
 
@@ -114,14 +114,14 @@ async def extend(
     """Allow a campaign more requests than it was given, also while it runs.
 
     Args:
-        campaign: Its name, as its run's tag and 'sdl status' say it.
+        campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.
         requests: How many more it may send.
-        name: Who asks, for the record.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        name: Name of the person who asks, for the record.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    with _steering(name, home, ledger) as steering:
-        most = steering.extend(campaign, requests)
+    with _controls(name, home, ledger) as controls:
+        most = controls.extend(campaign, requests)
     return Completed(message=f"{campaign} may send {most} requests in all")
 
 
@@ -135,23 +135,23 @@ async def approve(
     home: str | None = None,
     ledger: str | None = None,
 ) -> Shown[Any]:
-    """Approve of the settings that a campaign wants to send, which the form of its own run shows, or decline.
+    """Approve or decline the settings that a campaign wants to send; the form of its own run shows them.
 
     Args:
-        campaign: Its name, as its run's tag and 'sdl status' say it.
+        campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.
         decision: A campaign that is declined stays paused.
-        name: Who decides, for the record.
-        note: Why, for the record.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        name: Name of the person who decides, for the record.
+        note: The reason, for the record.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    with _steering(name, home, ledger) as steering:
-        answered = steering.answer(campaign, decision == "approve", note)
+    with _controls(name, home, ledger) as controls:
+        answered = controls.answer(campaign, decision == "approve", note)
     return Completed(message=f"round {answered.round} of {campaign}: {decision}d")
 
 
 @contextmanager
-def _steering(name: str, home: str | None, ledger: str | None) -> Iterator[Controls]:
+def _controls(name: str, home: str | None, ledger: str | None) -> Iterator[Controls]:
     directory = environment.home(home)
     with Ledger(environment.ledger(ledger, directory), directory) as book:
         yield Controls(book, name or PREFECT)
@@ -159,9 +159,9 @@ def _steering(name: str, home: str | None, ledger: str | None) -> Iterator[Contr
 
 async def _has_a_run(entry: Entry) -> bool:
     """Whether some run works on a campaign or waits with it."""
-    wanted = FlowRunFilter(
+    unfinished = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
         tags=FlowRunFilterTags(all_=[f"campaign:{entry.name}"]),
     )
     async with get_client() as client:
-        return bool(await client.read_flow_runs(flow_run_filter=wanted, limit=1))
+        return bool(await client.read_flow_runs(flow_run_filter=unfinished, limit=1))

@@ -1,35 +1,40 @@
-"""What a person starts by hand: readings, a survey, an exam of given settings."""
+"""Flows that a person starts by hand: readings, a survey, an exam of settings that the person chose."""
 
 from typing import Annotated, Any
 
-import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows.campaign.flow import written
+from flows.engine.handover import kept_instrument, take_instrument
 from flows.engine.open_bench import open_bench
 from flows.run_policy.failure_messages import says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
 from sdl import plugins
 from sdl.campaign.definition import Campaign, DesignPart, Plugin
 from sdl.campaign.validation import prepare, resolve_target
+from sdl.history import Observation
 from sdl.measurement import manual as by_hand
+from sdl.space import Space
 from strategies.contract import Design
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-async def take(
+async def take_readings(
     instrument: Plugin, home: str | None, ledger: str | None, settings: dict[str, float], n: int
 ) -> list[dict[str, Any]]:
     """Take the readings and return them by name."""
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, "by hand", interrupted) as bench:
         space = bench.instrument.space
-        taken = by_hand.measure_by_hand(bench, [space.settings(settings)] * n)
-        rows = [space.named_readings(each.readings) for each in taken]
-        limits = [{name: "at its ceiling" for name, at in zip(space.channel_names, each.censored, strict=True) if at}
-                  for each in taken]  # fmt: skip
-        return [{"settings": settings, "readings": row | limit} for row, limit in zip(rows, limits, strict=True)]
+        observations = by_hand.measure_by_hand(bench, [space.settings(settings)] * n)
+        return [{"settings": settings, "readings": _named_readings(space, observation)} for observation in observations]
+
+
+def _named_readings(space: Space, observation: Observation) -> dict[str, Any]:
+    """Readings by channel, with words in place of a number that is only the ceiling of its channel."""
+    censored = zip(space.channel_names, observation.censored, strict=True)
+    words = {name: "at its ceiling" for name, at_ceiling in censored if at_ceiling}
+    return space.named_readings(observation.readings) | words
 
 
 @flow(name="measure", flow_run_name="measure-{instrument.plugin}")
@@ -46,21 +51,23 @@ async def measure(
     Args:
         instrument: The instrument and its options.
         settings: A value for every knob.
-        n: How many readings.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        n: Number of readings.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    return await take(instrument, home, ledger, settings, n)
+    return await take_readings(instrument, home, ledger, settings, n)
 
 
 @task(name="survey", cache_policy=NO_CACHE)
-async def visit(
+async def visit_design(
     instrument: Plugin, home: str | None, ledger: str | None, name: str, design: DesignPart, seed: int, every: int
 ) -> int:
     """Take a reading at every point of a design and return their number."""
     plan: Design = plugins.build("sdl.designs", design.plugin, design.options)
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, name, interrupted) as bench:
-        settings = plan.propose(bench.instrument.space, design.n, np.random.default_rng(seed))
+        from strategies.designs import propose_by_seed  # brings scipy, which takes a second
+
+        settings = propose_by_seed(plan, bench.instrument.space, design.n, seed)
         return len(by_hand.survey_space(bench, settings, every))
 
 
@@ -78,19 +85,19 @@ async def survey(
     """Take a reading at every point of a design, towards no target.
 
     Args:
-        name: Of the entry of the ledger that the readings go to.
+        name: Name of the ledger's entry that the readings go to.
         instrument: The instrument and its options.
         design: The design, its number of points and its options.
-        seed: Of the design.
-        every: Readings between two of the background; 0 takes none.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        seed: Seed of the design.
+        every: Readings between two of the background; 0 takes no background.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    return await visit(instrument, home, ledger, name, design, seed, every)
+    return await visit_design(instrument, home, ledger, name, design, seed, every)
 
 
 @task(name="verify", cache_policy=NO_CACHE)
-async def judge(
+async def judge_settings(
     config: Campaign,
     home: str | None,
     ledger: str | None,
@@ -99,17 +106,17 @@ async def judge(
     replicates: int,
 ) -> dict[str, Any]:
     """Examine the settings for one target of a campaign."""
-    _, instrument = prepare(written(config))
-    space = instrument.space
-    instrument.close()
-    chosen = next((each for each in config.targets if each.name == target), config.targets[0])
-    row = space.settings(settings)
+    _, instrument = prepare(config, take_instrument(config.instrument))
+    space, name = instrument.space, f"{config.slug} verified by hand"
+    chosen = next((part for part in config.targets if part.name == target), config.targets[0])
     with (
         finish_on_signal() as interrupted,
-        open_bench(config.instrument, home, ledger, f"{config.slug} verified by hand", interrupted) as bench,
+        kept_instrument(config.instrument, instrument),
     ):
-        bench.needed = list(chosen.readings)
-        finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
+        row = space.settings(settings)
+        with open_bench(config.instrument, home, ledger, name, interrupted) as bench:
+            bench.needed = list(chosen.readings)
+            finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
     return {
         "target": finding.target,
         "verdict": finding.verdict,
@@ -128,14 +135,14 @@ async def verify(
     home: str | None = None,
     ledger: str | None = None,
 ) -> dict[str, Any]:
-    """Examine settings for a target by fresh measurements in the light of this moment.
+    """Examine settings for a target by fresh measurements, in the light of this moment.
 
     Args:
         config: The campaign whose target, tolerance and confidence hold.
         settings: A value for every knob.
-        target: Its name; the first one unless told.
+        target: Its name; by default the first one.
         replicates: Fresh readings, fixed before the first.
-        home: Data directory.
-        ledger: File or URL of the ledger.
+        home: Data directory; by default that of ``SDL_HOME``, or ``sdl-data``.
+        ledger: File or URL of the ledger; by default a file in the data directory.
     """
-    return await judge(config, home, ledger, settings, target, replicates)
+    return await judge_settings(config, home, ledger, settings, target, replicates)

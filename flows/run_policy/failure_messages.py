@@ -15,7 +15,7 @@ from flows.run_policy.fixed_parameters import refuse_changes
 from flows.run_policy.import_path import return_to_project
 from sdl import errors
 
-Given = ParamSpec("Given")
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 ACTIONS: dict[type[errors.SdlError], tuple[str, str]] = {
@@ -41,15 +41,15 @@ ACTIONS: dict[type[errors.SdlError], tuple[str, str]] = {
 """By class of error, the first that fits: the name of the state, and what a person does about it."""
 
 
-def failed(error: BaseException, what: str = "it") -> State[Any]:
-    """The state in which a run ends that an error ended.
+def failed_state(error: BaseException, what: str = "it") -> State[Any]:
+    """Return the state in which a run ends that an error ended.
 
     Args:
         error: What ended it.
         what: What a person would start again, such as ``campaign 'white'``.
     """
     name, advice = next(
-        (told for kind, told in ACTIONS.items() if isinstance(error, kind)),
+        (action for kind, action in ACTIONS.items() if isinstance(error, kind)),
         ("Failed", "This is a fault of the program: see the run's log, and start {what} again to go on"),
     )
     message = f"{advice.format(what=what)}: {error}"
@@ -58,28 +58,28 @@ def failed(error: BaseException, what: str = "it") -> State[Any]:
     return Failed(name=name, message=message)
 
 
-def deployed() -> bool:
+def is_deployed() -> bool:
     """Whether this run is one of a deployment; asks no server, and of a flow within another says no."""
     context = FlowRunContext.get()
     return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
 
 
-def says_what_to_do(flow: Callable[Given, Awaitable[Result]]) -> Callable[Given, Coroutine[Any, Any, Result]]:
-    """Let a run of a deployment that an error of ours ends say what to do; goes below ``@flow``.
+def says_what_to_do(flow: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Decorate a flow so that a run of a deployment says what to do if an error of ours ends it; goes below ``@flow``.
 
     Parameters that are the laboratory's alone are refused here too if somebody changed them.
     """
 
     @wraps(flow)
-    async def told(*args: Given.args, **options: Given.kwargs) -> Result:
+    async def reporting(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
         try:
-            if deployed():
+            if is_deployed():
                 return_to_project()
                 await refuse_changes()
             return await flow(*args, **options)
         except errors.SdlError as error:
-            if not deployed():
+            if not is_deployed():
                 raise
-            return failed(error)  # type: ignore[return-value]
+            return failed_state(error)  # type: ignore[return-value]
 
-    return told
+    return reporting

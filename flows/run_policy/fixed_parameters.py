@@ -29,34 +29,39 @@ async def refuse_changes() -> None:
     assert context.flow_run.deployment_id is not None
     async with get_client() as client:
         deployment = await client.read_deployment(context.flow_run.deployment_id)
-    if faults := changed(context.flow_run.parameters, deployment.parameters):
+    if faults := describe_changes(context.flow_run.parameters, deployment.parameters):
         raise InvalidInput(faults)
 
 
-def changed(given: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """What a run was given that its deployment has otherwise, in words.
+def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return in words which parameters of a run differ from those of its deployment and must not.
 
     Args:
-        given: Parameters of the run, as plain data.
+        run: Parameters of the run, as plain data.
         own: Parameters of the deployment.
     """
     faults = [
-        f"{name}: is for the laboratory to say, leave it out" for name in PLACES if given.get(name) != own.get(name)
+        f"{name}: is for the laboratory to say, leave it out" for name in PLACES if run.get(name) != own.get(name)
     ]
-    if (told := _instrument(own)) is not None and (here := _instrument(given)) != told:
+    section, deployed = _instrument_section(run), _instrument_section(own)
+    # Equal sections name one instrument; only others have to be built to learn which one they name.
+    if deployed is not None and section != deployed and (here := _identity(section)) != (there := _identity(deployed)):
         faults.append(
-            f"instrument: this deployment is for {told}, got {here}; another one needs a deployment of its own"
+            f"instrument: this deployment is for {there}, got {here}; another one needs a deployment of its own"
         )
     return faults
 
 
-def _instrument(parameters: Mapping[str, Any]) -> str | None:
-    """The identity of the instrument that parameters name; None where they name none."""
+def _instrument_section(parameters: Mapping[str, Any]) -> Plugin | None:
+    """The section of an instrument that parameters have; None where they have none."""
     config = parameters.get("config")
     part = parameters.get("instrument") or (config.get("instrument") if isinstance(config, Mapping) else None)
-    if not part:
+    return Plugin.model_validate({"plugin": part} if isinstance(part, str) else part) if part else None
+
+
+def _identity(part: Plugin | None) -> str | None:
+    if part is None:
         return None
-    named = Plugin.model_validate({"plugin": part} if isinstance(part, str) else part)
-    instrument = plugins.build("sdl.instruments", named.plugin, named.options)
+    instrument = plugins.build("sdl.instruments", part.plugin, part.options)
     instrument.close()
     return str(instrument.identity)

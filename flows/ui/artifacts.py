@@ -16,7 +16,7 @@ from prefect import get_client, runtime
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
-from flows.ui.events import harmless
+from flows.ui.events import make_harmless
 from sdl.analysis.control_chart import Chart
 from sdl.campaign.definition import slug
 from sdl.history import Entry, Finding
@@ -34,50 +34,52 @@ _made: dict[tuple[str, str], UUID] = {}
 """Artifacts that a run of this process has made, by the number of the run and their key."""
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown and HTML leave as it is."""
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown and HTML show as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
 
 
-async def progress(campaign: str, sent: int, budget: int) -> None:
-    """Share of the budget that is spent."""
+async def show_progress(campaign: str, sent: int, budget: int) -> None:
+    """Show the share of the budget that is spent."""
     share = min(100.0, 100 * sent / budget)
     await _show(f"{campaign}-progress", "progress", share, f"{sent} of {budget} requests sent")
 
 
-async def observations(ledger: Ledger, campaign: str) -> None:
-    """The last requests and what became of them."""
+async def show_observations(ledger: Ledger, campaign: str) -> None:
+    """Show the last requests and what became of them."""
     rows, about = await asyncio.to_thread(_rows, ledger, campaign)
     await _show(f"{campaign}-observations", "table", json.dumps(rows), f"{about} and what became of each")
 
 
-async def targets(ledger: Ledger, campaign: str) -> None:
-    """Targets against what was measured; nothing where there is nothing to compare."""
+async def show_targets(ledger: Ledger, campaign: str) -> None:
+    """Show targets against what was measured, where there is something to compare."""
     figure = await asyncio.to_thread(targets_figure, ledger, campaign)
     if figure is not None:
         await _show(f"{campaign}-targets", "image", figure, "targets against measured, with tolerance bands")
 
 
-async def verdict(ledger: Ledger, campaign: str, finding: Finding) -> None:
-    """The verdict on a candidate, with its numbers."""
+async def show_verdict(ledger: Ledger, campaign: str, finding: Finding) -> None:
+    """Show the verdict on a candidate, with its numbers."""
     entry = await asyncio.to_thread(ledger.entry, campaign)
     text = _verdict(entry, finding)
-    about = f"{escaped(finding.target)}: {finding.verdict}"
+    about = f"{escape_markdown(finding.target)}: {finding.verdict}"
     await acreate_markdown_artifact(text, f"{campaign}-verdict", about)
 
 
-async def control_chart(identity: str, charts: Sequence[Chart]) -> None:
-    """The gains of an instrument over its calibrations, and their band."""
+async def show_control_chart(identity: str, charts: Sequence[Chart]) -> None:
+    """Show the gains of an instrument over its calibrations, and their band."""
     figure = await asyncio.to_thread(figures.control, charts)
-    await _show(f"control-chart-{slug(identity)}", "image", figure, f"gains of {escaped(identity)}, and their band")
+    await _show(
+        f"control-chart-{slug(identity)}", "image", figure, f"gains of {escape_markdown(identity)}, and their band"
+    )
 
 
 async def _show(key: str, kind: str, data: Any, description: str) -> None:
     """Make an artifact of the run, or bring the one that it has made up to date."""
     run = runtime.flow_run.id or ""
     async with get_client() as client:
-        if (known := _made.get((run, key))) is not None:
-            await client.update_artifact(known, ArtifactUpdate(data=data, description=description))
+        if (artifact := _made.get((run, key))) is not None:
+            await client.update_artifact(artifact, ArtifactUpdate(data=data, description=description))
             return
         whose = UUID(run) if run else None
         new = ArtifactCreate(key=key, type=kind, data=data, description=description, flow_run_id=whose)
@@ -85,10 +87,10 @@ async def _show(key: str, kind: str, data: Any, description: str) -> None:
 
 
 def _verdict(entry: Entry, finding: Finding) -> str:
-    lines = [f"# {finding.verdict}: {escaped(finding.target)}", "", escaped(finding.sentence), ""]
+    lines = [f"# {finding.verdict}: {escape_markdown(finding.target)}", "", escape_markdown(finding.sentence), ""]
     if finding.settings is not None:
         named = entry.space.named_settings(finding.settings)
-        lines += ["| knob | setting |", "|---|---|", *(f"| {escaped(k)} | {v:.5g} |" for k, v in named.items())]
+        lines += ["| knob | setting |", "|---|---|", *(f"| {escape_markdown(k)} | {v:.5g} |" for k, v in named.items())]
     return "\n".join(lines)
 
 
@@ -106,4 +108,4 @@ def _row(entry: Entry, attempt: dict[str, Any]) -> dict[str, Any]:
     place = {key: attempt[key] for key in ("seq", "round", "purpose", "verdict")}
     settings = {name: round(value, 5) for name, value in zip(space.knob_names, attempt["settings"], strict=True)}
     named = dict(zip(space.channel_names, readings, strict=True))
-    return {**place, "reason": harmless(attempt["reason"]), **settings, **named}
+    return {**place, "reason": make_harmless(attempt["reason"]), **settings, **named}

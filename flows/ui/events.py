@@ -33,15 +33,15 @@ HARMLESS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", 
 log = logging.getLogger("sdl.events")  # below "sdl", whose words Prefect shows with the run
 
 
-def verdict(campaign: str, instrument: str, finding: Finding) -> None:
-    """A candidate was judged, or a target given up."""
+def emit_verdict(campaign: str, instrument: str, finding: Finding) -> None:
+    """Emit that a candidate was judged, or a target given up."""
     words = f"{campaign}: {finding.verdict.value} {finding.target}: {finding.sentence}"
     facts = {"target": finding.target, "verdict": finding.verdict.value, "sentence": finding.sentence}
     _of_campaign(VERDICT, campaign, instrument, words, facts | {"round": finding.round})
 
 
-def suspended(campaign: str, instrument: str, error: SdlError) -> None:
-    """A campaign cannot go on for now; where the instrument was seen to change, that is an event of its own."""
+def emit_suspended(campaign: str, instrument: str, error: SdlError) -> None:
+    """Emit that a campaign cannot go on for now; a change of the instrument is an event of its own."""
     drift = bool(getattr(error, "drift", False))
     facts = {"reason": str(error), "drift": drift, "hold_off_s": getattr(error, "hold_off_s", None)}
     _of_campaign(SUSPENDED, campaign, instrument, f"{campaign} is suspended: {error}", facts)
@@ -49,36 +49,36 @@ def suspended(campaign: str, instrument: str, error: SdlError) -> None:
         _of_instrument(DRIFTED, instrument, f"{instrument} has drifted: {error}", {"campaign": campaign})
 
 
-def resumed(campaign: str, instrument: str) -> None:
-    """A campaign goes on after it waited."""
+def emit_resumed(campaign: str, instrument: str) -> None:
+    """Emit that a campaign goes on after it waited."""
     _of_campaign(RESUMED, campaign, instrument, f"{campaign} goes on", {})
 
 
-def waiting(campaign: str, instrument: str, why: str) -> None:
-    """A campaign waits for a person: for the approval of settings, or for the end of a pause."""
+def emit_waiting(campaign: str, instrument: str, why: str) -> None:
+    """Emit that a campaign waits for a person: for the approval of settings, or for the end of a pause."""
     _of_campaign(WAITING, campaign, instrument, f"{campaign} waits: {why}", {"reason": why})
 
 
-def finished(campaign: str, instrument: str, reason: str) -> None:
-    """Nothing is left to do in a campaign."""
+def emit_finished(campaign: str, instrument: str, reason: str) -> None:
+    """Emit that nothing is left to do in a campaign."""
     _of_campaign(FINISHED, campaign, instrument, f"{campaign} is finished: {reason}", {"reason": reason})
 
 
-def stalled(campaign: str, instrument: str, alarm: str) -> None:
-    """A campaign at work brings no observation any more."""
+def emit_stalled(campaign: str, instrument: str, alarm: str) -> None:
+    """Emit that a campaign at work brings no observation any more."""
     _of_campaign(STALLED, campaign, instrument, f"{campaign} has stalled: {alarm}", {"alarm": alarm})
 
 
-def out_of_band(instrument: str, alarms: Sequence[str], gain: Mapping[str, float]) -> None:
-    """A calibration lies outside of its control chart."""
+def emit_out_of_band(instrument: str, alarms: Sequence[str], gain: Mapping[str, float]) -> None:
+    """Emit that a calibration lies outside its control chart."""
     facts = {"alarms": list(alarms), "gain": dict(gain)}
     _of_instrument(OUT_OF_BAND, instrument, f"{instrument}: {'; '.join(alarms)}", facts)
 
 
-def harmless(text: str) -> str:
-    r"""Words for a message: one line of limited length, without anything that a chat or a mail would act upon.
+def make_harmless(text: str) -> str:
+    r"""Return the words of a message: one line, without what a chat or a mail would act upon.
 
-    >>> harmless("<!channel> see [here](http://x)\n@all \x1b[1m")
+    >>> make_harmless("<!channel> see [here](http://x)\n@all \x1b[1m")
     '‹!channel› see (here)(http://x) ＠all \\x1b(1m'
     """
     return visible(text).translate(HARMLESS)[:LONGEST]
@@ -93,7 +93,7 @@ def _of_instrument(event: str, instrument: str, message: str, facts: Mapping[str
 
 
 def _emit(event: str, about: tuple[str, str], message: str, facts: Mapping[str, Any], used: str | None = None) -> None:
-    payload = {"message": harmless(message), **{key: _cut(value) for key, value in facts.items()}}
+    payload = {"message": make_harmless(message), **{key: _cut(value) for key, value in facts.items()}}
     try:
         related = [] if used is None else [{"prefect.resource.role": "instrument", **_resource("instrument", used)}]
         emit_event(event, _resource(*about), related=related, payload=payload)
@@ -102,8 +102,8 @@ def _emit(event: str, about: tuple[str, str], message: str, facts: Mapping[str, 
 
 
 def _resource(kind: str, name: str) -> dict[str, str]:
-    return {"prefect.resource.id": f"sdl.{kind}.{slug(name)}", "prefect.resource.name": harmless(name)}
+    return {"prefect.resource.id": f"sdl.{kind}.{slug(name)}", "prefect.resource.name": make_harmless(name)}
 
 
 def _cut(value: Any) -> Any:
-    return harmless(value) if isinstance(value, str) else value
+    return make_harmless(value) if isinstance(value, str) else value

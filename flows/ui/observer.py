@@ -34,7 +34,7 @@ log = logging.getLogger("sdl.showing")
 
 
 @asynccontextmanager
-async def shown(ledger: Ledger, campaign: str) -> AsyncIterator[None]:
+async def shown_in_ui(ledger: Ledger, campaign: str) -> AsyncIterator[None]:
     """Keep Prefect's UI up to date for the length of the block, and once more at its end.
 
     Args:
@@ -110,7 +110,7 @@ class Screen:
 
     async def _progress(self, standing: CampaignStatus) -> None:
         if standing.sent != self._sent and standing.budget:
-            await artifacts.progress(self.campaign, standing.sent, standing.budget)
+            await artifacts.show_progress(self.campaign, standing.sent, standing.budget)
             self._sent = standing.sent
 
     async def _tags(self, standing: CampaignStatus) -> None:
@@ -118,7 +118,7 @@ class Screen:
         run, place = FlowRunContext.get(), standing.place
         if place is None or place.round == self._round or run is None or run.flow_run is None:
             return
-        others = [each for each in run.flow_run.tags if not each.startswith("round:")]
+        others = [tag for tag in run.flow_run.tags if not tag.startswith("round:")]
         ours = [f"campaign:{self.campaign}", f"instrument:{slug(standing.instrument)}", f"round:{place.round}"]
         async with get_client() as client:
             await client.update_flow_run(run.flow_run.id, tags=list(dict.fromkeys(others + ours)))
@@ -126,18 +126,18 @@ class Screen:
 
     async def _verdicts(self, findings: Sequence[Finding]) -> None:
         """New verdicts."""
-        for each in findings[self.judged :]:
-            await artifacts.verdict(self.ledger, self.campaign, each)
+        for finding in findings[self.judged :]:
+            await artifacts.show_verdict(self.ledger, self.campaign, finding)
             self.judged += 1
 
     async def _figure(self) -> None:
         """The figure of all verdicts."""
-        await artifacts.targets(self.ledger, self.campaign)
+        await artifacts.show_targets(self.ledger, self.campaign)
         self._drawn, self._figure_due = self.judged, time.monotonic() + FIGURE_S
 
     async def _table(self, standing: CampaignStatus) -> None:
         """The observations, at the end of a round at the latest."""
-        await artifacts.observations(self.ledger, self.campaign)
+        await artifacts.show_observations(self.ledger, self.campaign)
         self._listed, self._table_due = standing.sent, time.monotonic() + TABLE_S
 
 

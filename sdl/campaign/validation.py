@@ -31,19 +31,28 @@ class ResolvedTarget:
     """Largest allowed error, ``(p,)``; NaN where the channel is free."""
 
 
-def prepare(written: Mapping[str, Any]) -> tuple[Campaign, Instrument]:
+def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None = None) -> tuple[Campaign, Instrument]:
     """Check a campaign and build its instrument, without a request.
+
+    Args:
+        written: What a person wrote; a campaign that was parsed already is not parsed again.
+        instrument: That of the campaign, if it is built already; by default it is built here.
 
     Raises:
         InvalidInput: listing every fault, of the file and of what it names, with its key.
     """
     faults: list[str] = []
-    campaign = instrument = None
-    try:
-        campaign = Campaign.parse(written)
-    except InvalidInput as error:
-        faults += error.faults
+    campaign = None
+    if isinstance(written, Campaign):
+        campaign, written = written, written.model_dump(mode="json", exclude_unset=True)
+    else:
+        try:
+            campaign = Campaign.parse(written)
+        except InvalidInput as error:
+            faults += error.faults
     for key, group, part in _parts(written):
+        if group == "sdl.instruments" and instrument is not None:
+            continue
         try:
             built = plugins.build(group, part.plugin, part.options)
             instrument = built if group == "sdl.instruments" else instrument

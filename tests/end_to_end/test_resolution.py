@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput

@@ -73,12 +73,12 @@ OWN = {"config": {"name": "x", "instrument": TWIN}}
     ids=str,
 )  # fmt: skip
 def test_what_is_the_laboratorys_to_say_cannot_be_changed_in_a_form(given, told):
-    faults = pinned.changed({**OWN, **given}, OWN)
+    faults = pinned.describe_changes({**OWN, **given}, OWN)
     assert [fault[: len(begins)] for fault, begins in zip(faults, told, strict=True)] == told
 
 
 def test_a_deployment_without_an_instrument_is_about_any():
-    assert pinned.changed({"campaign": "x"}, {}) == []
+    assert pinned.describe_changes({"campaign": "x"}, {}) == []
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
+from flows.engine.session import Session
 from sdl.errors import CampaignSuspended, LeaseHeld
 from sdl.history import State
 from sdl.instruments.claude_light.twin import Twin
@@ -170,7 +171,7 @@ def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, 
 @pytest.mark.fault("I-18")
 def test_a_lamp_that_stays_on_is_a_background_like_another(served, opened, drive):
     with opened() as session:
-        session.measure(session.propose())  # the design, before somebody came in
+        session.execute(session.propose())  # the design, before somebody came in
         served.instrument.lamp = 800.0
         told = drive(session)
     assert truly_verified(told, served.instrument)

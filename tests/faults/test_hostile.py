@@ -11,7 +11,7 @@ from problems import twin_rows, written
 
 from flows.cli.options import override, pairs
 from flows.cli.run import read
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.laboratory.definition import Laboratory
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare

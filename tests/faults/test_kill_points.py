@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from places import PAPER
 
-from flows.engine.session import Session, open_session, outcome, recorded_end
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end, summarize_outcome
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignPaused
 from sdl.history import Control
@@ -27,9 +28,8 @@ from sdl.ledger.ledger import Ledger
 from sdl.system import failpoints as killpoints
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Stop
 
-ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 SEEDS = (1, 2, 3)
 PASSAGES = {
     "after-intent": (2, 8, 14),
@@ -88,12 +88,12 @@ def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S
     with open_session(written, directory, str(directory / "ledger.sqlite")) as session:
         with recorded_end(session):
             while not isinstance(step := session.propose(), Stop):
-                ACTIONS[type(step)](session, step)
-            session.finish(step)
+                session.execute(step)
+            session.execute(step)
         if reported:
             session.report()
         exchange.export(session.ledger, "paper", directory / "paper.jsonl", force=True)
-        return outcome(session.ledger, "paper")
+        return summarize_outcome(session.ledger, "paper")
 
 
 @dataclass
@@ -268,7 +268,7 @@ def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spa
     assert ended(spawn(*words)).code == 0
     laboratory.directory = home
     with laboratory.book() as book:
-        told = outcome(book, "paper")
+        told = summarize_outcome(book, "paper")
         exchange.export(book, "paper", home / "paper.jsonl")
     rows = holds(laboratory, told)
     assert sum(row["verdict"] == "UNKNOWN" for row in rows) == lost

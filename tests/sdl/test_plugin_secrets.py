@@ -3,7 +3,7 @@
 import pytest
 
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import definitions
+from flows.laboratory.deployments import define_deployments
 from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
@@ -63,6 +63,6 @@ def test_neither_ledger_nor_parameters_of_a_deployment_hold_it(tmp_path, paper):
         config = Campaign.model_dump(campaign, mode="json")
         book.register(campaign.slug, instrument.identity, instrument.space, config, {})
     assert not [each for each in tmp_path.iterdir() if TOKEN.encode() in each.read_bytes()]
-    offered = list(definitions(Laboratory.parse({"instruments": {"lamp": WRITTEN}})))
+    offered = list(define_deployments(Laboratory.parse({"instruments": {"lamp": WRITTEN}})))
     assert offered[0].parameters["config"]["instrument"]["token"] == {"secret": "lab-token"}
     assert TOKEN not in repr([each.written("laboratory") for each in offered])

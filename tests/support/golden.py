@@ -9,28 +9,24 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from places import ROOT
 
-from flows.engine.session import Session, open_session, outcome, recorded_end
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end, summarize_outcome
+from flows.engine.session import Session
 from sdl.history import Observation
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
 from strategies.numerics.blas_threads import one_thread
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Stop
 
 RECORDS = ROOT / "tests" / "end_to_end" / "golden_record"
-ACTIONS: dict[type, Callable[..., None]] = {
-    Fit: Session.retrain,
-    Measure: Session.measure,
-    Examine: Session.examine,
-    Conclude: Session.conclude,
-}
 DAYLIGHT = {"plugin": "twin", "seed": 7, "daylight": 1500.0, "memory_h": 1.0}
 DARK = {"plugin": "twin", "seed": 3}
 WHITE = {"name": "white", "readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
@@ -166,8 +162,8 @@ def run(name: str, directory: Path) -> dict[str, Any]:
 def _to_its_end(session: Session) -> dict[str, Any]:
     with recorded_end(session):
         while not isinstance(step := session.propose(), Stop):
-            ACTIONS[type(step)](session, step)
-        session.finish(step)
+            session.execute(step)
+        session.execute(step)
     history = session.history
     return {
         "reason": step.reason,
@@ -175,7 +171,7 @@ def _to_its_end(session: Session) -> dict[str, Any]:
         "rounds": [[each.number, each.kind, each.target, each.facts.model] for each in history.rounds],
         "requests": [_kept(each) for each in history.observations],
         "findings": [[each.round, each.target, each.verdict, each.sentence] for each in history.findings],
-        "outcome": outcome(session.ledger, session.entry.name),
+        "outcome": summarize_outcome(session.ledger, session.entry.name),
         "report": words(session.report().read_text("utf-8")),
     }
 

@@ -4,27 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from scipy.stats import qmc
 
-from flows.engine.session import Session
 from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step
 
 CHANNELS = ("445nm", "515nm", "630nm")
 LEVELS = (16384, 14000, 12000, 18000, 10000)
 GREYS = [{"name": f"{level}", "readings": dict.fromkeys(CHANNELS, level), "tolerance": "1 %"} for level in LEVELS]
 """Targets, each a level that all channels are to have."""
-STEPS: Mapping[type[Step], Callable[[Session, Any], object]] = {
-    Fit: Session.retrain,
-    Measure: Session.measure,
-    Examine: Session.examine,
-    Conclude: Session.conclude,
-}
-"""What a session does for each step of a plan, without Prefect."""
 
 
 def patch_targets(n: int, tolerance: str = "1 %", digits: int | None = None) -> list[dict[str, Any]]:

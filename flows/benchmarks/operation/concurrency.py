@@ -22,8 +22,9 @@ import numpy as np
 from rich.table import Table
 
 from flows.benchmarks.bars import bar_table, hold_bar
-from flows.benchmarks.operation.campaigns import GREYS, STEPS, served_instrument
-from flows.engine.session import open_session, recorded_end
+from flows.benchmarks.operation.campaigns import GREYS, served_instrument
+from flows.engine.opening import open_session
+from flows.engine.outcome import recorded_end
 from flows.run_policy.interrupts import finish_on_signal
 from sdl.errors import (
     CampaignPaused,
@@ -383,8 +384,8 @@ def run_seat(config: Mapping[str, Any], directory: Path) -> None:
             with opened as session, recorded_end(session):
                 session.ledger.obey(session.entry.name)
                 while not isinstance(step := session.propose(), Stop):
-                    STEPS[type(step)](session, step)
-                session.finish(step)
+                    session.execute(step)
+                session.execute(step)
         except tuple(CODES) as error:
             sys.exit(next(code for kind, code in CODES.items() if isinstance(error, kind)))
 

@@ -19,8 +19,8 @@ import numpy as np
 from rich.table import Table
 
 from flows.benchmarks.bars import bar_table, hold_bar
-from flows.benchmarks.operation.campaigns import STEPS, patch_targets, run_module, served_instrument
-from flows.engine.session import open_session
+from flows.benchmarks.operation.campaigns import patch_targets, run_module, served_instrument
+from flows.engine.opening import open_session
 from sdl.errors import CampaignSuspended
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
@@ -130,7 +130,7 @@ def endure_campaign(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         try:
             with open_session(config, folder, str(folder / LEDGER)) as session:
                 while not isinstance(step := session.propose(), Stop):
-                    STEPS[type(step)](session, step)
+                    session.execute(step)
                     sent = session.ledger.sent(session.entry.id)
                     if not course or sent >= course[-1]["sent"] + EVERY:
                         course.append(_moment(sent, started))

@@ -19,7 +19,8 @@ from rich.table import Table
 from flows import environment
 from flows.benchmarks.bars import hold_bar, say_met
 from flows.benchmarks.operation.campaigns import run_module
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
+from flows.engine.session import Session
 from flows.server import server
 from flows.studies.solve import solve
 from flows.terminal import figure_table
@@ -118,7 +119,7 @@ def time_measuring(directory: Path, batches: int) -> dict[str, Any]:
     """Our own work on one measurement, through ledger and bench."""
 
     async def take(session: Session, step: Measure) -> None:
-        session.measure(step)
+        session.execute(step)
 
     with open_session(CAMPAIGN, directory, str(directory / "ledger.sqlite")) as session:
         return asyncio.run(time_own_work(partial(take, session), _timed(session), batches))
@@ -134,7 +135,7 @@ def time_through_prefect(directory: Path, batches: int) -> dict[str, Any]:
 
     with open_session(CAMPAIGN | {"name": "prefect"}, directory, str(directory / "prefect.sqlite")) as session:
         work = flow(name="speed", validate_parameters=False)(time_own_work)
-        return asyncio.run(work(partial(tasks.do, session), _timed(session), batches))
+        return asyncio.run(work(partial(tasks.execute_step, session), _timed(session), batches))
 
 
 async def time_own_work(take: Take, twin: TimedTwin, batches: int) -> dict[str, Any]:

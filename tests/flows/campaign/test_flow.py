@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import requests
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, State, Verdict
@@ -100,7 +100,7 @@ def test_what_a_person_asks_is_obeyed_before_the_next_request_and_can_be_taken_b
     with lamp_behind_http(seed=1) as (server, instrument):
         written = paper | {"instrument": instrument}
         with open_session(written, tmp_path, where) as session, Ledger(where) as elsewhere:
-            session.measure(session.propose())
+            session.execute(session.propose())
             Controls(elsewhere).ask("paper", control)
             with pytest.raises(error, match="'sdl resume paper'"):
                 drive(session)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from places import SUPPORT
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
@@ -100,7 +100,7 @@ def children():
             command = stat.with_name("cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid() and "flows.engine.fitting_process" in command and fields[0] != "Z":
+        if int(fields[1]) == os.getpid() and "flows.engine.fitting_worker" in command and fields[0] != "Z":
             found.append(int(stat.parent.name))
     return found
 
@@ -142,10 +142,10 @@ def test_a_later_session_knows_from_the_ledger_what_was_left_out(paper, stranger
         for kind in steps:
             step = session.propose()
             assert isinstance(step, kind)
-            (session.retrain if kind is Fit else session.measure)(step)
+            session.execute(step)
     with open_session(asked, tmp_path, ledger) as session:
         assert drive(session)["verified"]
-        assert session.box.left_out == {}  # nothing was tried that had to be left out
+        assert session.planner.left_out == {}  # nothing was tried that had to be left out
 
 
 @pytest.mark.slow
@@ -167,21 +167,21 @@ def test_the_box_decides_what_would_be_decided_without_it(paper, drive, tmp_path
 def test_a_box_that_cannot_start_is_a_fault_of_the_program(paper, drive, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/nowhere", prepend=os.pathsep)
     with open_session(written(paper, ["linear"]), tmp_path, str(tmp_path / "ledger.sqlite")) as session:
-        session.measure(session.propose())
+        session.execute(session.propose())
         step = session.propose()
-        session.box.ledger = "nosuch://ledger"
+        session.planner.ledger = "nosuch://ledger"
         with pytest.raises(RuntimeError, match="ended its process with code 1 before it was at one of them"):
-            session.retrain(step)
+            session.execute(step)
 
 
 @pytest.mark.slow
 def test_it_ends_with_the_process_that_asked(paper, tmp_path):
     with open_session(written(paper, ["linear"]), tmp_path, str(tmp_path / "ledger.sqlite")) as session:
-        session.measure(session.propose())
-        session.retrain(session.propose())
+        session.execute(session.propose())
+        session.execute(session.propose())
         (child,) = children()
-        session.box._child._process.stdin.close()  # as the system does when we die
-        session.box._child._process.wait(10)
+        session.planner._child._process.stdin.close()  # as the system does when we die
+        session.planner._child._process.wait(10)
         assert children() == []
         assert child > 0
 

@@ -49,7 +49,7 @@ def keep(wanted):
 
     async def kept():
         async with get_client() as client:
-            return await notifying.keep(client, wanted)
+            return await notifying.keep_automation(client, wanted)
 
     return asyncio.run(kept())
 
@@ -106,7 +106,7 @@ class TestFile:
 
     def test_every_occasion_has_its_events(self):
         whole = Notify(block="slack-webhook/lab", on=tuple(notifying.EVENTS))
-        made = notifying.automation("00000000-0000-0000-0000-000000000000", whole)
+        made = notifying.make_automation("00000000-0000-0000-0000-000000000000", whole)
         named = {value for name, value in vars(events).items() if name.isupper() and str(value).startswith("sdl.")}
         assert made.trigger.expect == named
 
@@ -122,21 +122,21 @@ class TestEvents:
         return emitted
 
     def test_a_verdict_says_target_verdict_and_sentence(self, told):
-        events.verdict("paper", "twin", FINDING)
+        events.emit_verdict("paper", "twin", FINDING)
         ((name, resource, payload),) = told
         assert (name, resource["prefect.resource.id"]) == ("sdl.verdict", "sdl.campaign.paper")
         assert payload["message"] == "paper: VERIFIED white: within the tolerance"
         assert (payload["target"], payload["verdict"], payload["round"]) == ("white", "VERIFIED", 3)
 
     def test_a_suspension_by_drift_is_an_event_of_the_instrument_too(self, told):
-        events.suspended("paper", "twin", CampaignSuspended("lamp off", drift=True, hold_off_s=600))
+        events.emit_suspended("paper", "twin", CampaignSuspended("lamp off", drift=True, hold_off_s=600))
         assert [(name, of["prefect.resource.id"]) for name, of, _ in told] == [
             ("sdl.campaign.suspended", "sdl.campaign.paper"), ("sdl.instrument.drifted", "sdl.instrument.twin")
         ]  # fmt: skip
 
     @pytest.mark.fault("I-19")
     def test_a_gain_out_of_its_band_is_an_event_of_the_instrument(self, told):
-        events.out_of_band("twin", ["gain of R is -10.00 % off"], {"R": 0.9})
+        events.emit_out_of_band("twin", ["gain of R is -10.00 % off"], {"R": 0.9})
         ((name, of, payload),) = told
         assert (name, of["prefect.resource.id"]) == ("sdl.calibration.out-of-band", "sdl.instrument.twin")
         assert (payload["message"], payload["gain"]) == ("twin: gain of R is -10.00 % off", {"R": 0.9})
@@ -144,7 +144,7 @@ class TestEvents:
     @pytest.mark.fault("N-05")
     def test_words_of_strangers_act_on_nothing(self, told):
         hostile = "<!channel> @all [x](http://evil) `a` \x1b[2J\u202e {{ 7 * 7 }}\n" + "long " * 1000
-        events.verdict("paper", "twin", Finding(1, hostile, Verdict.REFUTED, hostile))
+        events.emit_verdict("paper", "twin", Finding(1, hostile, Verdict.REFUTED, hostile))
         for word in told[0][2].values():
             assert not set(str(word)) & set("<>[]`|@\x1b\u202e\n")
             assert len(str(word)) <= events.LONGEST
@@ -156,7 +156,7 @@ class TestEvents:
 
         monkeypatch.setattr(events, "emit_event", fails)
         with caplog.at_level(logging.WARNING):
-            events.finished("paper", "twin", "every target is settled")
+            events.emit_finished("paper", "twin", "every target is settled")
         assert "Prefect was not told of sdl.campaign.finished: no room" in caplog.text
 
 
@@ -169,8 +169,8 @@ class TestServer:
             assert keep(wanted) is None
 
             def tell():
-                events.waiting("paper", "twin", "not asked for")
-                events.verdict("paper", "twin", FINDING)
+                events.emit_waiting("paper", "twin", "not asked for")
+                events.emit_verdict("paper", "twin", FINDING)
 
             expected = {"title": "sdl: paper", "text": "paper: VERIFIED white: within the tolerance"}
             assert heard(came, tell) == expected
@@ -179,7 +179,7 @@ class TestServer:
     def test_a_block_for_a_chat_does_as_well(self, prefect, block):
         with receiver() as (address, came):
             assert keep(Notify(block=block("chat", address.replace("http", "json")), on=("stalled",))) is None
-            message = heard(came, lambda: events.stalled("paper", "twin", "no observation for 46 s"))
+            message = heard(came, lambda: events.emit_stalled("paper", "twin", "no observation for 46 s"))
             assert message["message"] == "paper has stalled: no observation for 46 s"
 
     def test_it_is_made_once_and_follows_the_file(self, prefect, block):
@@ -228,9 +228,9 @@ class TestServer:
         """Tell of a verdict until it is known that it did not get through."""
         until = time.monotonic() + SOON_S
         while time.monotonic() < until:
-            events.verdict(campaign, "twin", FINDING)
+            events.emit_verdict(campaign, "twin", FINDING)
             time.sleep(1)
-            words = notifying.lost(url) or ""
+            words = notifying.describe_lost_message(url) or ""
             if f"'{campaign}: VERIFIED white: within the tolerance'" in words:
                 assert "see that its channel is up" in words
                 return

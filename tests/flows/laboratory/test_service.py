@@ -15,7 +15,7 @@ from places import ROOT
 from services import ENDED, SOON_S, Lab
 
 from flows.laboratory.definition import Laboratory
-from flows.laboratory.deployments import ENTRYPOINTS, STEERING, definitions
+from flows.laboratory.deployments import CONTROLS, ENTRYPOINTS, define_deployments
 from flows.server import server
 from flows.server import service_lock as instance
 from sdl.errors import InvalidInput
@@ -23,7 +23,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
 
-STEERED = {entrypoint for entrypoint, _ in STEERING.values()}
+STEERED = {entrypoint for entrypoint, _ in CONTROLS.values()}
 
 
 @pytest.fixture(scope="class")
@@ -203,7 +203,7 @@ class TestLaboratoryFile:
     def test_ours_is_valid_and_prefect_yaml_says_the_same(self):
         laboratory = Laboratory.read(ROOT / "deployments" / "lab.toml")
         written = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8"))
-        assert written["deployments"] == [each.written("laboratory") for each in definitions(laboratory)]
+        assert written["deployments"] == [each.written("laboratory") for each in define_deployments(laboratory)]
 
     def test_the_file_of_automations_says_what_a_service_and_deploy_make(self):
         from prefect.events.schemas.automations import AutomationCore

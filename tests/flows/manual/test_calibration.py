@@ -6,12 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from flows.campaign import sweep
 from flows.engine.open_bench import open_bench
 from flows.run_policy import missed_schedules as scheduled
 from sdl.analysis.control_chart import charts
-from sdl.campaign.definition import Campaign, Plugin, Target
-from sdl.errors import InvalidInput
+from sdl.campaign.definition import Plugin
 from sdl.instruments.claude_light.twin import Twin
 from sdl.measurement import manual as by_hand
 from sdl.reports import figures
@@ -96,7 +94,7 @@ class TestScheduled:
             monkeypatch.setattr(scheduled.runtime, "flow_run", run)
             with open_bench(Plugin(plugin="twin"), str(tmp_path), None, "calibration"):
                 pass
-            return scheduled.made_up_for(str(tmp_path / "ledger.sqlite"), lambda _: (self.DUE + after).timestamp())
+            return scheduled.skipped_state(str(tmp_path / "ledger.sqlite"), lambda _: (self.DUE + after).timestamp())
 
         return made
 
@@ -112,50 +110,11 @@ class TestScheduled:
         assert due([], timedelta(hours=5)) is None
 
 
-class TestSweep:
-    CONFIG = Campaign.parse({"name": "sweep", "instrument": "twin", "targets": [{"readings": {"445nm": 9000}}]})
-    TARGETS = tuple(Target(name=name, readings={"445nm": value}) for name, value in (("dim", 4000), ("bright", 20000)))
-
-    def test_all_targets_share_one_campaign(self):
-        (made,) = sweep.variants(self.CONFIG, self.TARGETS, [], apart=False)
-        assert made.slug == "sweep"
-        assert [each.name for each in made.targets] == ["dim", "bright"]
-
-    def test_seeds_have_campaigns_of_their_own_with_all_targets(self):
-        made = sweep.variants(self.CONFIG, self.TARGETS, [1, 2], apart=False)
-        assert [(each.slug, each.seed, len(each.targets)) for each in made] == [
-            ("sweep-seed-1", 1, 2), ("sweep-seed-2", 2, 2)
-        ]  # fmt: skip
-
-    def test_apart_there_is_a_campaign_for_each_target_and_seed(self):
-        made = sweep.variants(self.CONFIG, self.TARGETS, [1, 2], apart=True)
-        assert [each.slug for each in made] == [
-            "sweep-dim-seed-1", "sweep-dim-seed-2", "sweep-bright-seed-1", "sweep-bright-seed-2"
-        ]  # fmt: skip
-        assert [(each.targets[0].readings["445nm"], each.seed) for each in made][1::2] == [(4000, 2), (20000, 2)]
-
-    def test_apart_it_takes_the_targets_of_the_campaign_where_none_are_given(self):
-        both = sweep.variants(self.CONFIG, self.TARGETS, [], apart=False)[0]
-        assert [each.slug for each in sweep.variants(both, [], [], apart=True)] == ["sweep-dim", "sweep-bright"]
-
-    def test_alone_it_is_the_campaign_itself(self):
-        assert sweep.variants(self.CONFIG, [], [], apart=False) == [self.CONFIG]
-
-    def test_every_fault_of_every_campaign_is_told_before_the_first(self):
-        targets = [Target(name="x", readings={"999nm": 1000}), Target(name="y", readings={"445nm": 1e9})]
-        with pytest.raises(InvalidInput) as caught:
-            sweep.variants(self.CONFIG, targets, [1, 1], apart=True)
-        told = caught.value.faults
-        assert sum("999nm" in each for each in told) == 2
-        assert sum("reaches the ceiling" in each for each in told) == 2
-        assert any("'sweep-x-seed-1'" in each for each in told)
-
-
 def test_the_space_of_the_twin_is_that_of_its_form():
     from flows.laboratory.definition import Laboratory
-    from flows.laboratory.deployments import definitions
+    from flows.laboratory.deployments import define_deployments
 
-    offered = {each.run: each for each in definitions(Laboratory.of_a_twin("http://127.0.0.1:5005/api"))}
+    offered = {each.run: each for each in define_deployments(Laboratory.of_a_twin("http://127.0.0.1:5005/api"))}
     schema = {"properties": {"config": {}, "home": {}}, "required": ["config"],
               "definitions": {"Campaign": {"properties": {"instrument": {}}}}}  # fmt: skip
     form = offered["campaign"].form(schema)

@@ -19,7 +19,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_message_begins_with_the_action_and_ends_with_what_happened(kind):
     words = ("the lamp is off", "twin") if kind is errors.LeaseHeld else ("the lamp is off",)
-    state = failing.failed(kind(*words), "campaign 'white'")
+    state = failing.failed_state(kind(*words), "campaign 'white'")
     action, _, happened = state.message.rpartition(": ")
     assert happened == "the lamp is off"
     assert action[0].isupper()
@@ -39,7 +39,7 @@ def test_the_message_begins_with_the_action_and_ends_with_what_happened(kind):
     ],
 )
 def test_each_kind_has_its_own(error, name, begins):
-    state = failing.failed(error, "campaign 'x'")
+    state = failing.failed_state(error, "campaign 'x'")
     assert (state.name, state.message.startswith(begins)) == (name, True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from places import ROOT
 from traps import DESIGN, EXAM
 
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.errors import CampaignPaused, InstrumentUnavailable
 from sdl.history import Control, Verdict
@@ -24,13 +24,10 @@ from sdl.interchange.evidence import CAMPAIGN
 from sdl.interchange.export_import import import_
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Examine, Measure, Stop
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
 HASTY = {"read_s": 2.0, "deadline_s": 3.0, "quiet_s": 0.05, "first_wait_s": 0.01, "allow_private": True}
-
-
-ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 
 
 def twin(**options):
@@ -128,7 +125,7 @@ def advance(session, steps):
     for _ in range(steps):
         if isinstance(step := session.propose(), Stop):
             return
-        ACTIONS[type(step)](session, step)
+        session.execute(step)
 
 
 def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
@@ -226,7 +223,7 @@ def genuine(tmp_path_factory):
     written["targets"][0]["tolerance"] = "0.6 %"  # so narrow that it learns before it examines
     with open_session(written | {"instrument": twin(seed=1)}, directory, str(directory / "ledger")) as session:
         advance(session, 100)
-        session.finish(session.propose())
+        session.execute(session.propose())
     with Ledger(directory / "ledger") as ledger:
         return bundle.write_bundle(ledger, "paper", directory / "paper.zip")
 
@@ -289,7 +286,7 @@ def test_other_versions_are_named_and_do_not_count(genuine, sdl):
 
 def test_a_campaign_at_work_has_no_bundle_yet(paper, book, sdl, home, tmp_path):
     with open_session(paper | {"instrument": twin()}, tmp_path, str(home / "ledger.sqlite")) as session:
-        session.measure(session.propose())
+        session.execute(session.propose())
         told = sdl("bundle", "paper")
     assert told.code == 2
     assert "a bundle is of a campaign at rest" in told.said

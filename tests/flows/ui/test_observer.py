@@ -9,7 +9,7 @@ import pytest
 import requests
 from stages import Run
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.ui import artifacts
 from flows.ui import observer as showing
 from sdl.campaign.definition import Campaign
@@ -67,7 +67,7 @@ def test_a_verdict_is_shown_once_though_the_campaign_ends_while_it_is_sent(ledge
     monkeypatch.setattr(showing, "LOOK_S", 0.01)
 
     async def at_work(run):
-        async with showing.shown(ledger, run.name):
+        async with showing.shown_in_ui(ledger, run.name):
             await asyncio.to_thread(run.examine)
             await seen.wait()
 
@@ -132,10 +132,10 @@ class TestFlow:
 def test_a_server_that_is_gone_is_said_once_and_nothing_is_in_its_way(paper, drive, tmp_path, caplog):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.ui.observer import shown
+    from flows.ui.observer import shown_in_ui
 
     async def at_work(session):
-        async with shown(session.ledger, session.entry.name):
+        async with shown_in_ui(session.ledger, session.entry.name):
             return await asyncio.to_thread(drive, session)
 
     written = paper | {"instrument": {"plugin": "twin", "seed": 1}}

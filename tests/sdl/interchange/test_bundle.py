@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.errors import InvalidInput
 from sdl.history import NoticeKind
@@ -23,9 +23,8 @@ from sdl.interchange.export_import import read_data
 from sdl.ledger.controls import Controls
 from sdl.ledger.history_cache import without_parity
 from sdl.ledger.ledger import Ledger
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Stop
 
-ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -37,8 +36,8 @@ def made(tmp_path_factory):
     written = {"name": "Weiß", "instrument": {"plugin": "twin", "seed": 1}, "targets": [target]}
     with open_session(written, directory, str(directory / "ledger")) as session:
         while not isinstance(step := session.propose(), Stop):
-            ACTIONS[type(step)](session, step)
-        session.finish(step)
+            session.execute(step)
+        session.execute(step)
         Controls(session.ledger, "Ada <b>").note(session.entry.id, NoticeKind.PAUSED, "=asked to pause")
     with Ledger(directory / "ledger") as ledger:
         return directory / "ledger", bundle.write_bundle(ledger, "wei", directory / "made.zip")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.safety import ApprovalPart
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, InvalidInput
 from sdl.history import Control, History, NoticeKind, Observation, Purpose, ReplyClass, Request, Round, RoundKind, State

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign
 from sdl.campaign.safety import SuspendPart
 from sdl.campaign.validation import prepare
@@ -201,7 +201,7 @@ class TestCampaign:
         patch = {"settings": {"R": 0.5, "G": 0.5, "B": 0.5}, "every": 5}
         with open_session(self.written(paper, patch=patch), tmp_path, str(tmp_path / "ledger.sqlite")) as session:
             drive(session)
-            seen, fitted = session.history, session.fitted
+            seen, fitted = session.history, session.planner.fitted
         assert any(each.purpose is Purpose.PATCH for each in seen.observations)
         assert not (np.abs(fitted.settings - 0.5) < 1e-9).all(axis=1).any()
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from flows.cli import watch as cli_watching
 from flows.cli.watch_view import frame
 from flows.engine.open_bench import open_bench
-from flows.engine.session import open_session
-from flows.laboratory.stall_alarm import Watchman
+from flows.engine.opening import open_session
+from flows.laboratory.stall_alarm import StallWatch
 from flows.ui import events
 from sdl.campaign.definition import Plugin, Target
 from sdl.errors import CampaignSuspended, InvalidInput
@@ -38,7 +38,7 @@ TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
 def at_work(paper, where, tmp_path):
     """A campaign whose first round is measured, one observation a second, its process alive."""
     with open_session(paper | TWIN, tmp_path, where) as session:
-        session.measure(session.propose())
+        session.execute(session.propose())
         spread(session.ledger, 1.0)
         yield session
 
@@ -191,8 +191,8 @@ class TestStall:
 
     def test_each_is_told_once_as_an_event_and_a_notice(self, at_work, monkeypatch):
         told = []
-        monkeypatch.setattr(events, "stalled", lambda *words: told.append(words))
-        watchman = Watchman(at_work.ledger)
+        monkeypatch.setattr(events, "emit_stalled", lambda *words: told.append(words))
+        watchman = StallWatch(at_work.ledger)
         watchman.look()
         assert told == []
         later(monkeypatch, 100)
@@ -299,7 +299,7 @@ class TestCommands:
     @pytest.mark.xdist_group("prefect")
     def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
         with open_session(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
-            session.measure(session.propose())
+            session.execute(session.propose())
             spread(session.ledger, 1.0)
             with session.ledger.engine.execution_options(writes=True).begin() as connection:
                 moments = {name: attempts.c[name] - 600 for name in ("sent_at", "done_at")}

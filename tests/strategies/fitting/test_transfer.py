@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.benchmarks.decisions import loop
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle
 from sdl.analysis.lesson_learning import learn_lesson
 from sdl.campaign.definition import Campaign
@@ -155,7 +155,7 @@ def test_lessons_are_frozen_reproduced_and_told(drive, tmp_path):
         drive(session)
     tuesday = written("tuesday", 1, history={"campaigns": ["monday"]})
     with open_session(tuesday, tmp_path, where) as session:
-        session.measure(session.propose())  # the background; then its process ends
+        session.execute(session.propose())  # the background; then its process ends
         frozen = session.campaign.lessons
     assert [(each.campaign, each.same) for each in frozen] == [("monday", True)]
     with open_session(written("wednesday", 1), tmp_path, where) as session:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from moments import CAMPAIGNS, moments
 
-from flows.engine.session import Session, open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
 from sdl.history import History, Purpose, RoundKind
@@ -17,9 +17,8 @@ from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
 from strategies.plan.lookahead import possible_endings
 from strategies.plan.plan import Plan
-from strategies.plan.steps import Conclude, Examine, Fit, Measure
+from strategies.plan.steps import Fit, Measure
 
-ACTIONS = {Fit: Session.retrain, Measure: Session.measure, Examine: Session.examine, Conclude: Session.conclude}
 SETTLES = {True: 0, False: 1}
 """Which of the endings of an exam it is, by whether its finding settles the target."""
 
@@ -103,7 +102,7 @@ def test_in_the_box_and_begun_again_it_decides_what_a_rehearsal_does(drive, tmp_
         for steps in (4, 7):
             with opened() as session:
                 for _ in range(steps):
-                    ACTIONS[type(step := session.propose())](session, step)
+                    session.execute(session.propose())
         with opened() as session:
             drive(session)
             history, file = session.history, bundle.write_bundle(session.ledger, "x", tmp_path / "x.zip")

@@ -8,7 +8,7 @@ import pytest
 from places import ROOT
 from problems import two_branches
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl import plugins
 from sdl.analysis.answer_count import concluding_verdict, count_answers

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flows.benchmarks.operation import concurrency
 from flows.engine.open_bench import open_bench
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.campaign.definition import Plugin
 from sdl.errors import InstrumentUnavailable, LeaseLost
 from sdl.history import Purpose, Request, Round, RoundKind
@@ -81,7 +81,7 @@ def test_what_a_dead_process_asked_is_waited_out_by_another_campaign(slow, paper
     with open_session(written, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
         step = session.propose()
         session.bench.budget = 2
-        session.measure(Measure(step.round, step.requests))
+        session.execute(Measure(step.round, step.requests))
         assert session.ledger.sent(session.entry.id) == 2
     assert (slow.requests, slow.most_in_flight) == (3, 1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.simulated import homogenisation

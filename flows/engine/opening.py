@@ -1,0 +1,127 @@
+"""A campaign taken up: its file checked, its ledger opened, its instrument held, and its record gone on with."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.engine.fitting_process import FittingProcess
+from flows.engine.handover import take_instrument
+from flows.engine.planner import DirectPlanner, Planner
+from flows.engine.session import Session
+from flows.environment import folder
+from flows.versions import versions
+from sdl.campaign.definition import Campaign
+from sdl.campaign.validation import prepare
+from sdl.errors import InvalidInput
+from sdl.history import Entry, State
+from sdl.instruments.protocol import Instrument
+from sdl.interchange.earlier_campaigns import frozen
+from sdl.ledger.lease import Lease
+from sdl.ledger.ledger import Ledger
+from sdl.measurement.bench import Bench
+from sdl.measurement.orphaned_requests import wait_out_orphans
+
+MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
+"""Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
+
+
+@contextmanager
+def open_session(
+    written: Mapping[str, Any] | Campaign,
+    directory: Path,
+    ledger: str,
+    *,
+    again: bool = False,
+    interrupted: threading.Event | None = None,
+) -> Iterator[Session]:
+    """Check a campaign, hold its instrument and take up its ledger where it was left.
+
+    Args:
+        written: The campaign as a person wrote it, or as it was parsed from that.
+        directory: Where reports go.
+        ledger: File or URL of the ledger.
+        again: Begin anew under the next free name if the campaign of this name is finished.
+        interrupted: Set it to end before the next request.
+
+    Raises:
+        InvalidInput, LeaseHeld, SchemaMismatch, LedgerError: before the first request.
+    """
+    folder(directory / "reports")  # or else the campaign would fail when all is measured
+    kept = take_instrument(written.instrument) if isinstance(written, Campaign) else None
+    campaign, instrument = prepare(written, kept)
+    book = Ledger(ledger, directory)
+    try:
+        with book:
+            if again:
+                campaign = _renamed(campaign, book)
+            campaign = frozen(campaign, book, instrument)
+            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
+                entry = _register(book, campaign, instrument)
+                session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
+                try:
+                    yield session
+                finally:
+                    session.close()
+    finally:
+        instrument.close()
+
+
+def _session(
+    book: Ledger,
+    lease: Lease,
+    entry: Entry,
+    campaign: Campaign,
+    instrument: Instrument,
+    directory: Path,
+    interrupted: threading.Event | None,
+) -> Session:
+    wait_out_orphans(book, instrument.identity, interrupted)
+    book.reconcile(lease, entry.id)
+    allowed = max(campaign.extra, entry.config.get("extra", 0))
+    campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign
+    if entry.state is not State.FINISHED:
+        book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
+        book.set_state(lease, entry.id, State.RUNNING)
+    bench = Bench(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
+    bench.interrupted = interrupted or bench.interrupted
+    return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry))
+
+
+def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
+    if campaign.fitting is None:
+        return DirectPlanner(campaign, entry.space)
+    url = book.engine.url.render_as_string(hide_password=False)
+    return FittingProcess(campaign, entry.space, entry.id, url)
+
+
+def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:
+    config = campaign.model_dump(mode="json")
+    entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
+    refuse_changed_file(entry, campaign)
+    return entry
+
+
+def refuse_changed_file(entry: Entry, campaign: Campaign) -> None:
+    """Refuse a campaign file that asks for something else than the campaign of its name was begun with.
+
+    Raises:
+        InvalidInput: naming what differs.
+    """
+    config = campaign.model_dump(mode="json")
+    changed = sorted(key for key in config.keys() - MAY_CHANGE if entry.config.get(key) != config[key])
+    if changed:
+        raise InvalidInput(
+            f"campaign {entry.name!r} was begun with another {', another '.join(changed)}: give this one another "
+            "name, or write what it was begun with ('sdl report' shows that)"
+        )
+
+
+def _renamed(campaign: Campaign, book: Ledger) -> Campaign:
+    finished = {entry.name for entry in book.entries() if entry.state in (State.FINISHED, State.STOPPED)}
+    number, name = 1, campaign.name
+    while Campaign.model_copy(campaign, update={"name": name}).slug in finished:
+        number += 1
+        name = f"{campaign.name} {number}"
+    return campaign.model_copy(update={"name": name})

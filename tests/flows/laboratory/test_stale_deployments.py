@@ -1,0 +1,51 @@
+"""Deployments of an earlier version, whose flows lie elsewhere now, are named with what to do about them."""
+
+import asyncio
+
+import pytest
+
+from flows.laboratory.definition import Laboratory
+from flows.laboratory.deployments import define_deployments
+from flows.laboratory.stale_deployments import describe_stale_deployments, stale_deployments
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def deployed(prefect):
+    """Registers the deployments of a twin as 'sdl up' does; some of them then get other entry points."""
+    from prefect import get_client
+    from prefect.client.schemas.actions import DeploymentUpdate
+    from prefect.runner import Runner
+
+    from flows.laboratory.registration import register_deployments
+
+    async def deploy(changes):
+        offered, runner = list(define_deployments(Laboratory.of_a_twin(None))), Runner(name="stale")
+        async with get_client() as client:
+            numbers = await register_deployments(client, offered, runner.aadd_deployment)
+            for definition, number in zip(offered, numbers, strict=True):
+                if definition.run in changes:
+                    await client.update_deployment(number, DeploymentUpdate(entrypoint=changes[definition.run]))
+            return {definition.run: (await client.read_deployment(number)).entrypoint
+                    for definition, number in zip(offered, numbers, strict=True)}  # fmt: skip
+
+    return lambda **changes: asyncio.run(deploy(changes))
+
+
+def test_prefect_writes_the_place_of_a_flow_as_the_definition_has_it(deployed, prefect):
+    written = deployed()
+    assert written == {each.run: each.entrypoint for each in define_deployments(Laboratory.of_a_twin(None))}
+    assert [name for name in stale_deployments(prefect) if name.endswith("/twin")] == []
+
+
+def test_an_earlier_place_is_a_sentence_until_the_laboratory_is_deployed_again(deployed, prefect, sdl, monkeypatch):
+    deployed(campaign="flows.campaign.campaign", measure="flows.by_hand.measure")
+    sentence = describe_stale_deployments(prefect)
+    assert "earlier version of sdl" in sentence
+    assert "campaign/twin, measure/twin" in sentence
+    found = {each["what"]: each for each in sdl("doctor", "--json", "--port", 1).json}
+    assert found["configured Prefect server"]["state"] == "warning"
+    assert found["configured Prefect server"]["advice"].startswith("run 'sdl deploy' again")
+    deployed()
+    assert describe_stale_deployments(prefect) is None
