@@ -165,7 +165,7 @@ class Parity:
         def rows(values: Any) -> Readings:
             return np.array(values, float).reshape(-1, len(channels))
 
-        pairs = {name: recorded[name] for name in recorded.keys() - {"channels"}}
+        pairs = {name: pair for name, pair in recorded.items() if name != "channels"}
         return cls(
             channels,
             {name: ParityRows(rows(pair["measured"]), rows(pair["predicted"])) for name, pair in pairs.items()},

@@ -116,7 +116,8 @@ def _parity(story: CampaignSummary) -> ScoredParity | None:
     """Of the latest round whose facts have it."""
     for round_ in reversed(story.history.rounds):
         if (parity := round_.facts.parity) is not None:
-            sets = {name: (rows.measured, rows.predicted) for name, rows in parity.sets.items()}
+            shown = [name for name in ("train", "test") if name in parity.sets]
+            sets = {name: (parity.sets[name].measured, parity.sets[name].predicted) for name in shown}
             scores = [
                 _score(channel, name, measured_[:, column], predicted[:, column])
                 for column, channel in enumerate(parity.channels)
