@@ -79,16 +79,16 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
         inverse_tables,
     ),
-    "instruments": Benchmark(
+    "instruments": (
         lambda of: instruments.run_instruments_benchmark(
             of.population, of.home / "benchmarks" / "instruments", of.progress
         ),
-        _one(instruments.instrument_table),
+        instruments.instrument_table,
     ),
 }
 """What runs each, and the tables of its result, by the name that the command knows it by."""
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "inverse")
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "inverse", "instruments")
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
