@@ -58,7 +58,7 @@ def open_session(
                 campaign = _renamed(campaign, book)
             campaign = frozen(campaign, book, instrument)
             with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
-                entry = _register(book, campaign, instrument)
+                campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
                 try:
                     yield session
@@ -96,11 +96,27 @@ def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
     return FittingProcess(campaign, entry.space, entry.id, url)
 
 
-def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> Entry:
+def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> tuple[Campaign, Entry]:
     config = campaign.model_dump(mode="json")
     entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
+    campaign = _as_begun(campaign, entry)
     refuse_changed_file(entry, campaign)
-    return entry
+    return campaign, entry
+
+
+def _as_begun(campaign: Campaign, entry: Entry) -> Campaign:
+    """The campaign with all that its file leaves out as it was when it was begun: defaults may have changed since."""
+    written, whole = (campaign.model_dump(mode="json", exclude_unset=unset) for unset in (True, False))
+    begun = dict(written)
+    for key in whole.keys() & entry.config.keys() - MAY_CHANGE:
+        recorded, now = entry.config[key], whole[key]
+        if isinstance(recorded, Mapping) and isinstance(now, Mapping):
+            stated = written.get(key, {})
+            other = {name: value for name, value in recorded.items() if name not in stated and now.get(name) != value}
+            begun |= {key: {**stated, **other}} if other else {}
+        elif key not in written and recorded != now:
+            begun[key] = recorded
+    return campaign if begun == written else Campaign.parse(begun)
 
 
 def refuse_changed_file(entry: Entry, campaign: Campaign) -> None:

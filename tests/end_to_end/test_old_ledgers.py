@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.engine.session import open_session
+from flows.engine.opening import open_session
 from sdl.history import Verdict
 from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
