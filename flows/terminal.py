@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from sdl.formatting import jsonable, visible
+from sdl.formatting import escape_invisible, make_jsonable
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -20,20 +20,20 @@ err = Console(stderr=True, highlight=False, emoji=False)
 
 def print_json_line(data: Any) -> None:
     """Print data as one line of JSON, for a program that reads on and on."""
-    print(json.dumps(jsonable(data), ensure_ascii=False), flush=True)
+    print(json.dumps(make_jsonable(data), ensure_ascii=False), flush=True)
 
 
 def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
     """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
     if as_json:
-        print(json.dumps(jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
+        print(json.dumps(make_jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
         return
     for each in parts:
         if isinstance(each, Table):
             for part in split_wide_table(each, out):
                 out.print(part)
         else:
-            words = each if isinstance(each, Text) else visible(each)
+            words = each if isinstance(each, Text) else escape_invisible(each)
             out.print(words, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
 
 
@@ -59,11 +59,11 @@ def figure_table(title: str, words: Iterable[str], figures: Iterable[str], **loo
         figures: Names of the others.
         look: Further options of ``rich.table.Table``.
     """
-    made = Table(title=escape(visible(title)), caption_justify="left", **look)
+    made = Table(title=escape(escape_invisible(title)), caption_justify="left", **look)
     for column in words:
-        made.add_column(escape(visible(column)), overflow="fold")
+        made.add_column(escape(escape_invisible(column)), overflow="fold")
     for column in figures:
-        made.add_column(escape(visible(column)), justify="right", no_wrap=True)
+        made.add_column(escape(escape_invisible(column)), justify="right", no_wrap=True)
     return made
 
 
@@ -100,4 +100,4 @@ def _of(whole: Table, columns: Iterable[Column]) -> Table:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.5g}" if isinstance(value, float) else visible(value)
+    return f"{value:.5g}" if isinstance(value, float) else escape_invisible(value)

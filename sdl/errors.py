@@ -6,7 +6,7 @@ A caller needs one question answered: *is it worth trying again?* Each branch be
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 
 LONGEST = 2000
 """Characters of one message: names, keys and replies that it repeats may be of any length."""
@@ -23,8 +23,8 @@ class InvalidInput(SdlError, ValueError):
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        given = (faults,) if isinstance(faults, str) else tuple(faults)
-        self.faults: tuple[str, ...] = tuple(map(_ended, given))
+        sentences = (faults,) if isinstance(faults, str) else tuple(faults)
+        self.faults: tuple[str, ...] = tuple(map(_ended, sentences))
         super().__init__("\n".join(self.faults))
 
 
@@ -43,7 +43,7 @@ class InstrumentError(SdlError):
     def __init__(self, message: str, *, raw: str = "", sent: bool = True) -> None:
         self.raw = raw
         self.sent = sent
-        super().__init__(_ended(visible(message)))
+        super().__init__(_ended(escape_invisible(message)))
 
 
 class InstrumentUnavailable(InstrumentError):
@@ -133,7 +133,7 @@ def _ended(sentence: str) -> str:
     return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}..."
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest_nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'budget'?`` or the list of known words.
 
     >>> nearest("budgte", ["budget", "seed"])
@@ -141,8 +141,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("colour", ["budget", "seed"])
     "; known are 'budget', 'seed'"
     """
-    words = sorted(known)
-    close = get_close_matches(word, words, n=1)
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return "; known are " + ", ".join(repr(each) for each in words) if words else ""
+    return "; known are " + ", ".join(repr(name) for name in names) if names else ""

@@ -16,8 +16,8 @@ DEEPEST = 20
 """Levels of nesting that are kept of a reply beside its raw text."""
 
 
-def visible(text: object) -> str:
-    r"""The same text with every character that acts instead of showing written as its escape.
+def escape_invisible(text: object) -> str:
+    r"""Return the text with every character that acts instead of showing written as its escape.
 
     Control characters, terminal sequences and marks that turn the direction of writing cannot hide anything then.
 
@@ -27,13 +27,13 @@ def visible(text: object) -> str:
     return "".join(character if _shows(character) else _escaped(character) for character in str(text))
 
 
-def number(value: Any) -> str:
-    """A number of any size to four digits, whole from 1000 on.
+def format_number(value: Any) -> str:
+    """Write a number of any size with four digits; from 1000 on as a whole number.
 
     >>> number(16384.3), number(0.53612), number(None), number(float("inf"))
     ('16384', '0.5361', '–', '∞')
     """
-    number_ = measured(value)
+    number_ = float_or_nan(value)
     if math.isnan(number_):
         return NOTHING
     if math.isinf(number_):
@@ -42,22 +42,22 @@ def number(value: Any) -> str:
     return plain.replace("-", "−")
 
 
-def within(value: float, margin: float) -> str:
-    """A number with its margin, to two digits of that.
+def format_with_margin(value: float, margin: float) -> str:
+    """Write a number with its margin, to two digits of the margin.
 
     >>> within(16374.2, 30.35), within(0.53612, 0.0021), within(16384, float("nan"))
     ('16374 ± 30', '0.5361 ± 0.0021', '16384')
     """
     if not math.isfinite(value) or math.isnan(margin):
-        return number(value)
+        return format_number(value)
     if not 1e-9 < margin < 1e9:
-        return f"{number(value)} ± {number(margin)}"
-    digits = decimals(margin)
+        return f"{format_number(value)} ± {format_number(margin)}"
+    digits = count_decimals(margin)
     return f"{value:.{digits}f} ± {margin:.{digits}f}".replace("-", "−")
 
 
-def decimals(margin: float) -> int:
-    """Decimals that show a margin, and a reading that is off by it, to two digits; none where whole numbers do.
+def count_decimals(margin: float) -> int:
+    """Return the decimals that show a margin, and a reading that is off by it, to two digits; 0 for large margins.
 
     >>> decimals(163.8), decimals(0.02), decimals(1.5)
     (0, 3, 1)
@@ -65,18 +65,18 @@ def decimals(margin: float) -> int:
     return max(0, 1 - math.floor(math.log10(margin)))
 
 
-def against(name: str, value: float, wanted: float, allowed: float) -> str:
-    """A reading against the one that is wanted, to two digits of what is allowed.
+def format_against_target(name: str, value: float, wanted: float, allowed: float) -> str:
+    """Write a reading beside its target, to two digits of the allowed error.
 
     >>> against("y", 1.234567, 1.2, 0.05)
     'y 1.235 for 1.200 ± 0.050'
     """
-    digits = decimals(allowed)
+    digits = count_decimals(allowed)
     return f"{name} {value:.{digits}f} for {wanted:.{digits}f} ± {allowed:.{digits}f}"
 
 
-def percent(share: float) -> str:
-    """A share of 0 to 1 in whole percent.
+def format_percent(share: float) -> str:
+    """Write a share from 0 to 1 in whole percent.
 
     >>> percent(0.874)
     '87 %'
@@ -84,26 +84,26 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def measured(value: Any) -> float:
-    """A number as the ledger keeps it: NaN for None, and for what is no number."""
+def float_or_nan(value: Any) -> float:
+    """Read a number as the ledger keeps it: NaN for None, and for what is no number."""
     try:
         return math.nan if value is None else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
-def listed(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
-    """Named numbers in one line.
+def format_quantities(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
+    """Write named numbers in one line.
 
     >>> listed({"R": 0.5, "G": 0.25}, {"R": "duty"})
     'R = 0.5 duty, G = 0.25'
     """
     units = units or {}
-    return ", ".join(f"{name} = {number(value)} {units.get(name, '')}".rstrip() for name, value in named.items())
+    return ", ".join(f"{name} = {format_number(value)} {units.get(name, '')}".rstrip() for name, value in named.items())
 
 
-def span(seconds: float) -> str:
-    """A length of time in its two largest units.
+def format_duration(seconds: float) -> str:
+    """Write a length of time in its two largest units.
 
     >>> span(0.0123), span(0.83), span(42.3), span(135), span(7300), span(200_000)
     ('12 ms', '0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h')
@@ -120,8 +120,8 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
-def moment(seconds: float | None) -> str:
-    """Seconds since 1970 as a date and time (UTC)."""
+def format_time(seconds: float | None) -> str:
+    """Write seconds since 1970 as a date and time (UTC)."""
     try:
         return NOTHING if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
@@ -137,25 +137,25 @@ def _escaped(character: str) -> str:
 
 
 def json_list(readings: NDArray[np.float64]) -> list[float | None]:
-    """A row of readings for JSON, which has no NaN."""
+    """Return a row of readings as JSON, which has no NaN, can hold it: with None in its place."""
     return [None if math.isnan(value) else value for value in readings.tolist()]
 
 
 def array_from_json(values: Iterable[float | None]) -> NDArray[np.float64]:
-    """A row of readings from JSON."""
+    """Return a row of readings as ``json_list`` wrote it, with NaN for None."""
     return np.array([math.nan if value is None else value for value in values], float)
 
 
-def jsonable(value: Any, levels: int = DEEPEST) -> Any:
-    """The same value in what JSON knows; numbers that it does not know and what is nested too deep become text."""
+def make_jsonable(value: Any, levels: int = DEEPEST) -> Any:
+    """Return a value in types that JSON has; infinite numbers, NaN and what is nested too deep become text."""
     if isinstance(value, Mapping | list | tuple) and not levels:
-        return shown(value)
+        return format_value(value)
     if isinstance(value, Mapping):
-        return {str(key): jsonable(each, levels - 1) for key, each in value.items()}
+        return {str(key): make_jsonable(item, levels - 1) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return jsonable(value.tolist(), levels)
+        return make_jsonable(value.tolist(), levels)
     if isinstance(value, list | tuple):
-        return [jsonable(each, levels - 1) for each in value]
+        return [make_jsonable(item, levels - 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -167,8 +167,8 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
 
 
-def shown(value: object) -> str:
-    """Any value in a message: short, however long or deep it is.
+def format_value(value: object) -> str:
+    """Write any value for a message: short, however long or deep it is.
 
     >>> shown("R"), shown([[[[[[[[]]]]]]]])
     ("'R'", '[[[[[[[...]]]]]]]')

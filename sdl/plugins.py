@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, Protocol, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sdl.errors import InvalidInput, UnknownPlugin, nearest
-from sdl.formatting import shown
+from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
+from sdl.formatting import format_value
 
 Group = Literal[
     "sdl.instruments",
@@ -35,14 +35,21 @@ FORMER_NAMES: dict[Group, dict[str, str]] = {"sdl.inverse_models": {"ours": "rej
 """
 
 
+class RowsNeeded(Protocol):
+    """What a check of a campaign asks of an inverse model (``strategies.contract.InverseModel`` has the rest)."""
+
+    def rows_needed(self, d: int, p: int) -> int:
+        """Return the least number of rows from which it learns, for ``d`` knobs and ``p`` channels."""
+
+
 @cache
 def names(group: Group) -> tuple[str, ...]:
-    """Names registered in a group, sorted, each plug-in once."""
+    """Return the names registered in a group, sorted, each plug-in once."""
     return tuple(sorted(set(entry_points(group=group).names) - FORMER_NAMES.get(group, {}).keys()))
 
 
 def current_name(group: Group, name: str) -> str:
-    """The name that a plug-in has now; any other name as it is."""
+    """Return the name that a plug-in has now; any other name is returned as it is."""
     return FORMER_NAMES.get(group, {}).get(name, name)
 
 
@@ -54,12 +61,12 @@ def load(group: Group, name: str) -> Any:
         UnknownPlugin: naming the nearest one that is installed.
         InvalidInput: if it cannot be imported, with the reason.
     """
-    found = tuple(entry_points(group=group, name=name))
-    if not found:
+    points = tuple(entry_points(group=group, name=name))
+    if not points:
         kind = group.removeprefix("sdl.").replace("_", " ").removesuffix("s")
-        raise UnknownPlugin(f"unknown {kind} {name!r}{nearest(name, names(group))}")
+        raise UnknownPlugin(f"unknown {kind} {name!r}{suggest_nearest(name, names(group))}")
     try:
-        return found[0].load()
+        return points[0].load()
     except ImportError as error:
         lacking = f": {error.name} is not installed" if isinstance(error, ModuleNotFoundError) else f": {error}"
         extra = f" (our own may need: pip install 'inverse-sdl[{EXTRAS[group]}]')" if group in EXTRAS else ""
@@ -78,29 +85,11 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         InvalidInput: with every option that is unknown, missing or has the wrong type or value.
     """
     plugin = load(group, name)
-    written = dict(options or {})
-    given, hidden = reveal_secrets(written)
-    parameters = inspect.signature(plugin).parameters
-    hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
-    unknown = [
-        f"{key}: {name!r} has no such option{nearest(key, parameters)}" for key in given if key not in parameters
-    ]
-    faults = [
-        f"{key}: {name!r} needs this option"
-        for key, parameter in parameters.items()
-        if parameter.default is parameter.empty and key not in given
-    ]
-    faults += hidden.values()
-    for key in (given.keys() & parameters.keys()) - hidden.keys():
-        try:
-            given[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(given[key])
-        except ValidationError as error:
-            came = "a secret" if is_secret(written[key]) else shown(given[key])
-            faults += [f"{key}: {each['msg']}, got {came}" for each in error.errors()]
+    values, unknown, faults = _read_options(plugin, name, dict(options or {}))
     if faults:
         raise InvalidInput([*unknown, *faults])
     try:
-        built = plugin(**{key: given[key] for key in given.keys() & parameters.keys()})
+        instance = plugin(**values)
     except InvalidInput as error:
         if not unknown:
             raise
@@ -109,22 +98,47 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         raise InvalidInput([*unknown, f"{name!r}: {error}"]) from error
     if unknown:
         raise InvalidInput(unknown)
-    return built
+    return instance
+
+
+def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Read the options of a plug-in by the types of its parameters.
+
+    Returns:
+        The options that it has, in their types; a fault for each option that it does not have; every other fault.
+    """
+    revealed, hidden = reveal_secrets(written)
+    parameters = inspect.signature(plugin).parameters
+    hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+    strange = [key for key in revealed if key not in parameters]
+    unknown = [f"{key}: {name!r} has no such option{suggest_nearest(key, parameters)}" for key in strange]
+    faults = [
+        f"{key}: {name!r} needs this option"
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty and key not in revealed
+    ]
+    faults += hidden.values()
+    values = {key: revealed[key] for key in revealed.keys() & parameters.keys()}
+    for key in values.keys() - hidden.keys():
+        try:
+            values[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(values[key])
+        except ValidationError as error:
+            came = "a secret" if is_secret(written[key]) else format_value(values[key])
+            faults += [f"{key}: {fault['msg']}, got {came}" for fault in error.errors()]
+    return values, unknown, faults
 
 
 SECRET_PREFIX = "SDL_SECRET_"
-
-
 SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 def is_secret(value: Any) -> bool:
-    """Whether an option names a secret instead of saying it."""
+    """Return whether an option names a secret instead of saying it."""
     return isinstance(value, Mapping) and set(value) == {"secret"}
 
 
 def secret_variable(value: Mapping[str, Any]) -> str | None:
-    """The environment variable that keeps a secret; None if that is no name for one."""
+    """Return the environment variable that keeps a secret; None if its name cannot be one."""
     name = value["secret"]
     if not isinstance(name, str) or SECRET_NAME.fullmatch(name) is None:
         return None
@@ -132,7 +146,7 @@ def secret_variable(value: Mapping[str, Any]) -> str | None:
 
 
 def reveal_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The same options with the secrets in place of their names, and by key what is wrong with those not there."""
+    """Return the options with the secrets in place of their names, and by key the faults of those not there."""
     revealed, faults = dict(options), dict[str, str]()
     for key, value in options.items():
         if not is_secret(value):

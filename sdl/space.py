@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sdl.errors import InvalidInput, nearest
-from sdl.formatting import shown
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import format_value
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -28,7 +28,7 @@ class Knob(_Value):
     low: float = 0.0
     high: float = 1.0
     off: float | None = None
-    """Where the knob stands in a reference reading; ``low`` unless told."""
+    """Where the knob stands in a reference reading; ``low`` by default."""
     unit: str = ""
     resolution: float | None = Field(default=None, gt=0)
     """Step in which the instrument applies it, from ``low`` on; None if it applies any value."""
@@ -72,7 +72,7 @@ class Space(_Value):
 
     @classmethod
     def unit(cls, *knobs: str, channels: Iterable[str] = ("y",)) -> Self:
-        """A space of knobs from 0 to 1, for examples and tests."""
+        """Make a space of knobs from 0 to 1, for examples and tests."""
         return cls(
             knobs=tuple(Knob(name=name) for name in knobs),
             channels=tuple(Channel(name=name, floor=None, integral=False) for name in channels),
@@ -80,10 +80,12 @@ class Space(_Value):
 
     @property
     def knob_names(self) -> tuple[str, ...]:
+        """Names of the knobs, in the order of the columns."""
         return tuple(knob.name for knob in self.knobs)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels, in the order of the columns."""
         return tuple(channel.name for channel in self.channels)
 
     @property
@@ -122,7 +124,7 @@ class Space(_Value):
         return np.array([np.nan if c.noise is None else c.noise for c in self.channels])
 
     def reachable(self, settings: Settings) -> Settings:
-        """Settings ``(..., d)`` that the instrument can apply, nearest to the given ones within the bounds."""
+        """Return the nearest settings ``(..., d)`` within the bounds that the instrument can apply."""
         steps = np.array([0.0 if knob.resolution is None else knob.resolution for knob in self.knobs])
         if not steps.any():
             return settings
@@ -139,34 +141,38 @@ class Space(_Value):
         return self.reachable(self.low + np.asarray(unit, float) * (self.high - self.low))
 
     def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
-        """Whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
+        """Return whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
         values = np.asarray(settings, float)
         return np.asarray(np.all((values >= self.low) & (values <= self.high), axis=-1))
 
     def settings(self, named: Mapping[str, Any]) -> Settings:
-        """Column order of named settings that the instrument can apply, ``(d,)``.
+        """Put named settings that the instrument can apply in the order of the columns, ``(d,)``.
 
         Raises:
             InvalidInput: listing every missing, unknown, non-finite or out-of-range knob.
         """
         faults = [
-            f"unknown knob {name!r}{nearest(name, self.knob_names)}" for name in named if name not in self.knob_names
+            f"unknown knob {name!r}{suggest_nearest(name, self.knob_names)}"
+            for name in named
+            if name not in self.knob_names
         ]
         for knob in self.knobs:
             if knob.name not in named:
                 faults.append(f"knob {knob.name!r} is missing: give a value from {knob.low} to {knob.high}")
             elif not is_number(value := named[knob.name]) or not knob.low <= value <= knob.high:
-                faults.append(f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {shown(value)}")
+                faults.append(
+                    f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {format_value(value)}"
+                )
         if faults:
             raise InvalidInput(faults)
         return self.reachable(np.array([float(named[name]) for name in self.knob_names]))
 
     def named_settings(self, settings: ArrayLike) -> dict[str, float]:
-        """Names of one row of settings ``(d,)``."""
+        """Name one row of settings ``(d,)``."""
         return dict(zip(self.knob_names, np.asarray(settings, float).tolist(), strict=True))
 
     def readings(self, named: Mapping[str, float | None]) -> Readings:
-        """Column order of named readings, ``(p,)``; a channel that is absent or None becomes NaN.
+        """Put named readings in the order of the columns, ``(p,)``; a channel that is absent or None becomes NaN.
 
         Raises:
             InvalidInput: for a channel that this space does not have.
@@ -176,23 +182,23 @@ class Space(_Value):
         return np.array([np.nan if value is None else float(value) for value in values])
 
     def named_readings(self, readings: ArrayLike) -> dict[str, float]:
-        """Names of one row of readings ``(p,)``, leaving out those that are NaN."""
+        """Name one row of readings ``(p,)``, leaving out those that are NaN."""
         row = np.asarray(readings, float).tolist()
         return {name: value for name, value in zip(self.channel_names, row, strict=True) if value == value}
 
     def columns(self, names: Iterable[str]) -> list[int]:
-        """Columns of the named channels.
+        """Return the columns of the named channels.
 
         Raises:
             InvalidInput: for every channel that this space does not have, with the nearest one.
         """
-        asked = list(names)
-        known = self.channel_names
-        if faults := [f"unknown channel {name!r}{nearest(name, known)}" for name in asked if name not in known]:
-            raise InvalidInput(faults)
-        return [known.index(name) for name in asked]
+        channels, names = self.channel_names, list(names)
+        unknown = [name for name in names if name not in channels]
+        if unknown:
+            raise InvalidInput(f"unknown channel {name!r}{suggest_nearest(name, channels)}" for name in unknown)
+        return [channels.index(name) for name in names]
 
 
 def is_number(value: object) -> bool:
-    """Whether a value of any kind is a finite number, and no larger than a float can be."""
+    """Return whether a value of any kind is a finite number, and no larger than a float can be."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -22,7 +22,7 @@ from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
 from flows.benchmarks.inverse.table import inverse_tables
 from flows.benchmarks.operation import concurrency, control_latency, ledger, soak, speed, startup, utilisation
 from flows.versions import describe_machine
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, suggest_nearest
 
 Result = dict[str, Any]
 
@@ -95,7 +95,7 @@ ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep
 def find_faults(what: str) -> list[str]:
     """That there is no such benchmark, and which is meant; nothing for one that there is."""
     names = (*BENCHMARKS, "all")
-    return [] if what in names else [f"unknown benchmark {what!r}{nearest(what, names)}"]
+    return [] if what in names else [f"unknown benchmark {what!r}{suggest_nearest(what, names)}"]
 
 
 def run_benchmarks(what: str, request: BenchmarkRequest) -> Result:

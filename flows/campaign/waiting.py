@@ -25,7 +25,7 @@ from pydantic import Field
 from flows.ui.artifacts import escape_markdown
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
 from sdl.history import Approval, Control, NoticeKind
-from sdl.ledger.controls import PREFECT, Controls, planned
+from sdl.ledger.controls import PREFECT, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 
 LOOK_S = 0.5
@@ -70,7 +70,7 @@ class Wait:
         """Return what a person has to approve of, now or later; None if nothing."""
         if not isinstance(self.why, ApprovalWanted):
             return None
-        return Controls(self.ledger).wanted(self.ledger.entry(self.campaign).id)
+        return Controls(self.ledger).pending_approval(self.ledger.entry(self.campaign).id)
 
     def over(self) -> bool:
         """Whether the wait is over: the campaign may go on, or somebody stopped it."""
@@ -188,7 +188,7 @@ async def _show_state(state: State[Any]) -> None:
 def _describe_plan(wait: Wait, approval: Approval) -> str:
     """The settings that wait for approval, as Markdown."""
     entry = wait.ledger.entry(wait.campaign)
-    left = planned(wait.ledger.history(entry.id), approval.round)
+    left = summarize_planned(wait.ledger.history(entry.id), approval.round)
     head = ["purpose", *entry.space.knob_names, "times"]
     lines = [
         f"**Campaign {escape_markdown(entry.title)}, round {approval.round}**: {escape_markdown(approval.why)}.",

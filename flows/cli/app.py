@@ -35,7 +35,7 @@ from flows.cli import watch as cli_watching
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
 from sdl import __version__, errors
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 
 gc.freeze()
 gc.enable()
@@ -125,7 +125,7 @@ def _told(error: BaseException) -> int:
     if "--json" in sys.argv:
         print(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}))
     else:
-        print(visible("\n".join(faults)), file=sys.stderr)
+        print(escape_invisible("\n".join(faults)), file=sys.stderr)
     return code
 
 

@@ -13,7 +13,7 @@ from flows.cli.options import AsJson, Home, start_prefect
 from flows.terminal import err, show
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.recordings import FOLDER
-from sdl.system.atomic_files import whole
+from sdl.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from flows.benchmarks.decisions.instruments import PopulationRequest
@@ -123,7 +123,7 @@ def benchmark(
         request = suite.BenchmarkRequest(campaigns, records, model or (), tell, inverse, population, directory)
         result = suite.run_benchmarks(what, request)
     if output is not None:
-        with whole(output, force=True) as file:
+        with write_atomically(output, force=True) as file:
             file.write(f"{json.dumps(result, indent=2)}\n".encode())
     written = _write_page(result, page or directory / "reports" / f"benchmark-{what}.html")
     show(result, as_json, *suite.benchmark_tables(result), *written)

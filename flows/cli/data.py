@@ -30,7 +30,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Enter the observations of a file as a finished campaign."""
-    from sdl.interchange.export_import import import_ as take_in
+    from sdl.interchange.export_import import import_campaign as take_in
 
     with open_ledger(home, ledger) as book:
         entry = take_in(book, file, name or file.stem)
@@ -49,7 +49,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write every attempt of a campaign to a file."""
-    from sdl.interchange.export_import import export as write_out
+    from sdl.interchange.export_import import export_campaign as write_out
 
     with open_ledger(home, ledger) as book:
         path = write_out(book, name, file, force=force)

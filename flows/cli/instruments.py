@@ -14,7 +14,8 @@ from flows.engine.handover import build_instrument, kept_instrument
 from flows.server import server
 from flows.terminal import err, plain_table, show
 from sdl import plugins
-from sdl.campaign.definition import Campaign, DesignPart, Plugin, slug
+from sdl.campaign.definition import Campaign, slugify
+from sdl.campaign.sections import DesignPart, Plugin
 from sdl.errors import InvalidInput
 
 Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
@@ -67,7 +68,7 @@ def survey(
 ) -> None:
     """Take a reading at every point of a design, towards no target: rows for 'solve' and 'compare'."""
     part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
-    slug(name)
+    slugify(name)
     built, directory = build_instrument(part), environment.home(home)
     with kept_instrument(part, built):
         from strategies.designs import propose_by_seed  # brings scipy, which takes a second

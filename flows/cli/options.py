@@ -11,7 +11,7 @@ import typer
 from flows import environment
 from flows.terminal import err
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.ledger.ledger import Ledger
 
 Home = Annotated[
@@ -40,7 +40,7 @@ def pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     """
     given = list(written or [])
     if wrong := [each for each in given if "=" not in each]:
-        raise InvalidInput([f"{what} needs KEY=VALUE, got {shown(each)}" for each in wrong])
+        raise InvalidInput([f"{what} needs KEY=VALUE, got {format_value(each)}" for each in wrong])
     return {key.strip(): _value(text.strip()) for key, _, text in (each.partition("=") for each in given)}
 
 
@@ -60,7 +60,7 @@ def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
                 place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
             place[int(last) if isinstance(place, list) else last] = value
         except (AttributeError, IndexError, TypeError, ValueError):
-            faults.append(f"--set {shown(path)}: the file has no such place")
+            faults.append(f"--set {format_value(path)}: the file has no such place")
     if faults:
         raise InvalidInput(faults)
     return changed

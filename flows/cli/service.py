@@ -50,7 +50,7 @@ def up(
     where = environment.ledger(ledger, directory)
     if file is not None:
         Laboratory.read(file)
-    Ledger(where).engine.dispose()  # one that cannot be used is told here and not by every run
+    Ledger(where).close()  # one that cannot be used is told here and not by every run
     if (found := instance.running(directory)) is not None:
         raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
     wanted = service.ServiceRequest(

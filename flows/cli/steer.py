@@ -13,7 +13,7 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
 from sdl.history import Control
-from sdl.ledger.controls import MOST, Controls, planned
+from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
@@ -75,7 +75,7 @@ def approve(
         raise InvalidInput("give either --yes or --decline")
     with _steering(home, ledger) as steering:
         entry = steering.ledger.entry(name)
-        wanted = steering.wanted(entry.id)
+        wanted = steering.pending_approval(entry.id)
         if wanted is None:
             raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
         if not as_json:
@@ -97,7 +97,10 @@ def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str 
 
 def _planned(book: Ledger, name: str, round_: int) -> Table:
     entry = book.entry(name)
-    rows = [(purpose.value, *settings, times) for purpose, settings, times in planned(book.history(entry.id), round_)]
+    rows = [
+        (purpose.value, *settings, times)
+        for purpose, settings, times in summarize_planned(book.history(entry.id), round_)
+    ]
     return plain_table(["purpose", *entry.space.knob_names, "times"], rows)
 
 

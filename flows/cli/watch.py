@@ -14,19 +14,17 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.exc import SQLAlchemyError
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.cli.watch_view import STATES, frame
 from flows.terminal import out, plain_table, print_json_line, show
-from sdl.errors import InvalidInput
-from sdl.formatting import span, visible
+from sdl.errors import InvalidInput, LedgerError
+from sdl.formatting import escape_invisible, format_duration
 from sdl.history import State
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import CampaignStatus
+from sdl.reports.status import CampaignStatus, campaign_statuses
 from sdl.reports.status_detail import campaign_detail
-from sdl.reports.status_queries import campaign_statuses
 
 SHOWN = 100
 """Campaigns in the table of ``status``."""
@@ -137,7 +135,7 @@ def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, s
     """One frame for programs; a ledger that does not answer for a while is no reason to stop looking."""
     try:
         return [plain(each) for each in _watched(campaign_statuses(book, name))]
-    except SQLAlchemyError as error:
+    except LedgerError as error:
         return {"error": _silent(error)}
 
 
@@ -146,15 +144,15 @@ def _seen(book: Ledger, name: str | None) -> RenderableType:
     try:
         every = _watched(campaign_statuses(book, name))
         near = [frame(campaign_detail(book, each)) for each in every if name or each.measures][:NEAR]
-    except SQLAlchemyError as error:
+    except LedgerError as error:
         return Text(_silent(error), "bold red")
     if name:
         return Group(*near)
     return Group(_overview(every) if every else NOTHING, *(line for e in every for line in _sentences(e)), *near)
 
 
-def _silent(error: SQLAlchemyError) -> str:
-    return visible(f"the ledger does not answer, looking again: {getattr(error, 'orig', None) or error}")
+def _silent(error: LedgerError) -> str:
+    return escape_invisible(f"the ledger does not answer, looking again: {error}")
 
 
 def _watched(every: list[CampaignStatus]) -> list[CampaignStatus]:
@@ -171,22 +169,22 @@ def _row(each: CampaignStatus) -> list[Any]:
     told = plain(each)
     sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
     state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
-    last = told["updated"][5:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
+    last = told["updated"][5:16] if each.silent_s is None else f"{format_duration(each.silent_s)} ago"
     return [each.campaign, state, sent, told["verified"], each.place, last]
 
 
 def _sentences(each: CampaignStatus) -> Iterator[Text]:
     """What a table has no room for: the alarm, who holds the instrument, what is waited for, why it stands still."""
     if each.alarm:
-        yield Text(visible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
+        yield Text(escape_invisible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
     if each.measures and each.holder is not None:
         beat = max(0.0, each.seen_at - each.holder.beat_at)
-        words = f"{each.instrument} is held by {each.holder}, last sign of life {span(beat)} ago"
-        yield Text(visible(words))
+        words = f"{each.instrument} is held by {each.holder}, last sign of life {format_duration(beat)} ago"
+        yield Text(escape_invisible(words))
     if each.waits_for:
-        yield Text(visible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
+        yield Text(escape_invisible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
     if (reason := _reason(each)) and each.state is not State.FINISHED:
-        yield Text(visible(f"{each.campaign}: {reason}"))
+        yield Text(escape_invisible(f"{each.campaign}: {reason}"))
 
 
 def _state(each: CampaignStatus) -> str:

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sdl.formatting import NOTHING, number, span, visible
+from sdl.formatting import NOTHING, escape_invisible, format_duration, format_number
 from sdl.history import ReplyClass, Verdict
 from sdl.reports.status import CampaignStatus
 from sdl.reports.status_detail import AttemptLine, CampaignDetail
@@ -24,22 +24,22 @@ COUNTS = {each.value for each in ReplyClass if each.usable}
 
 def frame(seen: CampaignDetail) -> RenderableType:
     """A campaign, to be printed or refreshed."""
-    title = Text(visible(seen.standing.campaign), "bold")
+    title = Text(escape_invisible(seen.status.campaign), "bold")
     return Panel(Group(*_parts(seen)), title=title, title_align="left")
 
 
 def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
-    standing = seen.standing
+    standing = seen.status
     if standing.alarm:
-        yield Text(f"STALLED: {visible(standing.alarm)}", "bold red")
+        yield Text(f"STALLED: {escape_invisible(standing.alarm)}", "bold red")
     yield _line(standing)
     if standing.budget:
         bar = Table.grid()
         bar.add_row(ProgressBar(standing.budget, min(standing.sent, standing.budget), width=60))
         yield bar
     if standing.reason and standing.at_work:
-        yield Text(visible(standing.reason), "red")
-    yield Text(f"waits for {visible(standing.waits_for)}" if standing.waits_for else "", "yellow")
+        yield Text(escape_invisible(standing.reason), "red")
+    yield Text(f"waits for {escape_invisible(standing.waits_for)}" if standing.waits_for else "", "yellow")
     if seen.last:
         yield _readings(seen)
     if seen.tally:
@@ -47,10 +47,12 @@ def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
     for target in seen.near:
         if (found := seen.verdict(target)) is not None:
             colour = VERDICTS.get(found.verdict, "bold")
-            yield Text.assemble((found.verdict.value, colour), f" {visible(target.name)}: {visible(found.sentence)}")
+            yield Text.assemble(
+                (found.verdict.value, colour), f" {escape_invisible(target.name)}: {escape_invisible(found.sentence)}"
+            )
     for notice in seen.notices:
-        by = f" by {visible(notice.by)}" if notice.by else ""
-        yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {visible(notice.text)}", "dim")
+        by = f" by {escape_invisible(notice.by)}" if notice.by else ""
+        yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {escape_invisible(notice.text)}", "dim")
 
 
 def _line(standing: CampaignStatus) -> Text:
@@ -59,23 +61,25 @@ def _line(standing: CampaignStatus) -> Text:
     of = "" if standing.budget is None else f" of {standing.budget}"
     words = [f"{standing.sent}{of} requests sent", *([f"round {standing.place}"] if standing.place else [])]
     if standing.silent_s is not None:
-        words.append(f"last reading {span(standing.silent_s)} ago")
+        words.append(f"last reading {format_duration(standing.silent_s)} ago")
     if standing.pace.interval_s is not None:
-        words.append(f"one every {span(standing.pace.interval_s)}")
-    return Text.assemble((state, STATES.get(state, "")), "  ", visible(" · ".join(words)))
+        words.append(f"one every {format_duration(standing.pace.interval_s)}")
+    return Text.assemble((state, STATES.get(state, "")), "  ", escape_invisible(" · ".join(words)))
 
 
 def _readings(seen: CampaignDetail) -> Table:
     """What is wanted, then the last readings, the latest first; green within the tolerance of some target."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("", "", *seen.last[0].settings, *seen.channels, ""):
-        made.add_column(Text(visible(column)), justify="right" if column else "left", overflow="fold")
+        made.add_column(Text(escape_invisible(column)), justify="right" if column else "left", overflow="fold")
     knobs = [""] * len(seen.last[0].settings)
     for target in seen.near:
         fixed = [channel in target.readings for channel in seen.channels]
-        aims = [number(target.readings[c]) if f else "free" for c, f in zip(seen.channels, fixed, strict=True)]
-        margins = [f"±{number(target.allowed(c))}" if f else "" for c, f in zip(seen.channels, fixed, strict=True)]
-        made.add_row("wanted", Text(visible(target.name)), *knobs, *aims, "", style="bold")
+        aims = [format_number(target.readings[c]) if f else "free" for c, f in zip(seen.channels, fixed, strict=True)]
+        margins = [
+            f"±{format_number(target.allowed(c))}" if f else "" for c, f in zip(seen.channels, fixed, strict=True)
+        ]
+        made.add_row("wanted", Text(escape_invisible(target.name)), *knobs, *aims, "", style="bold")
         made.add_row("", "", *knobs, *margins, "")
     for each in seen.last:
         made.add_row(*_row(each, seen))
@@ -84,11 +88,11 @@ def _readings(seen: CampaignDetail) -> Table:
 
 def _row(each: AttemptLine, seen: CampaignDetail) -> Iterator[Text]:
     yield Text(_clock(each.sent_at))
-    yield Text(visible(f"{each.round} {each.purpose}"))
-    yield from (Text(number(value)) for value in each.settings.values())
+    yield Text(escape_invisible(f"{each.round} {each.purpose}"))
+    yield from (Text(format_number(value)) for value in each.settings.values())
     yield from (_reading(each.readings, channel, seen) for channel in seen.channels)
-    reason = f": {visible(each.reason)[:60]}" if each.reason else ""
-    yield Text(f"{visible(each.verdict)}{reason}", "" if each.verdict in COUNTS else "red")
+    reason = f": {escape_invisible(each.reason)[:60]}" if each.reason else ""
+    yield Text(f"{escape_invisible(each.verdict)}{reason}", "" if each.verdict in COUNTS else "red")
 
 
 def _reading(readings: Mapping[str, float | None], channel: str, seen: CampaignDetail) -> Text:
@@ -97,7 +101,7 @@ def _reading(readings: Mapping[str, float | None], channel: str, seen: CampaignD
         return Text(NOTHING, "dim")
     aims = [target for target in seen.near if channel in target.readings]
     met = any(abs(value - target.readings[channel]) <= target.allowed(channel) for target in aims)
-    return Text(number(value), "green" if met else "")
+    return Text(format_number(value), "green" if met else "")
 
 
 def _clock(seconds: float | None) -> str:

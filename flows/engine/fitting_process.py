@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from flows.engine.step_json import step_from_json
-from sdl.campaign.definition import Campaign, FittingPart
+from sdl.campaign.definition import Campaign
+from sdl.campaign.sections import FittingPart
 from sdl.history import History
 from sdl.space import Space
 from strategies.fitting import fitting

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from sdl import plugins
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.instruments.protocol import Instrument
 
 _kept: ContextVar[list[tuple[Plugin, Instrument]] | None] = ContextVar("kept", default=None)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from flows import environment
 from flows.engine.handover import build_instrument, take_instrument
 from flows.versions import versions
-from sdl.campaign.definition import Plugin, slug
+from sdl.campaign.definition import slugify
+from sdl.campaign.sections import Plugin
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import State
 from sdl.ledger.ledger import Ledger
@@ -36,7 +37,7 @@ def open_bench(
         with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
             config = {"instrument": written.model_dump(mode="json")}
             name = _of_its_own(book, name, instrument.identity)
-            entry = book.register(slug(name), instrument.identity, instrument.space, config, versions(), title=name)
+            entry = book.register(slugify(name), instrument.identity, instrument.space, config, versions(), title=name)
             wait_out_orphans(book, instrument.identity, interrupted)
             book.reconcile(lease, entry.id)
             bench = Bench(book, lease, entry.id, instrument, BUDGET)
@@ -54,5 +55,5 @@ def open_bench(
 
 def _of_its_own(book: Ledger, name: str, instrument: str) -> str:
     """The same name, or one with the instrument's in it where another instrument has that entry already."""
-    known = next((entry.instrument for entry in book.entries() if entry.name == slug(name)), instrument)
+    known = next((entry.instrument for entry in book.entries() if entry.name == slugify(name)), instrument)
     return name if known == instrument else f"{name} {instrument}"

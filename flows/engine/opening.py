@@ -17,7 +17,7 @@ from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
 from sdl.instruments.protocol import Instrument
-from sdl.interchange.earlier_campaigns import frozen
+from sdl.interchange.earlier_campaigns import freeze_lessons
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
@@ -56,7 +56,7 @@ def open_session(
         with book:
             if again:
                 campaign = _renamed(campaign, book)
-            campaign = frozen(campaign, book, instrument)
+            campaign = freeze_lessons(campaign, book, instrument)
             with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
@@ -92,7 +92,7 @@ def _session(
 def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
     if campaign.fitting is None:
         return DirectPlanner(campaign, entry.space)
-    url = book.engine.url.render_as_string(hide_password=False)
+    url = book.url
     return FittingProcess(campaign, entry.space, entry.id, url)
 
 

@@ -28,7 +28,7 @@ def recorded_end(session: Session) -> Iterator[None]:
             _note_suspension(session, error)
         session.ledger.set_state(session.lease, session.entry.id, state, str(error))
         if state is State.PAUSED:
-            failpoints.passing("when-paused")
+            failpoints.pass_failpoint("when-paused")
         raise
 
 

@@ -52,7 +52,7 @@ class DirectPlanner:
 
     def fit(self, step: Fit, history: History) -> None:
         """Fit the models that a step asks for and keep them."""
-        self.fitted = self.plan.fit(step, history, tell=lambda _: failpoints.passing("in-training"))
+        self.fitted = self.plan.fit(step, history, tell=lambda _: failpoints.pass_failpoint("in-training"))
 
     def prepare(self, history: History) -> None:
         """Do nothing: to look ahead while something is measured takes a process of its own."""

@@ -86,7 +86,7 @@ class Session:
         self._ask_approval(step.round, left)
         self.planner.prepare(history)
         with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
-            self.bench.take(left, watching.get())
+            self.bench.measure(left, watching.get())
 
     def report(self) -> Path:
         """Write the report of the campaign and return its file."""
@@ -108,7 +108,7 @@ class Session:
         if rule is None:
             return
         why = approval.approval_reason(rule, round_, requests, self.history, self.entry.space)
-        if why and not controls.want(self.lease, self.entry.id, round_.number, why).granted:
+        if why and not controls.request_approval(self.lease, self.entry.id, round_.number, why).granted:
             raise ApprovalWanted(
                 f"round {round_.number} waits for approval, since {why}: 'sdl approve {self.entry.name}' shows its "
                 "settings and takes the answer"

@@ -15,12 +15,16 @@ def step_to_json(step: Step) -> Plain:
     """A step in what JSON knows; a ``Fit`` has no plain form, since it is what the other process is asked for."""
     match step:
         case Measure(round_, requests):
-            return {"do": "measure", "round": rows.of_round(0, round_), "requests": _plain(requests)}
+            return {"do": "measure", "round": rows.row_of_round(0, round_), "requests": _plain(requests)}
         case Examine(round_, exam, requests):
-            plain = {"round": rows.of_round(0, round_), "exam": rows.of_exam(0, exam), "requests": _plain(requests)}
+            plain = {
+                "round": rows.row_of_round(0, round_),
+                "exam": rows.row_of_exam(0, exam),
+                "requests": _plain(requests),
+            }
             return {"do": "examine", **plain}
         case Conclude(finding):
-            return {"do": "conclude", "finding": rows.of_finding(0, finding)}
+            return {"do": "conclude", "finding": rows.row_of_finding(0, finding)}
         case Stop(reason):
             return {"do": "stop", "reason": reason}
     raise TypeError(f"a step of the kind {type(step).__name__} is not sent")
@@ -36,16 +40,16 @@ def step_from_json(plain: Mapping[str, Any]) -> Step:
         case "measure":
             return Measure(_round(plain), _requests(plain))
         case "examine":
-            return Examine(_round(plain), rows.exam(_row(plain["exam"])), _requests(plain))
+            return Examine(_round(plain), rows.exam_from_row(_row(plain["exam"])), _requests(plain))
         case "conclude":
-            return Conclude(rows.finding(_row(plain["finding"])))
+            return Conclude(rows.finding_from_row(_row(plain["finding"])))
         case "stop":
             return Stop(str(plain["reason"]))
     raise ValueError(f"no step is called {plain['do']!r}")
 
 
 def _plain(requests: Any) -> list[Plain]:
-    return [rows.of_request(0, each) for each in requests]
+    return [rows.row_of_request(0, each) for each in requests]
 
 
 def _row(plain: Mapping[str, Any]) -> Any:
@@ -54,8 +58,8 @@ def _row(plain: Mapping[str, Any]) -> Any:
 
 
 def _round(plain: Mapping[str, Any]) -> Round:
-    return rows.round_(_row(plain["round"]))
+    return rows.round_from_row(_row(plain["round"]))
 
 
 def _requests(plain: Mapping[str, Any]) -> list[Request]:
-    return [rows.request(_row(each)) for each in plain["requests"]]
+    return [rows.request_from_row(_row(each)) for each in plain["requests"]]

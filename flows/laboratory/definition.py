@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from sdl import plugins
-from sdl.campaign.definition import Plugin, slug
-from sdl.campaign.safety import zone
-from sdl.campaign.toml import read_toml, validate
-from sdl.errors import InvalidInput, nearest
-from sdl.formatting import shown
+from sdl.campaign.definition import slugify
+from sdl.campaign.safety import check_time_zone
+from sdl.campaign.sections import Plugin
+from sdl.campaign.toml import read_toml, validate_input
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import format_value
 from sdl.instruments.protocol import Instrument
 from sdl.space import Space
 
@@ -30,7 +31,7 @@ class _Part(BaseModel):
 
 def _cron(text: str | None) -> str | None:
     if text is not None and len(text.split()) != 5:
-        raise ValueError(f"needs five fields (minute hour day month weekday), got {shown(text)}")
+        raise ValueError(f"needs five fields (minute hour day month weekday), got {format_value(text)}")
     return text
 
 
@@ -64,7 +65,7 @@ class Appointment(_Part):
 
 def _block(text: str) -> str:
     if BLOCK.fullmatch(text) is None:
-        got = "an address, which is a secret that the block keeps" if "://" in text else shown(text)
+        got = "an address, which is a secret that the block keeps" if "://" in text else format_value(text)
         raise ValueError(f"needs the type and name of a notification block such as 'slack-webhook/lab', got {got}")
     return text
 
@@ -86,7 +87,7 @@ class Notify(_Part):
 class Laboratory(_Part):
     """Instruments by name, what runs on them by itself, and who is told of it."""
 
-    timezone: Annotated[str, AfterValidator(zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
     instruments: Annotated[dict[str, Plugin], BeforeValidator(_instruments)] = Field(min_length=1)
     schedule: tuple[Appointment, ...] = ()
     notify: Notify | None = None
@@ -97,10 +98,10 @@ class Laboratory(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        faults = [f"an instrument's name is written {slug(name)!r}, got {shown(name)}" for name in self.instruments
-                  if slug(name) != name]  # fmt: skip
+        misspelt = [name for name in self.instruments if slugify(name) != name]
+        faults = [f"an instrument's name is written {slugify(name)!r}, got {format_value(name)}" for name in misspelt]
         faults += [
-            f"schedule.{i}.instrument: no {each.instrument!r}{nearest(each.instrument, self.instruments)}"
+            f"schedule.{i}.instrument: no {each.instrument!r}{suggest_nearest(each.instrument, self.instruments)}"
             for i, each in enumerate(self.schedule)
             if each.instrument not in self.instruments
         ]
@@ -130,7 +131,7 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        return validate(cls, written, "laboratory")
+        return validate_input(cls, written, "laboratory")
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -23,11 +23,11 @@ from flows.server import server
 from flows.server import service_lock as instance
 from flows.versions import DISTRIBUTION
 from sdl import plugins
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
+from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.tables import VERSION
 from sdl.measurement import manual as by_hand
 
 State = Literal["ok", "warning", "fault"]
@@ -154,10 +154,10 @@ def _ledger(setup: Setup) -> DoctorFinding:
         return DoctorFinding(what, "ok", "none yet; the first command that measures makes it")
     try:
         with Ledger(setup.ledger) as book:
-            n, shown = len(book.entries()), book.engine.url.render_as_string()
+            n, shown = len(book.entries()), book.address
     except SdlError as error:
         return DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
-    return DoctorFinding(what, "ok", f"{shown}, schema {VERSION}, {n} entries")
+    return DoctorFinding(what, "ok", f"{shown}, schema {SCHEMA_VERSION}, {n} entries")
 
 
 def _prefect(setup: Setup) -> Iterator[DoctorFinding]:

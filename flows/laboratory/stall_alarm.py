@@ -7,16 +7,13 @@ import asyncio
 import sys
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from flows.ui import events
 from sdl.errors import SdlError
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 from sdl.history import NoticeKind
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import CampaignStatus
-from sdl.reports.status_queries import stalled_campaigns
+from sdl.reports.status import CampaignStatus, stalled_campaigns
 
 LOOK_S = 10.0
 
@@ -49,13 +46,13 @@ class StallWatch:
             for each in standing_still:
                 if (each.id, each.quiet_since) not in self._reported:
                     self._report(each)
-        except (SdlError, SQLAlchemyError) as error:
+        except SdlError as error:
             print(f"nobody could see whether a campaign has stalled: {error}", file=sys.stderr, flush=True)
         else:
             self._reported = {(each.id, each.quiet_since) for each in standing_still}
 
     def _report(self, each: CampaignStatus) -> None:
-        print(visible(f"{each.campaign} has stalled: {each.alarm}"), file=sys.stderr, flush=True)
+        print(escape_invisible(f"{each.campaign} has stalled: {each.alarm}"), file=sys.stderr, flush=True)
         events.emit_stalled(each.campaign, each.instrument, each.alarm)
         self._reported.add((each.id, each.quiet_since))
         Controls(self.ledger).note(each.id, NoticeKind.STALLED, each.alarm)

@@ -13,8 +13,8 @@ from flows.run_policy.failure_messages import is_deployed, says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
 from flows.run_policy.missed_schedules import skipped_state
 from flows.ui import events
-from sdl.analysis.control_chart import charts
-from sdl.campaign.definition import Plugin
+from sdl.analysis.control_chart import control_charts
+from sdl.campaign.sections import Plugin
 from sdl.history import Entry
 from sdl.measurement import manual as by_hand
 from sdl.space import Readings, Space
@@ -28,7 +28,7 @@ async def compare_calibration(instrument: Plugin, home: str | None, ledger: str 
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, NAME, interrupted) as bench:
         space = bench.instrument.space
         result = by_hand.calibrate_instrument(bench)
-        control = charts(space, by_hand.responses(bench))
+        control = control_charts(space, by_hand.calibration_responses(bench))
     from flows.ui.artifacts import (
         show_control_chart,  # figures take a second to load: not before the run is seen to have begun
     )

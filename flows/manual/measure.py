@@ -11,7 +11,8 @@ from flows.engine.open_bench import open_bench
 from flows.run_policy.failure_messages import says_what_to_do
 from flows.run_policy.interrupts import finish_on_signal
 from sdl import plugins
-from sdl.campaign.definition import Campaign, DesignPart, Plugin
+from sdl.campaign.definition import Campaign
+from sdl.campaign.sections import DesignPart, Plugin
 from sdl.campaign.validation import prepare, resolve_target
 from sdl.history import Observation
 from sdl.measurement import manual as by_hand

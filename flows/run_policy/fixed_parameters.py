@@ -10,7 +10,7 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 
 from sdl import plugins
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
 
 PLACES = ("home", "ledger", "instruments")

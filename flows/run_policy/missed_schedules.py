@@ -6,7 +6,7 @@ from typing import Any
 from prefect import runtime
 from prefect.states import Completed
 
-from sdl.formatting import moment
+from sdl.formatting import format_time
 from sdl.history import Entry
 from sdl.ledger.ledger import Ledger
 
@@ -31,5 +31,5 @@ def skipped_state(where: str, work_done_at: Callable[[Entry], float | None]) -> 
     last = max(moments, default=0.0)
     if last < due.timestamp():
         return None
-    words = f"was due {moment(due.timestamp())} UTC, and the ledger has one from {moment(last)} UTC"
+    words = f"was due {format_time(due.timestamp())} UTC, and the ledger has one from {format_time(last)} UTC"
     return Completed(name="Skipped", message=words)

@@ -25,7 +25,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from sdl.system.processes import is_dead, name_of
+from sdl.system.processes import is_dead, process_name
 
 SILENT = "sdl: a run that went silent has crashed"
 SILENT_S = 90
@@ -87,7 +87,7 @@ def silence() -> AutomationCore:
 @contextmanager
 def known_by_its_process() -> Iterator[None]:
     """Runs that begin in the block say which process they are, for whoever finds them at work when it is gone."""
-    with tags(f"{name_of(os.getpid())} on {platform.node()}"):
+    with tags(f"{process_name(os.getpid())} on {platform.node()}"):
         yield
 
 

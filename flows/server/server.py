@@ -24,7 +24,7 @@ from flows.environment import folder, log_file
 from flows.server import service_lock as instance
 from flows.server.newer_database import REFUSED, refuse_newer_database
 from sdl.errors import InvalidInput
-from sdl.system.atomic_files import lack_of_room
+from sdl.system.atomic_files import describe_full_disk
 
 START_S = 120
 ALLOCATIONS = 100_000
@@ -137,7 +137,7 @@ def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
             log = directory / "prefect" / "server.log"
             if child.returncode == REFUSED:
                 raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
-            raise TimeoutError(f"Prefect's server did not start; see {log}{lack_of_room(directory)}")
+            raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(directory)}")
         time.sleep(0.1)
 
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sdl.errors import SdlError
-from sdl.formatting import moment
-from sdl.system.atomic_files import whole
+from sdl.formatting import format_time
+from sdl.system.atomic_files import write_atomically
 
 PROBE_S = 0.5
 """Longer than another process holds the lock to see whether it is free."""
@@ -44,7 +44,7 @@ class Service:
         return self.api.removesuffix("/api")
 
     def __str__(self) -> str:
-        return f"process {self.pid} since {moment(self.since)} UTC, {self.ui or 'about to start'}"
+        return f"process {self.pid} since {format_time(self.since)} UTC, {self.ui or 'about to start'}"
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def alone(directory: Path) -> Iterator[None]:
 
 def tell(directory: Path, service: Service) -> None:
     """Say what this service is; only the one that is alone may."""
-    with whole(_about(directory), force=True) as file:
+    with write_atomically(_about(directory), force=True) as file:
         file.write(json.dumps(asdict(service)).encode())
 
 

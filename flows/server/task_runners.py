@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from sdl.errors import nearest
+from sdl.errors import suggest_nearest
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -20,7 +20,7 @@ RUNNERS = {
 def faults(name: str) -> list[str]:
     """What keeps a runner from being used."""
     if name not in RUNNERS:
-        return [f"unknown runner {name!r}{nearest(name, RUNNERS)}"]
+        return [f"unknown runner {name!r}{suggest_nearest(name, RUNNERS)}"]
     package = RUNNERS[name][0].partition(".")[0]
     if find_spec(package) is None:
         return [f"the runner {name!r} is not installed: pip install {package.replace('_', '-')}"]

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.terminal import figure_table
-from sdl.formatting import percent, visible, within
+from sdl.formatting import escape_invisible, format_percent, format_with_margin
 from sdl.space import Settings
 from strategies.answers.answers import MOST, family_candidates
 from strategies.contract import InverseModel
@@ -73,18 +73,18 @@ def all_answers_table(result: Mapping[str, Any]) -> Table | None:
     table = figure_table("Every answer, the most robust first", ("model", "family"), figures)
     for row in asked:
         for each in row["answers"]["found"]:
-            table.add_row(*(escape(visible(cell)) for cell in _cells(row["model"], each)))
-    table.caption = escape("\n".join(visible(_counts(row["model"], row["answers"])) for row in asked))
+            table.add_row(*(escape(escape_invisible(cell)) for cell in _cells(row["model"], each)))
+    table.caption = escape("\n".join(escape_invisible(_counts(row["model"], row["answers"])) for row in asked))
     return table
 
 
 def _cells(model: str, answer: Mapping[str, Any]) -> Sequence[str]:
     settings = [f"{value:.4f}" for value in answer["settings"].values()]
-    readings = [within(value, answer["uncertainty"][name]) for name, value in answer["readings"].items()]
+    readings = [format_with_margin(value, answer["uncertainty"][name]) for name, value in answer["readings"].items()]
     return [
         model,
         f"{answer['family']}",
-        percent(answer["share"]),
+        format_percent(answer["share"]),
         *settings,
         *readings,
         f"{answer['fragility']:.2g} σ",
@@ -95,5 +95,5 @@ def _counts(model: str, answers: Mapping[str, Any]) -> str:
     """How many answers of how many families a model has, and what share of its draws came to them."""
     families, n = len({each["family"] for each in answers["found"]}), len(answers["found"])
     counts = f"{model}: {n} answer{'' if n == 1 else 's'} of {families} famil{'y' if families == 1 else 'ies'}"
-    strayed = f", {percent(answers['strayed'])} strayed to where there are no rows" if answers["strayed"] else ""
-    return f"{counts}; {percent(answers['arrived'])} of its draws ended as answers{strayed}"
+    strayed = f", {format_percent(answers['strayed'])} strayed to where there are no rows" if answers["strayed"] else ""
+    return f"{counts}; {format_percent(answers['arrived'])} of its draws ended as answers{strayed}"

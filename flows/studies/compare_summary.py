@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.terminal import figure_table
-from sdl.formatting import percent, visible
+from sdl.formatting import escape_invisible, format_percent
 
 
 def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
@@ -63,7 +63,7 @@ def _intervals(judged: Sequence[Mapping[str, Any]], n: int) -> list[str]:
             ("wide", [each for each in found if each[1] > 0.9]),
         ):
             if some:
-                covered = ", ".join(f"{percent(share)} in {name}" for name, share in some)
+                covered = ", ".join(f"{format_percent(share)} in {name}" for name, share in some)
                 said.append(f"The 90 % intervals of {model} are too {kind}: they cover {covered}.")
     return said
 
@@ -101,13 +101,17 @@ def _offers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
     table = _table(f"Settings for {wanted}", ["model", "draws"], [*result["knobs"], *result["target"], "remote"], 0)
-    table.caption = escape("\n".join(map(visible, [*(each["text"] for each in result["warnings"]), *result["notes"]])))
+    table.caption = escape(
+        "\n".join(map(escape_invisible, [*(each["text"] for each in result["warnings"]), *result["notes"]]))
+    )
     for row in result["models"]:
         for said, offer in _answers(row):
             spread, score = offer.get("spread", {}), row["remoteness"]["score"]
             cells = [f"{v:.4f}" + (f"\n±{spread[k]:.4f}" if spread else "") for k, v in offer["settings"].items()]
             cells += [f"{value:.5g}" for value in offer["readings"].values()]
-            table.add_row(escape(visible(row["model"])), said, *cells, "∞" if score is None else f"{score:.2f}")
+            table.add_row(
+                escape(escape_invisible(row["model"])), said, *cells, "∞" if score is None else f"{score:.2f}"
+            )
     return table
 
 
@@ -122,13 +126,15 @@ def _answers(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 def _ranks(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
     title = f"{_rows(result['split']['test_asked'])} not seen, energy scores in ‰ of the span"
     table = _table(title, ["model"], ["settings", "behind", "readings", "refused", "fit, s", "draws, s"])
-    table.caption = escape("\n".join(map(visible, result["summary"])))
+    table.caption = escape("\n".join(map(escape_invisible, result["summary"])))
     for row in judged:
         more, error = row["behind"]["difference"], row["behind"]["standard_error"]
         behind = "best" if row["rank"] == 1 else f"{1e3 * more:.3f}" + ("" if error is None else f" ±{1e3 * error:.3f}")
         figures = [f"{1e3 * row['scores']['energy'][what]:.2f}" for what in ("settings", "readings")]
         took = [f"{row[each]:.2f}" for each in ("fit_s", "draw_s")]
-        table.add_row(escape(visible(row["model"])), figures[0], behind, figures[1], f"{row['refused']:.0%}", *took)
+        table.add_row(
+            escape(escape_invisible(row["model"])), figures[0], behind, figures[1], f"{row['refused']:.0%}", *took
+        )
     return table
 
 
@@ -141,7 +147,7 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
                 r2 = test["r2"][name]
                 cells = ["-" if r2 is None else f"{r2:.4f}", *(f"{test[kind][name]:.3g}" for kind in ("mae", "rmse"))]
                 cells += [f"{covered[level][name]:.0%}" for level in ("50%", "90%")]
-                table.add_row(escape(visible(row["model"])), escape(visible(name)), *cells)
+                table.add_row(escape(escape_invisible(row["model"])), escape(escape_invisible(name)), *cells)
         table.add_section()
     return table
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.versions import versions
 from sdl.interchange import bundle_reader as unbundling
-from sdl.interchange.evidence import Evidence, parse
+from sdl.interchange.evidence import Evidence, parse_evidence
 from strategies.evaluation.replay import TOLERANCE, Check, Replay
 
 BY_HAND = "nothing was proposed here: readings were taken or imported without targets, so the replies alone are judged"
@@ -21,7 +21,7 @@ def reproduce_bundle(path: str | Path) -> dict[str, Any]:
     Raises:
         InvalidInput: if it is no valid bundle, naming each fault, or needs a plug-in that is not installed.
     """
-    evidence = parse(unbundling.read_bundle(path))
+    evidence = parse_evidence(unbundling.read_bundle(path))
     checks = Replay(evidence).run()
     here = versions()
     written = evidence.campaign.versions

@@ -15,7 +15,7 @@ from rich.table import Table
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
 from flows.studies.target_words import read_target_words
 from flows.terminal import figure_table
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 from sdl.interchange.export_import import read_data
 from sdl.space import Space
 from strategies.solving.model_answer import (
@@ -153,10 +153,10 @@ def _answer_table(result: Mapping[str, Any]) -> Table:
     target = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
     table = figure_table(f"Settings for {target}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
     notes = [*(warning["text"] for warning in collect_warnings(result["models"])), *result["notes"]]
-    table.caption = escape("\n".join(map(visible, notes)))
+    table.caption = escape("\n".join(map(escape_invisible, notes)))
     for row in result["models"]:
         for cells in _lines(row):
-            table.add_row(*(escape(visible(cell)) for cell in cells))
+            table.add_row(*(escape(escape_invisible(cell)) for cell in cells))
     return table
 
 
@@ -166,7 +166,7 @@ def _score_table(result: Mapping[str, Any]) -> Table:
     for row in result["models"]:
         if row["error"] is None:
             took = [f"{1e3 * row[name]:.1f}" for name in ("fit_s", "draw_s")]
-            table.add_row(escape(visible(row["model"])), *_scores(row["scores"]), *took)
+            table.add_row(escape(escape_invisible(row["model"])), *_scores(row["scores"]), *took)
     return table
 
 

@@ -18,12 +18,11 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.ui.events import make_harmless
 from sdl.analysis.control_chart import Chart
-from sdl.campaign.definition import slug
+from sdl.campaign.definition import slugify
 from sdl.history import Entry, Finding
 from sdl.ledger.ledger import Ledger
 from sdl.reports import figures
-from sdl.reports.campaign_page import targets_figure
-from sdl.reports.status_detail import last_attempts
+from sdl.reports.campaign_page import draw_targets_figure
 
 ROWS = 500
 """Observations in the table, at most; the report has them all."""
@@ -53,7 +52,7 @@ async def show_observations(ledger: Ledger, campaign: str) -> None:
 
 async def show_targets(ledger: Ledger, campaign: str) -> None:
     """Show targets against what was measured, where there is something to compare."""
-    figure = await asyncio.to_thread(targets_figure, ledger, campaign)
+    figure = await asyncio.to_thread(draw_targets_figure, ledger, campaign)
     if figure is not None:
         await _show(f"{campaign}-targets", "image", figure, "targets against measured, with tolerance bands")
 
@@ -68,9 +67,9 @@ async def show_verdict(ledger: Ledger, campaign: str, finding: Finding) -> None:
 
 async def show_control_chart(identity: str, charts: Sequence[Chart]) -> None:
     """Show the gains of an instrument over its calibrations, and their band."""
-    figure = await asyncio.to_thread(figures.control, charts)
+    figure = await asyncio.to_thread(figures.draw_control_charts, charts)
     await _show(
-        f"control-chart-{slug(identity)}", "image", figure, f"gains of {escape_markdown(identity)}, and their band"
+        f"control-chart-{slugify(identity)}", "image", figure, f"gains of {escape_markdown(identity)}, and their band"
     )
 
 
@@ -98,7 +97,7 @@ def _rows(ledger: Ledger, campaign: str) -> tuple[list[dict[str, Any]], str]:
     """Rows of the table, and which they are, in words."""
     entry = ledger.entry(campaign)
     most = max(min(ROWS, CELLS // (entry.space.d + entry.space.p)), 1)
-    rows = [_row(entry, attempt) for attempt in last_attempts(ledger, entry.id, most)]
+    rows = [_row(entry, attempt) for attempt in ledger.last_attempts(entry.id, most)]
     return rows, f"the last {most} requests" if len(rows) == most else "every request"
 
 

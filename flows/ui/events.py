@@ -11,9 +11,9 @@ from typing import Any
 
 from prefect.events import emit_event
 
-from sdl.campaign.definition import slug
+from sdl.campaign.definition import slugify
 from sdl.errors import SdlError
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 from sdl.history import Finding
 
 VERDICT = "sdl.verdict"
@@ -81,7 +81,7 @@ def make_harmless(text: str) -> str:
     >>> make_harmless("<!channel> see [here](http://x)\n@all \x1b[1m")
     '‹!channel› see (here)(http://x) ＠all \\x1b(1m'
     """
-    return visible(text).translate(HARMLESS)[:LONGEST]
+    return escape_invisible(text).translate(HARMLESS)[:LONGEST]
 
 
 def _of_campaign(event: str, campaign: str, instrument: str, message: str, facts: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _emit(event: str, about: tuple[str, str], message: str, facts: Mapping[str, 
 
 
 def _resource(kind: str, name: str) -> dict[str, str]:
-    return {"prefect.resource.id": f"sdl.{kind}.{slug(name)}", "prefect.resource.name": make_harmless(name)}
+    return {"prefect.resource.id": f"sdl.{kind}.{slugify(name)}", "prefect.resource.name": make_harmless(name)}
 
 
 def _cut(value: Any) -> Any:

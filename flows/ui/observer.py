@@ -14,12 +14,11 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 
 from flows.ui import artifacts
-from sdl.campaign.definition import slug
+from sdl.campaign.definition import slugify
 from sdl.history import Finding
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status import CampaignStatus
+from sdl.reports.status import CampaignStatus, campaign_statuses
 from sdl.reports.status_detail import CampaignDetail, campaign_detail
-from sdl.reports.status_queries import campaign_statuses
 
 LOOK_S = 2.0
 """Between two looks."""
@@ -93,7 +92,7 @@ class Screen:
         """
         try:
             near = await asyncio.to_thread(_near, self.ledger, self.campaign)
-            standing = near.standing
+            standing = near.status
             await self._progress(standing)
             await self._tags(standing)
             await self._verdicts(near.findings)
@@ -119,7 +118,7 @@ class Screen:
         if place is None or place.round == self._round or run is None or run.flow_run is None:
             return
         others = [tag for tag in run.flow_run.tags if not tag.startswith("round:")]
-        ours = [f"campaign:{self.campaign}", f"instrument:{slug(standing.instrument)}", f"round:{place.round}"]
+        ours = [f"campaign:{self.campaign}", f"instrument:{slugify(standing.instrument)}", f"round:{place.round}"]
         async with get_client() as client:
             await client.update_flow_run(run.flow_run.id, tags=list(dict.fromkeys(others + ours)))
         self._round = place.round

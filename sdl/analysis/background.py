@@ -16,11 +16,11 @@ from sdl.history import Observation, Purpose
 from sdl.space import Readings
 
 USUAL = 0.007
-"""Part of itself by which a background changes from one request to the next, until references tell."""
+"""Part of itself by which a background changes from one request to the next, until references show it."""
 UNNOTICED = 1e-4
 """Part of the other readings below which a change of the background does not matter."""
 LATEST = 500
-"""Readings that tell what the others are like, so that a decision takes no longer late in a campaign."""
+"""Readings that show what the others are like, so that a decision takes no longer late in a campaign."""
 WORTH = 2.0
 """Stretches between references that these two are worth."""
 SWITCHED = 25.0
@@ -49,12 +49,13 @@ class Background:
     def of(cls, observations: Iterable[Observation], p: int) -> "Background":
         """Collect the references among observations of ``p`` channels."""
         observations, reference = list(observations), Purpose.REFERENCE  # looked up once: there may be very many
-        taken = [each for each in observations if each.purpose is reference]
-        lit = islice((each for each in reversed(observations) if each.purpose is not reference), LATEST)
-        readings = np.array([each.readings for each in taken]).reshape(-1, p)
-        seen = np.array([each.readings for each in lit]).reshape(-1, p)
-        usual = np.nan_to_num(np.abs(seen)).max(axis=0, initial=0.0)
-        return cls(np.array([each.seq for each in taken], int), readings, usual)
+        references = [observation for observation in observations if observation.purpose is reference]
+        latest_first = (observation for observation in reversed(observations) if observation.purpose is not reference)
+        lit = islice(latest_first, LATEST)
+        readings = np.array([observation.readings for observation in references]).reshape(-1, p)
+        lit_readings = np.array([observation.readings for observation in lit]).reshape(-1, p)
+        usual = np.nan_to_num(np.abs(lit_readings)).max(axis=0, initial=0.0)
+        return cls(np.array([observation.seq for observation in references], int), readings, usual)
 
     @property
     def latest(self) -> Readings:
@@ -62,12 +63,12 @@ class Background:
         return np.asarray(self.at(self.seq[-1:] if self.seq.size else np.zeros(1, int))[0])
 
     def at(self, seq: NDArray[np.int_]) -> Readings:
-        """Expected background ``(n, p)`` at places ``(n,)`` of the order; 0 for a channel never read in a reference."""
+        """Return the expected background ``(n, p)`` at places ``(n,)``; 0 for a channel never read in a reference."""
         expected = np.zeros((len(seq), self.references.shape[1]))
         for column, values in enumerate(self.references.T):
-            known = np.isfinite(values)
-            if known.any():
-                expected[:, column] = np.interp(seq, self.seq[known], values[known])
+            finite = np.isfinite(values)
+            if finite.any():
+                expected[:, column] = np.interp(seq, self.seq[finite], values[finite])
         return expected
 
     @property
@@ -81,19 +82,19 @@ class Background:
         return self._walks[1]
 
     def drifts(self, seq: NDArray[np.int_]) -> Readings:
-        """Variance that the background gains with each request about places ``(n,)``, ``(n, p)``."""
-        found, lamp = np.tile(self.drift, (len(seq), 1)), self.unknown(seq)
-        found[lamp] = self._steps[np.searchsorted(self.seq, seq[lamp], side="right") - 1]
-        return found
+        """Return the variance ``(n, p)`` that the background gains with each request about places ``(n,)``."""
+        drifts, lamp = np.tile(self.drift, (len(seq), 1)), self.unknown(seq)
+        drifts[lamp] = self._steps[np.searchsorted(self.seq, seq[lamp], side="right") - 1]
+        return drifts
 
     def unknown(self, seq: NDArray[np.int_]) -> NDArray[np.bool_]:
-        """Whether a lamp was switched about places ``(n,)``, nobody knows on which side of them, ``(n,)``."""
+        """Return whether a lamp was switched about places ``(n,)``, on an unknown side of them, ``(n,)``."""
         stretch = np.searchsorted(self.seq, seq, side="right") - 1
         inside = (stretch >= 0) & (stretch < len(self.switched))
         return np.asarray(inside & np.append(self.switched, False)[np.where(inside, stretch, -1)], bool)
 
     def covariance(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
-        """Covariance ``(n, n)`` of the background at places ``(n,)``, for a drift of 1."""
+        """Return the covariance ``(n, n)`` of the background at places ``(n,)``, for a drift of 1."""
         if not self.seq.size:
             return np.zeros((len(seq), len(seq)))
         span = np.searchsorted(self.seq, seq, side="right")
@@ -103,7 +104,7 @@ class Background:
         return np.asarray(np.where(np.equal.outer(span, span), earlier * (1 - later / length), 0.0))
 
     def deviation(self, seq: NDArray[np.int_]) -> Readings:
-        """Standard deviation of the background at places ``(n,)``, ``(n, p)``; infinite if no reference was read."""
+        """Return the background's standard deviation ``(n, p)`` at places ``(n,)``; infinite without a reference."""
         if not self.seq.size:
             return np.full((len(seq), self.references.shape[1]), np.inf)
         after = np.searchsorted(self.seq, seq, side="right")
@@ -113,7 +114,7 @@ class Background:
             return np.asarray(np.sqrt(self.drifts(seq) * (into * (1 - into / length))[:, None]))
 
     def since(self, seq: NDArray[np.int_]) -> NDArray[np.float64]:
-        """Requests from the last reference to places ``(n,)``; 0 for those before it, or if there is none."""
+        """Count the requests from the last reference to places ``(n,)``; 0 before it, or without one."""
         return np.maximum(seq - self.seq[-1], 0.0) if self.seq.size else np.zeros(len(seq))
 
     @cached_property

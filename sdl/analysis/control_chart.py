@@ -51,8 +51,8 @@ class Chart:
         return None
 
 
-def charts(space: Space, responses: Sequence[Readings]) -> list[Chart]:
-    """The chart of each knob.
+def control_charts(space: Space, responses: Sequence[Readings]) -> list[Chart]:
+    """Return the chart of each knob.
 
     Args:
         space: Of the instrument.
@@ -64,17 +64,17 @@ def charts(space: Space, responses: Sequence[Readings]) -> list[Chart]:
     """
     if not responses:
         raise ValueError("a control chart needs one calibration at least, got none")
-    return [_chart(name, np.array([each[k] for each in responses])) for k, name in enumerate(space.knob_names)]
+    return [_chart(name, np.array([response[k] for response in responses])) for k, name in enumerate(space.knob_names)]
 
 
 def _chart(knob: str, rows: NDArray[np.float64]) -> Chart:
     """One knob's chart from its responses ``(n, p)``."""
-    seen = np.isfinite(rows).all(axis=0)
-    if not seen.any():
+    complete = np.isfinite(rows).all(axis=0)
+    if not complete.any():
         nothing = np.ones(len(rows))
         return Chart(knob, nothing, nothing, WIDTH * LEAST_SIGMA, WIDTH * LEAST_SIGMA)
-    usual = np.median(rows[:-1] if len(rows) > 1 else rows, axis=0)[seen]
-    gains = rows[:, seen] @ usual / (usual @ usual)
+    usual = np.median(rows[:-1] if len(rows) > 1 else rows, axis=0)[complete]
+    gains = rows[:, complete] @ usual / (usual @ usual)
     ranges = np.abs(np.diff(gains[:-1]))
     sigma = max(LEAST_SIGMA, ranges.mean() / MOVING_RANGE if len(ranges) else 0.0)
     weighted = np.empty_like(gains)

@@ -22,7 +22,7 @@ ENOUGH = 0.9
 """Share of rows with a reading: a channel that was often at its ceiling shows the dim rows alone."""
 TINY = np.finfo(float).tiny
 
-Set: TypeAlias = tuple[Settings, Readings]
+RowSet: TypeAlias = tuple[Settings, Readings]
 """Rows in the order of measuring: settings ``(n, d)``, and readings ``(n, p)`` with NaN where masked or too high."""
 
 
@@ -63,8 +63,8 @@ class GainShift:
         return f"gain of {self.knob} at {self.channel} {100 * self.change:+.1f} % (±{100 * self.limit:.1f} %)"
 
 
-def gain_shifts(space: Space, then: Set, now: Set) -> tuple[GainShift, ...]:
-    """How much larger each knob's gain was then; none where that cannot be told.
+def gain_shifts(space: Space, then: RowSet, now: RowSet) -> tuple[GainShift, ...]:
+    """Return how much larger the gain of each knob was then; nothing where the rows cannot show it.
 
     Both sets share one curve a knob and channel, of the third degree, so that where on it they were measured does not
     look like a change; each has a gain and a background of its own. A background that was read between the rows is
@@ -83,33 +83,33 @@ def gain_shifts(space: Space, then: Set, now: Set) -> tuple[GainShift, ...]:
     switched = (x < 1).all(axis=1)  # a lamp that is always on is not switched any more, and beside its own curve
     tried = {name: _fit(terms[switched], net[switched, c], space.d) for c, name in enumerate(space.channel_names)}
     fits = {name: fit for name, fit in tried.items() if fit is not None}
-    found = []
+    shifts = []
     for k, knob in enumerate(space.knob_names):
         best = max(fits, key=lambda channel: abs(fits[channel].gain[k]) / fits[channel].error[k], default=None)
         if best is None or WIDTH * fits[best].error[k] > VAGUE * abs(fits[best].gain[k]):
             return ()
-        gain, more, error = (float(each[k]) for each in fits[best])
-        found.append(GainShift(knob, best, more / gain, error / abs(gain)))
-    return tuple(found)
+        gain, more, error = (float(values[k]) for values in fits[best])
+        shifts.append(GainShift(knob, best, more / gain, error / abs(gain)))
+    return tuple(shifts)
 
 
 def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> GainFit | None:
     """The fit of one channel ``(n,)``; None where it lacks readings or would say nothing."""
-    known = np.isfinite(readings)
-    if known.mean() < ENOUGH:
+    finite = np.isfinite(readings)
+    if finite.mean() < ENOUGH:
         return None
     for columns in (terms.shape[1], 2 + 2 * d):  # without the curve where the rows are too few for it
-        inputs, n = terms[known, :columns], int(known.sum())
+        inputs, n = terms[finite, :columns], int(finite.sum())
         if n >= 2 * columns and np.linalg.matrix_rank(inputs) == columns:
-            found = np.asarray(np.linalg.lstsq(inputs, readings[known])[0], np.float64)
-            variance = np.mean((readings[known] - inputs @ found) ** 2) * n / (n - columns)
+            coefficients = np.asarray(np.linalg.lstsq(inputs, readings[finite])[0], np.float64)
+            variance = np.mean((readings[finite] - inputs @ coefficients) ** 2) * n / (n - columns)
             error = np.asarray(np.sqrt(variance * np.diag(np.linalg.inv(inputs.T @ inputs))), np.float64)
             gain, more = slice(2, 2 + d), slice(2 + d, 2 + 2 * d)
-            return GainFit(found[gain], found[more], np.maximum(error[more], TINY))
+            return GainFit(coefficients[gain], coefficients[more], np.maximum(error[more], TINY))
     return None
 
 
 def _net(space: Space, settings: Settings, readings: Readings) -> Readings:
     """Readings less the background, by the rows with all knobs off."""
-    off = np.isclose(settings, space.off).all(axis=1)
-    return np.asarray(readings - Background(np.flatnonzero(off), readings[off]).at(np.arange(len(readings))))
+    dark = np.isclose(settings, space.off).all(axis=1)
+    return np.asarray(readings - Background(np.flatnonzero(dark), readings[dark]).at(np.arange(len(readings))))

@@ -30,27 +30,27 @@ HALVINGS = 40
 
 
 def single_look(replicates: int, confidence: float) -> Looks:
-    """One look, when all replicates are there."""
+    """Plan one look, when all replicates are there."""
     return (Look(replicates, 1 - confidence, 1 - confidence),)
 
 
 @cache
 def plan_looks(replicates: int, confidence: float) -> Looks:
-    """Looks at an exam of at most so many replicates.
+    """Plan the looks at an exam of at most so many replicates.
 
     Where the true mean is on the edge of the tolerance, the probability that any of them takes it for inside is
     ``1 - confidence`` at most: no larger than that of a single look.
 
-    >>> [(look.replicates, round(look.known, 3)) for look in looks(6, 0.95)]
+    >>> [(look.replicates, round(look.known, 3)) for look in plan_looks(6, 0.95)]
     [(3, 0.018), (4, 0.019), (5, 0.025), (6, 0.031)]
     """
-    found, walk, spent = list[Look](), _Walk.begun(), 0.0
+    looks, walk, spent = list[Look](), _Walk.begun(), 0.0
     for number in _numbers(replicates):
         spend = (1 - confidence) * (number / replicates) ** POWER - spent
         walk, level = walk.on(number / replicates, spend)
-        found.append(Look(number, level, spend))
+        looks.append(Look(number, level, spend))
         spent += spend
-    return tuple(found)
+    return tuple(looks)
 
 
 def _numbers(replicates: int) -> Sequence[int]:
@@ -71,7 +71,7 @@ class _Walk:
         return cls(np.zeros(1), np.ones(1), 0.0)
 
     def on(self, time: float, spend: float) -> tuple["_Walk", float]:
-        """The same after more replicates, and the level of a bound that it crosses with a probability of ``spend``.
+        """Return the walk after more replicates, and the level of a bound that it crosses with probability ``spend``.
 
         Args:
             time: Share of all replicates that are there then.

@@ -14,16 +14,10 @@ from sdl.space import Readings, Space
 
 MOST = 60
 """Settings of a lesson at most, spread over all that were measured."""
-
-
 OUTLYING = 6.0
 """Standard deviations from the median of its replicates from which on a reading does not count."""
-
-
 UNKNOWN = 0.01
 """Noise of a reading that nobody knows, as a share of the range of its channel."""
-
-
 DIGITS = 6
 """Significant digits that are kept of a reading."""
 
@@ -31,7 +25,7 @@ DIGITS = 6
 def learn_lesson(
     campaign: str, instrument: str, space: Space, observations: Sequence[Observation], *, same: bool
 ) -> Lesson | None:
-    """The lesson of a campaign; None if it has no reading that could teach anything.
+    """Return the lesson of a campaign; None if it has no reading that could teach anything.
 
     Replicates are averaged, readings apart from the others are left out, and so is what was read when a lamp was
     switched. Rows with all knobs off count as references, since imported ones do not say what they were for.
@@ -43,18 +37,20 @@ def learn_lesson(
         observations: What it measured, in order.
         same: Whether it is the instrument of the campaign that starts from it.
     """
-    told = [_told(each, space) for each in observations]
-    conditions, lit = Background.of(told, space.p), [each for each in told if each.purpose.teaches]
-    order = np.array([each.seq for each in lit], int)
-    kept = ~conditions.unknown(order) & np.array([np.isfinite(each.readings).any() for each in lit], bool)
-    lit, order = [each for each, known in zip(lit, kept, strict=True) if known], order[kept]
+    marked = [_marked_as_reference(observation, space) for observation in observations]
+    background = Background.of(marked, space.p)
+    lit = [observation for observation in marked if observation.purpose.teaches]
+    order = np.array([observation.seq for observation in lit], int)
+    was_read = np.array([np.isfinite(observation.readings).any() for observation in lit], bool)
+    usable = ~background.unknown(order) & was_read
+    lit, order = [observation for observation, counts in zip(lit, usable, strict=True) if counts], order[usable]
     if not lit:
         return None
-    readings = np.array([each.readings for each in lit]) - conditions.at(order)
-    light = np.nan_to_num(conditions.deviation(order), posinf=0.0)
+    readings = np.array([observation.readings for observation in lit]) - background.at(order)
+    light = np.nan_to_num(background.deviation(order), posinf=0.0)
     places = defaultdict[tuple[float, ...], list[int]](list)
-    for row, each in enumerate(lit):
-        places[tuple(each.settings.tolist())].append(row)
+    for row, observation in enumerate(lit):
+        places[tuple(observation.settings.tolist())].append(row)
     noise = _noise(space, readings, list(places.values()))
     chosen = [list(places)[i] for i in np.unique(np.linspace(0, len(places) - 1, MOST).round().astype(int))]
     means = [_mean(readings[places[at]], light[places[at]], noise) for at in chosen]
@@ -62,7 +58,7 @@ def learn_lesson(
         campaign=campaign,
         instrument=instrument,
         same=same,
-        lit=not conditions.seq.size,
+        lit=not background.seq.size,
         knobs=space.knob_names,
         channels=space.channel_names,
         settings=tuple(chosen),
@@ -71,7 +67,7 @@ def learn_lesson(
     )
 
 
-def _told(observation: Observation, space: Space) -> Observation:
+def _marked_as_reference(observation: Observation, space: Space) -> Observation:
     """An observation, as a reference if all knobs were off."""
     dark = np.allclose(observation.settings, space.off)
     return replace(observation, purpose=Purpose.REFERENCE) if dark else observation
@@ -83,17 +79,17 @@ def _noise(space: Space, readings: Readings, places: Iterable[Sequence[int]]) ->
     squares = np.array([len(group) * np.nan_to_num(group).var(axis=0) for group in groups if np.isfinite(group).all()])
     freedom = sum(len(group) - 1 for group in groups if np.isfinite(group).all())
     guess = UNKNOWN * np.ptp(np.nan_to_num(readings), axis=0)
-    seen = np.sqrt(squares.sum(axis=0) / freedom) if freedom else guess
-    return np.where(np.isnan(space.noise), np.where(seen > 0, seen, guess), space.noise)
+    scatter = np.sqrt(squares.sum(axis=0) / freedom) if freedom else guess
+    return np.where(np.isnan(space.noise), np.where(scatter > 0, scatter, guess), space.noise)
 
 
 def _mean(readings: Readings, light: Readings, noise: Readings) -> tuple[Readings, Readings]:
     """Mean of replicates ``(k, p)`` and its standard error, both ``(p,)``; their background is off together."""
-    read = np.isfinite(readings).any(axis=0)
-    near = np.abs(readings - np.nanmedian(np.where(read, readings, 0.0), axis=0)) <= OUTLYING * noise
-    n = near.sum(axis=0)
+    any_reading = np.isfinite(readings).any(axis=0)
+    inlying = np.abs(readings - np.nanmedian(np.where(any_reading, readings, 0.0), axis=0)) <= OUTLYING * noise
+    n = inlying.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(near, readings, 0.0).sum(axis=0) / n
+        mean = np.where(inlying, readings, 0.0).sum(axis=0) / n
         return mean, np.where(n, np.sqrt(noise**2 / n + light.mean(axis=0) ** 2), np.nan)
 
 

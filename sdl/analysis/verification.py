@@ -2,7 +2,7 @@
 
 An equivalence test: VERIFIED says that the mean reading lies within the tolerance with the stated confidence, not
 that no difference was found. A lucky reading does not pass. The largest number of replicates, and at what level a look
-at some of them may decide, are fixed before the first (``sdl.looks``).
+at some of them may decide, are fixed before the first (``sdl.analysis.group_sequential``).
 
 Error rates, whatever the number of looks and wherever the exam is broken off: the probability of VERIFIED, when the
 true mean of some channel lies on the edge of its tolerance or beyond, is ``1 - confidence`` at most, and exactly that
@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.analysis.group_sequential import single_look
-from sdl.campaign.definition import VerificationPart
+from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
-from sdl.formatting import decimals
+from sdl.formatting import count_decimals
 from sdl.history import Exam, Finding, FindingFacts, Looks, Observation, Verdict
 from sdl.space import Readings, Space
 
@@ -54,7 +54,7 @@ class Verification:
     reason: str
 
     def facts(self, channels: Sequence[str], model: str, background: Readings) -> FindingFacts:
-        """The numbers for the ledger.
+        """Return the numbers for the ledger.
 
         Args:
             channels: Names of the channels that were judged, ``p`` of them.
@@ -103,30 +103,27 @@ def verify_replicates(
     fixed = np.isfinite(target)
     over = fixed & censored.any(axis=0)
     k, planned = len(replicates), looks[-1].replicates
-    look = next((each for each in looks if each.replicates == k), None)
+    look = next((look for look in looks if look.replicates == k), None)
     mean = np.where(over, np.inf, replicates.mean(axis=0))
     noise, estimated = _noise(replicates, known_noise)
-    error, off = noise / math.sqrt(k), np.abs(mean - target)
+    error, distance = noise / math.sqrt(k), np.abs(mean - target)
     level = 1 - confidence
     margin = error * (
         _quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, look.known, look.estimated)
     )
     # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
     share = level / (2 * int(fixed.sum()) * planned)
-    missed = fixed & ((off - error * _quantile(estimated, k, share, share) > tolerance) | over)
-    open_ = fixed & ~(off + margin <= tolerance)
+    missed = fixed & ((distance - error * _quantile(estimated, k, share, share) > tolerance) | over)
+    open_ = fixed & ~(distance + margin <= tolerance)
     if missed.any():
         verdict, reason = Verdict.REFUTED, "off by more than the tolerance: "
     elif open_.any() or look is None:
         verdict, reason = Verdict.INCONCLUSIVE, "neither within nor beyond the tolerance: "
     else:
         verdict, reason = Verdict.VERIFIED, "within the tolerance: "
-    shown = missed if missed.any() else open_ if open_.any() else fixed
-    reason += ", ".join(
-        f"{names[c]} at its ceiling" if over[c] else
-        _compared(names[c], mean[c], margin[c], target[c], tolerance[c])
-        for c in np.flatnonzero(shown).tolist()
-    )  # fmt: skip
+    named = missed if missed.any() else open_ if open_.any() else fixed
+    columns = np.flatnonzero(named).tolist()
+    reason += ", ".join(_compared(names[c], mean[c], margin[c], target[c], tolerance[c]) for c in columns)
     if k < planned and verdict is not Verdict.VERIFIED:
         reason += f"; broken off after {k} of {planned} replicates"
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
@@ -135,14 +132,14 @@ def verify_replicates(
 def judge_exam(
     exam: Exam, target: ResolvedTarget, replicates: Sequence[Observation], rule: VerificationPart, space: Space
 ) -> Finding:
-    """The finding of an exam, over the channels that its target fixes."""
+    """Return the finding of an exam, over the channels that its target fixes."""
     fixed = np.flatnonzero(np.isfinite(target.readings))
     names = [space.channel_names[column] for column in fixed]
     result = verify_replicates(
         target.readings[fixed],
         target.tolerance[fixed],
-        np.array([each.readings[fixed] for each in replicates]),
-        censored=np.array([each.censored[fixed] for each in replicates]),
+        np.array([observation.readings[fixed] for observation in replicates]),
+        censored=np.array([observation.censored[fixed] for observation in replicates]),
         looks=exam.looks or single_look(exam.replicates, rule.confidence),
         confidence=rule.confidence,
         known_noise=known_noise(rule, space)[fixed],
@@ -153,7 +150,7 @@ def judge_exam(
 
 
 def known_noise(rule: VerificationPart, space: Space) -> Readings:
-    """Noise of one reading that exams go by, ``(p,)``; NaN where they estimate it from their replicates."""
+    """Return the noise of one reading that exams go by, ``(p,)``; NaN where replicates have to show it."""
     return space.noise if rule.noise == "known" else np.full(space.p, np.nan)
 
 
@@ -163,22 +160,24 @@ def _compared(name: str, mean: float, margin: float, target: float, tolerance: f
     >>> _compared("reach", 1.4987, 0.0031, 1.5, 0.01), _compared("515nm", 16363.2, 43.1, 16384, 163.8)
     ('reach 1.499 ± 0.003 for 1.500 ± 0.010', '515nm 16363 ± 43 for 16384 ± 164')
     """
-    digits = decimals(tolerance)
+    if math.isinf(mean):
+        return f"{name} at its ceiling"
+    digits = count_decimals(tolerance)
     return f"{name} {mean:.{digits}f} ± {margin:.{digits}f} for {target:.{digits}f} ± {tolerance:.{digits}f}"
 
 
-def _noise(replicates: Readings, known: Readings) -> tuple[Readings, NDArray[np.bool_]]:
+def _noise(replicates: Readings, stated: Readings) -> tuple[Readings, NDArray[np.bool_]]:
     """Standard deviation of one reading, and whether it is an estimate from the replicates, both ``(p,)``."""
     from scipy.special import chdtrc  # loads longer than all else here: not before a run is seen to have begun
 
     k = len(replicates)
     if k < 2:
-        return np.where(np.isnan(known), np.inf, known), np.zeros(known.shape, bool)
-    seen = np.std(replicates, axis=0, ddof=1)
+        return np.where(np.isnan(stated), np.inf, stated), np.zeros(stated.shape, bool)
+    scatter = np.std(replicates, axis=0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        chance = chdtrc(k - 1, (k - 1) * (seen / known) ** 2)
+        chance = chdtrc(k - 1, (k - 1) * (scatter / stated) ** 2)
     estimated = ~(chance > CONTRADICTED)
-    return np.where(estimated, seen, known), estimated
+    return np.where(estimated, scatter, stated), estimated
 
 
 def _quantile(estimated: NDArray[np.bool_], k: int, of_known: float, of_estimated: float) -> Readings:

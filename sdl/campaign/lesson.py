@@ -37,7 +37,7 @@ class Lesson(Section):
     """Standard errors of these, ``(m, p)``."""
 
     def arrays(self, space: Space, channels: Sequence[str]) -> tuple[Settings, Readings, Readings]:
-        """Settings in the unit box of a space ``(m, d)``, readings and errors of some channels ``(m, p)``, or NaN."""
+        """Return settings ``(m, d)`` in a space's unit box, readings and their errors ``(m, p)``; NaN if not read."""
         order = [self.knobs.index(name) for name in space.knob_names]
         settings = space.to_unit(np.array(self.settings, float)[:, order])
         at = [self.channels.index(name) if name in self.channels else -1 for name in channels]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sdl.campaign.section import Section
-from sdl.formatting import shown
+from sdl.formatting import format_value
 
 Occasion: TypeAlias = Literal["always", "first-round", "outside-range"]
 """When approval is asked for: for every round, for the first one, for settings beyond all that were measured."""
@@ -20,8 +20,8 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def zone(name: str) -> str:
-    """The same name, if it is that of a time zone.
+def check_time_zone(name: str) -> str:
+    """Return the name of a time zone unchanged.
 
     Raises:
         ValueError: if it is not.
@@ -29,30 +29,30 @@ def zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"needs a time zone such as 'Europe/Berlin' or 'UTC', got {shown(name)}") from None
+        raise ValueError(f"needs a time zone such as 'Europe/Berlin' or 'UTC', got {format_value(name)}") from None
     return name
 
 
-def hours(text: str) -> tuple[time, time]:
-    """Beginning and end of quiet hours written as ``22:00-06:00``.
+def parse_quiet_hours(text: str) -> tuple[time, time]:
+    """Return the beginning and the end of quiet hours written as ``22:00-06:00``.
 
     Raises:
         ValueError: if they are written in another way.
     """
-    found = QUIET.fullmatch(text)
+    match = QUIET.fullmatch(text)
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        begin, end = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+        begin, end = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
     except ValueError:
-        raise ValueError(f"needs quiet hours such as '22:00-06:00', got {shown(text)}") from None
+        raise ValueError(f"needs quiet hours such as '22:00-06:00', got {format_value(text)}") from None
     if begin == end:
-        raise ValueError(f"quiet hours that begin when they end leave no time to measure, got {shown(text)}")
+        raise ValueError(f"quiet hours that begin when they end leave no time to measure, got {format_value(text)}")
     return begin, end
 
 
 def _hours(text: str) -> str:
-    hours(text)
+    parse_quiet_hours(text)
     return text
 
 
@@ -88,7 +88,7 @@ class SuspendPart(Section):
     """Free space, in millions of bytes, that must be left where the ledger lies."""
     quiet: Annotated[tuple[Annotated[str, AfterValidator(_hours)], ...], BeforeValidator(_several)] = ()
     """Hours of the day in which nothing is measured, such as ``22:00-06:00``."""
-    timezone: Annotated[str, AfterValidator(zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
     """Of the quiet hours."""
     hold_off_s: float = Field(default=600.0, ge=0, le=86_400)
     """Seconds after which a suspended run that waits tries again; quiet hours end when they end."""

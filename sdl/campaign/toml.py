@@ -7,8 +7,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sdl.errors import InvalidInput, nearest
-from sdl.formatting import shown
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import format_value
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -17,7 +17,7 @@ LARGEST = 1_000_000
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file, not judged yet.
+    """Return the content of a TOML file, not judged yet.
 
     Raises:
         InvalidInput: if it cannot be read, is too large, or is no TOML.
@@ -35,8 +35,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not TOML: {error}") from error
 
 
-def validate(model: type[Model], written: Mapping[str, Any], whole: str) -> Model:
-    """What was written as the model wants it.
+def validate_input(model: type[Model], written: Mapping[str, Any], whole: str) -> Model:
+    """Check what a person wrote against a model, and return it as that model.
 
     Args:
         model: What it has to be.
@@ -49,9 +49,9 @@ def validate(model: type[Model], written: Mapping[str, Any], whole: str) -> Mode
     try:
         return model.model_validate(written)
     except ValidationError as error:
-        faults = [dict(each) for each in error.errors()]
-        told = [_sentence(model, each, whole) for each in faults if not _implied(each, faults)]
-        raise InvalidInput(told) from None
+        faults = [dict(fault) for fault in error.errors()]
+        sentences = [_sentence(model, fault, whole) for fault in faults if not _implied(fault, faults)]
+        raise InvalidInput(sentences) from None
 
 
 def _implied(fault: dict[str, Any], faults: list[dict[str, Any]]) -> bool:
@@ -64,14 +64,16 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
     path = fault["loc"]
     key = ".".join(str(part) for part in path) or whole
     if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(str(path[-1]), _fields(model, path[:-1]))}"
+        return f"{key}: unknown key{suggest_nearest(str(path[-1]), _fields(model, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
     if fault["type"] in ("tuple_type", "list_type"):
-        got = f"one table; write [[{key}]] for each" if isinstance(fault["input"], dict) else shown(fault["input"])
+        got = (
+            f"one table; write [[{key}]] for each" if isinstance(fault["input"], dict) else format_value(fault["input"])
+        )
         return f"{key}: needs a list, got {got}"
     message = fault["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {shown(fault['input'])}"
+    got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {format_value(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"
 
 
@@ -82,6 +84,6 @@ def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
             continue
         annotation = model.model_fields[part].annotation
         nested = [annotation, *get_args(annotation)]
-        nested += [inner for each in nested for inner in get_args(each)]
-        model = next(each for each in nested if isinstance(each, type) and issubclass(each, BaseModel))
+        nested += [inner for kind in nested for inner in get_args(kind)]
+        model = next(kind for kind in nested if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(model.model_fields)

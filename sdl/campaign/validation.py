@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdl import plugins
-from sdl.campaign.definition import Campaign, Plugin, Target
+from sdl.campaign.definition import Campaign, Target
+from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument
 from sdl.space import Readings, Space
@@ -50,12 +51,15 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             campaign = Campaign.parse(written)
         except InvalidInput as error:
             faults += error.faults
+    models = dict[str, plugins.RowsNeeded]()
     for key, group, part in _parts(written):
         if group == "sdl.instruments" and instrument is not None:
             continue
         try:
-            built = plugins.build(group, part.plugin, part.options)
-            instrument = built if group == "sdl.instruments" else instrument
+            plugin = plugins.build(group, part.plugin, part.options)
+            instrument = plugin if group == "sdl.instruments" else instrument
+            if group == "sdl.inverse_models":
+                models[part.plugin] = plugin
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
@@ -63,20 +67,20 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         for index, target in _targets(written):
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         if campaign is not None and not faults:
-            faults += _unlearnable(instrument.space, campaign)
+            faults += _unlearnable(instrument.space, campaign, models)
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
     return campaign, instrument
 
 
 def resolve_target(space: Space, target: Target) -> ResolvedTarget:
-    """A target in the columns of a space."""
+    """Return a target in the columns of a space."""
     tolerance = {channel: target.allowed(channel) for channel in target.readings}
     return ResolvedTarget(target.name, space.readings(target.readings), space.readings(tolerance))
 
 
 def target_faults(space: Space, target: Target) -> list[str]:
-    """Why no setting whatever could be verified for this target: sentences, none if nothing speaks against it."""
+    """Return the reasons why no setting whatever could be verified for this target, as sentences; none as a rule."""
     try:
         space.columns(target.readings)
     except InvalidInput as error:
@@ -95,23 +99,34 @@ def target_faults(space: Space, target: Target) -> list[str]:
     return faults
 
 
-def _unlearnable(space: Space, campaign: Campaign) -> list[str]:
-    """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history."""
+def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, plugins.RowsNeeded]) -> list[str]:
+    """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history.
+
+    Args:
+        space: Of the instrument.
+        campaign: The campaign.
+        models_named: The models that its file names; where it names none, the default ones are asked.
+    """
     if campaign.history is not None:
         return []
     knobs, channels = space.d, len(campaign.channels)
-    models = {part.plugin: plugins.build("sdl.inverse_models", part.plugin, part.options) for part in campaign.models}
+    models = models_named or {part.plugin: _model(part) for part in campaign.models}
     needed = {name: model.rows_needed(knobs, channels) for name, model in models.items()}
     least = min(needed, key=lambda name: needed[name])
     if needed[least] <= campaign.budget:
         return []
-    others = {name: plugins.build("sdl.inverse_models", name) for name in plugins.names("sdl.inverse_models")}
+    others = {name: _model(Plugin(plugin=name)) for name in plugins.names("sdl.inverse_models")}
     able = [name for name, model in others.items() if model.rows_needed(knobs, channels) <= campaign.budget]
-    named = f"name another model ({', '.join(able)})" if able else "name a model that needs fewer"
+    advice = f"name another model ({', '.join(able)})" if able else "name a model that needs fewer"
     return [
         f"budget: {campaign.budget} requests are too few for every model: {least} needs {needed[least]} readings of "
-        f"{knobs} knobs; raise it, {named} or give the ledger of an earlier campaign as history"
+        f"{knobs} knobs; raise it, {advice} or give the ledger of an earlier campaign as history"
     ]
+
+
+def _model(part: Plugin) -> plugins.RowsNeeded:
+    model: plugins.RowsNeeded = plugins.build("sdl.inverse_models", part.plugin, part.options)
+    return model
 
 
 def _unknown(space: Space, campaign: Campaign | None) -> list[str]:
@@ -133,7 +148,7 @@ def _unknown(space: Space, campaign: Campaign | None) -> list[str]:
 def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]]:
     """Every plug-in that the file names, where it can be read at all."""
     models = written.get("models", [])
-    named: list[tuple[str, plugins.Group, Any]] = [
+    sections: list[tuple[str, plugins.Group, Any]] = [
         ("instrument", "sdl.instruments", written.get("instrument")),
         ("design", "sdl.designs", written.get("design")),
         ("acquisition", "sdl.acquisitions", written.get("acquisition")),
@@ -142,12 +157,14 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
             for i, model in enumerate(models if isinstance(models, list) else [])
         ),
     ]
-    own = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds")}
+    loop_options = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds")}
     parts = []
-    for key, group, value in named:
+    for key, group, value in sections:
         value = {"plugin": value} if isinstance(value, str) else value
         if isinstance(value, dict):
-            options = {option: given for option, given in value.items() if option not in own.get(group, ())}
+            options = {
+                option: setting for option, setting in value.items() if option not in loop_options.get(group, ())
+            }
             with suppress(ValidationError):  # its faults are listed already
                 parts.append((key, group, Plugin.model_validate(options)))
     return parts
@@ -156,11 +173,11 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
 def _targets(written: Mapping[str, Any]) -> list[tuple[int, Target]]:
     """Every target with its place, as far as it can be read: if need be, its readings alone."""
     targets = written.get("targets")
-    found = []
+    readable = []
     for index, target in enumerate(targets if isinstance(targets, list) else []):
         readings = {"readings": target.get("readings"), "tolerance": EXACT} if isinstance(target, dict) else {}
-        for each in (target, readings):
+        for content in (target, readings):
             with suppress(ValidationError):  # its faults are listed already
-                found.append((index, Target.model_validate(each)))
+                readable.append((index, Target.model_validate(content)))
                 break
-    return found
+    return readable

@@ -2,6 +2,7 @@
 
 from sdl.history.facts import CandidateFacts, FindingFacts, LessonFacts, Parity, ParityRows, RoundFacts
 from sdl.history.record import (
+    USABLE,
     Approval,
     Control,
     Entry,
@@ -24,6 +25,7 @@ from sdl.history.record import (
 )
 
 __all__ = [
+    "USABLE",
     "Approval",
     "CandidateFacts",
     "Control",

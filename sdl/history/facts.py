@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.formatting import jsonable
+from sdl.formatting import make_jsonable
 from sdl.space import Readings
 
 _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
@@ -90,7 +90,7 @@ class _Record:
         """The same facts as an object of JSON."""
         known = [(each, getattr(self, each.name)) for each in fields(self) if each.metadata]
         recorded = {each.metadata["key"]: each.metadata["write"](value) for each, value in known if value is not None}
-        plain: dict[str, Any] = jsonable({**recorded, **self.others})
+        plain: dict[str, Any] = make_jsonable({**recorded, **self.others})
         return plain
 
     def __bool__(self) -> bool:

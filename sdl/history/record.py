@@ -34,6 +34,10 @@ class ReplyClass(StrEnum):
         return self in (ReplyClass.OK, ReplyClass.OK_CENSORED)
 
 
+USABLE = tuple(verdict for verdict in ReplyClass if verdict.usable)
+"""Classes of the replies that count."""
+
+
 class Look(NamedTuple):
     """A look at an exam, and the one-sided level at which it may decide."""
 
@@ -48,9 +52,9 @@ class Look(NamedTuple):
 Looks: TypeAlias = tuple[Look, ...]
 
 
-def looks_from_json(listed: Iterable[Sequence[float]] | None) -> Looks:
-    """Looks as they stand in JSON, or None where an earlier version wrote none."""
-    return tuple(Look(int(number), known, estimated) for number, known, estimated in listed or ())
+def looks_from_json(rows: Iterable[Sequence[float]] | None) -> Looks:
+    """Read looks from JSON; none from None, which an earlier version wrote."""
+    return tuple(Look(int(number), known, estimated) for number, known, estimated in rows or ())
 
 
 class State(StrEnum):
@@ -225,7 +229,7 @@ class Exam:
     uncertainty: Readings
     """Standard deviation of the expected readings before the exam, ``(p,)``; NaN where not of interest."""
     looks: Looks = ()
-    """After how many of them it may be decided, at what levels; when all are there if nothing is told."""
+    """After how many of them it may be decided, at what levels; by default when all are there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,8 +273,8 @@ class History:
     @property
     def pending(self) -> list[Request]:
         """Planned measurements without a usable reply, in order."""
-        done = {observation.key for observation in self.observations}
-        return [request for request in self.planned if request.key not in done]
+        taken = {observation.key for observation in self.observations}
+        return [request for request in self.planned if request.key not in taken]
 
     @property
     def under_way(self) -> list[Request]:
@@ -280,17 +284,17 @@ class History:
     @property
     def lacking(self) -> list[Request]:
         """What the last round still lacks, in order; what an earlier one lacks stays undone."""
-        done = {observation.key for observation in self._of_last_round(self.observations)}
-        return [request for request in self.under_way if request.key not in done]
+        taken = {observation.key for observation in self._of_last_round(self.observations)}
+        return [request for request in self.under_way if request.key not in taken]
 
     def taken(self, purpose: Purpose) -> list[Observation]:
-        """Observations of the last round with one purpose."""
-        return [each for each in self._of_last_round(self.observations) if each.purpose is purpose]
+        """Return the observations of the last round with one purpose."""
+        return [observation for observation in self._of_last_round(self.observations) if observation.purpose is purpose]
 
     def _of_last_round(self, rows: Sequence[Row]) -> list[Row]:
         """Rows of the last round: rounds come one after another, so they are the last ones."""
         last = self.rounds[-1].number if self.rounds else 0
-        return list(takewhile(lambda each: each.round == last, reversed(rows)))[::-1]
+        return list(takewhile(lambda row: row.round == last, reversed(rows)))[::-1]
 
     @property
     def open_exam(self) -> Exam | None:
@@ -299,19 +303,23 @@ class History:
         return next((exam for exam in self.exams if (exam.round, exam.target) not in judged), None)
 
     def before(self, number: int) -> "History":
-        """What had been asked and learned in the rounds before one; the requests sent are all that there were."""
+        """Return what had been measured and decided before a round; the count of requests sent stays that of today."""
         if not self.rounds or self.rounds[-1].number < number:
             return self
         earlier: dict[str, Any] = {
-            name: [each for each in getattr(self, name) if each.round < number]
+            name: [row for row in getattr(self, name) if row.round < number]
             for name in ("planned", "observations", "exams", "findings")
         }
-        return replace(self, rounds=[each for each in self.rounds if each.number < number], **earlier)
+        return replace(self, rounds=[round_ for round_ in self.rounds if round_.number < number], **earlier)
 
     def of_round(self, number: int, purpose: Purpose) -> list[Observation]:
-        """Observations of one round with one purpose."""
-        return [each for each in self.observations if each.round == number and each.purpose is purpose]
+        """Return the observations of one round with one purpose."""
+        return [
+            observation
+            for observation in self.observations
+            if observation.round == number and observation.purpose is purpose
+        ]
 
     def concluded(self, target: str) -> Finding | None:
-        """The finding that settles a target, if there is one."""
+        """Return the finding that settles a target; None if there is none."""
         return next((finding for finding in self.findings if finding.target == target and finding.settles), None)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from sdl.space import Space
+from sdl.space import Readings, Settings, Space
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back from the instrument, not judged yet (see ``sdl.screening``)."""
+    """What came back from the instrument, not judged yet (see ``sdl.instruments.screening``)."""
 
     applied: Mapping[str, Any]
     """The settings that the instrument says it applied, by knob name."""
@@ -37,7 +37,7 @@ class Patience:
             raise ValueError(f"patience needs attempts >= 1 and 0 <= first_wait <= longest_wait, got {self}")
 
     def wait(self, attempt: int, jitter: float) -> float:
-        """Seconds before attempt number ``attempt`` (the first is 1), with ``jitter`` drawn from 0 to 1."""
+        """Return the seconds before attempt number ``attempt`` (the first is 1), with ``jitter`` drawn from 0 to 1."""
         doubled = self.first_wait * 2.0 ** max(attempt - 2, 0)
         return min(doubled, self.longest_wait) * (0.5 + jitter)
 
@@ -48,7 +48,7 @@ class Instrument(Protocol):
 
     A driver is whatever has these members; it does not inherit from anything. It translates its own failures
     into the ``InstrumentError`` branch of ``sdl.errors``, sends one request a call, and leaves retrying,
-    recording and judging to ``sdl.measuring``.
+    recording and judging to ``sdl.measurement.bench``.
     """
 
     @property
@@ -72,3 +72,19 @@ class Instrument(Protocol):
 
     def close(self) -> None:
         """Leave the apparatus safe and let go of it."""
+
+
+@runtime_checkable
+class KnowsTruth(Protocol):
+    """An instrument that can say what it would read without noise: what simulated ones have, and no apparatus."""
+
+    def truth(self, settings: Settings) -> Readings:
+        """Return the noise-free readings ``(n, p)`` at settings ``(n, d)``, in the units of the knobs."""
+
+
+@runtime_checkable
+class HasLamp(Protocol):
+    """An instrument in whose room an office lamp can be switched on, for rehearsing faults."""
+
+    lamp: float
+    """What the lamp adds to the background, in the unit of the channels; 0 while it is off."""

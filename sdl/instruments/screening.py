@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import InstrumentError, InstrumentRefused, InstrumentSilent
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.history import ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.space import Channel, Readings, Settings, Space, is_number
@@ -83,7 +83,7 @@ def screen_reply(
 
 
 def classify_error(error: InstrumentError) -> ReplyClass:
-    """The class of a request that brought no reply."""
+    """Return the class of a request that brought no reply."""
     if isinstance(error, InstrumentSilent):
         return ReplyClass.UNKNOWN
     return ReplyClass.REJECT if isinstance(error, InstrumentRefused) else ReplyClass.RETRY
@@ -95,13 +95,13 @@ def _echo(space: Space, asked: Settings, applied: Mapping[str, Any]) -> list[str
         got = applied.get(knob.name)
         allowed = max(ECHO_TOLERANCE * (knob.high - knob.low), (knob.resolution or 0.0) / 2)
         if not is_number(got) or abs(got - sent) > allowed:
-            wrong.append(f"{knob.name} sent {sent}, applied {shown(got)}")
+            wrong.append(f"{knob.name} sent {sent}, applied {format_value(got)}")
     return wrong
 
 
 def _fault(channel: Channel, value: Any) -> str | None:
     if not is_number(value):
-        return f"{channel.name} is not a finite number: {shown(value)}"
+        return f"{channel.name} is not a finite number: {format_value(value)}"
     if channel.floor is not None and value < channel.floor:
         return f"{channel.name} is below {channel.floor:g}: {value!r}"
     if channel.ceiling is not None and value > channel.ceiling:

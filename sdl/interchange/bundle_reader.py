@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.interchange.bundle_writer import MANIFEST, MAY_BE, REQUIRED, SCHEMA
 from sdl.interchange.evidence import CAMPAIGN, LINES
 
@@ -50,7 +50,7 @@ class Manifest(BaseModel):
 
 
 def read_bundle(path: str | Path) -> dict[str, bytes]:
-    """The members of a bundle that are needed for recomputing it, by name, after every one was checked.
+    """Return the members of a bundle that are needed for recomputing it, by name, after every one was checked.
 
     Raises:
         InvalidInput: if it is no bundle; naming every member that is missing, too many or not as the manifest says.
@@ -81,9 +81,9 @@ def _few_members(path: Path, size: int) -> None:
         end = file.read(42)
     if end[-22:-18] != b"PK\5\6" or end[:4] == b"PK\6\7":
         raise InvalidInput(f"{path} is no bundle: it does not end as one does, so it is cut off or something else")
-    members, listed = int.from_bytes(end[-12:-10], "little"), int.from_bytes(end[-10:-6], "little")
-    if members > MOST_MEMBERS or listed > MOST_LISTED:
-        raise InvalidInput(f"{path} is no bundle: it lists {members} members in {listed} bytes")
+    members, list_bytes = int.from_bytes(end[-12:-10], "little"), int.from_bytes(end[-10:-6], "little")
+    if members > MOST_MEMBERS or list_bytes > MOST_LISTED:
+        raise InvalidInput(f"{path} is no bundle: it lists {members} members in {list_bytes} bytes")
 
 
 def _members(archive: zipfile.ZipFile, path: Path, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -92,45 +92,45 @@ def _members(archive: zipfile.ZipFile, path: Path, size: int) -> dict[str, zipfi
     Raises:
         InvalidInput: listing all that is wrong.
     """
-    faults, found = list[str](), dict[str, zipfile.ZipInfo]()
+    faults, members = list[str](), dict[str, zipfile.ZipInfo]()
     for info in archive.infolist():
         name, mode = info.orig_filename, info.external_attr >> 16
-        if name in found:
-            faults.append(f"{shown(name)} is there twice")
+        if name in members:
+            faults.append(f"{format_value(name)} is there twice")
         elif stat.S_IFMT(mode) not in (0, stat.S_IFREG) or name.endswith("/"):
-            faults.append(f"{shown(name)} is no plain file")
+            faults.append(f"{format_value(name)} is no plain file")
         elif info.flag_bits & 1:
-            faults.append(f"{shown(name)} is encrypted")
+            faults.append(f"{format_value(name)} is encrypted")
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            faults.append(f"{shown(name)} is packed in a way that bundles are not")
+            faults.append(f"{format_value(name)} is packed in a way that bundles are not")
         elif name != MANIFEST and name not in MAY_BE:
-            faults.append(f"{shown(name)} is extra: no bundle of schema {SCHEMA} has such a file")
-        found[name] = info
-    if (unpacked := sum(info.file_size for info in found.values())) > min(UNPACKED, max(SMALL, INFLATION * size)):
+            faults.append(f"{format_value(name)} is extra: no bundle of schema {SCHEMA} has such a file")
+        members[name] = info
+    if (unpacked := sum(info.file_size for info in members.values())) > min(UNPACKED, max(SMALL, INFLATION * size)):
         faults.append(f"it would unpack to {unpacked} bytes, which is too much for a file of {size}")
-    if MANIFEST not in found:
+    if MANIFEST not in members:
         faults.append(f"{MANIFEST} is missing")
     if faults:
         raise InvalidInput([f"{path} is no bundle: {fault}" for fault in faults])
-    return found
+    return members
 
 
-def _checked(archive: zipfile.ZipFile, found: dict[str, zipfile.ZipInfo], path: Path) -> dict[str, bytes]:
-    manifest = _manifest(archive, found[MANIFEST])
-    names = found.keys() - {MANIFEST}
+def _checked(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> dict[str, bytes]:
+    manifest = _manifest(archive, members[MANIFEST])
+    names = members.keys() - {MANIFEST}
     faults = [f"{name} is missing" for name in sorted((REQUIRED | manifest.files.keys()) - names)]
     faults += [f"{name} is extra: the manifest does not list it" for name in sorted(names - manifest.files.keys())]
-    kept = dict[str, bytes]()
+    contents = dict[str, bytes]()
     for name in sorted(names & manifest.files.keys()):
-        listed = manifest.files[name]
-        content, digest, size = _content(archive, found[name], keep=name in KEPT)
-        if (digest, size) != (listed.sha256, listed.bytes):
-            why = "it cannot be unpacked" if not digest else f"SHA-256 {digest[:12]}… for {listed.sha256[:12]}…"
+        entry = manifest.files[name]
+        content, digest, size = _content(archive, members[name], keep=name in KEPT)
+        if (digest, size) != (entry.sha256, entry.bytes):
+            why = "it cannot be unpacked" if not digest else f"SHA-256 {digest[:12]}… for {entry.sha256[:12]}…"
             faults.append(f"{name} is not what the manifest says: {why}")
-        kept[name] = content
+        contents[name] = content
     if faults:
         raise InvalidInput([f"{path}: {fault}" for fault in faults])
-    return {name: kept[name] for name in KEPT}
+    return {name: contents[name] for name in KEPT}
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, keep: bool) -> tuple[bytes, str, int]:
@@ -152,11 +152,11 @@ def _manifest(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Manifest:
         raise InvalidInput(f"{MANIFEST} has {info.file_size} bytes; it needs at most {MOST_LISTED}")
     content, digest, _ = _content(archive, info, keep=True)
     try:
-        said = json.loads(content) if digest else None
-        version: object = said.get("bundle") if isinstance(said, dict) else None
+        document = json.loads(content) if digest else None
+        version: object = document.get("bundle") if isinstance(document, dict) else None
         if isinstance(version, int) and version != SCHEMA:
             raise InvalidInput(f"this bundle has schema {version}, this program reads schema {SCHEMA}")
-        manifest = Manifest.model_validate(said)
+        manifest = Manifest.model_validate(document)
     except (ValidationError, RecursionError, UnicodeError, json.JSONDecodeError) as error:
         fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InvalidInput(f"{MANIFEST} is not what a bundle has: {fault.lower()}") from error

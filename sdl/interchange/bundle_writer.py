@@ -15,10 +15,10 @@ from sdl.errors import InvalidInput
 from sdl.history import Entry, State
 from sdl.interchange import evidence
 from sdl.interchange.export_import import FORMATS
-from sdl.interchange.record_rows import record
+from sdl.interchange.record_rows import record_of_row
 from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
-from sdl.system.atomic_files import whole
+from sdl.system.atomic_files import write_atomically
 
 SCHEMA = 1
 """Version of what a bundle is; a program reads those that it knows."""
@@ -53,25 +53,25 @@ def write_bundle(ledger: Ledger, name: str, path: str | Path, *, force: bool = F
         InvalidInput: if there is no such campaign, it is at work, or the file cannot be written.
     """
     before = _at_rest(ledger, name)
-    files = evidence.members(ledger, name) | _observations(ledger, before)
+    files = evidence.evidence_files(ledger, name) | _observations(ledger, before)
     files |= {REPORT: render_campaign_page(ledger, name).encode(), WORDS: README.encode()}
     if _at_rest(ledger, name) != before:
         raise InvalidInput(f"campaign {name!r} went on while its bundle was made: pause it, then try again")
     path = Path(path)
-    with whole(path, force=force) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, content in [*sorted(files.items()), (MANIFEST, manifest(before.name, files))]:
+    with write_atomically(path, force=force) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in [*sorted(files.items()), (MANIFEST, bundle_manifest(before.name, files))]:
             archive.writestr(_header(member), content, compresslevel=LEVEL)
     return path
 
 
-def manifest(name: str, files: Mapping[str, bytes]) -> bytes:
-    """The manifest of these files."""
-    listed = {
+def bundle_manifest(name: str, files: Mapping[str, bytes]) -> bytes:
+    """Return the manifest of these files."""
+    members = {
         member: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for member, content in sorted(files.items())
     }
-    told = {"bundle": SCHEMA, "campaign": name, "written by": f"sdl {__version__}", "files": listed}
-    return (json.dumps(told, indent=1) + "\n").encode("ascii")
+    document = {"bundle": SCHEMA, "campaign": name, "written by": f"sdl {__version__}", "files": members}
+    return (json.dumps(document, indent=1) + "\n").encode("ascii")
 
 
 def _at_rest(ledger: Ledger, name: str) -> Entry:
@@ -85,7 +85,7 @@ def _at_rest(ledger: Ledger, name: str) -> Entry:
 
 
 def _observations(ledger: Ledger, entry: Entry) -> dict[str, bytes]:
-    records = [record(entry.space, row) for row in ledger.trail(entry.id)]
+    records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     files = dict[str, bytes]()
     for suffix, (_, write_records) in FORMATS.items():
         buffer = io.BytesIO()

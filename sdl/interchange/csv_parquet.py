@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from sdl.errors import InvalidInput
 from sdl.interchange.jsonl import COLUMNS, LARGEST, SHOWN, Fault, Loaded, Record
 from sdl.space import Space
-from sdl.system.failpoints import passing_each
+from sdl.system.failpoints import pass_failpoint_each
 
 TEXT = ("purpose", "state", "verdict", "reason", "raw")
 COUNTS = ("round", "index", "replicate", "attempt")
@@ -41,7 +41,7 @@ def write_csv(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], c
     text = io.TextIOWrapper(file, "utf-8", newline="")
     table = csv.writer(text)
     table.writerow(header)
-    for record in passing_each("in-export", records):
+    for record in pass_failpoint_each("in-export", records):
         cells = _flat(record, knobs)
         table.writerow([_cell(name, cells[name]) if name in cells else "" for name in header])
     text.detach()
@@ -135,20 +135,20 @@ def _unpack(name: str, cell: Any) -> Any:
 
 def _column(name: str, values: Sequence[Any]) -> pa.Array:
     missing = [value is _NONE for value in values]
-    given = [None if value is _NONE else value for value in values]
+    present = [None if value is _NONE else value for value in values]
     if name in TEXT:
-        return pa.array(given, pa.string())
+        return pa.array(present, pa.string())
     if name in COUNTS:
-        return pa.array(given, pa.int64())
-    if name in SECONDS or all(gone or is_plain(value) for value, gone in zip(given, missing, strict=True)):
-        return pa.array(given, pa.float64())
+        return pa.array(present, pa.int64())
+    if name in SECONDS or all(gone or is_plain(value) for value, gone in zip(present, missing, strict=True)):
+        return pa.array(present, pa.float64())
     return pa.array(
-        [None if gone else json.dumps(value) for value, gone in zip(given, missing, strict=True)], pa.string()
+        [None if gone else json.dumps(value) for value, gone in zip(present, missing, strict=True)], pa.string()
     )
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a number that any format holds exactly."""
+    """Return whether a value is a number that any format holds exactly."""
     return type(value) in (int, float) and abs(value) <= EXACT
 
 
@@ -174,17 +174,17 @@ def _table(
 ) -> Loaded:
     ours = set(COLUMNS) <= set(header)
     inputs, outputs = _roles(path, header, space)
-    found, faults = list[tuple[int, Record]](), list[Fault]()
+    records, faults = list[tuple[int, Record]](), list[Fault]()
     for place, cells in rows:
         if isinstance(cells, str):
             faults.append((place, cells))
             continue
         try:
             thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
-            found.append((place, (_nested if ours else _plain)(thawed, inputs, outputs)))
+            records.append((place, (_nested if ours else _plain)(thawed, inputs, outputs)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
-    return Loaded(ours, found, list(inputs.values()), list(outputs.values()), faults)
+    return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults)
 
 
 def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, str], dict[str, str]]:
@@ -202,10 +202,10 @@ def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, s
         if inputs and outputs and lacking:
             raise InvalidInput(f"{path.name}, line 1: no column for {', '.join(lacking)}, only for {', '.join(inputs)}")
     if not inputs or not outputs:
-        if other := next((mark for mark in OTHER_MARKS if len(header) == 1 and mark in header[0]), ""):
+        if separator := next((mark for mark in OTHER_MARKS if len(header) == 1 and mark in header[0]), ""):
             raise InvalidInput(
-                f"{path.name}, line 1: its columns are separated by {other!r}: write commas between them, and decimal "
-                "points within numbers"
+                f"{path.name}, line 1: its columns are separated by {separator!r}: write commas between them, and "
+                "decimal points within numbers"
             )
         raise InvalidInput(
             f"{path.name}, line 1: no columns of knobs and channels among {', '.join(map(repr, header[:SHOWN]))}; "
@@ -217,14 +217,14 @@ def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, s
 def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
     if missing := [name for name in inputs if name not in cells]:
         raise ValueError(f"{', '.join(missing)} is empty")
-    record: Record = {"in": [number(name, cells[name]) for name in inputs]}
-    record["out"] = {channel: number(name, cells[name]) for name, channel in outputs.items() if name in cells}
-    record["time"] = number("time", cells["time"]) if "time" in cells else None
+    record: Record = {"in": [parse_number(name, cells[name]) for name in inputs]}
+    record["out"] = {channel: parse_number(name, cells[name]) for name, channel in outputs.items() if name in cells}
+    record["time"] = parse_number("time", cells["time"]) if "time" in cells else None
     return record | {"raw": json.dumps(cells, default=str)}
 
 
-def number(name: str, cell: Any) -> int | float:
-    """The number in a cell from elsewhere.
+def parse_number(name: str, cell: Any) -> int | float:
+    """Return the number in a cell of a file from elsewhere.
 
     Raises:
         ValueError: saying what the cell holds instead.

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 
 from sdl.analysis.lesson_learning import learn_lesson
-from sdl.campaign.definition import Campaign, HistoryPart
+from sdl.campaign.definition import Campaign
 from sdl.campaign.lesson import Lesson
+from sdl.campaign.sections import HistoryPart
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.history import Entry
 from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
@@ -18,8 +20,8 @@ LATEST = 10
 """Campaigns that are learned from where all are asked for."""
 
 
-def frozen(campaign: Campaign, ledger: Ledger, instrument: Instrument) -> Campaign:
-    """The campaign with what the earlier ones that it names taught; one that was begun keeps what it began with.
+def freeze_lessons(campaign: Campaign, ledger: Ledger, instrument: Instrument) -> Campaign:
+    """Return a campaign with the lessons of the earlier ones that it names; one that was begun keeps its own.
 
     Args:
         campaign: As a person wrote it.
@@ -32,10 +34,10 @@ def frozen(campaign: Campaign, ledger: Ledger, instrument: Instrument) -> Campai
     part = campaign.history
     if part is None or part.lessons:
         return campaign
-    begun = next((each for each in ledger.entries() if each.name == campaign.slug), None)
+    begun = next((entry for entry in ledger.entries() if entry.name == campaign.slug), None)
     if begun is not None:
-        kept = begun.config.get("history")
-        lessons = HistoryPart.model_validate(kept).lessons if kept else ()
+        history = begun.config.get("history")
+        lessons = HistoryPart.model_validate(history).lessons if history else ()
     else:
         lessons = tuple(_lessons(part, campaign.slug, ledger, instrument))
     return campaign.model_copy(update={"history": part.model_copy(update={"lessons": lessons})})
@@ -43,16 +45,17 @@ def frozen(campaign: Campaign, ledger: Ledger, instrument: Instrument) -> Campai
 
 def _lessons(part: HistoryPart, name: str, ledger: Ledger, instrument: Instrument) -> Sequence[Lesson]:
     if part.ledger is not None and "://" not in part.ledger and not Path(part.ledger).is_file():
-        raise InvalidInput(f"history.ledger: there is no file {shown(part.ledger)}")
+        raise InvalidInput(f"history.ledger: there is no file {format_value(part.ledger)}")
     with nullcontext(ledger) if part.ledger is None else Ledger(part.ledger) as book:
         if part.campaigns == "all":
-            found = (_lesson(book, each, instrument) for each in book.entries() if _fits(each.space, instrument.space))
-            others = (each for each in found if each is not None and (each.campaign != name or part.ledger))
-            return [each for each, _ in zip(others, range(LATEST), strict=False)]
+            fitting = (entry for entry in book.entries() if _fits(entry.space, instrument.space))
+            learned = (_lesson(book, entry, instrument) for entry in fitting)
+            others = (lesson for lesson in learned if lesson is not None and (lesson.campaign != name or part.ledger))
+            return list(islice(others, LATEST))
         faults, lessons = list[str](), list[Lesson]()
-        for each in part.campaigns:
+        for earlier in part.campaigns:
             try:
-                lessons.append(_named(book, each, instrument))
+                lessons.append(_named(book, earlier, instrument))
             except InvalidInput as error:
                 faults += [f"history.campaigns: {fault}" for fault in error.faults]
     if faults:
@@ -64,9 +67,11 @@ def _named(ledger: Ledger, name: str, instrument: Instrument) -> Lesson:
     entry = ledger.entry(name)
     if not _fits(entry.space, instrument.space):
         knobs = ", ".join(instrument.space.knob_names)
-        raise InvalidInput(f"{shown(name)} was measured with other knobs than {knobs}, or none of these channels")
+        raise InvalidInput(
+            f"{format_value(name)} was measured with other knobs than {knobs}, or none of these channels"
+        )
     if (lesson := _lesson(ledger, entry, instrument)) is None:
-        raise InvalidInput(f"{shown(name)} has no reading to learn from")
+        raise InvalidInput(f"{format_value(name)} has no reading to learn from")
     return lesson
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sdl.analysis.gain_shift import GainShift, Set, gain_shifts
+from sdl.analysis.gain_shift import GainShift, RowSet, gain_shifts
 from sdl.formatting import array_from_json
 from sdl.ledger.ledger import Ledger
-from sdl.reports.status_detail import last_attempts
 from sdl.space import Space
 
 LATEST = 500
@@ -27,23 +26,23 @@ class EpochComparison:
     @property
     def other(self) -> bool:
         """Whether they are of another epoch."""
-        return any(each.real for each in self.shifts)
+        return any(shift.real for shift in self.shifts)
 
     def __str__(self) -> str:
         if not self.shifts:
             return (
                 f"whether {self.instrument} is still as it was in these rows, they are too few or too unsteady to say"
             )
-        told = ", ".join(str(each) for each in self.shifts if each.real or not self.other)
+        words = ", ".join(str(shift) for shift in self.shifts if shift.real or not self.other)
         if self.other:
             return (
-                f"OTHER EPOCH than what {self.instrument} measures now: {told}; measure anew rather than learn from it"
+                f"OTHER EPOCH than what {self.instrument} measures now: {words}; measure anew rather than learn from it"
             )
-        return f"as {self.instrument} measures now: {told}"
+        return f"as {self.instrument} measures now: {words}"
 
 
 def compare_epochs(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any]]) -> list[EpochComparison]:
-    """Rows from elsewhere against each instrument of the ledger that has the same knobs and channels.
+    """Compare rows from elsewhere with each instrument of the ledger that has the same knobs and channels.
 
     Args:
         ledger: Whose own measurements say how instruments are now.
@@ -55,20 +54,21 @@ def compare_epochs(ledger: Ledger, space: Space, rows: Sequence[Mapping[str, Any
     ]
 
 
-def _measured(ledger: Ledger, space: Space) -> Iterator[tuple[str, Set]]:
+def _measured(ledger: Ledger, space: Space) -> Iterator[tuple[str, RowSet]]:
     """What each instrument with this space measured last."""
-    entries = [each for each in ledger.entries() if each.space == space and "imported" not in each.config]
-    for instrument in sorted({each.instrument for each in entries}):
-        mine = sorted((each for each in entries if each.instrument == instrument), key=lambda each: -each.updated)
+    entries = [entry for entry in ledger.entries() if entry.space == space and "imported" not in entry.config]
+    for instrument in sorted({entry.instrument for entry in entries}):
+        own = (entry for entry in entries if entry.instrument == instrument)
+        latest_first = sorted(own, key=lambda entry: -entry.updated)
         rows = list[Mapping[str, Any]]()
-        for entry in mine:
+        for entry in latest_first:
             if (wanting := LATEST - len(rows)) > 0:
-                rows = [*(each for each in last_attempts(ledger, entry.id, wanting) if each["readings"]), *rows]
+                rows = [*(row for row in ledger.last_attempts(entry.id, wanting) if row["readings"]), *rows]
         if rows:
             yield instrument, _set(rows)
 
 
-def _set(rows: Sequence[Mapping[str, Any]]) -> Set:
+def _set(rows: Sequence[Mapping[str, Any]]) -> RowSet:
     return np.array([row["settings"] for row in rows], float), np.array(
         [array_from_json(row["readings"]) for row in rows]
     )

@@ -1,7 +1,7 @@
 """All that the ledger holds of one campaign as text that anybody can read: JSON, one object a line.
 
-``members`` writes it, ``parse`` reads it back and believes nothing: every line is checked for its types and for what
-it refers to, so that whoever recomputes a campaign from it need not ask again.
+``evidence_files`` writes it, ``parse_evidence`` reads it back and believes nothing: every line is checked for its types
+and for what it refers to, so that whoever recomputes a campaign from it need not ask again.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdl.errors import InvalidInput
-from sdl.formatting import array_from_json, shown
+from sdl.formatting import array_from_json, format_value
 from sdl.history import (
     Exam,
     Finding,
@@ -36,7 +36,7 @@ from sdl.space import Space
 
 CAMPAIGN = "campaign.json"
 FAULTS = 10
-"""Faults that are told before the rest is left out."""
+"""Faults that are named before the rest is left out."""
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Settings = Annotated[list[float], Field(min_length=1)]
@@ -226,20 +226,20 @@ class Evidence:
         return Space.model_validate(self.campaign.space)
 
 
-def members(ledger: Ledger, name: str) -> dict[str, bytes]:
-    """The evidence of a campaign as files.
+def evidence_files(ledger: Ledger, name: str) -> dict[str, bytes]:
+    """Return the evidence of a campaign as files.
 
     Raises:
         InvalidInput: if there is no campaign of that name.
     """
     entry = ledger.entry(name)
     account = ledger.account(entry.id)
-    told = {key: getattr(entry, key) for key in CampaignFile.model_fields if hasattr(entry, key)}
-    told |= {"space": entry.space.model_dump(mode="json"), "seed": entry.config.get("seed"), "config": entry.config}
-    told["changes"] = [{"sent": row["sent"], "before": row["before"]} for row in account["changes"]]
+    document = {key: getattr(entry, key) for key in CampaignFile.model_fields if hasattr(entry, key)}
+    document |= {"space": entry.space.model_dump(mode="json"), "seed": entry.config.get("seed"), "config": entry.config}
+    document["changes"] = [{"sent": row["sent"], "before": row["before"]} for row in account["changes"]]
     planned = [{**row, "index": row["idx"]} for row in account["planned"]]
     return {
-        CAMPAIGN: (json.dumps(told, indent=1) + "\n").encode("ascii"),
+        CAMPAIGN: (json.dumps(document, indent=1) + "\n").encode("ascii"),
         "rounds.jsonl": _text(RoundLine, account["rounds"]),
         "planned.jsonl": _text(PlannedLine, planned),
         "replies.jsonl": _text(ReplyLine, ledger.trail(entry.id)),
@@ -249,9 +249,9 @@ def members(ledger: Ledger, name: str) -> dict[str, bytes]:
     }
 
 
-def _text(model: type[_Line], found: Iterable[Mapping[str, Any]]) -> bytes:
+def _text(model: type[_Line], rows: Iterable[Mapping[str, Any]]) -> bytes:
     keys = list(model.model_fields)
-    return "".join(json.dumps({key: row[key] for key in keys}) + "\n" for row in found).encode("ascii")
+    return "".join(json.dumps({key: row[key] for key in keys}) + "\n" for row in rows).encode("ascii")
 
 
 # ---------------------------------------------------------------------- reading it back
@@ -259,8 +259,8 @@ def _text(model: type[_Line], found: Iterable[Mapping[str, Any]]) -> bytes:
 Line = TypeVar("Line", bound=_Line)
 
 
-def parse(files: Mapping[str, bytes]) -> Evidence:
-    """Read what ``members`` wrote.
+def parse_evidence(files: Mapping[str, bytes]) -> Evidence:
+    """Read what ``evidence_files`` wrote.
 
     Args:
         files: Every file of ``LINES`` and ``CAMPAIGN``, by name.
@@ -284,10 +284,10 @@ def parse(files: Mapping[str, bytes]) -> Evidence:
 
 
 def _read(model: type[Line], name: str, texts: Iterable[bytes], faults: list[str]) -> list[Line]:
-    found = list[Line]()
+    values = list[Line]()
     for number, text in enumerate(texts, start=1):
         try:
-            found.append(model.model_validate(json.loads(text, parse_constant=_refuse)))
+            values.append(model.model_validate(json.loads(text, parse_constant=_refuse)))
         except ValidationError as error:
             faults.append(f"{name}, line {number}: {_sentence(error)}")
         except RecursionError:
@@ -296,7 +296,7 @@ def _read(model: type[Line], name: str, texts: Iterable[bytes], faults: list[str
             faults.append(f"{name}, line {number}: it is no JSON: {error}")
         if len(faults) >= FAULTS:
             break
-    return found
+    return values
 
 
 def _refuse(constant: str) -> float:
@@ -305,13 +305,13 @@ def _refuse(constant: str) -> float:
 
 def _sentence(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_context=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {shown(fault['input'])}"
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {format_value(fault['input'])}"
 
 
 def _loose_ends(evidence: Evidence) -> Iterable[str]:
     """What one file says of another that is not so."""
     d, p = evidence.space.d, evidence.space.p
-    rounds, keys = [each.number for each in evidence.rounds], {each.value.key for each in evidence.planned}
+    rounds, keys = [round_.number for round_ in evidence.rounds], {round_.value.key for round_ in evidence.planned}
     if rounds != sorted(set(rounds)):
         yield "rounds.jsonl: its rounds are not in order"
     if len(keys) < len(evidence.planned):
@@ -321,7 +321,7 @@ def _loose_ends(evidence: Evidence) -> Iterable[str]:
             yield f"planned.jsonl, line {number}: needs a round of rounds.jsonl and {d} settings"
     last = -1
     for number, reply in enumerate(evidence.replies, start=1):
-        wide = {len(each or ()) for each in (reply.readings, reply.censored) if each is not None or reply.counts}
+        wide = {len(column or ()) for column in (reply.readings, reply.censored) if column is not None or reply.counts}
         if reply.key not in keys or wide - {p} or reply.seq <= last:
             yield f"replies.jsonl, line {number}: needs a measurement of planned.jsonl, {p} readings and a later place"
         last = reply.seq

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sdl.campaign.definition import slug
+from sdl.campaign.definition import slugify
 from sdl.errors import InvalidInput
 from sdl.history import Entry, NoticeKind
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
 from sdl.interchange.epoch_check import compare_epochs
-from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_any, read_lines, refuse, write_lines
-from sdl.interchange.record_rows import Attempt, Reading, Row, record
+from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_faults, read_lines, refuse_unsafe_file, write_lines
+from sdl.interchange.record_rows import Attempt, Reading, Row, record_of_row
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.space import Channel, Knob, Readings, Settings, Space
-from sdl.system.atomic_files import whole
+from sdl.system.atomic_files import write_atomically
 
 FORMATS = {
     ".jsonl": (read_lines, write_lines),
@@ -53,7 +53,7 @@ class Data:
     """Seconds since 1970, ``(n,)``; NaN where unknown."""
 
 
-def export(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:
+def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:
     """Write every attempt of a campaign to a file and return where it lies.
 
     In JSON lines each object has ``in`` (the settings applied, or asked where no answer came, in the order of the
@@ -71,23 +71,23 @@ def export(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = Fal
     """
     path, entry = Path(path), ledger.entry(campaign)
     _, write = _format(path)
-    records = [record(entry.space, row) for row in ledger.trail(entry.id)]
+    records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     try:
-        with whole(path, force=force) as file:
+        with write_atomically(path, force=force) as file:
             write(file, records, entry.space.knob_names, entry.space.channel_names)
     except UnicodeEncodeError as error:  # the instrument made a name of half a character
         raise InvalidInput(f"{path}: {error.object!r} cannot be written in this format; give .jsonl") from error
     return path
 
 
-def import_(
+def import_campaign(
     ledger: Ledger, path: str | Path, name: str, space: Space | None = None, instrument: str = "imported"
 ) -> Entry:
     """Enter the observations of a file as a finished campaign.
 
     Args:
         ledger: Where to.
-        path: A file that ``export`` wrote, or one from elsewhere: JSON lines with ``in``, ``out`` and perhaps
+        path: A file that ``export_campaign`` wrote, or one from elsewhere: JSON lines with ``in``, ``out`` and perhaps
             ``time``, or a table with columns of these.
         name: Of the new campaign.
         space: Knobs and channels; Claude-Light's if the names are, else taken from the file.
@@ -98,22 +98,22 @@ def import_(
     """
     path = Path(path)
     try:
-        safe = slug(name)
+        safe = slugify(name)
     except ValueError as error:
         raise InvalidInput(str(error)) from None
     space, trail = _trail(path, space)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = compare_epochs(ledger, space, [row for row in trail if row["readings"] is not None])
-    told = {"file": path.name, "sha256": digest, "epoch": [str(each) for each in beside]}
-    entry = ledger.adopt(safe, instrument, space, {"imported": told}, trail, title=name)
-    for each in beside:
-        if each.other:
-            Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(each))
+    source = {"file": path.name, "sha256": digest, "epoch": [str(comparison) for comparison in beside]}
+    entry = ledger.adopt(safe, instrument, space, {"imported": source}, trail, title=name)
+    for comparison in beside:
+        if comparison.other:
+            Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(comparison))
     return entry
 
 
 def read_data(path: str | Path, space: Space | None = None) -> Data:
-    """Read the usable observations of a file without a ledger; the same files as ``import_``.
+    """Read the usable observations of a file without a ledger; the same files as ``import_campaign``.
 
     Raises:
         InvalidInput: with the place of the first ten faults, or if no reading counts.
@@ -146,23 +146,24 @@ def _format(path: Path) -> Any:
 
 def _trail(path: Path, space: Space | None) -> tuple[Space, list[Row]]:
     """The rows that a file becomes, and the space they are in."""
-    refuse(path)
+    refuse_unsafe_file(path)
     loaded = _loaded(path, space or SPACE)
     model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
     records, malformed = _each(loaded.records, lambda _, record: model.model_validate(record))
     faults = [*loaded.faults, *malformed]
     if not records:
-        raise_any(path, faults)
+        raise_faults(path, faults)
         raise InvalidInput(f"{path}: no record in it")
     knobs = loaded.knobs or _knob_names(len(records[0][1].settings_in), space)
     named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
-    values = np.array([[asked[name] for name in knobs] for _, (_, asked) in named]).reshape(-1, len(knobs))
+    rows_of_settings = [[settings[name] for name in knobs] for _, (_, settings) in named]
+    values = np.array(rows_of_settings).reshape(-1, len(knobs))
     space = space or _inferred(path, knobs, _channels(loaded, [record for _, record in records]), values)
     if set(knobs) != set(space.knob_names):
         raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(space.knob_names)}")
     in_bytes = _in_other_units(space, values, [number for number, _ in named])
     rows, impossible = _each([] if in_bytes else named, lambda number, pair: pair[0].row(number, space, pair[1]))
-    raise_any(path, [*faults, *unnamed, *in_bytes, *impossible, *_contradictions(rows)])
+    raise_faults(path, [*faults, *unnamed, *in_bytes, *impossible, *_contradictions(rows)])
     return space, [row for _, row in rows]
 
 
@@ -178,15 +179,15 @@ def _each(
     numbered: Iterable[tuple[int, Before]], step: Callable[[int, Before], After]
 ) -> tuple[list[tuple[int, After]], list[Fault]]:
     """Take a step with each record; collect what is wrong with those that cannot take it."""
-    done, faults = list[tuple[int, After]](), list[Fault]()
+    results, faults = list[tuple[int, After]](), list[Fault]()
     for number, value in numbered:
         try:
-            done.append((number, step(number, value)))
+            results.append((number, step(number, value)))
         except ValidationError as error:
             faults.append((number, _sentence(error)))
         except ValueError as error:
             faults.append((number, str(error).replace("\n", "; ")))
-    return done, faults
+    return results, faults
 
 
 def _sentence(error: ValidationError) -> str:
@@ -202,18 +203,18 @@ def _knob_names(d: int, space: Space | None) -> Sequence[str]:
 
 def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]:
     """Names in ``out`` that stand for readings: in our own files all that was believed of them is numbers."""
-    said: dict[str, list[bool]] = {name: [] for name in loaded.channels if name}
-    for each in records:
-        for name, value in (each.out or {}).items():
-            if name in said and each.believed:
-                said[name].append(type(value) in (int, float))
-    return [name for name, plain in said.items() if not plain or (all if loaded.ours else any)(plain)]
+    plain_values: dict[str, list[bool]] = {name: [] for name in loaded.channels if name}
+    for record in records:
+        for name, value in (record.out or {}).items():
+            if name in plain_values and record.believed:
+                plain_values[name].append(type(value) in (int, float))
+    return [name for name, plain in plain_values.items() if not plain or (all if loaded.ours else any)(plain)]
 
 
 def _inferred(path: Path, knobs: Sequence[str], channels: Sequence[str], values: Settings) -> Space:
     """Claude-Light's space if the names are its own, else what can be told from settings ``(n, d)``."""
-    mine, theirs = set(SPACE.channel_names), set(channels)
-    if set(knobs) == set(SPACE.knob_names) and (theirs <= mine or mine <= theirs):
+    own_channels, theirs = set(SPACE.channel_names), set(channels)
+    if set(knobs) == set(SPACE.knob_names) and (theirs <= own_channels or own_channels <= theirs):
         return SPACE
     if not channels:
         raise InvalidInput(f"{path}: no channel in it that gave numbers")

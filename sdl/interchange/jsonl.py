@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from sdl.errors import InvalidInput
 from sdl.space import Space
-from sdl.system.failpoints import passing_each
+from sdl.system.failpoints import pass_failpoint_each
 
 Record: TypeAlias = dict[str, Any]
 """One attempt: ``in``, ``out`` and, in files of ours, all of ``COLUMNS``."""
@@ -51,7 +51,7 @@ class Loaded:
     faults: Sequence[Fault]
 
 
-def refuse(path: Path) -> None:
+def refuse_unsafe_file(path: Path) -> None:
     """Refuse a file that may hold code, by its name and by its first bytes.
 
     Raises:
@@ -72,27 +72,27 @@ def refuse(path: Path) -> None:
         raise InvalidInput(f"{path} has {size} bytes; at most {LARGEST} are read at once, split it")
 
 
-def raise_any(path: Path, faults: Iterable[Fault]) -> None:
+def raise_faults(path: Path, faults: Iterable[Fault]) -> None:
     """Raise the first ten faults of a file and the number of the others, if there are any.
 
     Raises:
         InvalidInput: with the file and the place of each.
     """
-    found = sorted(faults)
-    if found:
+    in_order = sorted(faults)
+    if in_order:
         place = "row" if path.suffix.lower() == ".parquet" else "line"
-        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        raise InvalidInput([f"{path.name}, {place} {number}: {fault}" for number, fault in found[:SHOWN]] + more)
+        more = [f"and {len(in_order) - SHOWN} more"] if len(in_order) > SHOWN else []
+        raise InvalidInput([f"{path.name}, {place} {number}: {fault}" for number, fault in in_order[:SHOWN]] + more)
 
 
 def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
     """Write one object a line, in ASCII."""
-    file.writelines((json.dumps(record) + "\n").encode("ascii") for record in passing_each("in-export", records))
+    file.writelines((json.dumps(record) + "\n").encode("ascii") for record in pass_failpoint_each("in-export", records))
 
 
 def read_lines(path: Path, _: Space) -> Loaded:
     """Read one object a line; the text of a line that is not ours becomes its ``raw``."""
-    found, faults, ours = list[tuple[int, Record]](), list[Fault](), False
+    records, faults, ours = list[tuple[int, Record]](), list[Fault](), False
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -102,10 +102,10 @@ def read_lines(path: Path, _: Space) -> Loaded:
             except (ValueError, RecursionError) as error:
                 faults.append((number, f'needs {{"in": [numbers], "out": {{channel: number}}}}: {error}'))
                 continue
-            ours = ours or (not found and set(COLUMNS) <= record.keys())
-            found.append((number, record if ours else record | {"raw": line.strip()}))
-    channels = dict.fromkeys(name for _, record in found for name in _names(record.get("out")))
-    return Loaded(ours, found, _names(found[0][1]["settings"]) if ours else None, list(channels), faults)
+            ours = ours or (not records and set(COLUMNS) <= record.keys())
+            records.append((number, record if ours else record | {"raw": line.strip()}))
+    channels = dict.fromkeys(name for _, record in records for name in _names(record.get("out")))
+    return Loaded(ours, records, _names(records[0][1]["settings"]) if ours else None, list(channels), faults)
 
 
 def _object(line: str) -> Record:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from sdl.formatting import json_list, jsonable
+from sdl.formatting import json_list, make_jsonable
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened, screen_reply
@@ -39,23 +39,24 @@ class Reading(_Measured):
         return True
 
     def asked(self, knobs: Sequence[str]) -> dict[str, float]:
-        """What was asked: as far as we know what was applied."""
+        """Return the settings by knob: those that were applied, since nothing else is known."""
         if len(self.settings_in) != len(knobs):
             raise ValueError(f"needs {len(knobs)} settings ({', '.join(knobs)}), got {self.settings_in}")
         return dict(zip(knobs, self.settings_in, strict=True))
 
-    def row(self, index: int, space: Space, asked: Mapping[str, float]) -> Row:
-        """The row of the trail that it becomes."""
-        if odd := [name for name, value in self.out.items() if isinstance(value, float) and not math.isfinite(value)]:
-            raise ValueError(f"{', '.join(odd)} is not finite: leave out what was not read")
+    def row(self, index: int, space: Space, named: Mapping[str, float]) -> Row:
+        """Return the row of the trail that it becomes."""
+        numbers = {name: value for name, value in self.out.items() if isinstance(value, float)}
+        if infinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
+            raise ValueError(f"{', '.join(infinite)} is not finite: leave out what was not read")
         out = {name: value for name, value in self.out.items() if value is not None}
-        settings = space.settings(asked)
-        screened = screen_reply(space, settings, Reply(asked, out, self.raw))
+        settings = space.settings(named)
+        screened = screen_reply(space, settings, Reply(named, out, self.raw))
         place = {"round": 0, "index": index, "replicate": 0, "attempt": 1, "purpose": Purpose.IMPORTED}
         judged = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, **_believed(screened)}
-        said = {"applied": dict(asked), "out": out, "raw": self.raw}
+        reply = {"applied": dict(named), "out": out, "raw": self.raw}
         times = {"sent_at": self.time, "done_at": None, "seconds": None}
-        return {**place, **judged, **said, **times, "settings": settings.tolist()}
+        return {**place, **judged, **reply, **times, "settings": settings.tolist()}
 
 
 class Attempt(_Measured):
@@ -84,24 +85,24 @@ class Attempt(_Measured):
         return self.verdict is not None and self.verdict.usable
 
     def asked(self, knobs: Sequence[str]) -> dict[str, float]:
-        """What was asked."""
+        """Return the settings that were sent, by knob."""
         if set(self.settings) != set(knobs):
             raise ValueError(f"needs settings of {', '.join(knobs)}, got {self.settings}")
         if self.settings_in != _applied(self.settings, self.applied):
             raise ValueError(f"'in' is {self.settings_in}, but applied is {self.applied} for {self.settings}")
         return self.settings
 
-    def row(self, _: int, space: Space, asked: Mapping[str, float]) -> Row:
-        """The row of the trail that it was; the readings that count are judged anew."""
+    def row(self, _: int, space: Space, named: Mapping[str, float]) -> Row:
+        """Return the row of the trail that it was; the readings that count are judged anew."""
         row = self.model_dump(include={*COLUMNS, "out"}) | {"sent_at": self.time, "done_at": self.done}
         row |= {
-            "settings": space.settings(asked).tolist(),
-            "out": jsonable(self.out),
-            "applied": jsonable(self.applied),
+            "settings": space.settings(named).tolist(),
+            "out": make_jsonable(self.out),
+            "applied": make_jsonable(self.applied),
         }
         if not self.believed:
             return row | {"readings": None, "censored": None}
-        screened = screen_reply(space, np.array(row["settings"]), Reply(asked, self.out or {}, self.raw))
+        screened = screen_reply(space, np.array(row["settings"]), Reply(named, self.out or {}, self.raw))
         if not screened.verdict.usable or self.state != "DONE":
             raise ValueError(f"it cannot be {self.verdict} and {self.state}: {screened.reason or 'no answer came'}")
         # A ceiling that the space does not know of was known when this was measured.
@@ -117,19 +118,19 @@ def _believed(screened: Screened) -> Row:
     return {"readings": json_list(screened.readings), "censored": screened.censored.tolist()}
 
 
-def record(space: Space, row: Row) -> Record:
-    """The record of a row of the trail."""
-    asked = space.named_settings(row["settings"])
+def record_of_row(space: Space, row: Row) -> Record:
+    """Return the record of a row of the trail."""
+    named = space.named_settings(row["settings"])
     out = row["out"] and {name: _canonical(value) for name, value in row["out"].items()}
     names = [name for name, at in zip(space.channel_names, row["censored"] or [], strict=False) if at]
-    found = row | {"settings": asked, "censored": names, "time": row["sent_at"], "done": row["done_at"]}
-    return {"in": _applied(asked, row["applied"]), "out": out, **{name: found[name] for name in COLUMNS}}
+    values = row | {"settings": named, "censored": names, "time": row["sent_at"], "done": row["done_at"]}
+    return {"in": _applied(named, row["applied"]), "out": out, **{name: values[name] for name in COLUMNS}}
 
 
-def _applied(asked: Mapping[str, float], applied: Mapping[str, Any] | None) -> list[float]:
+def _applied(named: Mapping[str, float], applied: Mapping[str, Any] | None) -> list[float]:
     """The settings applied, or those asked where the instrument does not say."""
-    said: list[Any] = [(applied or {}).get(name) for name in asked]
-    return [float(value) for value in said] if all(map(is_plain, said)) else list(asked.values())
+    echoed: list[Any] = [(applied or {}).get(name) for name in named]
+    return [float(value) for value in echoed] if all(map(is_plain, echoed)) else list(named.values())
 
 
 def _canonical(value: Any) -> Any:

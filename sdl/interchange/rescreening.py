@@ -9,7 +9,7 @@ from sdl.formatting import array_from_json
 from sdl.history import ReplyClass, RoundKind
 from sdl.instruments.screening import PreviousReply, Screened
 from sdl.interchange.evidence import Evidence, ReplyLine
-from sdl.measurement.bench import believed
+from sdl.measurement.bench import judge_reply
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +23,18 @@ class Rescreened:
     """Replies that counted until a later one showed that they cannot be believed, and the place of that one."""
 
     def differences(self, number: int) -> list[str]:
-        """Where the record of a round says something else, in sentences."""
-        kind = next(each.kind for each in self.evidence.rounds if each.number == number)
-        found = list[str]()
+        """Return where the record of a round says something else, in sentences."""
+        kind = next(round_.kind for round_ in self.evidence.rounds if round_.number == number)
+        sentences = list[str]()
         for place, line in enumerate(self.evidence.replies):
             if line.round != number or place not in self.alone or (kind is RoundKind.IMPORTED and not line.counts):
                 continue
             verdict = ReplyClass.SUSPECT if place in self.masked else self.alone[place].verdict
             if verdict is not line.verdict:
-                found.append(f"reply {line.seq} is {verdict} for {line.verdict}")
-            elif verdict.usable and (off := _off(line, self.alone[place])) > 0:
-                found.append(f"reply {line.seq}: a reading differs by {off:.3g}")
-        return found
+                sentences.append(f"reply {line.seq} is {verdict} for {line.verdict}")
+            elif verdict.usable and (difference := _off(line, self.alone[place])) > 0:
+                sentences.append(f"reply {line.seq}: a reading differs by {difference:.3g}")
+        return sentences
 
 
 def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
@@ -46,24 +46,24 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
     """
     alone, masked = dict[int, Screened](), dict[int, int]()
     last, before = -1, None
-    requests = {each.value.key: each.value for each in evidence.planned}
-    imported = {each.number for each in evidence.rounds if each.kind is RoundKind.IMPORTED}
+    requests = {request.value.key: request.value for request in evidence.planned}
+    imported = {round_.number for round_ in evidence.rounds if round_.kind is RoundKind.IMPORTED}
     for place, line in enumerate(evidence.replies):
         if line.reply is None:
             continue
         # Readings that were imported were judged one by one: what stood between them is not known.
         earlier = None if line.round in imported else before
-        alone[place] = believed(evidence.space, requests[line.key], line.reply, needed, earlier)
+        alone[place] = judge_reply(evidence.space, requests[line.key], line.reply, needed, earlier)
         if alone[place].stuck and alone[last].verdict.usable:
             masked[last] = place
         last, before = place, PreviousReply(requests[line.key].settings, line.reply.readings)
     return Rescreened(evidence, alone, masked)
 
 
-def _off(line: ReplyLine, found: Screened) -> float:
+def _off(line: ReplyLine, screened: Screened) -> float:
     """Largest difference of a reading; infinite if other channels are masked or censored."""
     recorded, censored = array_from_json(line.readings or []), np.array(line.censored or [], bool)
-    same_masks = np.array_equal(np.isnan(recorded), np.isnan(found.readings)) and np.array_equal(
-        censored, found.censored
+    same_masks = np.array_equal(np.isnan(recorded), np.isnan(screened.readings)) and np.array_equal(
+        censored, screened.censored
     )
-    return float(np.nanmax(np.abs(recorded - found.readings), initial=0.0)) if same_masks else np.inf
+    return float(np.nanmax(np.abs(recorded - screened.readings), initial=0.0)) if same_masks else np.inf

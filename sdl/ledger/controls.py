@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from sdl.errors import InvalidInput
 from sdl.history import Approval, Control, Entry, History, Notice, NoticeKind, Purpose, State
-from sdl.ledger import row_mapping as rows
+from sdl.ledger import statements
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.tables import approvals, campaigns, notices, now
+from sdl.ledger.tables import approvals, campaigns, notices
+from sdl.system.clock import now
 
 MOST = 1_000_000
 """Requests that a campaign may be given at once."""
@@ -69,7 +70,7 @@ class Controls:
         with self.ledger.writing() as connection:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == entry.id)).scalar_one()
             config = {**before, "extra": before.get("extra", 0) + requests}
-            rows.reconfigure(connection, entry.id, before, config)
+            statements.replace_config(connection, entry.id, before, config)
             if entry.state is State.FINISHED:  # perhaps because its budget was spent; its next run will see
                 values = {"state": State.PAUSED, "reason": "it was allowed more requests; run it again to go on"}
                 connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(**values))
@@ -84,28 +85,28 @@ class Controls:
             InvalidInput: if it waits for no approval.
         """
         entry = self.ledger.entry(name)
-        wanted = self.wanted(entry.id)
-        if wanted is None:
+        waiting = self.pending_approval(entry.id)
+        if waiting is None:
             raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
         kind = NoticeKind.APPROVED if granted else NoticeKind.DECLINED
-        words = f"round {wanted.round} {kind.value}{f': {note}' if note else ''}"
-        here = (approvals.c.campaign == entry.id) & (approvals.c.round == wanted.round)
+        words = f"round {waiting.round} {kind.value}{f': {note}' if note else ''}"
+        in_round = (approvals.c.campaign == entry.id) & (approvals.c.round == waiting.round)
         with self.ledger.writing() as connection:
             values = {"granted": granted or None, "by": self.by if granted else "", "at": now()}
-            connection.execute(update(approvals).where(here).values(**values))
+            connection.execute(update(approvals).where(in_round).values(**values))
             if not granted:  # it asks again when it goes on
                 connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(control=Control.PAUSE))
             self._write(connection, entry.id, kind, words)
-        return Approval(wanted.round, wanted.why, granted, self.by)
+        return Approval(waiting.round, waiting.why, granted, self.by)
 
     # ------------------------------------------------------------------ what the program asks and notes
 
-    def want(self, lease: Lease, campaign: int, round_: int, why: str) -> Approval:
-        """Ask for the approval of a round, unless that was done; what became of it so far."""
+    def request_approval(self, lease: Lease, campaign: int, round_: int, why: str) -> Approval:
+        """Ask for the approval of a round if nobody did yet, and return what became of it so far."""
         with self.ledger.writing(lease) as connection:
-            known = _approval(connection, campaign, round_)
-            if known is not None:
-                return known
+            approval = _approval(connection, campaign, round_)
+            if approval is not None:
+                return approval
             row = {"campaign": campaign, "round": round_, "why": why, "granted": None, "by": "", "at": now()}
             connection.execute(insert(approvals).values(**row))
             self._write(connection, campaign, NoticeKind.WAITING, f"round {round_} waits for approval: {why}")
@@ -118,38 +119,38 @@ class Controls:
 
     # ------------------------------------------------------------------ reading
 
-    def wanted(self, campaign: int) -> Approval | None:
-        """The approval that a campaign waits for."""
+    def pending_approval(self, campaign: int) -> Approval | None:
+        """Return the approval that a campaign waits for; None if it waits for none."""
         query = select(approvals).where(approvals.c.campaign == campaign, approvals.c.granted.is_(None))
-        with self.ledger.engine.connect() as connection:
+        with self.ledger.reading() as connection:
             row = connection.execute(query.order_by(approvals.c.round.desc()).limit(1)).one_or_none()
         return None if row is None else _read(row)
 
     def notices(self, campaign: int, last: int | None = None) -> list[Notice]:
-        """What was asked and what befell a campaign, oldest first; the last so many if told."""
+        """Return what was asked of a campaign and what befell it, oldest first: all, or the ``last`` so many."""
         query = select(notices).where(notices.c.campaign == campaign).order_by(notices.c.id.desc()).limit(last)
-        with self.ledger.engine.connect() as connection:
-            found = connection.execute(query).all()
-        return [Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at) for row in reversed(found)]
+        with self.ledger.reading() as connection:
+            rows = connection.execute(query).all()
+        return [Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at) for row in reversed(rows)]
 
     def _write(self, connection: Connection, campaign: int, kind: NoticeKind, text: str) -> None:
         row = {"campaign": campaign, "kind": kind, "text": text, "by": self.by, "at": now()}
-        connection.execute(insert(notices).values(sent=rows.sent_so_far(campaign), **row))
+        connection.execute(insert(notices).values(sent=statements.count_sent(campaign), **row))
 
 
-def planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:
-    """What a round is still to send, in order: why, at which settings, and how many times in a row."""
-    found = list[tuple[Purpose, tuple[float, ...], int]]()
-    for each in (request for request in history.pending if request.round == round_):
-        settings = tuple(each.settings.tolist())
-        again = bool(found) and found[-1][:2] == (each.purpose, settings)
-        found.append((each.purpose, settings, 1 + (found.pop()[2] if again else 0)))
-    return found
+def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:
+    """List what a round is still to send, in order: why, at which settings, and how many times in a row."""
+    groups = list[tuple[Purpose, tuple[float, ...], int]]()
+    for request in (request for request in history.pending if request.round == round_):
+        settings = tuple(request.settings.tolist())
+        again = bool(groups) and groups[-1][:2] == (request.purpose, settings)
+        groups.append((request.purpose, settings, 1 + (groups.pop()[2] if again else 0)))
+    return groups
 
 
 def _approval(connection: Connection, campaign: int, round_: int) -> Approval | None:
-    here: Select[Any] = select(approvals).where(approvals.c.campaign == campaign, approvals.c.round == round_)
-    row = connection.execute(here).one_or_none()
+    query: Select[Any] = select(approvals).where(approvals.c.campaign == campaign, approvals.c.round == round_)
+    row = connection.execute(query).one_or_none()
     return None if row is None else _read(row)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from sdl.history import Exam, Finding, History, Observation, Request, Round
-from sdl.ledger import bulk_reads as bulk
-from sdl.ledger import row_mapping as rows
+from sdl.ledger import bulk_reads, statements
+from sdl.ledger.row_mapping import exam_from_row, finding_from_row, round_from_row
 from sdl.ledger.tables import exams, findings, rounds
 
 
@@ -36,7 +36,7 @@ class HistoryCache:
     """What the last usable reply observed: the one that may lose its trust."""
 
     def history(self, connection: Connection, at: float, fresh_for_s: float) -> History:
-        """All that a decision may look at, as it is now.
+        """Return all that a decision may look at, as it is now.
 
         Args:
             connection: To the ledger.
@@ -46,8 +46,8 @@ class HistoryCache:
         """
         self._read_measurements(connection)
         self._read_decisions(connection)
-        last = connection.execute(rows.last_sent(self.campaign)).scalar_one_or_none()
-        suspended = connection.execute(rows.last_suspended(self.campaign)).scalar_one_or_none()
+        last = connection.execute(statements.select_last_sent_at(self.campaign)).scalar_one_or_none()
+        suspended = connection.execute(statements.select_last_suspension(self.campaign)).scalar_one_or_none()
         return History(
             rounds=list(self._rounds),
             planned=list(self._planned.values()),
@@ -60,28 +60,30 @@ class HistoryCache:
 
     def _read_measurements(self, connection: Connection) -> None:
         # In this order, and no reply beyond what was counted: another process may be measuring right now.
-        count, last = connection.execute(rows.counted(self.campaign, self._last_sent)).one()
+        count, last = connection.execute(statements.select_sent_count(self.campaign, self._last_sent)).one()
         self._sent, self._last_sent = self._sent + count, last or self._last_sent
-        new = bulk.planned(connection, self.campaign, self._last_planned)
+        new = bulk_reads.read_planned(connection, self.campaign, self._last_planned)
         self._planned |= new
         self._last_planned = next(reversed(new), self._last_planned)
         self._observed.pop(self._doubtful, None)  # it is read again, unless it lost its trust
         between = (self._last_usable, self._last_sent)
-        self._last_usable, self._doubtful = bulk.observations(
+        self._last_usable, self._doubtful = bulk_reads.add_observations(
             connection, self.campaign, self._planned, self._observed, between
         )
 
     def _read_decisions(self, connection: Connection) -> None:
         last = self._rounds[-1].number if self._rounds else -1
-        for row in connection.execute(rows.ordered(rounds, self.campaign, last)):
-            round_ = rows.round_(row)
+        for row in connection.execute(statements.select_rows(rounds, self.campaign, last)):
+            round_ = round_from_row(row)
             if round_.facts.parity is not None:
                 self._rounds = [without_parity(earlier) for earlier in self._rounds]
             self._rounds.append(round_)
         last = self._exams[-1].round if self._exams else -1
-        self._exams += [rows.exam(row) for row in connection.execute(rows.ordered(exams, self.campaign, last))]
-        for row in connection.execute(rows.ordered(findings, self.campaign, self._last_finding)):
-            self._findings.append(rows.finding(row))
+        self._exams += [
+            exam_from_row(row) for row in connection.execute(statements.select_rows(exams, self.campaign, last))
+        ]
+        for row in connection.execute(statements.select_rows(findings, self.campaign, self._last_finding)):
+            self._findings.append(finding_from_row(row))
             self._last_finding = row.id
 
 

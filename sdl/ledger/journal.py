@@ -44,7 +44,7 @@ class JournalEntry:
 
 
 @dataclass
-class Held:
+class JournalContent:
     """What is in the file."""
 
     replies: Sequence[JournalEntry]
@@ -106,32 +106,32 @@ class Journal:
         return self.path
 
     @contextmanager
-    def held(self) -> Iterator[Held]:
-        """What is in the file, while nobody adds to it; it is emptied at the end if the ledger took all.
+    def open_content(self) -> Iterator[JournalContent]:
+        """Yield what is in the file, while nobody adds to it; empty it at the end if the ledger took all.
 
         Raises:
             LedgerError: if it cannot be read.
         """
         if self.path is None or not self.path.exists():
-            yield Held(())
+            yield JournalContent(())
             return
         try:
             with self._open() as handle:
-                found = Held([reply for line in _lines(handle) if (reply := _read(line)) is not None])
-                yield found
-                if found.taken:
+                content = JournalContent([reply for line in _lines(handle) if (reply := _read(line)) is not None])
+                yield content
+                if content.taken:
                     self._clear(handle)
         except OSError as error:
             raise LedgerError(f"cannot read the replies kept in {self.path}: {error.strerror}") from error
 
     def _clear(self, handle: int) -> None:
-        """Empty the file; lines that could not be read are put aside and told."""
+        """Empty the file; lines that could not be read are put aside, with a warning."""
         assert self.path is not None
         damaged = [line for line in _lines(handle) if _read(line) is None]
         if damaged:
             aside = self.path.with_name(f"{self.path.name}.damaged")
-            with _opened(aside) as other:
-                _append(other, b"\n".join(damaged) + b"\n")
+            with _opened(aside) as file:
+                _append(file, b"\n".join(damaged) + b"\n")
             log.warning("%d lines of %s cannot be read; they are in %s now", len(damaged), self.path, aside)
         os.ftruncate(handle, 0)
         os.fsync(handle)

@@ -19,15 +19,14 @@ from sqlalchemy import Connection, Engine, Insert, Row, Update, bindparam, inser
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sdl.errors import LeaseHeld, LeaseLost
-from sdl.ledger.tables import leases, now
-from sdl.system import failpoints as killpoints
-from sdl.system.processes import is_dead, name_of
+from sdl.ledger.tables import leases
+from sdl.system import failpoints
+from sdl.system.clock import now
+from sdl.system.processes import is_dead, process_name
 
 BEAT_S = 2.0
 TTL_S = 15.0
 """Age of a heartbeat, seconds, from which on its owner is watched for a sign of life."""
-
-
 _LEASE = select(leases).where(leases.c.instrument == bindparam("instrument")).with_for_update()
 
 
@@ -52,21 +51,21 @@ class Lease:
 
 
 @contextmanager
-def hold(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
+def hold_lease(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
     """Hold an instrument for the length of the block, with a heartbeat in the background.
 
     Raises:
         LeaseHeld: naming the holder and since when.
     """
     lease = _acquire(engine, instrument, owner)
-    done = threading.Event()
-    beating = threading.Thread(target=_beat, args=(engine, lease, done), daemon=True)
+    ended = threading.Event()
+    beating = threading.Thread(target=_beat, args=(engine, lease, ended), daemon=True)
     beating.start()
-    killpoints.passing("lease-held")
+    failpoints.pass_failpoint("lease-held")
     try:
         yield lease
     finally:
-        done.set()
+        ended.set()
         beating.join()
         _write(engine, lease, owner="")
 
@@ -88,62 +87,63 @@ class Holder:
         return f"{self.owner} ({self.process} on {self.host}) {_ago(self.since)}"
 
 
-def holders(connection: Connection) -> dict[str, Holder]:
-    """The holder of each instrument that is held; one whose process is known to be gone holds nothing."""
-    held = connection.execute(select(leases).where(leases.c.owner != ""))
+def lease_holders(connection: Connection) -> dict[str, Holder]:
+    """Return the holder of each instrument that is held; one whose process is known to be gone holds nothing."""
+    rows = connection.execute(select(leases).where(leases.c.owner != ""))
     return {
         row.instrument: Holder(row.owner, row.process.split("@")[0], row.host, row.since, row.beat_at)
-        for row in held
+        for row in rows
         if not is_dead(row.host, row.process)
     }
 
 
-def holder(engine: Engine, instrument: str) -> str | None:
-    """Who holds the instrument and since when, in words; None if it is free."""
+def lease_holder(engine: Engine, instrument: str) -> str | None:
+    """Say who holds the instrument and since when, in words; None if it is free."""
     with engine.connect() as connection:
-        found = holders(connection).get(instrument)
-    return None if found is None else str(found)
+        holder = lease_holders(connection).get(instrument)
+    return None if holder is None else str(holder)
 
 
 def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
-    mine = {"owner": owner, "host": platform.node(), "process": name_of(os.getpid())}
+    identity = {"owner": owner, "host": platform.node(), "process": process_name(os.getpid())}
     with engine.execution_options(writes=True).begin() as connection:
         row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
     if row is not None and row.owner and not is_dead(row.host, row.process) and not _is_silent(engine, row):
         raise LeaseHeld(
-            f"{instrument} is held by {holder(engine, instrument)}, last sign of life {now() - row.beat_at:.0f} s ago; "
-            "wait for it to end, or end it with 'sdl stop'",
+            f"{instrument} is held by {lease_holder(engine, instrument)}, "
+            f"last sign of life {now() - row.beat_at:.0f} s ago; wait for it to end, or end it with 'sdl stop'",
             instrument,
         )
     token = row.token + 1 if row else 1
-    fresh = {"token": token, "since": now(), "beat": 0, "beat_at": now(), **mine}
+    fresh = {"token": token, "since": now(), "beat": 0, "beat_at": now(), **identity}
     take: Insert | Update = insert(leases).values(instrument=instrument, **fresh)
     if row is not None:
         still = (leases.c.instrument == instrument) & (leases.c.token == row.token) & (leases.c.owner == row.owner)
         take = update(leases).where(still).values(**fresh)
-    taken = LeaseHeld(f"{instrument} was taken by another process a moment ago; try again when it is done", instrument)
+    message = f"{instrument} was taken by another process a moment ago; try again when it is done"
+    refusal = LeaseHeld(message, instrument)
     try:
         with engine.execution_options(writes=True).begin() as connection:
             changed = connection.execute(take).rowcount
             if row is not None and changed != 1:  # of an insert PostgreSQL tells no number
-                raise taken
+                raise refusal
     except IntegrityError:
-        raise taken from None
+        raise refusal from None
     return Lease(instrument, token)
 
 
-def _beat(engine: Engine, lease: Lease, done: threading.Event) -> None:
-    while not done.wait(BEAT_S):
+def _beat(engine: Engine, lease: Lease, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
         if not _write(engine, lease, beat=leases.c.beat + 1, beat_at=now()):
             return
 
 
 def _write(engine: Engine, lease: Lease, **values: object) -> bool:
     """Write to the lease's row; False if it is no longer ours. A busy database is tried at the next beat."""
-    mine = (leases.c.instrument == lease.instrument) & (leases.c.token == lease.token)
+    own_row = (leases.c.instrument == lease.instrument) & (leases.c.token == lease.token)
     try:
         with engine.execution_options(writes=True).begin() as connection:
-            return connection.execute(update(leases).where(mine).values(**values)).rowcount == 1
+            return connection.execute(update(leases).where(own_row).values(**values)).rowcount == 1
     except SQLAlchemyError:
         return True
 

@@ -9,22 +9,32 @@ from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, InvalidInput, LeaseLost, LedgerError, nearest
-from sdl.formatting import json_list, jsonable, shown, visible
+from sdl.errors import (
+    BudgetSpent,
+    CampaignPaused,
+    CampaignStopped,
+    InvalidInput,
+    LeaseLost,
+    LedgerError,
+    suggest_nearest,
+)
+from sdl.formatting import escape_invisible, format_value, json_list, make_jsonable
 from sdl.history import Control, Entry, Exam, Finding, History, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
-from sdl.ledger import bulk_reads as bulk
-from sdl.ledger import dumps as trail
+from sdl.ledger import bulk_reads, dumps, queries, statements
 from sdl.ledger import lease as leasing
-from sdl.ledger import row_mapping as rows
+from sdl.ledger.database import journal_path, open_database
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
-from sdl.ledger.tables import attempts, campaigns, exams, findings, journal_path, now, open_database, requests, rounds
+from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
+from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds
 from sdl.space import Space
+from sdl.system.clock import now
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
@@ -52,14 +62,28 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections; the next use opens new ones."""
+        self.engine.dispose()
+
     @property
     def file(self) -> Path | None:
         """The file that it lies in; None where that is a database server's matter."""
         url = self.engine.url
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
-    def __exit__(self, *_: object) -> None:
-        self.engine.dispose()
+    @property
+    def address(self) -> str:
+        """The URL of its database for people, without the password."""
+        return self.engine.url.render_as_string()
+
+    @property
+    def url(self) -> str:
+        """The URL of its database with the password, by which another process opens it."""
+        return self.engine.url.render_as_string(hide_password=False)
 
     # ------------------------------------------------------------------ campaigns
 
@@ -78,14 +102,14 @@ class Ledger:
             InvalidInput: if the name belongs to a campaign on another instrument.
         """
         with self.writing() as connection:
-            known = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
-            if known is None:
+            registered = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+            if registered is None:
                 row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
                 row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
                 connection.execute(insert(campaigns).values(**row, reason="", created=now(), updated=now()))
-            elif Space.model_validate(known.space) != space:
+            elif Space.model_validate(registered.space) != space:
                 raise InvalidInput(
-                    f"campaign {name!r} was begun on {known.instrument} with other knobs or channels than "
+                    f"campaign {name!r} was begun on {registered.instrument} with other knobs or channels than "
                     f"{instrument} has; give this campaign another name"
                 )
         return self.entry(name)
@@ -118,29 +142,31 @@ class Ledger:
             row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
             row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
             new = insert(campaigns).values(**row, reason="imported", created=now(), updated=now())
-            campaign = rows.number(connection.execute(new))
-            rows.adopt(connection, campaign, trail)
+            campaign = statements.inserted_id(connection.execute(new))
+            statements.insert_trail(connection, campaign, trail)
         return self.entry(name)
 
     def entry(self, name: str) -> Entry:
-        """The campaign of that name.
+        """Return the campaign of that name.
 
         Raises:
             InvalidInput: if there is none, with the nearest name.
         """
-        known = campaigns.c.name == visible(name)  # what is invisible no database takes, and no name has
-        with self.engine.connect() as connection:
-            row = connection.execute(rows.ENTRY.where(known)).one_or_none()
+        of_name = campaigns.c.name == escape_invisible(name)  # what is invisible no database takes, and no name has
+        with self.reading() as connection:
+            row = connection.execute(statements.SELECT_ENTRY.where(of_name)).one_or_none()
         if row is None:
-            raise InvalidInput(
-                f"no campaign {shown(name)} in this ledger{nearest(name, [e.name for e in self.entries()])}"
-            )
-        return rows.entry(row)
+            hint = suggest_nearest(name, [entry.name for entry in self.entries()])
+            raise InvalidInput(f"no campaign {format_value(name)} in this ledger{hint}")
+        return entry_from_row(row)
 
     def entries(self) -> list[Entry]:
-        """All campaigns, the latest first."""
-        with self.engine.connect() as connection:
-            return [rows.entry(row) for row in connection.execute(rows.ENTRY.order_by(campaigns.c.updated.desc()))]
+        """Return all campaigns, the latest first."""
+        with self.reading() as connection:
+            return [
+                entry_from_row(row)
+                for row in connection.execute(statements.SELECT_ENTRY.order_by(campaigns.c.updated.desc()))
+            ]
 
     def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
         """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept."""
@@ -148,10 +174,10 @@ class Ledger:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == campaign)).scalar_one()
             if before == dict(config):
                 return
-            rows.reconfigure(connection, campaign, before, config)
+            statements.replace_config(connection, campaign, before, config)
 
     def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:
-        """Say where a campaign stands, and why."""
+        """Write down where a campaign stands, and why."""
         with self.writing(lease) as connection:
             change = {"state": state, "reason": reason, "updated": now()}
             connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(**change))
@@ -162,9 +188,9 @@ class Ledger:
         Raises:
             CampaignPaused, CampaignStopped: with what takes that back.
         """
-        with self.engine.connect() as connection:
-            asked = select(rows.CONTROL).where(campaigns.c.name == name)
-            control = connection.execute(asked).scalar_one_or_none()
+        with self.reading() as connection:
+            query = select(statements.CONTROL).where(campaigns.c.name == name)
+            control = connection.execute(query).scalar_one_or_none()
         if control is not None:
             _obey(name, Control(control))
 
@@ -176,11 +202,11 @@ class Ledger:
         Raises:
             LeaseHeld: naming the holder and since when.
         """
-        return leasing.hold(self.engine, instrument, owner)
+        return leasing.hold_lease(self.engine, instrument, owner)
 
     def holder(self, instrument: str) -> str | None:
-        """Who holds an instrument and since when, in words; None if it is free."""
-        return leasing.holder(self.engine, instrument)
+        """Say who holds an instrument and since when, in words; None if it is free."""
+        return leasing.lease_holder(self.engine, instrument)
 
     # ------------------------------------------------------------------ one measurement
 
@@ -189,14 +215,15 @@ class Ledger:
     ) -> None:
         """Write down a round and its measurements, in order; what is there already stays as it is."""
         with self.writing(lease) as connection:
-            if not rows.has(connection, rounds, campaign, round_.number):
-                connection.execute(insert(rounds).values(**rows.of_round(campaign, round_)))
-            known = {tuple(row) for row in connection.execute(rows.keys(campaign, round_.number))}
-            new = [rows.of_request(campaign, request) for request in planned if request.key[1:] not in known]
+            if not statements.has_round(connection, rounds, campaign, round_.number):
+                connection.execute(insert(rounds).values(**row_of_round(campaign, round_)))
+            places = connection.execute(statements.select_planned_places(campaign, round_.number))
+            present = {tuple(row) for row in places}
+            new = [row_of_request(campaign, request) for request in planned if request.key[1:] not in present]
             if new:
                 connection.execute(insert(requests), new)
-            if exam is not None and not rows.has(connection, exams, campaign, exam.round):
-                connection.execute(insert(exams).values(**rows.of_exam(campaign, exam)))
+            if exam is not None and not statements.has_round(connection, exams, campaign, exam.round):
+                connection.execute(insert(exams).values(**row_of_exam(campaign, exam)))
 
     def send(self, lease: Lease, campaign: int, request: Request, budget: int) -> int:
         """Write the intent of one request that is about to be sent; return the number of this attempt's row.
@@ -209,15 +236,16 @@ class Ledger:
         begun = time.monotonic()
         with self.writing(lease) as connection:
             counted, last = self._counted.get(campaign, (0, 0))
-            found = connection.execute(rows.INTENT, rows.place(campaign, request) | {"counted": last}).one()
-            sent = counted + found.sent
-            self._doubt(found.name, found.flag, found.control)
-            _obey(found.name, found.control)
+            place = statements.request_place(campaign, request)
+            intent = connection.execute(statements.SELECT_INTENT, place | {"counted": last}).one()
+            sent = counted + intent.sent
+            self._doubt(intent.name, intent.flag, intent.control)
+            _obey(intent.name, intent.control)
             if sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
-            row = {"campaign": campaign, "request": found.planned, "attempt": found.tried + 1, "token": lease.token}
+            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1, "token": lease.token}
             row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
-            number = rows.number(connection.execute(rows.SEND, row))
+            number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
         self._counted[campaign] = (sent + 1, number)
         if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
             with self.writing(lease):
@@ -229,7 +257,7 @@ class Ledger:
         if flag not in list(Control) and (name, flag) not in self._doubted:
             self._doubted.add((name, flag))
             log.warning("campaign %r has the flag %s, which says nothing: going by what was last asked, %r; "
-                        "'sdl pause', 'resume' or 'stop' write it anew", name, shown(flag), control)  # fmt: skip
+                        "'sdl pause', 'resume' or 'stop' write it anew", name, format_value(flag), control)  # fmt: skip
 
     def receive(self, lease: Lease, attempt: int, reply: Reply, screened: Screened) -> None:
         """Keep a reply, whatever it is worth; if it says that the sensor is stuck, mask the reply before it too.
@@ -238,26 +266,26 @@ class Ledger:
             LeaseLost: if another process holds the instrument by now.
             LedgerError: if the database does not take it; then it is in the journal until the next start.
         """
-        done: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "state": "DONE",
             "verdict": screened.verdict,
             "reason": screened.reason,
             "raw": reply.raw,
         }
-        done |= {
-            "applied": jsonable(reply.applied),
-            "out": jsonable(reply.readings),
+        answer |= {
+            "applied": make_jsonable(reply.applied),
+            "out": make_jsonable(reply.readings),
             "seconds": reply.seconds,
         }
-        done |= {"readings": json_list(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
+        answer |= {"readings": json_list(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
         distrust = f"the reply after it repeats it: {screened.reason}" if screened.stuck else ""
-        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, done, distrust))
+        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, answer, distrust))
 
     def fail(self, lease: Lease, attempt: int, verdict: ReplyClass, reason: str, raw: str = "") -> None:
         """Keep what is known of a request that brought no reply; errors as those of ``receive``."""
         state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
-        done = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
-        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, done))
+        answer = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
+        self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, answer))
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
         """Take up what an earlier process left: the replies that it kept; what else it sent becomes UNKNOWN.
@@ -267,15 +295,15 @@ class Ledger:
         """
         self.journal.reserve()
         lost = {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN, "reason": "the process ended before the answer came"}
-        with self.journal.held() as kept:
+        with self.journal.open_content() as content:
             with self.writing(lease) as connection:
-                for each in kept.replies:
-                    if each.instrument == lease.instrument:
-                        rows.answer(connection, each)
+                for reply in content.replies:
+                    if reply.instrument == lease.instrument:
+                        statements.write_answer(connection, reply)
                 open_ = (attempts.c.campaign == campaign) & (attempts.c.state == "SENT")
                 marked = connection.execute(update(attempts).where(open_).values(**lost, done_at=now())).rowcount
-                taken = not any(rows.is_open(connection, each) for each in kept.replies)
-            kept.taken = taken
+                all_taken = not any(statements.is_unanswered(connection, reply) for reply in content.replies)
+            content.taken = all_taken
         return marked
 
     def _answer(self, lease: Lease, reply: JournalEntry) -> None:
@@ -284,7 +312,7 @@ class Ledger:
         for left in reversed(range(TRIES)):
             try:
                 with self.writing(lease) as connection:
-                    rows.answer(connection, reply)
+                    statements.write_answer(connection, reply)
                 return
             except LeaseLost:
                 log.error("this reply came too late to be kept: %s", reply.answer["raw"])
@@ -302,7 +330,7 @@ class Ledger:
             raise LedgerError(f"{why}. The last reply is lost: {error}") from why
 
     def last_reply(self, campaign: int) -> PreviousReply | None:
-        """The last reply of any worth, to compare the next one with."""
+        """Return the last reply of any worth, to compare the next one with."""
         query = (
             select(requests.c.settings, attempts.c.out)
             .join(requests, attempts.c.request == requests.c.id)
@@ -310,7 +338,7 @@ class Ledger:
             .order_by(attempts.c.id.desc())
             .limit(1)
         )
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).one_or_none()
         return PreviousReply(np.array(row.settings, float), row.out) if row else None
 
@@ -320,50 +348,74 @@ class Ledger:
         """Write down a verdict, once."""
         with self.writing(lease) as connection:
             same = (findings.c.round == finding.round) & (findings.c.target == finding.target)
-            known = select(findings.c.id).where(findings.c.campaign == campaign, same)
-            if connection.execute(known).first() is None:
-                connection.execute(insert(findings).values(**rows.of_finding(campaign, finding)))
+            written = select(findings.c.id).where(findings.c.campaign == campaign, same)
+            if connection.execute(written).first() is None:
+                connection.execute(insert(findings).values(**row_of_finding(campaign, finding)))
 
-    def history(self, campaign: int, fresh_for_s: float = float("inf"), known: HistoryCache | None = None) -> History:
-        """All that a decision may look at.
+    def history(self, campaign: int, fresh_for_s: float = float("inf"), cache: HistoryCache | None = None) -> History:
+        """Return all that a decision may look at.
 
         Args:
             campaign: Its number.
             fresh_for_s: Seconds after which the last reading's background counts as out of date; so it does after a
                 suspension.
-            known: What its only controller read of it before; then only the rest is read, and added to it.
+            cache: What its only controller read of it before; then only the rest is read, and added to it.
         """
-        with self.engine.connect() as connection:
-            return (known or HistoryCache(campaign)).history(connection, now(), fresh_for_s)
+        with self.reading() as connection:
+            return (cache or HistoryCache(campaign)).history(connection, now(), fresh_for_s)
+
+    def findings(self, campaign: int) -> list[Finding]:
+        """Return every finding of a campaign, oldest first."""
+        with self.reading() as connection:
+            return queries.campaign_findings(connection, campaign)
 
     def sent(self, campaign: int) -> int:
-        """How many requests were sent, whatever became of them."""
-        with self.engine.connect() as connection:
-            return int(connection.execute(rows.counted(campaign)).one()[0])
+        """Return how many requests were sent, whatever became of them."""
+        with self.reading() as connection:
+            return int(connection.execute(statements.select_sent_count(campaign)).one()[0])
 
-    def sendings(self, campaign: int) -> bulk.Sendings:
-        """What became of every attempt of a campaign, without what was asked and answered."""
-        with self.engine.connect() as connection:
-            return bulk.sendings(connection, campaign)
+    def sendings(self, campaign: int) -> bulk_reads.Sendings:
+        """Return what became of every attempt of a campaign, without its settings and readings."""
+        with self.reading() as connection:
+            return bulk_reads.read_sendings(connection, campaign)
 
     def trail(self, campaign: int, numbers: Collection[int] | None = None) -> list[dict[str, Any]]:
-        """Attempts with their requests, in the order of sending, as plain rows for reports and exports.
+        """Return attempts with their requests, in the order of sending, as plain rows for reports and exports.
 
         Args:
             campaign: Its number.
-            numbers: Of the rows of those that are wanted, some thousands at most; all unless told.
+            numbers: Of the attempts to return, some thousands at most; by default all are returned.
         """
-        with self.engine.connect() as connection:
-            return trail.attempted(connection, campaign, numbers)
+        with self.reading() as connection:
+            return dumps.read_trail(connection, campaign, numbers)
+
+    def last_attempts(self, campaign: int, most: int) -> list[dict[str, Any]]:
+        """Return at most so many of the last rows of the trail, in the order of sending; the others are not read."""
+        with self.reading() as connection:
+            numbers = queries.last_attempt_numbers(connection, campaign, most)
+            return dumps.read_trail(connection, campaign, numbers) if numbers else []
 
     def account(self, campaign: int) -> dict[str, list[dict[str, Any]]]:
-        """Everything that the tables hold of a campaign besides its attempts, as plain rows in the order of writing."""
-        with self.engine.connect() as connection:
-            return trail.account(connection, campaign)
+        """Return all that the tables hold of a campaign but its attempts, as plain rows in the order of writing."""
+        with self.reading() as connection:
+            return dumps.read_account(connection, campaign)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read in one transaction, for functions of ``sdl.ledger.queries``.
+
+        Raises:
+            LedgerError: if the database does not answer.
+        """
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (DBAPIError, NoConnectionFree) as error:
+            raise LedgerError(f"cannot read the ledger at {self.address}: {getattr(error, 'orig', error)}") from error
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
-        """One transaction that writes; with a lease, only as long as it is ours.
+        """Write in one transaction; with a lease, only as long as it is ours.
 
         Raises:
             LeaseLost: if another process holds the instrument by now.
@@ -376,7 +428,7 @@ class Ledger:
                 yield connection
         except OperationalError as error:
             raise LedgerError(
-                f"the ledger at {self.engine.url.render_as_string()} could not be written: {error.orig}; see whether "
+                f"the ledger at {self.address} could not be written: {error.orig}; see whether "
                 "another program holds it or its disk is full, and run the campaign again"
             ) from error
 

@@ -18,7 +18,7 @@ REMARKS: dict[Occasion, str] = {
 def approval_reason(
     rule: ApprovalPart, round_: Round, requests: Sequence[Request], history: History, space: Space
 ) -> str:
-    """Why a person has to see these requests before they are sent; empty if nobody has to.
+    """Say why a person has to see these requests before they are sent; empty if nobody has to.
 
     References and patches, which are known from the start, need no approval.
 
@@ -29,17 +29,17 @@ def approval_reason(
         history: What was measured before.
         space: Of the instrument.
     """
-    new = [each for each in requests if each.purpose.teaches]
+    new = [request for request in requests if request.purpose.teaches]
     if not new:
         return ""
     if "always" in rule.when:
         return REMARKS["always"]
     if "first-round" in rule.when and round_.number == 0:
         return REMARKS["first-round"]
-    measured = [each.settings for each in history.observations]
+    measured = [observation.settings for observation in history.observations]
     if "outside-range" in rule.when and measured:
         low, high = np.min(measured, axis=0), np.max(measured, axis=0)
-        beyond = [each for each in new if ((each.settings < low) | (each.settings > high)).any()]
+        beyond = [request for request in new if ((request.settings < low) | (request.settings > high)).any()]
         if beyond:
             return f"{REMARKS['outside-range']}, the first at {_named(space, beyond[0])}"
     return ""

@@ -14,9 +14,10 @@ from sdl.instruments.protocol import Instrument, Reply
 from sdl.instruments.screening import PreviousReply, Screened, classify_error, screen_reply
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.suspenders import SuspenderEvent, Suspenders, recall_events
+from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
+from sdl.measurement.suspenders import Suspenders
 from sdl.space import Space
-from sdl.system import failpoints as killpoints
+from sdl.system import failpoints
 
 SUSPECTS = 2
 """Replies in a row that cannot be believed before a person is asked."""
@@ -38,7 +39,7 @@ class Bench:
     interrupted: threading.Event = field(default_factory=threading.Event)
     """Set to end before the next request."""
     sleep: Callable[[float], object] | None = None
-    """Waits some seconds; ``interrupted.wait`` unless told, so that a wait ends at once when it is set."""
+    """Waits some seconds; by default ``interrupted.wait``, so that a wait ends at once when it is set."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     """For the jitter of waits alone."""
     suspend: SuspendPart = field(default_factory=SuspendPart)
@@ -48,11 +49,12 @@ class Bench:
         space, file = self.instrument.space, self.ledger.file
         folder = file.parent if file else None
         self.suspenders = Suspenders(self.suspend, space, space.columns(self.needed), folder)
-        for each in recall_events(self.ledger, self.campaign, self.suspend):
-            self.suspenders.saw(each)
+        with self.ledger.reading() as connection:
+            for outcome in outcomes_for_suspenders(connection, self.campaign, self.suspend.window):
+                self.suspenders.observe(outcome)
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
-    def take(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
+    def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
         """Take the measurements in this order, each until it has a usable reply.
 
         Raises:
@@ -89,27 +91,27 @@ class Bench:
         self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
         number = self.ledger.send(self.lease, self.campaign, request, self.budget)
-        killpoints.passing("after-intent")
+        failpoints.pass_failpoint("after-intent")
         try:
             reply = self.instrument.measure(settings)
         except InstrumentError as error:
             verdict = classify_error(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
-            self.suspenders.saw(SuspenderEvent(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
+            self.suspenders.observe(AttemptOutcome(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
-        screened = believed(self.instrument.space, request, reply, self.needed, self._before)
-        killpoints.passing("after-reply")
+        screened = judge_reply(self.instrument.space, request, reply, self.needed, self._before)
+        failpoints.pass_failpoint("after-reply")
         self.ledger.receive(self.lease, number, reply, screened)
-        killpoints.passing("after-commit")
-        self.suspenders.saw(SuspenderEvent(request.purpose, screened.verdict, screened.readings))
+        failpoints.pass_failpoint("after-commit")
+        self.suspenders.observe(AttemptOutcome(request.purpose, screened.verdict, screened.readings))
         self._before = PreviousReply(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 
     def _may_go_on(self) -> None:
         if self.interrupted.is_set():
             raise Interrupted("interrupted; everything measured is kept, run the campaign again to go on")
-        if (held := self.suspenders.hold()) is not None:
-            raise CampaignSuspended(held.reason, hold_off_s=held.seconds, drift=held.drift)
+        if (suspension := self.suspenders.hold()) is not None:
+            raise CampaignSuspended(suspension.reason, hold_off_s=suspension.seconds, drift=suspension.drift)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 1:
@@ -117,10 +119,10 @@ class Bench:
         (self.sleep or self.interrupted.wait)(seconds)
 
 
-def believed(
+def judge_reply(
     space: Space, request: Request, reply: Reply, needed: Collection[str], before: PreviousReply | None
 ) -> Screened:
-    """What a reply to a request is worth.
+    """Judge what a reply to a request is worth.
 
     Args:
         space: Of the instrument.

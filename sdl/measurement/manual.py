@@ -10,7 +10,7 @@ import numpy as np
 
 from sdl.analysis.background import Background
 from sdl.analysis.verification import judge_exam
-from sdl.campaign.definition import VerificationPart
+from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Finding, Observation, Purpose, Request, Round, RoundKind
 from sdl.measurement.bench import Bench
@@ -31,7 +31,7 @@ def measure_by_hand(
     number = _next_round(bench)
     requests = [Request(number, index, 0, purpose, row) for index, row in enumerate(settings)]
     bench.ledger.plan(bench.lease, bench.campaign, Round(number, RoundKind.BY_HAND), requests)
-    bench.take(requests)
+    bench.measure(requests)
     return bench.ledger.history(bench.campaign).of_round(number, purpose)
 
 
@@ -55,7 +55,7 @@ def survey_space(bench: Bench, settings: Settings, every: int) -> list[Observati
             requests.append(Request(number, len(requests), 0, Purpose.REFERENCE, bench.instrument.space.off))
         requests.append(Request(number, len(requests), 0, Purpose.BY_HAND, row))
     bench.ledger.plan(bench.lease, bench.campaign, Round(number, RoundKind.BY_HAND), requests)
-    bench.take(requests)
+    bench.measure(requests)
     return bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
 
 
@@ -67,15 +67,15 @@ def verify_by_hand(
     round_ = Round(number, RoundKind.EXAM, target.name)
     reference = Request(number, 0, 0, Purpose.REFERENCE, space.off)
     bench.ledger.plan(bench.lease, bench.campaign, round_, [reference])
-    bench.take([reference])
+    bench.measure([reference])
     background = Background.of(bench.ledger.history(bench.campaign).observations, space.p).latest
     unknown = np.full(space.p, np.nan)
     exam = Exam(number, target.name, settings, "by hand", replicates, background, unknown)
     requests = [Request(number, 1, i, Purpose.VERIFICATION, settings) for i in range(replicates)]
     bench.ledger.plan(bench.lease, bench.campaign, round_, requests, exam)
-    bench.take(requests)
-    taken = bench.ledger.history(bench.campaign).of_round(number, Purpose.VERIFICATION)
-    finding = judge_exam(exam, target, taken, rule, space)
+    bench.measure(requests)
+    observations = bench.ledger.history(bench.campaign).of_round(number, Purpose.VERIFICATION)
+    finding = judge_exam(exam, target, observations, rule, space)
     bench.ledger.find(bench.lease, bench.campaign, finding)
     return finding
 
@@ -97,28 +97,29 @@ def calibrate_instrument(bench: Bench) -> Calibration:
     space, before = bench.instrument.space, _next_round(bench) - 1
     earlier = _calibration(bench, before) if before >= 0 else None
     settings = [space.off, *(np.where(np.eye(space.d)[k] > 0, space.high, space.off) for k in range(space.d))]
-    taken = measure_by_hand(bench, settings)
-    background, response = _split(taken)
+    observations = measure_by_hand(bench, settings)
+    background, response = _split(observations)
     if earlier is None:
         return Calibration(background, response, None)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Calibration(background, response, np.where(earlier[1] > 0, response / earlier[1] - 1, np.nan))
 
 
-def responses(bench: Bench) -> list[Readings]:
-    """What each knob added in every calibration that was completed, ``(d, p)`` each, oldest first."""
+def calibration_responses(bench: Bench) -> list[Readings]:
+    """Return what each knob added in every calibration that was completed, ``(d, p)`` each, oldest first."""
     history = bench.ledger.history(bench.campaign)
-    found = [history.of_round(each.number, Purpose.BY_HAND) for each in history.rounds]
-    return [_split(taken)[1] for taken in found if len(taken) == 1 + bench.instrument.space.d]
+    calibrations = [history.of_round(round_.number, Purpose.BY_HAND) for round_ in history.rounds]
+    complete = [readings for readings in calibrations if len(readings) == 1 + bench.instrument.space.d]
+    return [_split(readings)[1] for readings in complete]
 
 
 def _calibration(bench: Bench, number: int) -> tuple[Readings, Readings] | None:
-    taken = bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
-    return _split(taken) if len(taken) == 1 + bench.instrument.space.d else None
+    observations = bench.ledger.history(bench.campaign).of_round(number, Purpose.BY_HAND)
+    return _split(observations) if len(observations) == 1 + bench.instrument.space.d else None
 
 
-def _split(taken: Sequence[Observation]) -> tuple[Readings, Readings]:
-    background, *lit = (each.readings for each in taken)
+def _split(observations: Sequence[Observation]) -> tuple[Readings, Readings]:
+    background, *lit = (observation.readings for observation in observations)
     return background, np.array(lit) - background
 
 

@@ -7,16 +7,15 @@ import logging
 import threading
 from statistics import median
 
-from sqlalchemy import func, select
-
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.tables import attempts, campaigns, now
+from sdl.ledger.queries import unanswered_request
+from sdl.system.clock import now
 
 LAST = 20
-"""Replies that tell how long one takes."""
+"""Replies that say how long one takes."""
 TIMES = 11.0
 """Times a usual reply that the instrument is given. Of 24,752 recorded requests to Claude-Light one in a thousand took
-six times as long as usual, and the longest ten times, but for one stall of a minute: the slowest of late tells nothing
+six times as long as usual, and the longest ten times, but for one stall of a minute: the slowest of late says nothing
 of that."""
 FIRST_S = 3.0
 """What it is given where no reply tells how long one takes."""
@@ -25,21 +24,13 @@ log = logging.getLogger(__name__)
 
 
 def remaining_silence(ledger: Ledger, instrument: str) -> float:
-    """Seconds for which an instrument may still be at work for a process that is gone; 0 as a rule."""
-    mine = campaigns.c.instrument == instrument
-    newest = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaigns.c.id).scalar_subquery()
-    last = select(*attempts.c["state", "sent_at"]).where(
-        attempts.c.id == select(func.max(newest)).where(mine).scalar_subquery()
-    )
-    with ledger.engine.connect() as connection:
-        row = connection.execute(last).one_or_none()
-        if row is None or row.state not in ("SENT", "UNKNOWN"):
-            return 0.0
-        whose = attempts.c.campaign.in_(select(campaigns.c.id).where(mine))
-        replies = select(attempts.c.seconds).where(whose, attempts.c.seconds.is_not(None))
-        took = connection.execute(replies.order_by(attempts.c.id.desc()).limit(LAST)).scalars().all()
-    most = TIMES * median(took) if took else FIRST_S
-    return float(most - min(max(now() - row.sent_at, 0.0), most))
+    """Return the seconds for which an instrument may still be at work for a process that is gone; 0 as a rule."""
+    with ledger.reading() as connection:
+        request = unanswered_request(connection, instrument, LAST)
+    if request is None:
+        return 0.0
+    most = TIMES * median(request.usual_replies_s) if request.usual_replies_s else FIRST_S
+    return float(most - min(max(now() - request.sent_at, 0.0), most))
 
 
 def wait_out_orphans(ledger: Ledger, instrument: str, interrupted: threading.Event | None = None) -> None:

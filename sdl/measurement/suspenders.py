@@ -6,7 +6,7 @@ last suspension only, so that what was suspended once is judged afresh by a new 
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,14 +14,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 
-from sdl.campaign.safety import PatchPart, SuspendPart, hours
-from sdl.formatting import array_from_json
-from sdl.history import Purpose, ReplyClass
-from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import last_suspended
-from sdl.ledger.tables import attempts, requests
+from sdl.campaign.safety import PatchPart, SuspendPart, parse_quiet_hours
+from sdl.history import Purpose
+from sdl.ledger.queries import AttemptOutcome
 from sdl.space import Readings, Space
 
 FEWEST = 3
@@ -40,48 +36,13 @@ class SuspensionHold:
     """Whether the instrument itself has changed."""
 
 
-@dataclass(frozen=True, eq=False)
-class SuspenderEvent:
-    """What became of one attempt."""
-
-    purpose: Purpose
-    verdict: ReplyClass
-    readings: Readings
-    """Shape ``(p,)``; NaN where masked."""
-    fresh: bool = True
-    """Whether it came after the last suspension."""
-
-
-def recall_events(ledger: Ledger, campaign: int, rule: SuspendPart) -> Iterator[SuspenderEvent]:
-    """What suspenders would have seen of a campaign so far, in order, as far as they judge by it."""
-    mine = attempts.c.campaign == campaign
-    last = select(attempts.c.id).where(mine).order_by(attempts.c.id.desc()).limit(rule.window).subquery()
-    judging = [each for each in Purpose if not each.teaches]
-    counts = attempts.c.id.in_(select(last.c.id)) | requests.c.purpose.in_(judging)
-    query = (
-        select(requests.c.purpose, *attempts.c["id", "verdict", "readings"])
-        .join(requests, attempts.c.request == requests.c.id)
-        .where(mine, attempts.c.verdict.is_not(None), counts)
-        .order_by(attempts.c.id)
-    )
-    with ledger.engine.connect() as connection:
-        sent = connection.execute(last_suspended(campaign)).scalar_one_or_none() or 0
-        nth = select(attempts.c.id).where(mine).order_by(attempts.c.id).offset(max(sent - 1, 0)).limit(1)
-        until = connection.execute(nth).scalar_one_or_none() if sent else None
-        for row in connection.execute(query):
-            readings = array_from_json(row.readings or [])
-            yield SuspenderEvent(
-                Purpose(row.purpose), ReplyClass(row.verdict), readings, until is None or row.id > until
-            )
-
-
 def _now() -> datetime:
     return datetime.now().astimezone()
 
 
 @dataclass(eq=False)
 class Suspenders:
-    """The suspenders of one campaign, told of every attempt in order.
+    """The suspenders of one campaign, which are shown every attempt in order.
 
     Args:
         rule: What the campaign asks for.
@@ -104,25 +65,25 @@ class Suspenders:
     """Patches less their reference, those that were off left out."""
     _off: str = ""
 
-    def saw(self, each: SuspenderEvent) -> None:
-        """Take an attempt into account."""
-        if each.fresh:
-            self._outcomes.append(each.verdict.usable)
+    def observe(self, outcome: AttemptOutcome) -> None:
+        """Take what became of an attempt into account."""
+        if outcome.fresh:
+            self._outcomes.append(outcome.verdict.usable)
             if len(self._outcomes) > self.rule.window:
                 self._outcomes.popleft()
-        if not each.verdict.usable:
+        if not outcome.verdict.usable:
             return
-        if each.purpose is Purpose.REFERENCE:
-            self._reference, self._judged = each.readings, each.fresh
-        elif each.purpose is Purpose.PATCH and self.rule.patch is not None:
-            net = each.readings - (0.0 if self._reference is None else self._reference)
-            off = self._drifted(net, self.rule.patch)
-            self._off = off if each.fresh else ""
-            if not off:
+        if outcome.purpose is Purpose.REFERENCE:
+            self._reference, self._judged = outcome.readings, outcome.fresh
+        elif outcome.purpose is Purpose.PATCH and self.rule.patch is not None:
+            net = outcome.readings - (0.0 if self._reference is None else self._reference)
+            drift = self._drifted(net, self.rule.patch)
+            self._off = drift if outcome.fresh else ""
+            if not drift:
                 self._patches.append(net)
 
     def hold(self) -> SuspensionHold | None:
-        """Why nothing may be measured now; None if nothing speaks against it."""
+        """Say why nothing may be measured now; None if nothing speaks against it."""
         return self._disk() or self._quiet() or self._failing() or self._light() or self._drift()
 
     def _disk(self) -> SuspensionHold | None:
@@ -136,7 +97,7 @@ class Suspenders:
     def _quiet(self) -> SuspensionHold | None:
         now = self.clock().astimezone(ZoneInfo(self.rule.timezone))
         for text in self.rule.quiet:
-            begin, end = hours(text)
+            begin, end = parse_quiet_hours(text)
             at = now.time()
             if (begin <= at < end) if begin < end else (at >= begin or at < end):
                 until = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
@@ -177,25 +138,25 @@ class Suspenders:
         if not self._patches:
             return ""
         earlier = np.array(self._patches)[:, list(self.channels)]
-        off = net[list(self.channels)] - earlier.mean(axis=0)
+        distance = net[list(self.channels)] - earlier.mean(axis=0)
         scale = self._scatter(earlier) * np.sqrt(1 + 1 / len(earlier))
         with np.errstate(invalid="ignore", divide="ignore"):
-            far = np.abs(off) / scale
-        worst = int(np.argmax(np.nan_to_num(far)))
-        if not far[worst] > rule.sigma:
+            deviations = np.abs(distance) / scale
+        worst = int(np.argmax(np.nan_to_num(deviations)))
+        if not deviations[worst] > rule.sigma:
             return ""
         name = self.space.channel_names[self.channels[worst]]
         return (
-            f"the reference patch reads {off[worst]:+.0f} at {name} against the {len(earlier)} before it, "
-            f"{far[worst]:.1f} standard deviations and {rule.sigma:g} are allowed: the instrument has changed; look at "
-            "lamp and sensor, and calibrate"
+            f"the reference patch reads {distance[worst]:+.0f} at {name} against the {len(earlier)} before it, "
+            f"{deviations[worst]:.1f} standard deviations and {rule.sigma:g} are allowed: the instrument has changed; "
+            "look at lamp and sensor, and calibrate"
         )
 
     def _scatter(self, earlier: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviation of a patch less its reference: the larger of the stated one and that of the patches."""
         stated = np.sqrt(2) * self.space.noise[list(self.channels)]
-        own = earlier.std(axis=0, ddof=1) if len(earlier) >= FEWEST else np.full(len(self.channels), np.nan)
-        return np.asarray(np.fmax(stated, own))
+        scatter = earlier.std(axis=0, ddof=1) if len(earlier) >= FEWEST else np.full(len(self.channels), np.nan)
+        return np.asarray(np.fmax(stated, scatter))
 
     def _held(self, reason: str, drift: bool = False) -> SuspensionHold:
         return SuspensionHold(reason, self.rule.hold_off_s, drift)

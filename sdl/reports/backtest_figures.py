@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sdl.reports.comparison_figures import DASHES, MODELS
-from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, short, svg, uri
+from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, render_svg, shorten
 
 NARROW = 22
 """Characters that fit beside a panel."""
@@ -21,14 +21,14 @@ ACROSS = 2
 
 
 @matplotlib.rc_context(STYLE)
-def requests(
+def draw_requests(
     problems: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
     budget: int,
     *,
     transparent: bool = True,
 ) -> str:
-    """Requests until VERIFIED: every run, and the median of each strategy with its interval, one panel a problem; SVG.
+    """Draw the requests until VERIFIED, every run and each strategy's median, one panel a problem, as SVG.
 
     Args:
         problems: Of the result, each with at least one strategy.
@@ -42,25 +42,26 @@ def requests(
     for place, problem in enumerate(problems):
         axes = figure.add_subplot(down, ACROSS, place + 1)
         for row, standing in enumerate(problem["strategies"]):
-            of_row = [each for each in runs if _belongs(each, problem["name"], standing["strategy"])]
-            _strip(axes, row, np.array([each["requests"] for each in of_row], float), standing["median"])
+            of_row = [run for run in runs if _belongs(run, problem["name"], standing["strategy"])]
+            _strip(axes, row, np.array([run["requests"] for run in of_row], float), standing["median"])
         axes.axvline(budget, color=QUIET, lw=0.6, ls=":")
         axes.set_yticks(
-            range(len(problem["strategies"])), [short(each["strategy"], NARROW) for each in problem["strategies"]]
+            range(len(problem["strategies"])),
+            [shorten(standing["strategy"], NARROW) for standing in problem["strategies"]],
         )
         axes.set_ylim(len(problem["strategies"]) - 0.4, -0.6)
         axes.set_xlim(0, 1.05 * budget)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_title(short(problem["name"]), loc="left", weight="bold")
+        axes.set_title(shorten(problem["name"]), loc="left", weight="bold")
         axes.set_xlabel("requests until VERIFIED")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return svg(figure, transparent=transparent)
+    return render_svg(figure, transparent=transparent)
 
 
 @matplotlib.rc_context(STYLE)
-def learning(problem: Mapping[str, Any]) -> str:
-    """Distance from the target against requests: median over the seeds, with quartiles for the first strategy."""
+def draw_learning(problem: Mapping[str, Any]) -> str:
+    """Draw the distance from the target against requests: medians over the seeds, quartiles for the first strategy."""
     figure = Figure((WIDTH, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.axhspan(1e-6, 1, color=BAND, lw=0, zorder=0)
@@ -68,16 +69,16 @@ def learning(problem: Mapping[str, Any]) -> str:
         _line(axes, standing, MODELS[place % len(MODELS)], DASHES[place // len(MODELS) % len(DASHES)], band=not place)
         for place, standing in enumerate(problem["strategies"])
     ]
-    known = np.concatenate(heights)
-    known = known[np.isfinite(known) & (known > 0)]
+    medians = np.concatenate(heights)
+    medians = medians[np.isfinite(medians) & (medians > 0)]
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_ylim(*((0.7 * known.min(), 1.4 * known.max()) if known.size else (0.1, 10.0)))
+    axes.set_ylim(*((0.7 * medians.min(), 1.4 * medians.max()) if medians.size else (0.1, 10.0)))
     axes.set_xlim(left=0)
     axes.set_xlabel("requests (the band is the tolerance)")
     axes.set_ylabel("distance of the incumbent, tolerances")
     figure.legend(loc="outside right upper", fontsize=8)
-    return uri(figure)
+    return figure_uri(figure)
 
 
 def _strip(axes: Axes, row: int, runs: NDArray[np.float64], median: Mapping[str, float | None]) -> None:
@@ -99,7 +100,7 @@ def _line(axes: Axes, standing: Mapping[str, Any], colour: str, dash: str, *, ba
     at = np.arange(1, len(curve["median"]) + 1)
     if band:
         axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.15, lw=0)
-    axes.plot(at, curve["median"], color=colour, lw=1.3, ls=dash, label=short(standing["strategy"], NARROW))
+    axes.plot(at, curve["median"], color=colour, lw=1.3, ls=dash, label=shorten(standing["strategy"], NARROW))
     return curve["median"]
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.backtest_figures import learning, requests
-from sdl.reports.figures import address
-from sdl.reports.html import template, write_page
-from sdl.system.atomic_files import whole
+from sdl.reports.backtest_figures import draw_learning, draw_requests
+from sdl.reports.figures import svg_uri
+from sdl.reports.html import load_template, write_page
+from sdl.system.atomic_files import write_atomically
 
 
 def write_backtest_page(result: Mapping[str, Any], folder: Path) -> Path:
@@ -19,26 +19,26 @@ def write_backtest_page(result: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         InvalidInput: if a file cannot be written.
     """
-    page, shown = write_page(render_backtest_page(result), folder / "index.html"), _shown(result)
-    if not shown:
+    page, problems = write_page(render_backtest_page(result), folder / "index.html"), _shown(result)
+    if not problems:
         return page
-    with whole(folder / "requests.svg", force=True) as file:
-        file.write(requests(shown, result["runs"], result["budget"], transparent=False).encode())
+    with write_atomically(folder / "requests.svg", force=True) as file:
+        file.write(draw_requests(problems, result["runs"], result["budget"], transparent=False).encode())
     return page
 
 
 def render_backtest_page(result: Mapping[str, Any]) -> str:
-    """The back-test as HTML that loads nothing.
+    """Return the back-test as HTML that loads nothing.
 
     Args:
-        result: What ``flows.backtesting.study`` returns.
+        result: What ``flows.studies.backtest.study`` returns.
     """
-    shown = _shown(result)
-    return template("backtest.html").render(
+    problems = _shown(result)
+    return load_template("backtest.html").render(
         version=__version__,
         result=result,
-        requests=address(requests(shown, result["runs"], result["budget"])) if shown else None,
-        learning={problem["name"]: learning(problem) for problem in shown},
+        requests=svg_uri(draw_requests(problems, result["runs"], result["budget"])) if problems else None,
+        learning={problem["name"]: draw_learning(problem) for problem in problems},
     )
 
 

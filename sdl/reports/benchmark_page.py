@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from sdl.reports.figures import LINES, QUIET, STYLE, WIDTH, short, uri
-from sdl.reports.html import template, write_page
+from sdl.reports.figures import LINES, QUIET, STYLE, WIDTH, figure_uri, shorten
+from sdl.reports.html import load_template, write_page
 from sdl.space import Settings
 
 Array = NDArray[np.float64]
 Point = tuple[str, float, float]
 """Name, and where it lies along and up."""
 FEW_DECADES = 50.0
-"""An axis from a number to less than so many times that is told by more than powers of ten."""
+"""An axis from a number to less than so many times that has more marks than powers of ten."""
 ACROSS = 4
 """Panels beside each other."""
 MARKS = "os^Dv<>pP*XhdH8"
@@ -35,7 +35,7 @@ class BenchmarkPart:
     rows: Sequence[tuple[str, Sequence[str]]]
     """Name, and the cells after it; a name that repeats is shown once."""
     figures: Mapping[str, str] = field(default_factory=dict)
-    """Addresses of images by what they show, see ``scatter`` and ``curves``."""
+    """Addresses of images by what they show, see ``draw_scatter`` and ``draw_level_curves``."""
 
 
 def write_benchmark_page(
@@ -60,20 +60,20 @@ def write_benchmark_page(
         InvalidInput: if it cannot be written.
     """
     machine = result["machine"]
-    shown = [{**vars(part), "rows": [_row(part, place) for place in range(len(part.rows))]} for part in parts]
-    page = template("benchmark.html").render(
+    tables = [{**vars(part), "rows": [_row(part, place) for place in range(len(part.rows))]} for part in parts]
+    page = load_template("benchmark.html").render(
         title=title,
         subtitle=f"{result['at']} · {machine['cores']} cores, {machine['processor']}, {machine['system']}",
         notes=notes,
-        parts=shown,
+        parts=tables,
         bars=bars,
         versions=result["versions"],
     )
     return write_page(page, path)
 
 
-def scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
-    """Points by name in logarithmic units, one mark for each name and a colour for each series.
+def draw_scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
+    """Draw points by name in logarithmic units, one mark for each name and a colour for each series.
 
     Args:
         series: Points above 0 of each series.
@@ -88,9 +88,9 @@ def scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
             for name, x, y in points:
                 mark = MARKS[names.index(name) % len(MARKS)]
                 axes.plot(x, y, mark, color=colour, markersize=5, alpha=0.85)
-            axes.plot([], [], "s", color=colour, label=short(label))
+            axes.plot([], [], "s", color=colour, label=shorten(label))
         for name in names:
-            axes.plot([], [], MARKS[names.index(name) % len(MARKS)], color=QUIET, label=short(name))
+            axes.plot([], [], MARKS[names.index(name) % len(MARKS)], color=QUIET, label=shorten(name))
         axes.set(xscale="log", yscale="log", xlabel=along, ylabel=up)
         for axis in (axes.xaxis, axes.yaxis):
             low, high = axis.get_view_interval()
@@ -99,11 +99,13 @@ def scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> str:
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
-        return uri(figure)
+        return figure_uri(figure)
 
 
-def curves(grid: Array, level: float, extent: tuple[float, float, float, float], draws: Mapping[str, Settings]) -> str:
-    """Where a response of two knobs has a value, and the draws ``(n, 2)`` of each name beside each other.
+def draw_level_curves(
+    grid: Array, level: float, extent: tuple[float, float, float, float], draws: Mapping[str, Settings]
+) -> str:
+    """Draw where a response of two knobs has a value, and the draws ``(n, 2)`` of each name, a panel each.
 
     Args:
         grid: The response, ``(m, m)``, the first knob along.
@@ -122,8 +124,8 @@ def curves(grid: Array, level: float, extent: tuple[float, float, float, float],
             axes.contour(first, second, grid.T, [level], colors=[QUIET], linewidths=0.8)
             inside = np.asarray(settings, float).reshape(-1, 2)
             axes.plot(*inside.T, ".", color=LINES[0], markersize=2.5, alpha=0.6)
-            axes.set(xlim=extent[:2], ylim=extent[2:], title=short(name, 28), aspect="equal")
-        return uri(figure)
+            axes.set(xlim=extent[:2], ylim=extent[2:], title=shorten(name, 28), aspect="equal")
+        return figure_uri(figure)
 
 
 def _row(part: BenchmarkPart, place: int) -> dict[str, Any]:

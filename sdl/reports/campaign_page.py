@@ -10,19 +10,19 @@ import numpy as np
 
 from sdl import __version__
 from sdl.analysis.background import Background
-from sdl.formatting import measured, moment
+from sdl.formatting import float_or_nan, format_time
 from sdl.history import Observation, Purpose
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.reports import figures
-from sdl.reports.campaign_log import chapters, request_rows
+from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
 from sdl.reports.figures import Bar, Light
-from sdl.reports.html import template, write_page
+from sdl.reports.html import load_template, write_page
 from sdl.space import Readings
-from sdl.system import failpoints as killpoints
+from sdl.system import failpoints
 
-Each = TypeVar("Each")
+Item = TypeVar("Item")
 
 DRAWN = 2000
 """Readings in a figure; more are one spot, and take minutes to draw."""
@@ -43,36 +43,39 @@ def write_campaign_page(ledger: Ledger, name: str, path: str | Path) -> Path:
     return write_page(render_campaign_page(ledger, name), Path(path))
 
 
-def targets_figure(ledger: Ledger, name: str) -> str | None:
-    """Targets against measured as the URI of a figure; None where there is no target."""
+def draw_targets_figure(ledger: Ledger, name: str) -> str | None:
+    """Return targets against measured as the URI of a figure; None where there is no target."""
     return _targets_figure(CampaignSummary.of(ledger, name))
 
 
 def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
-    """The report of a campaign at any stage, as HTML that loads nothing.
+    """Return the report of a campaign at any stage, as HTML that loads nothing.
 
     Raises:
         InvalidInput: if there is no such campaign.
     """
-    story = CampaignSummary.of(ledger, campaign_name)
-    parity, course = _parity(story), _Course.of(story)
-    killpoints.passing("in-report")
-    return template("report.html").render(
+    summary = CampaignSummary.of(ledger, campaign_name)
+    parity, course = _parity(summary), _Course.of(summary)
+    failpoints.pass_failpoint("in-report")
+    return load_template("report.html").render(
         version=__version__,
-        story=story,
+        summary=summary,
         parity=parity,
-        asked=request_rows(story),
-        thinning=_thinning(story),
+        requests=request_rows(summary),
+        thinning=_thinning(summary),
         lamps=course.lamps,
-        chapters=list(chapters(story)),
-        notices=[(moment(each.at), each.sent, each.by, each.text) for each in Controls(ledger).notices(story.entry.id)],
-        config=json.dumps(_brief(story.entry.config), indent=2, ensure_ascii=False),
+        chapters=list(round_chapters(summary)),
+        notices=[
+            (format_time(notice.at), notice.sent, notice.by, notice.text)
+            for notice in Controls(ledger).notices(summary.entry.id)
+        ],
+        config=json.dumps(_brief(summary.entry.config), indent=2, ensure_ascii=False),
         figures={
-            "targets": _targets_figure(story),
-            "parity": parity and figures.parity([story.labelled(name) for name in parity.channels], parity.sets),
-            "pairs": _pairs_figure(story),
-            "uncertainty": _uncertainty_figure(story),
-            "background": _background_figure(story, course),
+            "targets": _targets_figure(summary),
+            "parity": parity and figures.draw_parity([summary.labelled(name) for name in parity.channels], parity.sets),
+            "pairs": _pairs_figure(summary),
+            "uncertainty": _uncertainty_figure(summary),
+            "background": _background_figure(summary, course),
         },
     )
 
@@ -108,53 +111,53 @@ def _brief(config: Mapping[str, Any]) -> dict[str, Any]:
     history = config.get("history")
     if not isinstance(history, dict) or not isinstance(lessons := history.get("lessons"), list):
         return dict(config)
-    names = [each.get("campaign") for each in lessons if isinstance(each, dict)]
+    names = [lesson.get("campaign") for lesson in lessons if isinstance(lesson, dict)]
     return {**config, "history": {**history, "lessons": names}}
 
 
-def _parity(story: CampaignSummary) -> ScoredParity | None:
+def _parity(summary: CampaignSummary) -> ScoredParity | None:
     """Of the latest round whose facts have it."""
-    for round_ in reversed(story.history.rounds):
+    for round_ in reversed(summary.history.rounds):
         if (parity := round_.facts.parity) is not None:
             shown = [name for name in ("train", "test") if name in parity.sets]
             sets = {name: (parity.sets[name].measured, parity.sets[name].predicted) for name in shown}
             scores = [
-                _score(channel, name, measured_[:, column], predicted[:, column])
+                _score(channel, name, true[:, column], expected[:, column])
                 for column, channel in enumerate(parity.channels)
-                for name, (measured_, predicted) in sets.items()
+                for name, (true, expected) in sets.items()
             ]
             return ScoredParity(round_.number, parity.channels, sets, scores)
     return None
 
 
-def _score(channel: str, rows: str, one: Readings, other: Readings) -> Score:
-    known = np.isfinite(one) & np.isfinite(other)
-    one, off = one[known], (other - one)[known]
-    if not one.size:
+def _score(channel: str, rows: str, true: Readings, expected: Readings) -> Score:
+    finite = np.isfinite(true) & np.isfinite(expected)
+    true, error = true[finite], (expected - true)[finite]
+    if not true.size:
         return Score(channel, rows, 0, np.nan, np.nan, np.nan)
-    spread = float(((one - one.mean()) ** 2).sum())
-    r2 = 1 - float((off**2).sum()) / spread if spread > 0 else np.nan
-    return Score(channel, rows, one.size, r2, float(np.abs(off).mean()), float(np.sqrt((off**2).mean())))
+    spread = float(((true - true.mean()) ** 2).sum())
+    r2 = 1 - float((error**2).sum()) / spread if spread > 0 else np.nan
+    return Score(channel, rows, true.size, r2, float(np.abs(error).mean()), float(np.sqrt((error**2).mean())))
 
 
 # ---------------------------------------------------------------------- figures
 
 
-def _targets_figure(story: CampaignSummary) -> str | None:
+def _targets_figure(summary: CampaignSummary) -> str | None:
     """A bar for each channel of each target, or of very many targets the farthest off, with their worst channels."""
-    lines = [(result.target, line) for result in story.results for line in result.lines]
+    lines = [(result.target, line) for result in summary.results for line in result.lines]
     lines += [
         (f"{result.target} {answer.place}", line)
-        for result in story.results
+        for result in summary.results
         for answer in result.answers
         for line in answer.lines
     ]
-    if story.many:
-        worst = [(result.target, max(result.lines, key=_reach)) for result in story.results if result.lines]
+    if summary.many:
+        worst = [(result.target, max(result.lines, key=_reach)) for result in summary.results if result.lines]
         farthest = sorted(range(len(worst)), key=lambda place: -_reach(worst[place][1]))[:MOST_BARS]
         lines = [worst[place] for place in sorted(farthest)]
     bars = [Bar(f"{name}: {line.channel}", line.off, line.margin / line.tolerance) for name, line in lines]
-    return figures.targets(bars) if bars else None
+    return figures.draw_targets(bars) if bars else None
 
 
 def _reach(line: ChannelResult) -> float:
@@ -162,32 +165,39 @@ def _reach(line: ChannelResult) -> float:
     return float(np.nan_to_num(abs(line.off) + line.room))
 
 
-def _pairs_figure(story: CampaignSummary) -> str | None:
-    names = [*story.entry.space.knob_names, *story.channels][:MOST_QUANTITIES]
-    seen = _thinned(story.history.observations)
-    if not seen:
+def _pairs_figure(summary: CampaignSummary) -> str | None:
+    names = [*summary.entry.space.knob_names, *summary.channels][:MOST_QUANTITIES]
+    observations = _thinned(summary.history.observations)
+    if not observations:
         return None
-    values = np.array([[*each.settings, *each.readings[story.columns]] for each in seen])[:, : len(names)]
-    answers = [answer for result in story.results for answer in result.answers]
-    means = [{line.channel: line.mean for line in each.lines} for each in answers]
+    values = np.array(
+        [[*observation.settings, *observation.readings[summary.columns]] for observation in observations]
+    )[:, : len(names)]
+    answers = [answer for result in summary.results for answer in result.answers]
+    means = [{line.channel: line.mean for line in answer.lines} for answer in answers]
     marked = [
-        [*each.settings, *(mean.get(name, np.nan) for name in story.channels)][: len(names)]
-        for each, mean in zip(answers, means, strict=True)
+        [*answer.settings, *(mean.get(name, np.nan) for name in summary.channels)][: len(names)]
+        for answer, mean in zip(answers, means, strict=True)
     ]
-    return figures.pairs([story.labelled(name) for name in names], values, [each.purpose for each in seen], marked)
+    return figures.draw_pairs(
+        [summary.labelled(name) for name in names],
+        values,
+        [observation.purpose for observation in observations],
+        marked,
+    )
 
 
-def _uncertainty_figure(story: CampaignSummary) -> str | None:
-    known = _thinned([round_ for round_ in story.history.rounds if round_.facts.uncertainty])
-    names = dict.fromkeys(name for round_ in known for name in round_.facts.uncertainty or ())
-    if not known:
+def _uncertainty_figure(summary: CampaignSummary) -> str | None:
+    rounds = _thinned([round_ for round_ in summary.history.rounds if round_.facts.uncertainty])
+    names = dict.fromkeys(name for round_ in rounds for name in round_.facts.uncertainty or ())
+    if not rounds:
         return None
     channels = {
-        story.labelled(name): [measured((round_.facts.uncertainty or {}).get(name)) for round_ in known]
+        summary.labelled(name): [float_or_nan((round_.facts.uncertainty or {}).get(name)) for round_ in rounds]
         for name in names
     }
-    chance = [measured(round_.facts.chance) for round_ in known]
-    return figures.uncertainty([round_.number for round_ in known], channels, chance)
+    chance = [float_or_nan(round_.facts.chance) for round_ in rounds]
+    return figures.draw_uncertainty([round_.number for round_ in rounds], channels, chance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,57 +207,62 @@ class _Course:
     seen: Sequence[Observation]
     places: Sequence[int]
     """Of each among all requests."""
-    conditions: Background
+    background: Background
 
     @classmethod
-    def of(cls, story: CampaignSummary) -> Self:
-        """Of a campaign, of which an observation may have been masked since the others were read."""
-        places: list[int] = (1 + story.sendings.observed).tolist()
-        seen = list(story.history.observations[: len(places)])
-        shown = figures.drawable([each.readings for each in seen])
-        for place in np.flatnonzero(np.isnan(shown).any(axis=-1)).tolist():
-            seen[place] = replace(seen[place], readings=shown[place])
-        return cls(seen, places, Background.of(seen, story.entry.space.p))
+    def of(cls, summary: CampaignSummary) -> Self:
+        """Read the course of a campaign, an observation of which may have been masked since the others were read."""
+        places: list[int] = (1 + summary.sendings.observed).tolist()
+        observations = list(summary.history.observations[: len(places)])
+        readings = figures.mask_undrawable([observation.readings for observation in observations])
+        for place in np.flatnonzero(np.isnan(readings).any(axis=-1)).tolist():
+            observations[place] = replace(observations[place], readings=readings[place])
+        return cls(observations, places, Background.of(observations, summary.entry.space.p))
 
     @property
     def lamps(self) -> list[tuple[int, int]]:
         """Requests between which a lamp was switched."""
-        seq, found = self.conditions.seq, np.flatnonzero(self.conditions.switched)
-        return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in found.tolist()]
+        seq, stretches = self.background.seq, np.flatnonzero(self.background.switched)
+        return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in stretches.tolist()]
 
 
-def _background_figure(story: CampaignSummary, course: _Course) -> str | None:
-    seen, places, conditions = course.seen, course.places, course.conditions
-    references = _thinned([each for each in seen if each.purpose is Purpose.REFERENCE])
-    if not references or not story.channels:
+def _background_figure(summary: CampaignSummary, course: _Course) -> str | None:
+    observations, places, background = course.seen, course.places, course.background
+    references = _thinned([observation for observation in observations if observation.purpose is Purpose.REFERENCE])
+    if not references or not summary.channels:
         return None
-    between = np.array([each.seq for each in _thinned(seen)])
-    state, width = conditions.at(between), CERTAINTY * conditions.deviation(between)
+    between = np.array([observation.seq for observation in _thinned(observations)])
+    state, width = background.at(between), CERTAINTY * background.deviation(between)
     lights = [
-        Light(story.labelled(name), [float(each.readings[c]) for each in references], state[:, c], width[:, c])
-        for name, c in zip(story.channels, story.columns, strict=True)
+        Light(
+            summary.labelled(name),
+            [float(observation.readings[c]) for observation in references],
+            state[:, c],
+            width[:, c],
+        )
+        for name, c in zip(summary.channels, summary.columns, strict=True)
     ]
     examined = dict[int, list[int]]()
-    for each in seen:
-        if each.purpose is Purpose.VERIFICATION:
-            examined.setdefault(each.round, []).append(places[each.seq])
+    for observation in observations:
+        if observation.purpose is Purpose.VERIFICATION:
+            examined.setdefault(observation.round, []).append(places[observation.seq])
     exams = [
         (exam.target, examined[exam.round][0], examined[exam.round][-1])
-        for exam in _thinned(story.history.exams)
+        for exam in _thinned(summary.history.exams)
         if exam.round in examined
     ]
-    at = [places[each.seq] for each in references]
-    return figures.background(at, [places[seq] for seq in between.tolist()], lights, exams)
+    at = [places[observation.seq] for observation in references]
+    return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams)
 
 
-def _thinned(every: Sequence[Each]) -> Sequence[Each]:
+def _thinned(items: Sequence[Item]) -> Sequence[Item]:
     """As many as can be told apart in a figure, evenly from the first to the last."""
-    if len(every) <= DRAWN:
-        return every
-    return [every[place] for place in np.linspace(0, len(every) - 1, DRAWN).round().astype(int)]
+    if len(items) <= DRAWN:
+        return items
+    return [items[place] for place in np.linspace(0, len(items) - 1, DRAWN).round().astype(int)]
 
 
-def _thinning(story: CampaignSummary) -> str:
+def _thinning(summary: CampaignSummary) -> str:
     """A sentence if figures do not show everything; empty if they do."""
-    n = len(story.history.observations)
+    n = len(summary.history.observations)
     return f"Of {n} readings {DRAWN} are drawn, evenly from the first to the last." if n > DRAWN else ""

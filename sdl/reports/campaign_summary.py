@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.analysis import answer_count as several
+from sdl.analysis import answer_count
 from sdl.campaign.definition import MANY_TARGETS, Campaign, Target
 from sdl.errors import InvalidInput
-from sdl.formatting import listed, measured
+from sdl.formatting import float_or_nan, format_quantities
 from sdl.history import Entry, Finding, History, Verdict
 from sdl.ledger.bulk_reads import Sendings
 from sdl.ledger.ledger import Ledger
@@ -117,13 +117,13 @@ class CampaignSummary:
     @cached_property
     def channels(self) -> list[str]:
         """Channels that matter: those of the targets, or else the first that were ever read."""
-        known = self.entry.space.channel_names
+        names = self.entry.space.channel_names
         if self.campaign is not None:
-            return [name for name in self.campaign.channels if name in known]
+            return [name for name in self.campaign.channels if name in names]
         if not self.history.observations:
-            return list(known[:MOST_CHANNELS])
-        read = np.isfinite(np.array([each.readings for each in self.history.observations]))
-        return [known[column] for column in np.flatnonzero(read.any(axis=0))][:MOST_CHANNELS]
+            return list(names[:MOST_CHANNELS])
+        finite = np.isfinite(np.array([observation.readings for observation in self.history.observations]))
+        return [names[column] for column in np.flatnonzero(finite.any(axis=0))][:MOST_CHANNELS]
 
     @cached_property
     def columns(self) -> list[int]:
@@ -139,9 +139,9 @@ class CampaignSummary:
     @cached_property
     def results(self) -> list[Result]:
         """Every target of the campaign, then every other one that was judged."""
-        wanted = {target.name: target for target in self.campaign.targets} if self.campaign else {}
-        names = dict.fromkeys([*wanted, *(finding.target for finding in self.history.findings)])
-        return [self._result(name, wanted.get(name)) for name in names]
+        targets = {target.name: target for target in self.campaign.targets} if self.campaign else {}
+        names = dict.fromkeys([*targets, *(finding.target for finding in self.history.findings)])
+        return [self._result(name, targets.get(name)) for name in names]
 
     @property
     def many(self) -> bool:
@@ -154,7 +154,7 @@ class CampaignSummary:
         return self._taken[None]
 
     @property
-    def summary(self) -> str:
+    def headline(self) -> str:
         """How many targets are verified, with how many requests."""
         sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
         if self.many:
@@ -165,33 +165,33 @@ class CampaignSummary:
         return f"{verified} of {len(self.results)} target{'' if len(self.results) == 1 else 's'} verified, {sent}."
 
     def labelled(self, name: str) -> str:
-        """A knob or channel with its unit."""
+        """Return a knob or channel with its unit."""
         return f"{name} ({self.units[name]})" if self.units.get(name) else name
 
     def settings(self, settings: Any) -> str:
-        """Settings ``(d,)`` with their names and units."""
-        return listed(self.entry.space.named_settings(settings), self.units)
+        """Write settings ``(d,)`` with their names and units."""
+        return format_quantities(self.entry.space.named_settings(settings), self.units)
 
     @cached_property
     def _taken(self) -> Counter[str | None]:
         """Readings by the target that their round was about; None for those that served all."""
         about = {round_.number: round_.target for round_ in self.history.rounds}
-        return Counter(about.get(each.round) for each in self.history.observations)
+        return Counter(about.get(observation.round) for observation in self.history.observations)
 
-    def _result(self, name: str, wanted: Target | None) -> Result:
+    def _result(self, name: str, target: Target | None) -> Result:
         judged = [finding for finding in self.history.findings if finding.target == name]
         if not judged:
             sentence = "no candidate has been judged so far"
-            return Result(name, "NO VERDICT YET", "open", sentence, self._wishes(wanted), readings=self._taken[name])
+            return Result(name, "NO VERDICT YET", "open", sentence, self._wishes(target), readings=self._taken[name])
         last = self.history.concluded(name) or judged[-1]
         # A target that was given up has no numbers of its own: the last candidate's say how close it came.
-        told = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
-        lines = self._lines(told) or self._wishes(wanted)
+        source = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
+        lines = self._lines(source) or self._wishes(target)
         light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
         verdict, sentence, answers = last.verdict, last.sentence, list[Passed]()
-        if wanted is not None and wanted.answers != 1:
-            verdict, sentence = several.concluding_verdict(wanted, judged)
-            answers = self._answers(several.passed_findings(wanted, judged))
+        if target is not None and target.answers != 1:
+            verdict, sentence = answer_count.concluding_verdict(target, judged)
+            answers = self._answers(answer_count.passed_findings(target, judged))
         return Result(
             target=name,
             verdict=verdict.value,
@@ -199,18 +199,18 @@ class CampaignSummary:
             sentence=sentence,
             lines=[] if answers else lines,
             answers=answers,
-            settings="" if answers or told.settings is None else self.settings(told.settings),
-            knobs=() if told.settings is None else told.settings.tolist(),
-            light=listed(light, self.units),
-            examined=told.verdict is not Verdict.NOT_REACHABLE,
+            settings="" if answers or source.settings is None else self.settings(source.settings),
+            knobs=() if source.settings is None else source.settings.tolist(),
+            light=format_quantities(light, self.units),
+            examined=source.verdict is not Verdict.NOT_REACHABLE,
             readings=self._taken[name],
         )
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:
         return [
-            Passed(place, several.family_of(each), each.settings.tolist(), self._lines(each))
-            for place, each in enumerate(passed, start=1)
-            if each.settings is not None
+            Passed(place, answer_count.family_of(finding), finding.settings.tolist(), self._lines(finding))
+            for place, finding in enumerate(passed, start=1)
+            if finding.settings is not None
         ]
 
     def _lines(self, finding: Finding) -> list[ChannelResult]:
@@ -219,14 +219,14 @@ class CampaignSummary:
         best = facts.readings if facts.mean is None else facts.mean
         columns = (facts.target, facts.tolerance, best, facts.margin, facts.background)
         rows = zip(channels, *(nothing if column is None else column for column in columns), strict=True)
-        lines = [ChannelResult(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
+        lines = [ChannelResult(name, self.units.get(name, ""), *map(float_or_nan, numbers)) for name, *numbers in rows]
         return [line for line in lines if np.isfinite(line.target)]
 
-    def _wishes(self, wanted: Target | None) -> list[ChannelResult]:
-        if wanted is None:
+    def _wishes(self, target: Target | None) -> list[ChannelResult]:
+        if target is None:
             return []
         units = self.units
         return [
-            ChannelResult(name, units.get(name, ""), value, wanted.allowed(name))
-            for name, value in wanted.readings.items()
+            ChannelResult(name, units.get(name, ""), value, target.allowed(name))
+            for name, value in target.readings.items()
         ]

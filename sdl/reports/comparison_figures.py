@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, drawable, short, uri
+from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, mask_undrawable, shorten
 from sdl.space import Readings, Settings
 
 Array = NDArray[np.float64]
@@ -60,11 +60,13 @@ class ScoredRows:
     """With the background of the target, ``(n, c)``."""
 
 
-def every(result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]) -> dict[str, str | None]:
-    """All figures by name, each as the URI of an image; ``others`` is None for a single model.
+def draw_all(
+    result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]
+) -> dict[str, str | None]:
+    """Draw all figures, each by name as the URI of an image; ``others`` is None for a single model.
 
     Args:
-        result: What ``flows.comparing.compare`` returns.
+        result: What ``flows.studies.compare.compare`` returns.
         rows: The data.
         evidence: By model, the best first, at least one.
     """
@@ -72,23 +74,23 @@ def every(result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, Mo
     names = [*_units(result["knobs"]), *_units(result["channels"])]
     marks = [*(math.nan for _ in result["knobs"]), *result["target"].values()]
     return {
-        "densities": densities(result, evidence),
-        "pairs": pairs(names, marks, rows, first),
-        "others": others(names, marks, rows, dict(rest)) if rest else None,
-        "parity": parity(names, result["knobs"], evidence),
+        "densities": draw_densities(result, evidence),
+        "pairs": draw_pairs(names, marks, rows, first),
+        "others": draw_other_models(names, marks, rows, dict(rest)) if rest else None,
+        "parity": draw_parity(names, result["knobs"], evidence),
     }
 
 
-def _units(named: Mapping[str, str]) -> list[str]:
-    return [f"{name} ({unit})" if unit else name for name, unit in named.items()]
+def _units(units: Mapping[str, str]) -> list[str]:
+    return [f"{name} ({unit})" if unit else name for name, unit in units.items()]
 
 
 # ---------------------------------------------------------------------- draws over the data
 
 
 @matplotlib.rc_context(SMALL)
-def pairs(names: Sequence[str], marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence) -> str:
-    """Every knob and channel against every other one: the data, and the draws of one model on top.
+def draw_pairs(names: Sequence[str], marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence) -> str:
+    """Draw every knob and channel against every other one: the data, and the draws of one model on top.
 
     Args:
         names: Of knobs and channels, ``d + c`` of them, at least 2.
@@ -107,52 +109,56 @@ def pairs(names: Sequence[str], marks: Sequence[float], rows: ScoredRows, eviden
         _cloud(axes, column, row + 1, marks, rows, evidence)
         axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
         if row == k - 2:
-            axes.set_xlabel(short(names[column], NARROW))
+            axes.set_xlabel(shorten(names[column], NARROW))
         if column == 0:
-            axes.set_ylabel(short(names[row + 1], NARROW))
+            axes.set_ylabel(shorten(names[row + 1], NARROW))
     figure.align_labels()
     _legend(figure)
-    return uri(figure)
+    return figure_uri(figure)
 
 
 @matplotlib.rc_context(SMALL)
-def others(
+def draw_other_models(
     names: Sequence[str], marks: Sequence[float], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]
 ) -> str:
-    """The same for further models, one a line: pairs of knobs, and of knob and channel where there is one knob."""
+    """Draw pairs of knobs for further models, one model a line; of knob and channel where there is one knob."""
     d = rows.settings.shape[1]
-    shown = list(combinations(range(d if d > 1 else min(len(names), MOST)), 2))[:MOST_PAIRS]
-    high, across = WIDTH / max(len(shown), 3), max(len(shown), 3)
+    pairs = list(combinations(range(d if d > 1 else min(len(names), MOST)), 2))[:MOST_PAIRS]
+    high, across = WIDTH / max(len(pairs), 3), max(len(pairs), 3)
     figure = Figure((WIDTH, 0.35 + 0.7 * high * len(evidence)), dpi=160, layout="constrained")
     grid = figure.subplots(len(evidence), across, squeeze=False)
-    for line, (model, each) in zip(grid, evidence.items(), strict=True):
-        for axes, (one, other) in zip(line, shown, strict=False):
-            _cloud(axes, one, other, marks, rows, each)
+    for line, (model, shown) in zip(grid, evidence.items(), strict=True):
+        for axes, (first, second) in zip(line, pairs, strict=False):
+            _cloud(axes, first, second, marks, rows, shown)
             axes.tick_params(labelsize=6, length=2)
-            axes.set_xlabel(short(names[one], NARROW), labelpad=1)
-            axes.set_ylabel(short(names[other], NARROW), labelpad=1)
-        for axes in line[len(shown) :]:
+            axes.set_xlabel(shorten(names[first], NARROW), labelpad=1)
+            axes.set_ylabel(shorten(names[second], NARROW), labelpad=1)
+        for axes in line[len(pairs) :]:
             axes.remove()
-        line[0].set_title(short(model), loc="left", weight="bold")
-    return uri(figure)
+        line[0].set_title(shorten(model), loc="left", weight="bold")
+    return figure_uri(figure)
 
 
-def _cloud(axes: Axes, one: int, other: int, marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence) -> None:
+def _cloud(
+    axes: Axes, first: int, second: int, marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence
+) -> None:
     clouds = (
         (rows.settings, rows.readings, DATA, 7),
         (evidence.unseen, evidence.unseen_readings, UNSEEN, 4),
         (evidence.draws, evidence.draws_readings, INK, 5),
     )
-    columns = [drawable(np.column_stack((settings, readings)))[:, [one, other]] for settings, readings, *_ in clouds]
+    columns = [
+        mask_undrawable(np.column_stack((settings, readings)))[:, [first, second]] for settings, readings, *_ in clouds
+    ]
     for values, (_, _, colour, size) in zip(columns, clouds, strict=True):
         axes.scatter(values[:, 0], values[:, 1], c=colour, s=size, alpha=0.7, lw=0, rasterized=True)
-    for mark, line in ((marks[one], axes.axvline), (marks[other], axes.axhline)):
+    for mark, line in ((marks[first], axes.axvline), (marks[second], axes.axhline)):
         if math.isfinite(mark):
             line(mark, color=LINES[4], lw=0.7, ls="--")
     data, unseen, draws = columns
     limits = [
         _limits([data[:, place], _bulk(unseen[:, place]), _bulk(draws[:, place]), [mark]])
-        for place, mark in enumerate((marks[one], marks[other]))
+        for place, mark in enumerate((marks[first], marks[second]))
     ]
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
@@ -162,34 +168,34 @@ def _cloud(axes: Axes, one: int, other: int, marks: Sequence[float], rows: Score
 
 def _legend(figure: Figure) -> None:
     axes = figure.axes[0]
-    for colour, words in ((DATA, "data"), (UNSEEN, "draws for rows not seen"), (INK, "draws for the target")):
-        axes.scatter([], [], color=colour, s=14, label=words)
+    for colour, label in ((DATA, "data"), (UNSEEN, "draws for rows not seen"), (INK, "draws for the target")):
+        axes.scatter([], [], color=colour, s=14, label=label)
     axes.plot([], [], color=LINES[4], lw=0.7, ls="--", label="target")
     figure.legend(loc="upper right", fontsize=9)
 
 
 def _bulk(values: Array) -> Array:
     """Least and greatest of all but the farthest hundredth on either side."""
-    known = values[np.isfinite(values)]
-    return np.quantile(known, [0.01, 0.99]) if known.size else known
+    finite = values[np.isfinite(values)]
+    return np.quantile(finite, [0.01, 0.99]) if finite.size else finite
 
 
 def _limits(parts: Sequence[Any]) -> tuple[float, float]:
     """Least and greatest finite value with some room."""
-    every = np.concatenate([np.asarray(part, float).ravel() for part in parts])
-    every = every[np.isfinite(every)]
-    if not every.size:
+    values = np.concatenate([np.asarray(part, float).ravel() for part in parts])
+    values = values[np.isfinite(values)]
+    if not values.size:
         return 0.0, 1.0
-    room = 0.05 * float(np.ptp(every)) or 0.05 * max(abs(float(every[0])), 1e-6)
-    return float(every.min()) - room, float(every.max()) + room
+    room = 0.05 * float(np.ptp(values)) or 0.05 * max(abs(float(values[0])), 1e-6)
+    return float(values.min()) - room, float(values.max()) + room
 
 
 # ---------------------------------------------------------------------- parity
 
 
 @matplotlib.rc_context(SMALL)
-def parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, ModelEvidence]) -> str:
-    """Predicted readings and answered settings against the true ones: a line for each model, train points transparent.
+def draw_parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, ModelEvidence]) -> str:
+    """Draw predicted readings and answered settings against the true ones: a line for each model.
 
     Args:
         names: Of knobs and channels, ``d + c`` of them.
@@ -204,33 +210,33 @@ def parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
     grid = figure.subplots(len(evidence), wide, squeeze=False, sharex="col", sharey="col")
     for axes, column in zip(grid[0], order, strict=False):
-        axes.set_title(short(names[column], NARROW), loc="left")
-    for line, (model, each) in zip(grid, evidence.items(), strict=True):
+        axes.set_title(shorten(names[column], NARROW), loc="left")
+    for line, (model, shown) in zip(grid, evidence.items(), strict=True):
         for axes, column in zip(line, order, strict=False):
-            sets = each.settings if column < d else each.readings
-            _parity(axes, {part: pair_of(pair, column - (0 if column < d else d)) for part, pair in sets.items()})
+            sets = shown.settings if column < d else shown.readings
+            _parity(axes, {part: select_column(pair, column - (0 if column < d else d)) for part, pair in sets.items()})
         for axes in line[len(order) :]:
             axes.remove()
-        line[0].set_ylabel(short(model, 20), weight="bold")
-    return uri(figure)
+        line[0].set_ylabel(shorten(model, 20), weight="bold")
+    return figure_uri(figure)
 
 
-def pair_of(pair: tuple[Array, Array], column: int) -> tuple[Array, Array]:
-    """One column of both."""
-    return drawable(pair[0][:, column]), drawable(pair[1][:, column])
+def select_column(pair: tuple[Array, Array], column: int) -> tuple[Array, Array]:
+    """Return one column of both arrays of a pair, as far as it can be drawn."""
+    return mask_undrawable(pair[0][:, column]), mask_undrawable(pair[1][:, column])
 
 
 def _parity(axes: Axes, sets: Mapping[str, tuple[Array, Array]]) -> None:
     true = np.concatenate([pair[0] for pair in sets.values()])
     low, high = _limits([true])
     axes.plot((low, high), (low, high), color=QUIET, lw=0.6, zorder=0)
-    for part, (one, other) in sets.items():
+    for part, (measured, answered) in sets.items():
         look: dict[str, Any] = (
             {"s": 9, "alpha": 0.35, "color": LINES[0], "lw": 0}
             if part == "train"
             else {"s": 8, "marker": "s", "facecolor": "none", "edgecolor": LINES[1], "lw": 0.6}
         )
-        axes.scatter(one, other, rasterized=True, **look)
+        axes.scatter(measured, answered, rasterized=True, **look)
     axes.set_xlim(low, high)
     axes.set_ylim(*_limits([true, *(_bulk(pair[1]) for pair in sets.values())]))
     axes.tick_params(labelsize=5, length=2, pad=1)
@@ -242,8 +248,8 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Array, Array]]) -> None:
 
 
 @matplotlib.rc_context(STYLE)
-def densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEvidence]) -> str:
-    """For each knob the density of the draws for the target, all models over each other, their candidates below."""
+def draw_densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEvidence]) -> str:
+    """Draw for each knob the density of the draws for the target, all models over each other, candidates below."""
     knobs = _units(result["knobs"])[:MOST]
     offers = {row["model"]: row["candidates"] for row in result["models"] if row["error"] is None}
     across = min(len(knobs), 3)
@@ -251,23 +257,23 @@ def densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEvidence]) 
     figure = Figure((WIDTH, 0.5 + 0.17 * math.ceil(len(evidence) / 3) + 2.4 * down), layout="constrained")
     for column, knob in enumerate(knobs):
         axes = figure.add_subplot(down, across, column + 1)
-        limits = _limits([_bulk(each.draws[:, column]) for each in evidence.values()])
-        for place, (model, each) in enumerate(evidence.items()):
+        limits = _limits([_bulk(shown.draws[:, column]) for shown in evidence.values()])
+        for place, (model, shown) in enumerate(evidence.items()):
             grid = np.linspace(*limits, FINE)
             colour, dash = MODELS[place % len(MODELS)], DASHES[place // len(MODELS) % len(DASHES)]
-            axes.plot(grid, _density(each.draws[:, column], grid), color=colour, lw=1.2, ls=dash, label=short(model))
-            found = [list(offer["settings"].values())[column] for offer in offers[model]]
-            axes.scatter(found, np.full(len(found), -0.06 * (place + 1)), color=colour, marker="|", s=26, lw=1.6)
+            axes.plot(grid, _density(shown.draws[:, column], grid), color=colour, lw=1.2, ls=dash, label=shorten(model))
+            settings = [list(offer["settings"].values())[column] for offer in offers[model]]
+            axes.scatter(settings, np.full(len(settings), -0.06 * (place + 1)), color=colour, marker="|", s=26, lw=1.6)
         axes.axhspan(-0.06 * (len(evidence) + 1), 0, color=BAND, lw=0, zorder=0)
         axes.set_xlim(*limits)
         axes.set_ylim(-0.06 * (len(evidence) + 1), 1.06)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_xlabel(short(knob, 30))
-    handles, words = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, words, loc="outside upper left", ncols=3, fontsize=8)
-    return uri(figure)
+        axes.set_xlabel(shorten(knob, 30))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=8)
+    return figure_uri(figure)
 
 
 def _density(draws: Array, grid: Array) -> Array:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.comparison_figures import ModelEvidence, ScoredRows, every
-from sdl.reports.html import template, write_page
+from sdl.reports.comparison_figures import ModelEvidence, ScoredRows, draw_all
+from sdl.reports.html import load_template, write_page
 
 
 def write_comparison_page(
@@ -22,21 +22,21 @@ def write_comparison_page(
 
 
 def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]) -> str:
-    """The comparison as HTML that loads nothing.
+    """Return the comparison as HTML that loads nothing.
 
     Args:
-        result: What ``flows.comparing.compare`` returns.
+        result: What ``flows.studies.compare.compare`` returns.
         rows: The data.
         evidence: By model, of those that answered.
     """
     ranked = [row["model"] for row in result["models"] if row["model"] in evidence]
     best_first = {name: evidence[name] for name in ranked}
-    return template("comparison.html").render(
+    return load_template("comparison.html").render(
         version=__version__,
         result=result,
         name=Path(result["data"]).name,
         nan=math.nan,
         answered=[row for row in result["models"] if row["error"] is None],
         judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],
-        figures=every(result, rows, best_first) if best_first else {},
+        figures=draw_all(result, rows, best_first) if best_first else {},
     )

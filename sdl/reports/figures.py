@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from sdl.analysis.control_chart import Chart
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 from sdl.history import Purpose
 from sdl.space import Readings
 
@@ -76,8 +76,8 @@ class Bar:
 
 
 @matplotlib.rc_context(STYLE)
-def targets(bars: Sequence[Bar]) -> str:
-    """How far each channel is from its target, with the band that the tolerance allows."""
+def draw_targets(bars: Sequence[Bar]) -> str:
+    """Draw how far each channel is from its target, with the band that the tolerance allows."""
     figure = Figure((WIDTH, 0.75 + 0.3 * len(bars)), layout="constrained")
     axes = figure.add_subplot()
     axes.axvspan(-1, 1, color=BAND, lw=0)
@@ -88,16 +88,16 @@ def targets(bars: Sequence[Bar]) -> str:
         _bar(axes, place, bar, reach)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_yticks(range(len(bars)), [short(bar.label) for bar in bars])
+    axes.set_yticks(range(len(bars)), [shorten(bar.label) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("measured less wanted, in tolerances (the band is what is allowed)")
-    return uri(figure)
+    return figure_uri(figure)
 
 
 @matplotlib.rc_context(STYLE)
-def control(charts: Sequence[Chart]) -> str:
-    """The gain of each knob over the calibrations, its weighted mean, and the band of what is expected, in per cent."""
+def draw_control_charts(charts: Sequence[Chart]) -> str:
+    """Draw the gain of each knob over the calibrations, its weighted mean, and the expected band, in per cent."""
     figure = Figure((WIDTH, 0.5 + 1.4 * len(charts)), layout="constrained")
     for panel, chart in zip(np.atleast_1d(figure.subplots(len(charts), sharex=True)), charts, strict=True):
         places = np.arange(1, len(chart.gains) + 1)
@@ -106,10 +106,10 @@ def control(charts: Sequence[Chart]) -> str:
         panel.plot(places, 100 * (chart.gains - 1), color=INK, marker="o", ms=3.5, lw=0)
         if chart.alarm:
             panel.plot(places[-1], 100 * (chart.gains[-1] - 1), color=BAD, marker="D", ms=6, lw=0)
-        panel.set_ylabel(f"{short(chart.knob)}, %")
+        panel.set_ylabel(f"{shorten(chart.knob)}, %")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panel.set_xlabel("calibration (the band is what the earlier ones let expect)")
-    return uri(figure)
+    return figure_uri(figure)
 
 
 def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
@@ -127,32 +127,32 @@ def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
 
 
 @matplotlib.rc_context(STYLE)
-def parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]]) -> str:
-    """Predicted against measured, one panel a channel.
+def draw_parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Readings]]) -> str:
+    """Draw predicted against measured readings, one panel a channel.
 
     Args:
         channels: Their names and units.
         sets: By name (``train``, ``test``), measured and predicted, both ``(n, p)``.
     """
-    drawn = {name: (drawable(one), drawable(other)) for name, (one, other) in sets.items()}
+    drawn = {name: (mask_undrawable(true), mask_undrawable(expected)) for name, (true, expected) in sets.items()}
     across = min(len(channels), 3)
     down = math.ceil(len(channels) / across)
     figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
-        axes.set_title(short(channel, 30), loc="left")
-        _parity(axes, {name: (one[:, column], other[:, column]) for name, (one, other) in drawn.items()})
+        axes.set_title(shorten(channel, 30), loc="left")
+        _parity(axes, {name: (true[:, column], expected[:, column]) for name, (true, expected) in drawn.items()})
     figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
     figure.supxlabel("measured", size=9)
     figure.supylabel("predicted", size=9)
-    return uri(figure)
+    return figure_uri(figure)
 
 
 def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
-    every = np.concatenate([values for pair in sets.values() for values in pair])
-    every = every[np.isfinite(every)]
-    if every.size:
-        axes.axline((every.min(), every.min()), slope=1, color=QUIET, lw=0.6, zorder=0)
+    values = np.concatenate([values for pair in sets.values() for values in pair])
+    values = values[np.isfinite(values)]
+    if values.size:
+        axes.axline((values.min(), values.min()), slope=1, color=QUIET, lw=0.6, zorder=0)
     for name, (measured, predicted) in sets.items():
         fill, rim = ("none", LINES[0]) if name == "train" else (LINES[1], "white")
         axes.scatter(measured, predicted, s=18, lw=0.7, label=name, facecolor=fill, edgecolor=rim)
@@ -162,13 +162,13 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
 
 
 @matplotlib.rc_context(STYLE | {"font.size": 8})
-def pairs(
+def draw_pairs(
     names: Sequence[str],
     values: NDArray[np.float64],
     purposes: Sequence[Purpose],
     answers: Sequence[Sequence[float]] = (),
 ) -> str:
-    """Every quantity against every other one.
+    """Draw every quantity against every other one.
 
     Args:
         names: Of ``k`` quantities, at least 2.
@@ -176,8 +176,8 @@ def pairs(
         purposes: Why each row was taken, ``n`` of them.
         answers: Of several verified answers the ``k`` quantities, to be numbered.
     """
-    k, values = len(names), drawable(values)
-    tones = [PURPOSES[each] for each in purposes]
+    k, values = len(names), mask_undrawable(values)
+    tones = [PURPOSES[purpose] for purpose in purposes]
     figure = Figure((WIDTH, WIDTH), dpi=160)
     grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
     figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
@@ -186,7 +186,7 @@ def pairs(
             axes.remove()
             continue
         axes.scatter(values[:, column], values[:, row + 1], c=tones, s=7, alpha=0.75, lw=0, rasterized=True)
-        for place, answer in enumerate(drawable(answers), start=1):
+        for place, answer in enumerate(mask_undrawable(answers), start=1):
             if np.isfinite(at := answer[[column, row + 1]]).all():
                 axes.plot(*at, marker="o", ms=6, mfc="none", mec=BAD, mew=0.8)
                 axes.annotate(str(place), at, (4, 3), textcoords="offset points", color=BAD)
@@ -194,21 +194,21 @@ def pairs(
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_locator(MaxNLocator(3))
         if row == k - 2:
-            axes.set_xlabel(short(names[column], NARROW))
+            axes.set_xlabel(shorten(names[column], NARROW))
         if column == 0:
-            axes.set_ylabel(short(names[row + 1], NARROW))
+            axes.set_ylabel(shorten(names[row + 1], NARROW))
     figure.align_labels()
     for purpose in dict.fromkeys(purposes):
         figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
     if len(answers):
         figure.axes[0].plot([], [], marker="o", ms=6, mfc="none", mec=BAD, lw=0, label="answer")
     figure.legend(loc="upper right", fontsize=9)
-    return uri(figure)
+    return figure_uri(figure)
 
 
 @matplotlib.rc_context(STYLE)
-def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], chance: Sequence[float]) -> str:
-    """What the model did not know before each round, and the chance that it gave an exam.
+def draw_uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], chance: Sequence[float]) -> str:
+    """Draw what the model did not know before each round, and the chance that it gave an exam.
 
     Args:
         rounds: Their numbers.
@@ -217,8 +217,8 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     """
     figure = Figure((WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for colour, (name, values) in zip(colours(len(channels)), channels.items(), strict=True):
-        left.plot(rounds, drawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=short(name))
+    for colour, (name, values) in zip(line_colours(len(channels)), channels.items(), strict=True):
+        left.plot(rounds, mask_undrawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=shorten(name))
     left.set_title("standard deviation of the expected reading", loc="left")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
@@ -228,7 +228,7 @@ def uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[float]], 
     for axes in (left, right):
         axes.set_xlabel("round")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return uri(figure)
+    return figure_uri(figure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,14 +246,14 @@ class Light:
 
 
 @matplotlib.rc_context(STYLE)
-def background(
+def draw_background(
     places: Sequence[int], between: Sequence[int], lights: Sequence[Light], exams: Sequence[tuple[str, int, int]]
 ) -> str:
-    """The background through the campaign, with its band of certainty.
+    """Draw the background through the campaign, with its band of certainty.
 
     Args:
         places: Of the references in the order of requests.
-        between: Places where the state is told.
+        between: Places where the state is drawn.
         lights: One for each channel.
         exams: Name, first and last place of each.
     """
@@ -262,49 +262,51 @@ def background(
     for name, first, last in exams:
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
         if len(exams) <= NAMED:
-            axes.text(first, 0.98, short(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
-    for colour, light in zip(colours(len(lights)), lights, strict=True):
-        state, width = drawable(light.state), drawable(light.certainty)
+            axes.text(first, 0.98, shorten(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
+    for colour, light in zip(line_colours(len(lights)), lights, strict=True):
+        state, width = mask_undrawable(light.state), mask_undrawable(light.certainty)
         axes.fill_between(between, state - width, state + width, color=colour, alpha=0.2, lw=0)
         axes.plot(between, state, color=colour, lw=1)
-        axes.plot(places, drawable(light.read), color=colour, marker="o", ms=3.5, lw=0, label=short(light.channel))
+        axes.plot(
+            places, mask_undrawable(light.read), color=colour, marker="o", ms=3.5, lw=0, label=shorten(light.channel)
+        )
     axes.set_xlabel("request (exams are shaded)")
-    widest = max(len(short(light.channel)) for light in lights)
+    widest = max(len(shorten(light.channel)) for light in lights)
     axes.legend(fontsize=8, ncols=max(1, 95 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return uri(figure)
+    return figure_uri(figure)
 
 
-def drawable(values: ArrayLike) -> NDArray[np.float64]:
-    """The same values, NaN where they are too large to be drawn."""
-    known = np.asarray(values, float)
-    return np.where(np.abs(known) < LARGEST, known, np.nan)
+def mask_undrawable(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the values as an array, with NaN for those that are too large to be drawn."""
+    numbers = np.asarray(values, float)
+    return np.where(np.abs(numbers) < LARGEST, numbers, np.nan)
 
 
-def colours(n: int) -> list[str]:
-    """One colour for each of ``n`` lines, again from the first where there are more than ``LINES``."""
+def line_colours(n: int) -> list[str]:
+    """Return one colour for each of ``n`` lines, again from the first where there are more than ``LINES``."""
     return [LINES[i % len(LINES)] for i in range(n)]
 
 
-def short(text: str, most: int = 40) -> str:
-    """A stranger's text on one line of at most so many characters."""
-    shown = " ".join(visible(text).split())
-    shown = shown if len(shown) <= most else f"{shown[: most - 1]}…"
-    return f" {shown}" if shown.startswith("_") else shown  # a legend leaves out what begins with _
+def shorten(text: str, most: int = 40) -> str:
+    """Return a stranger's text on one line of at most so many characters."""
+    line = " ".join(escape_invisible(text).split())
+    line = line if len(line) <= most else f"{line[: most - 1]}…"
+    return f" {line}" if line.startswith("_") else line  # a legend leaves out what begins with _
 
 
-def uri(figure: Figure) -> str:
-    """A figure as an address that holds it."""
-    return address(svg(figure))
+def figure_uri(figure: Figure) -> str:
+    """Return a figure as an address that holds it."""
+    return svg_uri(render_svg(figure))
 
 
-def address(image: str) -> str:
-    """An image in SVG as an address that holds it."""
+def svg_uri(image: str) -> str:
+    """Return an image in SVG as an address that holds it."""
     return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"
 
 
-def svg(figure: Figure, *, transparent: bool = True) -> str:
-    """A figure as SVG; on white paper, if not transparent."""
+def render_svg(figure: Figure, *, transparent: bool = True) -> str:
+    """Return a figure as SVG; on white paper, if not transparent."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the reader's font draws it, not the one that measures it

@@ -6,24 +6,29 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from sdl.errors import InvalidInput
-from sdl.formatting import moment, number, percent, visible, within
-from sdl.system.atomic_files import whole
+from sdl.formatting import escape_invisible, format_number, format_percent, format_time, format_with_margin
+from sdl.system.atomic_files import write_atomically
 
 
-def template(name: str) -> Template:
-    """A page of this package, such as ``report.html``.
+def load_template(name: str) -> Template:
+    """Return a page of this package, such as ``report.html``.
 
-    Whatever is printed in it passes through ``visible`` and is then escaped; the page itself is ours alone.
+    Whatever is printed in it passes through ``escape_invisible`` and is then escaped; the page itself is ours alone.
     """
     environment = Environment(
-        loader=FunctionLoader(lambda each: files("sdl.reports").joinpath("templates", each).read_text("utf-8")),
+        loader=FunctionLoader(lambda page: files("sdl.reports").joinpath("templates", page).read_text("utf-8")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.finalize = lambda value: visible(value) if isinstance(value, str) else value
-    environment.filters |= {"number": number, "within": within, "moment": moment, "percent": percent}
+    environment.finalize = lambda value: escape_invisible(value) if isinstance(value, str) else value
+    environment.filters |= {
+        "number": format_number,
+        "within": format_with_margin,
+        "moment": format_time,
+        "percent": format_percent,
+    }
     return environment.get_template(name)
 
 
@@ -37,6 +42,6 @@ def write_page(page: str, path: Path) -> Path:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"cannot make the folder {path.parent}: {error.strerror}") from error
-    with whole(path, force=True) as file:
+    with write_atomically(path, force=True) as file:
         file.write(page.encode())
     return path

@@ -1,11 +1,16 @@
-"""Where a campaign stands at a moment, what it waits for, and whether it has stalled: values and words, no reading."""
+"""Where campaigns stand at a moment, what they wait for, and whether they have stalled: read from the ledger alone."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import median
 
-from sdl.formatting import span
+from sdl.formatting import format_duration
 from sdl.history import Control, State
 from sdl.ledger.lease import Holder
+from sdl.ledger.ledger import Ledger
+from sdl.ledger.queries import CampaignOverview, CampaignProgress, campaign_overviews, campaign_progress
+from sdl.system.clock import now
 
 TIMES = 10.0
 """A campaign without an observation for so many times the usual interval has stalled, ..."""
@@ -13,6 +18,10 @@ LEAST_S = 30.0
 """... but not before so many seconds."""
 FIRST_S = 300.0
 """Seconds that are allowed while there are not two observations, and with them a usual interval."""
+RECENT = 50
+"""Intervals between observations that say what is usual."""
+SOUGHT = 4 * RECENT
+"""Attempts among which those observations are looked for."""
 BY_HAND = " by hand"
 """How the names of those end who hold an instrument for a person."""
 OVER = (State.FINISHED, State.STOPPED)
@@ -91,7 +100,9 @@ class CampaignStatus:
         """Whether a living process is at work on it."""
         if self.state is not State.RUNNING or self.holder is None:
             return False
-        return self.holder.owner == owner(self.campaign) or (self.budget is None and BY_HAND in self.holder.owner)
+        return self.holder.owner == campaign_owner(self.campaign) or (
+            self.budget is None and BY_HAND in self.holder.owner
+        )
 
     @property
     def interrupted(self) -> bool:
@@ -122,10 +133,10 @@ class CampaignStatus:
         if self.state is State.PAUSED:
             return "a new start"
         if self.interrupted:
-            held = f"{self.instrument}, held by {self.holder}; then " if self.holder else ""
-            return f"{held}a new start, since its process ended"
+            first = f"{self.instrument}, held by {self.holder}; then " if self.holder else ""
+            return f"{first}a new start, since its process ended"
         if self.pace.open_since is not None:
-            return f"a reply, for {span(max(0.0, self.seen_at - self.pace.open_since))}"
+            return f"a reply, for {format_duration(max(0.0, self.seen_at - self.pace.open_since))}"
         return "the next decision" if self.pace.decides else ""
 
     @property
@@ -136,11 +147,80 @@ class CampaignStatus:
         silent = self.seen_at - self.quiet_since
         if silent <= self.pace.allowed_s:
             return ""
-        usual = "" if self.pace.interval_s is None else f", where one comes every {span(self.pace.interval_s)}"
+        usual = (
+            "" if self.pace.interval_s is None else f", where one comes every {format_duration(self.pace.interval_s)}"
+        )
         waits = f"; it waits for {self.waits_for}" if self.waits_for else ""
-        return f"no observation for {span(silent)}{usual}{waits}"
+        return f"no observation for {format_duration(silent)}{usual}{waits}"
 
 
-def owner(campaign: str) -> str:
-    """How a campaign calls itself where it holds an instrument."""
+def campaign_owner(campaign: str) -> str:
+    """Return the name by which a campaign holds its instrument."""
     return f"campaign {campaign!r}"
+
+
+def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignStatus]:
+    """Return where each campaign stands, the one that changed last first.
+
+    Args:
+        ledger: Where the campaigns are.
+        name: Of the only campaign to look at; its round and pace are read even if it is over.
+
+    Raises:
+        InvalidInput: if there is no campaign of that name.
+    """
+    number = None if name is None else ledger.entry(name).id
+    with ledger.reading() as connection:
+        seen_at = now()
+        statuses = [_status(overview, seen_at) for overview in campaign_overviews(connection, number)]
+        return [
+            _with_progress(status, campaign_progress(connection, status.id, SOUGHT))
+            if status.at_work or name is not None
+            else status
+            for status in statuses
+        ]
+
+
+def stalled_campaigns(ledger: Ledger) -> list[CampaignStatus]:
+    """Return the status of every campaign that has stalled."""
+    return [status for status in campaign_statuses(ledger) if status.alarm]
+
+
+def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
+    budget, approval = overview.config.get("budget"), overview.approval
+    return CampaignStatus(
+        id=overview.id,
+        campaign=overview.name,
+        state=overview.state,
+        reason=overview.reason,
+        control=overview.control,
+        instrument=overview.instrument,
+        updated=overview.updated,
+        sent=overview.sent,
+        budget=None if budget is None else budget + overview.config.get("extra", 0),
+        targets=[target["name"] for target in overview.config.get("targets", [])],
+        verified=overview.verified,
+        holder=overview.holder,
+        asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
+        seen_at=seen_at,
+    )
+
+
+def _with_progress(status: CampaignStatus, progress: CampaignProgress) -> CampaignStatus:
+    pace = _pace(progress)
+    if progress.round is None:
+        return replace(status, pace=pace)
+    return replace(status, place=Place(progress.round, progress.kind, progress.target, progress.purpose), pace=pace)
+
+
+def _pace(progress: CampaignProgress) -> Pace:
+    observed = [attempt for attempt in progress.attempts if attempt.usable]
+    times = [attempt.done_at for attempt in observed if attempt.done_at is not None][: RECENT + 1]
+    intervals = [max(0.0, later - earlier) for later, earlier in pairwise(times)]
+    last = progress.attempts[0] if progress.attempts else None
+    return Pace(
+        last_at=times[0] if times else None,
+        interval_s=median(intervals) if intervals else None,
+        open_since=last.sent_at if last and last.unanswered else None,
+        decides=progress.complete,
+    )

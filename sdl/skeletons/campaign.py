@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdl import plugins
-from sdl.campaign.definition import slug
+from sdl.campaign.definition import slugify
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument
@@ -52,7 +52,7 @@ def campaign_text(name: str, plugin: str, options: Mapping[str, Any], readings: 
     space.columns(wanted)
     text = render(
         "campaign.toml",
-        name=literal(slug(name)),
+        name=literal(slugify(name)),
         plugin=literal(plugin),
         options={_key(option): literal(value) for option, value in options.items()},
         knobs=_knob_words(space.knobs),

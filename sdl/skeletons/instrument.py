@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sdl import plugins
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.skeletons.rendering import render, write_new
 
 PLAIN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -49,7 +49,7 @@ def _faults(name: str) -> list[str]:
     if not PLAIN.fullmatch(name) or len(name) > LONGEST:
         return [
             "a name needs lower-case letters, digits and hyphens, a letter first, and at most "
-            f"{LONGEST} characters, such as 'dye-mixer'; got {shown(name)}"
+            f"{LONGEST} characters, such as 'dye-mixer'; got {format_value(name)}"
         ]
     if name in plugins.names("sdl.instruments"):
         return [f"an instrument {name!r} is installed already: give yours another name"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sdl.errors import InvalidInput
-from sdl.system import failpoints as killpoints
-from sdl.system.processes import is_dead, name_of
+from sdl.system import failpoints
+from sdl.system.processes import is_dead, process_name
 
 DRAFT = re.compile(r"\.sdl-(?P<process>process \d{1,10}@\d*) on (?P<host>.+)-\w+")
 """The name of a draft says whose it is, so that what a killed process left can be told from what is being written."""
@@ -21,8 +21,8 @@ ROOM = 1_000_000
 
 
 @contextmanager
-def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A new file that takes its name when the block ends well; only its owner may read it.
+def write_atomically(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """Yield a new file that takes its name when the block ends well; only its owner may read it.
 
     Args:
         path: Its name. A link there is replaced, not followed.
@@ -36,15 +36,15 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     draft = None
     try:
         clear_drafts(path.parent)
-        whose = f".sdl-{name_of(os.getpid())} on {platform.node()}-"
+        whose = f".sdl-{process_name(os.getpid())} on {platform.node()}-"
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=whose)  # made with mode 0600
         with open(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        killpoints.passing("draft-written")
+        failpoints.pass_failpoint("draft-written")
         os.replace(draft, path)
-        killpoints.passing("file-renamed")
+        failpoints.pass_failpoint("file-renamed")
     except BaseException as error:
         if draft is not None:
             Path(draft).unlink(missing_ok=True)
@@ -53,15 +53,15 @@ def whole(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         raise
 
 
-def lack_of_room(folder: Path) -> str:
-    """That the disk of a folder is full, for the end of a sentence; empty where it is not."""
+def describe_full_disk(folder: Path) -> str:
+    """Say that the disk of a folder is full, for the end of a sentence; empty where it is not."""
     return f"; the disk of {folder} is full: make room there" if shutil.disk_usage(folder).free < ROOM else ""
 
 
 def clear_drafts(folder: Path) -> None:
     """Remove the drafts in a folder that processes of this host left when they were killed."""
-    for each in folder.glob(".sdl-*"):
-        found = DRAFT.fullmatch(each.name)
-        if found and is_dead(found["host"], found["process"]):
+    for draft in folder.glob(".sdl-*"):
+        owner = DRAFT.fullmatch(draft.name)
+        if owner and is_dead(owner["host"], owner["process"]):
             with suppress(OSError):  # somebody else's, or gone already
-                each.unlink()
+                draft.unlink()

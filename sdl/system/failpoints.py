@@ -1,4 +1,4 @@
-"""Named places at which this process kills itself when told to, so that tests can show that nothing is lost there.
+"""Named places at which this process kills itself on request, so that tests can show that nothing is lost there.
 
 ``SDL_KILL_AT=after-reply@3`` ends the process by SIGKILL, as a power cut would, when it passes ``after-reply`` for the
 third time. Nobody sets that outside tests; where it is not set, passing a place is one comparison.
@@ -31,24 +31,24 @@ Item = TypeVar("Item")
 _place, _left = "", 0
 
 
-def arm(spec: str) -> None:
+def arm_failpoint(spec: str) -> None:
     """Set where to die: ``place`` or ``place@n`` for the n-th passage; nowhere if empty."""
     global _place, _left
     _place, _, number = spec.partition("@")
     _left = int(number or 1)
 
 
-def passing(place: Place) -> None:
-    """Say that the process is at a place; it goes no further if that is where it was told to die."""
+def pass_failpoint(place: Place) -> None:
+    """Mark that the process is at a place; if that is where it has to die, it dies."""
     if place == _place:
         _passed()
 
 
-def passing_each(place: Place, items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; each of them is a passage."""
-    for each in items:
-        passing(place)
-        yield each
+def pass_failpoint_each(place: Place, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items, each of which is a passage of the place."""
+    for item in items:
+        pass_failpoint(place)
+        yield item
 
 
 def _passed() -> None:
@@ -58,4 +58,4 @@ def _passed() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-arm(os.environ.get(VARIABLE, ""))
+arm_failpoint(os.environ.get(VARIABLE, ""))

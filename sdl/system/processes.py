@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 
 
-def name_of(pid: int) -> str:
-    """A process by its number and its birth, since numbers are used again: ``process 4711@8812``."""
+def process_name(pid: int) -> str:
+    """Name a process by its number and its birth, since numbers are used again: ``process 4711@8812``."""
     stat = Path(f"/proc/{pid}/stat")
     fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else []
     if fields and fields[0] in "ZX":
@@ -15,7 +15,7 @@ def name_of(pid: int) -> str:
 
 
 def is_dead(host: str, process: str) -> bool:
-    """Whether the process of that name is known to be gone; one on another host is never known to be.
+    """Return whether the process of that name is known to be gone; one on another host never is.
 
     Raises:
         ValueError: if it is not the name of a process.
@@ -29,4 +29,4 @@ def is_dead(host: str, process: str) -> bool:
         return True
     except PermissionError:
         return False
-    return name_of(pid) != process
+    return process_name(pid) != process

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdl import plugins
 from sdl.campaign.validation import ResolvedTarget
-from sdl.errors import InvalidInput, UnknownPlugin, nearest
+from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.history import Verdict
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.peer_campaign import PeerCampaign
@@ -63,7 +63,7 @@ def why_lacking(strategy: str) -> str:
         elif acquisition:
             plugins.build("sdl.acquisitions", acquisition)
     except UnknownPlugin as error:
-        raise UnknownPlugin(f"unknown strategy {strategy!r}{nearest(strategy, list_strategies())}") from error
+        raise UnknownPlugin(f"unknown strategy {strategy!r}{suggest_nearest(strategy, list_strategies())}") from error
     except InvalidInput as error:
         return f"{strategy} is left out: {error}"
     return ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, Observation, Purpose, Verdict
+from sdl.instruments.protocol import KnowsTruth
 from sdl.space import Readings
 from strategies.evaluation.scenarios import Scenario
 from strategies.evaluation.simulation import Decides, Simulation
@@ -37,7 +38,7 @@ class JudgedCampaign:
     @property
     def knows_truth(self) -> bool:
         """Whether the instrument knows its noise-free readings."""
-        return hasattr(self.instrument, "truth")
+        return isinstance(self.instrument, KnowsTruth)
 
     @cached_property
     def simulation(self) -> Simulation:

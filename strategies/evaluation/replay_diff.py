@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sdl.formatting import jsonable
+from sdl.formatting import make_jsonable
 from sdl.history import Request, RoundKind
 from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
 from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop
@@ -57,7 +57,7 @@ def exam(step: Step, line: ExamLine, replicates: Sequence[Request], evidence: Ev
     found += _differ(mine.replicates, theirs.replicates, "replicates")
     found += _settings(mine.settings, theirs.settings, "candidate", evidence)
     for name in ("background", "uncertainty", "looks"):
-        found += _deviations(jsonable(getattr(mine, name)), jsonable(getattr(theirs, name)), name)
+        found += _deviations(make_jsonable(getattr(mine, name)), make_jsonable(getattr(theirs, name)), name)
     if len(replicates) != len(step.requests):
         found.append((f"{len(replicates)} replicates were planned where the plan has {len(step.requests)}", np.inf))
     for replicate, planned in zip(step.requests, replicates, strict=False):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign
-from sdl.errors import InvalidInput, UnknownPlugin, nearest
+from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.instruments.claude_light.recordings import FILE, FOLDER
 from sdl.instruments.protocol import Instrument
 
@@ -134,6 +134,8 @@ def scenarios_named(names: Sequence[str] = ()) -> list[Scenario]:
         InvalidInput: for every name that there is not.
     """
     names = names or list(SCENARIOS)
-    if faults := [f"unknown problem {name!r}{nearest(name, SCENARIOS)}" for name in names if name not in SCENARIOS]:
+    if faults := [
+        f"unknown problem {name!r}{suggest_nearest(name, SCENARIOS)}" for name in names if name not in SCENARIOS
+    ]:
         raise InvalidInput(faults)
     return [SCENARIOS[name] for name in names]

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from sdl import plugins
-from sdl.campaign.definition import Plugin
 from sdl.campaign.lesson import Lesson
+from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
 from sdl.history import History, Parity, ParityRows, Round
 from sdl.space import Readings, Settings, Space

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput, SdlError
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def require_finite(values: Array, what: str, shape: tuple[int, ...]) -> Array:
 
 def failure_sentence(error: BaseException) -> str:
     """Why a model failed, in a line: as it says itself if it refused on purpose, else with the kind of error."""
-    line = visible(next(iter(str(error).strip().splitlines()), ""))[:200]
+    line = escape_invisible(next(iter(str(error).strip().splitlines()), ""))[:200]
     if isinstance(error, SdlError):
         return line
     return f"it failed with {type(error).__name__}" + (f": {line}" if line else "")

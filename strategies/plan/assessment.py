@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sdl.analysis.background import Background
 from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import known_noise
-from sdl.campaign.definition import VerificationPart
+from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
-from sdl.formatting import against
+from sdl.formatting import format_against_target
 from sdl.history import Finding, FindingFacts, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
 from strategies.answers.answers import FamilyCandidate
@@ -202,7 +202,7 @@ class Assessment:
         if best.reachable:
             return None
         sentence = said + ", ".join(
-            against(name, nearest[c], target.readings[c], target.tolerance[c])
+            format_against_target(name, nearest[c], target.readings[c], target.tolerance[c])
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])
         )

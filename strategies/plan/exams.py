@@ -16,7 +16,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 from sdl.analysis.background import Background
 from sdl.analysis.group_sequential import FEWEST, plan_looks
 from sdl.analysis.verification import judge_exam, known_noise
-from sdl.campaign.definition import VerificationPart
+from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space

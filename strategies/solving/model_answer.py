@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sdl import plugins
-from sdl.errors import SdlError, nearest
+from sdl.errors import SdlError, suggest_nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.answers.candidates import Candidate
@@ -94,7 +94,7 @@ def find_option_faults(models: Sequence[str], seed: int, draws: int) -> list[str
     """What is wrong with the options that every question to models has."""
     names = plugins.names(GROUP)
     unknown = [name for name in models if plugins.current_name(GROUP, name) not in names]
-    faults = [f"unknown inverse model {name!r}{nearest(name, names)}" for name in unknown]
+    faults = [f"unknown inverse model {name!r}{suggest_nearest(name, names)}" for name in unknown]
     if seed < 0:
         faults.append(f"seed needs a whole number from 0, got {seed}")
     if not 1 <= draws <= MOST_DRAWS:

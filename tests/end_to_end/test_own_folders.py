@@ -82,5 +82,5 @@ def test_a_ledger_is_the_same_file_wherever_a_run_is(given, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     where = environment.ledger(given, tmp_path)
     monkeypatch.chdir("/")
-    Ledger(where).engine.dispose()
+    Ledger(where).close()
     assert (tmp_path / "lab.sqlite").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.run_policy import fixed_parameters as pinned
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin

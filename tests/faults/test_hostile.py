@@ -132,15 +132,15 @@ def test_no_name_of_a_file_is_followed_out_of_it_either(examples, sandbox):
     def claim(given):
         name, suffix = given
         with Ledger(sandbox / "home" / "names.sqlite") as book:
-            said = refused(exchange.import_, book, source, name)
+            said = refused(exchange.import_campaign, book, source, name)
             if not said:
                 entry = book.entries()[0]
                 path = sandbox / "home" / f"{entry.name}{suffix}"
-                refused(exchange.export, book, entry.name, path)
+                refused(exchange.export_campaign, book, entry.name, path)
                 assert path.parent.resolve() == (sandbox / "home").resolve()
                 assert sorted(each.name for each in sandbox.iterdir()) == before
             refused(book.entry, name)
-            refused(exchange.import_, book, Path(name), "x")
+            refused(exchange.import_campaign, book, Path(name), "x")
             refused(unbundling.read_bundle, Path(name))
 
     before = sorted(each.name for each in sandbox.iterdir())

@@ -15,7 +15,7 @@ from problems import twin_rows, written
 from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange import export_import as exchange
-from sdl.interchange.evidence import parse
+from sdl.interchange.evidence import parse_evidence
 from sdl.ledger.ledger import Ledger
 
 
@@ -36,9 +36,10 @@ def tables(sandbox):
     """The same rows in each format, as the laboratory writes them and as others do."""
     source = written(sandbox / "rows.jsonl", *reversed(twin_rows(3)))
     with Ledger(sandbox / "home" / "tables.sqlite") as book:
-        exchange.import_(book, source, "rows")
+        exchange.import_campaign(book, source, "rows")
         made = {
-            f"ours{suffix}": exchange.export(book, "rows", sandbox / f"ours{suffix}") for suffix in exchange.FORMATS
+            f"ours{suffix}": exchange.export_campaign(book, "rows", sandbox / f"ours{suffix}")
+            for suffix in exchange.FORMATS
         }
         made["ours.zip"] = bundle.write_bundle(book, "rows", sandbox / "ours.zip")
     theirs = "R,G,B,515nm,630nm,time\n0.1,0.2,0.3,1000,2000,1.5\n0.4,0.5,0.6,65535,,\n"
@@ -54,7 +55,7 @@ def test_a_spoiled_file_is_refused_or_its_rows_are_sane(examples, sandbox, table
         path = sandbox / f"spoiled{Path(name).suffix}"
         path.write_bytes(content)
         if path.suffix == ".zip":
-            refused(lambda: parse(unbundling.read_bundle(path)))
+            refused(lambda: parse_evidence(unbundling.read_bundle(path)))
         else:
             only_sane_rows(path)
 

@@ -22,7 +22,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Patience, Reply
 from sdl.interchange import export_import as exchange
-from sdl.ledger import tables as schema
+from sdl.ledger import database
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.system import failpoints as killpoints
@@ -81,10 +81,10 @@ class Watched(Twin):
         return reply
 
 
-def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S):
+def one_command(written, directory, kill="", reported=True, busy_s=database.BUSY_S):
     """The campaign to its end, its report if it is asked for, and an export; dies on the way where it is told to."""
-    killpoints.arm(kill)
-    schema.BUSY_S = busy_s
+    killpoints.arm_failpoint(kill)
+    database.BUSY_S = busy_s
     with open_session(written, directory, str(directory / "ledger.sqlite")) as session:
         with recorded_end(session):
             while not isinstance(step := session.propose(), Stop):
@@ -92,7 +92,7 @@ def one_command(written, directory, kill="", reported=True, busy_s=schema.BUSY_S
             session.execute(step)
         if reported:
             session.report()
-        exchange.export(session.ledger, "paper", directory / "paper.jsonl", force=True)
+        exchange.export_campaign(session.ledger, "paper", directory / "paper.jsonl", force=True)
         return summarize_outcome(session.ledger, "paper")
 
 
@@ -145,8 +145,8 @@ def holds(laboratory, told):
         entry = book.entry("paper")
         rows, history, findings = book.trail(entry.id), book.history(entry.id), book.history(entry.id).findings
         again = laboratory.directory / "again.jsonl"
-        exchange.import_(book, laboratory.directory / "paper.jsonl", "again", Twin().space)
-        exchange.export(book, "again", again)
+        exchange.import_campaign(book, laboratory.directory / "paper.jsonl", "again", Twin().space)
+        exchange.export_campaign(book, "again", again)
         assert book.holder(entry.instrument) is None  # I8
     assert told["state"] == "FINISHED"
     assert told["verified"]
@@ -269,7 +269,7 @@ def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spa
     laboratory.directory = home
     with laboratory.book() as book:
         told = summarize_outcome(book, "paper")
-        exchange.export(book, "paper", home / "paper.jsonl")
+        exchange.export_campaign(book, "paper", home / "paper.jsonl")
     rows = holds(laboratory, told)
     assert sum(row["verdict"] == "UNKNOWN" for row in rows) == lost
 
@@ -277,12 +277,12 @@ def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spa
 def test_where_nothing_is_said_nobody_dies(monkeypatch):
     said = []
     monkeypatch.setattr(os, "kill", lambda *words: said.append(words))
-    killpoints.arm("")
-    killpoints.passing("after-send")
-    killpoints.arm("after-send@2")
-    killpoints.passing("after-reply")
-    killpoints.passing("after-send")
+    killpoints.arm_failpoint("")
+    killpoints.pass_failpoint("after-send")
+    killpoints.arm_failpoint("after-send@2")
+    killpoints.pass_failpoint("after-reply")
+    killpoints.pass_failpoint("after-send")
     assert said == []
-    assert list(killpoints.passing_each("after-send", [1, 2])) == [1, 2]
+    assert list(killpoints.pass_failpoint_each("after-send", [1, 2])) == [1, 2]
     assert said == [(os.getpid(), signal.SIGKILL)]
-    killpoints.arm("")
+    killpoints.arm_failpoint("")

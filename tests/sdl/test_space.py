@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.space import Channel, Knob, Space, is_number
 
@@ -67,7 +67,7 @@ def test_every_wrong_setting_is_named_at_once():
     )
 
 
-@pytest.mark.parametrize("value", [-2.001, 6.5, math.nan, math.inf, True, None, "3", [3], 10**400], ids=shown)
+@pytest.mark.parametrize("value", [-2.001, 6.5, math.nan, math.inf, True, None, "3", [3], 10**400], ids=format_value)
 def test_a_setting_that_is_no_number_within_bounds_is_refused(value):
     with pytest.raises(InvalidInput, match="knob 'flow' needs a number from"):
         VALVE.settings({"flow": value, "heat": 1})
@@ -125,7 +125,7 @@ def test_a_number_can_be_reckoned_with(value):
 
 
 @pytest.mark.parametrize(
-    "value", [True, None, "1", math.nan, math.inf, -math.inf, 10**400, -(10**400), [1], {}], ids=shown
+    "value", [True, None, "1", math.nan, math.inf, -math.inf, 10**400, -(10**400), [1], {}], ids=format_value
 )
 def test_what_is_no_number(value):
     assert not is_number(value)
@@ -133,9 +133,9 @@ def test_what_is_no_number(value):
 
 @given(anything)
 def test_any_value_can_be_shown_and_briefly(value):
-    assert len(shown(value)) < 5000
+    assert len(format_value(value)) < 5000
 
 
 def test_a_number_too_long_to_be_spelled_out_is_shown_too():
-    assert shown(16**5000) == "a number of thousands of digits"
-    assert shown("x" * 10**6).count("x") < 130
+    assert format_value(16**5000) == "a number of thousands of digits"
+    assert format_value("x" * 10**6).count("x") < 130

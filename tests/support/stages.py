@@ -47,7 +47,7 @@ class Run:
         off = Request(round_.number, 0, 0, Purpose.REFERENCE, self.space.off)
         planned = [Request(round_.number, i, 0, purpose, row) for i, row in enumerate(settings, start=1)]
         self.ledger.plan(self.lease, self.id, round_, [off, *planned], exam)
-        self.bench.take([off, *planned])
+        self.bench.measure([off, *planned])
 
     def design(self):
         self.round(Round(0, RoundKind.DESIGN), Purpose.DESIGN, np.random.default_rng(0).random((5, 3)))

@@ -13,10 +13,10 @@ from flows.benchmarks.decisions.backtest_cells import BacktestCell, EndedCell, r
 from flows.terminal import plain_table
 from flows.versions import describe_machine
 from sdl.campaign.definition import Target
-from sdl.campaign.toml import validate
+from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput
 from sdl.reports import backtest_page
-from sdl.system.atomic_files import whole
+from sdl.system.atomic_files import write_atomically
 from strategies.evaluation.backtest import OURS, BacktestRun, list_strategies, why_lacking
 from strategies.evaluation.backtest_statistics import rank_standings, say_ranking, sum_up_strategy
 from strategies.evaluation.peer_campaign import BENEFIT
@@ -69,7 +69,7 @@ def run_backtest_study(
     """
     scenarios, names, left_out = _choose(problems, strategies)
     if tolerance is not None:
-        validate(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
+        validate_input(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
     cells = [
         BacktestCell(scenario, name, seed, budget, tolerance)
         for seed in range(seeds)
@@ -87,7 +87,7 @@ def run_backtest_study(
         "problems": [_sum_up(scenario, names, ended, budget, tolerance) for scenario in scenarios],
         "runs": [_plain_run(each) for each in ended],
     }
-    with whole(folder / "result.json", force=True) as file_:
+    with write_atomically(folder / "result.json", force=True) as file_:
         file_.write(json.dumps(result, indent=1, allow_nan=False).encode())
     backtest_page.write_backtest_page(result, folder)
     return result

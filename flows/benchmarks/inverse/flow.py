@@ -21,7 +21,7 @@ from flows.benchmarks.inverse.scoring import score_draws, select_draws
 from flows.benchmarks.inverse.worker import answer_questions
 from flows.server import server
 from flows.server.task_runners import make_task_runner
-from sdl.system.atomic_files import whole
+from sdl.system.atomic_files import write_atomically
 
 ONE_JUDGE = Lock()
 """The true posterior takes memory, and the truth of the crystal has to be learned: once is enough."""
@@ -43,7 +43,7 @@ def finish_cell(cell: InverseCell, folder: Path) -> dict[str, Any]:
         if not result["error"]:
             with ONE_JUDGE:
                 result |= {"posts": score_draws(cell, draws), "shown": select_draws(cell, draws)}
-    with whole(file, force=True) as draft:
+    with write_atomically(file, force=True) as draft:
         draft.write(json.dumps(result).encode())
     return result
 

@@ -11,7 +11,7 @@ from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, make_instrume
 from flows.benchmarks.inverse.table import COLUMNS, filled_columns, group_by_problem
 from flows.benchmarks.inverse.worker import MANY, POSTS, SOME
 from sdl.reports import benchmark_page as benchmark
-from sdl.reports.benchmark_page import BenchmarkPart, curves, scatter
+from sdl.reports.benchmark_page import BenchmarkPart, draw_level_curves, draw_scatter
 
 FINE = 201
 NEARNESS = "Distance from the true posterior against the mean squared error; low and left is best"
@@ -45,7 +45,7 @@ def _part(problem: str, rows: Sequence[Row], cells: Sequence[Mapping[str, Any]])
     }
     figures = {}
     if any(series.values()):
-        figures[NEARNESS] = scatter(series, "mean squared error", "distance from the posterior")
+        figures[NEARNESS] = draw_scatter(series, "mean squared error", "distance from the posterior")
     if drawn := {cell["label"]: cell["shown"][LOCALISED] for cell in reversed(cells) if cell.get("shown")}:
         figures[f"{CURVES} {PROBLEMS[problem].one[0]:g}, localised by Gauss-Newton"] = _curves(problem, drawn)
     notes = [f"Failed: {row['model']}, {why}" for row in rows if row["post"] in ("", "none") for why in row["failed"]]
@@ -58,7 +58,7 @@ def _curves(problem: str, drawn: Mapping[str, Any]) -> str:
     places = np.meshgrid(np.linspace(low, high, FINE), np.linspace(other_low, other_high, FINE), indexing="ij")
     grid = made.truth(np.stack(places, axis=-1).reshape(-1, 2)).reshape(FINE, FINE)
     best_last = dict(sorted(drawn.items(), key=lambda each: each[0] in BEST))
-    return curves(grid, PROBLEMS[problem].one[0], (low, high, other_low, other_high), best_last)
+    return draw_level_curves(grid, PROBLEMS[problem].one[0], (low, high, other_low, other_high), best_last)
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:

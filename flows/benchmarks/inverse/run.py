@@ -23,7 +23,7 @@ from flows.benchmarks.inverse.table import make_table_rows
 from flows.benchmarks.inverse.worker import GROUP
 from flows.server import task_runners as runners
 from sdl import plugins
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.simulated.crystal import SOURCE
 
 LOOK_UPS = {"nearest row": 1, "one of 20 rows": 20}
@@ -62,10 +62,12 @@ class InverseRequest:
         """What is wrong with it: problems, models or a runner that there are not, numbers and records."""
         models = plugins.names(GROUP)
         faults = [
-            f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in self.problems if name not in PROBLEMS
+            f"unknown problem {name!r}{suggest_nearest(name, PROBLEMS)}"
+            for name in self.problems
+            if name not in PROBLEMS
         ]
         unknown = [name for name in self.models if plugins.current_name(GROUP, name) not in models]
-        faults += [f"unknown inverse model {name!r}{nearest(name, models)}" for name in unknown]
+        faults += [f"unknown inverse model {name!r}{suggest_nearest(name, models)}" for name in unknown]
         faults += runners.faults(self.runner)
         for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
             value = getattr(self, name)

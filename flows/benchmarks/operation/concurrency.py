@@ -39,8 +39,8 @@ from sdl.history import Control, Entry, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Reply
+from sdl.ledger import database
 from sdl.ledger import lease as leasing
-from sdl.ledger import tables as schema
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
@@ -186,7 +186,7 @@ class Arena:
             if seat.process is not None:
                 seat.process.kill()
                 seat.process.join()
-        self.book.engine.dispose()
+        self.book.close()
 
     # ------------------------------------------------------------------ what befalls them
 
@@ -377,7 +377,7 @@ class Arena:
 
 def run_seat(config: Mapping[str, Any], directory: Path) -> None:
     """A campaign to its end, in a process of its own; what ends it early is its exit code."""
-    leasing.BEAT_S, leasing.TTL_S, schema.BUSY_S = BEAT_S, TTL_S, BUSY_S
+    leasing.BEAT_S, leasing.TTL_S, database.BUSY_S = BEAT_S, TTL_S, BUSY_S
     with finish_on_signal() as interrupted:
         try:
             opened = open_session(config, directory, str(directory / "ledger.sqlite"), interrupted=interrupted)
@@ -393,11 +393,11 @@ def run_seat(config: Mapping[str, Any], directory: Path) -> None:
 @contextmanager
 def _busy(seconds: int) -> Iterator[None]:
     """Ledgers that are opened here wait for so long for somebody else to finish writing."""
-    before, schema.BUSY_S = schema.BUSY_S, seconds
+    before, database.BUSY_S = database.BUSY_S, seconds
     try:
         yield
     finally:
-        schema.BUSY_S = before
+        database.BUSY_S = before
 
 
 def concurrency_table(result: Mapping[str, Any]) -> Table:

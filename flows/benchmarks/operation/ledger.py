@@ -4,7 +4,6 @@ Two ledgers: one of many campaigns of which one is large, as a laboratory has af
 observations in one campaign, which is the largest that the budget of a campaign allows.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -16,17 +15,15 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from sqlalchemy import insert, text, update
 
 from flows.benchmarks.bars import hold_bar, say_met
 from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
-from sdl.history import Finding, Parity, ParityRows, Round, RoundFacts, RoundKind, State, Verdict
+from sdl.history import Finding, Parity, ParityRows, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from sdl.ledger import row_mapping as rows
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.tables import campaigns, findings, rounds
+from sdl.ledger.synthetic import fill_campaign
 from sdl.reports.campaign_page import write_campaign_page
 
 OBSERVATIONS = 1_000_000
@@ -117,13 +114,9 @@ def fill_ledger(path: Path, sizes: Sequence[int]) -> None:
             config = Campaign.parse(CAMPAIGN | {"name": name}).model_dump(mode="json")
             entry = ledger.register(name, "twin", space, config, {})
             finding = Finding(ROUNDS - 1, "white", Verdict.VERIFIED, "as wanted", np.full(space.d, 0.5))
-            with ledger.engine.execution_options(writes=True).begin() as connection:
-                made = [Round(each, RoundKind.LEARNING, facts=_facts(size)) for each in range(ROUNDS)]
-                connection.execute(insert(rounds), [rows.of_round(entry.id, each) for each in made])
-                connection.execute(insert(findings).values(**rows.of_finding(entry.id, finding)))
-                connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(state=State.FINISHED))
-                for statement in _statements(space.knob_names, space.channel_names):
-                    connection.execute(text(statement), {"campaign": entry.id, "size": size, "rounds": ROUNDS})
+            rounds = [Round(round_, RoundKind.LEARNING, facts=_facts(size)) for round_ in range(ROUNDS)]
+            with ledger.writing() as connection:
+                fill_campaign(connection, entry, rounds, finding, size)
 
 
 def _facts(size: int) -> RoundFacts:
@@ -136,38 +129,6 @@ def _facts(size: int) -> RoundFacts:
         chance=0.5,
         parity=Parity(channels, {"train": rows, "test": rows}),
     )
-
-
-def _statements(knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
-    """SQL that makes requests and their replies, as they look when a twin was asked."""
-    place = "WITH RECURSIVE place(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :size) "
-    setting = "(random() / 18446744073709551616.0 + 0.5)"
-    settings = f"printf('[{', '.join(['%.17g'] * len(knobs))}]', {', '.join([setting] * len(knobs))})"
-    planned = (
-        "INSERT INTO requests (campaign, round, idx, replicate, purpose, settings) "
-        f"{place} SELECT :campaign, n * :rounds / :size, n, 0, CASE WHEN n % 11 THEN 'learning' ELSE 'reference' END, "
-        f"CASE WHEN n % 11 THEN {settings} ELSE '{json.dumps([0.0] * len(knobs))}' END FROM place"
-    )
-    counts = ", ".join(f"abs(random() % 60000) AS c{i}" for i in range(len(channels)))
-    values = ", ".join(f"c{i}" for i in range(len(channels)))
-    out = _quoted("{" + ", ".join(f'"{name}": %d' for name in channels) + "}")
-    readings = _quoted("[" + ", ".join(["%d.0"] * len(channels)) + "]")
-    censored, applied = _quoted(json.dumps([False] * len(channels))), _quoted(json.dumps(dict.fromkeys(knobs, 0.5)))
-    raw = _quoted('{"in": ') + " || settings || " + f"', \"out\": ' || printf({out}, {values}) || '}}'"
-    # Materialized, or SQLite draws a count anew in each column that it stands in.
-    replies = (
-        "INSERT INTO attempts (campaign, request, attempt, token, state, verdict, reason, applied, out, readings, "
-        "censored, raw, sent_at, done_at, seconds) "
-        f"WITH drawn AS MATERIALIZED (SELECT *, {counts} FROM requests WHERE campaign = :campaign) "
-        f"SELECT :campaign, id, 1, 1, 'DONE', 'OK', '', {applied}, printf({out}, {values}), "
-        f"printf({readings}, {values}), {censored}, {raw}, 1.7e9 + idx, 1.7e9 + idx + 0.8, 0.8 "
-        "FROM drawn"
-    )
-    return [planned, replies]
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''").replace(":", r"\:") + "'"
 
 
 # ---------------------------------------------------------------------- measuring, in a process of its own

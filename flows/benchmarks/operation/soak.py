@@ -22,11 +22,11 @@ from flows.benchmarks.bars import bar_table, hold_bar
 from flows.benchmarks.operation.campaigns import patch_targets, run_module, served_instrument
 from flows.engine.opening import open_session
 from sdl.errors import CampaignSuspended
+from sdl.history import USABLE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.row_mapping import USABLE
 from strategies.plan.steps import Stop
 
 MEASUREMENTS = 20_000

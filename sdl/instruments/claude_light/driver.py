@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.http.bounded_get import HttpResponse, Limits, get
+from sdl.instruments.http.bounded_get import HttpResponse, Limits, send_get
 from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Space
@@ -86,16 +86,16 @@ class ClaudeLight:
             InstrumentRefused: any other status, a redirect, a TLS fault, an address that is not allowed.
             BadReply: an answer that is not Claude-Light's.
         """
-        wanted = self.space.named_settings(self.space.settings(settings))
+        duty = self.space.named_settings(self.space.settings(settings))
         started = time.monotonic()
-        answer = get(self.url, wanted, self._limits)
+        answer = send_get(self.url, duty, self._limits)
         self._check_status(answer)
         try:
             applied, readings = _parsed(answer.body)
         except (ValueError, RecursionError) as error:
             raise BadReply(f"{self.url} did not answer as Claude-Light: {error}", raw=answer.text) from error
-        named = dict(zip(self.space.knob_names, applied, strict=True))
-        return Reply(applied=named, readings=readings, raw=answer.text, seconds=time.monotonic() - started)
+        named_settings = dict(zip(self.space.knob_names, applied, strict=True))
+        return Reply(applied=named_settings, readings=readings, raw=answer.text, seconds=time.monotonic() - started)
 
     def close(self) -> None:
         """Nothing is kept open between two measurements."""
@@ -126,9 +126,9 @@ def _parsed(body: bytes) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(named := dict(pairs)) < len(pairs):
+    if len(members := dict(pairs)) < len(pairs):
         raise ValueError("a key stands twice in one object")
-    return named
+    return members
 
 
 def _retry_after(header: str) -> float:

@@ -59,26 +59,26 @@ class Recorded:
         for record in records:
             by_settings.setdefault(_key(record.settings), []).append(record)
         self._settings = np.array(list(by_settings))
-        self._tapes = [cycle(each) for each in by_settings.values()]
+        self._tapes = [cycle(tape) for tape in by_settings.values()]
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
-        """The next record of these settings.
+        """Return the next record of these settings.
 
         Raises:
             InvalidInput: settings that the space does not have.
             InstrumentRefused: no record of them, with the nearest one, unless ``nearest`` was asked for.
         """
-        asked = self.space.settings(settings)
-        apart = np.linalg.norm(self.space.to_unit(self._settings) - self.space.to_unit(asked), axis=1)
+        point = self.space.settings(settings)
+        apart = np.linalg.norm(self.space.to_unit(self._settings) - self.space.to_unit(point), axis=1)
         at = int(apart.argmin())
-        if not self._nearest and _key(asked) != _key(self._settings[at]):
+        if not self._nearest and _key(point) != _key(self._settings[at]):
             raise InstrumentRefused(
-                f"no record of {self.space.named_settings(asked)}; the nearest is "
+                f"no record of {self.space.named_settings(point)}; the nearest is "
                 f"{self.space.named_settings(self._settings[at])}, {apart[at]:.3g} away in the unit box",
                 sent=False,
             )
         record = next(self._tapes[at])
-        return Reply(applied=self.space.named_settings(asked), readings=record.out, raw=record.raw)
+        return Reply(applied=self.space.named_settings(point), readings=record.out, raw=record.raw)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -105,9 +105,9 @@ def _records(name: str, text: str) -> list[_Record]:
             faults.append(f"{name}, line {number}: {FORMAT}, got {line[:80]!r}")
     width = len(records[0].settings) if records else 0
     faults += [
-        f"{name}, line {each.line}: expected {width} settings as in the first record, got {len(each.settings)}"
-        for each in records
-        if len(each.settings) != width
+        f"{name}, line {record.line}: expected {width} settings as in the first record, got {len(record.settings)}"
+        for record in records
+        if len(record.settings) != width
     ]
     if not records and not faults:
         faults = [f"{name}: no record in it; {FORMAT} on each line"]
@@ -126,12 +126,12 @@ def _record(number: int, line: str) -> _Record | None:
 
 
 def _space(name: str, records: list[_Record]) -> Space:
-    settings = np.array([each.settings for each in records])
-    channels = list(dict.fromkeys(channel for each in records for channel in each.out))
+    settings = np.array([record.settings for record in records])
+    channels = list(dict.fromkeys(channel for record in records for channel in record.out))
     if settings.shape[1] == SPACE.d and set(channels) <= set(SPACE.channel_names):
         _raise_first(
-            f"{name}, line {each.line}: Claude-Light's settings go from 0 to 1, got {list(each.settings)}"
-            for each, inside in zip(records, SPACE.contains(settings), strict=True)
+            f"{name}, line {record.line}: Claude-Light's settings go from 0 to 1, got {list(record.settings)}"
+            for record, inside in zip(records, SPACE.contains(settings), strict=True)
             if not inside
         )
         return SPACE
@@ -145,6 +145,6 @@ def _space(name: str, records: list[_Record]) -> Space:
 
 
 def _raise_first(faults: Iterable[str]) -> None:
-    if found := list(faults):
-        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        raise InvalidInput(found[:SHOWN] + more)
+    if all_faults := list(faults):
+        more = [f"and {len(all_faults) - SHOWN} more"] if len(all_faults) > SHOWN else []
+        raise InvalidInput(all_faults[:SHOWN] + more)

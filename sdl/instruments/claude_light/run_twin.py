@@ -41,21 +41,21 @@ class RecordedRun:
         self.patience = Patience(attempts=1)
         self.identity = f"run {seed % len(runs.long)} of {Path(path).name}"
         self._lamp = Twin(noise=0.0, session_gain=False)
-        seen, off = runs.unclipped[played], runs.readings[played] - self._lamp.truth(runs.settings[played])
+        below_ceiling, offset = runs.unclipped[played], runs.readings[played] - self._lamp.truth(runs.settings[played])
         # A channel that was at its ceiling all the time tells nothing, and is taken to have had no light.
-        usual = np.where(seen, off, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        off = np.where(seen, off, usual)
-        self._off = cycle(np.concatenate([off, off[-2:0:-1]]))
+        usual = np.where(below_ceiling, offset, 0.0).sum(axis=0) / np.maximum(below_ceiling.sum(axis=0), 1)
+        offset = np.where(below_ceiling, offset, usual)
+        self._off = cycle(np.concatenate([offset, offset[-2:0:-1]]))
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
-        """One reading.
+        """Take one reading.
 
         Raises:
             InvalidInput: settings that the space does not have.
         """
-        asked = self.space.settings(settings)
-        counts = np.clip(np.rint(self._lamp.truth(asked) + next(self._off)), 0, SPACE.ceiling).astype(int)
-        applied = self.space.named_settings(asked)
+        point = self.space.settings(settings)
+        counts = np.clip(np.rint(self._lamp.truth(point) + next(self._off)), 0, SPACE.ceiling).astype(int)
+        applied = self.space.named_settings(point)
         readings = dict(zip(self.space.channel_names, counts.tolist(), strict=True))
         raw = json.dumps({"in": list(applied.values()), "out": readings})
         return Reply(applied=applied, readings=readings, raw=raw)

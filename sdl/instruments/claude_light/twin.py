@@ -97,7 +97,7 @@ class Twin:
         self.elapsed_s = 0.0
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
-        """One reading; the twin's clock moves on by the time that it takes."""
+        """Take one reading; the twin's clock moves on by the time that it takes."""
         duty = self.space.settings(settings)
         seconds = float(np.interp(self._time_rng.random(), *_figures().seconds))
         self._pass_time(seconds)
@@ -109,12 +109,12 @@ class Twin:
         return Reply(applied=applied, readings=readings, raw=raw, seconds=seconds)
 
     def truth(self, settings: Settings) -> Readings:
-        """Noise-free readings ``(..., p)`` at settings ``(..., d)`` in the light of this moment, not clipped."""
+        """Return noise-free readings ``(..., p)`` at settings ``(..., d)`` in the light of this moment, not clipped."""
         duty = np.asarray(settings, float)
         return np.asarray(_figures().dark_mean + self._response(duty[..., None, :]) + self.ambient())
 
     def ambient(self) -> Readings:
-        """Counts that the light of this moment adds, ``(p,)``."""
+        """Return the counts that the light of this moment adds, ``(p,)``."""
         hour = (self._start_s + self.elapsed_s) / 3600 % 24
         if self._daylight == "dark":
             level = 0.0
@@ -189,9 +189,9 @@ class _Light:
         self.state = self._ahead.copy()
 
     def advance(self, seconds: float) -> None:
-        kept = np.exp(-seconds / self._memory_s)
-        fresh = np.sqrt(1 - kept**2) * self._rng.standard_normal(self.state.size)
-        self._ahead = kept * self._ahead + fresh
+        remembered = np.exp(-seconds / self._memory_s)
+        fresh = np.sqrt(1 - remembered**2) * self._rng.standard_normal(self.state.size)
+        self._ahead = remembered * self._ahead + fresh
         self.state = self.state + (1 - np.exp(-seconds / LAG_S)) * (self._ahead - self.state)
 
 
@@ -226,7 +226,7 @@ class _Figures:
         self.extra_std = np.sqrt(np.maximum(repeats**2 - jittered**2, self.edge_std**2))
 
     def level(self, duty: Settings) -> Readings:
-        """Counts ``(..., p, 3)`` of each colour in each channel at duties ``(..., p, 3)``."""
+        """Return the counts ``(..., p, 3)`` of each colour in each channel at duties ``(..., p, 3)``."""
         at = np.clip(np.searchsorted(self.levels, duty, side="right") - 1, 0, len(self.levels) - 2)
         channel, colour = np.arange(len(self.window))[:, None], np.arange(3)
         below = self.table[channel, colour, at]

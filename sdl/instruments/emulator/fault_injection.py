@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.errors import InvalidInput, nearest
-from sdl.formatting import shown
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import format_value
 from sdl.space import Channel, Space
 
 WORDS = {
@@ -55,7 +55,9 @@ class Fault:
         """
         word, at, when = spec.strip().partition("@")
         if word not in WORDS:
-            raise InvalidInput(f"fault {shown(spec)}: unknown word {shown(word)}{nearest(word, WORDS)}")
+            raise InvalidInput(
+                f"fault {format_value(spec)}: unknown word {format_value(word)}{suggest_nearest(word, WORDS)}"
+            )
         if not at:
             return cls(word)
         match = WHEN.fullmatch(when)
@@ -66,7 +68,9 @@ class Fault:
             last = int(match["last"]) if match["last"] else math.inf if match["on"] else first
             if 1 <= first <= last:
                 return cls(word, first, last)
-        raise InvalidInput(f"fault {shown(spec)}: after @ stands N, N-M, N- or P%, such as {word}@3-5, counted from 1")
+        raise InvalidInput(
+            f"fault {format_value(spec)}: after @ stands N, N-M, N- or P%, such as {word}@3-5, counted from 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,28 +98,28 @@ class Faults:
         return cls(tuple(faults))
 
     def at(self, number: int, seed: int = 0) -> frozenset[str]:
-        """Words that hold at a request; the same for the same number and seed, in whatever order they are asked."""
+        """Return the faults of one request; they depend on its number and the seed alone."""
         draws = np.random.default_rng([seed, number]).random(len(self.each))
         pairs = zip(self.each, draws, strict=True)
         return frozenset(f.word for f, draw in pairs if f.first <= number <= f.last and draw < f.share)
 
 
-def far_settings(space: Space, asked: Mapping[str, float]) -> dict[str, float]:
-    """For every knob the end that is farther from what was asked."""
-    return {k.name: k.high if 2 * asked[k.name] < k.low + k.high else k.low for k in space.knobs}
+def far_settings(space: Space, settings: Mapping[str, float]) -> dict[str, float]:
+    """Return for every knob the end of its range that is farther from its setting."""
+    return {k.name: k.high if 2 * settings[k.name] < k.low + k.high else k.low for k in space.knobs}
 
 
-def bent_readings(space: Space, readings: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
-    """The readings after the words that bend them; a channel without a ceiling cannot saturate or be lit."""
+def bent_readings(space: Space, readings: Mapping[str, Any], faults: Collection[str]) -> dict[str, Any]:
+    """Return the readings as these faults bend them; a channel without a ceiling cannot saturate or be lit."""
     out = dict(readings)
     for channel in space.channels:
         if channel.ceiling is None or channel.name not in out:
             continue
-        if "lamp" in words:
+        if "lamp" in faults:
             out[channel.name] = _limited(channel, out[channel.name] + LAMP_SHARE * channel.ceiling)
-        if "saturated" in words:
+        if "saturated" in faults:
             out[channel.name] = _limited(channel, math.inf)
-    if "nan" in words:
+    if "nan" in faults:
         out[next(iter(out))] = math.nan
     return out
 

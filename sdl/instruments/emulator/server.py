@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 from sdl.errors import InvalidInput, SdlError
 from sdl.instruments.emulator.fault_injection import Faults, bent_readings, far_settings
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import HasLamp, Instrument
 
 TRIES = 50
 LAMP = 4000.0  # counts at 515nm
@@ -92,12 +92,12 @@ class InstrumentServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
+        """Report an error of a request, but pass over a client that hangs up."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def arrived(self) -> frozenset[str]:
-        """Count a request; what goes wrong at it."""
+        """Count a request, and return what goes wrong at it."""
         with self._counting:
             self.requests += 1
             return self.faults.at(self.requests, self.seed)
@@ -106,31 +106,31 @@ class InstrumentServer(ThreadingHTTPServer):
         """Sleep, or until the server closes."""
         self._closing.wait(seconds)
 
-    def measured(self, query: str, words: frozenset[str]) -> dict[str, Any]:
-        """The answer to a query.
+    def measured(self, query: str, faults: frozenset[str]) -> dict[str, Any]:
+        """Measure at the settings of a query, and return the answer with its faults.
 
         Raises:
             ValueError: a value that is not a number, or the instrument is held by others.
             SdlError: from the instrument.
         """
-        asked = self._clamped(query)
+        settings = self._clamped(query)
         with self._flying(), self._held():
-            if not all(map(math.isfinite, asked.values())):
+            if not all(map(math.isfinite, settings.values())):
                 self.wait(self.hold_s)
                 raise ValueError("the pins cannot take NaN")
-            with self._lamp("lamp" in words) as own_lamp:
-                reply = self.instrument.measure(asked)
-            space, bending = self.instrument.space, words - {"lamp"} if own_lamp else words
-            applied = far_settings(space, asked) if "echo" in words else reply.applied
-            if "stuck" not in words or self._last is None:
+            with self._lamp("lamp" in faults) as own_lamp:
+                reply = self.instrument.measure(settings)
+            space, bending = self.instrument.space, faults - {"lamp"} if own_lamp else faults
+            applied = far_settings(space, settings) if "echo" in faults else reply.applied
+            if "stuck" not in faults or self._last is None:
                 self._last = bent_readings(space, reply.readings, bending)
             return {"in": list(applied.values()), "out": self._last}
 
     def _clamped(self, query: str) -> dict[str, float]:
-        given = parse_qs(query)
+        values = parse_qs(query)
         # The order of min and max lets NaN through, as the original does.
         return {
-            knob.name: max(min(float(given.get(knob.name, [knob.low])[0]), knob.high), knob.low)
+            knob.name: max(min(float(values.get(knob.name, [knob.low])[0]), knob.high), knob.low)
             for knob in self.instrument.space.knobs
         }
 
@@ -161,12 +161,15 @@ class InstrumentServer(ThreadingHTTPServer):
     @contextmanager
     def _lamp(self, on: bool) -> Iterator[bool]:
         """Shine the instrument's own lamp, if it has one; say whether it has."""
-        instrument: Any = self.instrument
-        with ExitStack() as stack:
-            if own := hasattr(instrument, "lamp"):
-                stack.callback(setattr, instrument, "lamp", instrument.lamp)
-                instrument.lamp += LAMP * on
-            yield own
+        if not isinstance(self.instrument, HasLamp):
+            yield False
+            return
+        before = self.instrument.lamp
+        self.instrument.lamp += LAMP * on
+        try:
+            yield True
+        finally:
+            self.instrument.lamp = before
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -177,24 +180,24 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         if path != "/api":
             return self._page(HTTPStatus.NOT_FOUND)
-        words = self.server.arrived()
-        if "busy" in words:
+        faults = self.server.arrived()
+        if "busy" in faults:
             return self._page(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
-        if "500" in words:
+        if "500" in faults:
             return self._page(HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
-            answer = self.server.measured(query, words)
+            answer = self.server.measured(query, faults)
         except (ValueError, SdlError):
             return self._page(HTTPStatus.INTERNAL_SERVER_ERROR)
-        if "stall" in words:
+        if "stall" in faults:
             self.server.wait(self.server.stall_s)
-        if "html" in words:
+        if "html" in faults:
             return self._page(HTTPStatus.OK)
-        text = '{"status":"ok"}' if "json" in words else json.dumps(answer, separators=(",", ":")) + "\n"
-        self._send(HTTPStatus.OK, text[: len(text) // 2] if "truncated" in words else text, words=words)
+        text = '{"status":"ok"}' if "json" in faults else json.dumps(answer, separators=(",", ":")) + "\n"
+        self._send(HTTPStatus.OK, text[: len(text) // 2] if "truncated" in faults else text, faults=faults)
 
     def do_POST(self) -> None:
-        """``POST /faults`` with a JSON list, from this machine only: other faults from now on."""
+        """Take other faults from now on: ``POST /faults`` with a JSON list, from this machine only."""
         self.close_connection = True  # whatever is left of the body would be read as the next request
         if self.path != "/faults" or not ip_address(self.client_address[0]).is_loopback:
             return self._page(HTTPStatus.NOT_FOUND)
@@ -222,16 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
         text: str,
         kind: str = "application/json",
         headers: Mapping[str, str] | None = None,
-        words: Collection[str] = (),
+        faults: Collection[str] = (),
     ) -> None:
         body = text.encode()
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        if "reset" in words:
+        if "reset" in faults:
             self._reset_after(body[: len(body) // 2])
-        elif "drip" in words:
+        elif "drip" in faults:
             self._drip(body)
         else:
             self.wfile.write(body)

@@ -1,7 +1,7 @@
 """One HTTP request under limits that hold against a slow, a huge and a lying server.
 
 ``requests`` alone limits the time between two bytes, not the time of all; it follows the environment's proxies; and
-even when told not to follow a redirect it reads the whole body of one. So its adapter is used without its session.
+even where it must not follow a redirect it reads the whole body of one. So its adapter is used without its session.
 """
 
 import socket
@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from sdl import __version__
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
 from sdl.instruments.http.url_guard import GuardedUrl
-from sdl.system import failpoints as killpoints
+from sdl.system import failpoints
 
 HEADERS = {
     "User-Agent": f"sdl/{__version__}",
@@ -65,7 +65,7 @@ class HttpResponse:
         return _text(self.body)
 
 
-def get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> HttpResponse:
+def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> HttpResponse:
     """Send one GET request; never a second one, wherever the answer points.
 
     Raises:
@@ -135,7 +135,7 @@ class _Link:
             raise TimeoutError("this process was held up for too long to ask it still")
 
     def failure(self, error: Exception, raw: str) -> InstrumentError:
-        """What went wrong, as the answer to whether to try again."""
+        """Translate what went wrong into the error that says whether to try again."""
         reason = _root(error)
         if not self.ready:
             if isinstance(error, requests.exceptions.SSLError) and not self.late:
@@ -173,7 +173,7 @@ def _adapter(link: _Link) -> HTTPAdapter:
             super().send(data)
 
         def getresponse(self) -> Any:  # what its two ancestors agree on
-            killpoints.passing("after-send")
+            failpoints.pass_failpoint("after-send")
             return super().getresponse()
 
     class Secure(Plain, HTTPSConnection):

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from sdl.errors import InstrumentRefused, InvalidInput
 
 PORTS = {"http": 80, "https": 443}
-METADATA = frozenset(ip_address(each) for each in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+METADATA = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 """Where clouds keep their secrets, beyond the link-local 169.254.169.254."""
 NAT64 = IPv6Network("64:ff9b::/96")
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -80,7 +80,7 @@ class GuardedUrl:
 
 
 def address_fault(address: str, allow_private: bool) -> str | None:
-    """Why no instrument may stand at this address; None if it may.
+    """Say why no instrument may stand at this address; None if it may.
 
     >>> address_fault("169.254.169.254", allow_private=True)
     'a link-local, multicast, reserved or metadata address is never an instrument'

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sdl.instruments.simulated.base import Simulated, inside
+from sdl.instruments.simulated.base import Simulated, draw_within_bounds
 from sdl.space import Knob, Readings, Settings
 
 GRAVITY = 9.81
@@ -33,13 +33,15 @@ class Ballistics(Simulated):
     CHANNELS: ClassVar = {"distance": "m"}
 
     def truth(self, settings: Settings) -> Readings:
+        """Return noise-free readings ``(n, 1)`` at settings ``(n, 4)``; see ``Simulated``."""
         place, height, angle, speed = np.asarray(settings, float).T
         across, up = speed * np.cos(np.radians(angle)), speed * np.sin(np.radians(angle))
         time = _landing(height, up)
         return np.asarray(place - across * MASS / DRAG * np.expm1(-DRAG * time / MASS))[:, None]
 
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
-        return inside(self.space, _thrown, n, rng)
+        """Draw settings ``(n, 4)`` as they occur; see ``Simulated``."""
+        return draw_within_bounds(self.space, _thrown, n, rng)
 
 
 def _landing(height: Readings, up: Readings) -> Readings:

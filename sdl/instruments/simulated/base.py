@@ -45,38 +45,40 @@ class Simulated(ABC):
 
     @abstractmethod
     def truth(self, settings: Settings) -> Readings:
-        """Noise-free readings ``(n, p)`` at settings ``(n, d)``, in the box or not; NaN where there is none."""
+        """Return noise-free readings ``(n, p)`` at settings ``(n, d)``, in the box or not; NaN where there is none."""
 
     @abstractmethod
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
-        """Settings ``(n, d)`` within the bounds as they occur, which is what inverse models are to learn."""
+        """Draw settings ``(n, d)`` within the bounds as they occur, which is what inverse models are to learn."""
 
     def rows(self, n: int, rng: np.random.Generator) -> tuple[Readings, Settings]:
-        """Readings ``(n, p)``, with the noise of the instrument, at settings ``(n, d)`` of the prior."""
+        """Return readings ``(n, p)``, with the noise of the instrument, at settings ``(n, d)`` drawn from the prior."""
         settings = self.prior(n, rng)
         readings = self.truth(settings)
         return readings + self._noise * rng.standard_normal(readings.shape), settings
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
-        """One reading.
+        """Take one reading.
 
         Raises:
             InvalidInput: settings that the space does not have.
         """
-        asked = self.space.settings(settings)
-        readings = self.truth(asked[None])[0]
-        applied = self.space.named_settings(asked)
-        named = self.space.named_readings(readings + self._noise * self._rng.standard_normal(readings.size))
-        return Reply(applied=applied, readings=named, raw=json.dumps({"in": list(applied.values()), "out": named}))
+        point = self.space.settings(settings)
+        readings = self.truth(point[None])[0]
+        applied = self.space.named_settings(point)
+        noisy = readings + self._noise * self._rng.standard_normal(readings.size)
+        named_readings = self.space.named_readings(noisy)
+        raw = json.dumps({"in": list(applied.values()), "out": named_readings})
+        return Reply(applied=applied, readings=named_readings, raw=raw)
 
     def close(self) -> None:  # noqa: B027
         """Nothing to leave safe."""
 
 
-def inside(space: Space, draw: Draw, n: int, rng: np.random.Generator) -> Settings:
-    """The first ``n`` draws that lie within the bounds, ``(n, d)``: a prior cut at the box."""
-    kept = np.empty((0, space.d))
-    while len(kept) < n:
+def draw_within_bounds(space: Space, draw: Draw, n: int, rng: np.random.Generator) -> Settings:
+    """Return the first ``n`` draws that lie within the bounds, ``(n, d)``: a prior cut at the box."""
+    accepted = np.empty((0, space.d))
+    while len(accepted) < n:
         drawn = draw(n + 16, rng)
-        kept = np.concatenate((kept, drawn[space.contains(drawn)]))
-    return kept[:n]
+        accepted = np.concatenate((accepted, drawn[space.contains(drawn)]))
+    return accepted[:n]

@@ -2,18 +2,27 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.simulated.base import Simulated
 from sdl.space import Knob, Readings, Settings
 
 SOURCE = "https://github.com/jxzhangjhu/MatDesINNe"
 LENGTH, ANGLE = "angstrom", "degrees"
+
+
+class StandIn(Protocol):
+    """A forward model that is fitted on all records and then stands for the truth."""
+
+    def fit(self, settings: Settings, readings: Readings) -> Self:
+        """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``."""
+
+    def predict(self, settings: Settings) -> Readings:
+        """Return the expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
 
 
 class Crystal(Simulated):
@@ -25,7 +34,7 @@ class Crystal(Simulated):
 
     Args:
         path: Folder with ``data_x.csv`` and ``data_y.csv``.
-        stand_in: A registered forward model.
+        stand_in: The forward model, not fitted yet.
         seed: Of the noise.
         noise: Standard deviation of one reading, eV.
 
@@ -45,33 +54,35 @@ class Crystal(Simulated):
     )
     CHANNELS: ClassVar = {"gap": "eV"}
 
-    def __init__(self, path: str | Path, stand_in: str = "networks", seed: int = 0, noise: float = 0.0) -> None:
+    def __init__(self, path: str | Path, stand_in: StandIn, seed: int = 0, noise: float = 0.0) -> None:
         super().__init__(seed, noise)
-        self._forward = plugins.build("sdl.forward_models", stand_in)
+        self._stand_in = stand_in
         self._settings, self._gaps = _records(Path(path))
         if not self.space.contains(self._settings).all():
             raise InvalidInput(f"path: {str(path)!r} has lattices out of bounds: get the records from {SOURCE}")
 
     def truth(self, settings: Settings) -> Readings:
+        """Return noise-free readings ``(n, 1)`` at settings ``(n, 7)``; see ``Simulated``."""
         return np.asarray(np.maximum(0.0, self._fitted.predict(self.space.to_unit(settings))))
 
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, 7)`` as they occur; see ``Simulated``."""
         return self._settings[self._some(n, rng)]
 
     def rows(self, n: int, rng: np.random.Generator) -> tuple[Readings, Settings]:
         """Records, which are not what the stand-in makes of them, as in ``Simulated``."""
-        some = self._some(n, rng)
+        records = self._some(n, rng)
         noise = self._noise * rng.standard_normal((n, 1))
-        return self._gaps[some] + noise, self._settings[some]
+        return self._gaps[records] + noise, self._settings[records]
 
     def _some(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Records, each once as long as there are enough of them."""
-        known = len(self._settings)
-        return np.asarray(rng.permutation(known)[:n] if n <= known else rng.integers(known, size=n))
+        available = len(self._settings)
+        return np.asarray(rng.permutation(available)[:n] if n <= available else rng.integers(available, size=n))
 
     @cached_property
-    def _fitted(self) -> Any:
-        return self._forward.fit(self.space.to_unit(self._settings), self._gaps)
+    def _fitted(self) -> StandIn:
+        return self._stand_in.fit(self.space.to_unit(self._settings), self._gaps)
 
 
 def _records(folder: Path) -> tuple[Settings, Readings]:
@@ -81,7 +92,7 @@ def _records(folder: Path) -> tuple[Settings, Readings]:
         InvalidInput: with where to get the files, if they are not there or not what they should be.
     """
     try:
-        settings, gaps = (np.loadtxt(folder / f"data_{each}.csv", delimiter=",", ndmin=2) for each in "xy")
+        settings, gaps = (np.loadtxt(folder / f"data_{letter}.csv", delimiter=",", ndmin=2) for letter in "xy")
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f"path: cannot read data_x.csv and data_y.csv in {str(folder)!r}: {error}; get them from {SOURCE}"

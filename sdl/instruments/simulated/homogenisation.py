@@ -21,8 +21,8 @@ STRAINS = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]], [[0.0, 0
 """Along the first axis, along the second, and shear."""
 
 
-def modulus(cells: Array) -> Array:
-    """Young's modulus along the first axis, ``(n,)``, of cells ``(n, k, k)`` that give that of each pixel; ``k`` even.
+def effective_modulus(cells: Array) -> Array:
+    """Return Young's modulus along the first axis, ``(n,)``, of cells ``(n, k, k)`` of pixel moduli; ``k`` is even.
 
     References:
         Andreassen, Andreasen (2014), doi:10.1016/j.commatsci.2013.09.006
@@ -33,7 +33,7 @@ def modulus(cells: Array) -> Array:
     [0.55]
     """
     mirrored = _equal(cells, cells[:, ::-1]) & _equal(cells, cells[:, :, ::-1])
-    found = np.empty(len(cells))
+    moduli = np.empty(len(cells))
     k = cells.shape[1]
     for which, mesh, solve in (
         (np.flatnonzero(mirrored), _quarter(k // 2), _by_band),
@@ -41,9 +41,9 @@ def modulus(cells: Array) -> Array:
     ):
         part = cells[:, : mesh.size, : mesh.size].reshape(len(cells), -1)
         for first in range(0, len(which), CELLS_AT_ONCE):
-            some = which[first : first + CELLS_AT_ONCE]
-            found[some] = 1 / np.linalg.inv(_elasticity(mesh, part[some], solve))[:, 0, 0]
-    return found
+            chunk = which[first : first + CELLS_AT_ONCE]
+            moduli[chunk] = 1 / np.linalg.inv(_elasticity(mesh, part[chunk], solve))[:, 0, 0]
+    return moduli
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,7 @@ class Mesh:
 
     @property
     def unknowns(self) -> int:
+        """Number of displacements that the equations are solved for."""
         return int(self.places.max()) + 1
 
 
@@ -84,7 +85,7 @@ def _scattered(mesh: Mesh, pixels: Array, values: Array) -> Array:
     spread = csr_array((np.ones(len(row)), where), (mesh.unknowns, mesh.places.size))
     loads = values[None, :, None, :] * pixels[:, None, :, None]
     loads = loads.reshape(len(pixels), mesh.places.size, -1)
-    return np.stack([np.asarray(spread @ each) for each in loads])
+    return np.stack([np.asarray(spread @ load) for load in loads])
 
 
 def _by_band(mesh: Mesh, pixels: Array, forces: Array) -> Array:
@@ -93,7 +94,7 @@ def _by_band(mesh: Mesh, pixels: Array, forces: Array) -> Array:
 
     row, column, of, at = _entries(mesh)
     lower = row >= column
-    row, column, of, at = (each[lower] for each in (row, column, of, at))
+    row, column, of, at = (entries[lower] for entries in (row, column, of, at))
     width = int((row - column).max()) + 1
     place, values = (row - column) * mesh.unknowns + column, _element().ravel()[at]
     moved = np.empty_like(forces)
@@ -130,11 +131,11 @@ def _whole(size: int) -> Mesh:
 def _quarter(size: int) -> Mesh:
     """The elements between two pairs of mirrors, which nothing crosses."""
     x, y = _corners(size)
-    held = np.stack((x % size == 0, y % size == 0), axis=-1).reshape(len(x), -1)
+    on_edge = np.stack((x % size == 0, y % size == 0), axis=-1).reshape(len(x), -1)
     node = x * (size + 1) + y
     number = np.stack((2 * node, 2 * node + 1), axis=-1).reshape(len(x), -1)
-    free = np.unique(number[~held])
-    return Mesh(size, np.where(held, -1, np.searchsorted(free, number)), 2)
+    free = np.unique(number[~on_edge])
+    return Mesh(size, np.where(on_edge, -1, np.searchsorted(free, number)), 2)
 
 
 def _corners(size: int) -> tuple[Numbers, Numbers]:
@@ -155,14 +156,14 @@ def _entries(mesh: Mesh) -> tuple[Numbers, Numbers, Numbers, Numbers]:
 def _element() -> Array:
     """Stiffness ``(8, 8)`` of a square element of Young's modulus 1, integrated exactly."""
     elastic = np.array([[1, POISSON, 0], [POISSON, 1, 0], [0, 0, (1 - POISSON) / 2]]) / (1 - POISSON**2)
-    found = np.zeros((8, 8))
+    stiffness = np.zeros((8, 8))
     for x, y in 0.5 + (CORNERS - 0.5) / np.sqrt(3):
         along = np.array([[y - 1, 1 - y, y, -y], [x - 1, -x, x, 1 - x]])
         strain = np.zeros((3, 8))
         strain[0, ::2], strain[1, 1::2] = along
         strain[2, ::2], strain[2, 1::2] = along[1], along[0]
-        found += strain.T @ elastic @ strain / 4
-    return found
+        stiffness += strain.T @ elastic @ strain / 4
+    return stiffness
 
 
 @cache
@@ -171,6 +172,6 @@ def _strained() -> Array:
     return np.asarray(np.einsum("sij,cj->cis", STRAINS, CORNERS).reshape(8, 3))
 
 
-def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
+def _equal(first: Array, second: Array) -> NDArray[np.bool_]:
     """Which cells agree, ``(n,)``, but for rounding."""
-    return np.asarray(np.abs(one - other).max(axis=(1, 2), initial=0.0) < 1e-9)
+    return np.asarray(np.abs(first - second).max(axis=(1, 2), initial=0.0) < 1e-9)

@@ -6,7 +6,7 @@ from typing import Self
 
 import pandas as pd
 
-from sdl.errors import InvalidInput, nearest
+from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space import Readings, Settings
 
 FOLDER = Path("../shared/data/laboratories")
@@ -33,7 +33,9 @@ class LaboratoryTable:
         """
         files = laboratory_files()
         if name not in files and not name.endswith(".csv"):
-            raise InvalidInput(f"there is no table {name!r}{nearest(name, files)}: name one in {FOLDER} or a CSV file")
+            raise InvalidInput(
+                f"there is no table {name!r}{suggest_nearest(name, files)}: name one in {FOLDER} or a CSV file"
+            )
         return cls.read(files.get(name, Path(name)))
 
     @classmethod

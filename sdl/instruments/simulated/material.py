@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput
 from sdl.instruments.simulated.base import Simulated
-from sdl.instruments.simulated.homogenisation import modulus
+from sdl.instruments.simulated.homogenisation import effective_modulus
 from sdl.space import Knob, Readings, Settings
 
 VOID = 1e-4
@@ -19,7 +19,7 @@ SOLID = (0.15, 0.75)
 
 
 class Material(Simulated):
-    """Young's modulus of a square lattice of cells, 32 x 32 pixels each unless told, in that of the solid.
+    """Young's modulus of a square lattice of cells, 32 x 32 pixels each by default, in that of the solid.
 
     A knob is the share of solid in a pixel, ``rho``; its modulus is ``rho**3``. Those of the prior are either solid or
     empty, and symmetric as a square: a frame, a cross or both, one or two pixels wide, which carry some load for sure,
@@ -48,10 +48,12 @@ class Material(Simulated):
         super().__init__(seed, noise)
 
     def truth(self, settings: Settings) -> Readings:
+        """Return noise-free readings ``(n, 1)`` at settings ``(n, d)``; see ``Simulated``."""
         rho = np.clip(np.asarray(settings, float), 0, 1).reshape(-1, self.side, self.side)
-        return modulus(VOID + (1 - VOID) * rho**3)[:, None]
+        return effective_modulus(VOID + (1 - VOID) * rho**3)[:, None]
 
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, d)`` as they occur; see ``Simulated``."""
         return np.asarray((_struts(self.side, n, rng) | _shapes(self.side, n, rng)).reshape(n, -1), float)
 
 
@@ -60,11 +62,11 @@ def _struts(side: int, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     pixel = np.arange(side)
     from_edge = np.minimum(pixel, pixel[::-1])
     from_middle = side // 2 - 1 - from_edge
-    near = [np.minimum(each[:, None], each) for each in (from_edge, from_middle)]
+    distances = [np.minimum(distance[:, None], distance) for distance in (from_edge, from_middle)]
     width = rng.integers(1, 3, n)
     which = np.array([[True, False], [False, True], [True, True]])[rng.integers(3, size=n)]
-    made = [which[:, each, None, None] & (near[each] < width[:, None, None]) for each in range(2)]
-    return np.asarray(made[0] | made[1])
+    shapes = [which[:, kind, None, None] & (distances[kind] < width[:, None, None]) for kind in range(2)]
+    return np.asarray(shapes[0] | shapes[1])
 
 
 def _shapes(side: int, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:

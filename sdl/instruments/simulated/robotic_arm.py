@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sdl.instruments.simulated.base import Simulated, inside
+from sdl.instruments.simulated.base import Simulated, draw_within_bounds
 from sdl.space import Knob, Readings, Settings
 
 LENGTHS = (0.5, 0.5, 1.0)
@@ -30,9 +30,11 @@ class RoboticArm(Simulated):
     CHANNELS: ClassVar = {"reach": "m", "height": "m"}
 
     def truth(self, settings: Settings) -> Readings:
+        """Return noise-free readings ``(n, 2)`` at settings ``(n, 4)``; see ``Simulated``."""
         rail, a, b, c = np.asarray(settings, float).T
         angles = np.column_stack((a, b - a, c - b - a))
         return np.column_stack((np.cos(angles) @ LENGTHS, rail + np.sin(angles) @ LENGTHS))
 
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
-        return inside(self.space, lambda n, rng: SPREAD * rng.standard_normal((n, 4)), n, rng)
+        """Draw settings ``(n, 4)`` as they occur; see ``Simulated``."""
+        return draw_within_bounds(self.space, lambda n, rng: SPREAD * rng.standard_normal((n, 4)), n, rng)

@@ -27,15 +27,17 @@ class Sinewave(Simulated):
     CHANNELS: ClassVar = {"y": ""}
 
     def truth(self, settings: Settings) -> Readings:
+        """Return noise-free readings ``(n, 1)`` at settings ``(n, 2)``; see ``Simulated``."""
         x1, x2 = np.asarray(settings, float).T
         return np.asarray(np.sin(3 * np.pi * x1) + np.cos(3 * np.pi * x2))[:, None]
 
     def curve(self, settings: Settings) -> NDArray[np.intp]:
-        """Which of the nine hills settings ``(n, 2)`` are on, ``(n,)``; a target above 0 has a curve on each."""
+        """Return on which of the nine hills settings ``(n, 2)`` are, ``(n,)``; a target above 0 has a curve on each."""
         x1, x2 = np.asarray(settings, float).T
         return 3 * _nearest(x1, RIDGES[0]) + _nearest(x2, RIDGES[1])
 
     def prior(self, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, 2)`` as they occur; see ``Simulated``."""
         return rng.uniform(self.space.low, self.space.high, (n, 2))
 
 

@@ -12,7 +12,7 @@ from inspect import getdoc
 import numpy as np
 
 from sdl import plugins
-from sdl.errors import InvalidInput, UnknownPlugin, nearest
+from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.instruments.simulated.laboratory_table import laboratory_files
 from strategies.evaluation.families.case import Case
 
@@ -75,5 +75,5 @@ def _load(name: str) -> Callable[..., Case]:
     try:
         family: Callable[..., Case] = plugins.load("sdl.instrument_families", name)
     except UnknownPlugin as error:
-        raise UnknownPlugin(f"unknown family {name!r}{nearest(name, family_names())}") from error
+        raise UnknownPlugin(f"unknown family {name!r}{suggest_nearest(name, family_names())}") from error
     return family

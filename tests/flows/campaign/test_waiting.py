@@ -194,7 +194,7 @@ class TestService:
         def approved():
             with Ledger(lab.home / "ledger.sqlite") as book:
                 entry = book.entry("careful")
-                return Controls(book).wanted(entry.id) is None and book.sent(entry.id) == 0
+                return Controls(book).pending_approval(entry.id) is None and book.sent(entry.id) == 0
 
         until(approved, "it was not approved")
         deadline = time.monotonic() + SOON_S

@@ -9,7 +9,8 @@ from commands import on_twin
 from flows.engine.handover import build_instrument, kept_instrument, take_instrument
 from flows.laboratory.definition import Laboratory
 from flows.laboratory.deployments import define_deployments
-from sdl.campaign.definition import Campaign, Plugin
+from sdl.campaign.definition import Campaign
+from sdl.campaign.sections import Plugin
 from sdl.instruments.claude_light.twin import Twin
 
 TWIN = Plugin(plugin="twin")

@@ -8,8 +8,8 @@ import pytest
 
 from flows.engine.open_bench import open_bench
 from flows.run_policy import missed_schedules as scheduled
-from sdl.analysis.control_chart import charts
-from sdl.campaign.definition import Plugin
+from sdl.analysis.control_chart import control_charts
+from sdl.campaign.sections import Plugin
 from sdl.instruments.claude_light.twin import Twin
 from sdl.measurement import manual as by_hand
 from sdl.reports import figures
@@ -27,34 +27,36 @@ def scattered(n, rng, sigma=0.002):
 class TestControlChart:
     def test_scatter_alone_raises_no_alarm(self):
         alarms = [chart.alarm for seed in range(20)
-                  for chart in charts(SPACE, scattered(30, np.random.default_rng(seed)))]  # fmt: skip
+                  for chart in control_charts(SPACE, scattered(30, np.random.default_rng(seed)))]  # fmt: skip
         assert [each for each in alarms if each] == []
 
     def test_the_first_calibration_is_its_own_measure(self):
-        assert [chart.gains.tolist() for chart in charts(SPACE, [USUAL])] == [[1.0], [1.0]]
+        assert [chart.gains.tolist() for chart in control_charts(SPACE, [USUAL])] == [[1.0], [1.0]]
 
     def test_a_jump_of_one_knob_is_told_with_its_size(self):
         responses = [*scattered(10, np.random.default_rng(1)), USUAL * [[0.95], [1.0]]]
-        red, green = charts(SPACE, responses)
+        red, green = control_charts(SPACE, responses)
         assert red.alarm.startswith("gain of R is -5.0")
         assert green.alarm is None
 
     def test_a_slow_drift_is_seen_before_it_is_a_jump(self):
         rng = np.random.default_rng(2)
         drifting = [row * (1 - 0.0006 * max(0, place - 15)) for place, row in enumerate(scattered(30, rng, 0.0005))]
-        red, _ = charts(SPACE, drifting)
+        red, _ = control_charts(SPACE, drifting)
         assert abs(red.gains[-1] - 1) < red.limit
         assert "drifted" in red.alarm
 
     def test_channels_at_their_ceiling_are_left_out(self):
         blind = USUAL.copy()
         blind[0, 0] = np.nan
-        red, _ = charts(SPACE, [USUAL, blind])
+        red, _ = control_charts(SPACE, [USUAL, blind])
         assert red.gains == pytest.approx(1)
-        assert charts(SPACE, [np.full((2, 3), np.nan)])[0].alarm is None
+        assert control_charts(SPACE, [np.full((2, 3), np.nan)])[0].alarm is None
 
     def test_it_can_be_drawn(self):
-        drawn = figures.control(charts(SPACE, [*scattered(5, np.random.default_rng(3)), USUAL * 0.9]))
+        drawn = figures.draw_control_charts(
+            control_charts(SPACE, [*scattered(5, np.random.default_rng(3)), USUAL * 0.9])
+        )
         assert drawn.startswith("data:image/")
 
 
@@ -66,7 +68,7 @@ def test_a_lamp_that_lost_a_tenth_is_out_of_band(tmp_path):
     with open_bench(Plugin(plugin="twin"), str(tmp_path), where, "calibration") as bench:
         bench.instrument._gain *= 0.9
         by_hand.calibrate_instrument(bench)
-        alarms = [chart.alarm for chart in charts(bench.instrument.space, by_hand.responses(bench))]
+        alarms = [chart.alarm for chart in control_charts(bench.instrument.space, by_hand.calibration_responses(bench))]
     assert all("off" in alarm for alarm in alarms)
 
 

@@ -11,7 +11,7 @@ from flows.server import housekeeping
 from sdl.errors import InstrumentUnavailable
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.system.processes import is_dead, name_of
+from sdl.system.processes import is_dead, process_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
@@ -66,7 +66,7 @@ def recent(api):
 
 
 def test_a_run_whose_process_lives_or_is_another_hosts_is_left_alone(prefect, sdl):
-    here = f"{name_of(os.getpid())} on {platform.node()}"
+    here = f"{process_name(os.getpid())} on {platform.node()}"
     elsewhere, reborn = "process 1@77 on another-host", f"process {os.getpid()}@1 on {platform.node()}"
     begun = {tag: begin(prefect, tag) for tag in (here, elsewhere, reborn, "process x@y on nowhere")}
     assert sdl("measure", "R=0.1", "G=0.2", "B=0.3", "--instrument", "twin").code == 0
@@ -77,7 +77,7 @@ def test_a_run_whose_process_lives_or_is_another_hosts_is_left_alone(prefect, sd
 
 
 def test_a_process_is_known_by_its_birth_and_only_here():
-    mine = name_of(os.getpid())
+    mine = process_name(os.getpid())
     assert housekeeping.BY_PROCESS.fullmatch(f"{mine} on {platform.node()}")
     assert not is_dead(platform.node(), mine)
     assert is_dead(platform.node(), f"process {os.getpid()}@1")

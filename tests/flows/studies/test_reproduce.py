@@ -21,7 +21,7 @@ from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange.evidence import CAMPAIGN
-from sdl.interchange.export_import import import_
+from sdl.interchange.export_import import import_campaign
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Examine, Measure, Stop
@@ -81,7 +81,7 @@ def changed(path, name, change):
     files[name] = ("\n".join(told) + "\n").encode()
     forged = path.with_name("forged.zip")
     with zipfile.ZipFile(forged, "w", zipfile.ZIP_DEFLATED) as archive:
-        for each, content in [*files.items(), (bundle.MANIFEST, bundle.manifest("paper", files))]:
+        for each, content in [*files.items(), (bundle.MANIFEST, bundle.bundle_manifest("paper", files))]:
             archive.writestr(each, content)
     return forged
 
@@ -135,7 +135,7 @@ def test_a_campaign_that_was_paused_and_given_more_budget(paper, book, drive):
             advance(session, steps)
             Controls(session.ledger).ask(session.entry.name, Control.PAUSE)
             with pytest.raises(CampaignPaused):
-                session.bench.take(session.history.planned[-1:])
+                session.bench.measure(session.history.planned[-1:])
             Controls(session.ledger).ask(session.entry.name, Control.RUN)
         assert_agrees(reproduce_bundle(book.bundle()))
     with book.open(written) as session:
@@ -170,7 +170,7 @@ def test_after_a_break_a_reference_comes_first(paper, book, drive, monkeypatch, 
                 session.ledger.plan(
                     session.lease, session.entry.id, step.round, step.requests, getattr(step, "exam", None)
                 )
-                session.bench.take(step.requests[:requests])
+                session.bench.measure(step.requests[:requests])
         late[0] += 1000.0
     with book.open(paper | {"instrument": twin(seed=4)}) as session:
         drive(session)
@@ -183,7 +183,7 @@ def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl
         path = bundle.write_bundle(ledger, ledger.entries()[0].name, tmp_path / "hand.zip")
         file = tmp_path / "rows.jsonl"
         file.write_text('{"in": [0.1, 0.2, 0.3], "out": {"445nm": 5}}\n' * 3)
-        import_(ledger, file, "taken in")
+        import_campaign(ledger, file, "taken in")
         imported = bundle.write_bundle(ledger, "taken-in", tmp_path / "imported.zip")
     for each in (path, imported):
         result = reproduce_bundle(each)

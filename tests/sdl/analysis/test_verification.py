@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from sdl.analysis.group_sequential import plan_looks, single_look
 from sdl.analysis.verification import judge_exam, verify_replicates
-from sdl.campaign.definition import VerificationPart
+from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Observation, Purpose, ReplyClass, Verdict
 from sdl.instruments.claude_light.channels import SPACE

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdl.campaign.definition import RESERVED, Campaign, Target, slug
+from sdl.campaign.definition import RESERVED, Campaign, Target, slugify
 from sdl.campaign.toml import LARGEST
 from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.instruments.claude_light.channels import SPACE
 
 WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
@@ -210,7 +210,7 @@ def test_a_target_that_cannot_be_verified_is_refused(change, expected):
 @pytest.mark.parametrize(
     "value",
     [0, -1, math.nan, math.inf, "1 percent", "0 %", "-1 %", "1", "%", "1e999 %", True, None, [1], 10**400],
-    ids=shown,
+    ids=format_value,
 )
 def test_a_tolerance_is_a_number_above_0_or_a_percentage(value):
     assert "targets.0.tolerance: needs a number above 0 or a percentage such as '1 %'" in fault(
@@ -265,13 +265,13 @@ def test_a_name_that_cannot_be_made_safe_is_refused(name):
 @example("\u2160\u2161")
 def test_a_slug_is_safe_or_refused(name):
     try:
-        safe = slug(name)
+        safe = slugify(name)
     except InvalidInput:
         return
     assert set(safe) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert 0 < len(safe) <= 64
     assert safe not in RESERVED
-    assert slug(safe) == safe
+    assert slugify(safe) == safe
     assert os.path.basename(safe) == safe
 
 

@@ -11,6 +11,7 @@ from sdl.errors import InstrumentError, InvalidInput
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Instrument
+from sdl.instruments.simulated.crystal import Crystal
 
 NAMES = plugins.names("sdl.instruments")
 
@@ -34,11 +35,11 @@ def ready(name, tmp_path):
         path.write_text("\n".join(map(json.dumps, rows)))
         options = {"path": path}
     if name == "crystal":
-        kind, unit = plugins.load("sdl.instruments", name), np.random.default_rng(0).random((60, 7))
-        low, high = (np.array([getattr(knob, end) for knob in kind.KNOBS]) for end in ("low", "high"))
+        unit = np.random.default_rng(0).random((60, 7))
+        low, high = (np.array([getattr(knob, end) for knob in Crystal.KNOBS]) for end in ("low", "high"))
         np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
         np.savetxt(tmp_path / "data_y.csv", unit[:, :1])
-        options = {"path": tmp_path}
+        options = {"path": str(tmp_path)}
     yield plugins.build("sdl.instruments", name, options)
 
 

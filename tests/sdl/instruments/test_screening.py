@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
-from sdl.formatting import shown
+from sdl.formatting import format_value
 from sdl.history import ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
@@ -141,7 +141,7 @@ def test_an_extra_channel_changes_nothing():
 
 
 @pytest.mark.fault("I-09")
-@pytest.mark.parametrize("value", ["123", None, [1], {"count": 1}, True, False, ""], ids=shown)
+@pytest.mark.parametrize("value", ["123", None, [1], {"count": 1}, True, False, ""], ids=format_value)
 def test_nothing_is_coerced_to_a_number(value):
     screened = verdict(nir=value)
     assert screened.verdict is ReplyClass.SUSPECT
@@ -165,7 +165,7 @@ def test_nothing_is_coerced_to_a_number(value):
         (65536, "above its ceiling 65535"),
         (12.5, "not a whole count"),
     ],
-    ids=shown,
+    ids=format_value,
 )
 def test_a_number_that_no_sensor_counts_masks_all(value, reason):
     screened = verdict(clear=value)

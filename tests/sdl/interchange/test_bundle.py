@@ -18,7 +18,7 @@ from sdl.errors import InvalidInput
 from sdl.history import NoticeKind
 from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
-from sdl.interchange.evidence import CAMPAIGN, LINES, members, parse
+from sdl.interchange.evidence import CAMPAIGN, LINES, evidence_files, parse_evidence
 from sdl.interchange.export_import import read_data
 from sdl.ledger.controls import Controls
 from sdl.ledger.history_cache import without_parity
@@ -66,7 +66,7 @@ def packed(folder, entries):
 
 def signed(files):
     """These files and a manifest that fits them."""
-    return [*files.items(), (bundle.MANIFEST, bundle.manifest("x", files))]
+    return [*files.items(), (bundle.MANIFEST, bundle.bundle_manifest("x", files))]
 
 
 def without_manifest(content):
@@ -108,10 +108,10 @@ def test_every_raw_reply_is_in_it_and_its_tables_can_be_read(made, content, tmp_
 
 def test_what_was_written_is_read_back(made):
     with Ledger(made[0]) as ledger:
-        files = members(ledger, "wei")
+        files = evidence_files(ledger, "wei")
         entry = ledger.entry("wei")
         history = ledger.history(entry.id)
-    evidence = parse(unbundling.read_bundle(made[1]))
+    evidence = parse_evidence(unbundling.read_bundle(made[1]))
     assert {name: data for name, data in unbundling.read_bundle(made[1]).items() if name in files} == files
     assert evidence.space == entry.space
     assert [each.value.key for each in evidence.planned] == [each.key for each in history.planned]
@@ -268,14 +268,14 @@ def test_wrong_types_and_loose_ends_are_named_by_line(content, folder, name, key
     lines[-1][key] = WRONG[name][key]
     files = {**without_manifest(content), name: "\n".join(map(json.dumps, lines)).encode()}
     with pytest.raises(InvalidInput, match=name.replace(".", r"\.")):
-        parse(unbundling.read_bundle(packed(folder, signed(files))))
+        parse_evidence(unbundling.read_bundle(packed(folder, signed(files))))
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"[[[[[" * 9999, b"NaN", b'{"number": NaN}', b"{", b"null"])
 def test_lines_that_are_no_json(content, folder, text):
     files = {**without_manifest(content), "rounds.jsonl": text}
     with pytest.raises(InvalidInput, match=r"rounds\.jsonl, line 1: "):
-        parse(unbundling.read_bundle(packed(folder, signed(files))))
+        parse_evidence(unbundling.read_bundle(packed(folder, signed(files))))
 
 
 @few
@@ -305,7 +305,7 @@ modes = st.sampled_from([0, stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR])
 @given(entries=st.lists(st.tuples(names, modes, st.binary(max_size=200)), max_size=12), sign=st.booleans())
 def test_whatever_is_in_a_zip_file_is_refused_in_a_sentence(entries, sign, folder):
     files = {name: content for name, _, content in entries}
-    listed = [(bundle.MANIFEST, 0, bundle.manifest("x", files))] if sign else []
+    listed = [(bundle.MANIFEST, 0, bundle.bundle_manifest("x", files))] if sign else []
     path = folder / "strange.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, mode, content in [*entries, *listed]:
@@ -317,7 +317,7 @@ def test_whatever_is_in_a_zip_file_is_refused_in_a_sentence(entries, sign, folde
                 continue
     before = sorted(each.name for each in folder.iterdir())
     with pytest.raises(InvalidInput):
-        parse(unbundling.read_bundle(path))
+        parse_evidence(unbundling.read_bundle(path))
     assert sorted(each.name for each in folder.iterdir()) == before
 
 
@@ -339,7 +339,7 @@ def test_any_value_in_any_place_is_refused_or_read(content, name, line, value, d
     buffer.writelines(json.dumps(each).encode() + b"\n" for each in lines)
     files = {**content, name: buffer.getvalue()}
     with contextlib.suppress(InvalidInput):
-        parse(files)
+        parse_evidence(files)
 
 
 odd = st.sampled_from([0, 1, 7, -1, 0.0, 1e300, "", "white", "linear", "UNKNOWN", "VERIFIED", None, [], {}, [0.5] * 3])

@@ -5,10 +5,10 @@ import pytest
 
 from flows.engine.open_bench import open_bench
 from sdl.analysis import gain_shift as epoch
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.history import NoticeKind
 from sdl.instruments.claude_light.twin import Twin
-from sdl.interchange.export_import import import_
+from sdl.interchange.export_import import import_campaign
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
@@ -81,7 +81,7 @@ def test_imported_rows_are_compared_with_what_the_instrument_measured_last(tmp_p
         by_hand.survey_space(bench, design, every=8)
     with Ledger(tmp_path / "ledger.sqlite") as book:
         for name in ("old", "once more"):  # what was imported says nothing of the present
-            entry = import_(book, path, name)
+            entry = import_campaign(book, path, name)
             (sentence,) = entry.config["imported"]["epoch"]
             assert sentence.startswith("OTHER EPOCH than" if other else "as twin-9 measures")
             notices = Controls(book).notices(entry.id)
@@ -93,4 +93,4 @@ def test_where_nothing_was_measured_there_is_nothing_to_compare_with(tmp_path):
     path = tmp_path / "old.jsonl"
     path.write_text("".join(f"{reply.raw}\n" for reply in taken(3, 5)[2]), encoding="utf-8")
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert import_(book, path, "old").config["imported"]["epoch"] == []
+        assert import_campaign(book, path, "old").config["imported"]["epoch"] == []

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from places import DAYS as RECORDS
 
 from sdl.errors import InvalidInput
-from sdl.formatting import json_list, jsonable
+from sdl.formatting import json_list, make_jsonable
 from sdl.history import Purpose, ReplyClass, State
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.playback import Recorded
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import screen_reply
-from sdl.interchange.export_import import export, import_, read_data
+from sdl.interchange.export_import import export_campaign, import_campaign, read_data
 from sdl.ledger.ledger import Ledger
 from sdl.space import Channel, Knob, Space
 
@@ -80,7 +80,7 @@ def _attempt(draw, space, asked):
     out = clean if draw(st.booleans()) else draw(st.dictionaries(channels, values, max_size=4))
     applied = space.named_settings(asked) if draw(st.booleans()) else draw(st.dictionaries(texts, values, max_size=2))
     screened = screen_reply(space, np.array(asked), Reply(applied, out, ""))
-    row |= {"state": "DONE", "verdict": screened.verdict, "applied": jsonable(applied), "out": jsonable(out)}
+    row |= {"state": "DONE", "verdict": screened.verdict, "applied": make_jsonable(applied), "out": make_jsonable(out)}
     return row | {"readings": json_list(screened.readings), "censored": screened.censored.tolist()}
 
 
@@ -104,10 +104,10 @@ def test_export_import_export_gives_the_same_bytes(ledgers, suffix, space, data)
     name = next(_names)
     one.adopt(name, "twin", space, {}, data.draw(trails(space)))
     first, second = folder / f"{name}{suffix}", folder / f"{name}-again{suffix}"
-    export(one, name, first)
+    export_campaign(one, name, first)
     # A channel that never read anything is not in the JSON lines, so the oven's names have to be given there.
-    import_(other, first, name, space=space if suffix == ".jsonl" else None)
-    export(other, name, second)
+    import_campaign(other, first, name, space=space if suffix == ".jsonl" else None)
+    export_campaign(other, name, second)
     assert first.read_bytes() == second.read_bytes()
     before, after = (ledger.history(ledger.entry(name).id).observations for ledger in (one, other))
     assert [each.key for each in before] == [each.key for each in after]
@@ -122,9 +122,9 @@ def test_censored_readings_stay_censored_where_the_ceiling_is_not_known(ledgers,
     name, source = next(_names), folder / "oven.jsonl"
     lines = [{"in": [500, 0.5], "out": {"yield": y, "in.out": 3}, "time": None} for y in (100.0, 42.5)]
     source.write_text("\n".join(map(json.dumps, lines)))
-    import_(one, source, name, space=OVEN)
-    path = export(one, name, folder / f"{name}{suffix}")
-    entry = import_(other, path, name)
+    import_campaign(one, source, name, space=OVEN)
+    path = export_campaign(one, name, folder / f"{name}{suffix}")
+    entry = import_campaign(other, path, name)
     first, second = other.history(entry.id).observations
     assert {channel.ceiling for channel in entry.space.channels} == {None}
     assert (first.verdict, second.verdict) == (ReplyClass.OK_CENSORED, ReplyClass.OK)
@@ -149,7 +149,7 @@ def test_the_papers_format_is_imported_and_screened(ledger, tmp_path):
         {"in": [0, 0, 0], "out": {"clear": 65535, "515nm": 1}},
         {"in": [0.5, 0.5, 0.5], "out": {"515nm": -3}, "time": None},
     )
-    entry = import_(ledger, path, "Records of 2025")
+    entry = import_campaign(ledger, path, "Records of 2025")
     assert (entry.name, entry.title, entry.state) == ("records-of-2025", "Records of 2025", State.FINISHED)
     assert entry.space == SPACE
     trail = ledger.trail(entry.id)
@@ -167,8 +167,8 @@ def test_the_papers_format_is_imported_and_screened(ledger, tmp_path):
 @pytest.mark.skipif(not RECORDS.exists(), reason="the records are not in the project")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_records_survive_every_format(ledger, tmp_path, suffix):
-    import_(ledger, RECORDS, "records")
-    path = export(ledger, "records", tmp_path / f"records{suffix}")
+    import_campaign(ledger, RECORDS, "records")
+    path = export_campaign(ledger, "records", tmp_path / f"records{suffix}")
     was, is_ = read_data(RECORDS), read_data(path)
     assert is_.space == SPACE
     for name in ("settings", "readings", "censored", "times"):
@@ -182,7 +182,7 @@ def test_an_unknown_attempt_is_exported_with_what_was_asked_and_no_reading(ledge
     row |= {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN, "reason": "silence", "raw": "", "sent_at": 5.0}
     row |= dict.fromkeys(["applied", "out", "readings", "censored", "done_at", "seconds"])
     ledger.adopt("lost", "twin", SPACE, {}, [row])
-    line = json.loads(export(ledger, "lost", tmp_path / "lost.jsonl").read_text())
+    line = json.loads(export_campaign(ledger, "lost", tmp_path / "lost.jsonl").read_text())
     assert (line["in"], line["out"], line["time"], line["state"]) == ([0.1, 0.2, 0.3], None, 5.0, "UNKNOWN")
     with pytest.raises(InvalidInput, match="none of 1 readings counts; the first: silence"):
         read_data(tmp_path / "lost.jsonl")
@@ -190,13 +190,13 @@ def test_an_unknown_attempt_is_exported_with_what_was_asked_and_no_reading(ledge
 
 @pytest.mark.fault("N-05")
 def test_a_spreadsheet_finds_no_formula_in_a_csv(ledger, tmp_path):
-    import_(ledger, plain(tmp_path, ONE), "formulas")
+    import_campaign(ledger, plain(tmp_path, ONE), "formulas")
     with ledger.engine.begin() as connection:
         connection.exec_driver_sql("update attempts set reason = '=cmd()', raw = ?", ("@SUM(1)",))
-    path = export(ledger, "formulas", tmp_path / "formulas.csv")
+    path = export_campaign(ledger, "formulas", tmp_path / "formulas.csv")
     assert ",'=cmd()," in path.read_text()
     assert ",'@SUM(1)," in path.read_text()
-    entry = import_(ledger, path, "formulas again")
+    entry = import_campaign(ledger, path, "formulas again")
     assert ledger.trail(entry.id)[0]["reason"] == "=cmd()"
 
 
@@ -205,7 +205,7 @@ def test_plain_csv_with_a_byte_order_mark_mixed_line_ends_and_other_columns(ledg
     path = plain(
         tmp_path, "\ufeffB,R,G,515nm,who\r\n0.3,0.1,0.2,14290,me\n0,0,0,,you\r\n1e-1,+1,0,65535,\n\n", name="data.csv"
     )
-    entry = import_(ledger, path, "sheet")
+    entry = import_campaign(ledger, path, "sheet")
     trail = ledger.trail(entry.id)
     assert [row["settings"] for row in trail] == [[0.1, 0.2, 0.3], [0, 0, 0], [1, 0, 0.1]]
     assert [row["out"] for row in trail] == [{"515nm": 14290}, {}, {"515nm": 65535}]
@@ -238,9 +238,9 @@ def test_unknown_names_make_a_space_of_their_own(tmp_path):
 
 def test_numbers_beyond_all_measure_do_no_harm(ledger, tmp_path):
     path = plain(tmp_path, {"in": [0.5], "out": {"y": 10**400}}, {"in": [0.5], "out": {"y": 1e308}})
-    entry = import_(ledger, path, "huge")
+    entry = import_campaign(ledger, path, "huge")
     assert [row["verdict"] for row in ledger.trail(entry.id)] == [ReplyClass.SUSPECT, ReplyClass.OK]
-    export(ledger, "huge", tmp_path / "huge.parquet")
+    export_campaign(ledger, "huge", tmp_path / "huge.parquet")
 
 
 def test_a_given_space_names_the_columns(tmp_path):
@@ -306,7 +306,7 @@ def test_faults_of_a_csv_are_named_with_their_line(tmp_path, text, message):
 )
 def test_faults_of_json_lines_are_named_with_their_line(ledger, tmp_path, line, message):
     with pytest.raises(InvalidInput, match=f"data.jsonl, line 3: .*{message}"):
-        import_(ledger, plain(tmp_path, ONE, "", line, ONE), "faulty")
+        import_campaign(ledger, plain(tmp_path, ONE, "", line, ONE), "faulty")
     assert ledger.entries() == []
 
 
@@ -359,51 +359,51 @@ def test_what_may_hold_code_and_what_is_unknown_is_refused(tmp_path, name, conte
     ],
 )
 def test_a_changed_export_is_not_believed(ledger, tmp_path, change, message):
-    import_(ledger, plain(tmp_path, ONE), "true")
-    line = json.loads(export(ledger, "true", tmp_path / "true.jsonl").read_text())
+    import_campaign(ledger, plain(tmp_path, ONE), "true")
+    line = json.loads(export_campaign(ledger, "true", tmp_path / "true.jsonl").read_text())
     changed = line | {"attempt": 2} | change
     with pytest.raises(InvalidInput, match=f"line 2: .*{message}"):
-        import_(ledger, plain(tmp_path, line, changed), "false")
+        import_campaign(ledger, plain(tmp_path, line, changed), "false")
 
 
 def test_a_saturated_reading_called_ok_is_censored_all_the_same(ledger, tmp_path):
-    import_(ledger, plain(tmp_path, ONE), "true")
-    line = json.loads(export(ledger, "true", tmp_path / "true.jsonl").read_text())
+    import_campaign(ledger, plain(tmp_path, ONE), "true")
+    line = json.loads(export_campaign(ledger, "true", tmp_path / "true.jsonl").read_text())
     data = read_data(plain(tmp_path, line | {"out": {"515nm": 65535}}))
     assert data.censored[0, 3]
     assert np.isnan(data.readings[0, 3])
 
 
 def test_an_export_is_private_and_replaces_nothing_unasked(ledger, tmp_path):
-    import_(ledger, plain(tmp_path, ONE), "mine")
-    path = export(ledger, "mine", tmp_path / "mine.csv")
+    import_campaign(ledger, plain(tmp_path, ONE), "mine")
+    path = export_campaign(ledger, "mine", tmp_path / "mine.csv")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(InvalidInput, match="exists"):
-        export(ledger, "mine", path)
-    assert export(ledger, "mine", path, force=True) == path
+        export_campaign(ledger, "mine", path)
+    assert export_campaign(ledger, "mine", path, force=True) == path
 
 
 @pytest.mark.fault("O-14")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_export_that_fails_leaves_nothing_behind(ledger, tmp_path, monkeypatch, suffix):
-    import_(ledger, plain(tmp_path, ONE), "mine")
+    import_campaign(ledger, plain(tmp_path, ONE), "mine")
     folder = tmp_path / "out"
     folder.mkdir()
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(InvalidInput, match="No space left"):
-        export(ledger, "mine", folder / f"mine{suffix}")
+        export_campaign(ledger, "mine", folder / f"mine{suffix}")
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.fault("N-04")
 def test_an_export_replaces_a_link_and_does_not_follow_it(ledger, tmp_path):
-    import_(ledger, plain(tmp_path, ONE), "mine")
+    import_campaign(ledger, plain(tmp_path, ONE), "mine")
     (tmp_path / "precious").write_text("precious")
     link = tmp_path / "mine.csv"
     link.symlink_to(tmp_path / "precious")
     with pytest.raises(InvalidInput, match="exists"):
-        export(ledger, "mine", link)
-    export(ledger, "mine", link, force=True)
+        export_campaign(ledger, "mine", link)
+    export_campaign(ledger, "mine", link, force=True)
     assert (tmp_path / "precious").read_text() == "precious"
 
 
@@ -412,15 +412,15 @@ def test_an_export_replaces_a_link_and_does_not_follow_it(ledger, tmp_path):
     [("no/folder/x.csv", "cannot write"), ("x.pkl", "no format"), ("x", "no format")],
 )
 def test_an_export_that_cannot_be_is_refused(ledger, tmp_path, path, message):
-    import_(ledger, plain(tmp_path, ONE), "mine")
+    import_campaign(ledger, plain(tmp_path, ONE), "mine")
     with pytest.raises(InvalidInput, match=message):
-        export(ledger, "mine", tmp_path / path)
+        export_campaign(ledger, "mine", tmp_path / path)
 
 
 def test_names_are_made_safe_and_used_once(ledger, tmp_path):
     path = plain(tmp_path, ONE)
-    assert import_(ledger, path, "../../x").name == "x"
+    assert import_campaign(ledger, path, "../../x").name == "x"
     with pytest.raises(InvalidInput, match="there is a campaign 'x'"):
-        import_(ledger, path, "x")
+        import_campaign(ledger, path, "x")
     with pytest.raises(InvalidInput, match="reserved"):
-        import_(ledger, path, "CON")
+        import_campaign(ledger, path, "CON")

@@ -11,7 +11,7 @@ from sdl.history import Control, Purpose, Request, Round, RoundKind
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import campaigns
-from sdl.reports.status_queries import campaign_statuses
+from sdl.reports.status import campaign_statuses
 from sdl.space import Space
 
 NONSENSE = ["", "PAUSE", " run", "paused", "null", "0", "\u202estop", "x" * 5000]

@@ -9,7 +9,7 @@ from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, InvalidI
 from sdl.history import Control, History, NoticeKind, Observation, Purpose, ReplyClass, Request, Round, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls, planned
+from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.approval import approval_reason
 
@@ -146,7 +146,7 @@ class TestApproval:
         with opened(written) as session:
             with pytest.raises(ApprovalWanted, match="'sdl approve paper'"):
                 drive(session)
-            return session.ledger.sent(session.entry.id), planned(session.history, 0)
+            return session.ledger.sent(session.entry.id), summarize_planned(session.history, 0)
 
     def answered(self, tmp_path, granted=True):
         with Ledger(tmp_path / "ledger.sqlite") as book:
@@ -171,7 +171,7 @@ class TestApproval:
                     break
                 except ApprovalWanted:
                     asked += 1
-                    wanted = Controls(session.ledger).wanted(session.entry.id)
+                    wanted = Controls(session.ledger).pending_approval(session.entry.id)
                     taken = [each for each in session.history.observations if each.purpose.teaches]
                     assert all(each.round < wanted.round for each in taken)
             self.answered(tmp_path)

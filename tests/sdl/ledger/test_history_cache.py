@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from lives import Life
 
-from sdl.formatting import jsonable
+from sdl.formatting import make_jsonable
 from sdl.history import Exam, Finding, Parity, Round, RoundFacts, RoundKind, Verdict
 from sdl.ledger.history_cache import HistoryCache
 
@@ -16,13 +16,13 @@ from sdl.ledger.history_cache import HistoryCache
 def plain(history):
     """All that it says, to the last bit."""
     return {
-        name: [jsonable(vars(each)) for each in value] if isinstance(value, list) else value
+        name: [make_jsonable(vars(each)) for each in value] if isinstance(value, list) else value
         for name, value in vars(history).items()
     }
 
 
 def grown(desk, known):
-    return plain(desk.ledger.history(desk.campaign, known=known))
+    return plain(desk.ledger.history(desk.campaign, cache=known))
 
 
 class Growth(Life):
@@ -62,14 +62,14 @@ def test_a_reply_that_lost_its_trust_is_forgotten(where):
     known = HistoryCache(desk.campaign)
     desk.plan(request(0), request(1), request(2))
     desk.measured(request(0))
-    assert len(desk.ledger.history(desk.campaign, known=known).observations) == 1
+    assert len(desk.ledger.history(desk.campaign, cache=known).observations) == 1
     desk.measured(request(1), unbelievable())
     desk.measured(request(1), repeated())
     desk.measured(request(1), screened())
-    history = desk.ledger.history(desk.campaign, known=known)
+    history = desk.ledger.history(desk.campaign, cache=known)
     assert [each.key for each in history.observations] == [(0, 0, 0), (0, 1, 0)]
     desk.measured(request(2), repeated())
-    history = desk.ledger.history(desk.campaign, known=known)
+    history = desk.ledger.history(desk.campaign, cache=known)
     assert [each.key for each in history.observations] == [(0, 0, 0)]
     assert [each.key for each in history.lacking] == [(0, 1, 0), (0, 2, 0)]
     assert grown(desk, known) == grown(desk, None)
@@ -82,9 +82,9 @@ def test_only_what_is_new_is_read(where):
     desk.plan(*(request(index) for index in range(30)))
     for index in range(20):
         desk.measured(request(index))
-    before = desk.ledger.history(desk.campaign, known=known)
+    before = desk.ledger.history(desk.campaign, cache=known)
     desk.measured(request(20))
-    after = desk.ledger.history(desk.campaign, known=known)
+    after = desk.ledger.history(desk.campaign, cache=known)
     assert after.planned[0] is before.planned[0]
     assert after.observations[0] is before.observations[0]
     assert len(before.observations) == 20  # what somebody has in hand stays as it was

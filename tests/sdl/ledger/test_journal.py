@@ -14,14 +14,14 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from flows.engine.open_bench import open_bench
-from sdl.campaign.definition import Plugin
 from sdl.campaign.safety import SuspendPart
+from sdl.campaign.sections import Plugin
 from sdl.errors import LedgerError
 from sdl.history import Purpose, ReplyClass, Request, Round, RoundKind
 from sdl.instruments.claude_light.twin import Twin
+from sdl.ledger import database
 from sdl.ledger import journal as spill
 from sdl.ledger import ledger as ledger_module
-from sdl.ledger import tables as schema
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
@@ -50,7 +50,7 @@ class Troubled(Twin):
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """The database waits a moment for others, not half a minute."""
-    monkeypatch.setattr(schema, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def at_work(tmp_path, twin):
 
 
 def take_what_is_left(bench):
-    bench.take(bench.ledger.history(bench.campaign).pending)
+    bench.measure(bench.ledger.history(bench.campaign).pending)
 
 
 def trail(bench):
@@ -183,7 +183,7 @@ def test_a_reading_by_hand_that_a_server_does_not_take_is_in_the_ledger_at_the_n
         raise LedgerError("the server is away")
 
     with open_bench(part, str(tmp_path), where, "by hand") as bench, monkeypatch.context() as patch:
-        patch.setattr(ledger_module.rows, "answer", away)
+        patch.setattr(ledger_module.statements, "write_answer", away)
         with pytest.raises(LedgerError, match="The last reply is kept in"):
             by_hand.measure_by_hand(bench, [bench.instrument.space.off])
     with open_bench(part, str(tmp_path), where, "by hand") as bench:
@@ -279,7 +279,7 @@ def test_room_is_held_and_given_up_for_a_reply_when_the_disk_is_full(tmp_path, m
     monkeypatch.setattr(os, "write", full)
     journal.keep(JournalEntry("twin", 1, 1, {"raw": "one"}))
     journal.keep(JournalEntry("twin", 1, 2, {"raw": "two"}))
-    with journal.held() as kept:
+    with journal.open_content() as kept:
         assert [each.answer["raw"] for each in kept.replies] == ["one", "two"]
     assert len((tmp_path / "journal").read_text().splitlines()) == 2
 
@@ -329,7 +329,7 @@ def test_a_reply_after_a_torn_line_has_a_line_of_its_own(tmp_path):
     (tmp_path / "journal").write_text('{"instrument": "tw')
     journal = Journal(tmp_path / "journal")
     journal.keep(JournalEntry("twin", 1, 1, {"raw": "one"}))
-    with journal.held() as kept:
+    with journal.open_content() as kept:
         assert [each.answer["raw"] for each in kept.replies] == ["one"]
 
 

@@ -21,14 +21,14 @@ HOLDS = """
 import sys, time
 import sdl.ledger.lease as leasing
 from sdl.errors import LeaseHeld, LeaseLost
-from sdl.ledger.tables import open_database
+from sdl.ledger.database import open_database
 
 where, owner, leasing.BEAT_S, jump = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 engine = open_database(where)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with leasing.hold(engine, "light", owner) as lease:
+    with leasing.hold_lease(engine, "light", owner) as lease:
         leasing.now = lambda: time.time() + jump
         print("held", lease.token, flush=True)
         for line in sys.stdin:

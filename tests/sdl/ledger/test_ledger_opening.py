@@ -18,8 +18,8 @@ from sdl.errors import (
     SchemaMismatch,
 )
 from sdl.instruments.claude_light.channels import SPACE
+from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.tables import VERSION
 
 
 def in_sql(where, sentence):
@@ -42,16 +42,17 @@ def test_a_new_ledger_is_for_its_owner_alone(tmp_path):
 
 @pytest.mark.fault("O-16")
 def test_a_newer_ledger_is_not_touched(where):
-    Ledger(where).engine.dispose()
-    in_sql(where, f"UPDATE about SET version = {VERSION + 1}")
-    message = f"has schema {VERSION + 1}, this program writes schema {VERSION}: install the version that wrote it"
+    Ledger(where).close()
+    later = SCHEMA_VERSION + 1
+    in_sql(where, f"UPDATE about SET version = {later}")
+    message = f"has schema {later}, this program writes schema {SCHEMA_VERSION}: install the version that wrote it"
     with pytest.raises(SchemaMismatch, match=message):
         Ledger(where)
 
 
 @pytest.mark.fault("O-16")
 def test_an_older_ledger_says_what_to_do(where):
-    Ledger(where).engine.dispose()
+    Ledger(where).close()
     in_sql(where, "UPDATE about SET version = 0")
     with pytest.raises(SchemaMismatch, match=r"has schema 0, .*: export it with the version that wrote it"):
         Ledger(where)
@@ -76,13 +77,20 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_its_copy_kept(wh
 
 
 def test_a_ledger_without_a_version_is_refused(where):
-    Ledger(where).engine.dispose()
+    Ledger(where).close()
     in_sql(where, "DELETE FROM about")
     with pytest.raises(SchemaMismatch, match="has schema 0"):
         Ledger(where)
 
 
 # ---------------------------------------------------------------------- what is no ledger
+
+
+def test_a_ledger_that_cannot_be_read_any_more_says_so(where):
+    with Ledger(where) as ledger:
+        in_sql(where, "DROP TABLE notices")
+        with pytest.raises(LedgerError, match=r"^cannot read the ledger at .*notices"):
+            ledger.entries()
 
 
 def test_a_database_of_somebody_else_is_left_alone(where):

@@ -77,7 +77,7 @@ def tried(bench):
 
 def suspended(bench, requests=REQUESTS):
     with pytest.raises(CampaignSuspended) as caught:
-        bench.take(requests)
+        bench.measure(requests)
     return caught.value
 
 
@@ -86,7 +86,7 @@ def suspended(bench, requests=REQUESTS):
 
 def test_measurements_are_taken_in_order_and_kept_as_they_came(bench, server):
     taken = []
-    bench.take(REQUESTS, taken.append)
+    bench.measure(REQUESTS, taken.append)
     assert taken == REQUESTS
     assert [each.key for each in history(bench).observations] == [each.key for each in REQUESTS]
     for row, asked in zip(trail(bench), REQUESTS, strict=True):
@@ -107,7 +107,7 @@ def test_the_intent_is_in_the_ledger_while_the_instrument_measures(ledger):
 
     with ledger.hold("twin-0", "test") as lease:
         bench = at_work(ledger, lease, Watched())
-        bench.take(REQUESTS[:2])
+        bench.measure(REQUESTS[:2])
     (first,), (before, second) = seen
     assert first == second == ("SENT", "")
     assert before[0] == "DONE"
@@ -134,7 +134,7 @@ def test_the_intent_is_in_the_ledger_while_the_instrument_measures(ledger):
 )
 def test_a_passing_fault_is_kept_and_measured_again(bench, server, word, verdict, state, raw, wait):
     goes_wrong(server, f"{word}@2")
-    bench.take(REQUESTS)
+    bench.measure(REQUESTS)
     assert tried(bench) == [(0, 1, "OK"), (1, 1, verdict), (1, 2, "OK"), (2, 1, "OK"), (3, 1, "OK")]
     wrong = trail(bench)[1]
     assert wrong["state"] == state
@@ -149,7 +149,7 @@ def test_a_passing_fault_is_kept_and_measured_again(bench, server, word, verdict
 @pytest.mark.fault("I-11")
 def test_a_channel_at_its_ceiling_is_taken_as_it_is(bench, server):
     goes_wrong(server, "saturated@2")
-    bench.take(REQUESTS)
+    bench.measure(REQUESTS)
     assert tried(bench)[1] == (1, 1, "OK_CENSORED")
     seen = history(bench).observations[1]
     assert seen.censored.all()
@@ -159,11 +159,11 @@ def test_a_channel_at_its_ceiling_is_taken_as_it_is(bench, server):
 @pytest.mark.fault("I-13")
 def test_a_stuck_sensor_takes_the_reading_before_it_with_it(bench, server):
     goes_wrong(server, "stuck@3")
-    bench.take(REQUESTS[:3])
+    bench.measure(REQUESTS[:3])
     assert tried(bench) == [(0, 1, "OK"), (1, 1, "SUSPECT"), (2, 1, "SUSPECT"), (2, 2, "OK")]
     assert "stuck" in trail(bench)[1]["reason"]
     assert [each.key for each in history(bench).pending] == [(0, 1, 0), (0, 3, 0)]
-    bench.take(history(bench).pending)
+    bench.measure(history(bench).pending)
     assert len(history(bench).observations) == 4
 
 
@@ -178,10 +178,10 @@ def test_a_sensor_that_stays_stuck_suspends_and_only_one_earlier_reading_is_lost
 
 @pytest.mark.fault("I-13")
 def test_a_stuck_sensor_is_recognised_across_a_restart(bench, server):
-    bench.take(REQUESTS[:1])
+    bench.measure(REQUESTS[:1])
     goes_wrong(server, "stuck@2")
     again = at_work(bench.ledger, bench.lease, bench.instrument)
-    again.take(REQUESTS[1:2])
+    again.measure(REQUESTS[1:2])
     assert tried(again) == [(0, 1, "SUSPECT"), (1, 1, "SUSPECT"), (1, 2, "OK")]
 
 
@@ -190,7 +190,7 @@ def test_many_faults_at_random_lose_nothing(bench, server):
     server.seed, left = 3, REQUESTS
     for _ in range(20):
         with contextlib.suppress(CampaignSuspended):
-            bench.take(left)
+            bench.measure(left)
         if not (left := history(bench).pending):
             break
     assert not left
@@ -231,7 +231,7 @@ def test_a_fault_that_stays_suspends_the_campaign_with_a_sentence(bench, server,
     assert str(error).endswith("Nothing is lost; mend this and run the campaign again to go on from here")
     assert server.requests == len(trail(bench)) == 1 + attempts
     goes_wrong(server)
-    bench.take(history(bench).pending)
+    bench.measure(history(bench).pending)
     assert tried(bench)[1 + attempts] == (1, attempts + 1, "OK")
     assert len(history(bench).observations) == 4
 
@@ -280,7 +280,7 @@ def test_a_background_at_the_ceiling_suspends(bench, server):
 
 def test_an_interruption_finishes_the_measurement_under_way_and_sends_no_other(bench, server):
     with pytest.raises(Interrupted, match="everything measured is kept"):
-        bench.take(REQUESTS, lambda _: bench.interrupted.set())
+        bench.measure(REQUESTS, lambda _: bench.interrupted.set())
     assert tried(bench) == [(0, 1, "OK")]
     assert server.requests == 1
 
@@ -290,14 +290,14 @@ def test_an_interruption_ends_a_wait_at_once(bench, server):
     bench.instrument, bench.sleep = driver(server.url, first_wait_s=30.0, longest_wait_s=60.0), None
     threading.Timer(0.2, bench.interrupted.set).start()
     with pytest.raises(Interrupted):
-        bench.take(REQUESTS)
+        bench.measure(REQUESTS)
     assert tried(bench) == [(0, 1, "RETRY")]
 
 
 @pytest.mark.parametrize(("control", "error"), [(Control.PAUSE, CampaignPaused), (Control.STOP, CampaignStopped)])
 def test_a_flag_of_a_person_is_obeyed_before_the_next_request(bench, server, control, error):
     with pytest.raises(error):
-        bench.take(REQUESTS, lambda _: asks(bench, control))
+        bench.measure(REQUESTS, lambda _: asks(bench, control))
     assert server.requests == len(trail(bench)) == 1
 
 
@@ -305,7 +305,7 @@ def test_a_flag_is_obeyed_between_two_attempts_as_well(bench, server):
     goes_wrong(server, "500")
     bench.sleep = lambda _: asks(bench, Control.STOP)
     with pytest.raises(CampaignStopped):
-        bench.take(REQUESTS)
+        bench.measure(REQUESTS)
     assert server.requests == 1
 
 
@@ -313,7 +313,7 @@ def test_every_attempt_counts_towards_the_budget(bench, server):
     goes_wrong(server, "500@2-3")
     bench.budget = 4
     with pytest.raises(BudgetSpent):
-        bench.take(REQUESTS)
+        bench.measure(REQUESTS)
     assert tried(bench) == [(0, 1, "OK"), (1, 1, "RETRY"), (1, 2, "RETRY"), (1, 3, "OK")]
     assert server.requests == 4
 
@@ -330,5 +330,5 @@ def test_no_request_is_sent_whose_reply_could_not_be_kept(bench, server):
 def test_who_lost_the_lease_sends_nothing(bench, server):
     bench.lease = Lease(bench.lease.instrument, bench.lease.token - 1)
     with pytest.raises(LeaseLost):
-        bench.take(REQUESTS)
+        bench.measure(REQUESTS)
     assert server.requests == len(trail(bench)) == 0

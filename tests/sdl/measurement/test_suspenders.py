@@ -15,7 +15,8 @@ from sdl.errors import CampaignPaused, CampaignSuspended, InvalidInput
 from sdl.history import Control, NoticeKind, Purpose, ReplyClass
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.suspenders import SuspenderEvent, Suspenders
+from sdl.ledger.queries import AttemptOutcome
+from sdl.measurement.suspenders import Suspenders
 from sdl.space import Channel, Knob, Space
 
 SPACE = Space(knobs=[Knob(name="x")], channels=[Channel(name="a", noise=10.0), Channel(name="b")])
@@ -33,16 +34,16 @@ def of(clock=None, **rule):
 
 
 def reference(readings, fresh=True):
-    return SuspenderEvent(Purpose.REFERENCE, ReplyClass.OK, np.array(readings, float), fresh)
+    return AttemptOutcome(Purpose.REFERENCE, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def patch(readings, fresh=True):
-    return SuspenderEvent(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
+    return AttemptOutcome(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
 
 
 def told(suspenders, *seen):
     for each in seen:
-        suspenders.saw(each)
+        suspenders.observe(each)
     return suspenders.hold()
 
 
@@ -102,7 +103,7 @@ class TestFailures:
     rule: ClassVar = {"failures": 0.5, "window": 4}
 
     def outcome(self, verdict, fresh=True):
-        return SuspenderEvent(Purpose.DESIGN, verdict, np.full(2, np.nan), fresh)
+        return AttemptOutcome(Purpose.DESIGN, verdict, np.full(2, np.nan), fresh)
 
     def test_a_share_of_the_last_requests_holds_it(self):
         suspenders = of(**self.rule)

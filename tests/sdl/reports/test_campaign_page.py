@@ -11,10 +11,10 @@ from stages import CANDIDATE, CHANNELS, STAGES, Flaky, Run
 from sdl.errors import InvalidInput
 from sdl.history import Finding, FindingFacts, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from sdl.interchange.export_import import import_
+from sdl.interchange.export_import import import_campaign
 from sdl.measurement.bench import Bench
-from sdl.reports import campaign_summary as story
-from sdl.reports.campaign_log import chapters
+from sdl.reports import campaign_summary
+from sdl.reports.campaign_log import round_chapters
 from sdl.reports.campaign_page import render_campaign_page, write_campaign_page
 from sdl.reports.campaign_summary import CampaignSummary
 
@@ -59,7 +59,7 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
 
 
 def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
-    monkeypatch.setattr(story, "MANY_TARGETS", 0)
+    monkeypatch.setattr(campaign_summary, "MANY_TARGETS", 0)
     for step in STAGES["finished"]:
         step(run)
     page = check(render_campaign_page(ledger, run.name))
@@ -122,7 +122,7 @@ def test_readings_by_hand_without_a_target(ledger, run):
     entry = ledger.register("hand", "twin-1", run.space, {"by": "hand"}, {}, title="By hand")
     request = Request(0, 0, 0, Purpose.BY_HAND, CANDIDATE)
     ledger.plan(run.lease, entry.id, Round(0, RoundKind.BY_HAND), [request])
-    Bench(ledger, run.lease, entry.id, Twin(), 5).take([request])
+    Bench(ledger, run.lease, entry.id, Twin(), 5).measure([request])
     text = check(render_campaign_page(ledger, "hand")).text
     assert "No target was set; 1 request sent." in text
     assert "415nm" in text
@@ -131,7 +131,7 @@ def test_readings_by_hand_without_a_target(ledger, run):
 def test_an_imported_campaign_has_a_report(ledger, tmp_path):
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps({"in": [0.1, 0.2, 0.3], "out": {"515nm": 9}, "time": None}))
-    import_(ledger, path, "imported")
+    import_campaign(ledger, path, "imported")
     assert "No target was set" in check(render_campaign_page(ledger, "imported")).text
 
 
@@ -149,7 +149,7 @@ def test_decisions_follow_the_rounds(ledger, run):
     for step in STAGES["finished"]:
         step(run)
     ledger.find(run.lease, run.id, Finding(3, "paper", Verdict.INCONCLUSIVE, "given up: enough"))
-    told = list(chapters(CampaignSummary.of(ledger, run.name)))
+    told = list(round_chapters(CampaignSummary.of(ledger, run.name)))
     assert [chapter.title for chapter in told] == [
         "Round 0: design",
         "Round 1: learning",

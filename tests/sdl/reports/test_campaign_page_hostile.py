@@ -5,7 +5,7 @@ import pytest
 from hostile import HOSTILE
 from pages import check, svg
 
-from sdl.formatting import visible
+from sdl.formatting import escape_invisible
 from sdl.history import Finding, FindingFacts, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Channel, Knob, Space
@@ -75,4 +75,4 @@ def test_nothing_that_strangers_wrote_runs_or_hides(ledger, hostile):
 
 
 def test_what_cannot_be_seen_is_written_out():
-    assert visible("a\x7f\u200bb\ud800\u2028ü\n") == "a\\x7f\\u200bb\\ud800\\u2028ü\n"
+    assert escape_invisible("a\x7f\u200bb\ud800\u2028ü\n") == "a\\x7f\\u200bb\\ud800\\u2028ü\n"

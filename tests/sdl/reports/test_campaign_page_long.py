@@ -6,7 +6,7 @@ from stages import WRITTEN
 
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
-from sdl.reports.campaign_log import chapters, request_rows
+from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.reports.campaign_summary import CampaignSummary
 
@@ -57,7 +57,7 @@ def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
 
 def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
     ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
-    told = list(chapters(CampaignSummary.of(ledger, "rounds")))
+    told = list(round_chapters(CampaignSummary.of(ledger, "rounds")))
     assert told[0].paragraphs == [
         "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
     ]

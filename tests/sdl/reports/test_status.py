@@ -10,7 +10,6 @@ import pytest
 import requests
 from rich.console import Console
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
 from flows.cli import watch as cli_watching
 from flows.cli.watch_view import frame
@@ -18,15 +17,16 @@ from flows.engine.open_bench import open_bench
 from flows.engine.opening import open_session
 from flows.laboratory.stall_alarm import StallWatch
 from flows.ui import events
-from sdl.campaign.definition import Plugin, Target
-from sdl.errors import CampaignSuspended, InvalidInput
+from sdl.campaign.definition import Target
+from sdl.campaign.sections import Plugin
+from sdl.errors import CampaignSuspended, InvalidInput, LedgerError
 from sdl.history import Control, Finding, NoticeKind, State, Verdict
 from sdl.ledger import lease as leasing
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import attempts, campaigns, leases
 from sdl.measurement import manual as by_hand
-from sdl.reports import status_queries as watching
+from sdl.reports import status as watching
 from sdl.reports.status import Place
 from sdl.reports.status_detail import campaign_detail
 from strategies.plan.steps import Fit
@@ -94,12 +94,12 @@ class TestStanding:
         assert standing(at_work).waits_for == waits
 
     def test_an_approval_names_its_round_and_the_command(self, at_work):
-        Controls(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        Controls(at_work.ledger).request_approval(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
         waits = standing(at_work).waits_for
         assert waits == "approval of round 1 (beyond all that was measured): 'sdl approve paper'"
 
     def test_one_that_was_declined_waits_for_a_person_first(self, at_work):
-        Controls(at_work.ledger).want(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
+        Controls(at_work.ledger).request_approval(at_work.lease, at_work.entry.id, 1, "beyond all that was measured")
         Controls(at_work.ledger, "anna").answer("paper", granted=False)
         waits = standing(at_work).waits_for
         assert waits == "a person: 'sdl resume paper'; then approval of round 1 (beyond all that was measured)"
@@ -172,7 +172,7 @@ class TestStall:
         steering.ask("paper", Control.PAUSE)
         assert standing(at_work).alarm == ""
         steering.ask("paper", Control.RUN)
-        steering.want(at_work.lease, at_work.entry.id, 1, "first round")
+        steering.request_approval(at_work.lease, at_work.entry.id, 1, "first round")
         assert standing(at_work).alarm == ""
         at_work.ledger.set_state(at_work.lease, at_work.entry.id, State.SUSPENDED, "quiet hours")
         assert standing(at_work).alarm == ""
@@ -224,7 +224,7 @@ def test_of_many_targets_the_one_under_exam_and_those_judged_last_are_near(at_wo
     judged = [Finding(n, f"t{n}", Verdict.VERIFIED, "", np.zeros(3)) for n in range(6)]
     judged += [Finding(6, "t6", Verdict.REFUTED, "", np.zeros(3)), Finding(7, "t7", Verdict.NOT_REACHABLE, "")]
     place = Place(8, "exam", "t6")
-    many = replace(seen, targets=targets, findings=judged, standing=replace(seen.standing, place=place))
+    many = replace(seen, targets=targets, findings=judged, status=replace(seen.status, place=place))
     assert [each.name for each in many.near] == ["t6", "t7", "t5"]
     assert many.tally == "6 VERIFIED, 2 open, 1 NOT REACHABLE"
     assert (seen.near, seen.tally) == (seen.targets, ""), "a few are all looked at"
@@ -283,9 +283,9 @@ class TestCommands:
     @pytest.mark.parametrize("words", [(), ("--json",)])
     def test_a_ledger_that_does_not_answer_is_looked_at_again(self, sdl, known, monkeypatch, words):
         def fails(*_):
-            raise OperationalError("select", {}, Exception("server closed the connection"))
+            raise LedgerError("server closed the connection")
 
-        monkeypatch.setattr(cli_watching, "standings", fails)
+        monkeypatch.setattr(cli_watching, "campaign_statuses", fails)
         told = sdl("watch", "--once", *words)
         assert told.code == 0
         assert "the ledger does not answer, looking again: server closed the connection" in told.said
@@ -334,6 +334,6 @@ class TestCommands:
 
 def test_the_holder_in_words_is_the_same_for_one_and_for_all(at_work):
     with at_work.ledger.engine.connect() as connection:
-        (found,) = leasing.holders(connection).values()
-    with Ledger(at_work.ledger.engine.url.render_as_string(hide_password=False)) as book:
+        (found,) = leasing.lease_holders(connection).values()
+    with Ledger(at_work.ledger.url) as book:
         assert book.holder(at_work.entry.instrument) == str(found)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from problems import two_branches
 
-from sdl.campaign.definition import Campaign, Plugin
+from sdl.campaign.definition import Campaign
+from sdl.campaign.sections import Plugin
 from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation

@@ -19,6 +19,7 @@ from flows.benchmarks.inverse.run import InverseRequest
 from flows.benchmarks.inverse.table import make_table_rows
 from flows.benchmarks.inverse.worker import count_numbers
 from sdl.errors import InvalidInput
+from sdl.instruments.simulated.crystal import Crystal
 from strategies.models.linear.nearest import Nearest
 
 LOOK_UP = {"label": "one of 20 rows", "model": "nearest", "options": {"neighbours": 20, "corrected": False}}
@@ -104,8 +105,7 @@ def test_targets_are_none_of_the_rows():
 
 
 def test_the_crystal_asks_for_open_gaps_only_and_says_how_many_there_are(tmp_path, monkeypatch):
-    kind = inverse_problems.plugins.load("sdl.instruments", "crystal")
-    low, high = (np.array([getattr(knob, end) for knob in kind.KNOBS]) for end in ("low", "high"))
+    low, high = (np.array([getattr(knob, end) for knob in Crystal.KNOBS]) for end in ("low", "high"))
     unit = np.random.default_rng(0).random((500, 7))
     np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
     np.savetxt(tmp_path / "data_y.csv", np.maximum(unit[:, :1] - 0.5, 0))

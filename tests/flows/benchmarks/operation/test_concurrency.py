@@ -13,7 +13,7 @@ from rich.console import Console
 from flows.benchmarks.operation import concurrency
 from flows.engine.open_bench import open_bench
 from flows.engine.opening import open_session
-from sdl.campaign.definition import Plugin
+from sdl.campaign.sections import Plugin
 from sdl.errors import InstrumentUnavailable, LeaseLost
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.claude_light.driver import ClaudeLight
@@ -92,7 +92,7 @@ def test_so_it_is_by_a_reading_by_hand(slow, tmp_path):
     with open_bench(Plugin(**part(slow)), str(tmp_path), None, "by hand") as bench:
         request = Request(0, 0, 0, Purpose.BY_HAND, np.zeros(3))
         bench.ledger.plan(bench.lease, bench.campaign, Round(0, RoundKind.BY_HAND), [request])
-        bench.take([request])
+        bench.measure([request])
     assert (slow.requests, slow.most_in_flight) == (2, 1)
 
 
@@ -114,7 +114,7 @@ def test_a_request_of_the_dead_that_takes_ten_times_as_long_as_usual_is_waited_o
                 bench.ledger.plan(bench.lease, bench.campaign, Round(0, RoundKind.BY_HAND), requests := [
                     Request(0, index, 0, Purpose.BY_HAND, np.zeros(3)) for index in range(n)
                 ])  # fmt: skip
-                bench.take(requests)
+                bench.measure(requests)
 
         by_hand(0, 3)
         left_behind(server, tmp_path / "ledger.sqlite")

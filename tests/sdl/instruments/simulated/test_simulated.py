@@ -9,6 +9,7 @@ from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.instruments.simulated import homogenisation
 from sdl.instruments.simulated.ballistics import DRAG, GRAVITY, MASS, Ballistics
+from sdl.instruments.simulated.crystal import Crystal
 from sdl.instruments.simulated.material import Material
 from sdl.instruments.simulated.robotic_arm import RoboticArm
 from sdl.instruments.simulated.sinewave import Sinewave
@@ -25,9 +26,8 @@ def rng(seed=0):
 @pytest.fixture
 def records(tmp_path):
     """A folder as the crystal wants it; of a gap that is a slope and closes."""
-    kind = plugins.load("sdl.instruments", "crystal")
-    low, high = (np.array([getattr(knob, end) for knob in kind.KNOBS]) for end in ("low", "high"))
-    unit = rng().random((400, len(kind.KNOBS)))
+    low, high = (np.array([getattr(knob, end) for knob in Crystal.KNOBS]) for end in ("low", "high"))
+    unit = rng().random((400, len(Crystal.KNOBS)))
     np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
     np.savetxt(tmp_path / "data_y.csv", np.maximum(2 * unit[:, 0] - 0.5, 0))
     return tmp_path
@@ -147,13 +147,15 @@ def test_cells_are_symmetric_as_a_square_and_carry_a_load():
 def test_a_quarter_of_a_mirrored_cell_says_what_the_whole_does():
     """Moved by a pixel the material is the same, but its cell is no longer its mirror image and is solved whole."""
     cells = 0.01 + Material().prior(3, rng()).reshape(-1, SIDE, SIDE)
-    np.testing.assert_allclose(homogenisation.modulus(np.roll(cells, 1, axis=2)), homogenisation.modulus(cells), 1e-9)
+    np.testing.assert_allclose(
+        homogenisation.effective_modulus(np.roll(cells, 1, axis=2)), homogenisation.effective_modulus(cells), 1e-9
+    )
 
 
 def test_a_material_is_stiffer_along_its_layers_than_across():
     layers = np.full((1, SIDE, SIDE), 0.1)
     layers[:, :, : SIDE // 2] = 1.0
-    along, across = (homogenisation.modulus(each)[0] for each in (layers, layers.mT))
+    along, across = (homogenisation.effective_modulus(each)[0] for each in (layers, layers.mT))
     assert along == pytest.approx(0.55)
     assert 2 / (1 / 0.1 + 1) <= across < 0.25  # at least the harmonic mean (Reuss)
 

@@ -1,0 +1,249 @@
+"""Questions to the ledger that others than a running campaign ask, answered in plain values.
+
+Each function reads within one transaction, ``with ledger.reading() as connection``, and looks at a few rows alone,
+however many a campaign has, unless it says otherwise.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from sdl.formatting import array_from_json
+from sdl.history import USABLE, Approval, Control, Finding, Purpose, ReplyClass, State, Verdict
+from sdl.ledger.lease import Holder, lease_holders
+from sdl.ledger.row_mapping import finding_from_row
+from sdl.ledger.statements import CONTROL, select_last_suspension, select_rows
+from sdl.ledger.tables import approvals, attempts, campaigns, findings, requests, rounds
+from sdl.space import Readings
+
+# ---------------------------------------------------------------------- how campaigns stand
+
+
+@dataclass(frozen=True)
+class CampaignOverview:
+    """A campaign as a look at the whole ledger shows it."""
+
+    id: int
+    name: str
+    state: State
+    reason: str
+    """Why it is in that state, in words."""
+    control: Control
+    instrument: str
+    updated: float
+    """When its state changed last, seconds since 1970."""
+    config: Mapping[str, Any]
+    sent: int
+    """Requests sent, whatever became of them."""
+    verified: frozenset[str]
+    """Names of the targets with a candidate that passed its exam."""
+    approval: Approval | None
+    """What it waits for a person to approve; None if it waits for nobody."""
+    holder: Holder | None
+    """Who holds its instrument; None if nobody does."""
+
+
+def campaign_overviews(connection: Connection, campaign: int | None = None) -> list[CampaignOverview]:
+    """Return an overview of every campaign, the one that changed last first; of one alone if its number is given."""
+    columns = campaigns.c["id", "name", "state", "reason", "instrument", "updated", "config"]
+    query = select(*columns, CONTROL).order_by(campaigns.c.updated.desc())
+    if campaign is not None:
+        query = query.where(campaigns.c.id == campaign)
+    sent, verified = _sent_counts(connection, campaign), _verified_targets(connection)
+    waiting, held = _open_approvals(connection), lease_holders(connection)
+    return [
+        CampaignOverview(
+            id=row.id,
+            name=row.name,
+            state=State(row.state),
+            reason=row.reason,
+            control=Control(row.control),
+            instrument=row.instrument,
+            updated=row.updated,
+            config=row.config,
+            sent=sent.get(row.id, 0),
+            verified=frozenset(verified.get(row.id, ())),
+            approval=waiting.get(row.id),
+            holder=held.get(row.instrument),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _sent_counts(connection: Connection, campaign: int | None) -> Mapping[int, int]:
+    query = select(attempts.c.campaign, func.count()).group_by(attempts.c.campaign)
+    if campaign is not None:
+        query = query.where(attempts.c.campaign == campaign)
+    return {number: count for number, count in connection.execute(query)}
+
+
+def _verified_targets(connection: Connection) -> Mapping[int, set[str]]:
+    passed = defaultdict[int, set[str]](set)
+    query = select(*findings.c["campaign", "target"]).where(findings.c.verdict == Verdict.VERIFIED)
+    for campaign, target in connection.execute(query):
+        passed[campaign].add(target)
+    return passed
+
+
+def _open_approvals(connection: Connection) -> Mapping[int, Approval]:
+    """Return the approval that each campaign waits for; of several, that of its last round."""
+    query = select(approvals).where(approvals.c.granted.is_(None)).order_by(approvals.c.round)
+    return {row.campaign: Approval(row.round, row.why, row.granted, row.by) for row in connection.execute(query)}
+
+
+@dataclass(frozen=True)
+class RecentAttempt:
+    """When one attempt was sent and answered."""
+
+    sent_at: float | None
+    """Seconds since 1970; so is the next."""
+    done_at: float | None
+    usable: bool
+    """Whether it brought a reading that counts."""
+    unanswered: bool
+    """Whether its reply is still awaited."""
+
+
+@dataclass(frozen=True)
+class CampaignProgress:
+    """The round that a campaign is in, and its last attempts."""
+
+    attempts: Sequence[RecentAttempt]
+    """The latest first."""
+    round: int | None
+    """Number of the last round; None before the first one."""
+    kind: str = ""
+    """Of that round."""
+    target: str | None = None
+    """Name of the target that the exam of that round is about; None where it is no exam."""
+    purpose: str = ""
+    """Of the last request that was sent; empty before the first one."""
+    complete: bool = False
+    """Whether the last measurement that is planned has its usable reply."""
+
+
+def campaign_progress(connection: Connection, campaign: int, most: int) -> CampaignProgress:
+    """Return the last round of a campaign and at most so many of its last attempts."""
+    columns = attempts.c["request", "state", "verdict", "sent_at", "done_at"]
+    query = select(*columns).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(most)
+    last = connection.execute(query).all()
+    recent = [
+        RecentAttempt(row.sent_at, row.done_at, usable=row.verdict in USABLE, unanswered=row.state == "SENT")
+        for row in last
+    ]
+    in_campaign = select(*rounds.c["number", "kind", "target"]).where(rounds.c.campaign == campaign)
+    round_ = connection.execute(in_campaign.order_by(rounds.c.number.desc()).limit(1)).one_or_none()
+    if round_ is None:
+        return CampaignProgress(recent, None)
+    sent = last[0].request if last else None
+    purpose = connection.execute(select(requests.c.purpose).where(requests.c.id == sent)).scalar_one_or_none()
+    final = _last_planned(connection, campaign, round_.number)
+    complete = final is not None and sent == final and recent[0].usable
+    return CampaignProgress(recent, round_.number, round_.kind, round_.target, purpose or "", complete)
+
+
+def _last_planned(connection: Connection, campaign: int, round_: int) -> int | None:
+    """Return the number of the row of the measurement that is planned last in a round; None if none is."""
+    query = select(requests.c.id).where(requests.c.campaign == campaign, requests.c.round == round_)
+    last = query.order_by(*(requests.c[name].desc() for name in ("round", "idx", "replicate"))).limit(1)
+    return connection.execute(last).scalar_one_or_none()
+
+
+def campaign_findings(connection: Connection, campaign: int) -> list[Finding]:
+    """Return every finding of a campaign, oldest first."""
+    return [finding_from_row(row) for row in connection.execute(select_rows(findings, campaign))]
+
+
+def last_attempt_numbers(connection: Connection, campaign: int, most: int) -> Sequence[int]:
+    """Return the numbers of at most so many of the last attempts of a campaign, the latest first."""
+    query = select(attempts.c.id).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(most)
+    return connection.execute(query).scalars().all()
+
+
+# ---------------------------------------------------------------------- what a next request has to heed
+
+
+@dataclass(frozen=True, eq=False)
+class AttemptOutcome:
+    """What became of one attempt."""
+
+    purpose: Purpose
+    verdict: ReplyClass
+    readings: Readings
+    """Shape ``(p,)``; NaN where masked."""
+    fresh: bool = True
+    """Whether it came after the last suspension."""
+
+
+def outcomes_for_suspenders(connection: Connection, campaign: int, window: int) -> list[AttemptOutcome]:
+    """Return the outcomes by which suspenders judge a campaign, in the order of sending.
+
+    Args:
+        connection: To the ledger.
+        campaign: Its number.
+        window: How many of the last attempts are among them; those of references and patches all are.
+    """
+    in_campaign = attempts.c.campaign == campaign
+    last = select(attempts.c.id).where(in_campaign).order_by(attempts.c.id.desc()).limit(window).subquery()
+    judging = [purpose for purpose in Purpose if not purpose.teaches]
+    counts = attempts.c.id.in_(select(last.c.id)) | requests.c.purpose.in_(judging)
+    query = (
+        select(requests.c.purpose, *attempts.c["id", "verdict", "readings"])
+        .join(requests, attempts.c.request == requests.c.id)
+        .where(in_campaign, attempts.c.verdict.is_not(None), counts)
+        .order_by(attempts.c.id)
+    )
+    suspended_after = _last_attempt_before_suspension(connection, campaign)
+    return [
+        AttemptOutcome(
+            Purpose(row.purpose),
+            ReplyClass(row.verdict),
+            array_from_json(row.readings or []),
+            fresh=suspended_after is None or row.id > suspended_after,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _last_attempt_before_suspension(connection: Connection, campaign: int) -> int | None:
+    """Return the number of the last attempt before the last suspension; None if there was no suspension."""
+    sent = connection.execute(select_last_suspension(campaign)).scalar_one_or_none() or 0
+    if not sent:
+        return None
+    in_order = select(attempts.c.id).where(attempts.c.campaign == campaign).order_by(attempts.c.id)
+    return connection.execute(in_order.offset(max(sent - 1, 0)).limit(1)).scalar_one_or_none()
+
+
+@dataclass(frozen=True)
+class UnansweredRequest:
+    """The last request to an instrument, when its answer is not known."""
+
+    sent_at: float
+    """Seconds since 1970."""
+    usual_replies_s: Sequence[float]
+    """How long the last replies of the instrument took, seconds, the latest first."""
+
+
+def unanswered_request(connection: Connection, instrument: str, replies: int) -> UnansweredRequest | None:
+    """Return the last request to an instrument if its answer is not known, or else None.
+
+    Args:
+        connection: To the ledger.
+        instrument: Its identity.
+        replies: How many of its last replies tell how long one takes.
+    """
+    on_instrument = campaigns.c.instrument == instrument
+    newest = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaigns.c.id).scalar_subquery()
+    query = select(*attempts.c["state", "sent_at"]).where(
+        attempts.c.id == select(func.max(newest)).where(on_instrument).scalar_subquery()
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None or row.state not in ("SENT", "UNKNOWN"):
+        return None
+    of_instrument = attempts.c.campaign.in_(select(campaigns.c.id).where(on_instrument))
+    answered = select(attempts.c.seconds).where(of_instrument, attempts.c.seconds.is_not(None))
+    seconds = connection.execute(answered.order_by(attempts.c.id.desc()).limit(replies)).scalars().all()
+    return UnansweredRequest(row.sent_at, seconds)
