@@ -1,10 +1,11 @@
 """A table of real measurements, from a CSV file with columns ``in.KNOB`` and ``out.CHANNEL``, for an emulator."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import pandas as pd
+import numpy as np
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space import Readings, Settings
@@ -45,20 +46,37 @@ class LaboratoryTable:
         Raises:
             InvalidInput: if it cannot be read, or too little is left of it.
         """
-        try:
-            rows = pd.read_csv(path).apply(pd.to_numeric, errors="coerce")
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"cannot read {path}: {error}") from error
-        rows = rows.dropna(axis="columns", how="all").dropna()
-        knobs = [name for name in rows if str(name).startswith("in.") and rows[name].nunique() > 1]
-        channels = [name for name in rows if str(name).startswith("out.")]
+        names, rows = _numbers(path)
+        knobs = [
+            place for place, name in enumerate(names) if name.startswith("in.") and len(np.unique(rows[:, place])) > 1
+        ]
+        channels = [place for place, name in enumerate(names) if name.startswith("out.")]
         if not knobs or not channels or len(rows) < 2 * len(knobs) + 3:
             raise InvalidInput(
                 f"{path} needs columns in.KNOB and out.CHANNEL and {2 * len(knobs) + 3} rows of numbers, "
                 f"got {len(knobs)} knobs that move, {len(channels)} channels and {len(rows)} rows"
             )
-        settings, readings = rows[knobs].to_numpy(float), rows[channels].to_numpy(float)
-        return cls(_bare(knobs), _bare(channels), settings, readings)
+        return cls(_bare(names, knobs), _bare(names, channels), rows[:, knobs], rows[:, channels])
+
+
+def _numbers(path: Path) -> tuple[list[str], Readings]:
+    """The columns of a CSV file that hold numbers, and its rows without a gap, ``(n, columns)``."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            names, *lines = csv.reader(file)
+        rows = np.array([[_number(cell) for cell in line] for line in lines if line]).reshape(-1, len(names))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from error
+    filled = ~np.isnan(rows).all(axis=0)
+    rows = rows[:, filled]
+    return [name for name, kept in zip(names, filled, strict=True) if kept], rows[~np.isnan(rows).any(axis=1)]
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return np.nan
 
 
 def laboratory_files(folder: Path = FOLDER) -> dict[str, Path]:
@@ -66,5 +84,5 @@ def laboratory_files(folder: Path = FOLDER) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.csv"))}
 
 
-def _bare(columns: list[str]) -> tuple[str, ...]:
-    return tuple(name.partition(".")[2] for name in columns)
+def _bare(names: list[str], places: list[int]) -> tuple[str, ...]:
+    return tuple(names[place].partition(".")[2] for place in places)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 
 def test_a_transaction_ends_while_another_connection_waits_for_it(tmp_path):
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'some.db'}", connect_args={"timeout": 5})
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'some.db'}", connect_args={"timeout": 60})
     event.listen(engine.sync_engine, "connect", begin_by_hand)
     gc.disable()
     try:
