@@ -33,6 +33,7 @@ class ExpectedImprovement(Sequential):
             raise InvalidInput(f"needs draws >= 1, got {self.draws}")
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """How much nearer to the targets than any before a reading at each place of the pool should come, ``(m,)``."""
         if "distance" not in prospect.known:
             prospect.known["distance"] = self._distance(prospect, rng)
         distance: Array = prospect.known["distance"]

@@ -60,6 +60,11 @@ class Uncertainty:
         rng: np.random.Generator,
         ceiling: Readings | None = None,
     ) -> Settings:
+        """Up to ``n`` settings ``(m, d)`` at which the ensemble disagrees most; none if nothing is left to learn.
+
+        Raises:
+            InvalidInput: for fewer than two models, or no target.
+        """
         if len(models) < 2 or not targets:
             raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
         offers, weights = self._offers(models, targets, rng)

@@ -63,6 +63,7 @@ class AnyConditional:
             raise InvalidInput(f"a mixture needs max_components >= 1, got {self.max_components}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """Two more than there are knobs."""
         return d + 2
 
     def fit(self, readings: Readings, settings: Settings, conditions: ArrayLike | None = None) -> Self:
@@ -169,6 +170,7 @@ class AnyConditional:
         return self._draw(self._rows(settings, conditions), asked, n, rng)[:, :, self._readings]
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "mixture_")
         return self.domain_.remoteness(target)
 
