@@ -52,8 +52,8 @@ def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool 
     distance = cdist(inside, inside)
     labels = np.zeros(len(inside), np.intp) if one else _clusters(inside, distance, separation)
     members = (np.flatnonzero(labels == label) for label in np.unique(labels))
-    found = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
-    return sorted(found, key=lambda each: -each.share)
+    clusters = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
+    return sorted(clusters, key=lambda each: -each.share)
 
 
 def refused(draws: Settings) -> float:

@@ -59,9 +59,9 @@ def energy_score(draws: Array, truths: Array, scale: Array) -> Array:
     _match(draws, truths)
     if len(draws) < 2:
         raise InvalidInput(f"an energy score needs at least 2 draws, got {len(draws)}")
-    each, wanted = draws / scale, truths / scale
-    off = np.linalg.norm(each - wanted, axis=-1).mean(axis=0)
-    apart = np.array([pdist(each[:, row]).mean() for row in range(len(wanted))])
+    scaled, goal = draws / scale, truths / scale
+    off = np.linalg.norm(scaled - goal, axis=-1).mean(axis=0)
+    apart = np.array([pdist(scaled[:, row]).mean() for row in range(len(goal))])
     return np.asarray(off - apart / 2)
 
 

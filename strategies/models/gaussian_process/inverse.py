@@ -117,11 +117,11 @@ class GaussianProcess:
         with one_thread():
             pool = Sobol(self.middle_.size, rng=0).random_base2(POOL)
             likely = pool[np.argsort(-self.likelihood(target, pool).value)[:starts]]
-            found = sorted((self._search(target, start) for start in likely), key=lambda each: each[0])
+            ends = sorted((self._search(target, start) for start in likely), key=lambda end: end[0])
         chosen: list[Settings] = []
-        for cost, settings in found:
+        for cost, settings in ends:
             apart = all(np.linalg.norm(settings - other) >= SEPARATION for other in chosen)
-            if apart and cost < found[0][0] + WORSE:
+            if apart and cost < ends[0][0] + WORSE:
                 chosen.append(settings)
         return np.array(chosen)
 
@@ -168,11 +168,11 @@ class GaussianProcess:
         must_be_fitted(self, "noise_")
         fixed = fixed_columns(target, len(self.channels_))
         places = (settings - self.middle_) / self.width_
-        wanted = (np.asarray(target, float) - self.level_) / self.height_
+        goal = (np.asarray(target, float) - self.level_) / self.height_
         means, deviations, slopes = zip(*(self.channels_[c].at(places) for c in fixed), strict=True)
         deviation = np.column_stack(deviations)
         whiten = np.linalg.inv(np.linalg.cholesky(self.noise_.covariance[np.ix_(fixed, fixed)])).T
-        misfit = (wanted[fixed] - np.column_stack(means)) / deviation @ whiten
+        misfit = (goal[fixed] - np.column_stack(means)) / deviation @ whiten
         rise = np.stack(slopes, axis=2) / self.width_[:, None] / deviation[:, None] @ whiten
         return misfit, rise, deviation
 

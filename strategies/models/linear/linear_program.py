@@ -55,10 +55,10 @@ class LinearProgram:
         stretch = self.regression_.noise.stretch(n, rng)[:, None]
         slopes = self.regression_.coefficients[:, fixed] @ whiten
         slopes = slopes + stretch[..., None] * (self.regression_.root @ rng.standard_normal((n, *slopes.shape)))
-        wanted = np.asarray(target, float)[fixed] @ whiten + stretch * rng.standard_normal((n, fixed.size))
+        goals = np.asarray(target, float)[fixed] @ whiten + stretch * rng.standard_normal((n, fixed.size))
         if self.intercept:
-            wanted, slopes = wanted - slopes[:, 0], slopes[:, 1:]
-        return _solve(slopes, wanted, rng.random(slopes.shape[:2]))
+            goals, slopes = goals - slopes[:, 0], slopes[:, 1:]
+        return _solve(slopes, goals, rng.random(slopes.shape[:2]))
 
     def predict(self, settings: Settings) -> Readings:
         """Readings ``(n, p)`` of the regression."""

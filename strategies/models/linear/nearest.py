@@ -70,12 +70,12 @@ class Nearest:
         """Settings ``(n, d)`` of the rows that read most like the target, moved by their slopes if corrected."""
         must_be_fitted(self, "line_")
         fixed = fixed_columns(target, self.readings_.shape[1])
-        wanted = np.asarray(target, float)[fixed]
-        off = (((self.readings_[:, fixed] - wanted) / self.unit_[fixed]) ** 2).sum(axis=1)
+        goal = np.asarray(target, float)[fixed]
+        off = (((self.readings_[:, fixed] - goal) / self.unit_[fixed]) ** 2).sum(axis=1)
         some = min(self.neighbours, max(len(off) // 5, 1))
         nearest = np.argpartition(off, some - 1)[:some]
         drawn = self.settings_[nearest[np.argsort(off[nearest], kind="stable")][rng.integers(some, size=n)]]
-        return self._moved(drawn, wanted, fixed, rng) if self.corrected else drawn
+        return self._moved(drawn, goal, fixed, rng) if self.corrected else drawn
 
     def predict(self, settings: Settings) -> Readings:
         """Readings ``(n, p)`` by a line through the rows near each setting."""

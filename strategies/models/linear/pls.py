@@ -59,8 +59,8 @@ class PartialLeastSquares:
         must_be_fitted(self, "forward_")
         fixed = fixed_columns(target, self.readings_.shape[1])
         backward = self._backward(fixed)
-        wanted = np.asarray(target, float)[None, fixed]
-        return backward.simulate(wanted, n, rng)[:, 0]
+        goal = np.asarray(target, float)[None, fixed]
+        return backward.simulate(goal, n, rng)[:, 0]
 
     def predict(self, settings: Settings) -> Readings:
         """Readings ``(n, p)`` of the forward regression."""

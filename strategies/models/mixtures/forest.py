@@ -128,7 +128,7 @@ class Forest:
             for mixture, out in self._folds()
         ]
         for i in range(FOLDS):
-            where, left = (np.concatenate(each) for each in zip(*folds[:i], *folds[i + 1 :], strict=True))
+            where, left = (np.concatenate(pieces) for pieces in zip(*folds[:i], *folds[i + 1 :], strict=True))
             made.flows.append(self._flow(where, left, rng))
         made.judge(folds, rng)
         return made
@@ -185,7 +185,7 @@ class _Flow:
     """
 
     def __init__(self, forest: Any) -> None:
-        self._steps = [each.get_booster() for each in forest.regr[0][:-1]]
+        self._steps = [model.get_booster() for model in forest.regr[0][:-1]]
         self._scaler = forest.scaler
 
     def __call__(self, noise: Array, places: Array) -> Array:
@@ -221,7 +221,7 @@ class _Conditional:
             before.append(rng.standard_normal((len(left), JUDGED, left.shape[1])))
             moved = flow(before[-1].reshape(-1, left.shape[1]), np.repeat(places, JUDGED, axis=0))
             after.append(moved.reshape(before[-1].shape))
-        plain, full, truth = (np.concatenate(each) for each in (before, after, [left for _, left in unseen]))
+        plain, full, truth = (np.concatenate(pieces) for pieces in (before, after, [left for _, left in unseen]))
         draws = {damping: plain + damping * (full - plain) for damping in DAMPING}
         self.damping = min(DAMPING, key=lambda damping: _energy_score(draws[damping], truth))
         self.width = _stretch(draws[self.damping], truth) / _stretch(plain, truth)

@@ -68,11 +68,16 @@ class Mixture:
         """Settings ``(n, d)`` of the joint density, given the fixed channels."""
         must_be_fitted(self, "joint_")
         fixed = self.d_ + fixed_columns(target, self.unit_.size - self.d_)
-        known = np.asarray(target, float)[fixed - self.d_] / self.unit_[fixed]
+        values = np.asarray(target, float)[fixed - self.d_] / self.unit_[fixed]
         with one_thread():
-            given = self.joint_.condition(fixed, known)
+            conditional = self.joint_.condition(fixed, values)
         knobs = slice(self.d_)
-        answer = GMM(len(given.priors), given.priors, given.means[:, knobs], given.covariances[:, knobs, knobs])
+        answer = GMM(
+            len(conditional.priors),
+            conditional.priors,
+            conditional.means[:, knobs],
+            conditional.covariances[:, knobs, knobs],
+        )
         return np.asarray(_drawn(answer, n, rng) * self.unit_[knobs])
 
     def predict(self, settings: Settings) -> Readings:
@@ -89,8 +94,8 @@ class Mixture:
         draws = np.empty((n, len(places), self.unit_.size - self.d_))
         for place, row in enumerate(places):
             with one_thread():
-                given = self.joint_.condition(np.arange(self.d_), row)
-            draws[:, place] = _drawn(given, n, rng)
+                conditional = self.joint_.condition(np.arange(self.d_), row)
+            draws[:, place] = _drawn(conditional, n, rng)
         return np.asarray(draws * self.unit_[self.d_ :])
 
     def remoteness(self, target: Target) -> Remoteness:

@@ -139,8 +139,8 @@ class LocalisedModel:
         must_be_fitted(self, "region_")
         starts, off = self._starts(targets, n, rng)
         tolerance = ARRIVED + np.linalg.norm(off / self.scale_, axis=2)  # of more channels than knobs, not all are met
-        starts, wanted = (each.reshape(len(targets) * n, -1) for each in (starts, targets[:, None] - off))
-        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance.ravel())
+        starts, goals = (rows.reshape(len(targets) * n, -1) for rows in (starts, targets[:, None] - off))
+        return localise(self.tangent, starts, goals, self.scale_, self.region_, self.method, tolerance.ravel())
 
     def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
         """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
