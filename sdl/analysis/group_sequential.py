@@ -41,7 +41,7 @@ def plan_looks(replicates: int, confidence: float) -> Looks:
     Where the true mean is on the edge of the tolerance, the probability that any of them takes it for inside is
     ``1 - confidence`` at most: no larger than that of a single look.
 
-    >>> [(look.replicates, round(look.known, 3)) for look in looks(6, 0.95)]
+    >>> [(look.replicates, round(look.known, 3)) for look in plan_looks(6, 0.95)]
     [(3, 0.018), (4, 0.019), (5, 0.025), (6, 0.031)]
     """
     found, walk, spent = list[Look](), _Walk.begun(), 0.0

@@ -45,7 +45,7 @@ def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool 
 
     >>> rng = np.random.default_rng(0)
     >>> draws = np.concatenate((rng.normal(0.2, 0.01, (60, 2)), rng.normal(0.8, 0.03, (40, 2))))
-    >>> [(each.settings.round(1).tolist(), each.share) for each in candidates(draws)]
+    >>> [(cluster.settings.round(1).tolist(), cluster.share) for cluster in cluster_draws(draws)]
     [([0.2, 0.2], 0.6), ([0.8, 0.8], 0.4)]
     """
     inside = draws[in_unit_box(draws)]

@@ -26,7 +26,7 @@ class Errors:
 def absolute_errors(truths: Array, guesses: Array) -> Errors:
     """R2, MAE and RMSE of guesses ``(m, k)`` of truths ``(m, k)``, both finite, ``m`` at least 1.
 
-    >>> errors(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])).r2
+    >>> absolute_errors(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])).r2
     array([0.5])
     """
     off = guesses - truths
