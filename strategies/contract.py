@@ -23,8 +23,8 @@ unit box, ``(m, p)``."""
 
 def noise_at(noise: Noise, settings: Settings) -> Readings:
     """The noise of a reading at each of the settings in the unit box ``(m, d)``, ``(m, p)``."""
-    known = noise(settings) if callable(noise) else noise
-    return np.asarray(np.broadcast_to(known, (len(settings), np.shape(known)[-1])), float)
+    deviation = noise(settings) if callable(noise) else noise
+    return np.asarray(np.broadcast_to(deviation, (len(settings), np.shape(deviation)[-1])), float)
 
 
 @dataclass(frozen=True)
@@ -270,12 +270,12 @@ def fixed_columns(target: Target, p: int) -> NDArray[np.intp]:
     Raises:
         InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
     """
-    wanted = np.asarray(target, float)
-    if wanted.shape != (p,):
-        raise InvalidInput(f"a target needs one value for each of {p} channels, got shape {wanted.shape}")
-    if np.isinf(wanted).any():
+    row = np.asarray(target, float)
+    if row.shape != (p,):
+        raise InvalidInput(f"a target needs one value for each of {p} channels, got shape {row.shape}")
+    if np.isinf(row).any():
         raise InvalidInput("a target needs finite readings (NaN leaves a channel free), got an infinite one")
-    fixed = np.flatnonzero(~np.isnan(wanted))
+    fixed = np.flatnonzero(~np.isnan(row))
     if not fixed.size:
         raise InvalidInput("a target needs at least one fixed channel, got all channels free")
     return fixed

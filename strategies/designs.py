@@ -30,6 +30,7 @@ class LatinHypercube:
     """
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of one random hypercube; a number of points is needed."""
         return space.from_unit(qmc.LatinHypercube(space.d, rng=rng).random(_given(n, self)))
 
 
@@ -55,6 +56,7 @@ class MaximinLatinHypercube:
             raise InvalidInput(f"a maximin Latin hypercube needs tries >= 1, got {self.tries}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of that one of ``tries`` hypercubes whose closest points are farthest apart."""
         n = _given(n, self)
         hypercube = qmc.LatinHypercube(space.d, scramble=False, rng=rng)
         return space.from_unit(max((hypercube.random(n) for _ in range(self.tries)), key=_closest))
@@ -73,6 +75,7 @@ class Sobol:
     """
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """The first ``n`` settings ``(n, d)`` of a scrambled sequence."""
         n = _given(n, self)
         return space.from_unit(spread_points(n, space.d, rng)[:n])
 
@@ -103,6 +106,7 @@ class OneByOne:
             raise InvalidInput(f"one by one needs 0 <= low < high <= 1, got low={self.low}, high={self.high}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """One setting for each knob, ``(d, d)``; another number of points is refused."""
         _own(n, space.d, f"one by one over {space.d} knobs")
         return space.from_unit(np.where(np.eye(space.d) > 0, self.high, self.low))
 
@@ -116,6 +120,7 @@ class Random:
     """
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` that are independent and uniform over the box."""
         return space.from_unit(rng.random((_given(n, self), space.d)))
 
 
@@ -142,6 +147,7 @@ class FullFactorial:
             raise InvalidInput(f"a full factorial needs levels >= 2, got {self.levels}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """The middles of the edges and the centre, ``(n, d)``, in random order; no other number of points."""
         points = self.levels**space.d
         _own(n, points, f"a full factorial of {self.levels} levels and {space.d} knobs")
         if points > MOST:
@@ -174,6 +180,7 @@ class BoxBehnken:
             raise InvalidInput(f"a Box-Behnken design needs center >= 0, got {self.center}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
+        """The middles of the edges and the centre, ``(n, d)``, in random order; another number of points is refused."""
         if space.d < 3:
             raise InvalidInput(f"a Box-Behnken design needs 3 knobs or more, got {space.d}: take a full factorial")
         _own(n, 2 * space.d * (space.d - 1) + self.center, f"a Box-Behnken design of {space.d} knobs")

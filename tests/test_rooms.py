@@ -114,6 +114,7 @@ ROOMS = {
     "flows.ui": {"sdl": "analysis campaign errors formatting history ledger reports"},
     "flows.benchmarks.bars": {"flows": "terminal"},
     "flows.benchmarks.cells": {"sdl": "errors"},
+    "flows.benchmarks.kept_cells": {"sdl": "errors", "flows": "benchmarks.cells"},
     "flows.benchmarks.inverse": {
         "sdl": "errors instruments.simulated plugins reports space system",
         "strategies": "answers contract metrics models.base models.forward models.sampling numerics",
@@ -150,7 +151,7 @@ ROOMS = {
         "plugins reports space system",
         "strategies": "answers contract correction designs evaluation fitting metrics models.mixtures numerics plan "
         "solving",
-        "flows": "benchmarks.bars benchmarks.cells environment terminal versions",
+        "flows": "benchmarks.bars benchmarks.cells benchmarks.kept_cells environment terminal versions",
     },
     "flows.benchmarks.operation": {
         "sdl": "campaign errors history instruments.claude_light instruments.emulator instruments.protocol "
@@ -259,7 +260,8 @@ def room(name):
 def rooms_needed(path):
     """Rooms of ours that a file imports from, beside its own."""
     modules = {innermost(name, MODULES) for name in imported(path) if name.partition(".")[0] in OURS}
-    return {room(name) for name in modules} - {room(module(path)), "sdl"}  # the package itself has the version alone
+    # A floor's own package has no more than its version and its place.
+    return {room(name) for name in modules} - {room(module(path)), *OURS}
 
 
 def allowed_rooms(name):

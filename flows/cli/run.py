@@ -32,11 +32,11 @@ Changes = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (run, report):
-        app.command()(command)
+    app.command("run")(run_campaign)
+    app.command()(report)
 
 
-def run(
+def run_campaign(
     file: File,
     changes: Changes = None,
     again: Annotated[bool, typer.Option("--again", help="Begin anew if it is finished.")] = False,

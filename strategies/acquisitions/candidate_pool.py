@@ -101,8 +101,8 @@ def prospect(
     beliefs = Beliefs.of(models, settings, noise, ceiling, columns, locality)
     places = iter(np.split(np.arange(len(settings)), np.cumsum([len(part) for part in parts])[:-1]))
     offered = [[next(places) for _ in members] for members in drawn]
-    wanted = [np.asarray(target, float)[columns] for target in targets]
-    return Prospect(beliefs, wanted, offered, next(places), next(places), *_answers(beliefs, drawn), known={})
+    fixed_targets = [np.asarray(target, float)[columns] for target in targets]
+    return Prospect(beliefs, fixed_targets, offered, next(places), next(places), *_answers(beliefs, drawn), known={})
 
 
 def _inside(draws: Settings) -> Settings:

@@ -22,8 +22,10 @@ class Disagreement(Sequential):
     """
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """By how much a reading at each place of the pool would settle the disagreement of the ensemble, ``(m,)``."""
         beliefs = prospect.beliefs
         return np.asarray((beliefs.telling * beliefs.variance / beliefs.noise**2).sum(axis=1))
 
     def matters(self, prospect: Prospect) -> Places:
+        """Places at which the disagreement counts: all of the pool."""
         return prospect.pool

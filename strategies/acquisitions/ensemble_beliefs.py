@@ -61,9 +61,9 @@ class Beliefs:
             columns: Channels that are of interest, ``(p,)``.
             locality: Distance in the unit box over which beliefs go together.
         """
-        said = np.array([model.predict(settings)[:, columns] for model in models])
-        mean, scatter = said.mean(axis=0), np.maximum(noise_at(noise, settings)[:, columns], _TINY)
-        deviations = (said - mean) / np.sqrt(len(models) - 1)
+        predictions = np.array([model.predict(settings)[:, columns] for model in models])
+        mean, scatter = predictions.mean(axis=0), np.maximum(noise_at(noise, settings)[:, columns], _TINY)
+        deviations = (predictions - mean) / np.sqrt(len(models) - 1)
         covariance = np.einsum("kmp,kop->pmo", deviations, deviations, optimize=True)
         covariance *= taper(settings, settings, locality)
         spread = np.sqrt((deviations**2).sum(axis=0) + scatter**2)

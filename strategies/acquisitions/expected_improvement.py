@@ -33,11 +33,12 @@ class ExpectedImprovement(Sequential):
             raise InvalidInput(f"needs draws >= 1, got {self.draws}")
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """How much nearer to the targets than any before a reading at each place of the pool should come, ``(m,)``."""
         if "distance" not in prospect.known:
             prospect.known["distance"] = self._distance(prospect, rng)
         distance: Array = prospect.known["distance"]
-        told = [*prospect.measured, *prospect.chosen]
-        best = distance[:, :, told].min(axis=2) if told else distance.max(axis=2)
+        read = [*prospect.measured, *prospect.chosen]
+        best = distance[:, :, read].min(axis=2) if read else distance.max(axis=2)
         beliefs = prospect.beliefs
         settled = (beliefs.weight * beliefs.variance).mean(axis=1)
         return np.asarray(settled * np.maximum(best[:, :, None] - distance, 0.0).mean(axis=(0, 1)))
@@ -47,4 +48,4 @@ class ExpectedImprovement(Sequential):
         noise = np.median(prospect.beliefs.noise, axis=0)
         readings = prospect.beliefs.draws(self.draws, rng)
         off = (((readings - target) / noise) ** 2 for target in prospect.targets)
-        return np.array([np.sqrt(np.nanmean(each, axis=2)) for each in off])
+        return np.array([np.sqrt(np.nanmean(misses, axis=2)) for misses in off])

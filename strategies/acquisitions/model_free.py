@@ -26,4 +26,5 @@ class Blind(ABC):
         rng: np.random.Generator,
         ceiling: Readings | None = None,
     ) -> Settings:
+        """Settings ``(n, d)`` that fill the box about those measured; neither models nor targets are looked at."""
         return self.fill(measured, n, rng)

@@ -20,6 +20,7 @@ class RandomBatch(Blind):
     """Uniform in the box; a point too close to those before it is drawn again."""
 
     def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` drawn at random, none of them where one was measured ``(k, d)``."""
         there = measured
         for _ in range(n):
             there = np.concatenate((there, _apart(lambda: rng.random((1, measured.shape[1])), there)))
@@ -35,6 +36,7 @@ class LatinHypercubeBatch(Blind):
     """
 
     def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
+        """A Latin hypercube of ``n`` settings ``(n, d)``, none of them where one was measured ``(k, d)``."""
         return _apart(lambda: np.asarray(qmc.LatinHypercube(measured.shape[1], rng=rng).random(n)), measured)
 
 

@@ -63,6 +63,11 @@ class Sequential(ABC):
         rng: np.random.Generator,
         ceiling: Readings | None = None,
     ) -> Settings:
+        """Up to ``n`` settings ``(m, d)``, each chosen as if those before it had been read; none if all is learned.
+
+        Raises:
+            InvalidInput: for fewer than two models, or no target.
+        """
         if len(models) < 2 or not targets:
             raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
         found = prospect(models, targets, noise, ceiling, measured, self.pool, self.locality, rng)

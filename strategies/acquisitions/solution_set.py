@@ -26,9 +26,12 @@ class SolutionSet(Sequential):
     """
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """How much a reading at each place of the pool would tell of the settings that may answer, ``(m,)``."""
         sets = [places[_evenly(len(places))] for members in prospect.offered for places in members if len(places)]
-        known = [_information(prospect, places) for places in sets or [prospect.around[_evenly(len(prospect.around))]]]
-        return np.asarray(np.mean(known, axis=0))
+        information = [
+            _information(prospect, places) for places in sets or [prospect.around[_evenly(len(prospect.around))]]
+        ]
+        return np.asarray(np.mean(information, axis=0))
 
 
 def _evenly(n: int) -> Places:

@@ -29,4 +29,5 @@ class SpaceFilling(Blind):
             raise InvalidInput(f"needs pool >= 1, got {self}")
 
     def fill(self, measured: Settings, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)``, each as far as can be from those measured ``(k, d)`` and those chosen before it."""
         return greedy(spread_points(self.pool, measured.shape[1], rng), measured, n, lambda distance, _: distance)

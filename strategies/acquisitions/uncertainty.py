@@ -60,6 +60,11 @@ class Uncertainty:
         rng: np.random.Generator,
         ceiling: Readings | None = None,
     ) -> Settings:
+        """Up to ``n`` settings ``(m, d)`` at which the ensemble disagrees most; none if nothing is left to learn.
+
+        Raises:
+            InvalidInput: for fewer than two models, or no target.
+        """
         if len(models) < 2 or not targets:
             raise InvalidInput(f"disagreement needs two models and a target, got {len(models)} and {len(targets)}")
         offers, weights = self._offers(models, targets, rng)
@@ -67,15 +72,15 @@ class Uncertainty:
         if not len(offers):  # nothing in the box answers any target: then all of it may
             offers, weights = around, np.ones((len(around), len(targets[0])))
         pool = np.concatenate((offers, around))
-        said = np.array([model.predict(pool) for model in models])
+        predictions = np.array([model.predict(pool) for model in models])
         scatter = np.maximum(noise_at(noise, pool), _TINY)
-        deviation = _deviation(said, scatter)
+        deviation = _deviation(predictions, scatter)
         if ((deviation[:, : len(offers)] ** 2).sum(axis=0)[weights > 0] < self.threshold**2).all():
             return measured[:0]
         chosen = rng.permutation(len(offers))[:REFERENCES]
         near = np.exp(-0.5 * (cdist(pool, offers[chosen]).min(axis=1) / self.locality) ** 2)
         spread = scatter * np.sqrt(1 + (deviation**2).sum(axis=0))
-        below = telling(said.mean(axis=0), spread, ceiling)
+        below = telling(predictions.mean(axis=0), spread, ceiling)
         gain = near * _gain(deviation, deviation[:, chosen], weights[chosen], below)
         return greedy(pool, measured, n, lambda distance, _: gain * self._room(distance))
 
@@ -83,10 +88,10 @@ class Uncertainty:
         self, models: Sequence[InverseModel], targets: Sequence[Target], rng: np.random.Generator
     ) -> tuple[Settings, Readings]:
         """Settings in the box that members offer, ``(m, d)``, and how much each counts in each channel, ``(m, p)``."""
-        each = max(self.pool // (len(models) * len(targets)), 1)
+        number = max(self.pool // (len(models) * len(targets)), 1)
         offers, weights = [], []
         for target in targets:
-            draws = np.concatenate([model.sample(target, each, rng) for model in models])
+            draws = np.concatenate([model.sample(target, number, rng) for model in models])
             inside = draws[in_unit_box(draws)]
             offers.append(inside)
             weights.append(np.outer(np.full(len(inside), _scatter(inside)), ~np.isnan(target)))

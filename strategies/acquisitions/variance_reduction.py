@@ -19,6 +19,7 @@ class InverseUncertainty(Sequential):
     """
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """By how much a reading at each place of the pool would narrow the settings offered, ``(m,)``."""
         return inverse(prospect) if prospect.spread.size else forward(prospect)
 
 
@@ -31,9 +32,11 @@ class ForwardUncertainty(Sequential):
     """
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """By how much a reading at each place of the pool would narrow the readings expected, ``(m,)``."""
         return forward(prospect)
 
     def matters(self, prospect: Prospect) -> Places:
+        """Places at which the uncertainty counts: all of the pool."""
         return prospect.pool
 
 
@@ -56,6 +59,7 @@ class BothUncertainties(Sequential):
             raise InvalidInput(f"needs a weight from 0 to 1, got {self.weight}")
 
     def worth(self, prospect: Prospect, rng: np.random.Generator) -> Array:
+        """A weighted mean of what a reading at each place of the pool would narrow, settings and readings, ``(m,)``."""
         if not prospect.spread.size:
             return forward(prospect)
         return self.weight * inverse(prospect) + (1 - self.weight) * forward(prospect)

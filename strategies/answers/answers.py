@@ -69,17 +69,17 @@ def family_candidates(
         apart: Distance in the unit box within which one answer of a family speaks for the others.
         known: Settings that are answers already, and speak for others in the same way.
     """
-    wanted, fixed = target - background, np.isfinite(target)
-    forward = CorrectedModel.of(model, rows, wanted)
+    lit, fixed = target - background, np.isfinite(target)
+    forward = CorrectedModel.of(model, rows, lit)
     unit = np.where(fixed, tolerance, 1.0)
-    ends = localise(forward.tangent, starts, wanted, unit, Region.of(rows.settings), tolerance=1.0)
+    ends = localise(forward.tangent, starts, lit, unit, Region.of(rows.settings), tolerance=1.0)
     noise = np.maximum(rows.noise, _TINY)
-    found = distinct_answers(
-        ends.settings[ends.arrived], forward.predict, wanted, noise, apart=apart, most=most, known=known
+    distinct = distinct_answers(
+        ends.settings[ends.arrived], forward.predict, lit, noise, apart=apart, most=most, known=known
     )
     lost = refused(starts)
-    told = [_answer(model, target, background, rows, each, lost) for each in found]
-    return Answers(told, float(ends.arrived.mean()), float(ends.strayed.mean()))
+    candidates = [_answer(model, target, background, rows, answer, lost) for answer in distinct]
+    return Answers(candidates, float(ends.arrived.mean()), float(ends.strayed.mean()))
 
 
 def _answer(

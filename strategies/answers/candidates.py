@@ -48,12 +48,12 @@ def corrected_candidates(
     """
     draws = model.sample(target - background, DRAWS, rng)
     lost = refused(draws)
-    found = list[Candidate]()
-    for each in cluster_draws(draws, one=is_single_valued(model))[:MOST]:
-        offer = corrected(model, target, background, rows, each, lost)
-        if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in found):
-            found.append(offer)
-    return found
+    candidates = list[Candidate]()
+    for cluster in cluster_draws(draws, one=is_single_valued(model))[:MOST]:
+        offer = corrected(model, target, background, rows, cluster, lost)
+        if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in candidates):
+            candidates.append(offer)
+    return candidates
 
 
 def expected_readings(

@@ -45,15 +45,15 @@ def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool 
 
     >>> rng = np.random.default_rng(0)
     >>> draws = np.concatenate((rng.normal(0.2, 0.01, (60, 2)), rng.normal(0.8, 0.03, (40, 2))))
-    >>> [(each.settings.round(1).tolist(), each.share) for each in candidates(draws)]
+    >>> [(cluster.settings.round(1).tolist(), cluster.share) for cluster in cluster_draws(draws)]
     [([0.2, 0.2], 0.6), ([0.8, 0.8], 0.4)]
     """
     inside = draws[in_unit_box(draws)]
     distance = cdist(inside, inside)
     labels = np.zeros(len(inside), np.intp) if one else _clusters(inside, distance, separation)
     members = (np.flatnonzero(labels == label) for label in np.unique(labels))
-    found = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
-    return sorted(found, key=lambda each: -each.share)
+    clusters = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
+    return sorted(clusters, key=lambda each: -each.share)
 
 
 def refused(draws: Settings) -> float:

@@ -48,22 +48,22 @@ def corrected_reachability(
     Returns:
         The reach, the readings there with their background, and what is not known of them, 0 if that did not matter.
     """
-    d, wanted, fixed = rows.settings.shape[1], target - background, np.isfinite(target)
-    first = reach(model, wanted, tolerance, np.zeros(len(background)), d)
+    d, lit, fixed = rows.settings.shape[1], target - background, np.isfinite(target)
+    first = reach(model, lit, tolerance, np.zeros(len(background)), d)
     if first.reachable:
         return first, first.readings + background, np.zeros(len(background))
-    forward = CorrectedModel.of(model, rows, wanted)
+    forward = CorrectedModel.of(model, rows, lit)
 
     def unsure(settings: Settings) -> Readings:
         return np.hypot(forward.missed.at(settings)[1], missed)
 
-    nearest = reach(forward, wanted, tolerance, unsure(first.settings[None])[0], d)
-    places = np.vstack((nearest.settings, rows.like(wanted).settings, pool(d)))
+    nearest = reach(forward, lit, tolerance, unsure(first.settings[None])[0], d)
+    places = np.vstack((nearest.settings, rows.like(lit).settings, pool(d)))
     readings, doubt = forward.predict(places), unsure(places)
-    off = np.abs(readings - wanted)[:, fixed] / tolerance[fixed]
+    off = np.abs(readings - lit)[:, fixed] / tolerance[fixed]
     possible = (off <= 1 + SLACK + CERTAINTY * doubt[:, fixed] / tolerance[fixed]).all(axis=1)
     at = int(np.where(possible | ~possible.any(), (off**2).sum(axis=1), np.inf).argmin())
     excess = np.full(target.shape, np.nan)
     excess[fixed] = np.maximum(off[at] - 1, 0.0)
-    found = Reach(places[at], readings[at], excess, bool(possible.any()))
-    return found, readings[at] + background, doubt[at]
+    best = Reach(places[at], readings[at], excess, bool(possible.any()))
+    return best, readings[at] + background, doubt[at]

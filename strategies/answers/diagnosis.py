@@ -76,26 +76,26 @@ class Diagnosis:
         joined = (share > OPEN) & ~alone
         if joined.sum() == 1:
             alone, joined = alone | joined, np.zeros_like(joined)
-        said = []
+        sentences = []
         for j, knob in enumerate(knobs):
             if alone[j]:
-                said.append(f"{knob} is not determined by this target.")
+                sentences.append(f"{knob} is not determined by this target.")
             elif not joined[j]:
-                said.append(f"{knob} is determined within {self.deviation[j]:.2g} of its range.")
+                sentences.append(f"{knob} is determined within {self.deviation[j]:.2g} of its range.")
                 i = int(np.argmax(np.abs(self.per_count[:, j])))
                 moved, channel = abs(self.per_count[i, j]), channels[self.fixed[i]]
-                said.append(f"1 {unit} at {channel} moves {knob} by {moved:.2g} of its range.")
+                sentences.append(f"1 {unit} at {channel} moves {knob} by {moved:.2g} of its range.")
         if joined.any():
-            said.append(self._combined(knobs, np.flatnonzero(joined)))
+            sentences.append(self._combined(knobs, np.flatnonzero(joined)))
         if self.determined.all():
-            said.append(f"The condition number in units of noise is {self.condition:.3g}.")
-        return said
+            sentences.append(f"The condition number in units of noise is {self.condition:.3g}.")
+        return sentences
 
     def _combined(self, knobs: Sequence[str], joined: NDArray[np.intp]) -> str:
         """What is known of knobs that are not determined by themselves."""
         names = [knobs[j] for j in joined]
-        known = self.directions[self.determined][:, joined]
-        _, sizes, rows = np.linalg.svd(known, full_matrices=False)
+        loadings = self.directions[self.determined][:, joined]
+        _, sizes, rows = np.linalg.svd(loadings, full_matrices=False)
         rows = rows[sizes > 0.5]
         text = f"{', '.join(names[:-1])} and {names[-1]} are not determined separately"
         sums = [_sum(row, names) for row in rows]
@@ -210,12 +210,12 @@ def regularised(
     if not tau > 0:
         raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
     fixed, unit = asked(target, noise)
-    start, wanted = inside(prior, 1), np.asarray(target, float)
-    forward = checked(forward, wanted.size)
-    problem = _Tikhonov(forward, fixed, unit, wanted[fixed], start, tau**2 * fixed.size, step)
+    start, goal = inside(prior, 1), np.asarray(target, float)
+    forward = checked(forward, goal.size)
+    problem = _Tikhonov(forward, fixed, unit, goal[fixed], start, tau**2 * fixed.size, step)
     if (best := problem.answer(start, np.inf)).met:
         return best
-    free = project(forward, wanted[None], noise, start.size, step=step).settings[0]
+    free = project(forward, goal[None], noise, start.size, step=step).settings[0]
     best = problem.solve(STRENGTHS[0], start, free)
     return problem.strongest(best, free) if best.met else replace(best, strength=0.0)
 

@@ -98,13 +98,13 @@ def unreachable(
     # Of c channels the worst misses by no less than the root mean square, however the miss is shared out.
     lost = np.sqrt(np.nanmean(excess**2, axis=1)) > np.where(np.isnan(targets), 0.0, allowed).max(axis=1)
     for one in np.flatnonzero(~met & ~lost):
-        found = reach(model, targets[one] - missed[one], tolerance[one], uncertainty[one], rows.settings.shape[1])
-        lost[one] = not found.reachable
+        nearest = reach(model, targets[one] - missed[one], tolerance[one], uncertainty[one], rows.settings.shape[1])
+        lost[one] = not nearest.reachable
     return np.asarray(lost)
 
 
 def _least(residuals: Residuals, places: Settings) -> Settings:
     """Settings ``(d,)`` in the unit box of least squares, from the best few of some places ``(m, d)``."""
     starts = places[np.argsort((residuals(places) ** 2).sum(axis=1), kind="stable")[:STARTS]]
-    found, costs = descend(lambda settings, _: residuals(settings), starts, step=STEP)
-    return np.asarray(found[np.argmin(costs)])
+    ends, costs = descend(lambda settings, _: residuals(settings), starts, step=STEP)
+    return np.asarray(ends[np.argmin(costs)])

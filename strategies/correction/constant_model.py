@@ -11,7 +11,7 @@ from sdl.space import Readings, Settings
 class ConstantModel:
     """Readings that no setting changes.
 
-    >>> Level(np.array([2.0])).predict(np.zeros((3, 1))).tolist()
+    >>> ConstantModel(np.array([2.0])).predict(np.zeros((3, 1))).tolist()
     [[2.0], [2.0], [2.0]]
     """
 

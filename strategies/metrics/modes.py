@@ -24,7 +24,7 @@ def modes_found(family: NDArray[np.intp], families: int) -> ModesFound:
         families: How many there are.
 
     >>> modes_found(np.array([[0, 1, 0], [1, -1, 1]]), 2)
-    Found(share=0.75, all=0.5)
+    ModesFound(share=0.75, all=0.5)
     """
     hit = (family[:, :, None] == np.arange(families)).any(axis=1)
     return ModesFound(float(hit.mean()), float(hit.all(axis=1).mean()))

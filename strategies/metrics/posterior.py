@@ -49,5 +49,5 @@ def sliced_wasserstein(one: Settings, other: Settings, rng: np.random.Generator,
     along = rng.standard_normal((one.shape[1], directions))
     along /= np.linalg.norm(along, axis=0)
     levels = (np.arange(max(len(one), len(other))) + 0.5) / max(len(one), len(other))
-    first, second = (np.sort(each @ along, axis=0)[(levels * len(each)).astype(int)] for each in (one, other))
+    first, second = (np.sort(sample @ along, axis=0)[(levels * len(sample)).astype(int)] for sample in (one, other))
     return float(np.abs(first - second).mean())

@@ -26,7 +26,7 @@ class Errors:
 def absolute_errors(truths: Array, guesses: Array) -> Errors:
     """R2, MAE and RMSE of guesses ``(m, k)`` of truths ``(m, k)``, both finite, ``m`` at least 1.
 
-    >>> errors(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])).r2
+    >>> absolute_errors(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])).r2
     array([0.5])
     """
     off = guesses - truths
@@ -59,9 +59,9 @@ def energy_score(draws: Array, truths: Array, scale: Array) -> Array:
     _match(draws, truths)
     if len(draws) < 2:
         raise InvalidInput(f"an energy score needs at least 2 draws, got {len(draws)}")
-    each, wanted = draws / scale, truths / scale
-    off = np.linalg.norm(each - wanted, axis=-1).mean(axis=0)
-    apart = np.array([pdist(each[:, row]).mean() for row in range(len(wanted))])
+    scaled, goal = draws / scale, truths / scale
+    off = np.linalg.norm(scaled - goal, axis=-1).mean(axis=0)
+    apart = np.array([pdist(scaled[:, row]).mean() for row in range(len(goal))])
     return np.asarray(off - apart / 2)
 
 

@@ -43,14 +43,14 @@ def conformance_rows(n: int = ROWS, seed: int = 0) -> tuple[Readings, Settings]:
 
 def failures(factory: Factory) -> dict[str, str]:
     """What a model does against the contract: the sentence of each check that it does not pass, none if it is sound."""
-    found = {}
+    faults = {}
     for check in CHECKS:
         try:
             check(factory)
         except (Exception, SystemExit) as error:  # a stranger's model may raise anything, and that is a failure too
-            said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-            found[check.__name__] = said or "no reason given"
-    return found
+            sentence = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            faults[check.__name__] = sentence or "no reason given"
+    return faults
 
 
 # ---------------------------------------------------------------------- manners
@@ -203,11 +203,11 @@ def poor_rows_are_no_exception(factory: Factory) -> None:
 def draws_answer_the_target(factory: Factory) -> None:
     """Settings drawn for a target give it, whichever channels it fixes."""
     model = factory().fit(*conformance_rows())
-    wanted = respond(np.array([[0.4, 0.3, 0.6]]))[0]
+    goal = respond(np.array([[0.4, 0.3, 0.6]]))[0]
     for fixed in ([0], [1, 2], [0, 1, 2], [0, 2, 4], [0, 1, 2, 3, 4]):
         target = np.full(P, FREE)
-        target[fixed] = wanted[fixed]
-        off = np.median(np.abs(respond(model.sample(target, 300, _rng())) - wanted)[:, fixed], axis=0)
+        target[fixed] = goal[fixed]
+        off = np.median(np.abs(respond(model.sample(target, 300, _rng())) - goal)[:, fixed], axis=0)
         _claim(
             bool((off < 5 * NOISE).all()), f"draws for a target that fixes channels {fixed} miss it by {off.round(1)}"
         )
@@ -341,7 +341,7 @@ def _move_global_states() -> None:
 
 def _global_states() -> dict[str, Any]:
     numbers: Any = np.random.get_state()  # noqa: NPY002
-    states: dict[str, Any] = {"NumPy's generator": [np.asarray(each).tolist() for each in numbers]}
+    states: dict[str, Any] = {"NumPy's generator": [np.asarray(part).tolist() for part in numbers]}
     if "torch" in sys.modules:  # a model that uses it has imported it
         torch: Any = sys.modules["torch"]
         states["torch's generator"] = torch.get_rng_state().tolist()

@@ -103,10 +103,10 @@ def follow(
 
 
 def _known(readings: ArrayLike, fixed: NDArray[np.intp], p: int) -> Readings:
-    known = np.asarray(readings, float)
-    if known.shape != (p,) or not np.isfinite(known[fixed]).all():
-        raise InvalidInput(f"known readings need shape ({p},) and finite values in the fixed channels, got {known}")
-    return known
+    row = np.asarray(readings, float)
+    if row.shape != (p,) or not np.isfinite(row[fixed]).all():
+        raise InvalidInput(f"known readings need shape ({p},) and finite values in the fixed channels, got {row}")
+    return row
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +138,11 @@ class _Line:
         """The line from readings at a start to a target; see ``follow``."""
         if not (pull >= 0 and 0 < fold < 1):
             raise InvalidInput(f"a path needs pull >= 0 and a fold between 0 and 1, got {pull} and {fold}")
-        wanted = np.asarray(target, float)
-        fixed, unit = asked(wanted, noise)
-        forward = checked(forward, wanted.size)
+        goal = np.asarray(target, float)
+        fixed, unit = asked(goal, noise)
+        forward = checked(forward, goal.size)
         expected = forward(start[None])[0]
-        known = expected if readings is None else _known(readings, fixed, wanted.size)
+        known = expected if readings is None else _known(readings, fixed, goal.size)
         known = np.where(np.isnan(known), expected, known)
         return cls(
             forward=forward,
@@ -150,7 +150,7 @@ class _Line:
             unit=unit,
             known=known,
             offset=known - expected,
-            target=wanted,
+            target=goal,
             pull=pull,
             fold=fold,
             step=step,
@@ -175,9 +175,9 @@ class _Line:
             return float(self._margins(share, settings, rank, widest).min())
 
         ends.terminal = True  # type: ignore[attr-defined]  # how solve_ivp wants to be told
-        found = solve_ivp(velocity, (0.0, 1.0), start, events=ends, rtol=1e-6, atol=1e-8, max_step=0.05)
-        left = self._margins(found.t[-1], found.y[:, -1], rank, widest)
-        return self._ended(found.y.T, found.t, found.status, left)
+        course = solve_ivp(velocity, (0.0, 1.0), start, events=ends, rtol=1e-6, atol=1e-8, max_step=0.05)
+        left = self._margins(course.t[-1], course.y[:, -1], rank, widest)
+        return self._ended(course.y.T, course.t, course.status, left)
 
     def _ended(self, settings: Settings, shares: Array, status: int, left: Array) -> Path:
         """The path, given how the integration ended (0 at the end, 1 at a margin, -1 given up) and what was left."""
@@ -188,7 +188,7 @@ class _Line:
         if which == 1 and left[0] < NEAR * self.fold:
             which = 0
         reason = _arrived(worst) if status == 0 or worst <= 1 else _stopped(which, settings[-1])
-        where = ", ".join(f"{each:.4g}" for each in settings[-1])
+        where = ", ".join(f"{value:.4g}" for value in settings[-1])
         reason = f"After {shares[-1]:.1%} of the way, at ({where}), {reason}."
         return Path(settings, shares, readings, worst <= 1, reason)
 

@@ -153,8 +153,8 @@ def _stepped(settings: Settings, gradient: Array, curvature: Array, scale: Array
     system = curvature / (unit[:, :, None] * unit[:, None, :])
     system = np.where(held[:, :, None] | held[:, None, :], 0.0, system)
     system += (damping[:, None] + held)[:, :, None] * np.eye(settings.shape[1])
-    wanted = np.where(held, 0.0, gradient / unit)
-    move = np.linalg.solve(system, wanted[:, :, None])[:, :, 0] / unit
+    pull = np.where(held, 0.0, gradient / unit)
+    move = np.linalg.solve(system, pull[:, :, None])[:, :, 0] / unit
     return np.asarray(np.clip(settings - move, 0.0, 1.0))
 
 
@@ -164,12 +164,12 @@ def inside(settings: ArrayLike, dimensions: int) -> Settings:
     Raises:
         InvalidInput: for another number of dimensions, no setting at all, or a value outside the box.
     """
-    found = np.asarray(settings, float)
-    if found.ndim != dimensions or not found.shape[-1]:
-        raise InvalidInput(f"settings need the shape {('(d,)', '(m, d)')[dimensions - 1]}, got {found.shape}")
-    if not ((found >= 0) & (found <= 1)).all():
+    rows = np.asarray(settings, float)
+    if rows.ndim != dimensions or not rows.shape[-1]:
+        raise InvalidInput(f"settings need the shape {('(d,)', '(m, d)')[dimensions - 1]}, got {rows.shape}")
+    if not ((rows >= 0) & (rows <= 1)).all():
         raise InvalidInput("settings need to lie in the unit box, from 0 to 1: scale them by Space.to_unit")
-    return found
+    return rows
 
 
 def asked(target: Target, noise: ArrayLike) -> tuple[NDArray[np.intp], Readings]:

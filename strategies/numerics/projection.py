@@ -62,25 +62,25 @@ def project(
     >>> found.settings.ravel().round(4).tolist(), found.distance.round(4).tolist()
     ([0.25, 1.0, 0.3333], [1.8284, 4.4721, 0.0])
     """
-    wanted, fixed, weights = _weighted(targets, scale)
+    goals, fixed, weights = _weighted(targets, scale)
     if d < 1 or not 1 <= starts <= 2**POOL:
         raise InvalidInput(f"a projection needs d >= 1 and 1 to {2**POOL} starts, got {d} and {starts}")
-    forward = checked(forward, wanted.shape[1])
+    forward = checked(forward, goals.shape[1])
 
     def residuals(settings: Settings, which: NDArray[np.intp]) -> Array:
-        return np.asarray((forward(settings) - wanted[which]) * weights[which])
+        return np.asarray((forward(settings) - goals[which]) * weights[which])
 
     tried = pool(d)
     level = forward(tried)
     # |level - target|^2 of all pairs, but for what is the same for all the pool.
-    distance = weights**2 @ (level**2).T - 2 * (weights**2 * wanted) @ level.T
+    distance = weights**2 @ (level**2).T - 2 * (weights**2 * goals) @ level.T
     first = np.argsort(distance, axis=1, kind="stable")[:, :starts]
-    which = np.repeat(np.arange(len(wanted)), starts)
+    which = np.repeat(np.arange(len(goals)), starts)
     ends, costs = descend(residuals, tried[first.ravel()], which, step)
     best = np.argmin(costs.reshape(-1, starts), axis=1)
-    settings = ends.reshape(-1, starts, d)[np.arange(len(wanted)), best]
+    settings = ends.reshape(-1, starts, d)[np.arange(len(goals)), best]
     readings = forward(settings)
-    return Projection(settings, readings, np.where(fixed, (readings - wanted) * weights, np.nan))
+    return Projection(settings, readings, np.where(fixed, (readings - goals) * weights, np.nan))
 
 
 def pool(d: int) -> Settings:
@@ -90,16 +90,16 @@ def pool(d: int) -> Settings:
 
 def _weighted(targets: Readings, scale: Readings) -> tuple[Readings, NDArray[np.bool_], Readings]:
     """Targets, 0 where free; where they are fixed; and 1 over the scale there, 0 where free; all ``(m, p)``."""
-    wanted = np.asarray(targets, float)
-    if wanted.ndim != 2 or not len(wanted):
-        raise InvalidInput(f"a projection needs targets (m, p), at least one, got shape {wanted.shape}")
-    fixed = ~np.isnan(wanted)
-    if bad := np.flatnonzero(np.isinf(wanted).any(axis=1) | ~fixed.any(axis=1)).tolist():
+    goals = np.asarray(targets, float)
+    if goals.ndim != 2 or not len(goals):
+        raise InvalidInput(f"a projection needs targets (m, p), at least one, got shape {goals.shape}")
+    fixed = ~np.isnan(goals)
+    if bad := np.flatnonzero(np.isinf(goals).any(axis=1) | ~fixed.any(axis=1)).tolist():
         raise InvalidInput(f"each target needs a fixed channel and finite readings, targets {bad[:5]} have not")
     unit = np.asarray(scale, float)
-    if unit.shape not in (wanted.shape, wanted.shape[1:]):
-        raise InvalidInput(f"a scale needs the shape {wanted.shape[1:]} or {wanted.shape}, got {unit.shape}")
+    if unit.shape not in (goals.shape, goals.shape[1:]):
+        raise InvalidInput(f"a scale needs the shape {goals.shape[1:]} or {goals.shape}, got {unit.shape}")
     unit = np.where(fixed, unit, np.inf)
     if not (unit > 0).all() or np.isinf(unit[fixed]).any():
         raise InvalidInput("a scale needs to be positive and finite in every fixed channel")
-    return np.where(fixed, wanted, 0.0), fixed, 1 / unit
+    return np.where(fixed, goals, 0.0), fixed, 1 / unit

@@ -104,7 +104,7 @@ class Assessment:
         nothing = KnownAnswers(np.empty((0, self.space.d)), ())
         if others := self.others(target, nothing, rng)[:MOST]:
             return others
-        return [self.guide.offer(each) for each in self.guide.likeliest(target, nothing, 1, rng)]
+        return [self.guide.offer(settings) for settings in self.guide.likeliest(target, nothing, 1, rng)]
 
     def others(
         self, target: ResolvedTarget, known: KnownAnswers, rng: np.random.Generator
@@ -139,8 +139,8 @@ class Assessment:
 
     def ideal(self, target: ResolvedTarget) -> ExamForecast:
         """What the best of candidates could expect, with no more noise than is known."""
-        known = np.nan_to_num(self._known_noise)[np.isfinite(target.readings)]
-        return replace(self.outlook(target, np.zeros(len(self.columns))).ideal(), noise=known)
+        noise = np.nan_to_num(self._known_noise)[np.isfinite(target.readings)]
+        return replace(self.outlook(target, np.zeros(len(self.columns))).ideal(), noise=noise)
 
     def looks(self, outlook: ExamForecast, left: int | None = None) -> Looks:
         """How an exam should be looked at, of no more replicates than are ``left`` of the budget."""
@@ -161,7 +161,10 @@ class Assessment:
         if self._startled(targets):
             return True
         fresh = self.guide.expected(offer.settings, fresh=True)[1]
-        prices = (self.outlook(target, each).price(self.longest[-1].replicates) for each in (offer.uncertainty, fresh))
+        prices = (
+            self.outlook(target, uncertainty).price(self.longest[-1].replicates)
+            for uncertainty in (offer.uncertainty, fresh)
+        )
         return next(prices) - next(prices) > 1
 
     def _startled(self, targets: Sequence[ResolvedTarget]) -> bool:
@@ -187,13 +190,13 @@ class Assessment:
         return self.once(("unreachable", target.name), lambda: self._unreachable(target, names))
 
     def _unreachable(self, target: ResolvedTarget, names: Sequence[str]) -> Finding | None:
-        said = "no setting of the knobs gives this: the nearest that can be reached is "
+        opening = "no setting of the knobs gives this: the nearest that can be reached is "
         if proven(self.fitted, target.tolerance):
             best, nearest, uncertainty = self._nearest(self.model, target, self.rows, self.fitted.missed)
         elif stuck(target.readings, target.tolerance, self.background, self.rows):
             alone = CandidateSource.of(self.model, self.rows, self.background, trusted=False)
             best, nearest, uncertainty = self._nearest(alone.model, target, alone.rows, 0.0)
-            said = (
+            opening = (
                 "no setting of the knobs seems to give this: "
                 f"the last {patience(self.space.d)} readings came no nearer, and the nearest that is known is "
             )
@@ -201,7 +204,7 @@ class Assessment:
             return None
         if best.reachable:
             return None
-        sentence = said + ", ".join(
+        sentence = opening + ", ".join(
             format_against_target(name, nearest[c], target.readings[c], target.tolerance[c])
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])

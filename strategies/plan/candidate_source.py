@@ -84,11 +84,11 @@ class CandidateSource:
     def offers(self, target: ResolvedTarget, rng: np.random.Generator) -> list[Candidate]:
         """Distinct candidates of the model, at least one, the one that it stands for most first."""
         assert self.draws is not None
-        if found := corrected_candidates(self.draws, target.readings, self.background, self.rows, rng):
-            return found
+        if candidates := corrected_candidates(self.draws, target.readings, self.background, self.rows, rng):
+            return candidates
         # Every draw lies outside the box: the nearest that the box allows, which reachability has approved of.
-        sure, wanted = np.zeros(len(self.background)), target.readings - self.background
-        nearest = reach(self.model, wanted, target.tolerance, sure, self.rows.settings.shape[1]).settings
+        sure, lit = np.zeros(len(self.background)), target.readings - self.background
+        nearest = reach(self.model, lit, target.tolerance, sure, self.rows.settings.shape[1]).settings
         return [replace(self.offer(nearest), refused=1.0)]
 
     def answers(
@@ -108,8 +108,8 @@ class CandidateSource:
 
     def likeliest(self, target: ResolvedTarget, known: KnownAnswers, n: int, rng: np.random.Generator) -> Settings:
         """Settings where a reading is likeliest to be the target, away from answers that are known: ``(m, d)``."""
-        wanted, starts = target.readings - self.background, self._starts(target, rng)
-        return probable_settings(self.model, wanted, target.tolerance, self.rows, starts, known.settings, n)
+        lit, starts = target.readings - self.background, self._starts(target, rng)
+        return probable_settings(self.model, lit, target.tolerance, self.rows, starts, known.settings, n)
 
     def _starts(self, target: ResolvedTarget, rng: np.random.Generator) -> Settings:
         """Points all over the box, and draws of a model that is a guide, though it may know one answer of many."""

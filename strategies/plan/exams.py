@@ -84,8 +84,8 @@ class ExamForecast:
 
     def learned(self, n: int) -> "ExamForecast":
         """The same after ``n`` more readings near the candidate, by which it is moved to the target."""
-        known = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
-        return replace(self, uncertainty=np.sqrt(1 / known), off=0.0)
+        precision = 1 / (self.uncertainty**2 + _TINY) + n / (self.noise**2 + _TINY)
+        return replace(self, uncertainty=np.sqrt(1 / precision), off=0.0)
 
     def ideal(self) -> "ExamForecast":
         """The same with a candidate that is known to be right, in a steady light."""
@@ -116,14 +116,14 @@ class ExamForecast:
 
     def _fates(self, plans: Sequence[Looks], levels: "_Levels") -> list[ExamChance]:
         """What becomes of some exams; ``levels`` are those of the looks of all of them, one exam after the other."""
-        inside, found, first = self._inside(levels), list[ExamChance](), 0
+        inside, chances, first = self._inside(levels), list[ExamChance](), 0
         for plan in plans:
             numbers, last = levels.numbers[first : first + len(plan), 0], first + len(plan)
             passed = np.maximum.accumulate(inside[first:last])
             requests = numbers[0] + np.diff(numbers) @ (1 - passed[:-1])
-            found.append(ExamChance(float(passed[-1]), float(requests)))
+            chances.append(ExamChance(float(passed[-1]), float(requests)))
             first = last
-        return found
+        return chances
 
     def _inside(self, levels: "_Levels") -> NDArray[np.float64]:
         """Probability that the candidate would pass at each look alone, nearly: ``(looks,)``."""
@@ -166,7 +166,7 @@ def exam_has_ended(
         return False  # a lamp for a moment: with another replicate it teaches nothing, but as it is it would
     if judge_exam(exam, target, replicates, rule, space).verdict is not Verdict.INCONCLUSIVE:
         return True
-    readings = np.array([each.readings[fixed] for each in replicates])
+    readings = np.array([replicate.readings[fixed] for replicate in replicates])
     if not np.isfinite(readings).all():
         return True  # at the ceiling, which no target can be near
     known = known_noise(rule, space)[fixed]

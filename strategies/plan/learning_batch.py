@@ -43,7 +43,7 @@ def _acquired(turn: RoundContext, n: int) -> Settings:
     if len(members) < 2:
         return np.empty((0, insight.space.d))
     acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
-    now = [each.readings - insight.background for each in turn.open]
+    now = [target.readings - insight.background for target in turn.open]
     measured = np.concatenate((fitted.settings, _unlearned(turn)))
     return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2), insight.ceiling)
 
@@ -51,5 +51,7 @@ def _acquired(turn: RoundContext, n: int) -> Settings:
 def _unlearned(turn: RoundContext) -> Settings:
     """Settings asked for since the rounds that the round learns from, in the unit box, ``(m, d)``."""
     since, space = learned_before(turn.campaign, turn.number), turn.insight.space
-    asked = [each.settings for each in turn.history.under_way if each.round >= since and each.purpose.teaches]
-    return space.to_unit(np.array(asked).reshape(-1, space.d))
+    settings = [
+        request.settings for request in turn.history.under_way if request.round >= since and request.purpose.teaches
+    ]
+    return space.to_unit(np.array(settings).reshape(-1, space.d))

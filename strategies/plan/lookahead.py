@@ -22,7 +22,7 @@ def possible_endings(history: History) -> list[History]:
     current = history.rounds[-1]
     if current.kind is not RoundKind.EXAM:
         return [_taken(history)]
-    exam = next((each for each in history.exams if each.round == current.number), None)
+    exam = next((begun for begun in history.exams if begun.round == current.number), None)
     if exam is None:
         return []
     verdicts = (Verdict.VERIFIED, Verdict.INCONCLUSIVE)

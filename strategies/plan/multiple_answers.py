@@ -17,8 +17,8 @@ from strategies.plan.round_context import RoundContext
 
 def is_settled(target: Target, history: History) -> bool:
     """Whether nothing more is done about a target."""
-    ended = [each for each in history.findings if each.target == target.name and each.settles]
-    if any(each.verdict is not Verdict.VERIFIED for each in ended):
+    ended = [finding for finding in history.findings if finding.target == target.name and finding.settles]
+    if any(finding.verdict is not Verdict.VERIFIED for finding in ended):
         return True
     return target.answers != "all" and len(ended) >= target.answers
 
@@ -69,8 +69,10 @@ def with_family(round_: Round, finding: Finding) -> Finding:
 
 def failed_exams(target: str, findings: Sequence[Finding]) -> list[Finding]:
     """The exams of a target that failed since the last one that was passed, if one was."""
-    mine = [each for each in findings if each.target == target and each.verdict is not Verdict.NOT_REACHABLE]
-    last = max((place for place, each in enumerate(mine) if each.verdict is Verdict.VERIFIED), default=-1)
+    mine = [
+        finding for finding in findings if finding.target == target and finding.verdict is not Verdict.NOT_REACHABLE
+    ]
+    last = max((place for place, finding in enumerate(mine) if finding.verdict is Verdict.VERIFIED), default=-1)
     return mine[last + 1 :]
 
 

@@ -133,7 +133,9 @@ class Plan:
         if fitted.model is None:
             return self._gather(history, number, fitted)
         insight = self.insight(history.before(learned_before(self.campaign, number)), fitted)
-        failed = Counter({each.name: len(several.failed_exams(each.name, history.findings)) for each in open_})
+        failed = Counter(
+            {open_target.name: len(several.failed_exams(open_target.name, history.findings)) for open_target in open_}
+        )
         target = next_target(insight, open_, failed)
         if (n := failed[target.name]) >= self.campaign.stop.exams:
             return self._give_up(history, number, target, f"none of {n} candidates passed its exam")
@@ -143,7 +145,9 @@ class Plan:
         """No model can be fitted yet: fill the space, by the design if lessons were to do instead of it."""
         if (left := self.campaign.most - history.sent) <= 0:
             return Stop(self._spent)
-        if self.campaign.lessons and not any(each.purpose is Purpose.DESIGN for each in history.observations):
+        if self.campaign.lessons and not any(
+            observation.purpose is Purpose.DESIGN for observation in history.observations
+        ):
             settings = self.space.from_unit(remaining(self.space.to_unit(self._design()), fitted.settings))
             requests = self.batch(history, number, settings, Purpose.DESIGN)
             return Measure(Round(number, RoundKind.DESIGN, facts=RoundFacts(history=lesson_facts(fitted))), requests)
@@ -163,9 +167,9 @@ class Plan:
         """Go on with the target of a turn."""
         step = self._unexamined(turn, turn.target) or self._towards(turn)
         if isinstance(step, Stop):  # the budget is spent, and what takes no request is said all the same
-            for each in turn.open:
-                if each is not turn.target and (said := self._unexamined(turn, each)) is not None:
-                    return said
+            for other in turn.open:
+                if other is not turn.target and (verdict := self._unexamined(turn, other)) is not None:
+                    return verdict
         return step
 
     def _unexamined(self, turn: RoundContext, target: ResolvedTarget) -> Conclude | Measure | None:
@@ -194,20 +198,20 @@ class Plan:
 
     def _towards(self, turn: RoundContext) -> Step:
         """Is the model good enough for an exam, and if not, can it learn?"""
-        history, number, found = turn.history, turn.number, several.answer_candidates(turn)
-        if not found:
-            if len(batch := learning_batch(turn, found)):
+        history, number, candidates = turn.history, turn.number, several.answer_candidates(turn)
+        if not candidates:
+            if len(batch := learning_batch(turn, candidates)):
                 why = "every candidate is near to an answer that was verified"
                 return self._learn(history, number, batch, RoundFacts(why=why, model=turn.insight.fitted.name))
             return self._give_up(history, number, turn.target, "every other candidate is near to one of these")
-        chance = turn.insight.chance(turn.target, found[0])
-        facts = round_facts(turn, found, chance)
+        chance = turn.insight.chance(turn.target, candidates[0])
+        facts = round_facts(turn, candidates, chance)
         if chance < HARDLY:
             # The first reading tells how far the lesson holds, and nowhere better than where the answer should be.
-            batch = found[0].settings[None] if turn.untried else learning_batch(turn, found)
+            batch = candidates[0].settings[None] if turn.untried else learning_batch(turn, candidates)
             if len(batch):
                 return self._learn(history, number, batch, facts)
-        return self.begin_exam(turn, found[0], facts)
+        return self.begin_exam(turn, candidates[0], facts)
 
     # ------------------------------------------------------------------ exams
 
@@ -216,8 +220,8 @@ class Plan:
         insight, target = turn.insight, turn.target
         # Ahead of the readings before it nobody can tell whether to read the background.
         planned = self.campaign.background.every == "planned" and not self.campaign.ahead
-        wanted_ = not planned or insight.wants_reference(target, offer, self.targets)
-        references = self._interludes(turn.history).due(turn.number, 0, always=wanted_)
+        always = not planned or insight.wants_reference(target, offer, self.targets)
+        references = self._interludes(turn.history).due(turn.number, 0, always=always)
         fewest = insight.looks(insight.outlook(target, offer.uncertainty))[0].replicates
         if turn.left < len(references) + fewest:
             return Stop(
@@ -273,7 +277,7 @@ class Plan:
         background, uncertainty = np.full((2, self.space.p), np.nan)
         background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
         n, name = looks[-1].replicates, insight.fitted.name
-        index = sum(each.round == number for each in turn.history.under_way)
+        index = sum(request.round == number for request in turn.history.under_way)
         exam = Exam(number, turn.target.name, settings, name, n, background, uncertainty, looks)
         return Examine(round_, exam, [Request(number, index, i, Purpose.VERIFICATION, settings) for i in range(n)])
 
@@ -319,14 +323,14 @@ class Plan:
         """A reference before going on, if the last reading is so old that the light may have changed."""
         if not history.stale:
             return []
-        return self._interludes(history).due(current.number, 1 + max(each.index for each in history.under_way))
+        return self._interludes(history).due(current.number, 1 + max(request.index for request in history.under_way))
 
     def _interludes(self, history: History) -> ReferenceSchedule:
         return ReferenceSchedule.after(self.campaign, self.space, history)
 
     def _never_read(self, history: History, channel: str) -> bool:
         column = self.space.columns([channel])[0]
-        return not any(np.isfinite(each.readings[column]) for each in history.observations)
+        return not any(np.isfinite(observation.readings[column]) for observation in history.observations)
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, *key])

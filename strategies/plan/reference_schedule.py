@@ -49,16 +49,16 @@ class ReferenceSchedule:
             index: Of the first of them in the round.
             always: Whether to read the background whatever the cadence says.
         """
-        found = list[Request]()
+        requests = list[Request]()
         if self.every and (always or self.since_reference is None or self.since_reference >= self.every):
-            found.append(Request(round_, index, 0, Purpose.REFERENCE, self.space.off))
+            requests.append(Request(round_, index, 0, Purpose.REFERENCE, self.space.off))
             self.since_reference = 0
         late = self.since_patch is None or (self.patch is not None and self.since_patch >= self.patch.every)
-        if self.patch is not None and late and (found or not self.every):
+        if self.patch is not None and late and (requests or not self.every):
             settings = self.space.settings(self.patch.settings)
-            found.append(Request(round_, index + len(found), 0, Purpose.PATCH, settings))
+            requests.append(Request(round_, index + len(requests), 0, Purpose.PATCH, settings))
             self.since_patch = 0
-        return found
+        return requests
 
     def pass_by(self) -> None:
         """Count another request."""
@@ -78,7 +78,9 @@ def _cadence(campaign: Campaign, space: Space, history: History) -> int:
 
 
 def _since(history: History, purpose: Purpose) -> int | None:
-    last = next((each.seq for each in reversed(history.observations) if each.purpose is purpose), None)
+    last = next(
+        (observation.seq for observation in reversed(history.observations) if observation.purpose is purpose), None
+    )
     return None if last is None or history.stale else len(history.observations) - 1 - last
 
 

@@ -40,7 +40,9 @@ class RoundContext:
     def untried(self) -> bool:
         """Whether all that is known of the response was read elsewhere."""
         observations = self.history.observations
-        return self.insight.fitted.translated > 0 and not any(each.purpose.teaches for each in observations)
+        return self.insight.fitted.translated > 0 and not any(
+            observation.purpose.teaches for observation in observations
+        )
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers that are this round's alone, for one of its purposes."""

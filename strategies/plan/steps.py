@@ -27,7 +27,7 @@ class Measure:
         """Whether all of it is written down already."""
         if not history.rounds or history.rounds[-1].number != self.round.number:
             return False
-        return {each.key for each in self.requests} <= {each.key for each in history.under_way}
+        return {request.key for request in self.requests} <= {request.key for request in history.under_way}
 
 
 @dataclass(frozen=True, eq=False)

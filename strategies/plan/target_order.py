@@ -28,9 +28,9 @@ def next_target(insight: Assessment, targets: Sequence[ResolvedTarget], failed: 
     """
     if len(targets) == 1:
         return targets[0]
-    known = insight.once(("prices", *(each.name for each in targets)), lambda: prices(insight, targets))
-    again = np.array([max(failed.get(each.name, 0), 1) for each in targets])
-    return targets[int(np.argmin(known * again))]
+    price_list = insight.once(("prices", *(target.name for target in targets)), lambda: prices(insight, targets))
+    again = np.array([max(failed.get(target.name, 0), 1) for target in targets])
+    return targets[int(np.argmin(price_list * again))]
 
 
 def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np.float64]:
@@ -39,12 +39,14 @@ def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np
     Nearly, because all are asked at once: for the settings that the forward model says, corrected once by what it
     misses there, and of very many rows by a selection. It decides the order and nothing else.
     """
-    wanted = np.array([each.readings for each in targets]) - insight.background
-    tolerance = np.array([each.tolerance for each in targets])
+    readings = np.array([target.readings for target in targets]) - insight.background
+    tolerance = np.array([target.tolerance for target in targets])
     predict, d, rows = insight.model.predict, insight.space.d, insight.rows.thinned()
-    missed, uncertainty = kriged(rows, rows.missing(predict), project(predict, wanted, tolerance, d).settings)
-    off = project(predict, wanted - missed, tolerance, d).misses
+    missed, uncertainty = kriged(rows, rows.missing(predict), project(predict, readings, tolerance, d).settings)
+    off = project(predict, readings - missed, tolerance, d).misses
     near = (np.nan_to_num(np.abs(off)) <= np.nan_to_num(1 + CERTAINTY * uncertainty / tolerance)).all(axis=1)
     plan = insight.longest  # looked at as it goes on, an exam need not be that long
-    asked = [insight.outlook(each, unsure).fate(plan).price for each, unsure in zip(targets, uncertainty, strict=True)]
-    return np.where(near, asked, np.inf)
+    exams = [
+        insight.outlook(target, unsure).fate(plan).price for target, unsure in zip(targets, uncertainty, strict=True)
+    ]
+    return np.where(near, exams, np.inf)

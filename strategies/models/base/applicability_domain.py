@@ -63,16 +63,16 @@ class Domain:
         if len(rows) < 2:
             return self._channel_by_channel(target, fixed)
         unit = span(rows)
-        middle, wanted = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
+        middle, goal = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
         directions, widths = principal(rows / unit - middle)
         wide = widths > THIN * widths.max(initial=0.0)
         parts = [
-            _beyond(rows / unit, wanted, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
-            _gap((sites / unit - middle) @ directions[:, wide], (wanted - middle) @ directions[:, wide]),
+            _beyond(rows / unit, goal, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
+            _gap((sites / unit - middle) @ directions[:, wide], (goal - middle) @ directions[:, wide]),
         ]
         if len(rows) >= FEWEST * fixed.size and not wide.all():
             thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
-            parts.append(_off((rows / unit - middle) @ thin, (wanted - middle) @ thin))
+            parts.append(_off((rows / unit - middle) @ thin, (goal - middle) @ thin))
         return max(parts, key=lambda each: each.score)
 
     def _channel_by_channel(self, target: Target, fixed: NDArray[np.intp]) -> Remoteness:

@@ -22,9 +22,11 @@ ROOM = 0.5
 class Coordinates(Protocol):
     """Columns ``(..., k)`` to coordinates and back."""
 
-    def to(self, columns: Array) -> Array: ...
+    def to(self, columns: Array) -> Array:
+        """Coordinates ``(n, k)`` of rows ``(n, c)`` in units of the channels or knobs."""
 
-    def back(self, places: Array) -> Array: ...
+    def back(self, places: Array) -> Array:
+        """Rows ``(n, c)`` of coordinates ``(n, k)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +38,16 @@ class Standard:
 
     @classmethod
     def of(cls, columns: Array) -> Self:
+        """Coordinates in which these rows ``(n, c)`` have mean 0 and standard deviation 1."""
         width = columns.std(axis=0)
         return cls(columns.mean(axis=0), np.where(width > _TINY * span(columns), width, 1.0))
 
     def to(self, columns: Array) -> Array:
+        """Coordinates ``(n, c)`` of rows ``(n, c)``."""
         return np.asarray((columns - self.mean) / self.width)
 
     def back(self, places: Array) -> Array:
+        """Rows ``(n, c)`` of coordinates ``(n, c)``."""
         return np.asarray(places * self.width + self.mean)
 
 
@@ -61,6 +66,7 @@ class Walled:
 
     @classmethod
     def of(cls, settings: Array) -> Self:
+        """Coordinates for settings ``(n, d)`` that crowd at the walls of the box in some knobs."""
         low, high, n = settings.min(axis=0), settings.max(axis=0), len(settings)
         width = span(settings)
         rims = settings < low + RIM * width, settings > high - RIM * width
@@ -70,9 +76,11 @@ class Walled:
         return cls(walled, free.low, free.high, Standard.of(free._stretched(settings)))
 
     def to(self, columns: Array) -> Array:
+        """Coordinates ``(n, d)`` of settings ``(n, d)``, stretched towards the walls."""
         return self.standard.to(self._stretched(columns))
 
     def back(self, places: Array) -> Array:
+        """Settings ``(n, d)`` of coordinates ``(n, d)``, within the walls of those knobs."""
         stretched = self.standard.back(places)
         inside = self.low + (self.high - self.low) * ndtr(stretched)
         return np.where(self.walled, inside, stretched)
@@ -95,6 +103,7 @@ class Whitened:
 
     @classmethod
     def of(cls, readings: Array) -> Self:
+        """Coordinates along the principal directions in which these readings ``(n, p)`` differ."""
         unit = span(readings)
         directions, width = principal((readings - readings.mean(axis=0)) / unit)
         wide = width >= max(THIN * width.max(), _TINY)
@@ -102,6 +111,7 @@ class Whitened:
         return cls(readings.mean(axis=0), directions[:, wide] / np.maximum(width[wide], _TINY) / unit[:, None])
 
     def to(self, columns: Array) -> Array:
+        """Coordinates ``(n, k)`` of readings ``(n, p)``."""
         return np.asarray((columns - self.mean) @ self.directions)
 
 

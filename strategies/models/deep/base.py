@@ -62,10 +62,10 @@ class Deep(WithForward):
             self.taught_: Taught = teach(self.network_, self._loss, learned, tried, box, RATE, self.progress)
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
-        wanted = np.stack([self.completion_.of(target, n, rng) for target in targets])
+        completed = np.stack([self.completion_.of(target, n, rng) for target in targets])
         if self.exact:
-            wanted = wanted - self.surrogate_.noise.draw(wanted.shape[:2], rng)
-        told = self.whitened_.to(wanted)
+            completed = completed - self.surrogate_.noise.draw(completed.shape[:2], rng)
+        told = self.whitened_.to(completed)
         most = max(CHUNK // n, 1)
         with alone(int(rng.integers(2**63))), torch.no_grad():
             parts = [self._draw(told[first : first + most], rng) for first in range(0, len(told), most)]

@@ -30,8 +30,8 @@ class IPage(Inn):
     pace: float = 5e-3
 
     def _draw(self, told: Array, rng: np.random.Generator) -> Array:
-        wanted, q = flat(told), told.shape[2]
-        low, high = (tensor(each) for each in self.range_)
+        goals, q = flat(told), told.shape[2]
+        low, high = (tensor(bound) for bound in self.range_)
         at = tensor(super()._draw(told, rng).reshape(-1, self.d_)).clamp(low, high).requires_grad_()
         adam = torch.optim.Adam([at], lr=self.pace)
         filling = torch.zeros(len(at), self.width_ - self.d_, device=at.device)
@@ -39,7 +39,7 @@ class IPage(Inn):
             adam.zero_grad()
             with torch.enable_grad():
                 ends = self._map(torch.cat((at, filling), dim=1))
-                ((ends[:, :q] - wanted) ** 2).sum().backward()
+                ((ends[:, :q] - goals) ** 2).sum().backward()
             adam.step()
             at.data.clamp_(low, high)
         return unfolded(at.detach(), told)

@@ -40,7 +40,7 @@ def normal(latent: Latent, shape: tuple[int, int, int], rng: np.random.Generator
         points = qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length())[:n]
     elif latent == "maximin":
         tries = int(np.clip(TRIES // n**2, 1, MaximinLatinHypercube.tries))
-        space = Space.unit(*(str(each) for each in range(d)))
+        space = Space.unit(*(str(knob) for knob in range(d)))
         points = MaximinLatinHypercube(tries).propose(space, n, rng)
     else:
         raise InvalidInput(f"latent needs to be one of {', '.join(LATENTS)}, got {latent!r}")

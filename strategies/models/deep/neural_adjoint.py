@@ -51,19 +51,19 @@ class NeuralAdjoint(WithForward):
 
     def _draws(self, targets: Readings, n: int, rng: np.random.Generator) -> Array:
         starts = self.rows_[rng.integers(len(self.rows_), size=len(targets) * n * self.starts)]
-        wanted = np.repeat(targets, n, axis=0)
+        goals = np.repeat(targets, n, axis=0)
         if self.noise:
-            wanted = wanted - self.surrogate_.noise.draw((len(wanted),), rng)
-        wanted = np.repeat(wanted, self.starts, axis=0)
+            goals = goals - self.surrogate_.noise.draw((len(goals),), rng)
+        goals = np.repeat(goals, self.starts, axis=0)
 
         def gradient(at: Settings) -> Array:
             readings, slopes = self.surrogate_.tangent(at)
-            left = np.nan_to_num((readings - wanted) / self.scale_)
+            left = np.nan_to_num((readings - goals) / self.scale_)
             outside = np.sign(at - self.middle_) * (np.abs(at - self.middle_) > self.half_)
             return np.asarray(2 * ((slopes / self.scale_[:, None]).mT @ left[..., None])[..., 0] + OUTSIDE * outside)
 
         ends = adam(gradient, starts, self.descents, self.pace)
-        loss = (np.nan_to_num((self.surrogate_.predict(ends) - wanted) / self.scale_) ** 2).sum(axis=1)
+        loss = (np.nan_to_num((self.surrogate_.predict(ends) - goals) / self.scale_) ** 2).sum(axis=1)
         loss += OUTSIDE * np.maximum(np.abs(ends - self.middle_) - self.half_, 0.0).sum(axis=1)
         best = loss.reshape(-1, self.starts).argmin(axis=1)
         ends = ends.reshape(-1, self.starts, self.d_)[np.arange(len(best)), best]

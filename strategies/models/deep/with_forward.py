@@ -54,9 +54,11 @@ class WithForward(ABC):
             )
 
     def rows_needed(self, d: int, p: int) -> int:
+        """As many as a Gaussian mixture needs, which stands in where rows are few."""
         return Mixture().rows_needed(d, p)
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Train the forward model and what inverts; a Gaussian mixture if there are fewer settings than ``fewest``."""
         readings, settings = complete_rows(self, readings, settings)
         self.d_, self.domain_ = settings.shape[1], Domain(readings, settings)
         self.mixture_: Mixture | None = None
@@ -75,6 +77,7 @@ class WithForward(ABC):
         return getattr(self, "surrogate_", None)
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, d)`` for one target ``(p,)``; see ``sample_many``."""
         must_be_fitted(self, "domain_")
         return np.asarray(self.sample_many(np.asarray(target, float)[None], n, rng)[0])
 
@@ -86,14 +89,17 @@ class WithForward(ABC):
         return self._draws(np.asarray(targets, float), n, rng)
 
     def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` by the forward model."""
         must_be_fitted(self, "domain_")
         return (self.mixture_ or self.surrogate_).predict(settings)
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` with the noise that the forward model left over."""
         must_be_fitted(self, "domain_")
         return (self.mixture_ or self.surrogate_).simulate(np.asarray(settings, float), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "domain_")
         return self.domain_.remoteness(target)
 

@@ -39,11 +39,11 @@ class Network:
     @property
     def flat(self) -> Array:
         """All parameters in a row, ``(k,)``."""
-        return np.concatenate([each.ravel() for each in self._parts])
+        return np.concatenate([part.ravel() for part in self._parts])
 
     def moved(self, flat: Array) -> "Network":
         """A network of the same form with other parameters ``(k,)``."""
-        ends = np.cumsum([each.size for each in self._parts])[:-1]
+        ends = np.cumsum([part.size for part in self._parts])[:-1]
         return Network(*(new.reshape(old.shape) for new, old in zip(np.split(flat, ends), self._parts, strict=True)))
 
     def outputs(self, inputs: Array) -> Array:
@@ -74,7 +74,7 @@ class Network:
 
     def single(self) -> "Network":
         """The same in single precision, which is twice as fast."""
-        return Network(*(np.asarray(each, np.float32) for each in self._parts))  # type: ignore[arg-type]
+        return Network(*(np.asarray(part, np.float32) for part in self._parts))  # type: ignore[arg-type]
 
     @property
     def _parts(self) -> tuple[Array, ...]:

@@ -54,7 +54,7 @@ class Networks:
         rows = self.inputs_.to(x), self.outputs_.to(y)
         with one_thread():
             self.networks_ = [
-                _trained(*rows, self.width, self.epochs, self.seed + each) for each in range(self.members)
+                _trained(*rows, self.width, self.epochs, self.seed + member) for member in range(self.members)
             ]
         return self
 
@@ -67,8 +67,8 @@ class Networks:
         must_be_fitted(self, "networks_")
         rows = self.inputs_.to(np.asarray(settings, float))
         with one_thread():
-            said = [each.predict(rows).reshape(len(rows), -1) for each in self.networks_]
-        return self.outputs_.back(np.mean(said, axis=0))
+            predictions = [network.predict(rows).reshape(len(rows), -1) for network in self.networks_]
+        return self.outputs_.back(np.mean(predictions, axis=0))
 
 
 def _trained(inputs: Settings, outputs: Readings, width: int, epochs: int, seed: int) -> MLPRegressor:

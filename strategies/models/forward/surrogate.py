@@ -97,19 +97,21 @@ class Surrogate:
         """Expected readings ``(n, p)`` at settings in the unit box ``(n, d)``."""
         inputs = self.settings.to(np.asarray(settings, float))
         with one_thread():
-            return self.readings.back(np.mean([each.outputs(inputs) for each in self.networks], axis=0))
+            return self.readings.back(np.mean([network.outputs(inputs) for network in self.networks], axis=0))
 
     def disagreement(self, settings: Settings) -> Readings:
         """Standard deviation of what the networks say, ``(n, p)``: how unsure they are; 0 if there is one alone."""
         inputs = self.settings.to(np.asarray(settings, float))
         with one_thread():
-            return np.asarray(np.std([each.outputs(inputs) for each in self.networks], axis=0) * self.readings.width)
+            return np.asarray(
+                np.std([network.outputs(inputs) for network in self.networks], axis=0) * self.readings.width
+            )
 
     def tangent(self, settings: Settings) -> tuple[Readings, Array]:
         """Expected readings ``(n, p)`` and their slopes ``(n, p, d)``, in readings per width of the box."""
         inputs = self.settings.to(np.asarray(settings, float))
         with one_thread():
-            outputs, slopes = zip(*(each.tangent(inputs) for each in self.networks), strict=True)
+            outputs, slopes = zip(*(network.tangent(inputs) for network in self.networks), strict=True)
         unit = self.readings.width[:, None] / self.settings.width
         return self.readings.back(np.mean(outputs, axis=0)), np.asarray(np.mean(slopes, axis=0) * unit)
 

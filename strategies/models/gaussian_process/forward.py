@@ -101,10 +101,10 @@ def channels(places: Array, values: Array) -> list[ChannelProcess]:
 def _learned(model: Any) -> tuple[Array, list[float], list[float]]:
     """Lengths ``(p, d)``, variances of the bend ``(p,)`` and of the noise ``(p,)``."""
     bend = model.covar_module.kernels[1]
-    found = (bend.base_kernel.lengthscale, bend.outputscale, model.likelihood.noise)
-    if not all(bool(torch.isfinite(each).all()) for each in found):
+    parameters = (bend.base_kernel.lengthscale, bend.outputscale, model.likelihood.noise)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
         raise ValueError("the search for lengths and variances ended in a value that is not finite")
-    lengths, bends, noises = (each.detach().numpy().copy() for each in found)
+    lengths, bends, noises = (parameter.detach().numpy().copy() for parameter in parameters)
     return lengths.reshape(bends.size, -1), bends.ravel().tolist(), noises.ravel().tolist()
 
 

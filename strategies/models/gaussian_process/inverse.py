@@ -60,9 +60,11 @@ class GaussianProcess:
             raise InvalidInput(f"a Gaussian process needs most_rows >= 2, got {self.most_rows}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """Two more than there are knobs."""
         return d + 2
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Fit a process for each channel on rows that fill the box, and calibrate its deviation on rows left out."""
         readings, settings = complete_rows(self, readings, settings)
         self.domain_ = Domain(readings, settings)
         kept = _filling(settings, self.most_rows)
@@ -79,6 +81,7 @@ class GaussianProcess:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, d)`` from the posterior of the target ``(p,)`` by sequential Monte Carlo."""
         must_be_fitted(self, "noise_")
         with one_thread():
             return posterior_draws(lambda settings: self.likelihood(target, settings), self.middle_.size, n, rng)
@@ -114,24 +117,27 @@ class GaussianProcess:
         with one_thread():
             pool = Sobol(self.middle_.size, rng=0).random_base2(POOL)
             likely = pool[np.argsort(-self.likelihood(target, pool).value)[:starts]]
-            found = sorted((self._search(target, start) for start in likely), key=lambda each: each[0])
+            ends = sorted((self._search(target, start) for start in likely), key=lambda end: end[0])
         chosen: list[Settings] = []
-        for cost, settings in found:
+        for cost, settings in ends:
             apart = all(np.linalg.norm(settings - other) >= SEPARATION for other in chosen)
-            if apart and cost < found[0][0] + WORSE:
+            if apart and cost < ends[0][0] + WORSE:
                 chosen.append(settings)
         return np.array(chosen)
 
     def predict(self, settings: Settings) -> Readings:
+        """Means of the processes at settings, ``(n, p)``."""
         must_be_fitted(self, "noise_")
         return self.level_ + self.height_ * self._scaled(settings)[0]
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` that scatter by the deviation of the processes."""
         must_be_fitted(self, "noise_")
         mean, deviation = self._scaled(settings)
         return self.level_ + self.height_ * (mean + deviation * self.noise_.draw((n, len(mean)), rng))
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "noise_")
         return self.domain_.remoteness(target)
 
@@ -162,11 +168,11 @@ class GaussianProcess:
         must_be_fitted(self, "noise_")
         fixed = fixed_columns(target, len(self.channels_))
         places = (settings - self.middle_) / self.width_
-        wanted = (np.asarray(target, float) - self.level_) / self.height_
+        goal = (np.asarray(target, float) - self.level_) / self.height_
         means, deviations, slopes = zip(*(self.channels_[c].at(places) for c in fixed), strict=True)
         deviation = np.column_stack(deviations)
         whiten = np.linalg.inv(np.linalg.cholesky(self.noise_.covariance[np.ix_(fixed, fixed)])).T
-        misfit = (wanted[fixed] - np.column_stack(means)) / deviation @ whiten
+        misfit = (goal[fixed] - np.column_stack(means)) / deviation @ whiten
         rise = np.stack(slopes, axis=2) / self.width_[:, None] / deviation[:, None] @ whiten
         return misfit, rise, deviation
 

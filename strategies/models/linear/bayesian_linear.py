@@ -56,9 +56,11 @@ class BayesianLinear:
         return self.degree == 1
 
     def rows_needed(self, d: int, p: int) -> int:
+        """One for each coefficient of a channel."""
         return self.intercept + d + (self.degree == 2) * d * (d + 1) // 2
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Regress the readings on the settings, and on their products where ``degree`` is 2."""
         readings, settings = complete_rows(self, readings, settings)
         self.d_ = settings.shape[1]
         self.regression_ = LeastSquares.fit(self._inputs(settings), readings)
@@ -66,6 +68,7 @@ class BayesianLinear:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, d)`` from the posterior of the target ``(p,)`` by sequential Monte Carlo."""
         must_be_fitted(self, "regression_")
         with one_thread():
             return posterior_draws(lambda settings: self.likelihood(target, settings), self.d_, n, rng)
@@ -89,14 +92,17 @@ class BayesianLinear:
         return Shape.student(settings, misfit, slopes, fixed.size * np.log(spread), self.regression_.noise.dof)
 
     def predict(self, settings: Settings) -> Readings:
+        """Readings ``(n, p)`` of the regression."""
         must_be_fitted(self, "regression_")
         return self.regression_.predict(self._inputs(np.asarray(settings, float)))
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` with the noise and the uncertain coefficients of the regression."""
         must_be_fitted(self, "regression_")
         return self.regression_.simulate(self._inputs(np.asarray(settings, float)), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "regression_")
         return self.domain_.remoteness(target)
 

@@ -36,15 +36,18 @@ class LinearProgram:
     single_valued: ClassVar[bool] = True
 
     def rows_needed(self, d: int, p: int) -> int:
+        """One for each coefficient of a channel."""
         return d + self.intercept
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Regress the readings on the settings."""
         readings, settings = complete_rows(self, readings, settings)
         self.regression_ = LeastSquares.fit(self._inputs(settings), readings)
         self.domain_ = Domain(readings, settings)
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` that give the target by slopes and readings drawn within their errors."""
         must_be_fitted(self, "regression_")
         fixed = fixed_columns(target, self.regression_.coefficients.shape[1])
         # In these units the noise of the fixed channels is independent and has variance 1.
@@ -52,20 +55,23 @@ class LinearProgram:
         stretch = self.regression_.noise.stretch(n, rng)[:, None]
         slopes = self.regression_.coefficients[:, fixed] @ whiten
         slopes = slopes + stretch[..., None] * (self.regression_.root @ rng.standard_normal((n, *slopes.shape)))
-        wanted = np.asarray(target, float)[fixed] @ whiten + stretch * rng.standard_normal((n, fixed.size))
+        goals = np.asarray(target, float)[fixed] @ whiten + stretch * rng.standard_normal((n, fixed.size))
         if self.intercept:
-            wanted, slopes = wanted - slopes[:, 0], slopes[:, 1:]
-        return _solve(slopes, wanted, rng.random(slopes.shape[:2]))
+            goals, slopes = goals - slopes[:, 0], slopes[:, 1:]
+        return _solve(slopes, goals, rng.random(slopes.shape[:2]))
 
     def predict(self, settings: Settings) -> Readings:
+        """Readings ``(n, p)`` of the regression."""
         must_be_fitted(self, "regression_")
         return self.regression_.predict(self._inputs(np.asarray(settings, float)))
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Readings ``(n, m, p)`` with the noise and the uncertain coefficients of the regression."""
         must_be_fitted(self, "regression_")
         return self.regression_.simulate(self._inputs(np.asarray(settings, float)), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "regression_")
         return self.domain_.remoteness(target)
 

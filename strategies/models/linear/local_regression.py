@@ -59,13 +59,13 @@ class LocalLine:
         """How many rows count as nearby, 0 for all of them alike, and what that misses of rows left out."""
         n, d = self._sites.shape
         judged = np.unique(np.linspace(0, n - 1, JUDGED).round().astype(int))
-        many = [m for m in (2**each * (d + 1) for each in range(1, 20)) if m < n]
+        many = [m for m in (2**power * (d + 1) for power in range(1, 20)) if m < n]
         missed = {m: self._means[judged] - self._lines(self._sites[judged], m, leave_out=True)[0] for m in (0, *many)}
         best = min(missed, key=lambda m: float(np.mean((missed[m] / self._unit) ** 2)))
         # Of a single row, not of the mean of those that share its setting.
         which = np.searchsorted(judged, self._place)
-        known = judged[np.minimum(which, len(judged) - 1)] == self._place
-        rows = self._rows[known] - self._means[self._place[known]] + missed[best][which[known]]
+        own = judged[np.minimum(which, len(judged) - 1)] == self._place
+        rows = self._rows[own] - self._means[self._place[own]] + missed[best][which[own]]
         return best, residual_noise(rows, self._unit, 0)
 
     def _lines(self, settings: Settings, nearby: int, *, leave_out: bool) -> tuple[Readings, Array]:
@@ -75,12 +75,14 @@ class LocalLine:
             self._line(settings[first : first + some], nearby, leave_out=leave_out)
             for first in range(0, len(settings), some)
         ]
-        readings, slopes = (np.concatenate(each) for each in zip(*parts, strict=True))
+        readings, slopes = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
         return readings, slopes
 
     def _line(self, settings: Settings, nearby: int, *, leave_out: bool) -> tuple[Readings, Array]:
         most = min((nearby or len(self._sites)) + leave_out, len(self._sites))
-        distance, rows = (np.asarray(each).reshape(len(settings), most) for each in self._tree.query(settings, most))
+        distance, rows = (
+            np.asarray(answer).reshape(len(settings), most) for answer in self._tree.query(settings, most)
+        )
         weight = np.ones_like(distance)
         if nearby:
             weight = (1 - (distance / (distance[:, -1:] * (1 + 1e-3) + RIDGE)) ** 3) ** 3  # tricube
@@ -92,8 +94,8 @@ class LocalLine:
         with one_thread():
             gram = weighted @ inputs
             ridge = RIDGE * weight.sum(axis=1)[:, None, None] * np.eye(inputs.shape[2])
-            found = np.linalg.solve(gram + ridge + _TINY * np.eye(len(ridge[0])), weighted @ self._means[rows])
-        return found[:, 0], found[:, 1:].mT
+            coefficients = np.linalg.solve(gram + ridge + _TINY * np.eye(len(ridge[0])), weighted @ self._means[rows])
+        return coefficients[:, 0], coefficients[:, 1:].mT
 
 
 _TINY = 1e-300

@@ -55,9 +55,11 @@ class Nearest:
             raise InvalidInput(f"a look-up needs neighbours >= 1, got {self.neighbours}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """One; three more than there are knobs if rows are corrected."""
         return d + 3 if self.corrected else 1
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Keep the rows, and how readings change about each of them."""
         self.readings_, self.settings_ = complete_rows(self, readings, settings)
         self.unit_ = span(self.readings_)
         self.line_ = LocalLine(self.readings_, self.settings_)
@@ -65,24 +67,28 @@ class Nearest:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of the rows that read most like the target, moved by their slopes if corrected."""
         must_be_fitted(self, "line_")
         fixed = fixed_columns(target, self.readings_.shape[1])
-        wanted = np.asarray(target, float)[fixed]
-        off = (((self.readings_[:, fixed] - wanted) / self.unit_[fixed]) ** 2).sum(axis=1)
+        goal = np.asarray(target, float)[fixed]
+        off = (((self.readings_[:, fixed] - goal) / self.unit_[fixed]) ** 2).sum(axis=1)
         some = min(self.neighbours, max(len(off) // 5, 1))
         nearest = np.argpartition(off, some - 1)[:some]
         drawn = self.settings_[nearest[np.argsort(off[nearest], kind="stable")][rng.integers(some, size=n)]]
-        return self._moved(drawn, wanted, fixed, rng) if self.corrected else drawn
+        return self._moved(drawn, goal, fixed, rng) if self.corrected else drawn
 
     def predict(self, settings: Settings) -> Readings:
+        """Readings ``(n, p)`` by a line through the rows near each setting."""
         must_be_fitted(self, "line_")
         return self.line_.at(np.asarray(settings, float))[0]
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` with the noise that the lines left over."""
         must_be_fitted(self, "line_")
         return np.asarray(self.predict(settings) + self.line_.noise.draw((n, len(settings)), rng))
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "line_")
         return self.domain_.remoteness(target)
 

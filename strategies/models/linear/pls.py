@@ -43,9 +43,11 @@ class PartialLeastSquares:
             raise InvalidInput(f"partial least squares needs components >= 1, got {self.components}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """Two more than there are components."""
         return min(self.components, p) + 2
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Regress the readings on the settings; the regression back is made for the channels that a target fixes."""
         self.readings_, self.settings_ = complete_rows(self, readings, settings)
         self.forward_ = _Regression(self.settings_, self.readings_, self.settings_.shape[1])
         self.backward_: dict[tuple[int, ...], _Regression] = {}
@@ -53,21 +55,25 @@ class PartialLeastSquares:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of the regression back from the fixed channels, with its noise."""
         must_be_fitted(self, "forward_")
         fixed = fixed_columns(target, self.readings_.shape[1])
         backward = self._backward(fixed)
-        wanted = np.asarray(target, float)[None, fixed]
-        return backward.simulate(wanted, n, rng)[:, 0]
+        goal = np.asarray(target, float)[None, fixed]
+        return backward.simulate(goal, n, rng)[:, 0]
 
     def predict(self, settings: Settings) -> Readings:
+        """Readings ``(n, p)`` of the forward regression."""
         must_be_fitted(self, "forward_")
         return self.forward_.predict(np.asarray(settings, float))
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` with the noise of the forward regression."""
         must_be_fitted(self, "forward_")
         return self.forward_.simulate(np.asarray(settings, float), n, rng)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "forward_")
         return self.domain_.remoteness(target)
 

@@ -63,6 +63,7 @@ class AnyConditional:
             raise InvalidInput(f"a mixture needs max_components >= 1, got {self.max_components}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """Two more than there are knobs."""
         return d + 2
 
     def fit(self, readings: Readings, settings: Settings, conditions: ArrayLike | None = None) -> Self:
@@ -75,16 +76,16 @@ class AnyConditional:
             TooFewRows: with the number that is needed.
             InvalidInput: for a setting that is not finite, an infinite value, rows that do not match, or no reading.
         """
-        given = np.empty((len(settings), 0)) if conditions is None else np.array(conditions, float)
-        for cells in (given, readings):
+        context = np.empty((len(settings), 0)) if conditions is None else np.array(conditions, float)
+        for cells in (context, readings):
             _, places = complete_rows(self, np.where(np.isnan(cells), 0.0, cells), settings)
-        rows = np.column_stack((places, readings, given))
+        rows = np.column_stack((places, readings, context))
         self.d_, self.p_, self.width_ = places.shape[1], np.shape(readings)[1], rows.shape[1]
         needed = np.where(np.arange(self.width_) < self.d_ + self.p_, self.rows_needed(self.d_, self.p_), 1)
         self.seen_: NDArray[np.intp] = np.flatnonzero(np.isfinite(rows).sum(axis=0) >= needed)
         kinds = [self.seen_ < self.d_, self.seen_ < self.d_ + self.p_]
         kind = np.select(kinds, [0, 1], 2)
-        self.form_ = Regressions(*(np.flatnonzero(kind == each) for each in range(3)))
+        self.form_ = Regressions(*(np.flatnonzero(kind == role) for role in range(3)))
         if not self.form_.readings.size:
             raise InvalidInput(f"a fit needs a channel that was read in {needed[0]} rows, got none: measure more")
         self.domain_ = Domain(rows[:, self.d_ : self.d_ + self.p_], rows[:, : self.d_])
@@ -110,7 +111,7 @@ class AnyConditional:
                 trained,  # a second of imports, and few rows need it not
             )
 
-            others = [self.form_.mixture(filled, (fold != each).astype(float), surprise) for each in range(FOLDS)]
+            others = [self.form_.mixture(filled, (fold != part).astype(float), surprise) for part in range(FOLDS)]
             self.flow_ = trained(*ask(rows, others, fold, self.form_, rng), self.seed)
 
     def complete(self, known: ArrayLike, n: int, rng: np.random.Generator) -> Array:
@@ -146,16 +147,18 @@ class AnyConditional:
         """As in the contract, under conditions ``(c,)`` as far as they are known; no draws are needed."""
         must_be_fitted(self, "mixture_")
         rows = self._rows(settings, conditions)
-        asked = np.zeros(self.width_, bool)
-        asked[self._readings] = True
+        questioned = np.zeros(self.width_, bool)
+        questioned[self._readings] = True
         with one_thread():
-            filled, asked = self._filled(rows, asked)
+            filled, questioned = self._filled(rows, questioned)
             cells = filled.cells
             if self.flow_ is not None:
                 k = cells.shape[1]
                 component = np.tile(np.arange(k), len(cells))
-                mean = self.flow_.mean(self._context(filled, asked, cells, component), asked).reshape(cells.shape)
-                cells = cells + np.einsum("kij,nkj->nki", root(filled.covariances[0], asked), mean)
+                mean = self.flow_.mean(self._context(filled, questioned, cells, component), questioned).reshape(
+                    cells.shape
+                )
+                cells = cells + np.einsum("kij,nkj->nki", root(filled.covariances[0], questioned), mean)
             expected = np.einsum("nk,nkd->nd", filled.shares, cells)
         return self._whole(expected)[:, self._readings]
 
@@ -164,11 +167,12 @@ class AnyConditional:
     ) -> Array:
         """As in the contract, under conditions ``(c,)`` as far as they are known."""
         must_be_fitted(self, "mixture_")
-        asked = np.zeros(self.width_, bool)
-        asked[self._readings] = True
-        return self._draw(self._rows(settings, conditions), asked, n, rng)[:, :, self._readings]
+        questioned = np.zeros(self.width_, bool)
+        questioned[self._readings] = True
+        return self._draw(self._rows(settings, conditions), questioned, n, rng)[:, :, self._readings]
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "mixture_")
         return self.domain_.remoteness(target)
 
@@ -181,10 +185,10 @@ class AnyConditional:
         rows = np.full((len(settings), self.width_), np.nan)
         rows[:, : self.d_] = settings
         if conditions is not None:
-            given, c = np.asarray(conditions, float), self.width_ - self.d_ - self.p_
-            if given.shape != (c,) or np.isinf(given).any():
-                raise InvalidInput(f"a question needs {c} conditions, finite or NaN if unknown, got {given.tolist()}")
-            rows[:, self.d_ + self.p_ :] = given
+            context, c = np.asarray(conditions, float), self.width_ - self.d_ - self.p_
+            if context.shape != (c,) or np.isinf(context).any():
+                raise InvalidInput(f"a question needs {c} conditions, finite or NaN if unknown, got {context.tolist()}")
+            rows[:, self.d_ + self.p_ :] = context
         return rows
 
     def _filled(self, rows: Array, asked: Mask) -> tuple[Filled, Mask]:

@@ -70,9 +70,11 @@ class Forest:
             )
 
     def rows_needed(self, d: int, p: int) -> int:
+        """As many as the Gaussian mixture behind the trees needs."""
         return self._mixture().rows_needed(d, p)
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Fit the mixture; trees are grown for the channels that a target fixes, when it is asked for."""
         readings, settings = complete_rows(self, readings, settings)
         self.d_, self.rows_ = settings.shape[1], np.column_stack((settings, readings))
         self.backbone_ = self._mixture().fit(readings, settings)
@@ -81,22 +83,26 @@ class Forest:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of the mixture given the fixed channels, corrected by trees."""
         must_be_fitted(self, "backbone_")
         fixed = fixed_columns(target, self.rows_.shape[1] - self.d_)
         backward = self._conditional(self.d_ + fixed, np.arange(self.d_))
         return backward.draw(np.tile(np.asarray(target, float)[fixed], (n, 1)), rng)
 
     def predict(self, settings: Settings) -> Readings:
+        """Readings ``(n, p)`` of the mixture given the settings."""
         must_be_fitted(self, "backbone_")
         return self.backbone_.predict(settings)
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` of the mixture given the settings, corrected by trees."""
         must_be_fitted(self, "backbone_")
         places = np.asarray(settings, float)
         forward = self._conditional(np.arange(self.d_), np.arange(self.d_, self.rows_.shape[1]))
         return forward.draw(np.tile(places, (n, 1)), rng).reshape(n, len(places), -1)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "backbone_")
         return self.backbone_.remoteness(target)
 
@@ -122,7 +128,7 @@ class Forest:
             for mixture, out in self._folds()
         ]
         for i in range(FOLDS):
-            where, left = (np.concatenate(each) for each in zip(*folds[:i], *folds[i + 1 :], strict=True))
+            where, left = (np.concatenate(pieces) for pieces in zip(*folds[:i], *folds[i + 1 :], strict=True))
             made.flows.append(self._flow(where, left, rng))
         made.judge(folds, rng)
         return made
@@ -179,7 +185,7 @@ class _Flow:
     """
 
     def __init__(self, forest: Any) -> None:
-        self._steps = [each.get_booster() for each in forest.regr[0][:-1]]
+        self._steps = [model.get_booster() for model in forest.regr[0][:-1]]
         self._scaler = forest.scaler
 
     def __call__(self, noise: Array, places: Array) -> Array:
@@ -215,7 +221,7 @@ class _Conditional:
             before.append(rng.standard_normal((len(left), JUDGED, left.shape[1])))
             moved = flow(before[-1].reshape(-1, left.shape[1]), np.repeat(places, JUDGED, axis=0))
             after.append(moved.reshape(before[-1].shape))
-        plain, full, truth = (np.concatenate(each) for each in (before, after, [left for _, left in unseen]))
+        plain, full, truth = (np.concatenate(pieces) for pieces in (before, after, [left for _, left in unseen]))
         draws = {damping: plain + damping * (full - plain) for damping in DAMPING}
         self.damping = min(DAMPING, key=lambda damping: _energy_score(draws[damping], truth))
         self.width = _stretch(draws[self.damping], truth) / _stretch(plain, truth)

@@ -177,8 +177,8 @@ class Regressions:
         """
         asked, square = rows.copy(), np.empty((len(rows), self.readings.size))
         asked[:, self.readings] = np.nan
-        for each in np.unique(fold):
-            mine = fold == each
+        for part in np.unique(fold):
+            mine = fold == part
             mean, variance = self.mixture(filled, (~mine).astype(float)).fill(asked[mine]).moments
             square[mine] = ((rows[mine] - mean) ** 2)[:, self.readings] / variance[:, self.readings]
         known = filled.known[:, self.readings]

@@ -111,10 +111,10 @@ def ask(
     """
     tried = fold < len(mixtures) // 5
     groups = np.flatnonzero(~tried), np.flatnonzero(tried)
-    wanted = (
+    answers = (
         np.resize(group, -(-count // len(group)) * len(group)) for group, count in zip(groups, COUNTS, strict=True)
     )
-    learned, held_out = (_questions(rows, mixtures, fold, form, row, rng) for row in wanted)
+    learned, held_out = (_questions(rows, mixtures, fold, form, row, rng) for row in answers)
     return learned, held_out
 
 

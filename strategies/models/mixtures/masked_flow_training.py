@@ -41,8 +41,8 @@ def trained(learned: Questions, tried: Questions, seed: int) -> Flow | None:
         seed: Decides everything; torch's own generator and number of threads are as before.
     """
     with alone(seed) as chance:
-        told, size = learned.context.shape[1], learned.answer.shape[1]
-        network = _network(told + size + 4, size)
+        width, size = learned.context.shape[1], learned.answer.shape[1]
+        network = _network(width + size + 4, size)
         lesson, trial = _Lesson(learned), _Lesson(tried)
         fixed = trial.path(torch.arange(len(tried.row)), chance)
         adam = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
@@ -71,7 +71,7 @@ class _Lesson:
 
     def __init__(self, questions: Questions) -> None:
         arrays = questions.context, questions.answer, questions.asked
-        self.context, self.answer, self.asked = (torch.as_tensor(each, dtype=_SINGLE) for each in arrays)
+        self.context, self.answer, self.asked = (torch.as_tensor(array, dtype=_SINGLE) for array in arrays)
 
     def path(self, rows: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Input of the network, the velocity that it should say, and which cells count, ``(m, .)`` each."""
@@ -81,8 +81,8 @@ class _Lesson:
         noise = torch.randn(answer.shape, generator=chance, dtype=_SINGLE) * asked
         cos, sin = torch.cos(angle), torch.sin(angle)
         waves = cos, sin, torch.cos(2 * angle), torch.sin(2 * angle)
-        given = torch.cat((self.context[rows], cos * noise + sin * answer, *waves), dim=1)
-        return given, cos * answer - sin * noise, asked
+        inputs = torch.cat((self.context[rows], cos * noise + sin * answer, *waves), dim=1)
+        return inputs, cos * answer - sin * noise, asked
 
 
 def _excess(network: nn.Module, given: Tensor, velocity: Tensor, asked: Tensor) -> Tensor:
@@ -94,8 +94,8 @@ def _excess(network: nn.Module, given: Tensor, velocity: Tensor, asked: Tensor) 
 def _by_row(excess: Array, row: NDArray[np.intp]) -> tuple[float, float]:
     """Mean over rows, and its standard error: questions about one row are not independent."""
     _, which = np.unique(row, return_inverse=True)
-    each = np.bincount(which, excess) / np.bincount(which)
-    return float(each.mean()), float(each.std() / np.sqrt(len(each)))
+    mean = np.bincount(which, excess) / np.bincount(which)
+    return float(mean.mean()), float(mean.std() / np.sqrt(len(mean)))
 
 
 def _network(inputs: int, outputs: int) -> nn.Sequential:

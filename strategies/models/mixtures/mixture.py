@@ -43,9 +43,11 @@ class Mixture:
             raise InvalidInput(f"a mixture needs max_components >= 1, got {self.max_components}")
 
     def rows_needed(self, d: int, p: int) -> int:
+        """Two more than there are knobs."""
         return d + 2
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Fit a joint density of settings and readings, of as many components as the distinct settings allow."""
         readings, settings = complete_rows(self, readings, settings)
         self.d_ = settings.shape[1]
         distinct = len(np.unique(settings, axis=0))  # readings that repeat one setting tell nothing of slopes
@@ -63,32 +65,41 @@ class Mixture:
         return self
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` of the joint density, given the fixed channels."""
         must_be_fitted(self, "joint_")
         fixed = self.d_ + fixed_columns(target, self.unit_.size - self.d_)
-        known = np.asarray(target, float)[fixed - self.d_] / self.unit_[fixed]
+        values = np.asarray(target, float)[fixed - self.d_] / self.unit_[fixed]
         with one_thread():
-            given = self.joint_.condition(fixed, known)
+            conditional = self.joint_.condition(fixed, values)
         knobs = slice(self.d_)
-        answer = GMM(len(given.priors), given.priors, given.means[:, knobs], given.covariances[:, knobs, knobs])
+        answer = GMM(
+            len(conditional.priors),
+            conditional.priors,
+            conditional.means[:, knobs],
+            conditional.covariances[:, knobs, knobs],
+        )
         return np.asarray(_drawn(answer, n, rng) * self.unit_[knobs])
 
     def predict(self, settings: Settings) -> Readings:
+        """Mean readings ``(n, p)`` of the joint density, given the settings."""
         must_be_fitted(self, "joint_")
         with one_thread():
             readings = self.joint_.predict(np.arange(self.d_), np.asarray(settings, float) / self.unit_[: self.d_])
         return np.asarray(readings * self.unit_[self.d_ :])
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` of the joint density, given the settings."""
         must_be_fitted(self, "joint_")
         places = np.asarray(settings, float) / self.unit_[: self.d_]
         draws = np.empty((n, len(places), self.unit_.size - self.d_))
         for place, row in enumerate(places):
             with one_thread():
-                given = self.joint_.condition(np.arange(self.d_), row)
-            draws[:, place] = _drawn(given, n, rng)
+                conditional = self.joint_.condition(np.arange(self.d_), row)
+            draws[:, place] = _drawn(conditional, n, rng)
         return np.asarray(draws * self.unit_[self.d_ :])
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "joint_")
         return self.domain_.remoteness(target)
 

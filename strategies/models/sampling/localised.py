@@ -81,14 +81,17 @@ class LocalisedModel:
 
     @property
     def learns_from_gaps(self) -> bool:
+        """Whether the model within takes rows with NaN."""
         return learns_from_gaps(self.base_)
 
     @property
     def single_valued(self) -> bool:
+        """Whether the model within knows one answer alone."""
         return is_single_valued(self.base_)
 
     @property
     def fewest(self) -> int:
+        """Distinct settings from which on the model within is itself; 0 if it always is."""
         return fewest_rows(self.base_)
 
     @property
@@ -102,9 +105,11 @@ class LocalisedModel:
             self.base_.progress = tell
 
     def rows_needed(self, d: int, p: int) -> int:
+        """As many as the model within needs."""
         return self.base_.rows_needed(d, p)
 
     def fit(self, readings: Readings, settings: Settings) -> Self:
+        """Fit the model within, and the named forward model where there are ``enough`` settings without gaps."""
         self.base_.fit(readings, settings)
         self.forward_: ForwardModel | None = None
         whole = np.isfinite(readings).all(axis=1)
@@ -120,6 +125,7 @@ class LocalisedModel:
         return slopes_of(self.forward_ or self.base_)(settings)
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Draw settings ``(n, d)`` for one target ``(p,)``; see ``sample_many``."""
         must_be_fitted(self, "region_")
         return np.asarray(self.sample_many(np.asarray(target, float)[None], n, rng)[0])
 
@@ -133,8 +139,8 @@ class LocalisedModel:
         must_be_fitted(self, "region_")
         starts, off = self._starts(targets, n, rng)
         tolerance = ARRIVED + np.linalg.norm(off / self.scale_, axis=2)  # of more channels than knobs, not all are met
-        starts, wanted = (each.reshape(len(targets) * n, -1) for each in (starts, targets[:, None] - off))
-        return localise(self.tangent, starts, wanted, self.scale_, self.region_, self.method, tolerance.ravel())
+        starts, goals = (rows.reshape(len(targets) * n, -1) for rows in (starts, targets[:, None] - off))
+        return localise(self.tangent, starts, goals, self.scale_, self.region_, self.method, tolerance.ravel())
 
     def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
         """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
@@ -155,14 +161,17 @@ class LocalisedModel:
         return np.asarray(by_target[:, :n])
 
     def predict(self, settings: Settings) -> Readings:
+        """Expected readings ``(n, p)`` by the forward model that draws are moved through."""
         must_be_fitted(self, "region_")
         return (self.forward_ or self.base_).predict(settings)
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """Readings ``(n, m, p)`` of the model within, about what the forward model expects."""
         must_be_fitted(self, "region_")
         drawn = self.base_.simulate(settings, n, rng)
         return drawn if self.forward_ is None else drawn - self.base_.predict(settings) + self.predict(settings)
 
     def remoteness(self, target: Target) -> Remoteness:
+        """How far the target ``(p,)`` lies from the rows of the model within."""
         must_be_fitted(self, "region_")
         return self.base_.remoteness(target)

@@ -96,14 +96,14 @@ class Rejection(WithForward):
     def _chosen(self, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Rows of the table ``(m, n)`` for targets ``(m, p)``, NaN where free."""
         chosen = np.empty((len(targets), n), np.intp)
-        wanted = self.surrogate_.readings.to(targets)
+        goals = self.surrogate_.readings.to(targets)
         fixed = np.isfinite(targets)
         for pattern in np.unique(fixed, axis=0):
-            asked = np.flatnonzero((fixed == pattern).all(axis=1))
-            near = self._nearest(wanted[asked], pattern, n)
+            mine = np.flatnonzero((fixed == pattern).all(axis=1))
+            near = self._nearest(goals[mine], pattern, n)
             most = max(CHUNK // (near.shape[1] * self.d_), 1)
-            for first in range(0, len(asked), most):
-                chosen[asked[first : first + most]] = self._some(near[first : first + most], n, rng)
+            for first in range(0, len(mine), most):
+                chosen[mine[first : first + most]] = self._some(near[first : first + most], n, rng)
         return chosen
 
     def _nearest(self, wanted: Readings, fixed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:

@@ -59,6 +59,7 @@ class Shape:
         return cls(settings, value, gradient, weight[:, None, None] * (slopes @ slopes.mT))
 
     def rows(self, some: NDArray[np.intp]) -> "Shape":
+        """The same for some of the settings, by their places."""
         return Shape(self.settings[some], self.value[some], self.gradient[some], self.curvature[some])
 
     def replaced(self, where: NDArray[np.bool_], other: "Shape") -> "Shape":
