@@ -19,7 +19,7 @@ from strategies.solving.model_answer import first_offer, plugin_error_sentence
 from strategies.solving.model_scores import (
     TEST,
     Array,
-    Split,
+    RowSplit,
     arrays_to_lists,
     judge_model,
     lists_to_figure_data,
@@ -63,7 +63,7 @@ class Question:
         words = (self.targets, self.free, self.background, self.tolerance)
         return pose_problem(data, *read_target_words(data.space, *words, wrong))
 
-    def split(self, problem: InverseProblem) -> Split | None:
+    def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""
         return split_rows(problem, self.seed, self.test)
 
@@ -95,7 +95,7 @@ class Appraisal:
         return cls(plain["row"], energy, evidence, plain["diagnosis"])
 
 
-def appraise_model(name: str, question: Question, problem: InverseProblem, rows: Split | None) -> Appraisal:
+def appraise_model(name: str, question: Question, problem: InverseProblem, rows: RowSplit | None) -> Appraisal:
     """Ask one model and judge it; whatever a plug-in raises ends in a sentence."""
     answer = ask_model(name, problem, question.seed, question.draws)
     if answer.model is None or answer.draws is None:

@@ -20,7 +20,7 @@ from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.scores import behind
 from strategies.solving.model_answer import choose_models, collect_warnings, find_option_faults, note_gaps
-from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, Split
+from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
 
 TIE = 2.0
@@ -121,7 +121,7 @@ def study_models(
 
 
 def appraise_one_after_another(
-    names: Sequence[str], question: Question, problem: InverseProblem, rows: Split | None, progress: Progress
+    names: Sequence[str], question: Question, problem: InverseProblem, rows: RowSplit | None, progress: Progress
 ) -> dict[str, Appraisal]:
     """Appraise the models here, in the order of their names as given."""
     appraisals = dict[str, Appraisal]()
@@ -135,7 +135,7 @@ def appraise_side_by_side(
     names: Sequence[str],
     question: Question,
     problem: InverseProblem,
-    rows: Split | None,
+    rows: RowSplit | None,
     progress: Progress,
     runner: str,
 ) -> dict[str, Appraisal]:
@@ -193,7 +193,7 @@ def _rank(answers: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]
     return ranked
 
 
-def _row_counts(rows: Split | None) -> dict[str, int]:
+def _row_counts(rows: RowSplit | None) -> dict[str, int]:
     """How many rows served for what."""
     if rows is None:
         return {}

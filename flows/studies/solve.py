@@ -29,7 +29,7 @@ from strategies.solving.model_answer import (
     no_answer,
     note_gaps,
 )
-from strategies.solving.model_scores import Split, error_figures, fit_on_part, predict_rows, split_rows
+from strategies.solving.model_scores import RowSplit, error_figures, fit_on_part, predict_rows, split_rows
 from strategies.solving.problem import InverseProblem, pose_problem
 
 
@@ -128,7 +128,7 @@ def _answer_in_full(name: str, problem: InverseProblem, seed: int, draws: int, m
     return replace(answer, row={**answer.row, "answers": every})
 
 
-def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: Split | None) -> dict[str, Any]:
+def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | None) -> dict[str, Any]:
     """An answer, and how well the model predicts readings when it is fitted on a part of the rows."""
     if answer.model is None:
         return answer.row

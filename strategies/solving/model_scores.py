@@ -38,7 +38,7 @@ LEVELS = (0.5, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class RowSplit:
     """Rows to learn from and rows to be judged by, the same for every model."""
 
     train: Places
@@ -61,7 +61,7 @@ class JudgedModel:
     """By ``train`` and ``test``: asked for and answered, both ``(., d)``."""
 
 
-def split_rows(problem: InverseProblem, seed: int, test: float = TEST) -> Split | None:
+def split_rows(problem: InverseProblem, seed: int, test: float = TEST) -> RowSplit | None:
     """Rows at random in two parts; rows that repeat each other to the last digit stay together.
 
     None where fewer than two rows differ.
@@ -77,10 +77,10 @@ def split_rows(problem: InverseProblem, seed: int, test: float = TEST) -> Split 
     rank = np.argsort(order)[places]
     shuffled = np.argsort(rank, kind="stable")  # so that the first few of either part are a fair choice of it
     test_rows = int((rank < n).sum())
-    return Split(shuffled[test_rows:], shuffled[:test_rows][:MOST_TEST])
+    return RowSplit(shuffled[test_rows:], shuffled[:test_rows][:MOST_TEST])
 
 
-def fit_on_part(name: str, problem: InverseProblem, rows: Split) -> InverseModel:
+def fit_on_part(name: str, problem: InverseProblem, rows: RowSplit) -> InverseModel:
     """The model fitted on the part of the rows to learn from."""
     model = build_model(name)
     return model.fit(*problem.rows(model, rows.train))
@@ -109,7 +109,7 @@ def error_figures(truths: Array, guesses: Array, names: tuple[str, ...]) -> dict
     }
 
 
-def judge_model(name: str, problem: InverseProblem, rows: Split, seed: int) -> JudgedModel:
+def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -> JudgedModel:
     """Fit a model on one part of the rows and hold it against both.
 
     The best guess of the settings of a row is the median of the draws inside the box, knob by knob; where all are
@@ -145,7 +145,7 @@ def judge_model(name: str, problem: InverseProblem, rows: Split, seed: int) -> J
 
 
 def select_figure_data(
-    model: InverseModel, draws: Settings, judged: JudgedModel, problem: InverseProblem, rows: Split, seed: int
+    model: InverseModel, draws: Settings, judged: JudgedModel, problem: InverseProblem, rows: RowSplit, seed: int
 ) -> dict[str, Any]:
     """The arrays that the figures of a model show, by the names of the fields of ``comparison_figures.Evidence``."""
     units, some = problem.space.from_unit, draws[:SHOWN]
