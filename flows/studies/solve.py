@@ -52,10 +52,9 @@ def solve(
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
         free: Channels that are free, said for clarity.
-        models: Names of registered inverse models; by default all of them but those that are a mixture with so few
-            rows.
-        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``. By default
-            it is read off rows with all knobs off, and extrapolated where there are none.
+        models: Names of registered inverse models; by default all but those that are a mixture with so few rows.
+        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default it is
+            read off rows with all knobs off, and extrapolated where there are none.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
         seed: Of every random choice.
         draws: From each model.
@@ -77,8 +76,16 @@ def solve(
     data = read_data(path, space)
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     problem = pose_problem(data, *read_target_words(data.space, targets, free, background, tolerance, faults))
-    n, rows, most = len(problem.settings), split_rows(problem, seed), count_wanted_answers(answers)
-    asked = [_answer_in_full(name, problem, seed, draws, most) for name in choose_models(models, n)]
+    rows, most = split_rows(problem, seed), count_wanted_answers(answers)
+    names = choose_models(models, len(problem.settings))
+    asked = [_answer_in_full(name, problem, seed, draws, most) for name in names]
+    rest = {"seed": seed, "draws": draws, "models": [_with_scores(answer, problem, rows) for answer in asked]}
+    return _describe_question(path, problem, asked) | rest
+
+
+def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequence[ModelAnswer]) -> dict[str, Any]:
+    """The problem as plain data, with what was done to its rows."""
+    n = len(problem.settings)
     return {
         "data": str(path),
         "rows": n,
@@ -86,9 +93,6 @@ def solve(
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
         "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), n)],
-        "seed": seed,
-        "draws": draws,
-        "models": [_with_scores(answer, problem, rows) for answer in asked],
     }
 
 

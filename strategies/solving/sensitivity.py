@@ -30,8 +30,7 @@ def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, set
     try:
         unit, wanted = reading_noise(model, problem), problem.target - problem.background
         diagnosis = diagnose(model.predict, settings, wanted, unit)
-        prior = np.clip(problem.settings.mean(axis=0), 0, 1)
-        kept = regularised(model.predict, wanted, unit, prior)
+        kept = regularised(model.predict, wanted, unit, np.clip(problem.settings.mean(axis=0), 0, 1))
         near = project(model.predict, wanted[None], unit, problem.space.d)
         start = int(np.argmin((((problem.readings - wanted) / unit) ** 2).sum(axis=1)))
         path = follow(model.predict, problem.settings[start], wanted, unit, problem.readings[start])

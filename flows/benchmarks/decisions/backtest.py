@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,25 +71,15 @@ def run_backtest_study(
     scenarios, names, left_out = _choose(problems, strategies)
     if tolerance is not None:
         validate_input(Target, {"readings": {"any": 1.0}, "tolerance": tolerance}, "target")
-    cells = [
-        BacktestCell(scenario, name, seed, budget, tolerance)
-        for seed in range(seeds)
-        for scenario in scenarios
-        for name in names
-    ]
-    file = environment.folder(folder) / "cells.jsonl"
-    ended = list(read_kept_cells(cells, file).values()) if show else run_backtest_cells(cells, file, processes, tell)
-    result = {
-        **describe_machine(),
-        "seeds": seeds,
-        "budget": budget,
-        "rules": list(RULES),
-        "notes": [*left_out, *_crashes(ended)],
-        "problems": [_sum_up(scenario, names, ended, budget, tolerance) for scenario in scenarios],
-        "runs": [_plain_run(each) for each in ended],
-    }
-    with write_atomically(folder / "result.json", force=True) as file_:
-        file_.write(json.dumps(result, indent=1, allow_nan=False).encode())
+    places = product(range(seeds), scenarios, names)
+    cells = [BacktestCell(scenario, name, seed, budget, tolerance) for seed, scenario, name in places]
+    kept = environment.folder(folder) / "cells.jsonl"
+    ended = list(read_kept_cells(cells, kept).values()) if show else run_backtest_cells(cells, kept, processes, tell)
+    summaries = [_sum_up(scenario, names, ended, budget, tolerance) for scenario in scenarios]
+    result = {**describe_machine(), "seeds": seeds, "budget": budget, "rules": list(RULES)}
+    result |= {"notes": [*left_out, *_crashes(ended)], "problems": summaries, "runs": list(map(_plain_run, ended))}
+    with write_atomically(folder / "result.json", force=True) as file:
+        file.write(json.dumps(result, indent=1, allow_nan=False).encode())
     backtest_page.write_backtest_page(result, folder)
     return result
 

@@ -159,11 +159,13 @@ def _counting(measure, counts, taken):
     return counted
 
 
-def test_solving_fits_a_model_once_for_the_answer_and_once_for_its_scores(tmp_path, monkeypatch):
-    fits, fit = [], Mixture.fit
+def test_solving_fits_a_model_once_for_the_answer_and_once_for_its_scores_and_draws_once(tmp_path, monkeypatch):
+    fits, fit, draws, sample = [], Mixture.fit, [], Mixture.sample
     monkeypatch.setattr(Mixture, "fit", lambda self, *rows: (fits.append(len(rows[0])), fit(self, *rows))[1])
+    monkeypatch.setattr(Mixture, "sample", lambda self, *how: (draws.append(how[1]), sample(self, *how))[1])
     speed.time_solving(tmp_path, 1)
     assert fits == [100, 80]
+    assert draws == [speed.DRAWS]
 
 
 def test_the_import_of_sdl_loads_nothing_that_is_heavy():
