@@ -29,23 +29,28 @@ MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, down, deploy, doctor):
-        app.command()(command)
+    app.command("up")(start_laboratory)
+    app.command("down")(end_laboratory)
+    app.command("deploy")(deploy_laboratory)
+    app.command("doctor")(examine_setup)
 
 
-def up(
+def start_laboratory(
     file: Annotated[
-        Path | None, typer.Argument(help="The laboratory file (TOML); a twin alone unless told.", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="The laboratory file (TOML); by default a laboratory with a twin alone.", show_default=False
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
-    twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument too.")] = False,
-    twin_port: Annotated[int, typer.Option(help="Of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background; 'sdl down' ends it.")] = False,
+    port: Annotated[int, typer.Option(help="Port of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
+    twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument as well.")] = False,
+    twin_port: Annotated[int, typer.Option(help="Port of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background until 'sdl down'.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start Prefect's server and UI on this machine, with every flow of the laboratory ready to run."""
+    """Start Prefect's server and UI on this machine, with all flows of the laboratory."""
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
     if file is not None:
@@ -84,21 +89,21 @@ def _end(process: service.Process) -> None:
             process.wait()
 
 
-def down(home: Home = None, as_json: AsJson = False) -> None:
-    """End what 'sdl up' started; a measurement under way is finished and kept."""
+def end_laboratory(home: Home = None, as_json: AsJson = False) -> None:
+    """End what 'sdl up' started; the measurement under way is finished and kept."""
     directory = environment.home(home)
     ended = instance.end(directory, END_S)
     line = f"ended: {ended}" if ended else f"nothing runs for {directory}"
     show({"ended": ended.pid if ended else None}, as_json, line)
 
 
-def deploy(
+def deploy_laboratory(
     file: Annotated[Path, typer.Argument(help="The laboratory file (TOML).", show_default=False)],
-    pool: Annotated[str, typer.Option(help="Name of the work pool; made unless it is there.")] = "laboratory",
+    pool: Annotated[str, typer.Option(help="Name of the work pool, made if it does not exist.")] = "laboratory",
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put every flow of a laboratory on the Prefect server of PREFECT_API_URL, for the workers of a pool."""
+    """Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."""
     laboratory, directory = Laboratory.read(file), environment.home(home)
     url = os.environ.get("PREFECT_API_URL", "")
     if not server.healthy(url):
@@ -116,19 +121,17 @@ def deploy(
     show(done, as_json, line, *([lacks] if lacks else []))
 
 
-def doctor(
+def examine_setup(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help="A campaign or laboratory file: is it valid, and does its instrument answer?", show_default=False
-        ),
+        typer.Argument(help="A campaign or laboratory file to check, with its instruments.", show_default=False),
     ] = None,
-    port: Annotated[int, typer.Option(help="Where 'sdl up' would listen.", min=1, max=65535)] = 4200,
+    port: Annotated[int, typer.Option(help="Port at which 'sdl up' would listen.", min=1, max=65535)] = 4200,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what is wrong with this set-up and what to do about it."""
+    """Say what is wrong with this installation, and what to do about it."""
     from flows.laboratory.doctor import (  # plug-ins and their libraries are imported, which takes seconds
         Setup,
         examine_laboratory,

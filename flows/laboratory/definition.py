@@ -146,7 +146,7 @@ class Laboratory(_Part):
         """The laboratory of somebody who has none yet: a twin, calibrated each night.
 
         Args:
-            url: Where the twin is served; one inside each run's own process unless told.
+            url: Where the twin is served; by default each run has one in its own process.
         """
         twin = {"plugin": "twin"} if url is None else {"plugin": "claude-light", "url": url, "allow_private": True}
         nightly = {"run": "calibrate", "instrument": "twin", "cron": "30 3 * * *"}
