@@ -152,7 +152,8 @@ def serve_instrument(
 ) -> int:
     """Serve an instrument over Claude-Light's own API, with faults on request.
 
-    With a COMMAND after '--' it is served while that command runs; in the command, {url} stands for the address of the server.
+    With a COMMAND after '--' it is served while that command runs; in the command, {url} stands for the address
+    of the server.
     """
     from sdl.instruments.emulator.fault_injection import Faults
     from sdl.instruments.emulator.server import InstrumentServer
