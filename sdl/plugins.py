@@ -18,17 +18,32 @@ from sdl.errors import InvalidInput, UnknownPlugin, nearest
 from sdl.formatting import shown
 
 Group = Literal[
-    "sdl.instruments", "sdl.designs", "sdl.inverse_models", "sdl.forward_models", "sdl.acquisitions", "sdl.peers"
+    "sdl.instruments",
+    "sdl.designs",
+    "sdl.inverse_models",
+    "sdl.forward_models",
+    "sdl.acquisitions",
+    "sdl.peers",
+    "sdl.instrument_families",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}
 """What our own plug-ins of a group may need besides."""
 
+FORMER_NAMES: dict[Group, dict[str, str]] = {"sdl.inverse_models": {"ours": "rejection-localised"}}
+"""Names that plug-ins had, with those that they have now: files that name them so still work, and lists leave them out.
+"""
+
 
 @cache
 def names(group: Group) -> tuple[str, ...]:
-    """Names registered in a group, sorted."""
-    return tuple(sorted(set(entry_points(group=group).names)))
+    """Names registered in a group, sorted, each plug-in once."""
+    return tuple(sorted(set(entry_points(group=group).names) - FORMER_NAMES.get(group, {}).keys()))
+
+
+def current_name(group: Group, name: str) -> str:
+    """The name that a plug-in has now; any other name as it is."""
+    return FORMER_NAMES.get(group, {}).get(name, name)
 
 
 @cache

@@ -127,28 +127,109 @@ class ForwardModel(Predicts, Protocol):
         """Learn from settings in the unit box ``(n, d)`` and readings ``(n, p)``, all finite."""
 
 
-def learns_from_gaps(model: InverseModel) -> bool:
-    """Whether a model takes rows in which some readings are NaN: it says so by an attribute of this name."""
-    return bool(getattr(model, "learns_from_gaps", False))
+# ---------------------------------------------------------------------- what a model may have besides
 
 
-def is_single_valued(model: InverseModel) -> bool:
-    """Whether a model knows one answer to a target even where there are several: it says so by ``single_valued``."""
-    return bool(getattr(model, "single_valued", False))
+@runtime_checkable
+class LearnsFromGaps(Protocol):
+    """A model that may take rows in which some readings are NaN."""
+
+    @property
+    def learns_from_gaps(self) -> bool:
+        """Whether it does, as it was built."""
 
 
-def stands_in(model: InverseModel, n: int) -> bool:
-    """Whether a model leaves so few rows to a simpler one: it says by ``fewest`` from how many on it is itself."""
-    return n < int(getattr(model, "fewest", 0))
+@runtime_checkable
+class SingleValued(Protocol):
+    """A model that may know one answer to a target even where there are several."""
+
+    @property
+    def single_valued(self) -> bool:
+        """Whether that is all that it knows."""
+
+
+@runtime_checkable
+class StandsAside(Protocol):
+    """A model that leaves few rows to a simpler one within it."""
+
+    @property
+    def fewest(self) -> int:
+        """Distinct settings from which on it is itself."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A model that draws for many targets at once."""
+
+    def sample_many(self, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``."""
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A fitted forward model, or the forward half of a model, that knows its slopes."""
+
+    def tangent(self, settings: Settings) -> tuple[Readings, NDArray[np.float64]]:
+        """Expected readings ``(n, p)`` and their slopes ``(n, p, d)`` at settings in the unit box ``(n, d)``."""
+
+
+@runtime_checkable
+class HasSurrogate(Protocol):
+    """A model with a differentiable forward model of its own."""
+
+    @property
+    def surrogate(self) -> Differentiable | None:
+        """The forward model; None before ``fit``, and where there were too few rows for one."""
+
+
+@runtime_checkable
+class DrawsRows(Protocol):
+    """A model whose draws may be rows of its fit, so that it knows what its forward model missed in each."""
+
+    def draws_and_misses(
+        self, targets: Readings, n: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], Readings | None]:
+        """Draws as ``sample_many`` has them, ``(m, n, d)``, and the reading of each less what is expected there.
+
+        The second is ``(m, n, p)``, or None for draws that are no rows of the fit.
+        """
+
+
+@runtime_checkable
+class ReportsProgress(Protocol):
+    """A model whose training takes so long that somebody may want to see a bar."""
+
+    progress: Callable[[int, int], object]
+    """Called with the steps of a training that are done, and of how many."""
+
+
+def learns_from_gaps(model: object) -> bool:
+    """Whether a model takes rows in which some readings are NaN."""
+    return isinstance(model, LearnsFromGaps) and model.learns_from_gaps
+
+
+def is_single_valued(model: object) -> bool:
+    """Whether a model knows one answer to a target even where there are several."""
+    return isinstance(model, SingleValued) and model.single_valued
+
+
+def fewest_rows(model: object) -> int:
+    """Distinct settings from which on a model is itself and not a simpler one; 0 if it always is."""
+    return model.fewest if isinstance(model, StandsAside) else 0
+
+
+def stands_in(model: object, n: int) -> bool:
+    """Whether a model leaves ``n`` distinct settings to a simpler one."""
+    return n < fewest_rows(model)
 
 
 def draws_for(model: InverseModel, targets: Readings, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw ``n`` settings for each of many targets ``(m, p)``, shape ``(m, n, d)``.
 
-    At once, if the model has a method ``sample_many`` for that, else one target after the other.
+    At once, if the model is ``Batched``, else one target after the other.
     """
-    if many := getattr(model, "sample_many", None):
-        return np.asarray(many(targets, n, rng))
+    if isinstance(model, Batched):
+        return np.asarray(model.sample_many(targets, n, rng))
     return np.stack([model.sample(target, n, rng) for target in targets])
 
 

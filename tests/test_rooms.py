@@ -1,7 +1,8 @@
-"""The floors of the house: who imports whom, and what nobody uses."""
+"""The floors of the house and their rooms: who imports whom, what nobody uses, and how many doors a folder has."""
 
 import ast
 import sys
+from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -37,7 +38,149 @@ ALLOWED = {
     },  # four are what Prefect stands on
 }
 """Third-party packages of each floor."""
-BELOW = {"sdl": {"sdl"}, "strategies": {"sdl", "strategies"}, "flows": {"sdl", "strategies", "flows"}}
+ROOMS = {
+    "sdl.formatting": {},
+    "sdl.errors": {"sdl": "formatting"},
+    "sdl.plugins": {"sdl": "errors formatting"},
+    "sdl.space": {"sdl": "errors formatting"},
+    "sdl.system": {"sdl": "errors"},
+    "sdl.history": {"sdl": "formatting space"},
+    "sdl.instruments.protocol": {"sdl": "space"},
+    "sdl.instruments.screening": {"sdl": "errors formatting history instruments.protocol space"},
+    "sdl.instruments.http": {"sdl": "errors system"},
+    "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
+    "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
+    "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
+    "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space"},
+    "sdl.instruments.simulated": {"sdl": "errors instruments.protocol plugins space"},
+    "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
+    "sdl.analysis": {"sdl": "campaign formatting history space"},
+    "sdl.measurement": {
+        "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger "
+        "space system",
+    },
+    "sdl.reports": {"sdl": "analysis campaign errors formatting history ledger space system"},
+    "sdl.interchange": {
+        "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
+        "instruments.screening ledger measurement reports space system",
+    },
+    "strategies.contract": {"sdl": "errors space"},
+    "strategies.metrics": {"sdl": "errors space", "strategies": "contract"},
+    "strategies.models.base": {"sdl": "errors space", "strategies": "contract"},
+    "strategies.models.conformance": {"sdl": "errors space", "strategies": "contract"},
+    "strategies.numerics": {"sdl": "errors space", "strategies": "contract"},
+    "strategies.correction": {"sdl": "space", "strategies": "contract numerics"},
+    "strategies.designs": {"sdl": "errors space", "strategies": "contract numerics"},
+    "strategies.evaluation.peers": {"sdl": "errors space", "strategies": "contract numerics"},
+    "strategies.models.forward": {"sdl": "errors space", "strategies": "models.base numerics"},
+    "strategies.answers": {"sdl": "errors space", "strategies": "contract correction numerics"},
+    "strategies.models.mixtures": {"sdl": "errors space", "strategies": "contract models.base models.forward numerics"},
+    "strategies.acquisitions": {"sdl": "errors space", "strategies": "answers contract numerics"},
+    "strategies.fitting": {
+        "sdl": "analysis campaign errors formatting history plugins space",
+        "strategies": "contract correction metrics models.base numerics",
+    },
+    "strategies.models.deep": {
+        "sdl": "errors space",
+        "strategies": "contract designs models.base models.forward models.mixtures numerics",
+    },
+    "strategies.models.sampling": {
+        "sdl": "errors plugins space",
+        "strategies": "contract models.base models.deep numerics",
+    },
+    "strategies.plan": {
+        "sdl": "analysis campaign errors formatting history plugins space",
+        "strategies": "acquisitions answers contract correction fitting numerics",
+    },
+    "strategies.models.gaussian_process": {
+        "sdl": "errors space",
+        "strategies": "contract models.base models.sampling numerics",
+    },
+    "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
+    "strategies.solving": {
+        "sdl": "analysis errors history interchange plugins space",
+        "strategies": "answers contract correction fitting metrics models.base numerics",
+    },
+    "strategies.evaluation": {
+        "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
+        "instruments.screening instruments.simulated interchange plugins space",
+        "strategies": "contract evaluation.peers fitting models.base models.linear numerics plan",
+    },
+    "flows.versions": {},
+    "flows.environment": {"sdl": "errors"},
+    "flows.server": {"sdl": "errors formatting system", "flows": "environment"},
+    "flows.run_policy": {"sdl": "campaign errors formatting history ledger plugins"},
+    "flows.terminal": {"sdl": "formatting"},
+    "flows.ui": {"sdl": "analysis campaign errors formatting history ledger reports"},
+    "flows.benchmarks.bars": {"flows": "terminal"},
+    "flows.benchmarks.cells": {"sdl": "errors"},
+    "flows.benchmarks.inverse": {
+        "sdl": "errors instruments.simulated plugins reports space system",
+        "strategies": "answers contract metrics models.base models.forward models.sampling numerics",
+        "flows": "benchmarks.bars benchmarks.cells server terminal",
+    },
+    "flows.engine": {
+        "sdl": "analysis campaign errors history instruments.protocol interchange ledger measurement plugins "
+        "reports space system",
+        "strategies": "fitting plan",
+        "flows": "environment versions",
+    },
+    "flows.campaign": {
+        "sdl": "campaign errors history instruments.protocol ledger",
+        "strategies": "plan",
+        "flows": "engine environment run_policy server ui",
+    },
+    "flows.laboratory": {
+        "sdl": "campaign errors formatting history instruments.claude_light instruments.emulator "
+        "instruments.protocol ledger measurement plugins reports space",
+        "flows": "engine environment run_policy server ui versions",
+    },
+    "flows.manual": {
+        "sdl": "analysis campaign errors formatting history ledger measurement plugins space",
+        "strategies": "contract designs",
+        "flows": "campaign engine environment run_policy ui",
+    },
+    "flows.studies": {
+        "sdl": "campaign errors formatting interchange reports space",
+        "strategies": "answers contract evaluation metrics solving",
+        "flows": "server terminal versions",
+    },
+    "flows.benchmarks.decisions": {
+        "sdl": "analysis campaign errors history instruments.claude_light instruments.protocol interchange "
+        "plugins reports space system",
+        "strategies": "answers contract correction designs evaluation fitting metrics models.mixtures numerics plan "
+        "solving",
+        "flows": "benchmarks.bars benchmarks.cells environment terminal versions",
+    },
+    "flows.benchmarks.operation": {
+        "sdl": "campaign errors history instruments.claude_light instruments.emulator instruments.protocol "
+        "ledger reports",
+        "strategies": "designs plan",
+        "flows": "benchmarks.bars campaign engine environment run_policy server studies terminal",
+    },
+    "flows.benchmarks.suite": {
+        "sdl": "errors",
+        "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.operation versions",
+    },
+    "flows.cli": {
+        "sdl": "campaign errors formatting history instruments.claude_light instruments.emulator "
+        "instruments.protocol interchange ledger plugins reports skeletons space system",
+        "strategies": "designs models.conformance",
+        "flows": "benchmarks.decisions benchmarks.inverse benchmarks.suite campaign engine environment laboratory "
+        "manual server studies terminal",
+    },
+}
+"""Rooms, the lowest first, and whose names each may import beside its own; a module is of the room whose name is the
+longest that it begins with."""
+DATABASES = {"flows.server"}
+"""Who has a database of its own beside the ledger: Prefect's."""
+ARRAYS = {"flows.engine.fitting_process", "flows.engine.fitting_worker"}
+"""Modules of the upper floor that hold rows in arrays, beside the benchmarks."""
+DOORS = {"sdl": 14, "strategies": 14, "flows": 14, "tests": 20}
+"""Files and folders that one may see in a folder of each floor."""
+UNCOUNTED = {"__init__.py", "__main__.py", "py.typed", "__pycache__"}
+VAGUE = {"run", "table", "write"}
+"""Names that say nothing of what a function runs, shows or writes."""
 RUNS_CODE = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "code", "runpy"}
 BUILT_IN_DANGERS = {"eval", "exec", "compile", "__import__"}
 WORLD = {
@@ -96,11 +239,40 @@ def uses(names, allowed):
     return sorted({name for name in names if not any(name == each or name.startswith(f"{each}.") for each in allowed)})
 
 
+def innermost(name, packages):
+    """The longest of the packages that a full name stands for or lives in; empty if it lives in none."""
+    while name and name not in packages:
+        name = name.rpartition(".")[0]
+    return name
+
+
 def allowed(name):
     """Third-party packages of a module: those of the innermost package that the table names."""
-    while name not in ALLOWED:
-        name = name.rpartition(".")[0]
-    return ALLOWED[name]
+    return ALLOWED[innermost(name, ALLOWED)]
+
+
+def room(name):
+    """The room of a module; its floor's own name for the packages that hold rooms."""
+    return innermost(name, ROOMS) or name
+
+
+def rooms_needed(path):
+    """Rooms of ours that a file imports from, beside its own."""
+    modules = {innermost(name, MODULES) for name in imported(path) if name.partition(".")[0] in OURS}
+    return {room(name) for name in modules} - {room(module(path)), "sdl"}  # the package itself has the version alone
+
+
+def allowed_rooms(name):
+    return {f"{floor}.{each}" for floor, words in ROOMS.get(name, {}).items() for each in words.split()}
+
+
+def circle(needs):
+    """The first circle in a graph, in words; empty if there is none."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return ""
 
 
 def test_all_floors_are_looked_at():
@@ -108,10 +280,28 @@ def test_all_floors_are_looked_at():
     assert len(FILES) > 40
 
 
+def test_every_file_is_in_a_room_and_every_room_has_files():
+    assert {name for name, path in MODULES.items() if room(name) not in ROOMS and path.name != "__init__.py"} == set()
+    assert {room(name) for name in MODULES} >= set(ROOMS)
+
+
+def test_the_table_names_rooms_that_there_are_and_only_lower_ones():
+    lower = set()
+    for name in ROOMS:
+        assert allowed_rooms(name) <= lower, name
+        lower.add(name)
+
+
 @each_file
 def test_a_file_imports_from_its_own_floor_and_those_below(path):
+    floors = OURS[: OURS.index(floor(path)) + 1]
     ours = [name for name in imported(path) if name.partition(".")[0] in (*OURS, "deployments", "tests")]
-    assert uses(ours, BELOW[floor(path)]) == []
+    assert uses(ours, floors) == []
+
+
+@each_file
+def test_a_file_imports_from_the_rooms_that_its_own_may_see(path):
+    assert rooms_needed(path) - allowed_rooms(room(module(path))) == set()
 
 
 @each_file
@@ -158,15 +348,57 @@ def test_a_decision_knows_neither_files_nor_clocks(path):
     assert "open" not in {name for name, _ in calls(path)}
 
 
-def test_there_is_no_circle():
-    def nearest(name):
-        """The module of ours that a full name stands for or lives in."""
-        while name and name not in MODULES:
-            name = name.rpartition(".")[0]
-        return name
+def test_there_is_no_circle_among_files_and_none_among_rooms():
+    files, rooms = {}, defaultdict(set)
+    for name, path in MODULES.items():
+        files[name] = {innermost(each, MODULES) for each in imported(path)} & set(MODULES) - {name}
+        rooms[room(name)] |= rooms_needed(path)
+    assert circle(files) == ""
+    assert circle(rooms) == ""
 
-    needs = {name: {nearest(each) for each in imported(path)} & set(MODULES) - {name} for name, path in MODULES.items()}
-    try:
-        TopologicalSorter(needs).prepare()
-    except CycleError as error:
-        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+def test_only_the_room_of_the_ledger_knows_its_tables():
+    """Whoever needs rows calls a function of the ledger."""
+    outside = {name: path for name, path in MODULES.items() if room(name) not in {"sdl.ledger", *DATABASES}}
+    assert [name for name, path in outside.items() if uses_sql(path)] == []
+    servers = [path for name, path in MODULES.items() if room(name) in DATABASES]
+    assert not any(each.startswith("sdl.ledger.tables") for path in servers for each in imported(path))
+
+
+def uses_sql(path):
+    return any(
+        name.partition(".")[0] == "sqlalchemy" or name.startswith("sdl.ledger.tables") for name in imported(path)
+    )
+
+
+def test_the_upper_floor_does_no_arithmetic_on_arrays():
+    upper = {name: path for name, path in MODULES.items() if floor(path) == "flows"}
+    counting = [name for name, path in upper.items() if any(each.startswith("numpy") for each in imported(path))]
+    assert [name for name in counting if name not in ARRAYS and not name.startswith("flows.benchmarks.")] == []
+
+
+@pytest.mark.parametrize("top", DOORS)
+def test_no_folder_has_more_doors_than_one_can_hold_in_mind(top):
+    folders = [ROOT / top, *(path for path in (ROOT / top).rglob("*") if path.is_dir())]
+    doors = {folder: [path for path in folder.iterdir() if is_door(path)] for folder in folders}
+    assert {str(folder.relative_to(ROOT)): len(seen) for folder, seen in doors.items() if len(seen) > DOORS[top]} == {}
+
+
+def is_door(path):
+    """Whether somebody who looks for a behaviour sees this in a folder: code, and folders; records are no doors."""
+    return path.name not in UNCOUNTED and not path.name.startswith(".") and (path.is_dir() or path.suffix == ".py")
+
+
+def test_a_public_class_name_has_one_meaning():
+    places = defaultdict(list)
+    for name, path in MODULES.items():
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(name)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+@each_file
+def test_a_public_function_says_what_it_is_about(path):
+    functions = [node.name for node in tree(path).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not VAGUE & set(functions)

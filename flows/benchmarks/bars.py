@@ -12,15 +12,7 @@ Bar = dict[str, Any]
 
 
 def hold_bar(figure: str, value: float, bar: float, *, at_least: bool = False, **about: Any) -> Bar:
-    """Hold a figure against its bar: it may be as large, or has to be ``at_least`` as large.
-
-    Args:
-        figure: Its name.
-        value: What was measured.
-        bar: What is accepted.
-        at_least: Whether larger is better.
-        about: What else the bar says of itself.
-    """
+    """Hold a figure against its bar: it may be as large, or has to be ``at_least`` as large; ``about`` joins it."""
     met = bool(value >= bar if at_least else value <= bar)
     return {**about, "figure": figure, "value": value, "bar": bar, "met": met}
 
@@ -31,15 +23,7 @@ def say_met(bar: Mapping[str, Any]) -> str:
 
 
 def bar_table(title: str, bars: Sequence[Bar], labels: Mapping[str, str], digits: str = ".2f", **look: Any) -> Table:
-    """A table with a line for each bar.
-
-    Args:
-        title: Above it.
-        bars: As ``hold_bar`` makes them.
-        labels: What each figure is, in words.
-        digits: Format of a value that is not a whole number.
-        look: Further options of ``flows.terminal.figure_table``.
-    """
+    """A table with a line for each bar; ``digits`` is the format of a value that is not a whole number."""
     table = figure_table(title, ["what"], ("value", "bar", "met"), **look)
     for bar in bars:
         value = bar["value"]

@@ -8,7 +8,16 @@ from typing import Any
 from rich.table import Table
 
 from flows.benchmarks.cells import Progress
-from flows.benchmarks.decisions import acquisitions, forest, loop, many_targets, missing_cells, models, real_records
+from flows.benchmarks.decisions import (
+    acquisitions,
+    forest,
+    instruments,
+    loop,
+    many_targets,
+    missing_cells,
+    models,
+    real_records,
+)
 from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
 from flows.benchmarks.inverse.table import inverse_tables
 from flows.benchmarks.operation import concurrency, control_latency, ledger, soak, speed, startup, utilisation
@@ -30,73 +39,57 @@ class BenchmarkRequest:
     """Inverse models of the loop instead of the campaign's own, and of ``models`` instead of all."""
     progress: Progress = lambda done, of: None
     inverse: InverseRequest = field(default_factory=InverseRequest)
+    population: instruments.PopulationRequest = field(default_factory=instruments.PopulationRequest)
+    """What ``instruments`` is to run."""
     home: Path = Path("sdl-data")
-    """Data directory, where ``inverse`` keeps what is finished."""
+    """Data directory, where ``inverse`` and ``instruments`` keep what is finished."""
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """One kind of benchmark."""
-
-    run: Callable[[BenchmarkRequest], Result]
-    tables: Callable[[Result], Iterable[Table]]
-    alone: bool = True
-    """Not among all: it takes minutes or hours, and the ledger two gigabytes of disk."""
-    of_records: bool = False
-
-
-def _one(table: Callable[[Result], Table]) -> Callable[[Result], list[Table]]:
-    return lambda result: [table(result)]
-
-
-BENCHMARKS: Mapping[str, Benchmark] = {
-    "loop": Benchmark(
-        lambda of: loop.run_loop_benchmark(of.seeds, models=of.models, progress=of.progress),
-        loop.loop_tables,
-        alone=False,
-    ),
-    "records": Benchmark(
+BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[Result], Table | Iterable[Table]]]] = {
+    "loop": (lambda of: loop.run_loop_benchmark(of.seeds, None, of.models, of.progress), loop.loop_tables),
+    "records": (
         lambda of: real_records.run_real_records_benchmark(of.records),
         real_records.real_records_tables,
-        alone=False,
-        of_records=True,
     ),
-    "models": Benchmark(
+    "models": (
         lambda of: models.run_models_benchmark(of.records, of.models, progress=of.progress),
-        _one(models.models_table),
-        alone=False,
+        models.models_table,
     ),
-    "forest": Benchmark(lambda _: forest.run_forest_benchmark(), _one(forest.forest_table), alone=False),
-    "incomplete": Benchmark(
+    "forest": (lambda _: forest.run_forest_benchmark(), forest.forest_table),
+    "incomplete": (
         lambda of: missing_cells.run_missing_cells_benchmark(of.records),
-        _one(missing_cells.missing_cells_table),
-        alone=False,
-        of_records=True,
+        missing_cells.missing_cells_table,
     ),
-    "acquisitions": Benchmark(
-        lambda _: acquisitions.run_acquisitions_benchmark(), _one(acquisitions.acquisitions_table), alone=False
+    "acquisitions": (lambda _: acquisitions.run_acquisitions_benchmark(), acquisitions.acquisitions_table),
+    "speed": (lambda _: speed.run_speed_benchmark(), speed.speed_table),
+    "ledger": (lambda _: ledger.run_ledger_benchmark(), ledger.ledger_table),
+    "soak": (lambda _: soak.run_soak_benchmark(), soak.soak_table),
+    "use": (lambda _: utilisation.run_utilisation_benchmark(), utilisation.utilisation_table),
+    "service": (lambda _: startup.run_startup_benchmark(), startup.startup_table),
+    "interleavings": (
+        lambda of: concurrency.run_concurrency_benchmark(progress=of.progress),
+        concurrency.concurrency_table,
     ),
-    "speed": Benchmark(lambda _: speed.run_speed_benchmark(), _one(speed.speed_table), alone=False),
-    "ledger": Benchmark(lambda _: ledger.run_ledger_benchmark(), _one(ledger.ledger_table)),
-    "soak": Benchmark(lambda _: soak.run_soak_benchmark(), _one(soak.soak_table)),
-    "use": Benchmark(lambda _: utilisation.run_utilisation_benchmark(), _one(utilisation.utilisation_table)),
-    "service": Benchmark(lambda _: startup.run_startup_benchmark(), _one(startup.startup_table)),
-    "interleavings": Benchmark(
-        lambda of: concurrency.run_concurrency_benchmark(progress=of.progress), _one(concurrency.concurrency_table)
-    ),
-    "steering": Benchmark(
-        lambda _: control_latency.run_control_latency_benchmark(), _one(control_latency.control_latency_table)
-    ),
-    "sweep": Benchmark(
+    "steering": (lambda _: control_latency.run_control_latency_benchmark(), control_latency.control_latency_table),
+    "sweep": (
         lambda of: many_targets.run_many_targets_benchmark(of.seeds, progress=of.progress),
-        _one(many_targets.many_targets_table),
+        many_targets.many_targets_table,
     ),
-    "inverse": Benchmark(
+    "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
         inverse_tables,
     ),
+    "instruments": (
+        lambda of: instruments.run_instruments_benchmark(
+            of.population, of.home / "benchmarks" / "instruments", of.progress
+        ),
+        instruments.instrument_table,
+    ),
 }
-"""By the name that the command knows each by."""
+"""What runs each, and the tables of its result, by the name that the command knows it by."""
+OF_RECORDS = ("records", "incomplete")
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "inverse", "instruments")
+"""Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
 def find_faults(what: str) -> list[str]:
@@ -109,7 +102,7 @@ def run_benchmarks(what: str, request: BenchmarkRequest) -> Result:
     """Run one kind of benchmark or all.
 
     Args:
-        what: One of ``BENCHMARKS``, or ``all`` for those that are not to be run alone.
+        what: One of ``BENCHMARKS``, or ``all`` but those of ``ALONE``.
         request: What is asked of them.
 
     Returns:
@@ -120,13 +113,14 @@ def run_benchmarks(what: str, request: BenchmarkRequest) -> Result:
     """
     if wrong := find_faults(what):
         raise InvalidInput(wrong)
-    there = request.records.exists()
-    every = [name for name, each in BENCHMARKS.items() if not each.alone and (there or not each.of_records)]
-    results = {name: BENCHMARKS[name].run(request) for name in (every if what == "all" else [what])}
+    left_out = (*ALONE, *(() if request.records.exists() else OF_RECORDS))
+    chosen = [what] if what != "all" else [name for name in BENCHMARKS if name not in left_out]
+    results = {name: BENCHMARKS[name][0](request) for name in chosen}
     met = all(bar["met"] for result in results.values() for bar in result["bars"])
     return {**describe_machine(), "results": results, "all_met": met}
 
 
 def benchmark_tables(result: Result) -> list[Table]:
     """The result of ``run_benchmarks`` for people."""
-    return [table for name, of in result["results"].items() for table in BENCHMARKS[name].tables(of)]
+    made = [BENCHMARKS[name][1](of) for name, of in result["results"].items()]
+    return [table for some in made for table in ([some] if isinstance(some, Table) else some)]

@@ -1,6 +1,7 @@
 """The command that measures this program: benchmark."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,21 +16,24 @@ from sdl.instruments.claude_light.recordings import FOLDER
 from sdl.system.atomic_files import whole
 
 if TYPE_CHECKING:
+    from flows.benchmarks.decisions.instruments import PopulationRequest
     from flows.benchmarks.inverse.run import InverseRequest
 
 NOT_MET = 3
 SEEDS, ELSE = {"sweep": 10}, 100
+SEVERAL = {"problem": "problems", "family": "families", "strategy": "strategies"}
+"""Options that are given once for each."""
 
 What = Annotated[
     str,
     typer.Argument(
         help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-        "minutes: inverse, ledger, soak, use, service, interleavings, steering, sweep."
+        "minutes: inverse, instruments, ledger, soak, use, service, interleavings, steering, sweep."
     ),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(help="Campaigns of each kind; by default 100, for 'sweep' 10, for 'inverse' 3.", min=1),
+    typer.Option(help="Campaigns of each kind; by default 100, sweep 10, inverse 3, instruments 12.", min=1),
 ]
 Models = Annotated[
     list[str] | None, typer.Option("--model", help="Name of a model for loop, models and inverse, repeatable.")
@@ -51,9 +55,20 @@ Cores = Annotated[int | None, typer.Option(help="inverse: models at a time; by d
 Crystal = Annotated[
     Path | None, typer.Option(help="inverse: folder of the records of MoS2; by default ../shared/data/mos2_band_gap.")
 ]
+Families = Annotated[
+    list[str] | None, typer.Option("--family", help="instruments: name of a family, repeatable; by default all.")
+]
+Strategies = Annotated[
+    list[str] | None, typer.Option("--strategy", help="instruments: sdl (the default), sdl:ACQUISITION or a peer.")
+]
+Budget = Annotated[int | None, typer.Option(help="instruments: requests of a campaign; by default 100.", min=1)]
+Processes = Annotated[int | None, typer.Option(help="instruments: campaigns at a time.", min=0)]
+Release = Annotated[
+    bool, typer.Option("--release", help="instruments: only those that nobody tuned on, for figures to publish.")
+]
 Page = Annotated[
     Path | None,
-    typer.Option("--page", help="inverse: file of the page; by default in the reports of the data directory."),
+    typer.Option("--page", help="inverse, instruments: file of the page; by default in the data directory's reports."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="File to write the figures to, as JSON.")]
 
@@ -76,6 +91,11 @@ def run_benchmark(
     runner: Runner = None,
     cores: Cores = None,
     crystal: Crystal = None,
+    family: Families = None,
+    strategy: Strategies = None,
+    budget: Budget = None,
+    processes: Processes = None,
+    release: Release = False,
     page: Page = None,
     output: Output = None,
     home: Home = None,
@@ -84,17 +104,15 @@ def run_benchmark(
     """Measure this program against its bars, with machine and versions noted."""
     from flows.benchmarks import suite
 
-    options: dict[str, Any] = {
-        "problems": problem,
-        "rows": rows,
-        "targets": targets,
-        "seconds": seconds,
-        "forward": forward,
+    options: dict[str, dict[str, Any]] = {
+        "inverse": {"problem": problem, "rows": rows, "targets": targets, "seconds": seconds, "forward": forward}
+        | {"runner": runner, "cores": cores, "crystal": crystal},
+        "instruments": {"family": family, "strategy": strategy, "budget": budget, "processes": processes}
+        | {"release": release or None},
     }
-    options |= {"runner": runner, "cores": cores, "crystal": crystal}
-    of_inverse = {name: value for name, value in options.items() if value is not None}
-    inverse = _request_of_inverse(what, of_inverse, seeds, model, page, output)
-    directory = environment.home(home) if what == "inverse" else Path()
+    options = {kind: {name: value for name, value in of.items() if value is not None} for kind, of in options.items()}
+    inverse, population = _requests(what, options, seeds, model, page, output)
+    directory = environment.home(home) if what in options else Path()
     if what == "inverse":
         start_prefect(directory)
     with Progress(console=err, disable=as_json) as bar:
@@ -103,50 +121,59 @@ def run_benchmark(
         def tell(done: int, of: int) -> None:
             bar.update(task, completed=done, total=of)
 
-        request = suite.BenchmarkRequest(seeds or SEEDS.get(what, ELSE), records, model or (), tell, inverse, directory)
+        campaigns = seeds or SEEDS.get(what, ELSE)
+        request = suite.BenchmarkRequest(campaigns, records, model or (), tell, inverse, population, directory)
         result = suite.run_benchmarks(what, request)
     if output is not None:
         with whole(output, force=True) as file:
             file.write(f"{json.dumps(result, indent=2)}\n".encode())
-    written = _write_page(result, page or directory / "reports" / "benchmark-inverse.html")
+    written = _write_page(result, page or directory / "reports" / f"benchmark-{what}.html")
     show(result, as_json, *suite.benchmark_tables(result), *written)
     return 0 if result["all_met"] else NOT_MET
 
 
-def _request_of_inverse(
+def _requests(
     what: str,
-    options: dict[str, Any],
+    options: Mapping[str, Mapping[str, Any]],
     seeds: int | None,
     models: list[str] | None,
     page: Path | None,
     output: Path | None,
-) -> "InverseRequest":
-    """What is asked of 'inverse'.
+) -> "tuple[InverseRequest, PopulationRequest]":
+    """What is asked of the benchmarks that have options of their own.
 
     Raises:
         InvalidInput: with every fault of the command, before Prefect starts and before anything takes an hour.
     """
     from flows.benchmarks import suite
+    from flows.benchmarks.decisions.instruments import PopulationRequest
     from flows.benchmarks.inverse.run import InverseRequest
 
-    faults, request = suite.find_faults(what), InverseRequest()
-    if what == "inverse":
-        request = InverseRequest(models=models or (), **(options | ({"seeds": seeds} if seeds else {})))
-        faults += request.faults()
-    elif not faults:
-        names = [*("problem" if name == "problems" else name for name in options), *(["page"] if page else [])]
-        faults += [f"--{name}: only 'inverse' has this option, and {what!r} was asked for" for name in names]
+    sizes = {SEVERAL.get(name, name): value for name, value in options.get(what, {}).items()}
+    sizes |= {"seeds": seeds} if seeds else {}
+    inverse = InverseRequest(models=models or (), **sizes) if what == "inverse" else InverseRequest()
+    population = PopulationRequest(**sizes) if what == "instruments" else PopulationRequest()
+    faults = suite.find_faults(what) or _foreign_options(what, options, page)
+    faults += inverse.faults() if what == "inverse" else population.faults()
     if output is not None and not output.parent.is_dir():
         faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")
     if faults:
         raise InvalidInput(faults)
-    return request
+    return inverse, population
+
+
+def _foreign_options(what: str, options: Mapping[str, Mapping[str, Any]], page: Path | None) -> list[str]:
+    """Options that only another benchmark has."""
+    owners = {name: repr(kind) for kind, own in options.items() for name in own if kind != what}
+    if page is not None and what not in options:
+        owners["page"] = " and ".join(map(repr, options))
+    return [f"--{name}: only {owner} has this option, and {what!r} was asked for" for name, owner in owners.items()]
 
 
 def _write_page(result: dict[str, Any], page: Path) -> list[str]:
     """Write the page of a benchmark that has one, and say where it lies."""
-    if "inverse" not in result["results"]:
-        return []
+    from flows.benchmarks.decisions.instruments_page import write_instruments_page
     from flows.benchmarks.inverse.page import write_inverse_page
 
-    return [str(write_inverse_page(result, page))]
+    writers = {"inverse": write_inverse_page, "instruments": write_instruments_page}
+    return [str(write(result, page)) for kind, write in writers.items() if kind in result["results"]]

@@ -13,7 +13,6 @@ from flows.run_policy.interrupts import finish_on_signal
 from sdl import plugins
 from sdl.campaign.definition import Campaign, DesignPart, Plugin
 from sdl.campaign.validation import prepare, resolve_target
-from sdl.formatting import jsonable
 from sdl.history import Observation
 from sdl.measurement import manual as by_hand
 from sdl.space import Space
@@ -118,8 +117,12 @@ async def judge_settings(
         with open_bench(config.instrument, home, ledger, name, interrupted) as bench:
             bench.needed = list(chosen.readings)
             finding = by_hand.verify_by_hand(bench, resolve_target(space, chosen), row, config.verification, replicates)
-    facts: dict[str, Any] = jsonable(finding.facts)
-    return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence, "facts": facts}
+    return {
+        "target": finding.target,
+        "verdict": finding.verdict,
+        "sentence": finding.sentence,
+        "facts": finding.facts.to_json(),
+    }
 
 
 @flow(name="verify", flow_run_name="verify-{config.name}")

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from sdl.campaign.definition import Target
 from sdl.history import Finding, Verdict
 
-FAMILY = "family"
-"""Fact of a round and of a finding: the number of the family that its candidate is of, from 0 on."""
-
 
 def passed_findings(target: Target, findings: Sequence[Finding]) -> list[Finding]:
     """The findings of the candidates that are answers, in the order of their exams."""
@@ -16,7 +13,7 @@ def passed_findings(target: Target, findings: Sequence[Finding]) -> list[Finding
 
 def family_of(finding: Finding) -> int:
     """Number of the family of an answer, from 1 on."""
-    return 1 + int(finding.facts.get(FAMILY, 0))
+    return 1 + (finding.facts.family or 0)
 
 
 def count_answers(target: Target, findings: Sequence[Finding]) -> str:

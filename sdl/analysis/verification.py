@@ -17,7 +17,6 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from sdl.analysis.group_sequential import single_look
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.formatting import decimals
-from sdl.history import Exam, Finding, Looks, Observation, Verdict
+from sdl.history import Exam, Finding, FindingFacts, Looks, Observation, Verdict
 from sdl.space import Readings, Space
 
 CONTRADICTED = 1e-3
@@ -54,9 +53,27 @@ class Verification:
     """Standard deviation of one reading that was used, ``(p,)``."""
     reason: str
 
-    def facts(self) -> dict[str, Any]:
-        """The numbers for the ledger."""
-        return {key: value for key, value in vars(self).items() if key not in ("verdict", "reason")}
+    def facts(self, channels: Sequence[str], model: str, background: Readings) -> FindingFacts:
+        """The numbers for the ledger.
+
+        Args:
+            channels: Names of the channels that were judged, ``p`` of them.
+            model: Name of the model that offered the candidate.
+            background: The fresh background that it was made for, ``(p,)``.
+        """
+        return FindingFacts(
+            channels=tuple(channels),
+            model=model,
+            target=self.target,
+            tolerance=self.tolerance,
+            background=background,
+            mean=self.mean,
+            margin=self.margin,
+            noise=self.noise,
+            replicates=self.replicates,
+            planned=self.planned,
+            confidence=self.confidence,
+        )
 
 
 def verify_replicates(
@@ -91,7 +108,9 @@ def verify_replicates(
     noise, estimated = _noise(replicates, known_noise)
     error, off = noise / math.sqrt(k), np.abs(mean - target)
     level = 1 - confidence
-    margin = error * (_quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, *look[1:]))
+    margin = error * (
+        _quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, look.known, look.estimated)
+    )
     # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
     share = level / (2 * int(fixed.sum()) * planned)
     missed = fixed & ((off - error * _quantile(estimated, k, share, share) > tolerance) | over)
@@ -129,7 +148,7 @@ def judge_exam(
         known_noise=known_noise(rule, space)[fixed],
         names=names,
     )
-    facts = {"channels": names, "model": exam.model, "background": exam.background[fixed], **result.facts()}
+    facts = result.facts(names, exam.model, exam.background[fixed])
     return Finding(exam.round, exam.target, result.verdict, result.reason, exam.settings, facts)
 
 

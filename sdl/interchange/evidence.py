@@ -18,11 +18,13 @@ from sdl.formatting import array_from_json, shown
 from sdl.history import (
     Exam,
     Finding,
+    FindingFacts,
     NoticeKind,
     Purpose,
     ReplyClass,
     Request,
     Round,
+    RoundFacts,
     RoundKind,
     State,
     Verdict,
@@ -84,7 +86,7 @@ class RoundLine(_Line):
     @property
     def value(self) -> Round:
         """The round that it tells of."""
-        return Round(self.number, self.kind, self.target, self.facts)
+        return Round(self.number, self.kind, self.target, RoundFacts.from_json(self.facts))
 
 
 class PlannedLine(_Line):
@@ -179,7 +181,9 @@ class VerdictLine(_Line):
     def value(self) -> Finding:
         """The finding that it tells of."""
         settings = None if self.settings is None else np.array(self.settings)
-        return Finding(self.round, self.target, self.verdict, self.sentence, settings, self.facts)
+        return Finding(
+            self.round, self.target, self.verdict, self.sentence, settings, FindingFacts.from_json(self.facts)
+        )
 
 
 class NoticeLine(_Line):

@@ -13,9 +13,6 @@ from sdl.ledger import bulk_reads as bulk
 from sdl.ledger import row_mapping as rows
 from sdl.ledger.tables import exams, findings, rounds
 
-FIGURE = "parity"
-"""Fact of a round that is large, and needed for the report alone: it is kept of the last round that has it."""
-
 
 @dataclass(eq=False)
 class HistoryCache:
@@ -77,9 +74,10 @@ class HistoryCache:
     def _read_decisions(self, connection: Connection) -> None:
         last = self._rounds[-1].number if self._rounds else -1
         for row in connection.execute(rows.ordered(rounds, self.campaign, last)):
-            if FIGURE in row.facts:
-                self._rounds = [_without_figure(each) for each in self._rounds]
-            self._rounds.append(rows.round_(row))
+            round_ = rows.round_(row)
+            if round_.facts.parity is not None:
+                self._rounds = [without_parity(earlier) for earlier in self._rounds]
+            self._rounds.append(round_)
         last = self._exams[-1].round if self._exams else -1
         self._exams += [rows.exam(row) for row in connection.execute(rows.ordered(exams, self.campaign, last))]
         for row in connection.execute(rows.ordered(findings, self.campaign, self._last_finding)):
@@ -87,7 +85,6 @@ class HistoryCache:
             self._last_finding = row.id
 
 
-def _without_figure(round_: Round) -> Round:
-    if FIGURE not in round_.facts:
-        return round_
-    return replace(round_, facts={name: value for name, value in round_.facts.items() if name != FIGURE})
+def without_parity(round_: Round) -> Round:
+    """A round without the figure of its model: it is large, and the report alone needs it, of the last that has one."""
+    return round_ if round_.facts.parity is None else replace(round_, facts=replace(round_.facts, parity=None))

@@ -21,17 +21,19 @@ from sqlalchemy import (
     update,
 )
 
-from sdl.formatting import array_from_json, json_list, jsonable
+from sdl.formatting import array_from_json, json_list
 from sdl.history import (
     Control,
     Entry,
     Exam,
     Finding,
+    FindingFacts,
     NoticeKind,
     Purpose,
     ReplyClass,
     Request,
     Round,
+    RoundFacts,
     RoundKind,
     State,
     Verdict,
@@ -80,11 +82,11 @@ def entry(row: Row[Any]) -> Entry:
 
 def of_round(campaign: int, round_: Round) -> dict[str, Any]:
     row = {"number": round_.number, "kind": round_.kind, "target": round_.target, "at": now()}
-    return {"campaign": campaign, "facts": jsonable(round_.facts), **row}
+    return {"campaign": campaign, "facts": round_.facts.to_json(), **row}
 
 
 def round_(row: Row[Any]) -> Round:
-    return Round(row.number, RoundKind(row.kind), row.target, row.facts)
+    return Round(row.number, RoundKind(row.kind), row.target, RoundFacts.from_json(row.facts))
 
 
 def of_request(campaign: int, request: Request) -> dict[str, Any]:
@@ -116,12 +118,14 @@ def exam(row: Row[Any]) -> Exam:
 def of_finding(campaign: int, finding: Finding) -> dict[str, Any]:
     row = {"campaign": campaign, "round": finding.round, "target": finding.target, "verdict": finding.verdict}
     row |= {"settings": None if finding.settings is None else finding.settings.tolist(), "at": now()}
-    return {**row, "sentence": finding.sentence, "facts": jsonable(finding.facts)}
+    return {**row, "sentence": finding.sentence, "facts": finding.facts.to_json()}
 
 
 def finding(row: Row[Any]) -> Finding:
     settings = None if row.settings is None else np.array(row.settings, float)
-    return Finding(row.round, row.target, Verdict(row.verdict), row.sentence, settings, row.facts)
+    return Finding(
+        row.round, row.target, Verdict(row.verdict), row.sentence, settings, FindingFacts.from_json(row.facts)
+    )
 
 
 def planned(campaign: int) -> Select[Any]:

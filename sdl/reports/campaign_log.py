@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdl.formatting import listed, measured, moment, number
-from sdl.history import ReplyClass, Round
+from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
 
 SHOWN = 500
@@ -138,39 +138,39 @@ def _title(round_: Round) -> str:
 def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
     """The facts of a round in sentences."""
     facts = round_.facts
-    if why := facts.get("why"):
+    if why := facts.why:
         yield f"{why}."
-    if history := facts.get("history"):
+    if (history := facts.history) is not None:
         yield from _of_history(history)
-    if model := facts.get("model"):
-        yield f"Model {model!r} fitted on {facts.get('rows', 'an unknown number of')} rows."
-    if chosen := facts.get("chosen"):
+    if model := facts.model:
+        yield f"Model {model!r} fitted on {'an unknown number of' if facts.rows is None else facts.rows} rows."
+    if chosen := facts.chosen:
         yield f"Why this model: {chosen}."
-    if scores := facts.get("scores"):
+    if scores := facts.scores:
         each = (f"{name} {number(of.get('readings'))} and {number(of.get('settings'))}" for name, of in scores.items())
         yield f"Mean energy scores of readings, in spans, and of settings, less is better: {'; '.join(each)}."
-    if "chance of passing" in facts:
-        yield f"Chance that its candidate passes: {100 * measured(facts['chance of passing']):.0f} %."
-    if uncertainty := facts.get("uncertainty"):
+    if facts.chance is not None:
+        yield f"Chance that its candidate passes: {100 * facts.chance:.0f} %."
+    if uncertainty := facts.uncertainty:
         yield f"Standard deviation of what it expects: {listed(uncertainty, units)}."
-    if measured(facts.get("refused draws")) > 0:
-        yield f"{100 * measured(facts['refused draws']):.0f} % of its draws lay outside the box."
-    if len(candidates := facts.get("candidates") or []) > 1:
-        shares = (f"{listed(each['settings'])} ({100 * measured(each['share']):.0f} %)" for each in candidates)
+    if facts.refused is not None and facts.refused > 0:
+        yield f"{100 * facts.refused:.0f} % of its draws lay outside the box."
+    if len(candidates := facts.candidates or ()) > 1:
+        shares = (f"{listed(each.settings or {})} ({100 * measured(each.share):.0f} %)" for each in candidates)
         yield f"Distinct candidates, with their share of its draws: {'; '.join(shares)}."
-    for name, reason in (facts.get("skipped") or {}).items():
+    for name, reason in (facts.skipped or {}).items():
         yield f"Model {name!r} was skipped: {reason}."
 
 
-def _of_history(told: Mapping[str, Any]) -> Iterator[str]:
+def _of_history(lesson: LessonFacts) -> Iterator[str]:
     """What was made of earlier campaigns."""
-    nearest, chance = told.get("campaign"), 100 * measured(told.get("probability"))
+    nearest, chance = lesson.campaign, 100 * measured(lesson.probability)
     if nearest is None:
         yield f"No earlier campaign is like what is read here ({chance:.3g} % certain): nothing is learned from them."
     else:
-        of = "the same instrument" if told.get("kind") == "the same" else "another instrument of the kind"
-        yield f"Nearest earlier campaign: {nearest!r} on {told.get('instrument')}, as of {of} ({chance:.3g} % certain)."
-    far = {name: off for name, off in (told.get("distances") or {}).items() if off is not None}
+        of = "the same instrument" if lesson.kind == "the same" else "another instrument of the kind"
+        yield f"Nearest earlier campaign: {nearest!r} on {lesson.instrument}, as of {of} ({chance:.3g} % certain)."
+    far = {name: off for name, off in (lesson.distances or {}).items() if not np.isnan(off)}
     if far:
-        each = (f"{name!r} {100 * measured(off):.2g} %" for name, off in sorted(far.items(), key=lambda one: one[1]))
+        each = (f"{name!r} {100 * off:.2g} %" for name, off in sorted(far.items(), key=lambda one: one[1]))
         yield f"What is read here is off what they say by: {', '.join(each)}."

@@ -93,7 +93,7 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class Parity:
+class ScoredParity:
     """A model's predictions against what was measured."""
 
     round: int
@@ -112,24 +112,19 @@ def _brief(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "history": {**history, "lessons": names}}
 
 
-def _parity(story: CampaignSummary) -> Parity | None:
+def _parity(story: CampaignSummary) -> ScoredParity | None:
     """Of the latest round whose facts have it."""
     for round_ in reversed(story.history.rounds):
-        if facts := round_.facts.get("parity"):
-            channels: list[str] = facts["channels"]
-            sets = {name: _pair(facts[name], len(channels)) for name in ("train", "test") if facts.get(name)}
+        if (parity := round_.facts.parity) is not None:
+            shown = [name for name in ("train", "test") if name in parity.sets]
+            sets = {name: (parity.sets[name].measured, parity.sets[name].predicted) for name in shown}
             scores = [
-                _score(channel, name, one[:, column], other[:, column])
-                for column, channel in enumerate(channels)
-                for name, (one, other) in sets.items()
+                _score(channel, name, measured_[:, column], predicted[:, column])
+                for column, channel in enumerate(parity.channels)
+                for name, (measured_, predicted) in sets.items()
             ]
-            return Parity(round_.number, channels, sets, scores)
+            return ScoredParity(round_.number, parity.channels, sets, scores)
     return None
-
-
-def _pair(facts: Mapping[str, Any], p: int) -> tuple[Readings, Readings]:
-    one, other = (np.array(facts[key], float).reshape(-1, p) for key in ("measured", "predicted"))
-    return one, other
 
 
 def _score(channel: str, rows: str, one: Readings, other: Readings) -> Score:
@@ -183,14 +178,15 @@ def _pairs_figure(story: CampaignSummary) -> str | None:
 
 
 def _uncertainty_figure(story: CampaignSummary) -> str | None:
-    known = _thinned([round_ for round_ in story.history.rounds if round_.facts.get("uncertainty")])
-    names = dict.fromkeys(name for round_ in known for name in round_.facts["uncertainty"])
+    known = _thinned([round_ for round_ in story.history.rounds if round_.facts.uncertainty])
+    names = dict.fromkeys(name for round_ in known for name in round_.facts.uncertainty or ())
     if not known:
         return None
     channels = {
-        story.labelled(name): [measured(round_.facts["uncertainty"].get(name)) for round_ in known] for name in names
+        story.labelled(name): [measured((round_.facts.uncertainty or {}).get(name)) for round_ in known]
+        for name in names
     }
-    chance = [measured(round_.facts.get("chance of passing")) for round_ in known]
+    chance = [measured(round_.facts.chance) for round_ in known]
     return figures.uncertainty([round_.number for round_ in known], channels, chance)
 
 

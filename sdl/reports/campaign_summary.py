@@ -214,13 +214,11 @@ class CampaignSummary:
         ]
 
     def _lines(self, finding: Finding) -> list[ChannelResult]:
-        facts = dict(finding.facts)
-        channels: list[str] = facts.get("channels") or []
-        nothing = [None] * len(channels)
-        columns = [facts.get(key) or nothing for key in ("target", "tolerance")]
-        columns += [facts.get("mean") or facts.get("readings") or nothing]
-        columns += [facts.get(key) or nothing for key in ("margin", "background")]
-        rows = zip(channels, *columns, strict=True)
+        facts, channels = finding.facts, finding.facts.channels or ()
+        nothing = np.full(len(channels), np.nan)
+        best = facts.readings if facts.mean is None else facts.mean
+        columns = (facts.target, facts.tolerance, best, facts.margin, facts.background)
+        rows = zip(channels, *(nothing if column is None else column for column in columns), strict=True)
         lines = [ChannelResult(name, self.units.get(name, ""), *map(measured, numbers)) for name, *numbers in rows]
         return [line for line in lines if np.isfinite(line.target)]
 

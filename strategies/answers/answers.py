@@ -11,7 +11,7 @@ from strategies.answers.clustering import refused
 from strategies.answers.distinct import APART, DistinctAnswer, KnownAnswers, distinct_answers
 from strategies.contract import Predicts, Target
 from strategies.correction.corrected_model import CorrectedModel
-from strategies.correction.kriging import TrainingRows
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.localisation import localise
 from strategies.numerics.support import Region
 

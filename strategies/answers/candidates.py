@@ -7,7 +7,8 @@ import numpy as np
 from sdl.space import Readings, Settings
 from strategies.answers.clustering import SEPARATION, DrawCluster, cluster_draws, refused
 from strategies.contract import InverseModel, Predicts, Target, is_single_valued
-from strategies.correction.kriging import TrainingRows
+from strategies.correction.kriging import missed_nearby
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.jacobian import tangent
 
 DRAWS = 512
@@ -67,7 +68,7 @@ def expected_readings(
         rows: What was measured, and what is known of its errors and of the light of this moment.
         fresh: What would be expected, and how surely, if the background were read now and were found unchanged.
     """
-    missed, uncertainty = rows.missed(model.predict, settings, fresh=fresh)
+    missed, uncertainty = missed_nearby(rows, model.predict, settings, fresh=fresh)
     return model.predict(settings[None])[0] + missed + background, uncertainty
 
 

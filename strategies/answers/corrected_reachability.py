@@ -7,7 +7,7 @@ from sdl.space import Readings, Settings
 from strategies.answers.reachability import CERTAINTY, SLACK, Reach, reach
 from strategies.contract import Predicts, Target
 from strategies.correction.corrected_model import CorrectedModel
-from strategies.correction.kriging import TrainingRows
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.projection import pool
 
 STUBBORN = 4

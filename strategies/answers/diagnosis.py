@@ -210,32 +210,52 @@ def regularised(
     if not tau > 0:
         raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
     fixed, unit = asked(target, noise)
-    start, wanted = inside(prior, 1), np.asarray(target, float)[fixed]
-    forward, allowed = checked(forward, len(target)), tau**2 * fixed.size
-
-    def missed(settings: Settings) -> Array:
-        return np.asarray((forward(settings)[:, fixed] - wanted) / unit)
-
-    def found(settings: Settings, strength: float) -> Regularised:
-        misfit = float((missed(settings[None]) ** 2).sum())
-        return Regularised(settings, forward(settings[None])[0], strength, misfit, allowed)
-
-    def solved(strength: float, *starts: Settings) -> Regularised:
-        def residuals(settings: Settings, _: NDArray[np.intp]) -> Array:
-            return np.hstack((missed(settings), np.sqrt(strength) * (settings - start)))
-
-        ends, costs = descend(residuals, np.array(starts), step=step)
-        return found(ends[np.argmin(costs)], strength)
-
-    if (best := found(start, np.inf)).met:
+    start, wanted = inside(prior, 1), np.asarray(target, float)
+    forward = checked(forward, wanted.size)
+    problem = _Tikhonov(forward, fixed, unit, wanted[fixed], start, tau**2 * fixed.size, step)
+    if (best := problem.answer(start, np.inf)).met:
         return best
-    free = project(forward, np.asarray(target, float)[None], noise, start.size, step=step).settings[0]
-    weak, strong = STRENGTHS
-    best = solved(weak, start, free)
-    if not best.met:
-        return replace(best, strength=0.0)
-    for _ in range(HALVINGS):
-        middle = float(np.sqrt(weak * strong))
-        tried = solved(middle, start, free, best.settings)
-        weak, strong, best = (middle, strong, tried) if tried.met else (weak, middle, best)
-    return best
+    free = project(forward, wanted[None], noise, start.size, step=step).settings[0]
+    best = problem.solve(STRENGTHS[0], start, free)
+    return problem.strongest(best, free) if best.met else replace(best, strength=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tikhonov:
+    """Readings that are wanted, over the ``c`` channels that are fixed, and settings to keep to."""
+
+    forward: Forward
+    fixed: NDArray[np.intp]
+    unit: Readings
+    wanted: Readings
+    """Shape ``(c,)``."""
+    prior: Settings
+    allowed: float
+    step: float
+
+    def missed(self, settings: Settings) -> Array:
+        """Readings at settings ``(m, d)`` less those wanted, ``(m, c)``, in units of the noise."""
+        return np.asarray((self.forward(settings)[:, self.fixed] - self.wanted) / self.unit)
+
+    def answer(self, settings: Settings, strength: float) -> Regularised:
+        """Settings ``(d,)`` as an answer that was found with a strength."""
+        misfit = float((self.missed(settings[None]) ** 2).sum())
+        return Regularised(settings, self.forward(settings[None])[0], strength, misfit, self.allowed)
+
+    def solve(self, strength: float, *starts: Settings) -> Regularised:
+        """The best of the searches with a strength from these starts."""
+
+        def residuals(settings: Settings, _: NDArray[np.intp]) -> Array:
+            return np.hstack((self.missed(settings), np.sqrt(strength) * (settings - self.prior)))
+
+        ends, costs = descend(residuals, np.array(starts), step=self.step)
+        return self.answer(ends[np.argmin(costs)], strength)
+
+    def strongest(self, best: Regularised, free: Settings) -> Regularised:
+        """The answer of the largest strength that is met, given one that is and what a search without a prior finds."""
+        weak, strong = STRENGTHS
+        for _ in range(HALVINGS):
+            middle = float(np.sqrt(weak * strong))
+            tried = self.solve(middle, self.prior, free, best.settings)
+            weak, strong, best = (middle, strong, tried) if tried.met else (weak, middle, best)
+        return best

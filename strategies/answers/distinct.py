@@ -7,9 +7,10 @@ spread with a single draw.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
 from sdl.errors import InvalidInput
@@ -86,48 +87,100 @@ def distinct_answers(
     >>> angle = np.linspace(0, 2 * np.pi, 60)
     >>> ring = 0.5 + 0.3 * np.column_stack((np.cos(angle), np.sin(angle)))
     >>> bowl = lambda settings: ((settings - 0.5) ** 2).sum(axis=1, keepdims=True)
-    >>> found = distinct(ring, bowl, np.array([0.09]), [0.001], apart=0.3)
+    >>> found = distinct_answers(ring, bowl, np.array([0.09]), [0.001], apart=0.3)
     >>> len(found), {each.family for each in found}
     (4, {0})
     """
     if not apart > 0 or most < 1:
         raise InvalidInput(f"distinct answers need apart > 0 and most >= 1, got {apart} and {most}")
-    fixed, unit = asked(target, noise)
-    wanted = np.asarray(target, float)[fixed] / unit
-    model = checked(forward, np.size(target))
-
-    def missed(settings: Settings) -> Array:
-        return np.asarray(model(settings)[:, fixed] / unit - wanted)
-
+    question = _Question.of(forward, target, noise)
+    drawn = in_unit_box(draws)
     with one_thread():
-        inside, times = np.unique(draws[in_unit_box(draws)], axis=0, return_counts=True)
+        inside, times = np.unique(draws[drawn], axis=0, return_counts=True)
         if not len(inside):
             return []
-        off = np.abs(missed(inside)).max(axis=1)
-        near = off <= max(ALLOWED, float(np.quantile(off, 0.1)))
         first = known or KnownAnswers(np.empty((0, inside.shape[1])), ())
-        k = len(first.settings)
-        kept = np.concatenate((first.settings, inside[near]))
-        times = np.concatenate((np.zeros(k, times.dtype), times[near]))
-        family = families(kept, missed, apart)
-        chosen, owner = _spread(kept, family, apart, most, k)
-        numbers = _numbers(family[chosen], first.families)
-        places = [place for place in range(k, len(chosen)) if not first.near(kept[chosen[place]])]
-        readings, slopes = tangent(model, kept[chosen], STEP)
-        fragility = np.sqrt(((slopes[:, fixed] / unit[:, None] * slip) ** 2).sum(axis=2).mean(axis=1))
-    found = [
-        DistinctAnswer(
-            settings=kept[chosen[place]],
-            spread=np.repeat(kept[owner == place], times[owner == place], axis=0).std(axis=0),
-            share=float(times[owner == place].sum() / in_unit_box(draws).sum()),
-            family=numbers[int(family[chosen[place]])],
-            readings=readings[place],
-            off=float(np.abs(readings[place, fixed] / unit - wanted).max()),
-            fragility=float(fragility[place]),
-        )
-        for place in places
-    ]
-    return sorted(found, key=lambda each: each.fragility)
+        crowd = _Crowd.of(question, inside, times, first, apart, most)
+        answers = crowd.answers(question, first, slip, int(drawn.sum()))
+    return sorted(answers, key=lambda answer: answer.fragility)
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A target and the model that is asked for it, over the ``c`` channels that it fixes."""
+
+    model: Forward
+    fixed: NDArray[np.intp]
+    unit: Readings
+    """Standard deviation of one reading, ``(c,)``."""
+    wanted: Readings
+    """In these units, ``(c,)``."""
+
+    @classmethod
+    def of(cls, forward: Forward, target: Target, noise: ArrayLike) -> Self:
+        fixed, unit = asked(target, noise)
+        return cls(checked(forward, np.size(target)), fixed, unit, np.asarray(target, float)[fixed] / unit)
+
+    def missed(self, settings: Settings) -> Array:
+        """Readings at settings ``(m, d)`` less the target, ``(m, c)``."""
+        return np.asarray(self.model(settings)[:, self.fixed] / self.unit - self.wanted)
+
+    def worst(self, readings: Readings) -> float:
+        """Largest distance of readings ``(p,)`` from the target."""
+        return float(np.abs(readings[self.fixed] / self.unit - self.wanted).max())
+
+    def fragility(self, slopes: Array, slip: float | Settings) -> float:
+        """What settings off by ``slip`` cost where the readings have these slopes ``(p, d)``."""
+        return float(np.sqrt(((slopes[self.fixed] / self.unit[:, None] * slip) ** 2).sum(axis=1).mean()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Crowd:
+    """Answers that are known and draws that come as near as any, ``n`` together, and who speaks for whom."""
+
+    settings: Settings
+    """The known ones first, ``(n, d)``."""
+    times: Numbers
+    """How often each was drawn, ``(n,)``; 0 for those that are known."""
+    family: Numbers
+    """Label of the family of each, ``(n,)``."""
+    chosen: Numbers
+    """Rows of those that speak for others, the known ones first."""
+    owner: Numbers
+    """Place in ``chosen`` of who speaks for each, ``(n,)``; -1 where nobody does."""
+
+    @classmethod
+    def of(
+        cls, question: _Question, draws: Settings, times: Numbers, known: KnownAnswers, apart: float, most: int
+    ) -> Self:
+        off, k = np.abs(question.missed(draws)).max(axis=1), len(known.settings)
+        near = off <= max(ALLOWED, float(np.quantile(off, 0.1)))
+        settings = np.concatenate((known.settings, draws[near]))
+        family = families(settings, question.missed, apart)
+        chosen, owner = _spread(settings, family, apart, most, k)
+        return cls(settings, np.concatenate((np.zeros(k, times.dtype), times[near])), family, chosen, owner)
+
+    def answers(
+        self, question: _Question, known: KnownAnswers, slip: float | Settings, drawn: int
+    ) -> list[DistinctAnswer]:
+        """Those of ``drawn`` draws that speak for others and are no answers yet."""
+        rows, new = self.chosen, range(len(known.settings), len(self.chosen))
+        readings, slopes = tangent(question.model, self.settings[rows], STEP)
+        numbers = _numbers(self.family[rows], known.families)
+        return [
+            DistinctAnswer(
+                settings=self.settings[rows[place]],
+                spread=np.repeat(self.settings[mine], self.times[mine], axis=0).std(axis=0),
+                share=float(self.times[mine].sum() / drawn),
+                family=numbers[int(self.family[rows[place]])],
+                readings=readings[place],
+                off=question.worst(readings[place]),
+                fragility=question.fragility(slopes[place], slip),
+            )
+            for place in new
+            if not known.near(self.settings[rows[place]])
+            for mine in [self.owner == place]
+        ]
 
 
 def _numbers(labels: Numbers, known: Sequence[int]) -> dict[int, int]:

@@ -7,7 +7,7 @@ from sdl.space import Readings, Settings
 from strategies.answers.distinct import APART as FARTHER
 from strategies.contract import Predicts, Target
 from strategies.correction.corrected_model import CorrectedModel
-from strategies.correction.kriging import TrainingRows
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.localisation import localise
 from strategies.numerics.support import Region
 

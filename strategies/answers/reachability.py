@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Predicts, Target
-from strategies.correction.kriging import TrainingRows, kriged
+from strategies.correction.kriging import kriged
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.jacobian import descend
 from strategies.numerics.projection import STARTS, pool, project
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings
 from strategies.contract import Predicts, Target
-from strategies.correction.kriging import Kriging, TrainingRows
+from strategies.correction.kriging import Kriging
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.localisation import slopes_of
 
 

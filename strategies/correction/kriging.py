@@ -8,9 +8,9 @@ References:
     Matheron (1963), doi:10.2113/gsecongeo.58.8.1246; Rasmussen & Williams (2006), ISBN 978-0-262-18253-9, ch. 2 and 5
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,130 +19,15 @@ from scipy.spatial.distance import cdist
 
 from sdl.space import Readings, Settings
 from strategies.correction import cholesky
+from strategies.correction.evidence import evidences, kernel, regular
+from strategies.correction.rows import Forward, PresentBackground, TrainingRows
 
-AMPLITUDES = (0.0025, 0.01, 0.04, 0.16, 0.64)
-"""Tried sizes of what a model misses, as shares of the range of the readings."""
 LENGTHS = (0.15, 0.3, 0.6)
 """Tried distances over which it changes, in the unit box."""
 USUAL = 0.005
 """Size that is expected where an earlier campaign has shown the shape of the response already."""
 NEGLIGIBLE = 1e-3
 """Probability, as a share of the largest, below which a size and a distance are left out."""
-NEAREST = 300
-"""Rows that are used at most: the nearest ones."""
-
-
-Forward: TypeAlias = Callable[[Settings], Readings]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingRows:
-    """Settings, readings without their background, and what is known of their errors."""
-
-    settings: Settings
-    """In the unit box, ``(n, d)``."""
-    readings: Readings
-    """Background subtracted, ``(n, p)``."""
-    noise: Readings
-    """Standard deviation of one reading, ``(p,)``."""
-    drift: Readings
-    """Variance that the background gains with each request, ``(p,)``, or about each of the rows, ``(n, p)``."""
-    shared: Callable[[NDArray[np.intp]], NDArray[np.float64]]
-    """Covariance of the background's error between the rows at ``k`` places, for a drift of 1, ``(k, k)``."""
-    present: "PresentBackground | None" = None
-    """The background of this moment; None if it is known exactly."""
-    stretch: NDArray[np.float64] | None = None
-    """By what each knob is divided before distances are taken, by channel, ``(p, d)``; None where all are alike."""
-    earlier: "EarlierRows | None" = None
-    """Rows of another campaign beside these; None if there are none."""
-    _last: dict[Any, "Kriging"] = field(default_factory=dict, init=False)
-
-    def nearest(self, settings: Settings, n: int = NEAREST) -> "TrainingRows":
-        """The rows nearest to one point ``(d,)`` of the box, in their order."""
-        return self if len(self.settings) <= n else self._part(self._nearest(settings, n))
-
-    def like(self, target: Readings, n: int = NEAREST) -> "TrainingRows":
-        """The rows that read most like a target ``(p,)`` less its background, in their order; NaN where it is free."""
-        if len(self.settings) <= n:
-            return self
-        fixed = np.isfinite(target)
-        span = np.ptp(self.readings[:, fixed], axis=0)
-        off = (((self.readings[:, fixed] - target[fixed]) / np.where(span > 0, span, 1.0)) ** 2).sum(axis=1)
-        return self._part(np.sort(np.argsort(off, kind="stable")[:n]))
-
-    def _part(self, near: NDArray[np.intp]) -> "TrainingRows":
-        """The rows of these numbers."""
-        drift = self.drift if self.drift.ndim == 1 else self.drift[near]
-        present = self.present and replace(self.present, shared=self.present.shared[near])
-        shared = self.shared
-        return TrainingRows(
-            self.settings[near],
-            self.readings[near],
-            self.noise,
-            drift,
-            lambda at: shared(near[at]),
-            present,
-            self.stretch,
-            self.earlier,
-        )
-
-    def thinned(self, n: int = NEAREST) -> "TrainingRows":
-        """So many of the rows at most, evenly from the first to the last."""
-        if len(self.settings) <= n:
-            return self
-        return self._part(np.linspace(0, len(self.settings) - 1, n).round().astype(int))
-
-    def missed(self, predict: Forward, settings: Settings, *, fresh: bool = False) -> tuple[Readings, Readings]:
-        """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is.
-
-        The change of the background since the last reference is part of it, unless it is asked what would be known
-        with a ``fresh`` one. Asked again and again about points that are close together, it learns from the same rows
-        once.
-        """
-        key = predict, self._nearest(settings, NEAREST).tobytes()
-        if key not in self._last:
-            near = self.nearest(settings)
-            self._last.clear()
-            self._last[key] = Kriging.of(near, near.missing(predict))
-        mean, deviation = self._last[key].at(settings[None], fresh=fresh)
-        return mean[0], deviation[0]
-
-    def missing(self, predict: Forward) -> Readings:
-        """Readings less what a forward model predicts, ``(n, p)``, those of an earlier campaign first."""
-        own = self.readings - predict(self.settings) if len(self.settings) else self.readings
-        return own if self.earlier is None else np.vstack((self.earlier.missing(predict), own))
-
-    def _nearest(self, settings: Settings, n: int) -> NDArray[np.intp]:
-        distance = cdist(settings[None], self.settings)[0]
-        return np.sort(np.argsort(distance, kind="stable")[:n])
-
-
-@dataclass(frozen=True, eq=False)
-class PresentBackground:
-    """The error of the background of this moment, which it shares with the rows since the last reference."""
-
-    variance: Readings
-    """Shape ``(p,)``."""
-    shared: Readings
-    """Its covariance with the error of each row, ``(n, p)``."""
-
-
-@dataclass(frozen=True, eq=False)
-class EarlierRows:
-    """Rows of another campaign, whose response is this one's but for gains that are off by nobody knows how much."""
-
-    settings: Settings
-    """In the unit box, ``(m, d)``."""
-    readings: Readings
-    """Background subtracted, ``(m, p)``; NaN where a channel was not read."""
-    errors: NDArray[np.float64]
-    """Covariance of what is off about them, gains included, ``(p, m, m)``."""
-    slopes: Readings
-    """Standard deviation of the slopes of any response over the box, before anything is known of it, ``(p,)``."""
-
-    def missing(self, predict: Forward) -> Readings:
-        """Readings less what a forward model predicts, ``(m, p)``."""
-        return self.readings - predict(self.settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,11 +96,6 @@ def _units(stretch: NDArray[np.float64] | None, p: int) -> Sequence[NDArray[np.f
     return [1.0] * p if stretch is None else list(stretch)
 
 
-def unshared(at: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The covariance between rows whose backgrounds are known well, or one by one: none."""
-    return np.zeros((len(at), len(at)))
-
-
 def kriged(rows: TrainingRows, residuals: Readings, at: Settings) -> tuple[Readings, Readings]:
     """Expected residuals at settings ``(m, d)`` and their standard deviation, both ``(m, p)``.
 
@@ -225,6 +105,25 @@ def kriged(rows: TrainingRows, residuals: Readings, at: Settings) -> tuple[Readi
         at: Where to estimate, in the unit box.
     """
     return Kriging.of(rows, residuals).at(at)
+
+
+def missed_nearby(
+    rows: TrainingRows, predict: Forward, settings: Settings, *, fresh: bool = False
+) -> tuple[Readings, Readings]:
+    """What a forward model misses at one point ``(d,)``, by the rows near it, and how uncertain that is, both ``(p,)``.
+
+    The change of the background since the last reference is part of it, unless it is asked what would be known
+    with a ``fresh`` one. Asked again and again about points that are close together, it learns from the same rows
+    once.
+    """
+    key = predict, rows.places(settings).tobytes()
+    if key not in rows.memory:
+        near = rows.nearest(settings)
+        rows.memory.clear()
+        rows.memory[key] = Kriging.of(near, near.missing(predict))
+    kriging: Kriging = rows.memory[key]
+    mean, deviation = kriging.at(settings[None], fresh=fresh)
+    return mean[0], deviation[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,59 +227,6 @@ def _channel(
     ways = list[_Way]()
     for share, (amplitude, length) in zip(chances.tolist(), tried, strict=True):
         if share:
-            factor = cholesky.factor(_regular(amplitude**2 * kernels[length] + errors))
+            factor = cholesky.factor(regular(amplitude**2 * kernels[length] + errors))
             ways.append(_Way(share, amplitude, length, factor, cholesky.solve(factor, residuals)))
     return _Channel(read, slope, ways)
-
-
-def evidences(
-    kernels: Mapping[float, NDArray[np.float64]],
-    errors: NDArray[np.float64],
-    residuals: Readings,
-    span: float,
-    usual: float = np.inf,
-) -> dict[tuple[float, float], float]:
-    """How well each size and distance of what a model misses explains the residuals ``(n,)`` of one channel.
-
-    Args:
-        kernels: By distance, ``(n, n)``.
-        errors: Covariance of all else, ``(n, n)``.
-        residuals: Of the rows.
-        span: Range of the readings, of which the sizes are shares.
-        usual: Size that is expected, as such a share (the median of a half-Cauchy prior); infinite where none is.
-
-    Returns:
-        Logarithms of prior times marginal likelihood, up to a constant that is the same for all sizes and distances.
-
-    References:
-        Gelman (2006), doi:10.1214/06-BA117A, for the prior
-    """
-    prior = _prior(usual, len(kernels)) if np.isfinite(usual) else dict.fromkeys(AMPLITUDES, 0.0)
-    return {
-        (part * span, length): _evidence((part * span) ** 2 * like + errors, residuals) + prior[part]
-        for part in AMPLITUDES
-        for length, like in kernels.items()
-    }
-
-
-def _prior(usual: float, lengths: int) -> dict[float, float]:
-    """Logarithm of the probability of each size, at each of so many distances."""
-    expected = {part: part / (1 + (part / usual) ** 2) for part in AMPLITUDES}
-    return {part: float(np.log(share / sum(expected.values()) / lengths)) for part, share in expected.items()}
-
-
-def _evidence(covariance: NDArray[np.float64], residuals: Readings) -> float:
-    """Logarithm of the marginal likelihood, up to a constant."""
-    lower = cholesky.factor(_regular(covariance))
-    fit = residuals @ cholesky.solve(lower, residuals)
-    return float(-0.5 * fit - np.log(np.diag(lower)).sum())
-
-
-def _regular(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    ridge = 1e-9 * np.trace(covariance) / len(covariance) + 1e-12
-    return np.asarray(covariance + ridge * np.eye(len(covariance)))
-
-
-def kernel(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    """How alike what a model misses is at settings that are so far apart."""
-    return np.asarray(np.exp(-0.5 * (distance / length) ** 2))

@@ -9,7 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from sdl.space import Settings
-from strategies.correction.kriging import TrainingRows
+from strategies.correction.rows import TrainingRows
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.distinct_rows import distinct_rows
 

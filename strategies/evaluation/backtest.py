@@ -86,7 +86,7 @@ def run_backtest(
     """
     instrument = scenario.build(1000 + seed)
     plan = Plan(scenario.campaign(seed, budget, tolerance), instrument.space)
-    campaign = JudgedCampaign(plan, instrument, scenario, _leader(plan, strategy))
+    campaign = JudgedCampaign(plan, instrument, scenario, choose_leader(plan, strategy))
     ended, false = campaign.run(), campaign.false
     known = campaign.verified and campaign.knows_truth
     return BacktestRun(
@@ -101,7 +101,12 @@ def run_backtest(
     )
 
 
-def _leader(plan: Plan, strategy: str) -> Decides:
+def choose_leader(plan: Plan, strategy: str) -> Decides:
+    """Who leads a campaign: the plan itself, the plan with another acquisition, or a peer under its rules.
+
+    Raises:
+        InvalidInput: if the strategy is not installed.
+    """
     kind, _, acquisition = strategy.partition(":")
     if kind != OURS:
         return PeerCampaign(plan, strategy, plugins.build("sdl.peers", strategy))

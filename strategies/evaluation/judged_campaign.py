@@ -17,18 +17,18 @@ from strategies.plan.plan import Plan
 
 @dataclass(eq=False)
 class JudgedCampaign:
-    """One campaign on a scenario.
+    """One campaign on an instrument of a scenario, or on any other.
 
     Args:
         plan: Of the campaign, for its targets and channels.
         instrument: The scenario's, or one like it.
-        scenario: What befalls the instrument on the way.
+        scenario: What befalls the instrument on the way; nothing if it is not given.
         leader: Who says what to do next; the plan itself if it is not given.
     """
 
     plan: Plan
     instrument: Any
-    scenario: Scenario
+    scenario: Scenario | None = None
     leader: Decides | None = None
     truths: list[Readings] = field(default_factory=list)
     """Noise-free readings ``(c,)`` of the moment of each observation, over the channels of the plan; where the
@@ -53,7 +53,8 @@ class JudgedCampaign:
         """Keep the truth of this moment, then let happen what happens after so many requests."""
         readings = self.instrument.truth(observation.settings[None])[0] if self.knows_truth else observation.readings
         self.truths.append(np.asarray(readings)[self.plan.columns])
-        self.scenario.befall(self.instrument, len(self.truths))
+        if self.scenario is not None:
+            self.scenario.befall(self.instrument, len(self.truths))
 
     @property
     def judged(self) -> list[Finding]:

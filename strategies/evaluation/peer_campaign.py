@@ -15,7 +15,7 @@ import numpy as np
 from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
-from sdl.history import History, Observation, Purpose, Round, RoundKind
+from sdl.history import History, Observation, Purpose, Round, RoundFacts, RoundKind
 from sdl.space import Readings, Settings, Space
 from strategies.evaluation.peers.protocol import Peer, Seen
 from strategies.fitting.fitting import Fitted
@@ -92,7 +92,7 @@ class PeerCampaign:
         insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
         turn = RoundContext(self.campaign, history, number, insight, self.target, [self.target])
         offer = insight.guide.offer(candidate)
-        return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, {})
+        return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, RoundFacts())
 
     def _propose(self, history: History, number: int) -> Measure:
         proposed = self.peer.propose(self._seen(history), self._rng(number))

@@ -28,7 +28,7 @@ def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: 
         return other(step, Measure, f"began round {line.number}")
     first = step.requests if isinstance(step, Measure) else []
     found = [*_differ(step.round.kind, line.kind, "kind"), *_differ(step.round.target, line.target, "target")]
-    found += _deviations(jsonable(step.round.facts), line.facts, "facts")
+    found += _deviations(step.round.facts.to_json(), line.facts, "facts")
     # A reference may be added to readings on the way, but none comes between an exam's beginning and its candidate.
     exam = step.round.kind is RoundKind.EXAM
     extra = [each for each in planned[len(first) :] if exam or each.purpose.teaches]
@@ -71,7 +71,7 @@ def verdict(step: Step, line: VerdictLine, evidence: Evidence) -> list[Deviation
         return other(step, Conclude, f"judged {line.target}")
     mine, theirs = step.finding, line.value
     found = [*_differ(mine.target, theirs.target, "target"), *_differ(mine.verdict, theirs.verdict, "verdict")]
-    found += _deviations(jsonable(mine.facts), line.facts, "facts")
+    found += _deviations(mine.facts.to_json(), line.facts, "facts")
     if mine.settings is None or theirs.settings is None:
         return found + _differ(mine.settings is None, theirs.settings is None, "whether there are settings")
     return found + _settings(mine.settings, theirs.settings, "settings", evidence)

@@ -13,7 +13,6 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +22,11 @@ from scipy.special import logsumexp
 
 from sdl.analysis.gain_shift import BETWEEN
 from sdl.campaign.lesson import Lesson
+from sdl.history import LessonFacts
 from sdl.space import Readings, Settings, Space
-from strategies.correction.kriging import (
-    LENGTHS,
-    USUAL,
-    EarlierRows,
-    Kriging,
-    TrainingRows,
-    evidences,
-    kernel,
-    unshared,
-)
+from strategies.correction.evidence import evidences, kernel
+from strategies.correction.kriging import LENGTHS, USUAL, Kriging
+from strategies.correction.rows import EarlierRows, TrainingRows, unshared
 
 APART = {"the same": BETWEEN, "of its kind": 0.15}
 """Standard deviation of the gains of what a lesson may be of, as a share of them."""
@@ -76,10 +69,15 @@ class Transfer:
         return self.earlier.settings[whole], told
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What the report says of it."""
-        nearest_ = self.lesson and {"campaign": self.lesson.campaign, "instrument": self.lesson.instrument}
-        return {**(nearest_ or {}), "kind": self.kind, "probability": self.probability, "distances": self.distances}
+    def facts(self) -> LessonFacts:
+        """What a round records of it."""
+        return LessonFacts(
+            campaign=None if self.lesson is None else self.lesson.campaign,
+            instrument=None if self.lesson is None else self.lesson.instrument,
+            kind=self.kind,
+            probability=self.probability,
+            distances={name: np.nan if off is None else off for name, off in self.distances.items()},
+        )
 
 
 def nearest_lesson(
@@ -95,7 +93,7 @@ def nearest_lesson(
         at_least: Which of these readings stand for a channel at its ceiling, ``(n, p)``.
     """
     today = _Today.of(rows, at_least)
-    told = [_Told(each, *each.arrays(space, channels)) for each in lessons]
+    told = [_Told.of(lesson, space, channels) for lesson in lessons]
     scale = np.fmax.reduce([each.largest for each in told] + [np.abs(today.readings).max(axis=0, initial=1.0)])
     score, distances = dict[tuple[int, str], float](), dict[str, float | None]()
     for place, each in enumerate(told):
@@ -141,6 +139,11 @@ class _Told:
     settings: Settings
     readings: Readings
     deviations: Readings
+
+    @classmethod
+    def of(cls, lesson: Lesson, space: Space, channels: Sequence[str]) -> "_Told":
+        settings, readings, deviations = lesson.arrays(space, channels)
+        return cls(lesson=lesson, settings=settings, readings=readings, deviations=deviations)
 
     @property
     def largest(self) -> Readings:

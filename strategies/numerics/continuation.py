@@ -1,7 +1,7 @@
 """From an answer that is known to one that is wanted: settings along the straight line between the two readings."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,16 +96,9 @@ def follow(
     >>> path.reached, round(path.share, 3), path.settings[-1].round(2).tolist()
     (False, 0.5, [0.5])
     """
-    if not (pull >= 0 and 0 < fold < 1):
-        raise InvalidInput(f"a path needs pull >= 0 and a fold between 0 and 1, got {pull} and {fold}")
-    start, wanted = inside(settings, 1), np.asarray(target, float)
-    fixed, unit = asked(wanted, noise)
-    forward = checked(forward, wanted.size)
-    expected = forward(start[None])[0]
-    known = expected if readings is None else _known(readings, fixed, wanted.size)
-    known = np.where(np.isnan(known), expected, known)
+    start = inside(settings, 1)
+    line = _Line.through(forward, start, target, noise, readings, pull, fold, step)
     with one_thread():
-        line = _Line(forward, fixed, unit, known, known - expected, wanted, pull, fold, step)
         return line.follow(start)
 
 
@@ -129,6 +122,39 @@ class _Line:
     pull: float
     fold: float
     step: float
+
+    @classmethod
+    def through(
+        cls,
+        forward: Forward,
+        start: Settings,
+        target: Target,
+        noise: Readings,
+        readings: Readings | None,
+        pull: float,
+        fold: float,
+        step: float,
+    ) -> Self:
+        """The line from readings at a start to a target; see ``follow``."""
+        if not (pull >= 0 and 0 < fold < 1):
+            raise InvalidInput(f"a path needs pull >= 0 and a fold between 0 and 1, got {pull} and {fold}")
+        wanted = np.asarray(target, float)
+        fixed, unit = asked(wanted, noise)
+        forward = checked(forward, wanted.size)
+        expected = forward(start[None])[0]
+        known = expected if readings is None else _known(readings, fixed, wanted.size)
+        known = np.where(np.isnan(known), expected, known)
+        return cls(
+            forward=forward,
+            fixed=fixed,
+            unit=unit,
+            known=known,
+            offset=known - expected,
+            target=wanted,
+            pull=pull,
+            fold=fold,
+            step=step,
+        )
 
     def follow(self, start: Settings) -> Path:
         values = self._slopes(start)[2]

@@ -1,7 +1,8 @@
 """How readings change with settings, by differences, and the least squares that walk by it; many settings at once."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,29 +88,60 @@ def descend(
     m, d = settings.shape
     numbers = np.arange(m) if which is None else np.asarray(which)
 
-    def look(at: Settings, searches: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+    def look(at: Settings, searches: NDArray[np.intp]) -> _Seen:
         problems = np.repeat(numbers[searches], 2 * d + 1)
         left, slopes = tangent(lambda rows: residuals(rows, problems), at, step)
-        return (left**2).sum(axis=1), np.einsum("mrd,mr->md", slopes, left), np.einsum("mrd,mre->mde", slopes, slopes)
+        return _Seen.of(left, slopes)
 
-    busy, damping = np.arange(m), np.full(m, 1e-3)
     with one_thread():
-        cost, gradient, curvature = look(settings, busy)
-        scale = np.diagonal(curvature, axis1=1, axis2=2).copy()
+        searches = _Searches(settings, look(settings, np.arange(m)))
         for _ in range(MOST):
-            if not busy.size:
+            if not searches.busy.size:
                 break
-            trial = _stepped(settings[busy], gradient[busy], curvature[busy], scale[busy], damping[busy])
-            tried, *bends = look(trial, busy)
-            gain, move = cost[busy] - tried, np.abs(trial - settings[busy]).max(axis=1)
-            better = gain > 0
-            settled = (move < SETTLED) | (better & (gain <= SETTLED * cost[busy]))
-            won = busy[better]
-            settings[won], cost[won], gradient[won], curvature[won] = (each[better] for each in (trial, tried, *bends))
-            damping[busy] = np.maximum(damping[busy] * np.where(better, 0.1, 8.0), LEAST)
-            scale[busy] = np.maximum(scale[busy], np.diagonal(curvature[busy], axis1=1, axis2=2))
-            busy = busy[~settled & (damping[busy] < HOPELESS)]
-    return settings, cost
+            searches.advance(look)
+    return searches.settings, searches.seen.cost
+
+
+class _Seen(NamedTuple):
+    """What searches see: cost ``(m,)``, half its gradient ``(m, d)`` and half its curvature ``(m, d, d)``."""
+
+    cost: Array
+    gradient: Array
+    curvature: Array
+
+    @classmethod
+    def of(cls, left: Array, slopes: Array) -> "_Seen":
+        """From what is left ``(m, r)`` and its slopes ``(m, r, d)``."""
+        gradient, curvature = np.einsum("mrd,mr->md", slopes, left), np.einsum("mrd,mre->mde", slopes, slopes)
+        return cls(cost=(left**2).sum(axis=1), gradient=gradient, curvature=curvature)
+
+
+@dataclass(eq=False)
+class _Searches:
+    """Searches side by side: where they are, what they see there, and which still go on."""
+
+    settings: Settings
+    seen: _Seen
+
+    def __post_init__(self) -> None:
+        m = len(self.settings)
+        self.busy, self.damping = np.arange(m), np.full(m, 1e-3)
+        self.scale = np.diagonal(self.seen.curvature, axis1=1, axis2=2).copy()
+
+    def advance(self, look: Callable[[Settings, NDArray[np.intp]], _Seen]) -> None:
+        """Try a damped step for each that goes on; keep those that gain, and end those that have settled."""
+        busy, (cost, gradient, curvature) = self.busy, self.seen
+        trial = _stepped(self.settings[busy], gradient[busy], curvature[busy], self.scale[busy], self.damping[busy])
+        tried = look(trial, busy)
+        gain, move = cost[busy] - tried.cost, np.abs(trial - self.settings[busy]).max(axis=1)
+        better = gain > 0
+        settled = (move < SETTLED) | (better & (gain <= SETTLED * cost[busy]))
+        won = busy[better]
+        self.settings[won] = trial[better]
+        cost[won], gradient[won], curvature[won] = (values[better] for values in tried)
+        self.damping[busy] = np.maximum(self.damping[busy] * np.where(better, 0.1, 8.0), LEAST)
+        self.scale[busy] = np.maximum(self.scale[busy], np.diagonal(curvature[busy], axis1=1, axis2=2))
+        self.busy = busy[~settled & (self.damping[busy] < HOPELESS)]
 
 
 def _stepped(settings: Settings, gradient: Array, curvature: Array, scale: Array, damping: Array) -> Settings:

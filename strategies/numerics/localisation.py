@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import Predicts
+from strategies.contract import Differentiable, HasSurrogate, Predicts
 from strategies.numerics.adam import adam
 from strategies.numerics.gauss_newton import Look, gauss_newton
 from strategies.numerics.jacobian import Forward, inside
@@ -99,24 +99,31 @@ def localise(
     if method not in METHODS:
         raise InvalidInput(f"localisation needs the method {' or '.join(METHODS)}, got {method!r}")
     at = inside(np.clip(starts, 0.0, 1.0), 2).copy()
-    unit = np.asarray(scale, float)
+    look = _look(tangent, wanted, np.asarray(scale, float), len(at))
+    descend = {"gauss-newton": gauss_newton, "gradient": _gradient}[method]
+    misses = descend(look, at, STEPS[method] if steps is None else steps)
+    return Localised(at, misses, region.strayed(at), np.broadcast_to(np.asarray(tolerance, float), (len(at),)))
+
+
+def _look(tangent: Tangent, wanted: Readings, unit: Readings, m: int) -> Look:
+    """How far ``m`` settings are from what is wanted of them, and how that changes.
+
+    The answer has the misses ``(m, p)`` and their slopes ``(m, p, d)``, in units of the scale, 0 where free.
+    """
     try:
-        target = np.broadcast_to(np.asarray(wanted, float), (len(at), unit.size))
+        target = np.broadcast_to(np.asarray(wanted, float), (m, unit.size))
     except ValueError:
         raise InvalidInput(
-            f"{len(at)} starts and a scale {unit.shape} need readings of {unit.size} channels, got {np.shape(wanted)}"
+            f"{m} starts and a scale {unit.shape} need readings of {unit.size} channels, got {np.shape(wanted)}"
         ) from None
 
     def look(settings: Settings, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        """Misses ``(m, p)`` and their slopes ``(m, p, d)``, in units of the scale, 0 where free."""
         readings, slopes = tangent(settings)
         free = np.isnan(target[rows])
         left = np.where(free, 0.0, (readings - target[rows]) / unit)
         return left, np.where(free[:, :, None], 0.0, slopes / unit[:, None])
 
-    descend = {"gauss-newton": gauss_newton, "gradient": _gradient}[method]
-    misses = descend(look, at, STEPS[method] if steps is None else steps)
-    return Localised(at, misses, region.strayed(at), np.broadcast_to(np.asarray(tolerance, float), (len(at),)))
+    return look
 
 
 def differences(forward: Forward) -> Tangent:
@@ -126,10 +133,11 @@ def differences(forward: Forward) -> Tangent:
 
 def slopes_of(model: Predicts) -> Tangent:
     """A fitted model's forward half with its slopes: its own ones, or those of its surrogate, or else differences."""
-    known: Tangent | None = getattr(model, "tangent", None) or getattr(
-        getattr(model, "surrogate", None), "tangent", None
-    )
-    return differences(model.predict) if known is None else known
+    if isinstance(model, Differentiable):
+        return model.tangent
+    if isinstance(model, HasSurrogate) and model.surrogate is not None:
+        return model.surrogate.tangent
+    return differences(model.predict)
 
 
 def _gradient(look: Look, at: Settings, steps: int) -> Array:

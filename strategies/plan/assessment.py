@@ -14,15 +14,17 @@ from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.formatting import against
-from sdl.history import Finding, History, Looks, Purpose, Verdict
+from sdl.history import Finding, FindingFacts, History, Looks, Purpose, Verdict
 from sdl.space import Readings, Space
 from strategies.answers.answers import FamilyCandidate
 from strategies.answers.candidates import MOST, Candidate
 from strategies.answers.corrected_reachability import corrected_reachability, patience, stuck
 from strategies.answers.distinct import KnownAnswers
-from strategies.contract import InverseModel
-from strategies.correction.kriging import TrainingRows
-from strategies.fitting.fitting import Fitted, correction_rows
+from strategies.answers.reachability import Reach
+from strategies.contract import InverseModel, Predicts
+from strategies.correction.rows import TrainingRows
+from strategies.fitting.fitting import Fitted
+from strategies.fitting.training_rows import correction_rows
 from strategies.plan.candidate_source import CandidateSource, astray, proven
 from strategies.plan.exams import ExamForecast
 
@@ -185,13 +187,12 @@ class Assessment:
         return self.once(("unreachable", target.name), lambda: self._unreachable(target, names))
 
     def _unreachable(self, target: ResolvedTarget, names: Sequence[str]) -> Finding | None:
-        asked = target.readings, target.tolerance, self.background
         said = "no setting of the knobs gives this: the nearest that can be reached is "
         if proven(self.fitted, target.tolerance):
-            best, nearest, uncertainty = corrected_reachability(self.model, *asked, self.rows, self.fitted.missed)
-        elif stuck(*asked, self.rows):
+            best, nearest, uncertainty = self._nearest(self.model, target, self.rows, self.fitted.missed)
+        elif stuck(target.readings, target.tolerance, self.background, self.rows):
             alone = CandidateSource.of(self.model, self.rows, self.background, trusted=False)
-            best, nearest, uncertainty = corrected_reachability(alone.model, *asked, alone.rows)
+            best, nearest, uncertainty = self._nearest(alone.model, target, alone.rows, 0.0)
             said = (
                 "no setting of the knobs seems to give this: "
                 f"the last {patience(self.space.d)} readings came no nearer, and the nearest that is known is "
@@ -205,10 +206,30 @@ class Assessment:
             for c, name in enumerate(names)
             if np.isfinite(target.readings[c])
         )
-        facts = {"channels": list(names), "model": self.fitted.name, "readings": nearest, "excess": best.excess}
-        facts |= {"target": target.readings, "tolerance": target.tolerance, "uncertainty": uncertainty}
+        facts = FindingFacts(
+            channels=tuple(names),
+            model=self.fitted.name,
+            target=target.readings,
+            tolerance=target.tolerance,
+            readings=nearest,
+            uncertainty=uncertainty,
+            excess=best.excess,
+        )
         settings = self.space.from_unit(best.settings)
         return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
+
+    def _nearest(
+        self, model: Predicts, target: ResolvedTarget, rows: TrainingRows, missed: Readings | float
+    ) -> tuple[Reach, Readings, Readings]:
+        """How near the instrument comes to a target in the light of this moment; see ``corrected_reachability``."""
+        return corrected_reachability(
+            model,
+            target=target.readings,
+            tolerance=target.tolerance,
+            background=self.background,
+            rows=rows,
+            missed=missed,
+        )
 
     @cached_property
     def _known_noise(self) -> Readings:

@@ -19,8 +19,8 @@ from strategies.answers.probable_settings import probable_settings
 from strategies.answers.reachability import reach
 from strategies.contract import InverseModel, Predicts
 from strategies.correction.constant_model import ConstantModel
-from strategies.correction.kriging import TrainingRows
 from strategies.correction.length_scales import length_scales
+from strategies.correction.rows import TrainingRows
 from strategies.fitting.fitting import Fitted
 from strategies.numerics.distinct_rows import distinct_rows
 from strategies.numerics.unit_box import spread_points
@@ -95,8 +95,16 @@ class CandidateSource:
         self, target: ResolvedTarget, known: KnownAnswers, rng: np.random.Generator
     ) -> Sequence[FamilyCandidate]:
         """Distinct answers beside those that are known; none if no other is left."""
-        about = self.model, target.readings, target.tolerance, self.background, self.rows, self._starts(target, rng)
-        return family_candidates(*about, known=known, most=FOLLOWED).found
+        return family_candidates(
+            self.model,
+            target=target.readings,
+            tolerance=target.tolerance,
+            background=self.background,
+            rows=self.rows,
+            starts=self._starts(target, rng),
+            known=known,
+            most=FOLLOWED,
+        ).found
 
     def likeliest(self, target: ResolvedTarget, known: KnownAnswers, n: int, rng: np.random.Generator) -> Settings:
         """Settings where a reading is likeliest to be the target, away from answers that are known: ``(m, d)``."""

@@ -1,4 +1,7 @@
-"""How long an exam should be at most, what its chances are, and when it is worth less than a new one."""
+"""How long an exam should be at most, what its chances are, and when it is over before its last replicate.
+
+It is over when its verdict is certain, or when the rest is worth less than a new exam.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from sdl.analysis.background import Background
 from sdl.analysis.group_sequential import FEWEST, plan_looks
-from sdl.history import Looks
-from sdl.space import Readings
+from sdl.analysis.verification import judge_exam, known_noise
+from sdl.campaign.definition import VerificationPart
+from sdl.campaign.validation import ResolvedTarget
+from sdl.history import Exam, History, Looks, Purpose, Verdict
+from sdl.space import Readings, Space
+from strategies.fitting.training_rows import undecided
 
 OVERHEAD = 3
 """Requests that a new exam costs beyond its replicates: readings that missed the target, and perhaps a reference."""
@@ -128,6 +136,45 @@ class ExamForecast:
         """Numbers of replicates ``(looks, 1)``, and how far off the mean may be then, ``(looks, p)``."""
         quantile = np.where(self.estimated, levels.estimated, levels.known)
         return levels.numbers, self.tolerance - quantile * self.noise / np.sqrt(levels.numbers)
+
+
+def exam_batch_size(exam: Exam, rule: VerificationPart, k: int) -> int:
+    """How many replicates to take until the next look, of which ``k`` are there."""
+    if rule.replicates == "planned":
+        return BEGUN - k if k < BEGUN else 1
+    return exam.replicates - k
+
+
+def exam_has_ended(
+    exam: Exam, target: ResolvedTarget, history: History, rule: VerificationPart, space: Space, columns: Sequence[int]
+) -> bool:
+    """Whether a verdict is due.
+
+    Args:
+        exam: With its plan.
+        target: Over all channels.
+        history: With the replicates that are there.
+        rule: Of the campaign.
+        space: Of the instrument.
+        columns: Channels that some target fixes.
+    """
+    replicates, fixed = history.taken(Purpose.VERIFICATION), [c for c in columns if np.isfinite(target.readings[c])]
+    k = len(replicates)
+    if rule.replicates != "planned" or k < BEGUN:
+        return False
+    if undecided(space, replicates, columns):
+        return False  # a lamp for a moment: with another replicate it teaches nothing, but as it is it would
+    if judge_exam(exam, target, replicates, rule, space).verdict is not Verdict.INCONCLUSIVE:
+        return True
+    readings = np.array([each.readings[fixed] for each in replicates])
+    if not np.isfinite(readings).all():
+        return True  # at the ceiling, which no target can be near
+    known = known_noise(rule, space)[fixed]
+    noise = np.where(np.isnan(known), readings.std(axis=0, ddof=1), known)
+    drift = Background.of(history.observations, space.p).drift
+    uncertainty, tolerance = exam.uncertainty[fixed], target.tolerance[fixed]
+    outlook = ExamForecast(noise, tolerance, uncertainty, drift[fixed], rule.confidence, np.isnan(known))
+    return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.looks)
 
 
 class _Levels(NamedTuple):

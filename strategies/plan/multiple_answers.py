@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sdl.analysis.answer_count import FAMILY, count_answers, passed_findings
+from sdl.analysis.answer_count import count_answers, passed_findings
 from sdl.campaign.definition import Target
 from sdl.history import Finding, History, Round, Verdict
 from sdl.space import Space
@@ -25,7 +25,7 @@ def is_settled(target: Target, history: History) -> bool:
 
 def known_answers(target: Target, history: History, space: Space) -> KnownAnswers:
     """The settings of a target that were verified, with the families that they were examined as."""
-    families = {each.number: int(each.facts.get(FAMILY, 0)) for each in history.rounds}
+    families = {each.number: each.facts.family or 0 for each in history.rounds}
     answers = passed_findings(target, history.findings)
     settings = [each.settings for each in answers if each.settings is not None]
     unit = space.to_unit(np.array(settings).reshape(-1, space.d))
@@ -44,26 +44,27 @@ def answer_candidates(turn: RoundContext) -> Sequence[Candidate]:
 
 def meant_candidate(round_: Round, offers: Sequence[Candidate], space: Space) -> Candidate:
     """The candidate that the round of an exam was begun for, as a reference has moved it."""
-    if FAMILY not in round_.facts:
+    candidates = round_.facts.candidates
+    if round_.facts.family is None or not candidates or candidates[0].settings is None:
         return offers[0]
-    first = space.to_unit(space.settings(round_.facts["candidates"][0]["settings"]))
+    first = space.to_unit(space.settings(candidates[0].settings))
     return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
 
 
-def family_facts(turn: RoundContext, offer: Candidate) -> dict[str, int]:
-    """The fact of which family an answer is: the next number for one of which no answer was verified."""
+def family_number(turn: RoundContext, offer: Candidate) -> int | None:
+    """Number of the family of an answer, the next one if none of it was verified; None where one answer is wanted."""
     if turn.written.answers == 1 or not isinstance(offer, FamilyCandidate):
-        return {}
+        return None
     families = known_answers(turn.written, turn.history, turn.insight.space).families
-    return {FAMILY: offer.family if offer.family in families else 1 + max(families, default=-1)}
+    return offer.family if offer.family in families else 1 + max(families, default=-1)
 
 
 def with_family(round_: Round, finding: Finding) -> Finding:
     """A finding that says of which family its candidate is, where several answers are wanted."""
-    if (number := round_.facts.get(FAMILY)) is None:
+    if (number := round_.facts.family) is None:
         return finding
     sentence = f"{finding.sentence}; of family {number + 1}"
-    return replace(finding, sentence=sentence, facts={**finding.facts, FAMILY: number})
+    return replace(finding, sentence=sentence, facts=replace(finding.facts, family=number))
 
 
 def failed_exams(target: str, findings: Sequence[Finding]) -> list[Finding]:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from sdl.analysis.verification import judge_exam
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
-from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Settings, Space
 from strategies.acquisitions.space_filling import SpaceFilling
 from strategies.answers.candidates import Candidate
@@ -31,11 +30,11 @@ from strategies.fitting.fitting import Fitted, fit_models
 from strategies.fitting.transfer import remaining
 from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import HARDLY, Assessment
-from strategies.plan.ending import exam_batch_size, exam_has_ended
+from strategies.plan.exams import exam_batch_size, exam_has_ended
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.reference_schedule import ReferenceSchedule
 from strategies.plan.round_context import RoundContext, learned_before
-from strategies.plan.round_facts import history_facts, noise_limited_sentence, round_facts
+from strategies.plan.round_facts import lesson_facts, noise_limited_sentence, round_facts
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 from strategies.plan.target_order import next_target
 
@@ -147,16 +146,16 @@ class Plan:
         if self.campaign.lessons and not any(each.purpose is Purpose.DESIGN for each in history.observations):
             settings = self.space.from_unit(remaining(self.space.to_unit(self._design()), fitted.settings))
             requests = self.batch(history, number, settings, Purpose.DESIGN)
-            return Measure(Round(number, RoundKind.DESIGN, facts=history_facts(fitted)), requests)
+            return Measure(Round(number, RoundKind.DESIGN, facts=RoundFacts(history=lesson_facts(fitted))), requests)
         useless = [name for name in self.campaign.channels if self._never_read(history, name)]
         if useless:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         n = min(self.campaign.acquisition.n, left)
         batch = SpaceFilling().fill(fitted.settings, n, self._rng(number))
-        facts = {"why": "too few readings for any model", "skipped": fitted.skipped}
+        facts = RoundFacts(why="too few readings for any model", skipped=fitted.skipped)
         return self._learn(history, number, batch, facts)
 
-    def _learn(self, history: History, number: int, batch: Settings, facts: dict[str, Any]) -> Measure:
+    def _learn(self, history: History, number: int, batch: Settings, facts: RoundFacts) -> Measure:
         requests = self.batch(history, number, self.space.from_unit(batch), Purpose.LEARNING)
         return Measure(Round(number, RoundKind.LEARNING, facts=facts), requests)
 
@@ -189,7 +188,8 @@ class Plan:
         if not Background.of(turn.history.observations, self.space.p).switched[-1:].any():
             return None
         references = self._interludes(turn.history).due(turn.number, 0, always=True)[: max(turn.left, 0)]
-        facts = {"why": "a lamp seems to have been switched, by one reading alone", "model": turn.insight.fitted.name}
+        why = "a lamp seems to have been switched, by one reading alone"
+        facts = RoundFacts(why=why, model=turn.insight.fitted.name)
         return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
 
     def _towards(self, turn: RoundContext) -> Step:
@@ -198,7 +198,7 @@ class Plan:
         if not found:
             if len(batch := learning_batch(turn, found)):
                 why = "every candidate is near to an answer that was verified"
-                return self._learn(history, number, batch, {"why": why, "model": turn.insight.fitted.name})
+                return self._learn(history, number, batch, RoundFacts(why=why, model=turn.insight.fitted.name))
             return self._give_up(history, number, turn.target, "every other candidate is near to one of these")
         chance = turn.insight.chance(turn.target, found[0])
         facts = round_facts(turn, found, chance)
@@ -211,7 +211,7 @@ class Plan:
 
     # ------------------------------------------------------------------ exams
 
-    def begin_exam(self, turn: RoundContext, offer: Candidate, facts: dict[str, Any]) -> Measure | Examine | Stop:
+    def begin_exam(self, turn: RoundContext, offer: Candidate, facts: RoundFacts) -> Measure | Examine | Stop:
         """Open the round of an exam: read the background where that saves more than it costs, or freeze the offer."""
         insight, target = turn.insight, turn.target
         # Ahead of the readings before it nobody can tell whether to read the background.

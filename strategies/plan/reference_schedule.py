@@ -33,8 +33,13 @@ class ReferenceSchedule:
     @classmethod
     def after(cls, campaign: Campaign, space: Space, history: History) -> Self:
         """What is due after all that a campaign has seen."""
-        since = (_since(history, purpose) for purpose in (Purpose.REFERENCE, Purpose.PATCH))
-        return cls(space, _cadence(campaign, space, history), campaign.suspend.patch, *since)
+        return cls(
+            space=space,
+            every=_cadence(campaign, space, history),
+            patch=campaign.suspend.patch,
+            since_reference=_since(history, Purpose.REFERENCE),
+            since_patch=_since(history, Purpose.PATCH),
+        )
 
     def due(self, round_: int, index: int, always: bool = False) -> list[Request]:
         """What is to be read now, taken as read from here on.

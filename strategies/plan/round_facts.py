@@ -1,10 +1,11 @@
 """What a round says of itself: the facts that report, watchers and later rounds read."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from sdl.history import CandidateFacts, LessonFacts, RoundFacts
+from sdl.space import Space
 from strategies.answers.candidates import Candidate
 from strategies.fitting.fitting import Fitted
 from strategies.plan import multiple_answers as several
@@ -12,41 +13,43 @@ from strategies.plan.exams import ExamForecast
 from strategies.plan.round_context import RoundContext
 
 
-def round_facts(turn: RoundContext, found: Sequence[Candidate], chance: float) -> dict[str, Any]:
-    """The facts of a round.
+def round_facts(turn: RoundContext, candidates: Sequence[Candidate], chance: float) -> RoundFacts:
+    """The facts of a round that has a candidate.
 
     Args:
         turn: Whose round it is.
-        found: Its candidates, at least one.
+        candidates: What the model offers, at least one, the candidate of this round first.
         chance: That the first of them passes an exam.
     """
-    fitted, names, space = turn.insight.fitted, turn.campaign.channels, turn.insight.space
-    facts = {
-        "model": fitted.name,
-        "chosen": fitted.choice.reason,
-        "scores": fitted.choice.scores,
-        "held out": fitted.choice.held_out,
-        "asked": fitted.asked,
-        "missed": [each if np.isfinite(each) else None for each in fitted.missed.tolist()],
-        "skipped": fitted.skipped,
-        "rows": len(fitted.settings) - fitted.translated,
-        "target": turn.target.name,
-        "chance of passing": chance,
-        "uncertainty": dict(zip(names, found[0].uncertainty.tolist(), strict=True)),
-        "refused draws": found[0].refused,
-        "candidates": [
-            {"settings": space.named_settings(space.from_unit(each.settings).round(5)), "share": each.share}
-            for each in found
-        ],
-        **history_facts(fitted),
-        **several.family_facts(turn, found[0]),
-    }
-    return facts | ({"parity": {"channels": names, **parity}} if (parity := fitted.parity()) else {})
+    fitted, names, first = turn.insight.fitted, turn.campaign.channels, candidates[0]
+    return RoundFacts(
+        model=fitted.name,
+        rows=len(fitted.settings) - fitted.translated,
+        chosen=fitted.choice.reason,
+        scores=fitted.choice.scores,
+        held_out=fitted.choice.held_out,
+        asked=fitted.asked,
+        missed=tuple(fitted.missed.tolist()),
+        skipped=fitted.skipped,
+        target=turn.target.name,
+        chance=chance,
+        uncertainty=dict(zip(names, first.uncertainty.tolist(), strict=True)),
+        refused=first.refused,
+        candidates=tuple(_candidate_facts(turn.insight.space, candidate) for candidate in candidates),
+        family=several.family_number(turn, first),
+        history=lesson_facts(fitted),
+        parity=fitted.parity(names),
+    )
 
 
-def history_facts(fitted: Fitted) -> dict[str, Any]:
-    """The facts about earlier campaigns; none where none is learned from."""
-    return {"history": fitted.kinship.facts} if fitted.kinship else {}
+def _candidate_facts(space: Space, candidate: Candidate) -> CandidateFacts:
+    settings = space.from_unit(candidate.settings).round(5)
+    return CandidateFacts(settings=space.named_settings(settings), share=candidate.share)
+
+
+def lesson_facts(fitted: Fitted) -> LessonFacts | None:
+    """The facts about earlier campaigns; None where none is learned from."""
+    return None if fitted.transfer is None else fitted.transfer.facts
 
 
 def noise_limited_sentence(ideal: ExamForecast, n: int) -> str:

@@ -14,7 +14,7 @@ from strategies.answers.candidates import Candidate
 from strategies.answers.clustering import DrawCluster, cluster_draws, refused
 from strategies.answers.corrected_reachability import corrected_reachability
 from strategies.contract import InverseModel, Remoteness, stands_in
-from strategies.correction.kriging import TrainingRows, unshared
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.solving.problem import InverseProblem
 
@@ -93,7 +93,8 @@ def _silent(name: str, n: int) -> bool:
 def find_option_faults(models: Sequence[str], seed: int, draws: int) -> list[str]:
     """What is wrong with the options that every question to models has."""
     names = plugins.names(GROUP)
-    faults = [f"unknown inverse model {name!r}{nearest(name, names)}" for name in models if name not in names]
+    unknown = [name for name in models if plugins.current_name(GROUP, name) not in names]
+    faults = [f"unknown inverse model {name!r}{nearest(name, names)}" for name in unknown]
     if seed < 0:
         faults.append(f"seed needs a whole number from 0, got {seed}")
     if not 1 <= draws <= MOST_DRAWS:

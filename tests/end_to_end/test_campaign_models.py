@@ -40,5 +40,5 @@ def test_models_that_compete_are_verified_and_the_choice_is_told():
     done = campaign(["mixture", "pls", "linear"])
     assert done.findings[-1].verdict is Verdict.VERIFIED
     for round_ in done.rounds:
-        if round_.facts.get("model"):
-            assert round_.facts["chosen"]
+        if round_.facts.model:
+            assert round_.facts.chosen

@@ -23,4 +23,4 @@ def test_no_line_was_forgotten():
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/support/fault_table.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/faults/fault_table.py"

@@ -91,3 +91,12 @@ def test_building_does_not_change_the_options_it_was_given():
     options = {"url": "https://example.org/api", "attempts": "3"}
     plugins.build("sdl.instruments", "claude-light", options)
     assert options["attempts"] == "3"
+
+
+@pytest.mark.parametrize("group", plugins.FORMER_NAMES)
+def test_a_former_name_still_means_the_same_plug_in_and_is_not_listed(group):
+    for former, name in plugins.FORMER_NAMES[group].items():
+        assert plugins.load(group, former) is plugins.load(group, name)
+        assert plugins.current_name(group, former) == plugins.current_name(group, name) == name
+        assert former not in plugins.names(group)
+        assert name in plugins.names(group)

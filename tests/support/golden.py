@@ -168,7 +168,7 @@ def _to_its_end(session: Session) -> dict[str, Any]:
     return {
         "reason": step.reason,
         "sent": history.sent,
-        "rounds": [[each.number, each.kind, each.target, each.facts.get("model")] for each in history.rounds],
+        "rounds": [[each.number, each.kind, each.target, each.facts.model] for each in history.rounds],
         "requests": [_kept(each) for each in history.observations],
         "findings": [[each.round, each.target, each.verdict, each.sentence] for each in history.findings],
         "outcome": summarize_outcome(session.ledger, session.entry.name),

@@ -56,8 +56,8 @@ def assert_honest(rehearsal):
         if finding.verdict is Verdict.VERIFIED:  # I10
             exam = exams[finding.round]
             fresh = rehearsal.history.of_round(finding.round, Purpose.VERIFICATION)
-            assert len(fresh) == finding.facts["replicates"]
-            assert exam.looks[-1].replicates == exam.replicates == finding.facts["planned"]
+            assert len(fresh) == finding.facts.replicates
+            assert exam.looks[-1].replicates == exam.replicates == finding.facts.planned
             assert len(fresh) in {look.replicates for look in exam.looks}, "decided at a look that was planned"
             assert all(np.array_equal(each.settings, exam.settings) for each in fresh)
             frozen = next(i for i, step in enumerate(plan.steps) if isinstance(step, Examine) and step.exam is exam)

@@ -6,7 +6,7 @@ from sdl.analysis.group_sequential import plan_looks
 from sdl.analysis.verification import verify_replicates
 from sdl.campaign.definition import Campaign
 from sdl.errors import InstrumentSilent
-from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, State
+from sdl.history import Exam, Finding, Purpose, Request, Round, RoundFacts, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.measurement.bench import Bench
 
@@ -58,7 +58,8 @@ class Run:
         facts |= {"chosen": "kept, as <pls> is better by no clear margin", "held out": 12}
         facts |= {"scores": {"linear": {"readings": 0.0031, "settings": 0.0052}, "pls": {"readings": None}}}
         facts |= {"candidates": [{"settings": {"R": r}, "share": 0.5} for r in (0.1, 0.9)]}
-        self.round(Round(1, RoundKind.LEARNING, facts=facts), Purpose.LEARNING, [CANDIDATE, 0.9 * CANDIDATE])
+        learning = Round(1, RoundKind.LEARNING, facts=RoundFacts.from_json(facts))
+        self.round(learning, Purpose.LEARNING, [CANDIDATE, 0.9 * CANDIDATE])
 
     def examine(self):
         columns = self.space.columns(CHANNELS)
@@ -68,7 +69,8 @@ class Run:
         facts |= {"parity": {"channels": CHANNELS, "train": rows, "test": rows}}
         nothing = np.full(self.space.p, np.nan)
         exam = Exam(2, "paper", CANDIDATE, "linear", 4, nothing, nothing, plan_looks(4, 0.95))
-        self.round(Round(2, RoundKind.EXAM, "paper", facts), Purpose.VERIFICATION, [CANDIDATE] * 4, exam)
+        round_ = Round(2, RoundKind.EXAM, "paper", RoundFacts.from_json(facts))
+        self.round(round_, Purpose.VERIFICATION, [CANDIDATE] * 4, exam)
         seen = self.ledger.history(self.id).of_round(2, Purpose.VERIFICATION)
         result = verify_replicates(
             np.full(3, 16384.0),
@@ -80,7 +82,7 @@ class Run:
             known_noise=self.space.noise[columns],
             names=CHANNELS,
         )
-        facts = {"channels": CHANNELS, "model": "linear", **result.facts(), "background": np.array([0.5, np.nan, 3.0])}
+        facts = result.facts(CHANNELS, "linear", np.array([0.5, np.nan, 3.0]))
         self.ledger.find(self.lease, self.id, Finding(2, "paper", result.verdict, result.reason, CANDIDATE, facts))
 
     def finish(self):

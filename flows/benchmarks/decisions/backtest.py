@@ -52,11 +52,11 @@ def run_backtest_study(
         folder: Where its cells are written as they end, and the result.
         problems: Names; all that can be posed here by default.
         strategies: Names; all that can be run here by default.
-        seeds: Runs of each strategy on each problem.
+        seeds: Runs of each strategy on each problem, each with at most ``budget`` requests.
         budget: Requests that a run may send.
         tolerance: Instead of each problem's own.
         processes: That run at once; 0 to run in this one.
-        show: Whether to show what was run before and run nothing; strategies may then have runs of different seeds.
+        show: Show what was run before and run nothing; strategies may then have runs of different seeds.
         tell: Called with each cell that ends.
 
     Returns:
@@ -101,10 +101,10 @@ def backtest_tables(result: Mapping[str, Any]) -> list[Table | str]:
         rows = [
             (
                 row["strategy"],
-                _percent(row["verified"]),
+                _figure(row["verified"], ".0%"),
                 *(_figure(row[name]) for name in ("median", "p95", "more")),
                 f"{row['exams']:.2g}",
-                _percent(row["falsely verified"]),
+                _figure(row["falsely verified"], ".0%"),
                 row["runs"],
             )
             for row in problem["strategies"]
@@ -172,15 +172,7 @@ def _plain_run(each: EndedCell) -> dict[str, Any]:
     return {**each.cell.names, **outcome, "seconds": each.seconds}
 
 
-def _figure(figure: dict[str, float | None]) -> str:
-    if figure["value"] is None:
-        return ""
-    if figure["low"] is None or figure["high"] is None:
-        return f"{figure['value']:.3g}"
-    return f"{figure['value']:.3g} ({figure['low']:.3g} to {figure['high']:.3g})"
-
-
-def _percent(figure: dict[str, float | None]) -> str:
-    if figure["value"] is None or figure["low"] is None or figure["high"] is None:
-        return ""
-    return f"{figure['value']:.0%} ({figure['low']:.0%} to {figure['high']:.0%})"
+def _figure(figure: dict[str, float | None], form: str = ".3g") -> str:
+    """A value with its interval, as far as there are any."""
+    value, low, high = (None if figure[key] is None else f"{figure[key]:{form}}" for key in ("value", "low", "high"))
+    return (value or "") if low is None or high is None else f"{value} ({low} to {high})"

@@ -131,11 +131,7 @@ def _gapped(complete: bool) -> records.Estimate:
             readings = _guessed(np.where(removed, np.nan, readings), settings, run, rng)
         model: Any = _Gapped(plugins.build("sdl.inverse_models", MODEL), removed[:, COLUMNS])
         learned = Anchored(lambda: model, COLUMNS).fit(readings, settings, run)
-        first, *asked = np.flatnonzero(rows.run == left_out).tolist()
-        here = learned.at(rows.readings[first], rows.settings[first])
-        wanted = rows.readings[np.ix_(asked, COLUMNS)] - here.background
-        chance = np.random.default_rng([0, left_out])
-        return np.array([records.middle_answer(here.model, row, chance) for row in wanted])
+        return records.answer_run(learned, rows, left_out, list(range(len(CHANNELS))))
 
     return estimate
 

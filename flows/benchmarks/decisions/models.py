@@ -22,7 +22,7 @@ from sdl.space import Readings, Settings
 from strategies.answers.clustering import cluster_draws
 from strategies.answers.reachability import unreachable
 from strategies.contract import InverseModel, is_single_valued
-from strategies.correction.kriging import TrainingRows, unshared
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.metrics.scores import coverage
 from strategies.numerics.blas_threads import one_thread
 from strategies.numerics.projection import project

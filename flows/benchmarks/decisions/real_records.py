@@ -152,15 +152,20 @@ def anchored_estimate(model: str, channels: list[int]) -> Estimate:
 
     def estimate(records: Runs, left_out: int) -> Settings:
         readings, seen = records.readings[:, channels], (records.run != left_out) & records.unclipped.all(axis=1)
-        first, *asked = np.flatnonzero(records.run == left_out).tolist()
         learned = Anchored(model, [channels.index(column) for column in COLUMNS])
         learned.fit(readings[seen], records.settings[seen], records.run[seen])
-        here = learned.at(readings[first], records.settings[first])
-        rng = np.random.default_rng([0, left_out])
-        wanted = records.readings[np.ix_(asked, COLUMNS)] - here.background
-        return np.array([middle_answer(here.model, row, rng) for row in wanted])
+        return answer_run(learned, records, left_out, channels)
 
     return estimate
+
+
+def answer_run(learned: Anchored, records: Runs, run: int, channels: list[int]) -> Settings:
+    """Settings of all rows of a run but the first, which is the anchor."""
+    first, *others = np.flatnonzero(records.run == run).tolist()
+    here = learned.at(records.readings[first, channels], records.settings[first])
+    rng = np.random.default_rng([0, run])
+    targets = records.readings[np.ix_(others, COLUMNS)] - here.background
+    return np.array([middle_answer(here.model, target, rng) for target in targets])
 
 
 def middle_answer(model: InverseModel, target: Target, rng: np.random.Generator) -> Settings:

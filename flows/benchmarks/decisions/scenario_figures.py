@@ -63,16 +63,9 @@ def scenario_table(
     shares: Collection[str],
     at_least: str,
 ) -> Table:
-    """A column for each scenario, a line for each figure, with interval and bar.
+    """A column for each scenario, a line for each figure that ``labels`` names, with interval and bar.
 
-    Args:
-        title: Above it.
-        caption: Below it.
-        scenarios: As ``summarise_scenarios`` has them.
-        bars: Of these.
-        labels: What each figure is, in words.
-        shares: Figures that are written in percent.
-        at_least: The figure that has to be at least as large as its bar.
+    Figures among ``shares`` are written in percent; that of ``at_least`` has to be at least as large as its bar.
     """
 
     def written(name: str, value: float) -> str:

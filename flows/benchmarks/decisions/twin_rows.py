@@ -13,14 +13,7 @@ from strategies.designs import LatinHypercube
 def twin_rows(
     channels: Sequence[str], n: int, seed: int, light: Mapping[str, float] | None = None
 ) -> tuple[Readings, Settings]:
-    """Readings ``(n, c)`` less their light, and settings ``(n, 3)``; rows at the ceiling are left out.
-
-    Args:
-        channels: That are read.
-        n: Rows of the Latin hypercube.
-        seed: Of the twin and of the hypercube.
-        light: Steady counts by channel; none by default.
-    """
+    """Readings ``(n, c)`` less their steady ``light``, and settings ``(n, 3)``; rows at the ceiling are left out."""
     light = dict(light or {})
     twin, columns = Twin(seed=seed, session_gain=False, steady=light), SPACE.columns(channels)
     settings = LatinHypercube().propose(SPACE, n, np.random.default_rng(seed))

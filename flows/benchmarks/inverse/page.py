@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.benchmarks.inverse.bars import LOCALISED, Row
+from flows.benchmarks.inverse.bars import BEST, LOCALISED, Row
 from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, make_instrument
 from flows.benchmarks.inverse.table import COLUMNS, filled_columns, group_by_problem
 from flows.benchmarks.inverse.worker import MANY, POSTS, SOME
@@ -57,7 +57,7 @@ def _curves(problem: str, drawn: Mapping[str, Any]) -> str:
     (low, other_low), (high, other_high) = made.space.low.tolist(), made.space.high.tolist()
     places = np.meshgrid(np.linspace(low, high, FINE), np.linspace(other_low, other_high, FINE), indexing="ij")
     grid = made.truth(np.stack(places, axis=-1).reshape(-1, 2)).reshape(FINE, FINE)
-    best_last = dict(sorted(drawn.items(), key=lambda each: each[0] == "ours"))
+    best_last = dict(sorted(drawn.items(), key=lambda each: each[0] in BEST))
     return curves(grid, PROBLEMS[problem].one[0], (low, high, other_low, other_high), best_last)
 
 

@@ -30,7 +30,7 @@ LOOK_UPS = {"nearest row": 1, "one of 20 rows": 20}
 """Number of neighbours of each, as they stand."""
 MODELS = (
     *("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "neural-adjoint", "ipage"),
-    *("any-conditional", "ours"),
+    *("any-conditional", "rejection-localised"),
 )
 """Those that learn from thousands of rows, as far as they are registered."""
 LIBRARIES = ("torch", "zuko", "ForestDiffusion", "botorch")
@@ -64,7 +64,8 @@ class InverseRequest:
         faults = [
             f"unknown problem {name!r}{nearest(name, PROBLEMS)}" for name in self.problems if name not in PROBLEMS
         ]
-        faults += [f"unknown inverse model {m!r}{nearest(m, models)}" for m in self.models if m not in models]
+        unknown = [name for name in self.models if plugins.current_name(GROUP, name) not in models]
+        faults += [f"unknown inverse model {name!r}{nearest(name, models)}" for name in unknown]
         faults += runners.faults(self.runner)
         for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
             value = getattr(self, name)

@@ -18,13 +18,7 @@ GREYS = [{"name": f"{level}", "readings": dict.fromkeys(CHANNELS, level), "toler
 
 
 def patch_targets(n: int, tolerance: str = "1 %", digits: int | None = None) -> list[dict[str, Any]]:
-    """``n`` patches of colour as targets: what a twin truly gives at settings all over the box.
-
-    Args:
-        n: How many.
-        tolerance: Of each.
-        digits: To which the readings are rounded; None to leave them as they are.
-    """
+    """``n`` patches of colour as targets: what a twin truly gives all over the box, rounded to ``digits`` if given."""
     twin = Twin()
     readings = twin.truth(0.15 + 0.7 * qmc.Sobol(len(twin.space.knobs), seed=0).random(n))
     readings = readings if digits is None else readings.round(digits)

@@ -22,7 +22,7 @@ from flows.benchmarks.bars import hold_bar, say_met
 from flows.terminal import figure_table
 from sdl.campaign.definition import Campaign
 from sdl.errors import SdlError
-from sdl.history import Finding, Round, RoundKind, State, Verdict
+from sdl.history import Finding, Parity, ParityRows, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger import row_mapping as rows
 from sdl.ledger.ledger import Ledger
@@ -126,17 +126,16 @@ def fill_ledger(path: Path, sizes: Sequence[int]) -> None:
                     connection.execute(text(statement), {"campaign": entry.id, "size": size, "rounds": ROUNDS})
 
 
-def _facts(size: int) -> dict[str, Any]:
+def _facts(size: int) -> RoundFacts:
     """As large as those of a real round: its parity plot alone has 200 rows of three channels, twice."""
-    pair = {name: np.full((min(size // ROUNDS, 200), 3), 16384.125) for name in ("measured", "predicted")}
-    channels = ["445nm", "515nm", "630nm"]
-    uncertainty = dict.fromkeys(channels, 12.5)
-    return {
-        "model": "mixture",
-        "uncertainty": uncertainty,
-        "chance of passing": 0.5,
-        "parity": {"channels": channels, "train": pair, "test": pair},
-    }
+    values = np.full((min(size // ROUNDS, 200), 3), 16384.125)
+    channels, rows = ("445nm", "515nm", "630nm"), ParityRows(measured=values, predicted=values)
+    return RoundFacts(
+        model="mixture",
+        uncertainty=dict.fromkeys(channels, 12.5),
+        chance=0.5,
+        parity=Parity(channels, {"train": rows, "test": rows}),
+    )
 
 
 def _statements(knobs: Sequence[str], channels: Sequence[str]) -> list[str]:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from sdl.errors import InvalidInput
 from strategies.models.deep.base import Deep, flat, unfolded
-from strategies.models.deep.discrepancy import discrepancy
 from strategies.models.deep.latent import Latent, normal
 from strategies.models.deep.with_forward import Array
 
@@ -31,6 +30,8 @@ LEAST = 0.1
 """Least scale of a coupling, and one over the largest: beyond the rows the inverse would grow without bound."""
 PAD = 0.1
 """Deviation of the numbers that fill settings up, where readings and latent numbers are more than these."""
+WIDTHS = (0.2, 0.5, 0.9, 1.3)
+"""Of the kernels of a discrepancy, for coordinates of size 1."""
 
 
 @dataclass(eq=False)
@@ -118,3 +119,19 @@ def _affine(shift: Tensor, scale: Tensor) -> Any:
 def _weight(ends: tuple[float, float], share: float) -> float:
     """A weight on its way from one end to the other, half a cosine."""
     return float(ends[1] + (ends[0] - ends[1]) * 0.5 * (1 + np.cos(np.pi * share)))
+
+
+def discrepancy(one: Tensor, other: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of samples ``(n, k)`` and ``(m, k)`` by inverse multiquadric kernels.
+
+    References:
+        Gretton, Borgwardt, Rasch, Schoelkopf, Smola (2012), JMLR 13, 723-773;
+        Tolstikhin, Bousquet, Gelly, Schoelkopf (2018), arXiv:1711.01558, for the kernels
+    """
+    alike, others, between = _near(one, one), _near(other, other), _near(one, other)
+    return alike.mean() + others.mean() - 2 * between.mean()
+
+
+def _near(one: Tensor, other: Tensor) -> Tensor:
+    square = ((one**2).sum(dim=1)[:, None] + (other**2).sum(dim=1) - 2 * one @ other.T).clamp(min=0)
+    return torch.stack([width**2 / (width**2 + square) for width in WIDTHS]).sum(dim=0)

@@ -92,7 +92,10 @@ def channels(places: Array, values: Array) -> list[ChannelProcess]:
         except (BotorchError, NotPSDError, RuntimeError, ValueError):
             model.load_state_dict(start)
             learned = _learned(model)
-    return [ChannelProcess(places, *each) for each in zip(values.T, *learned, strict=True)]
+    return [
+        ChannelProcess(places, values=column, lengths=lengths, bend=bend, noise=noise)
+        for column, lengths, bend, noise in zip(values.T, *learned, strict=True)
+    ]
 
 
 def _learned(model: Any) -> tuple[Array, list[float], list[float]]:

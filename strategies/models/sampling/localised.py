@@ -9,11 +9,22 @@ import numpy as np
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
-from strategies.contract import ForwardModel, InverseModel, Remoteness, Target, draws_for
+from strategies.contract import (
+    DrawsRows,
+    ForwardModel,
+    InverseModel,
+    Remoteness,
+    ReportsProgress,
+    Target,
+    draws_for,
+    fewest_rows,
+    is_single_valued,
+    learns_from_gaps,
+)
 from strategies.models.base.input_checks import must_be_fitted
 from strategies.models.base.noise import span
 from strategies.models.base.scaling import Array
-from strategies.numerics.localisation import ARRIVED, METHODS, Localised, Method, Tangent, localise, slopes_of
+from strategies.numerics.localisation import ARRIVED, METHODS, Localised, Method, localise, slopes_of
 from strategies.numerics.support import Region
 
 SPARE = 1.1
@@ -70,24 +81,24 @@ class LocalisedModel:
 
     @property
     def learns_from_gaps(self) -> bool:
-        return bool(getattr(self.base_, "learns_from_gaps", False))
+        return learns_from_gaps(self.base_)
 
     @property
     def single_valued(self) -> bool:
-        return bool(getattr(self.base_, "single_valued", False))
+        return is_single_valued(self.base_)
 
     @property
     def fewest(self) -> int:
-        return int(getattr(self.base_, "fewest", 0))
+        return fewest_rows(self.base_)
 
     @property
     def progress(self) -> Callable[[int, int], object]:
         """Of the model within; see there."""
-        return getattr(self.base_, "progress", lambda done, of: None)
+        return self.base_.progress if isinstance(self.base_, ReportsProgress) else lambda done, of: None
 
     @progress.setter
     def progress(self, tell: Callable[[int, int], object]) -> None:
-        if hasattr(self.base_, "progress"):
+        if isinstance(self.base_, ReportsProgress):
             self.base_.progress = tell
 
     def rows_needed(self, d: int, p: int) -> int:
@@ -104,10 +115,9 @@ class LocalisedModel:
         self.region_ = Region.of(np.array(settings, float))
         return self
 
-    @property
-    def tangent(self) -> Tangent:
-        """The forward model with its slopes: the one that was asked for, or that of the model."""
-        return slopes_of(self.forward_ or self.base_)
+    def tangent(self, settings: Settings) -> tuple[Readings, Array]:
+        """Readings ``(n, p)`` and slopes ``(n, p, d)`` by the forward model: the named one, or the model's own."""
+        return slopes_of(self.forward_ or self.base_)(settings)
 
     def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
         must_be_fitted(self, "region_")
@@ -128,8 +138,8 @@ class LocalisedModel:
 
     def _starts(self, targets: Readings, n: int, rng: np.random.Generator) -> tuple[Array, Readings]:
         """Draws ``(m, n, d)``, and how far off what is expected of each its reading is, ``(m, n, p)``."""
-        if self.forward_ is None and (rows := getattr(self.base_, "draws_and_misses", None)):
-            starts, off = rows(targets, n, rng)
+        if self.forward_ is None and isinstance(self.base_, DrawsRows):
+            starts, off = self.base_.draws_and_misses(targets, n, rng)
         else:
             starts, off = draws_for(self.base_, targets, n, rng), None
         if off is None:

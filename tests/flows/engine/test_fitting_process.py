@@ -11,8 +11,7 @@ from flows.engine.opening import open_session
 from flows.engine.step_json import step_from_json, step_to_json
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
-from sdl.formatting import jsonable
-from sdl.history import Exam, Finding, Purpose, Request, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, FindingFacts, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.reports import campaign_page as report
 from strategies.evaluation.simulation import Simulation
@@ -89,7 +88,7 @@ def written(paper, models, seed=1, **limits):
 
 
 def skipped(history):
-    return {name: why for each in history.rounds for name, why in (each.facts.get("skipped") or {}).items()}
+    return {name: why for each in history.rounds for name, why in (each.facts.skipped or {}).items()}
 
 
 def children():
@@ -159,7 +158,7 @@ def test_the_box_decides_what_would_be_decided_without_it(paper, drive, tmp_path
         with open_session(campaign, tmp_path / folder, str(tmp_path / folder / "ledger.sqlite")) as session:
             drive(session)
             history = session.history
-        facts = [jsonable(each.facts) for each in history.rounds]
+        facts = [each.facts.to_json() for each in history.rounds]
         asked.append(([(*each.key, *each.settings) for each in history.observations], facts, history.sent))
     assert asked[0] == asked[1]
 
@@ -198,9 +197,9 @@ def test_steps_survive_the_way(seed):
     rng = np.random.default_rng(seed)
     nan = np.where(rng.random(10) < 0.5, np.nan, rng.random(10))
     requests = [Request(3, i, i, Purpose.VERIFICATION, rng.random(3)) for i in range(2)]
-    round_ = Round(3, RoundKind.EXAM, "white", {"model": "linear", "uncertainty": {"a": 0.1}})
+    round_ = Round(3, RoundKind.EXAM, "white", RoundFacts(model="linear", uncertainty={"a": 0.1}))
     exam = Exam(3, "white", rng.random(3), "linear", 8, nan, nan)
-    finding = Finding(3, "white", Verdict.REFUTED, "because", rng.random(3), {"k": [1.5]})
+    finding = Finding(3, "white", Verdict.REFUTED, "because", rng.random(3), FindingFacts(mean=np.array([1.5])))
     for step in (Measure(round_, requests), Examine(round_, exam, requests), Conclude(finding), Stop("done")):
         assert same(step_from_json(step_to_json(step)), step)
     with pytest.raises(TypeError):

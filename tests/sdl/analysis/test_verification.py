@@ -234,9 +234,9 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
     frozen = Exam(3, "white", np.ones(3), "linear", 9, background, nothing)
     finding = judge_exam(frozen, target, fresh, VerificationPart(), SPACE)
     assert (finding.verdict, finding.round, finding.target) == (Verdict.INCONCLUSIVE, 3, "white")
-    assert finding.facts["channels"] == ["515nm", "630nm"]
-    assert finding.facts["background"].tolist() == [3, 6]
-    assert finding.facts["mean"].tolist() == [TARGET, 9000]
+    assert finding.facts.channels == ("515nm", "630nm")
+    assert finding.facts.background.tolist() == [3, 6]
+    assert finding.facts.mean.tolist() == [TARGET, 9000]
     np.testing.assert_array_equal(finding.settings, np.ones(3))
     assert "630nm 9000 ± 40 for 9060 ± 90" in finding.sentence
     assert "515nm" not in finding.sentence

@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, invariant, rule
 from lives import Life
 
 from sdl.formatting import jsonable
-from sdl.history import Exam, Finding, Round, RoundKind, Verdict
+from sdl.history import Exam, Finding, Parity, Round, RoundFacts, RoundKind, Verdict
 from sdl.ledger.history_cache import HistoryCache
 
 
@@ -41,7 +41,7 @@ class Growth(Life):
     @rule(figure=st.booleans(), verdict=st.sampled_from(Verdict))
     def decide(self, figure, verdict):
         number = len({key[0] for key in self.planned})
-        facts = {"model": "linear"} | ({"parity": {"channels": ["445nm"]}} if figure else {})
+        facts = RoundFacts(model="linear", parity=Parity(("445nm",), {}) if figure else None)
         exam = Exam(number, "white", np.zeros(3), "linear", 2, np.full(10, np.nan), np.ones(10))
         asked = request(0, number)
         self.desk.plan(asked, round_=Round(number, RoundKind.EXAM, "white", facts), exam=exam)

@@ -7,7 +7,7 @@ import pytest
 from desk import NONE, request
 
 from sdl.errors import InvalidInput
-from sdl.history import Control, Exam, Finding, Purpose, Round, RoundKind, State, Verdict
+from sdl.history import Control, Exam, Finding, FindingFacts, Purpose, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.ledger.ledger import Ledger
 from sdl.space import Space
@@ -48,7 +48,8 @@ def test_a_configuration_that_did_not_change_leaves_no_trace(where):
 def test_a_title_and_a_sentence_may_hold_nul_too(desk):
     assert desk.ledger.register("nul", "light\0", SPACE, {"note": "a\0b"}, {}, title="a\0b").title == "a␀b"
     desk.plan()
-    desk.ledger.find(desk.lease, desk.campaign, Finding(0, "t", Verdict.REFUTED, "a\0b", facts={"x": "a\0b"}))
+    finding = Finding(0, "t", Verdict.REFUTED, "a\0b", facts=FindingFacts(model="a\0b"))
+    desk.ledger.find(desk.lease, desk.campaign, finding)
     desk.ledger.set_state(desk.lease, desk.campaign, State.SUSPENDED, "a\0b")
     assert desk.history.findings[0].sentence == "a␀b"
     assert desk.ledger.entry("white").reason == "a␀b"
@@ -59,19 +60,20 @@ def test_rounds_exams_and_findings_come_back_as_they_were(desk):
     asked = [request(0, 1, i, Purpose.VERIFICATION) for i in range(3)]
     background, uncertainty = np.where(NONE, 0, np.nan), np.arange(10.0)
     exam = Exam(1, "white", asked[0].settings, "linear", 3, background, uncertainty)
-    desk.plan(*asked, round_=Round(1, RoundKind.EXAM, "white", facts), exam=exam)
+    desk.plan(*asked, round_=Round(1, RoundKind.EXAM, "white", RoundFacts.from_json(facts)), exam=exam)
     desk.plan(*asked, round_=Round(1, RoundKind.EXAM, "white"), exam=exam)
-    finding = Finding(1, "white", Verdict.VERIFIED, "within", asked[0].settings, {"margin": np.array([2.0])})
+    finding = Finding(1, "white", Verdict.VERIFIED, "within", asked[0].settings, FindingFacts(margin=np.array([2.0])))
     desk.ledger.find(desk.lease, desk.campaign, finding)
     desk.ledger.find(desk.lease, desk.campaign, Finding(1, "white", Verdict.REFUTED, "a second verdict"))
     history = desk.history
     (round_,), (kept,), (found,) = history.rounds, history.exams, history.findings
     assert (round_.kind, round_.target) == (RoundKind.EXAM, "white")
-    assert round_.facts == {"scores": [1.0, "nan"], "model": "linear", "deep": {"n": 3}}
+    assert round_.facts.model == "linear"
+    assert round_.facts.to_json() == {"scores": [1.0, "nan"], "model": "linear", "deep": {"n": 3}}
     assert (kept.model, kept.replicates, kept.target) == ("linear", 3, "white")
     np.testing.assert_array_equal(kept.background, background)
     np.testing.assert_array_equal(kept.uncertainty, uncertainty)
-    assert (found.verdict, found.sentence, found.facts) == (Verdict.VERIFIED, "within", {"margin": [2.0]})
+    assert (found.verdict, found.sentence, found.facts.to_json()) == (Verdict.VERIFIED, "within", {"margin": [2.0]})
     assert history.concluded("white") is found
     assert history.open_exam is None
 

@@ -11,7 +11,7 @@ from places import SUPPORT
 from sqlalchemy.exc import NoResultFound
 
 from sdl.errors import BudgetSpent, CampaignPaused, CampaignStopped, LeaseLost
-from sdl.history import Control, Finding, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
+from sdl.history import Control, Finding, Purpose, ReplyClass, Request, Round, RoundFacts, RoundKind, State, Verdict
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.ledger.lease import Lease
 
@@ -29,7 +29,7 @@ def test_the_intent_stands_before_the_reply(desk):
 def test_a_round_that_is_planned_stays_as_it_was_planned(desk):
     desk.plan(request(0), request(1))
     moved = Request(0, 1, 0, Purpose.LEARNING, np.ones(3))
-    desk.plan(moved, request(2), round_=Round(0, RoundKind.LEARNING, facts={"late": True}))
+    desk.plan(moved, request(2), round_=Round(0, RoundKind.LEARNING, facts=RoundFacts(why="late")))
     assert [(each.key, each.purpose) for each in desk.history.planned] == [
         ((0, i, 0), Purpose.DESIGN) for i in range(3)
     ]

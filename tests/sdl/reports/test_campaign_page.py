@@ -9,7 +9,7 @@ from pages import check, svg
 from stages import CANDIDATE, CHANNELS, STAGES, Flaky, Run
 
 from sdl.errors import InvalidInput
-from sdl.history import Finding, Purpose, Request, Round, RoundKind, State, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import import_
 from sdl.measurement.bench import Bench
@@ -59,7 +59,7 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
 
 
 def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
-    monkeypatch.setattr(story, "MANY", 0)
+    monkeypatch.setattr(story, "MANY_TARGETS", 0)
     for step in STAGES["finished"]:
         step(run)
     page = check(render_campaign_page(ledger, run.name))
@@ -96,14 +96,16 @@ def test_a_suspended_campaign_shows_its_reason_first(ledger, run):
         ([Finding(3, "paper", Verdict.INCONCLUSIVE, "given up: nothing helps")], "○ INCONCLUSIVE paper given up"),
         (
             [Finding(1, "paper", Verdict.NOT_REACHABLE, "no setting", CANDIDATE,
-                     {"channels": CHANNELS, "readings": [1e4, 2e4, 3e4], "target": [2e4, "nan", 3e4],
-                      "tolerance": [200, None, 300], "uncertainty": [1, 2, 3]})],
+                     FindingFacts.from_json(
+                         {"channels": CHANNELS, "readings": [1e4, 2e4, 3e4], "target": [2e4, "nan", 3e4],
+                          "tolerance": [200, None, 300], "uncertainty": [1, 2, 3]}))],
             "✗ NOT REACHABLE paper no setting Nearest settings R = 0.536 duty, G = 0.248 duty, B = 0.535 duty "
             "Channel Wanted Expected there Unit 445nm 20000 ± 200 10000 counts 630nm",
         ),
         (
             [Finding(1, "by hand", Verdict.REFUTED, "off", CANDIDATE,
-                     {"channels": ["clear"], "target": [6e4], "tolerance": [100.0], "mean": ["inf"], "margin": [5]})],
+                     FindingFacts.from_json({"channels": ["clear"], "target": [6e4], "tolerance": [100.0],
+                                             "mean": ["inf"], "margin": [5]}))],
             "✗ REFUTED by hand off Settings R = 0.536 duty, G = 0.248 duty, B = 0.535 duty "
             "Channel Wanted Measured mean Unit clear 60000 ± 100 ∞ counts",
         ),

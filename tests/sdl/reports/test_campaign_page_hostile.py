@@ -6,7 +6,7 @@ from hostile import HOSTILE
 from pages import check, svg
 
 from sdl.formatting import visible
-from sdl.history import Finding, Purpose, ReplyClass, Round, RoundKind, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Channel, Knob, Space
 
@@ -43,7 +43,7 @@ def hostile(ledger):
     numbers = [[1.0] * 8, [None] * 8]
     facts |= {"parity": {"channels": HOSTILE, "train": {"measured": numbers, "predicted": numbers}}}
     with ledger.hold(HOSTILE[5], "test") as lease:
-        ledger.plan(lease, entry.id, Round(1, RoundKind.EXAM, HOSTILE[0], facts), [])
+        ledger.plan(lease, entry.id, Round(1, RoundKind.EXAM, HOSTILE[0], RoundFacts.from_json(facts)), [])
         facts = {
             "channels": HOSTILE,
             "target": [5.0] * 8,
@@ -51,7 +51,8 @@ def hostile(ledger):
             "mean": [5.0] * 8,
             "margin": [0.01] * 8,
         }
-        ledger.find(lease, entry.id, Finding(1, HOSTILE[0], Verdict.REFUTED, HOSTILE[5], np.zeros(3), facts))
+        numbers = FindingFacts.from_json(facts)
+        ledger.find(lease, entry.id, Finding(1, HOSTILE[0], Verdict.REFUTED, HOSTILE[5], np.zeros(3), numbers))
     return "trap"
 
 

@@ -6,7 +6,7 @@ from problems import Line, two_branches
 
 from strategies.answers.answers import family_candidates
 from strategies.correction.corrected_model import CorrectedModel
-from strategies.correction.kriging import PresentBackground, TrainingRows, unshared
+from strategies.correction.rows import PresentBackground, TrainingRows, unshared
 from strategies.numerics.jacobian import tangent
 
 TARGET, TOLERANCE = np.array([0.25, 0.5]), np.full(2, 0.02)

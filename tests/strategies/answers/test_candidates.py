@@ -8,7 +8,7 @@ from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from strategies.answers.candidates import DRAWS, corrected_candidates, expected_readings
 from strategies.answers.clustering import cluster_draws
-from strategies.correction.kriging import TrainingRows, unshared
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.models.linear.linear_program import LinearProgram
 
 COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])

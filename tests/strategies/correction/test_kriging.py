@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.correction.kriging import TrainingRows, kriged
+from strategies.correction.kriging import kriged
+from strategies.correction.rows import TrainingRows
 
 RNG = np.random.default_rng
 

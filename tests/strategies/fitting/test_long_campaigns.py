@@ -12,9 +12,11 @@ from flows.benchmarks.operation import utilisation as use
 from sdl.errors import SdlError
 from sdl.history import History, Observation, Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
-from strategies.correction.kriging import NEAREST, TrainingRows, kriged, unshared
-from strategies.fitting import fitting
-from strategies.fitting.fitting import FEWEST_TO_JUDGE, LATEST, MOST, fit_models
+from strategies.correction.kriging import kriged, missed_nearby
+from strategies.correction.rows import NEAREST, TrainingRows, unshared
+from strategies.fitting import fitting, training_rows
+from strategies.fitting.fitting import fit_models
+from strategies.fitting.training_rows import FEWEST_TO_JUDGE, LATEST, MOST
 
 COLUMNS = SPACE.columns(["445nm", "515nm", "630nm"])
 
@@ -56,7 +58,7 @@ def campaign(settings, replicates):
 
 
 def thinned(observations, replicates=False):
-    return fitting._thinned(observations, replicates=replicates)
+    return training_rows._thinned(observations, replicates=replicates)
 
 
 @pytest.mark.parametrize("replicates", [True, False])
@@ -105,7 +107,7 @@ def test_what_is_missed_is_the_same_whoever_asked_before(n):
     for at in (np.full(3, 0.2), np.full(3, 0.21), np.full(3, 0.9), np.full(3, 0.2)):
         near = rows.nearest(at)
         mean, deviation = kriged(near, near.readings - line(near.settings), at[None])
-        missed, uncertainty = rows.missed(line, at)
+        missed, uncertainty = missed_nearby(rows, line, at)
         np.testing.assert_array_equal(missed, mean[0])
         np.testing.assert_array_equal(uncertainty, deviation[0])
 

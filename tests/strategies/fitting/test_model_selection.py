@@ -7,7 +7,7 @@ import pytest
 from problems import two_branches
 
 from sdl.campaign.definition import Campaign, Plugin
-from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundKind, Verdict
+from sdl.history import History, Observation, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting
@@ -149,7 +149,9 @@ FAULTS = {
 def fakes(monkeypatch):
     """Adds models that no plug-in offers: a name and what makes one."""
     known, real = {}, fitting.build_model
-    monkeypatch.setattr(fitting, "build", lambda part: known[part.plugin]() if part.plugin in known else real(part))
+    monkeypatch.setattr(
+        fitting, "build_model", lambda part: known[part.plugin]() if part.plugin in known else real(part)
+    )
     return known
 
 
@@ -166,7 +168,7 @@ def history(n, model=None, replicates=1):
                 *key, Purpose.DESIGN, settings, seq=index, verdict=ReplyClass.OK, readings=values, censored=censored
             )
         )
-    return History([Round(0, RoundKind.DESIGN, facts={"model": model} if model else {})], observations=seen)
+    return History([Round(0, RoundKind.DESIGN, facts=RoundFacts(model=model))], observations=seen)
 
 
 def fitted(models, n=20, model=None):
@@ -197,7 +199,7 @@ def test_the_choice_is_a_matter_of_the_history_alone():
 def test_rounds_to_come_decide_nothing(fakes):
     fakes["twin"] = LinearProgram
     past = history(20, "linear")
-    later = replace(past, rounds=[*past.rounds, Round(1, RoundKind.EXAM, "x", {"model": "twin"})])
+    later = replace(past, rounds=[*past.rounds, Round(1, RoundKind.EXAM, "x", RoundFacts(model="twin"))])
     models = [Plugin(plugin=name) for name in ("linear", "twin")]
     assert fit_models(models, SPACE, COLUMNS, later, 1).name == "linear"
     assert fit_models(models, SPACE, COLUMNS, later, 2).name == "twin"
@@ -207,16 +209,16 @@ def test_models_are_compared_anew_when_there_are_a_quarter_more_settings(fakes):
     """In between the model of the round before is fitted on all rows, and no model on a part of them."""
     fakes["blurred"] = Blurred
     past = history(24)
-    past.rounds[0] = Round(0, RoundKind.DESIGN, facts={"model": "blurred", "asked": 20, "missed": [1.0, None, 3.0]})
+    past.rounds[0] = Round(0, RoundKind.DESIGN, facts=RoundFacts(model="blurred", asked=20, missed=(1.0, np.inf, 3.0)))
     kept = fit_models([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (kept.name, kept.held_out, kept.asked, len(kept.settings)) == ("blurred", None, 20, 24)
     assert kept.choice.reason.startswith("as found with 20 settings")
-    assert kept.parity() == {}
+    assert kept.parity(CHANNELS) is None
     assert kept.missed.tolist() == [1.0, np.inf, 3.0]
-    past.rounds[0].facts["asked"] = 19
+    past.rounds[0] = replace(past.rounds[0], facts=replace(past.rounds[0].facts, asked=19))
     compared = fit_models([Plugin(plugin=name) for name in ("blurred", "linear")], SPACE, COLUMNS, past, 1)
     assert (compared.name, compared.asked) == ("linear", 24)
-    assert compared.parity()
+    assert compared.parity(CHANNELS)
 
 
 def test_a_model_that_is_named_twice_has_two_names():
@@ -257,9 +259,9 @@ def test_a_campaign_goes_on_with_the_next_model(fakes):
     rehearsal = rehearsed(["broken", "linear"])
     assert rehearsal.findings[-1].verdict is Verdict.VERIFIED
     facts = rehearsal.rounds[-1].facts
-    assert facts["model"] == "linear"
-    assert facts["chosen"] == "no other model can be chosen"
-    assert facts["skipped"] == {"broken": FAULTS["singular"]}
+    assert facts.model == "linear"
+    assert facts.chosen == "no other model can be chosen"
+    assert facts.skipped == {"broken": FAULTS["singular"]}
 
 
 def test_resamples_that_fail_leave_an_exam_at_once(fakes):
@@ -271,7 +273,7 @@ def test_resamples_that_fail_leave_an_exam_at_once(fakes):
 
     fakes["careful"] = Careful
     rehearsal = rehearsed(["careful"], stop={"exams": 1}, acquisition={"n": 4, "rounds": 1})
-    assert RoundKind.LEARNING not in {each.kind for each in rehearsal.rounds if each.facts.get("model") == "careful"}
+    assert RoundKind.LEARNING not in {each.kind for each in rehearsal.rounds if each.facts.model == "careful"}
 
 
 def rehearsed(models, **changes):

@@ -44,7 +44,7 @@ def verified(rehearsal):
 
 def likeness(rehearsal):
     """What was made of the lesson last."""
-    return [each.facts["history"] for each in rehearsal.rounds if "history" in each.facts][-1]
+    return [each.facts.history for each in rehearsal.rounds if each.facts.history][-1]
 
 
 def purposes(rehearsal):
@@ -89,8 +89,8 @@ def test_the_same_instrument_needs_no_design(monday):
     campaign = rehearsed(Twin(seed=1002, **DAYLIGHT), [monday], seed=2)
     assert verified(campaign)
     assert Purpose.DESIGN not in purposes(campaign)
-    assert likeness(campaign)["campaign"] == "monday"
-    assert likeness(campaign)["kind"] == "the same"
+    assert likeness(campaign).campaign == "monday"
+    assert likeness(campaign).kind == "the same"
 
 
 def test_another_instrument_of_the_kind_is_told_by_its_first_reading(monday):
@@ -98,8 +98,8 @@ def test_another_instrument_of_the_kind_is_told_by_its_first_reading(monday):
     campaign = rehearsed(Twin(seed=1003, unit=4), [other], seed=3)
     assert verified(campaign)
     assert Purpose.DESIGN not in purposes(campaign)
-    assert likeness(campaign)["kind"] == "of its kind"
-    assert 0.03 < likeness(campaign)["distances"]["monday"] < 0.3
+    assert likeness(campaign).kind == "of its kind"
+    assert 0.03 < likeness(campaign).distances["monday"] < 0.3
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -109,8 +109,8 @@ def test_history_of_something_else_is_dropped_and_the_design_made_up_for(same):
     campaign = rehearsed(Twin(seed=1001), [odd], seed=1)
     assert verified(campaign)
     assert sum(each.purpose is Purpose.DESIGN for each in campaign.observations) == 2
-    assert "campaign" not in likeness(campaign)
-    assert likeness(campaign)["distances"]["odd"] > 0.3
+    assert likeness(campaign).campaign is None
+    assert likeness(campaign).distances["odd"] > 0.3
 
 
 def test_rows_of_one_channel_alone_sharpen_what_is_expected_of_it(monday):

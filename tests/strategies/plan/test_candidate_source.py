@@ -15,8 +15,9 @@ from sdl.space import Channel, Knob, Space
 from strategies.answers.corrected_reachability import patience, stuck
 from strategies.answers.probable_settings import probable_settings
 from strategies.correction.constant_model import ConstantModel
-from strategies.correction.kriging import Kriging, TrainingRows, kriged, unshared
+from strategies.correction.kriging import Kriging, kriged
 from strategies.correction.length_scales import length_scales
+from strategies.correction.rows import TrainingRows, unshared
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
@@ -47,7 +48,7 @@ def test_no_candidate_is_examined_that_is_expected_to_miss():
     assert [each.kind for each in done.rounds].count(RoundKind.LEARNING) >= 3, "also in a row"
     for each in done.rounds:
         if each.kind is RoundKind.EXAM:
-            assert each.facts["chance of passing"] >= 0.1
+            assert each.facts.chance >= 0.1
 
 
 @pytest.mark.fault("M-04")
@@ -99,7 +100,7 @@ def test_what_a_bent_response_never_gives_is_told_with_what_comes_near(instrumen
     finding = done.findings[-1]
     assert finding.verdict is Verdict.NOT_REACHABLE
     assert f"the last {patience(instrument.space.d)} readings came no nearer" in finding.sentence
-    assert finding.facts["readings"][0] == pytest.approx(nearest, abs=0.15)
+    assert finding.facts.readings[0] == pytest.approx(nearest, abs=0.15)
     assert not done.exams
 
 

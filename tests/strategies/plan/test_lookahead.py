@@ -9,7 +9,6 @@ from moments import CAMPAIGNS, moments
 from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
-from sdl.formatting import jsonable
 from sdl.history import History, Purpose, RoundKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
@@ -43,7 +42,7 @@ def same(one, other):
             other.round.kind,
             other.round.target,
         )
-        assert jsonable(one.round.facts) == jsonable(other.round.facts)
+        assert one.round.facts == other.round.facts
         assert [each.key for each in one.requests] == [each.key for each in other.requests]
         for mine, theirs in zip(one.requests, other.requests, strict=True):
             np.testing.assert_array_equal(mine.settings, theirs.settings)

@@ -14,7 +14,7 @@ from sdl import plugins
 from sdl.analysis.answer_count import concluding_verdict, count_answers
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import InvalidInput
-from sdl.history import Finding, Purpose, Verdict
+from sdl.history import Finding, FindingFacts, Purpose, Verdict
 from sdl.instruments.protocol import Patience
 from sdl.instruments.simulated.base import Simulated
 from sdl.instruments.simulated.robotic_arm import RoboticArm
@@ -80,12 +80,12 @@ def test_both_answers_are_verified_each_by_an_exam_of_its_own():
     assert done.reason == "every target is settled"
     found = passed(done)
     assert sorted(float(each.settings[0]) for each in found) == pytest.approx([0.25, 0.75], abs=0.02)
-    assert [each.facts["family"] for each in found] == [0, 1]
+    assert [each.facts.family for each in found] == [0, 1]
     assert [each.sentence.rpartition("; ")[2] for each in found] == ["of family 1", "of family 2"]
     for each in found:
         np.testing.assert_allclose(two_branches(each.settings[None])[0], [0.25, 0.5], atol=0.02)
         fresh = done.history.of_round(each.round, Purpose.VERIFICATION)
-        assert len(fresh) == each.facts["replicates"] >= 2
+        assert len(fresh) == each.facts.replicates >= 2
         assert all(np.array_equal(one.settings, each.settings) for one in fresh)
 
 
@@ -159,7 +159,7 @@ def test_a_number_of_answers_that_makes_no_sense_is_a_fault(answers):
 )
 def test_the_verdict_on_the_target_as_a_whole(answers, verified, verdict, words):
     target = Target.model_validate({"name": "t", "readings": MIRRORED, "answers": answers})
-    found = [Finding(i, "t", Verdict.VERIFIED, "", np.zeros(2), {"family": i}) for i in range(verified)]
+    found = [Finding(i, "t", Verdict.VERIFIED, "", np.zeros(2), FindingFacts(family=i)) for i in range(verified)]
     assert count_answers(target, found) == words
     assert concluding_verdict(target, found) == (verdict, words)
     closing = Finding(9, "t", Verdict.INCONCLUSIVE, f"{words}; no more, as nothing is left")
@@ -191,7 +191,7 @@ def test_a_campaign_of_one_answer_tells_of_no_families(folded, tmp_path, drive):
         history = session.history
     assert told["verified"]
     assert "answers" not in told["targets"][0]
-    assert all("family" not in each.facts for each in (*history.rounds, *history.findings))
+    assert all(each.facts.family is None for each in (*history.rounds, *history.findings))
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def test_too_few_rows_for_any_model_are_made_more():
     done = rehearsed(design={"n": 1}, acquisition={"n": 2}, budget=100)
     assert done.findings[-1].verdict is Verdict.VERIFIED
     assert done.rounds[1].kind is RoundKind.LEARNING
-    assert done.rounds[1].facts["why"] == "too few readings for any model"
+    assert done.rounds[1].facts.why == "too few readings for any model"
 
 
 def test_where_to_learn_is_chosen_by_what_is_left_below_the_ceilings_in_the_light_of_the_moment(monkeypatch):
@@ -86,15 +86,15 @@ def test_two_targets_fix_different_channels():
         ("b", Verdict.VERIFIED),
     }
     for finding in done.findings:
-        assert finding.facts["channels"] == {"a": ["445nm", "515nm"], "b": ["630nm"]}[finding.target]
+        assert finding.facts.channels == {"a": ("445nm", "515nm"), "b": ("630nm",)}[finding.target]
 
 
 def test_candidates_are_what_the_report_is_told():
     done = rehearsed()
     facts = next(round_.facts for round_ in done.rounds if round_.kind is RoundKind.EXAM)
-    assert 0 <= facts["chance of passing"] <= 1
-    assert facts["rows"] >= 5
-    assert set(facts["uncertainty"]) == set(WHITE)
+    assert 0 <= facts.chance <= 1
+    assert facts.rows >= 5
+    assert set(facts.uncertainty) == set(WHITE)
 
 
 # ---------------------------------------------------------------------- out of reach

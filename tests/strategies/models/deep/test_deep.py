@@ -14,7 +14,7 @@ from strategies.models import conformance
 from strategies.models.conformance import conformance_rows, respond
 
 GENERATIVE = ("mixture-density", "cvae", "inn", "inn-likelihood", "cinn", "conditional-spline", "ipage")
-NAMES = (*GENERATIVE, "neural-adjoint", "ours")
+NAMES = (*GENERATIVE, "neural-adjoint", "rejection-localised")
 LIKELY = ("mixture-density", "cinn", "conditional-spline")
 """Trained by maximum likelihood, which makes intervals that hold."""
 MANNERS = (
@@ -42,7 +42,7 @@ def build(name, steps=4, forward_steps=2, **options):
     options |= {"forward_steps": forward_steps, "fewest": 20}
     if name in GENERATIVE:
         options["steps"] = steps
-    if name == "ours":
+    if name == "rejection-localised":
         options["tried"] = 50_000
     if name == "ipage":
         options["descents"] = 3
@@ -105,11 +105,11 @@ def test_a_training_in_no_time_ends_and_says_so():
     ("name", "options", "message"),
     [
         ("cvae", {"steps": 0}, "steps >= 1, got 0"),
-        ("ours", {"seconds": 0}, "seconds above 0"),
+        ("rejection-localised", {"seconds": 0}, "seconds above 0"),
         ("inn", {"objective": "likely"}, "'likely'"),
         ("conditional-spline", {"latent": "even"}, "'even'"),
         ("neural-adjoint", {"starts": 0}, "starts, descents and pace above 0"),
-        ("ours", {"tried": 0}, "tried >= 1, got 0"),
+        ("rejection-localised", {"tried": 0}, "tried >= 1, got 0"),
     ],
 )
 def test_options_that_are_refused(name, options, message):
@@ -120,7 +120,7 @@ def test_options_that_are_refused(name, options, message):
 # ---------------------------------------------------------------------- what they find, after some training
 
 
-@pytest.fixture(scope="module", params=[*LIKELY, "ours"])
+@pytest.fixture(scope="module", params=[*LIKELY, "rejection-localised"])
 def trained(request):
     return build(request.param, steps=400, forward_steps=30).fit(*conformance_rows(400))
 
@@ -154,7 +154,7 @@ def test_intervals_hold(trained):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mixture-density", "conditional-spline", "ours", "neural-adjoint"])
+@pytest.mark.parametrize("name", ["mixture-density", "conditional-spline", "rejection-localised", "neural-adjoint"])
 def test_both_branches_are_found(name):
     settings = rng().random((400, 2))
     model = build(name, steps=300, forward_steps=30).fit(two_branches(settings), settings)

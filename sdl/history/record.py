@@ -1,4 +1,4 @@
-"""What a campaign has asked and learned so far, as plain values: all that a decision may look at."""
+"""Requests, observations, rounds, exams and findings of a campaign, as plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sdl.history.facts import FindingFacts, RoundFacts
 from sdl.space import Readings, Settings, Space
 
 
@@ -195,8 +196,8 @@ class Round:
     kind: RoundKind
     target: str | None = None
     """Name of the target that an exam is about."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What was known when it was proposed, for the report: models, their scores, uncertainty."""
+    facts: RoundFacts = field(default_factory=RoundFacts)
+    """What was known when it was proposed, for later rounds and for the report."""
 
 
 class Verdict(StrEnum):
@@ -238,7 +239,7 @@ class Finding:
     """The verdict in one sentence, for people."""
     settings: Settings | None = None
     """The candidate examined, or the nearest reachable settings; None where the target was given up."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: FindingFacts = field(default_factory=FindingFacts)
 
     @property
     def settles(self) -> bool:

@@ -1,17 +1,18 @@
-"""``python tests/support/fault_table.py`` writes ``deployments/faults.md`` from the matrix and the tests' marks."""
+"""``python tests/faults/fault_table.py`` writes ``deployments/faults.md`` from the matrix and the tests' marks."""
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from fault_matrix import MATRIX, REMARKS
-from places import DEPLOYMENTS, ROOT
 
-PAGE = DEPLOYMENTS / "faults.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "deployments" / "faults.md"
 HEAD = """# What may go wrong, and the tests that make it happen
 
-Made by `python tests/support/fault_table.py` from `fault_matrix.py` beside it and the marks `@pytest.mark.fault` of the
+Made by `python tests/faults/fault_table.py` from `fault_matrix.py` beside it and the marks `@pytest.mark.fault` of the
 tests; one of them keeps this page current. Every test named here injects the fault and asserts what stands beside it.
 """
 

@@ -1,0 +1,202 @@
+"""Which observations teach, and the rows that fits and the local correction make of them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.analysis.background import Background
+from sdl.campaign.lesson import Lesson
+from sdl.history import History, Observation
+from sdl.space import Readings, Settings, Space
+from strategies.correction.rows import EarlierRows, PresentBackground, TrainingRows
+from strategies.fitting.noise import repeated_noise, stated_or_repeated
+from strategies.fitting.transfer import Transfer, nearest_lesson
+
+OUTLYING = 6.0
+"""Robust standard deviations from the median of its replicates from which on a reading is left out of fits."""
+FEWEST_TO_JUDGE = 3
+"""Replicates from which on one of them is judged by the others."""
+MOST = 1500
+"""Rows that a fit stands on at most, so that a long campaign is not slower at its end than at its beginning."""
+LATEST = 1000
+"""Rows that are among them in any case: those measured last."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitRows:
+    """What a model is fitted on before a round."""
+
+    settings: Settings
+    """In the unit box, ``(n, d)``."""
+    readings: Readings
+    """Background subtracted, ``(n, p)``."""
+    repeated: Readings
+    """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
+    transfer: Transfer | None = None
+    """What is learned of earlier campaigns; None if the campaign names none."""
+    translated: int = 0
+    """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
+
+
+def fit_rows(
+    space: Space, columns: Sequence[int], history: History, round_: int, lessons: Sequence[Lesson] = ()
+) -> FitRows:
+    """The rows that models are fitted on before a round, those of an earlier campaign first.
+
+    Args:
+        space: Of the instrument.
+        columns: Channels that matter, ``p`` of them; each row has a value of all.
+        history: What the campaign has seen.
+        round_: Rounds before it count.
+        lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
+    """
+    earlier = [observation for observation in history.observations if observation.round < round_]
+    conditions = Background.of(earlier, space.p)
+    usable = _usable(space, earlier, columns, conditions, replicates=False)
+    settings = _settings(space, usable)
+    readings = _readings(usable, columns) - _background(conditions, usable, columns)
+    rows = FitRows(settings, readings, repeated_noise(settings, readings))
+    return _with_lesson(rows, space, columns, replace(history, observations=earlier), lessons) if lessons else rows
+
+
+def _with_lesson(
+    rows: FitRows, space: Space, columns: Sequence[int], history: History, lessons: Sequence[Lesson]
+) -> FitRows:
+    """The rows, after those of the lesson that today's readings are most like, if they are like one."""
+    noise, names = stated_or_repeated(space, columns, rows.repeated), [space.channel_names[c] for c in columns]
+    today, at_least = _first_readings(space, columns, history, noise)
+    transfer = nearest_lesson(lessons, space, names, today, at_least)
+    settings, readings = transfer.translated(correction_rows(space, columns, history, noise, transfer.earlier))
+    return FitRows(
+        settings=np.vstack((settings, rows.settings)),
+        readings=np.vstack((readings, rows.readings)),
+        repeated=rows.repeated,
+        transfer=transfer,
+        translated=len(settings),
+    )
+
+
+def correction_rows(
+    space: Space, columns: Sequence[int], history: History, noise: Readings, earlier: EarlierRows | None = None
+) -> TrainingRows:
+    """Everything seen so far with its present background, for the local correction.
+
+    Args:
+        space: Of the instrument.
+        columns: Channels that matter.
+        history: What the campaign has seen.
+        noise: Standard deviation of one reading of those channels.
+        earlier: Rows of another campaign.
+    """
+    conditions = Background.of(history.observations, space.p)
+    seen = _usable(space, history.observations, columns, conditions, replicates=True)
+    readings = _readings(seen, columns) - _background(conditions, seen, columns)
+    order, now = _order(seen), np.array([len(history.observations)])
+    drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
+    present = PresentBackground(drift * conditions.since(now), drift * conditions.since(order)[:, None])
+    settings = _settings(space, seen)
+    return TrainingRows(
+        settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier=earlier
+    )
+
+
+def _first_readings(
+    space: Space, columns: Sequence[int], history: History, noise: Readings
+) -> tuple[TrainingRows, NDArray[np.bool_]]:
+    """What was read today, and which of it stands for a channel at its ceiling: that tells an instrument too."""
+    told = [
+        replace(each, readings=np.where(each.censored, space.ceiling, each.readings)) for each in history.observations
+    ]
+    seen = _usable(space, told, columns, Background.of(told, space.p), replicates=True)
+    at_least = np.array([each.censored[list(columns)] for each in seen], bool).reshape(-1, len(columns))
+    return correction_rows(space, columns, replace(history, observations=told), noise), at_least
+
+
+def _usable(
+    space: Space,
+    observations: Sequence[Observation],
+    columns: Sequence[int],
+    conditions: Background,
+    *,
+    replicates: bool,
+) -> list[Observation]:
+    """Observations that a fit may use: lit, in a known light, a value in every channel that matters, no outlier."""
+    lit = [each for each in observations if each.purpose.teaches]
+    lit = [each for each, lost in zip(lit, conditions.unknown(_order(lit)), strict=True) if not lost]
+    teaching = _thinned(lit, replicates=replicates)
+    whole = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
+    places = defaultdict[tuple[int, int], list[Observation]](list)
+    for each in whole:
+        places[each.round, each.index].append(each)
+    outlying = {each.seq for replicates in places.values() for each in _outliers(space, replicates, columns)}
+    return [each for each in whole if each.seq not in outlying]
+
+
+def _thinned(observations: Sequence[Observation], *, replicates: bool) -> Sequence[Observation]:
+    """All of them, or of very many those that cover the same ground: the latest, and of the others a selection.
+
+    Of those that are older, a few replicates of every setting, or of every second, every fourth and so on: what is
+    asked for in one part of a campaign lies about the box as what is asked for in another does. Powers of two, so that
+    the selection stays the same for many rounds, and with it the model.
+
+    Args:
+        observations: In the order of taking.
+        replicates: Whether to keep all replicates of the latest settings, and not a few of them too.
+    """
+    if len(observations) <= MOST:
+        return observations
+    older, latest = observations[:-LATEST], observations[-LATEST:]
+    few = _few(older)
+    step = 1 << (sum(map(len, few)) // (MOST - LATEST)).bit_length()
+    return [*chain.from_iterable(few[::step]), *(latest if replicates else chain.from_iterable(_few(latest)))]
+
+
+def _few(observations: Sequence[Observation]) -> list[list[Observation]]:
+    """The first replicates of each setting, as many as it takes to judge one of them by the others."""
+    places = defaultdict[tuple[int, int], list[Observation]](list)
+    for each in observations:
+        if len(replicates := places[each.round, each.index]) < FEWEST_TO_JUDGE:
+            replicates.append(each)
+    return list(places.values())
+
+
+def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Replicates that do not belong to the others: somebody else used the instrument, or a lamp was lit for a moment.
+
+    Judged by the median and its absolute deviation, which one bad reading does not move, and never below the known
+    noise, since three readings may agree by chance.
+    """
+    if len(replicates) < FEWEST_TO_JUDGE:
+        return []
+    off = np.abs(_readings(replicates, columns) - np.median(_readings(replicates, columns), axis=0))
+    scale = np.fmax(1.4826 * np.median(off, axis=0), space.noise[list(columns)])
+    far = np.flatnonzero((off > OUTLYING * scale).any(axis=1))
+    return [replicates[row] for row in far.tolist()]
+
+
+def undecided(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> bool:
+    """Whether replicates are further apart than their noise allows, and too few to tell which of them is disturbed."""
+    if len(replicates) >= FEWEST_TO_JUDGE:
+        return False
+    apart = np.ptp(_readings(replicates, columns), axis=0)
+    return bool((apart > OUTLYING * space.noise[list(columns)]).any())
+
+
+def _settings(space: Space, seen: Sequence[Observation]) -> Settings:
+    return space.to_unit(np.array([each.settings for each in seen]).reshape(-1, space.d))
+
+
+def _readings(seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+    return np.array([each.readings[list(columns)] for each in seen]).reshape(-1, len(columns))
+
+
+def _order(seen: Sequence[Observation]) -> NDArray[np.int_]:
+    return np.array([each.seq for each in seen], int)
+
+
+def _background(conditions: Background, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+    return conditions.at(_order(seen))[:, list(columns)]
