@@ -67,9 +67,13 @@ def list_plugins(
     """List instruments, designs, models, acquisitions and peers that are installed."""
     if check:
         return _checked(check, as_json)
-    found = {group: list(registry.names(group)) for group in registry.GROUPS}
-    rows = [(group.removeprefix("sdl."), name, _first_line(group, name)) for group, ns in found.items() for name in ns]
-    show(found, as_json, plain_table(["kind", "name", "what it is"], rows))
+    installed = {group: list(registry.names(group)) for group in registry.GROUPS}
+    rows = [
+        (group.removeprefix("sdl."), name, _first_line(group, name))
+        for group, names in installed.items()
+        for name in names
+    ]
+    show(installed, as_json, plain_table(["kind", "name", "what it is"], rows))
     return 0
 
 

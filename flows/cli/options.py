@@ -43,10 +43,10 @@ def parse_pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     Raises:
         InvalidInput: listing every one that has no ``=``.
     """
-    given = list(written or [])
-    if wrong := [each for each in given if "=" not in each]:
-        raise InvalidInput([f"{what} needs KEY=VALUE, got {shown(each)}" for each in wrong])
-    return {key.strip(): _value(text.strip()) for key, _, text in (each.partition("=") for each in given)}
+    texts = list(written or [])
+    if wrong := [text for text in texts if "=" not in text]:
+        raise InvalidInput([f"{what} needs KEY=VALUE, got {shown(text)}" for text in wrong])
+    return {key.strip(): _value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
 
 
 def override_keys(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

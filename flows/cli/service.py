@@ -56,19 +56,19 @@ def start_laboratory(
     if file is not None:
         Laboratory.read(file)
     Ledger(where).engine.dispose()  # one that cannot be used is told here and not by every run
-    if (found := instance.running(directory)) is not None:
-        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
-    wanted = service.ServiceRequest(
+    if (running := instance.running(directory)) is not None:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
+    request = service.ServiceRequest(
         str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
     )
-    process = service.start_service(wanted)
+    process = service.start_service(request)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal
     try:
         with err.status("starting Prefect"):
-            told = _ready(process, directory)
+            ready = _ready(process, directory)
         hint = "'sdl down' ends it" if detach else "Ctrl-C ends it"
-        lines = [f"UI {told.ui} ({hint})", *([f"twin {told.twin}"] if told.twin else [])]
-        show({"ui": told.ui, "api": told.api, "twin": told.twin, "pid": told.pid}, as_json, *lines)
+        lines = [f"UI {ready.ui} ({hint})", *([f"twin {ready.twin}"] if ready.twin else [])]
+        show({"ui": ready.ui, "api": ready.api, "twin": ready.twin, "pid": ready.pid}, as_json, *lines)
         if not detach and process.wait():
             raise TimeoutError(f"it ended by itself; see {directory / 'up.log'}")
     except KeyboardInterrupt:
@@ -107,8 +107,8 @@ def deploy_laboratory(
     laboratory, directory = Laboratory.read(file), environment.home(home)
     url = os.environ.get("PREFECT_API_URL", "")
     if not server.healthy(url):
-        told = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
-        raise InvalidInput(f"{told}: set it to the address of the one that the workers use, such as {EXAMPLE}")
+        fault = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
+        raise InvalidInput(f"{fault}: set it to the address of the one that the workers use, such as {EXAMPLE}")
     environment.set_up_prefect(directory)
     from flows.laboratory.deployments import define_deployments
     from flows.laboratory.work_pool import enrol_deployments
@@ -138,10 +138,10 @@ def examine_setup(
     )
 
     directory = environment.home(home)
-    found = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
-    rows = [[MARKS[each.state], each.what, each.found, each.advice] for each in found]
-    show([asdict(each) for each in found], as_json, plain_table(["", "what", "found", "what to do"], rows))
-    return WRONG if any(each.state == "fault" for each in found) else 0
+    findings = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
+    rows = [[MARKS[finding.state], finding.what, finding.found, finding.advice] for finding in findings]
+    show([asdict(finding) for finding in findings], as_json, plain_table(["", "what", "found", "what to do"], rows))
+    return WRONG if any(finding.state == "fault" for finding in findings) else 0
 
 
 def _ready(process: service.Process, directory: Path) -> Service:
@@ -153,12 +153,12 @@ def _ready(process: service.Process, directory: Path) -> Service:
     """
     until = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < until:
-        found = instance.running(directory)
-        if found is not None and found.ready and found.pid == process.pid:
-            return found
+        running = instance.running(directory)
+        if running is not None and running.ready and running.pid == process.pid:
+            return running
         time.sleep(0.05)
-    if (found := instance.running(directory)) is not None and found.pid != process.pid:
-        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
+    if (running := instance.running(directory)) is not None and running.pid != process.pid:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
     words = (directory / "up.log").read_text(errors="replace").strip().splitlines()
     raise TimeoutError(
         f"'sdl up' did not start: {words[-1] if words else 'it said nothing'}; see {directory / 'up.log'}"

@@ -168,11 +168,11 @@ def _overview(every: list[CampaignStatus]) -> Table:
 
 
 def _row(each: CampaignStatus) -> list[Any]:
-    told = status_to_json(each)
+    cells = status_to_json(each)
     sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
-    state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
-    last = told["updated"][5:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
-    return [each.campaign, state, sent, told["verified"], each.place, last]
+    state = Text(cells["state"], "bold red" if each.alarm else STATES.get(cells["state"], ""))
+    last = cells["updated"][5:16] if each.silent_s is None else f"{span(each.silent_s)} ago"
+    return [each.campaign, state, sent, cells["verified"], each.place, last]
 
 
 def _sentences(each: CampaignStatus) -> Iterator[Text]:

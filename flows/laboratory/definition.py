@@ -34,11 +34,11 @@ def _cron(text: str | None) -> str | None:
     return text
 
 
-def _instruments(given: Any) -> Any:
+def _instruments(written: Any) -> Any:
     """A bare string names a plug-in without options."""
-    if isinstance(given, Mapping):
-        return {name: {"plugin": each} if isinstance(each, str) else each for name, each in given.items()}
-    return given
+    if isinstance(written, Mapping):
+        return {name: {"plugin": each} if isinstance(each, str) else each for name, each in written.items()}
+    return written
 
 
 class Appointment(_Part):
