@@ -71,10 +71,10 @@ def refuse_link(path: Path) -> None:
 
 def ledger(given: str | None, directory: Path) -> str:
     """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory; no relative path."""
-    if told := given or os.environ.get("SDL_LEDGER"):
-        scheme = "sqlite:///" if told.startswith("sqlite:///") else ""
-        file = told.removeprefix(scheme)
-        return told if "://" in file else f"{scheme}{Path(file).absolute()}"
+    if place := given or os.environ.get("SDL_LEDGER"):
+        scheme = "sqlite:///" if place.startswith("sqlite:///") else ""
+        file = place.removeprefix(scheme)
+        return place if "://" in file else f"{scheme}{Path(file).absolute()}"
     refuse_link(directory / "ledger.sqlite")
     return str(directory / "ledger.sqlite")
 

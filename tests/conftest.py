@@ -234,7 +234,7 @@ def spawn(home):
 def ended():
     """Waits for a process to end by itself; whatever came of it, it showed no traceback."""
 
-    def wait(process, within_s=60):
+    def wait(process, within_s=300):
         out, err = process.communicate(timeout=within_s)
         assert "Traceback" not in out + err
         return Told(process.returncode, out, err)

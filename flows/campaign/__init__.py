@@ -1,1 +1,1 @@
-"""To be said."""
+"""The campaign as a Prefect flow: the flow, its tasks, its waits, and the sweep over targets and seeds."""

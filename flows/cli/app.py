@@ -21,17 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.logging import RichHandler
 
-from flows.cli import backtest as cli_backtest
-from flows.cli import benchmark as cli_benchmark
-from flows.cli import bundles as cli_bundles
-from flows.cli import data as cli_data
-from flows.cli import instruments as cli_instruments
-from flows.cli import models as cli_models
-from flows.cli import new as cli_new
-from flows.cli import run as cli_campaigns
-from flows.cli import service as cli_service
-from flows.cli import steer as cli_steering
-from flows.cli import watch as cli_watching
+from flows.cli import backtest, benchmark, bundles, controls, data, instruments, models, new, run, service, watch
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
 from sdl import __version__, errors
@@ -73,8 +63,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(wish: bool) -> None:
+    if wish:
         print(f"sdl {__version__}")
         raise typer.Exit
 
@@ -88,19 +78,8 @@ def _before_any_command(
     """Options that belong to no command."""
 
 
-for commands in (
-    cli_campaigns,
-    cli_steering,
-    cli_watching,
-    cli_instruments,
-    cli_models,
-    cli_new,
-    cli_backtest,
-    cli_data,
-    cli_benchmark,
-    cli_service,
-    cli_bundles,
-):
+# In the order in which 'sdl --help' lists them.
+for commands in (run, controls, watch, instruments, models, new, backtest, data, benchmark, service, bundles):
     commands.add_to(app)
 
 
@@ -111,15 +90,15 @@ def main() -> NoReturn:
     try:
         sys.exit(app())
     except errors.SdlError as error:
-        sys.exit(_told(error))
+        sys.exit(_print_error(error))
     except TimeoutError as error:
-        code = _told(error)
+        code = _print_error(error)
         sys.stdout.flush()
         os._exit(code)  # else Prefect tries for minutes to say its last words to a server that is gone
 
 
-def _told(error: BaseException) -> int:
-    """Say what happened, as text or as JSON, and return the exit code."""
+def _print_error(error: BaseException) -> int:
+    """Print what happened, as text or as JSON, and return the exit code."""
     code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
     faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
     if "--json" in sys.argv:

@@ -1,4 +1,4 @@
-"""The command that pits strategies against each other: backtest."""
+"""The command that compares strategies on twins: backtest."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,30 +14,30 @@ Names = list[str] | None
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(backtest)
+    app.command("backtest")(run_backtest)
 
 
-def backtest(
-    problem: Annotated[Names, typer.Option("--problem", help="A problem, again for more; all unless told.")] = None,
+def run_backtest(
+    problem: Annotated[Names, typer.Option("--problem", help="Name of a problem, repeatable; by default all.")] = None,
     strategy: Annotated[
         Names,
-        typer.Option("--strategy", help="sdl, sdl:ACQUISITION or a peer, again for more; all unless told."),
+        typer.Option("--strategy", help="sdl, sdl:ACQUISITION or a peer, repeatable; by default all."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each strategy on each problem.", min=1)] = 20,
     budget: Annotated[int, typer.Option(help="Requests that a run may send.", min=1, max=1000)] = 60,
     tolerance: Annotated[
-        str | None, typer.Option(help="Allowed error, such as '2 %'; each problem's own unless told.")
+        str | None, typer.Option(help="Allowed error, such as '2 %'; by default each problem's own.")
     ] = None,
     processes: Annotated[int, typer.Option(help="Runs at once.", min=1, max=64)] = 1,
     show_only: Annotated[bool, typer.Option("--show", help="Run nothing: show what was run before.")] = False,
     into: Annotated[
         Path | None,
-        typer.Option("--into", help="Folder of its results; 'backtest' in the data directory unless told."),
+        typer.Option("--into", help="Folder of the results; by default 'backtest' in the data directory."),
     ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pit our own loop against others on twins: requests until VERIFIED; goes on where it was left."""
+    """Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left."""
     from flows.benchmarks.decisions.backtest import backtest_tables, run_backtest_study
     from flows.benchmarks.decisions.backtest_cells import EndedCell
 

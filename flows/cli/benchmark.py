@@ -33,50 +33,52 @@ What = Annotated[
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(
-        help="Campaigns of each kind in the loop, 100 unless told; of sweep 10, inverse 3, instruments 12.", min=1
-    ),
+    typer.Option(help="Campaigns of each kind; by default 100, sweep 10, inverse 3, instruments 12.", min=1),
 ]
-Models = Annotated[list[str] | None, typer.Option("--model", help="Models of the loop, of 'models' and of 'inverse'.")]
-Records = Annotated[Path, typer.Option(help="The real records.")]
-Problems = Annotated[list[str] | None, typer.Option("--problem", help="Of 'inverse': all unless told.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Name of a model for loop, models and inverse, repeatable.")
+]
+Records = Annotated[Path, typer.Option(help="Folder of the real records.")]
+Problems = Annotated[
+    list[str] | None, typer.Option("--problem", help="inverse: name of a problem, repeatable; by default all.")
+]
 Rows = Annotated[
-    int | None, typer.Option(help="Of 'inverse': rows to learn from; each problem's own number unless told.", min=1)
+    int | None, typer.Option(help="inverse: rows to learn from; by default each problem's own number.", min=1)
 ]
-Targets = Annotated[int | None, typer.Option(help="Of 'inverse': 1000 unless told.", min=1)]
-Seconds = Annotated[float | None, typer.Option(help="Of 'inverse': of training a model, 180 unless told.")]
+Targets = Annotated[int | None, typer.Option(help="inverse: number of targets; by default 1000.", min=1)]
+Seconds = Annotated[float | None, typer.Option(help="inverse: seconds of training a model; by default 180.")]
 Forward = Annotated[
-    float | None, typer.Option(help="Of 'inverse': seconds of training the model that localises, 45 unless told.")
+    float | None, typer.Option(help="inverse: seconds of training the model that localises; by default 45.")
 ]
-Runner = Annotated[str | None, typer.Option(help="Of 'inverse': threads unless told, dask or ray.")]
-Cores = Annotated[int | None, typer.Option(help="Of 'inverse': models at a time, 1 unless told.", min=1)]
+Runner = Annotated[str | None, typer.Option(help="inverse: threads (the default), dask or ray.")]
+Cores = Annotated[int | None, typer.Option(help="inverse: models at a time; by default 1.", min=1)]
 Crystal = Annotated[
-    Path | None, typer.Option(help="Of 'inverse': the records of MoS2; ../shared/data/mos2_band_gap unless told.")
+    Path | None, typer.Option(help="inverse: folder of the records of MoS2; by default ../shared/data/mos2_band_gap.")
 ]
 Families = Annotated[
-    list[str] | None, typer.Option("--family", help="Of 'instruments': a family, again for more; all unless told.")
+    list[str] | None, typer.Option("--family", help="instruments: name of a family, repeatable; by default all.")
 ]
 Strategies = Annotated[
-    list[str] | None, typer.Option("--strategy", help="Of 'instruments': sdl unless told, sdl:ACQUISITION or a peer.")
+    list[str] | None, typer.Option("--strategy", help="instruments: sdl (the default), sdl:ACQUISITION or a peer.")
 ]
-Budget = Annotated[int | None, typer.Option(help="Of 'instruments': requests, 100 unless told.", min=1)]
-Processes = Annotated[int | None, typer.Option(help="Of 'instruments': campaigns at once.", min=0)]
+Budget = Annotated[int | None, typer.Option(help="instruments: requests of a campaign; by default 100.", min=1)]
+Processes = Annotated[int | None, typer.Option(help="instruments: campaigns at a time.", min=0)]
 Release = Annotated[
-    bool, typer.Option("--release", help="Of 'instruments': those that nobody tuned on, for figures to publish.")
+    bool, typer.Option("--release", help="instruments: only those that nobody tuned on, for figures to publish.")
 ]
 Page = Annotated[
     Path | None,
-    typer.Option("--page", help="Of 'inverse', 'instruments': in the reports of the data directory unless told."),
+    typer.Option("--page", help="inverse, instruments: file of the page; by default in the data directory's reports."),
 ]
-Output = Annotated[Path | None, typer.Option("--output", help="Write the figures there as JSON.")]
+Output = Annotated[Path | None, typer.Option("--output", help="File to write the figures to, as JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(benchmark)
+    app.command("benchmark")(run_benchmark)
 
 
-def benchmark(
+def run_benchmark(
     what: What = "all",
     seeds: Seeds = None,
     model: Models = None,
@@ -99,7 +101,7 @@ def benchmark(
     home: Home = None,
     as_json: AsJson = False,
 ) -> int:
-    """Measure this program against its bars; the figures are data, machine and versions beside them."""
+    """Measure this program against its bars, with machine and versions noted."""
     from flows.benchmarks import suite
 
     options: dict[str, dict[str, Any]] = {

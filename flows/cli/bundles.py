@@ -14,21 +14,21 @@ DIFFERS = 3
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command()(bundle)
-    app.command()(reproduce)
+    app.command("bundle")(bundle_campaign)
+    app.command("reproduce")(reproduce_campaign)
 
 
-def bundle(
+def bundle_campaign(
     name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
     file: Annotated[
-        Path | None, typer.Argument(help="Where to; bundles/NAME.zip in the data directory unless told.")
+        Path | None, typer.Argument(help="File to write; by default bundles/NAME.zip in the data directory.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write all the evidence of a campaign into one file that 'sdl reproduce' can check anywhere."""
+    """Write all evidence of a campaign into one file, for 'sdl reproduce' to check anywhere."""
     from sdl.interchange.bundle_writer import write_bundle
 
     with open_ledger(home, ledger) as book:
@@ -38,11 +38,11 @@ def bundle(
     show({"bundle": str(path)}, as_json, str(path))
 
 
-def reproduce(
+def reproduce_campaign(
     file: Annotated[Path, typer.Argument(help="A bundle that 'sdl bundle' wrote.", show_default=False)],
     as_json: AsJson = False,
 ) -> int:
-    """Check a bundle, recompute its proposals, fits and verdicts, and say whether they agree with what was recorded."""
+    """Check a bundle: recompute its proposals, fits and verdicts, and compare them with the record."""
     from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 
     result = reproduce_bundle(file)

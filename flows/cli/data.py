@@ -10,20 +10,20 @@ from flows.terminal import plain_table, show
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
 
-DataFile = Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet.", show_default=False)]
+DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV or Parquet.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command("import")(import_)
-    app.command()(export)
-    app.command()(plugins)
+    app.command("import")(import_file)
+    app.command("export")(export_campaign)
+    app.command("plugins")(list_plugins)
 
 
-def import_(
+def import_file(
     file: DataFile,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the new campaign; the file's name unless told.")
+        str | None, typer.Option("--name", help="Name of the new campaign; by default that of the file.")
     ] = None,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -36,14 +36,16 @@ def import_(
         entry = take_in(book, file, name or file.stem)
         rows = len(book.trail(entry.id))
     beside = entry.config["imported"]["epoch"]
-    told = {"campaign": entry.name, "rows": rows, "epoch": beside}
-    show(told, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *beside)
+    result = {"campaign": entry.name, "rows": rows, "epoch": beside}
+    show(result, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *beside)
 
 
-def export(
+def export_campaign(
     name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
-    file: Annotated[Path, typer.Argument(help="Ends in .jsonl, .csv or .parquet.", show_default=False)],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    file: Annotated[
+        Path, typer.Argument(help="File to write, ending in .jsonl, .csv or .parquet.", show_default=False)
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
@@ -56,33 +58,37 @@ def export(
     show({"file": str(path)}, as_json, str(path))
 
 
-def plugins(
+def list_plugins(
     check: Annotated[
-        list[str] | None, typer.Option("--check", help="Hold an inverse model against its contract instead.")
+        list[str] | None, typer.Option("--check", help="Check an inverse model against its contract instead.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List what is installed: instruments, designs, inverse models, acquisitions, and peers of the back-test."""
+    """List instruments, designs, models, acquisitions and peers that are installed."""
     if check:
         return _checked(check, as_json)
-    found = {group: list(registry.names(group)) for group in registry.GROUPS}
-    rows = [(group.removeprefix("sdl."), name, _first_line(group, name)) for group, ns in found.items() for name in ns]
-    show(found, as_json, plain_table(["kind", "name", "what it is"], rows))
+    installed = {group: list(registry.names(group)) for group in registry.GROUPS}
+    rows = [
+        (group.removeprefix("sdl."), name, _first_line(group, name))
+        for group, names in installed.items()
+        for name in names
+    ]
+    show(installed, as_json, plain_table(["kind", "name", "what it is"], rows))
     return 0
 
 
 def _checked(names: list[str], as_json: bool) -> int:
-    """Say what each of the inverse models does against the contract."""
+    """Print which of the inverse models keep their contract, and what the others break."""
     from strategies.models.conformance import failures
 
-    found = {}
+    failed = {}
     for name in names:
         registry.build("sdl.inverse_models", name)  # a name that is unknown is refused here, with the nearest one
-        found[name] = failures(lambda name=name: registry.build("sdl.inverse_models", name))  # type: ignore[misc]
-    said = [f"{name} keeps the contract" for name, faults in found.items() if not faults]
-    said += [f"{name}: {why} ({check})" for name, faults in found.items() for check, why in faults.items()]
-    show(found, as_json, *said)
-    return 3 if any(found.values()) else 0
+        failed[name] = failures(lambda name=name: registry.build("sdl.inverse_models", name))  # type: ignore[misc]
+    sentences = [f"{name} keeps the contract" for name, faults in failed.items() if not faults]
+    sentences += [f"{name}: {why} ({check})" for name, faults in failed.items() for check, why in faults.items()]
+    show(failed, as_json, *sentences)
+    return 3 if any(failed.values()) else 0
 
 
 def _first_line(group: Any, name: str) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, Options, override, pairs, start_prefect
-from flows.cli.run import NOT_VERIFIED, File, read
+from flows.cli.options import AsJson, Home, LedgerOption, Options, override_keys, parse_pairs, start_prefect
+from flows.cli.run import NOT_VERIFIED, File, read_campaign_file
 from flows.engine.handover import build_instrument, kept_instrument
 from flows.server import server
 from flows.terminal import err, plain_table, show
@@ -19,29 +19,33 @@ from sdl.campaign.sections import DesignPart, Plugin
 from sdl.errors import InvalidInput
 
 Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
-Knobs = Annotated[list[str], typer.Argument(help="A value for every knob, e.g. R=0.4 G=0.2 B=0.5.", show_default=False)]
+Knobs = Annotated[
+    list[str], typer.Argument(help="A value for every knob, such as R=0.4 G=0.2 B=0.5.", show_default=False)
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    twin = typer.Typer(help="A twin of an instrument, or any instrument, as a server.", no_args_is_help=True)
-    twin.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
-    for command in (measure, survey, verify, calibrate):
-        app.command()(command)
+    twin = typer.Typer(help="Serve a twin, or any other instrument, over HTTP.", no_args_is_help=True)
+    twin.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve_instrument)
+    app.command("measure")(measure_settings)
+    app.command("survey")(survey_design)
+    app.command("verify")(verify_settings)
+    app.command("calibrate")(calibrate_instrument)
     app.add_typer(twin, name="twin")
 
 
-def measure(
+def measure_settings(
     settings: Knobs,
     instrument: Instrument = "twin",
     option: Options = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many readings.")] = 1,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of readings.")] = 1,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Take readings at settings of your choice."""
-    part, chosen = _instrument(instrument, option), pairs(settings, "a setting")
+    part, chosen = _instrument(instrument, option), parse_pairs(settings, "a setting")
     built, directory = build_instrument(part), environment.home(home)
     with kept_instrument(part, built):
         built.space.settings(chosen)
@@ -54,19 +58,19 @@ def measure(
     show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
 
-def survey(
-    name: Annotated[str, typer.Argument(help="Of the entry that the readings go to.", show_default=False)],
+def survey_design(
+    name: Annotated[str, typer.Argument(help="Name of the entry that the readings go to.", show_default=False)],
     design: Annotated[str, typer.Option("--design", help="Name of the design's plug-in.")] = "latin-hypercube",
-    n: Annotated[int | None, typer.Option("--n", min=1, help="Points; the design's own number unless told.")] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Number of points; by default the design's own.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
-    every: Annotated[int, typer.Option(help="Readings between two of the background; 0 takes none.", min=0)] = 10,
+    every: Annotated[int, typer.Option(help="Readings between two of the background; 0 for none.", min=0)] = 10,
     instrument: Instrument = "twin",
     option: Options = None,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a reading at every point of a design, towards no target: rows for 'solve' and 'compare'."""
+    """Take a reading at every point of a design: rows for 'solve' and 'compare'."""
     part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
     slugify(name)
     built, directory = build_instrument(part), environment.home(home)
@@ -79,29 +83,29 @@ def survey(
 
         where = environment.ledger(ledger, directory)
         rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
-    told = {"campaign": name, "rows": rows}
-    written = f"sdl export {shlex.quote(name)} FILE writes them out"
-    show(told, as_json, f"{rows} readings were entered as campaign {name}: {written}")
+    result = {"campaign": name, "rows": rows}
+    hint = f"sdl export {shlex.quote(name)} FILE writes them out"
+    show(result, as_json, f"{rows} readings were entered as campaign {name}: {hint}")
 
 
-def verify(
+def verify_settings(
     file: File,
     settings: Knobs,
-    target: Annotated[str | None, typer.Option("--target", help="Which target; the first unless told.")] = None,
-    replicates: Annotated[int, typer.Option("--replicates", min=2, help="Fresh readings.")] = 8,
+    target: Annotated[str | None, typer.Option("--target", help="Name of a target; by default the first.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=2, help="Number of fresh readings.")] = 8,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says.")
+        list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces a value of the file.")
     ] = None,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Examine settings for a target of a campaign file, in the light of this moment."""
-    config = Campaign.parse(override(read(file), pairs(changes, "--set")))
-    known = [each.name for each in config.targets]
-    if target is not None and target not in known:
-        raise InvalidInput(f"no target {target!r} in {file}; it has {', '.join(known)}")
-    chosen = pairs(settings, "a setting")
+    """Verify your own settings for a target of a campaign file by fresh readings."""
+    config = Campaign.parse(override_keys(read_campaign_file(file), parse_pairs(changes, "--set")))
+    names = [part.name for part in config.targets]
+    if target is not None and target not in names:
+        raise InvalidInput(f"no target {target!r} in {file}; it has {', '.join(names)}")
+    chosen = parse_pairs(settings, "a setting")
     built, directory = build_instrument(config.instrument), environment.home(home)
     with kept_instrument(config.instrument, built):
         built.space.settings(chosen)
@@ -114,14 +118,14 @@ def verify(
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
 
 
-def calibrate(
+def calibrate_instrument(
     instrument: Instrument = "twin",
     option: Options = None,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the background and each knob fully on, and compare with the calibration before."""
+    """Read the background and each knob fully on; compare with earlier calibrations."""
     part, directory = _instrument(instrument, option), environment.home(home)
     with kept_instrument(part, build_instrument(part)):
         start_prefect(directory)
@@ -132,23 +136,25 @@ def calibrate(
     show(result, as_json, *_calibration(result), *result["alarms"])
 
 
-def serve(
+def serve_instrument(
     context: typer.Context,
     instrument: Instrument = "twin",
     option: Options = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5005,
     fault: Annotated[
-        list[str] | None, typer.Option("--fault", help="WORD[@WHEN], e.g. stall@4, 500@2-3, lamp@10-.")
+        list[str] | None,
+        typer.Option("--fault", help="WORD or WORD@WHEN, such as stall@4, 500@2-3 or lamp@10-, repeatable."),
     ] = None,
     hold_s: Annotated[float, typer.Option(help="Seconds that NaN holds the instrument.", min=0)] = 50.0,
     stall_s: Annotated[float, typer.Option(help="Seconds that a stalled request waits.", min=0)] = 120.0,
     seed: Annotated[int, typer.Option(help="Seed of random faults.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Serve an instrument over Claude-Light's own API, faults included; while a COMMAND runs if one follows '--'.
+    """Serve an instrument over Claude-Light's own API, with faults on request.
 
-    In the command, {url} stands for the address of the server.
+    With a COMMAND after '--' it is served while that command runs; in the command, {url} stands for the address
+    of the server.
     """
     from sdl.instruments.emulator.fault_injection import Faults
     from sdl.instruments.emulator.server import InstrumentServer
@@ -159,11 +165,11 @@ def serve(
     server = InstrumentServer(served, host, port, faults, hold_s=hold_s, stall_s=stall_s, seed=seed)
     with server:
         command = [word.replace("{url}", server.url) for word in context.args]
-        told = {"url": server.url, "instrument": served.identity, "faults": fault or []}
+        address = {"url": server.url, "instrument": served.identity, "faults": fault or []}
         if command:
             err.print(f"{served.identity} at {server.url} while {shlex.join(command)} runs", markup=False)
             return _finished(command)
-        show(told, as_json, f"{served.identity} at {server.url} (Ctrl-C ends it)")
+        show(address, as_json, f"{served.identity} at {server.url} (Ctrl-C ends it)")
         while True:
             time.sleep(3600)
 
@@ -182,10 +188,10 @@ def _finished(command: list[str]) -> int:
 
 
 def _instrument(name: str, options: list[str] | None) -> Plugin:
-    given = pairs(options, "--option")
-    if "plugin" in given:
+    values = parse_pairs(options, "--option")
+    if "plugin" in values:
         raise InvalidInput("--option plugin: name the instrument by --instrument")
-    return Plugin(plugin=name, **given)
+    return Plugin(plugin=name, **values)
 
 
 def _calibration(result: dict[str, Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import AsJson, Options, pairs
+from flows.cli.options import AsJson, Options, parse_pairs
 from flows.terminal import show
 from sdl.errors import InvalidInput
 from sdl.space import is_number
@@ -63,12 +63,12 @@ def campaign(
     from sdl.skeletons.campaign import campaign_text
     from sdl.skeletons.rendering import write_new
 
-    readings = pairs(target, "--target")
+    readings = parse_pairs(target, "--target")
     if faults := [
         f"--target {name} needs a number, got {value!r}" for name, value in readings.items() if not is_number(value)
     ]:
         raise InvalidInput(faults)
     if instrument is None:
         instrument, readings = "twin", readings or PAPER
-    write_new(file, campaign_text(file.stem, instrument, pairs(option, "--option"), readings))
+    write_new(file, campaign_text(file.stem, instrument, parse_pairs(option, "--option"), readings))
     show({"file": str(file)}, as_json, str(file), f"next: sdl run {file}")

@@ -15,15 +15,20 @@ from sdl.formatting import format_value
 from sdl.ledger.ledger import Ledger
 
 Home = Annotated[
-    Path | None, typer.Option("--home", help="Data directory; SDL_HOME or ./sdl-data unless told.", show_default=False)
+    Path | None,
+    typer.Option("--home", help="Data directory; by default that of SDL_HOME, or ./sdl-data.", show_default=False),
 ]
 LedgerOption = Annotated[
-    str | None, typer.Option("--ledger", help="Ledger: a file or a database URL; SDL_LEDGER or a file in the home.")
+    str | None,
+    typer.Option(
+        "--ledger",
+        help="File or database URL of the ledger; by default that of SDL_LEDGER, or a file in the data directory.",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print nothing but JSON to standard output.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", "-o", help="KEY=VALUE of the instrument, again for more.", show_default=False),
+    typer.Option("--option", "-o", help="KEY=VALUE for the instrument, repeatable.", show_default=False),
 ]
 
 
@@ -32,19 +37,19 @@ def open_ledger(home: Path | None, ledger: str | None) -> Ledger:
     return Ledger(environment.ledger(ledger, environment.home(home)))
 
 
-def pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
+def parse_pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     """``KEY=VALUE`` strings as a dictionary, values read as TOML where they can be.
 
     Raises:
         InvalidInput: listing every one that has no ``=``.
     """
-    given = list(written or [])
-    if wrong := [each for each in given if "=" not in each]:
-        raise InvalidInput([f"{what} needs KEY=VALUE, got {format_value(each)}" for each in wrong])
-    return {key.strip(): _value(text.strip()) for key, _, text in (each.partition("=") for each in given)}
+    texts = list(written or [])
+    if wrong := [text for text in texts if "=" not in text]:
+        raise InvalidInput([f"{what} needs KEY=VALUE, got {format_value(text)}" for text in wrong])
+    return {key.strip(): _value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
 
 
-def override(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def override_keys(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What was written with dotted keys replaced: ``instrument.url``, ``budget``, ``targets.0.tolerance``.
 
     Raises:

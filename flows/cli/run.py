@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from flows import environment
-from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, override, pairs, start_prefect
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, override_keys, parse_pairs, start_prefect
 from flows.engine.handover import kept_instrument
 from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
@@ -26,30 +26,35 @@ NOT_VERIFIED = 3
 File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the file says, e.g. instrument.url=...")
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE that replaces a value of the file, such as instrument.url=..."),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command("run")(run_campaign)
-    app.command()(report)
+    app.command("run")(run_campaign_file)
+    app.command("report")(write_report)
 
 
-def run_campaign(
+def run_campaign_file(
     file: File,
     changes: Changes = None,
-    again: Annotated[bool, typer.Option("--again", help="Begin anew if it is finished.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Start a new campaign if this one is finished.")] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for a person's word, the end of a hold-off or its turn; else it ends.")
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait for an approval, the end of a hold-off or a busy instrument; by default the command ends then.",
+        ),
     ] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Run a campaign, or go on with it where it was left."""
-    written = override(read(file), pairs(changes, "--set"))
+    """Run a campaign, or continue it where it was left."""
+    written = override_keys(read_campaign_file(file), parse_pairs(changes, "--set"))
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
     config, instrument = prepare(written)
@@ -71,12 +76,12 @@ def run_campaign(
     return _conclude(result, where, directory, open_report, as_json)
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The campaign file as written; only that it is TOML is checked here."""
+def read_campaign_file(file: Path) -> dict[str, Any]:
+    """Read a campaign file as it is written; only that it is TOML is checked here."""
     return read_toml(file)
 
 
-def report(
+def write_report(
     name: Name,
     output: Annotated[
         Path | None, typer.Option("--output", help="Where to write the page.", show_default=False)

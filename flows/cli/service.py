@@ -29,41 +29,46 @@ MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, down, deploy, doctor):
-        app.command()(command)
+    app.command("up")(start_laboratory)
+    app.command("down")(end_laboratory)
+    app.command("deploy")(deploy_laboratory)
+    app.command("doctor")(examine_setup)
 
 
-def up(
+def start_laboratory(
     file: Annotated[
-        Path | None, typer.Argument(help="The laboratory file (TOML); a twin alone unless told.", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="The laboratory file (TOML); by default a laboratory with a twin alone.", show_default=False
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
-    twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument too.")] = False,
-    twin_port: Annotated[int, typer.Option(help="Of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background; 'sdl down' ends it.")] = False,
+    port: Annotated[int, typer.Option(help="Port of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
+    twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument as well.")] = False,
+    twin_port: Annotated[int, typer.Option(help="Port of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background until 'sdl down'.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start Prefect's server and UI on this machine, with every flow of the laboratory ready to run."""
+    """Start Prefect's server and UI on this machine, with all flows of the laboratory."""
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
     if file is not None:
         Laboratory.read(file)
     Ledger(where).close()  # one that cannot be used is told here and not by every run
-    if (found := instance.running(directory)) is not None:
-        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
-    wanted = service.ServiceRequest(
+    if (running := instance.running(directory)) is not None:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
+    request = service.ServiceRequest(
         str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
     )
-    process = service.start_service(wanted)
+    process = service.start_service(request)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal
     try:
         with err.status("starting Prefect"):
-            told = _ready(process, directory)
+            ready = _ready(process, directory)
         hint = "'sdl down' ends it" if detach else "Ctrl-C ends it"
-        lines = [f"UI {told.ui} ({hint})", *([f"twin {told.twin}"] if told.twin else [])]
-        show({"ui": told.ui, "api": told.api, "twin": told.twin, "pid": told.pid}, as_json, *lines)
+        lines = [f"UI {ready.ui} ({hint})", *([f"twin {ready.twin}"] if ready.twin else [])]
+        show({"ui": ready.ui, "api": ready.api, "twin": ready.twin, "pid": ready.pid}, as_json, *lines)
         if not detach and process.wait():
             raise TimeoutError(f"it ended by itself; see {directory / 'up.log'}")
     except KeyboardInterrupt:
@@ -84,26 +89,26 @@ def _end(process: service.Process) -> None:
             process.wait()
 
 
-def down(home: Home = None, as_json: AsJson = False) -> None:
-    """End what 'sdl up' started; a measurement under way is finished and kept."""
+def end_laboratory(home: Home = None, as_json: AsJson = False) -> None:
+    """End what 'sdl up' started; the measurement under way is finished and kept."""
     directory = environment.home(home)
     ended = instance.end(directory, END_S)
     line = f"ended: {ended}" if ended else f"nothing runs for {directory}"
     show({"ended": ended.pid if ended else None}, as_json, line)
 
 
-def deploy(
+def deploy_laboratory(
     file: Annotated[Path, typer.Argument(help="The laboratory file (TOML).", show_default=False)],
-    pool: Annotated[str, typer.Option(help="Name of the work pool; made unless it is there.")] = "laboratory",
+    pool: Annotated[str, typer.Option(help="Name of the work pool, made if it does not exist.")] = "laboratory",
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put every flow of a laboratory on the Prefect server of PREFECT_API_URL, for the workers of a pool."""
+    """Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."""
     laboratory, directory = Laboratory.read(file), environment.home(home)
     url = os.environ.get("PREFECT_API_URL", "")
     if not server.healthy(url):
-        told = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
-        raise InvalidInput(f"{told}: set it to the address of the one that the workers use, such as {EXAMPLE}")
+        fault = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
+        raise InvalidInput(f"{fault}: set it to the address of the one that the workers use, such as {EXAMPLE}")
     environment.set_up_prefect(directory)
     from flows.laboratory.deployments import define_deployments
     from flows.laboratory.work_pool import enrol_deployments
@@ -116,29 +121,27 @@ def deploy(
     show(done, as_json, line, *([lacks] if lacks else []))
 
 
-def doctor(
+def examine_setup(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help="A campaign or laboratory file: is it valid, and does its instrument answer?", show_default=False
-        ),
+        typer.Argument(help="A campaign or laboratory file to check, with its instruments.", show_default=False),
     ] = None,
-    port: Annotated[int, typer.Option(help="Where 'sdl up' would listen.", min=1, max=65535)] = 4200,
+    port: Annotated[int, typer.Option(help="Port at which 'sdl up' would listen.", min=1, max=65535)] = 4200,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what is wrong with this set-up and what to do about it."""
+    """Say what is wrong with this installation, and what to do about it."""
     from flows.laboratory.doctor import (  # plug-ins and their libraries are imported, which takes seconds
         Setup,
         examine_laboratory,
     )
 
     directory = environment.home(home)
-    found = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
-    rows = [[MARKS[each.state], each.what, each.found, each.advice] for each in found]
-    show([asdict(each) for each in found], as_json, plain_table(["", "what", "found", "what to do"], rows))
-    return WRONG if any(each.state == "fault" for each in found) else 0
+    findings = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
+    rows = [[MARKS[finding.state], finding.what, finding.found, finding.advice] for finding in findings]
+    show([asdict(finding) for finding in findings], as_json, plain_table(["", "what", "found", "what to do"], rows))
+    return WRONG if any(finding.state == "fault" for finding in findings) else 0
 
 
 def _ready(process: service.Process, directory: Path) -> Service:
@@ -150,12 +153,12 @@ def _ready(process: service.Process, directory: Path) -> Service:
     """
     until = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < until:
-        found = instance.running(directory)
-        if found is not None and found.ready and found.pid == process.pid:
-            return found
+        running = instance.running(directory)
+        if running is not None and running.ready and running.pid == process.pid:
+            return running
         time.sleep(0.05)
-    if (found := instance.running(directory)) is not None and found.pid != process.pid:
-        raise AlreadyUp(f"'sdl up' runs already for {directory}: {found}; 'sdl down' ends it")
+    if (running := instance.running(directory)) is not None and running.pid != process.pid:
+        raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
     words = (directory / "up.log").read_text(errors="replace").strip().splitlines()
     raise TimeoutError(
         f"'sdl up' did not start: {words[-1] if words else 'it said nothing'}; see {directory / 'up.log'}"

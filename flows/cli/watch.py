@@ -1,4 +1,4 @@
-"""Commands that look on: what every campaign is doing (status), and the same live at a terminal (watch)."""
+"""Commands that show what every campaign is doing: status, and the same live at a terminal (watch)."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
-from flows.cli.watch_view import STATES, frame
+from flows.cli.watch_view import STATES, draw_frame
 from flows.terminal import out, plain_table, print_json_line, show
 from sdl.errors import InvalidInput, LedgerError
 from sdl.formatting import escape_invisible, format_duration
@@ -33,39 +33,39 @@ NEAR = 3
 REFRESH_S = 1.0
 NOTHING = "no campaign yet: begin one with 'sdl run CAMPAIGN.toml'"
 
-Which = Annotated[str | None, typer.Argument(help="One campaign; all unless told.", show_default=False)]
+Which = Annotated[str | None, typer.Argument(help="Name of a campaign; by default all.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (status, watch):
-        app.command()(command)
+    app.command("status")(show_status)
+    app.command("watch")(watch_campaigns)
 
 
-def status(name: Which = None, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
-    """Say what runs, where it stands, who holds each instrument, and what each campaign waits for."""
+def show_status(name: Which = None, home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+    """Show what runs, how far it is, who holds each instrument, and what is waited for."""
     with open_ledger(home, ledger) as book:
         every = campaign_statuses(book, name)
     words = [line for each in every[:SHOWN] for line in _sentences(each)]
-    rest = [f"of {len(every)} campaigns the {SHOWN} that changed last; --json tells of all"][: len(every) > SHOWN]
+    rest = [f"of {len(every)} campaigns the {SHOWN} that changed last; --json lists all"][: len(every) > SHOWN]
     overview = _overview(every[:SHOWN]) if every else NOTHING
-    show([plain(each) for each in every], as_json, overview, *words, *rest)
+    show([status_to_json(each) for each in every], as_json, overview, *words, *rest)
 
 
-def watch(
+def watch_campaigns(
     name: Which = None,
-    once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show one picture and end.")] = False,
     alarm: Annotated[
         bool,
         typer.Option(
-            "--alarm", help="Show nothing, but tell of stalls of any campaign as 'sdl up' does: where workers run."
+            "--alarm", help="Show nothing, but report stalled campaigns to Prefect, where workers run without 'sdl up'."
         ),
     ] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch campaigns live until Ctrl-C: progress, last readings against the targets, verdicts, notices, alarms."""
+    """Watch campaigns live: progress, readings against targets, verdicts, alarms."""
     with open_ledger(home, ledger) as book:
         if name is not None:
             campaign_statuses(book, name)  # a name that is not there is told at once
@@ -90,7 +90,7 @@ def _raise_alarms(directory: Path, ledger: str | None) -> None:
     asyncio.run(stalls.watch_for_stalls(environment.ledger(ledger, directory)))
 
 
-def plain(each: CampaignStatus) -> dict[str, Any]:
+def status_to_json(each: CampaignStatus) -> dict[str, Any]:
     """A standing for programs; seconds are of the moment at which it was read."""
     holder = each.holder
     return {
@@ -134,7 +134,7 @@ def _watch(book: Ledger, name: str | None, once: bool, as_json: bool) -> None:
 def _heard(book: Ledger, name: str | None) -> list[dict[str, Any]] | dict[str, str]:
     """One frame for programs; a ledger that does not answer for a while is no reason to stop looking."""
     try:
-        return [plain(each) for each in _watched(campaign_statuses(book, name))]
+        return [status_to_json(each) for each in _watched(campaign_statuses(book, name))]
     except LedgerError as error:
         return {"error": _silent(error)}
 
@@ -143,7 +143,7 @@ def _seen(book: Ledger, name: str | None) -> RenderableType:
     """One frame for people; errors as for programs."""
     try:
         every = _watched(campaign_statuses(book, name))
-        near = [frame(campaign_detail(book, each)) for each in every if name or each.measures][:NEAR]
+        near = [draw_frame(campaign_detail(book, each)) for each in every if name or each.measures][:NEAR]
     except LedgerError as error:
         return Text(_silent(error), "bold red")
     if name:
@@ -166,11 +166,11 @@ def _overview(every: list[CampaignStatus]) -> Table:
 
 
 def _row(each: CampaignStatus) -> list[Any]:
-    told = plain(each)
+    cells = status_to_json(each)
     sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
-    state = Text(told["state"], "bold red" if each.alarm else STATES.get(told["state"], ""))
-    last = told["updated"][5:16] if each.silent_s is None else f"{format_duration(each.silent_s)} ago"
-    return [each.campaign, state, sent, told["verified"], each.place, last]
+    state = Text(cells["state"], "bold red" if each.alarm else STATES.get(cells["state"], ""))
+    last = cells["updated"][5:16] if each.silent_s is None else f"{format_duration(each.silent_s)} ago"
+    return [each.campaign, state, sent, cells["verified"], each.place, last]
 
 
 def _sentences(each: CampaignStatus) -> Iterator[Text]:

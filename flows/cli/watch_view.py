@@ -22,7 +22,7 @@ VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict
 COUNTS = {each.value for each in ReplyClass if each.usable}
 
 
-def frame(seen: CampaignDetail) -> RenderableType:
+def draw_frame(seen: CampaignDetail) -> RenderableType:
     """A campaign, to be printed or refreshed."""
     title = Text(escape_invisible(seen.status.campaign), "bold")
     return Panel(Group(*_parts(seen)), title=title, title_align="left")

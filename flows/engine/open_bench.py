@@ -1,4 +1,4 @@
-"""An instrument held for what a person asks of it by hand."""
+"""An instrument held for readings that a person takes by hand."""
 
 import threading
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from sdl.measurement.orphaned_requests import wait_out_orphans
 def open_bench(
     written: Plugin, home: str | None, ledger: str | None, name: str, interrupted: threading.Event | None = None
 ) -> Iterator[Bench]:
-    """Hold an instrument for what a person asks of it by hand.
+    """Hold an instrument for readings that a person takes by hand, and enter them in the ledger.
 
     Args:
         written: The instrument and its options.
         home: Data directory.
         ledger: File or URL of the ledger.
-        name: Of the entry that the readings go to.
+        name: Name of the entry that the readings go to.
         interrupted: Set it to end before the next request.
     """
     directory = environment.home(home)
@@ -55,5 +55,5 @@ def open_bench(
 
 def _of_its_own(book: Ledger, name: str, instrument: str) -> str:
     """The same name, or one with the instrument's in it where another instrument has that entry already."""
-    known = next((entry.instrument for entry in book.entries() if entry.name == slugify(name)), instrument)
-    return name if known == instrument else f"{name} {instrument}"
+    holder = next((entry.instrument for entry in book.entries() if entry.name == slugify(name)), instrument)
+    return name if holder == instrument else f"{name} {instrument}"

@@ -40,16 +40,16 @@ class Session:
     directory: Path
     planner: Planner
     """Whom to ask for the next step."""
-    known: HistoryCache = field(init=False)
+    cache: HistoryCache = field(init=False)
     """What was read of the ledger so far."""
 
     def __post_init__(self) -> None:
-        self.known = HistoryCache(self.entry.id)
+        self.cache = HistoryCache(self.entry.id)
 
     @property
     def history(self) -> History:
         """What the ledger holds of this campaign."""
-        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.known)
+        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.cache)
 
     def propose(self) -> Step:
         """Ask the plan for the next step, within the requests that are allowed by now."""

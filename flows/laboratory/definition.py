@@ -35,11 +35,11 @@ def _cron(text: str | None) -> str | None:
     return text
 
 
-def _instruments(given: Any) -> Any:
+def _instruments(written: Any) -> Any:
     """A bare string names a plug-in without options."""
-    if isinstance(given, Mapping):
-        return {name: {"plugin": each} if isinstance(each, str) else each for name, each in given.items()}
-    return given
+    if isinstance(written, Mapping):
+        return {name: {"plugin": each} if isinstance(each, str) else each for name, each in written.items()}
+    return written
 
 
 class Appointment(_Part):
@@ -147,7 +147,7 @@ class Laboratory(_Part):
         """The laboratory of somebody who has none yet: a twin, calibrated each night.
 
         Args:
-            url: Where the twin is served; one inside each run's own process unless told.
+            url: Where the twin is served; by default each run has one in its own process.
         """
         twin = {"plugin": "twin"} if url is None else {"plugin": "claude-light", "url": url, "allow_private": True}
         nightly = {"run": "calibrate", "instrument": "twin", "cron": "30 3 * * *"}

@@ -1,4 +1,4 @@
-"""What a laboratory offers in Prefect: one deployment of each flow for each instrument, told once.
+"""What a laboratory offers in Prefect: one deployment of each flow for each instrument, defined once.
 
 ``sdl up`` serves them in its own process; ``deployments/prefect.yaml`` says the same for a work pool.
 """
@@ -110,7 +110,7 @@ class Definition:
 
 
 def define_deployments(laboratory: Laboratory) -> Iterator[Definition]:
-    """Every deployment of a laboratory."""
+    """Define every deployment of a laboratory."""
     for name, part in laboratory.instruments.items():
         space = laboratory.space(name)
         for run, entrypoint in ENTRYPOINTS.items():
@@ -128,20 +128,20 @@ def define_deployments(laboratory: Laboratory) -> Iterator[Definition]:
                 appointments=due,
             )
     names = {laboratory.identity(name): name for name in laboratory.instruments}
-    for steer, (entrypoint, description) in CONTROLS.items():
-        instruments = {"instruments": names} if steer == "resume" else {}
-        yield Definition(steer, LABORATORY, instruments, entrypoint, description)
+    for control, (entrypoint, description) in CONTROLS.items():
+        instruments = {"instruments": names} if control == "resume" else {}
+        yield Definition(control, LABORATORY, instruments, entrypoint, description)
 
 
 def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict[str, Any]:
-    """What a run is given unless the person says otherwise: the start of a form."""
+    """What a run is given by default: the start of a form."""
     settings = space.named_settings(space.off)
     if run in ("campaign", "sweep", "verify"):
-        known = PAPER["readings"].keys() <= set(space.channel_names)  # type: ignore[attr-defined]
+        suits_paper = PAPER["readings"].keys() <= set(space.channel_names)  # type: ignore[attr-defined]
         config = {
             "name": f"{run} {name}",
             "instrument": part,
-            **({"targets": [{"name": "white", **PAPER}]} if known else {}),
+            **({"targets": [{"name": "white", **PAPER}]} if suits_paper else {}),
         }
         return {"config": config, **({"settings": settings} if run == "verify" else {}),
                 **({"again": True, "wait": True} if run == "campaign" else {})}  # fmt: skip

@@ -210,13 +210,13 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
             what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML"
         )
         return
-    parts, told = dict[str, Plugin](), list[Notify]()
+    parts, notify = dict[str, Plugin](), list[Notify]()
 
     def check() -> None:
         if "instruments" in written:
             laboratory = Laboratory.parse(written)
             parts.update(laboratory.instruments)
-            told.extend([laboratory.notify] if laboratory.notify else [])
+            notify.extend([laboratory.notify] if laboratory.notify else [])
         else:
             campaign, instrument = prepare(written)
             instrument.close()
@@ -228,7 +228,7 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
         yield DoctorFinding(what, "ok", "valid")
     for name, part in parts.items():
         yield _instrument(name, part, setup)
-    for each in told:
+    for each in notify:
         yield _notified(each, setup)
 
 

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Flows that a person starts by hand: measure, verify, survey, calibrate, and the controls of a campaign."""

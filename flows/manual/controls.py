@@ -111,7 +111,7 @@ async def extend(
     home: str | None = None,
     ledger: str | None = None,
 ) -> Shown[Any]:
-    """Allow a campaign more requests than it was given, also while it runs.
+    """Allow a campaign more requests than its file does, even while it runs.
 
     Args:
         campaign: Name of the campaign, as the tag of its run and 'sdl status' show it.

@@ -1,1 +1,1 @@
-"""To be said."""
+"""A Prefect server of our own: its process, its database, its workarounds, and the lock of the service."""

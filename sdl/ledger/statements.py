@@ -199,7 +199,7 @@ def mask_last_reply(connection: Connection, among: ColumnElement[bool], reason: 
 # ---------------------------------------------------------------------- what was sent
 
 
-def select_sent_count(campaign: int, after: int = 0) -> Select[Any]:
+def select_sent_count(campaign: int, after: int = 0) -> Select[int, int | None]:
     """Select how many requests were sent after the attempt of that number, and the number of the last of them."""
     return select(func.count(), func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.id > after)
 

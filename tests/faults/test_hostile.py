@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from places import DEPLOYMENTS
 from problems import twin_rows, written
 
-from flows.cli.options import override, pairs
-from flows.cli.run import read
+from flows.cli.options import override_keys, parse_pairs
+from flows.cli.run import read_campaign_file
 from flows.engine.opening import open_session
 from flows.laboratory.definition import Laboratory
 from sdl.campaign.definition import Campaign
@@ -50,7 +50,9 @@ def test_so_is_any_campaign_file(examples, sandbox):
     def claim(content):
         path.write_bytes(content)
         said = refused(Campaign.read, path)
-        assert bool(said) >= bool(refused(read, path)), "what the command cannot read is no campaign either"
+        assert bool(said) >= bool(refused(read_campaign_file, path)), (
+            "what the command cannot read is no campaign either"
+        )
 
     texts = bent(WHOLE, KEYS).map(lambda tree: toml(tree).encode(errors="replace"))
     shipped = (DEPLOYMENTS / "paper.toml").read_bytes()
@@ -94,7 +96,7 @@ def test_nesting_without_end_is_refused_at_every_key(check, key):
 def test_so_are_commandof_the_command_line(examples):
     def claim(given):
         changes, specs = given
-        refused(lambda: refused(prepare, override(WHOLE, pairs(changes, "--set"))))
+        refused(lambda: refused(prepare, override_keys(WHOLE, parse_pairs(changes, "--set"))))
         refused(Faults.parse, specs)
 
     paths = st.sampled_from(["instrument.url", "targets.0.tolerance", "targets.9.x", "budget", "targets", "a.b.c", ""])

@@ -20,7 +20,8 @@ from sdl.errors import CampaignSuspended, InvalidInput
 from sdl.history import Finding, Verdict
 
 FINDING = Finding(3, "white", Verdict.VERIFIED, "within the tolerance")
-SOON_S = 30
+SOON_S = 300
+"""A hang ends here; a machine that is busy with other work takes its time."""
 SLOW = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
@@ -65,7 +66,7 @@ def heard(came, tell):
 
 
 def known(url):
-    found = requests.post(f"{url}/automations/filter", json={}, timeout=9).json()
+    found = requests.post(f"{url}/automations/filter", json={}, timeout=60).json()
     return [each for each in found if each["name"] == notifying.NAME]
 
 
@@ -187,7 +188,7 @@ class TestServer:
         wanted = Notify(block=name)
         keep(wanted)
         (first,) = known(prefect)
-        requests.patch(f"{prefect}/automations/{first['id']}", json={"enabled": False}, timeout=9).raise_for_status()
+        requests.patch(f"{prefect}/automations/{first['id']}", json={"enabled": False}, timeout=60).raise_for_status()
         keep(wanted)
         keep(Notify(block=name, on=("finished",)))
         (later,) = known(prefect)

@@ -59,12 +59,12 @@ class TestUp:
 
     def it_serves_the_page_and_every_flow(self, lab):
         lab.up("--twin", "--twin-port", 0)
-        page = requests.get(lab.told["ui"], timeout=20)
+        page = requests.get(lab.told["ui"], timeout=60)
         assert page.ok
         assert "<html" in page.text
         offered = lab.ask("/deployments/filter", {})
         assert {each["entrypoint"] for each in offered} == {*ENTRYPOINTS.values(), *STEERED}
-        assert requests.get(lab.told["twin"], timeout=20).json()["in"] == [0, 0, 0]
+        assert requests.get(lab.told["twin"], timeout=60).json()["in"] == [0, 0, 0]
         assert server.api(lab.home) == lab.told["api"]  # what other commands then use
 
     def one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
@@ -144,7 +144,7 @@ class TestUp:
         assert len(lab.ask("/automations/filter", {})) == 1
 
     def a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them(self, lab):
-        stalled = requests.post(lab.told["twin"].replace("/api", "/faults"), json=["stall"], timeout=20)
+        stalled = requests.post(lab.told["twin"].replace("/api", "/faults"), json=["stall"], timeout=60)
         assert stalled.ok
         run = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.1, "B": 0.1}})
         lab.until(run, {"RUNNING"})

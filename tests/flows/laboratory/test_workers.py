@@ -28,7 +28,8 @@ GATE = 9
 """Request of each campaign at which its instrument waits: all four are then at work."""
 SILENT_S = 40
 """After which a silent run counts as crashed, here; runs tell every 30 s that they live."""
-SOON_S = 120
+SOON_S = 300
+"""A hang ends here; a machine that is busy with other work takes its time."""
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 SECRET = "sdl:as good as any"
 TOKEN, VARIABLE = "known to few", "SDL_SECRET_LAB_TOKEN"
@@ -99,7 +100,7 @@ class Lab:
 
     def ask(self, path, body=None, method=None):
         method = method or ("GET" if body is None else "POST")
-        answer = self.browser.request(method, self.api + path, json=body, timeout=20)
+        answer = self.browser.request(method, self.api + path, json=body, timeout=60)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 

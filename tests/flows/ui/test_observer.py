@@ -16,7 +16,8 @@ from sdl.campaign.definition import Campaign
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.ledger import Ledger
 
-SOON_S = 20
+SOON_S = 300
+"""A hang ends here; a machine that is busy with other work takes its time."""
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def ran(prefect, paper, tmp_path):
 
 def shown_as(url, what):
     asked = {"artifacts": {"key": {"any_": [f"beheld-b-{what}"]}}, "sort": "ID_DESC"}
-    return requests.post(f"{url}/artifacts/filter", json=asked, timeout=9).json()
+    return requests.post(f"{url}/artifacts/filter", json=asked, timeout=60).json()
 
 
 def test_a_table_that_would_be_too_large_for_prefect_has_the_last_requests_alone(ledger, monkeypatch):
@@ -52,7 +53,7 @@ def test_a_table_that_would_be_too_large_for_prefect_has_the_last_requests_alone
 
 
 def test_a_verdict_is_shown_once_though_the_campaign_ends_while_it_is_sent(ledger, monkeypatch):
-    sent, seen = [], asyncio.Event()
+    sent, seen, ending = [], asyncio.Event(), asyncio.Event()
 
     async def nothing(*_):
         pass
@@ -60,16 +61,18 @@ def test_a_verdict_is_shown_once_though_the_campaign_ends_while_it_is_sent(ledge
     async def slow(_, campaign, finding):
         sent.append(finding)  # the server has it from here on, though it has not answered
         seen.set()
-        await asyncio.sleep(0.2)
+        await ending.wait()
 
-    for name, does in {"progress": nothing, "observations": nothing, "targets": nothing, "verdict": slow}.items():
-        monkeypatch.setattr(artifacts, name, does)
+    for name in ("progress", "observations", "targets"):
+        monkeypatch.setattr(artifacts, f"show_{name}", nothing)
+    monkeypatch.setattr(artifacts, "show_verdict", slow)
     monkeypatch.setattr(showing, "LOOK_S", 0.01)
 
     async def at_work(run):
         async with showing.shown_in_ui(ledger, run.name):
             await asyncio.to_thread(run.examine)
             await seen.wait()
+            ending.set()  # the block is left before anything else gets its turn
 
     twin = Twin(seed=1)
     with ledger.hold(twin.identity, "test") as lease:
@@ -110,7 +113,7 @@ class TestFlow:
     def is_found_by_campaign_instrument_and_round(self, url, history, trail):
         last = history.rounds[-1].number
         asked = {"flow_runs": {"tags": {"all_": ["campaign:beheld-b", "instrument:twin-1", f"round:{last}"]}}}
-        found = requests.post(f"{url}/flow_runs/filter", json=asked, timeout=9).json()
+        found = requests.post(f"{url}/flow_runs/filter", json=asked, timeout=60).json()
         assert found
         assert all(sum(tag.startswith("round:") for tag in each["tags"]) == 1 for each in found)
 
@@ -118,7 +121,7 @@ class TestFlow:
         until, wanted = time.monotonic() + SOON_S, {"sdl.verdict", "sdl.campaign.finished"}
         while time.monotonic() < until:
             asked = {"filter": {"resource": {"id": ["sdl.campaign.beheld-b"]}}}
-            found = requests.post(f"{url}/events/filter", json=asked, timeout=9).json()["events"]
+            found = requests.post(f"{url}/events/filter", json=asked, timeout=60).json()["events"]
             if {each["event"] for each in found} >= wanted:
                 break
             time.sleep(0.2)

@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy import update
 
 from flows.cli import watch as cli_watching
-from flows.cli.watch_view import frame
+from flows.cli.watch_view import draw_frame
 from flows.engine.open_bench import open_bench
 from flows.engine.opening import open_session
 from flows.laboratory.stall_alarm import StallWatch
@@ -230,7 +230,7 @@ def test_of_many_targets_the_one_under_exam_and_those_judged_last_are_near(at_wo
     assert (seen.near, seen.tally) == (seen.targets, ""), "a few are all looked at"
     console = Console(width=120)
     with console.capture() as told:
-        console.print(frame(many))
+        console.print(draw_frame(many))
     assert "6 VERIFIED, 2 open, 1 NOT REACHABLE" in told.get()
     assert "REFUTED t6" in told.get()
     assert "VERIFIED t1" not in told.get()

@@ -1,4 +1,7 @@
-"""Commands that steer a campaign: pause, resume, stop, extend, approve. They write to the ledger and need no server."""
+"""Commands that control a campaign: pause, resume, stop, extend, approve.
+
+They write to the ledger and need no server.
+"""
 
 import getpass
 from collections.abc import Iterator
@@ -17,8 +20,8 @@ from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
-Note = Annotated[str, typer.Option("--note", help="Why, for the record.", show_default=False)]
-TOLD = {
+Note = Annotated[str, typer.Option("--note", help="Reason, for the record.", show_default=False)]
+SENTENCES = {
     Control.PAUSE: "{} pauses before its next request",
     Control.STOP: "{} stops before its next request",
     Control.RUN: "{} may go on: a run that waits does so by itself, else 'sdl run' its file again",
@@ -27,72 +30,81 @@ TOLD = {
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (pause, resume, stop, extend, approve):
-        app.command()(command)
+    app.command("pause")(pause_campaign)
+    app.command("resume")(resume_campaign)
+    app.command("stop")(stop_campaign)
+    app.command("extend")(extend_budget)
+    app.command("approve")(answer_approval)
 
 
-def pause(name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+def pause_campaign(
+    name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False
+) -> None:
     """Ask a campaign to pause before its next request."""
     _ask(name, Control.PAUSE, note, home, ledger, as_json)
 
 
-def resume(
+def resume_campaign(
     name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False
 ) -> None:
-    """Take a pause, a stop or a hold-off back."""
+    """Take back a pause, a stop or a hold-off."""
     _ask(name, Control.RUN, note, home, ledger, as_json)
 
 
-def stop(name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False) -> None:
+def stop_campaign(
+    name: Name, note: Note = "", home: Home = None, ledger: LedgerOption = None, as_json: AsJson = False
+) -> None:
     """Ask a campaign to stop before its next request."""
     _ask(name, Control.STOP, note, home, ledger, as_json)
 
 
-def extend(
+def extend_budget(
     name: Name,
-    requests: Annotated[int, typer.Argument(help="How many more it may send.", min=1, max=MOST, show_default=False)],
+    requests: Annotated[int, typer.Argument(help="Number of further requests.", min=1, max=MOST, show_default=False)],
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Allow a campaign more requests than its file says, also while it runs."""
-    with _steering(home, ledger) as steering:
-        most = steering.extend(name, requests)
+    """Allow a campaign more requests than its file does, even while it runs."""
+    with _controls(home, ledger) as controls:
+        most = controls.extend(name, requests)
     show({"campaign": name, "most": most}, as_json, f"{name} may send {most} requests in all")
 
 
-def approve(
+def answer_approval(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Approve without being asked.")] = False,
-    decline: Annotated[bool, typer.Option("--decline", help="Decline; the campaign is paused.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without a question.")] = False,
+    decline: Annotated[bool, typer.Option("--decline", help="Decline, which pauses the campaign.")] = False,
     note: Note = "",
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the settings that a campaign wants to send, and approve of them or decline."""
+    """Show the settings that a campaign wants to send, and approve or decline them."""
     if yes and decline:
         raise InvalidInput("give either --yes or --decline")
-    with _steering(home, ledger) as steering:
-        entry = steering.ledger.entry(name)
-        wanted = steering.pending_approval(entry.id)
-        if wanted is None:
+    with _controls(home, ledger) as controls:
+        entry = controls.ledger.entry(name)
+        approval = controls.pending_approval(entry.id)
+        if approval is None:
             raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
         if not as_json:
-            show(None, False, f"round {wanted.round}: {wanted.why}", _planned(steering.ledger, name, wanted.round))
+            show(
+                None, False, f"round {approval.round}: {approval.why}", _planned(controls.ledger, name, approval.round)
+            )
         granted = not decline and (yes or typer.confirm("approve?", default=False))
-        steering.answer(name, granted, note)
-        control = steering.ledger.entry(name).control
+        controls.answer(name, granted, note)
+        control = controls.ledger.entry(name).control
     goes_on = f"{name} goes on" if control is Control.RUN else f"{name} goes on after 'sdl resume {name}'"
-    told = goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
-    show({"campaign": name, "round": wanted.round, "granted": granted}, as_json, told)
+    sentence = goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
+    show({"campaign": name, "round": approval.round, "granted": granted}, as_json, sentence)
 
 
 def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str | None, as_json: bool) -> None:
-    with _steering(home, ledger) as steering:
-        entry = steering.ask(name, control, note)
-        running = steering.ledger.holder(entry.instrument)
-    show({"campaign": name, "control": control, "held_by": running}, as_json, TOLD[control].format(name))
+    with _controls(home, ledger) as controls:
+        entry = controls.ask(name, control, note)
+        running = controls.ledger.holder(entry.instrument)
+    show({"campaign": name, "control": control, "held_by": running}, as_json, SENTENCES[control].format(name))
 
 
 def _planned(book: Ledger, name: str, round_: int) -> Table:
@@ -105,7 +117,7 @@ def _planned(book: Ledger, name: str, round_: int) -> Table:
 
 
 @contextmanager
-def _steering(home: Path | None, ledger: str | None) -> Iterator[Controls]:
+def _controls(home: Path | None, ledger: str | None) -> Iterator[Controls]:
     with open_ledger(home, ledger) as book:
         yield Controls(book, _person())
 
