@@ -226,9 +226,14 @@ def _number(text: str) -> float:
     return float(text.replace("−", "-"))
 
 
+def _record_file(name: str) -> Path:
+    kind, _, rest = name.partition("-")
+    return RECORDS / "acquisition" / f"{rest}.json" if kind == "acquisition" else RECORDS / f"{name}.json"
+
+
 def record(name: str) -> Any:
     """What was kept of a campaign."""
-    return json.loads((RECORDS / f"{name}.json").read_text("utf-8"))
+    return json.loads(_record_file(name).read_text("utf-8"))
 
 
 def main() -> None:
@@ -237,7 +242,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             kept = run(name, Path(folder))
         text = json.dumps(kept, indent=0, ensure_ascii=False)
-        (RECORDS / f"{name}.json").write_text(text + "\n", "utf-8")
+        _record_file(name).write_text(text + "\n", "utf-8")
         learning = sum(purpose == "learning" for _, _, _, purpose, *_ in kept["requests"])
         print(f"{name}: {kept['sent']} requests, {learning} of them to learn; {kept['reason']}")
 

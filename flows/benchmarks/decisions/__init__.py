@@ -1,1 +1,1 @@
-"""To be said."""
+"""How good decisions are: on twins, on populations of instruments and on real records, beside peers."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""How fast and how robust operation is: ledger, kills, endurance, service."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Claude-Light: its channels, its driver, its twin, and recordings of it played back."""

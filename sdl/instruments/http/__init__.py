@@ -1,1 +1,1 @@
-"""To be said."""
+"""One HTTP request within limits, and addresses that it must not go to: for any driver of a REST interface."""

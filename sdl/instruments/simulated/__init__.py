@@ -1,1 +1,1 @@
-"""To be said."""
+"""Instruments that compute their readings, so that the truth behind every reading is known."""

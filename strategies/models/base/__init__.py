@@ -1,1 +1,1 @@
-"""To be said."""
+"""What all inverse models share: input checks, scaling, noise, the domain of the data, time budgets."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Deep generative inverse models on PyTorch."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Forward networks, from settings to readings, and how they are trained."""

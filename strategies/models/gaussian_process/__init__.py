@@ -1,1 +1,1 @@
-"""To be said."""
+"""Gaussian processes as forward models, inverted."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Models with one answer or the nearest rows: linear programs, partial least squares, look-ups."""

@@ -1,1 +1,1 @@
-"""To be said."""
+"""Gaussian mixtures of settings and readings, and what corrects them: trees and flow matching."""
