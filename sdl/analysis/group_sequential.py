@@ -10,6 +10,7 @@ References:
     Armitage, McPherson, Rowe (1969), doi:10.2307/2343787, for the integrals
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple, TypeAlias
@@ -62,6 +63,25 @@ def looks(replicates: int, confidence: float) -> Looks:
         spend = (1 - confidence) * (number / replicates) ** POWER - spent
         walk, level = walk.on(number / replicates, spend)
         found.append(Look(number, level, spend))
+        spent += spend
+    return tuple(found)
+
+
+@cache
+def open_ended(error: float, first: int, pace: float, most: int) -> tuple[float, ...]:
+    """One-sided levels of looks after ``first`` replicates and after each further one up to ``most``.
+
+    After the ``j``-th look ``error * (1 - exp(-j / pace))`` is spent, so that it need not be known at the start how many
+    there will be.
+
+    >>> [round(level, 4) for level in open_ended(0.05, 3, 5.0, 80)[:4]]
+    [0.0091, 0.0138, 0.0167, 0.0182]
+    """
+    found, walk, spent = list[float](), _Walk.begun(), 0.0
+    for number in range(first, most + 1):
+        spend = error * -math.expm1(-(number - first + 1) / pace) - spent
+        walk, level = walk.on(number / most, spend)
+        found.append(level)
         spent += spend
     return tuple(found)
 

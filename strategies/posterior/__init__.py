@@ -1,0 +1,1 @@
+"""What all readings so far say of every setting, as one posterior that all decisions ask."""

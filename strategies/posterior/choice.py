@@ -1,0 +1,105 @@
+"""Where to read next for a target: where all its channels are likeliest to be inside their tolerances now.
+
+One reading at a time. A reading there counts for the verdict, and if it is off it teaches most where the answer lies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from sdl.space import Readings, Settings
+from strategies.posterior.posterior import Posterior
+
+REPLICATES = 4.0
+"""Readings that a verdict rests on, as a rule ..."""
+ERRORS = 1.6
+"""... and how many standard errors of their mean it leaves inside the tolerance."""
+LEAST = 0.2
+"""Part of the tolerance that is aimed at, however large the noise."""
+BETTER = 0.35
+"""By how much the logarithm of the chance must be better elsewhere to leave the settings of the last reading."""
+SPREAD = 256
+"""Settings tried all over the box ..."""
+CLOSE = 96
+"""... and about those that read nearest."""
+BEST = 10
+CHILDREN = 80
+SWEEPS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Settings to read next."""
+
+    settings: Settings
+    """In the unit box, ``(d,)``."""
+    chance: float
+    """Logarithm of the chance that all channels are inside there, nearly."""
+    stays: bool
+    """Whether they are those of the last reading."""
+
+
+def log_chance(posterior: Posterior, wanted: Readings, tolerance: Readings, settings: Settings) -> Readings:
+    """Logarithm of the chance, at settings ``(m, d)``, that every channel is well inside its tolerance, ``(m,)``.
+
+    Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
+    """
+    fixed = np.isfinite(wanted)
+    mean, deviation = (part[:, fixed] for part in posterior.at(settings))
+    noise = posterior.noise(np.where(fixed, wanted, 0.0)[None])[0, fixed]
+    room = np.maximum(1 - ERRORS * noise / np.sqrt(REPLICATES) / tolerance[fixed], LEAST) * tolerance[fixed]
+    off = np.abs(mean - wanted[fixed])
+    near, far = log_ndtr((room - off) / deviation), log_ndtr((-room - off) / deviation)
+    inside = near + np.log1p(-np.exp(np.minimum(far - near, -1e-12)))
+    return np.asarray(inside.sum(axis=1))
+
+
+def choose(
+    posterior: Posterior,
+    wanted: Readings,
+    tolerance: Readings,
+    rng: np.random.Generator,
+    last: Settings | None = None,
+) -> Choice:
+    """The settings to read next for a target.
+
+    Args:
+        posterior: Of all rows.
+        wanted: Readings, ``(p,)``; NaN where free.
+        tolerance: Largest distance from them, ``(p,)``.
+        rng: Source of randomness.
+        last: Settings of the last reading for this target, ``(d,)``; None if there is none.
+    """
+    pool = _pool(posterior, wanted, tolerance, rng, last)
+    for sweep in range(SWEEPS):
+        pool = posterior.instrument.applied(pool)
+        chances = log_chance(posterior, wanted, tolerance, pool)
+        best = pool[np.argsort(-chances)[:BEST]]
+        pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
+    pool = posterior.instrument.applied(pool)
+    chances = log_chance(posterior, wanted, tolerance, pool)
+    settings, chance = pool[chances.argmax()], float(chances.max())
+    if last is not None:
+        stays = float(log_chance(posterior, wanted, tolerance, last[None])[0])
+        if chance <= stays + BETTER:
+            return Choice(last, stays, True)
+    return Choice(settings, chance, False)
+
+
+def _pool(
+    posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator, last: Settings | None
+) -> Settings:
+    rows, fixed = posterior.rows, np.isfinite(wanted)
+    off = np.nan_to_num((rows.readings[:, fixed] - wanted[fixed]) / tolerance[fixed], nan=1e6)
+    nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
+    parts = [rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)]
+    if last is not None:
+        parts += [last[None], _about(last[None], CHILDREN // 2, 0.02, rng)]
+    return np.vstack(parts)
+
+
+def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> Settings:
+    """Settings ``(n, d)`` scattered about some of these, in the box."""
+    of = places[rng.integers(len(places), size=n)]
+    return np.clip(of + width * rng.standard_normal(of.shape), 0, 1)
