@@ -10,6 +10,7 @@ from scipy.special import log_ndtr
 
 from sdl.space import Readings, Settings
 from strategies.posterior.posterior import Posterior
+from strategies.posterior.price import forecast
 
 REPLICATES = 4.0
 """Readings that a verdict rests on, as a rule ..."""
@@ -17,27 +18,30 @@ ERRORS = 1.6
 """... and how many standard errors of their mean it leaves inside the tolerance."""
 LEAST = 0.2
 """Part of the tolerance that is aimed at, however large the noise."""
-BETTER = 0.35
-"""By how much the logarithm of the chance must be better elsewhere to leave the settings of the last reading."""
+PRICED = 16
+"""Settings of which the price is forecast, the likeliest ones."""
+HOPE = 0.02
+"""Chance to be verified below which the price says nothing, and the likeliest settings are read."""
 SPREAD = 256
 """Settings tried all over the box ..."""
 CLOSE = 96
 """... and about those that read nearest."""
 BEST = 10
-CHILDREN = 80
-SWEEPS = 4
+CHILDREN = 60
+SWEEPS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Settings to read next."""
+    """Settings to read next, ``(d,)`` in the unit box, and what is expected there."""
 
     settings: Settings
-    """In the unit box, ``(d,)``."""
-    chance: float
+    log_chance: float
     """Logarithm of the chance that all channels are inside there, nearly."""
-    stays: bool
-    """Whether they are those of the last reading."""
+    requests: float
+    """Expected requests until the target is verified there."""
+    chance: float
+    """That it is verified there by the readings that are forecast."""
 
 
 def log_chance(posterior: Posterior, wanted: Readings, tolerance: Readings, settings: Settings) -> Readings:
@@ -56,46 +60,42 @@ def log_chance(posterior: Posterior, wanted: Readings, tolerance: Readings, sett
 
 
 def choose(
-    posterior: Posterior,
-    wanted: Readings,
-    tolerance: Readings,
-    rng: np.random.Generator,
-    last: Settings | None = None,
+    posterior: Posterior, target: int, wanted: Readings, tolerance: Readings, rng: np.random.Generator
 ) -> Choice:
-    """The settings to read next for a target.
+    """The settings to read next for a target: of the likeliest ones those of the least price.
 
     Args:
         posterior: Of all rows.
+        target: Number of the target in the rows' ``pursuit``.
         wanted: Readings, ``(p,)``; NaN where free.
         tolerance: Largest distance from them, ``(p,)``.
         rng: Source of randomness.
-        last: Settings of the last reading for this target, ``(d,)``; None if there is none.
     """
-    pool = _pool(posterior, wanted, tolerance, rng, last)
+    mine = posterior.rows.settings[posterior.rows.pursuit == target][-1:]
+    pool = _pool(posterior, wanted, tolerance, rng, mine)
     for sweep in range(SWEEPS):
         pool = posterior.instrument.applied(pool)
         chances = log_chance(posterior, wanted, tolerance, pool)
         best = pool[np.argsort(-chances)[:BEST]]
         pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
     pool = posterior.instrument.applied(pool)
-    chances = log_chance(posterior, wanted, tolerance, pool)
-    settings, chance = pool[chances.argmax()], float(chances.max())
-    if last is not None:
-        stays = float(log_chance(posterior, wanted, tolerance, last[None])[0])
-        if chance <= stays + BETTER:
-            return Choice(last, stays, True)
-    return Choice(settings, chance, False)
+    likeliest = pool[np.argsort(-log_chance(posterior, wanted, tolerance, pool))[:PRICED]]
+    offers = np.vstack((likeliest, mine))
+    price = forecast(posterior, target, wanted, tolerance, offers)
+    chances = log_chance(posterior, wanted, tolerance, offers)
+    best_ = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances))
+    return Choice(offers[best_], float(chances[best_]), float(price.requests[best_]), float(price.chance[best_]))
 
 
 def _pool(
-    posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator, last: Settings | None
+    posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator, last: Settings
 ) -> Settings:
     rows, fixed = posterior.rows, np.isfinite(wanted)
     off = np.nan_to_num((rows.readings[:, fixed] - wanted[fixed]) / tolerance[fixed], nan=1e6)
     nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
     parts = [rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)]
-    if last is not None:
-        parts += [last[None], _about(last[None], CHILDREN // 2, 0.02, rng)]
+    if len(last):
+        parts += [last, _about(last, CHILDREN // 2, 0.02, rng)]
     return np.vstack(parts)
 
 

@@ -25,7 +25,7 @@ from strategies.posterior.covariance import (
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
     LENGTH: (0.3, 0.7, -1.6, 2.0),
-    BACKGROUND: (-5.0, 1.5, -10.0, 1.5),
+    BACKGROUND: (-6.5, 1.5, -11.0, 1.5),
     MEMORY: (4.1, 0.7, 2.0, 7.0),
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
@@ -36,7 +36,7 @@ BELIEFS = {
 """Mean and standard deviation of each shared one, and the limits that it is sought within."""
 SINGLE_KNOB = (0.0, 0.4, -1.5, 1.5)
 """The same for the departure of the length along one knob."""
-STATED = 0.3
+STATED = 0.2
 """By how much the logarithm of a stated noise is off, where it is meant for this instrument ..."""
 TAIL = 3.0
 """... and degrees of freedom of that doubt: a statement that data contradict is soon forgotten."""

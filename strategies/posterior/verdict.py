@@ -33,7 +33,7 @@ FRESH = 2
 """Readings that there must be at the very settings."""
 FEWEST = 3
 """Readings near to the settings before the first look."""
-PACE = 5.0
+PACE = 3.0
 """Looks in which 63 % of the error rate are spent."""
 MOST = 80
 """Readings after which every further look has the level of the last one."""

@@ -1,0 +1,84 @@
+"""The price of reading on at some settings: requests that are still to come until a target is verified there.
+
+The estimate that the verdict goes by is a mean of the readings near the settings; what further ones add to it is forecast
+by the posterior.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+from sdl.analysis.group_sequential import open_ended
+from sdl.space import Readings, Settings
+from strategies.posterior.posterior import Posterior
+from strategies.posterior.verdict import FEWEST, FRESH, MOST, NEAR, PACE, SAME, level_of, looks
+
+AHEAD = 12
+"""Readings that are forecast."""
+BEYOND = 12.0
+"""Requests that follow where these do not suffice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What becomes of further readings at each of some settings."""
+
+    requests: Readings
+    """Expected number until the target is verified, ``(m,)``."""
+    chance: Readings
+    """That one of the looks that are forecast verifies it, ``(m,)``."""
+
+
+def forecast(
+    posterior: Posterior,
+    target: int,
+    wanted: Readings,
+    tolerance: Readings,
+    settings: Settings,
+    error: float = 0.05,
+) -> Forecast:
+    """The price of a target at settings ``(m, d)``; other arguments as of ``verdict.judge``."""
+    rows, fixed = posterior.rows, np.flatnonzero(np.isfinite(wanted))
+    mine = rows.pursuit == target
+    away = np.abs(rows.settings[mine][None] - settings[:, None]).max(axis=2)
+    near, fresh = (away <= NEAR).sum(axis=1), (away <= SAME).sum(axis=1)
+    mean, deviation = (part[:, fixed] for part in posterior.at(settings))
+    noise = posterior.noise(np.where(np.isfinite(wanted), wanted, 0.0)[None])[0, fixed]
+    estimate, widened = _estimates(posterior, target, fixed, settings, mean, noise)
+    ahead = np.arange(1, AHEAD + 1)[:, None, None]
+    k = near[None, :, None] + ahead
+    weight = ahead / k
+    off = (1 - weight) * estimate + weight * mean - wanted[fixed]
+    spread = weight * np.sqrt(deviation**2 + noise**2 / ahead)
+    quantiles = _quantiles(posterior, sum(looks(rows, target)), fixed, error)
+    room = tolerance[fixed] - quantiles[:, None, :] * widened * noise / np.sqrt(k)
+    passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
+    looked = (fresh + ahead[..., 0] >= FRESH) & (near + ahead[..., 0] >= FEWEST)
+    passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
+    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1])
+
+
+def _estimates(
+    posterior: Posterior, target: int, fixed: Readings, settings: Settings, mean: Readings, noise: Readings
+) -> tuple[Readings, Readings]:
+    """What the readings near to the settings of the last one say of each of the settings, ``(m, p)``, and how
+    many times as uncertain they are as independent readings of one thing, ``(p,)``."""
+    rows = posterior.rows
+    if not len(rows) or rows.pursuit[-1] != target:
+        return mean, np.ones(len(fixed))
+    last = rows.settings[-1]
+    own = (rows.pursuit == target) & (np.abs(rows.settings - last).max(axis=1) <= NEAR)
+    levels = [level_of(posterior.channels[c], last, own[posterior.members[c]], posterior.now) for c in fixed.tolist()]
+    level, deviation = np.array(levels).T
+    shift = level - posterior.at(last[None])[0][0, fixed]
+    close = np.abs(settings - last).max(axis=1) <= NEAR
+    return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation * np.sqrt(own.sum()) / noise, 1.0)
+
+
+def _quantiles(posterior: Posterior, look: int, fixed: Readings, error: float) -> Readings:
+    """Standard errors that an estimate has to lie inside at each of the next looks, ``(AHEAD, p)``."""
+    spent = open_ended(error, FEWEST, PACE, MOST)
+    levels = np.array([spent[min(look + j, len(spent) - 1)] for j in range(AHEAD)])
+    degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
+    return np.asarray(stdtrit(degrees + np.arange(1, AHEAD + 1)[:, None], 1 - levels[:, None]))
