@@ -27,6 +27,8 @@ CENSORED = 0.25
 """How far beyond its ceiling a censored row is first thought to lie, in parts of the range."""
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
+FEW = 25
+"""Rows up to which the likeliest hyperparameters are sought from several starts."""
 SWEEPS = 8
 WIDEST = 1e3
 """Largest variance of what stands for a censored row, in squares of the range: it says nothing."""
@@ -133,15 +135,16 @@ class ChannelRows:
         return Channel(*self.range, like, self.beliefs, theta)
 
     def learned(self, start: Matrix | None = None) -> Channel:
-        """The channel with the likeliest hyperparameters, sought from a start and, if outliers are suspected, from scratch.
+        """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from two other ones.
 
-        What was an outlier by the hyperparameters that rows before it gave may be a bend or a lamp by those of all rows.
+        With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the rows before it
+        may be a bend or a lamp by those of today.
         """
-        fresh = self.channel(self.beliefs.mean if start is None else start)
-        if start is None:
-            return self._climbed(fresh)
-        judged = self._climbed(self.judged(fresh))
-        return judged if judged.outliers == 0 else min(judged, self._climbed(fresh), key=lambda channel: channel.cost)
+        starts = [] if start is None else [self.judged(self.channel(start))]
+        if len(self.readings) <= FEW or start is None or starts[0].outliers:
+            fresh = self.channel(self.beliefs.mean)
+            starts += [fresh, replace(fresh, theta=fresh.evidence.bent(self.beliefs))]
+        return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: Channel) -> Channel:
         for _ in range(1 + PASSES):

@@ -25,7 +25,7 @@ from strategies.posterior.covariance import (
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
     LENGTH: (0.3, 0.7, -1.6, 2.0),
-    BACKGROUND: (-6.5, 1.5, -11.0, 1.5),
+    BACKGROUND: (-7.5, 2.0, -11.0, 1.5),
     MEMORY: (4.1, 0.7, 2.0, 7.0),
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
@@ -40,6 +40,8 @@ STATED = 0.2
 """By how much the logarithm of a stated noise is off, where it is meant for this instrument ..."""
 TAIL = 3.0
 """... and degrees of freedom of that doubt: a statement that data contradict is soon forgotten."""
+BENT = (-1.5, -0.2)
+"""Amplitude and length of a bend that the search begins with as well."""
 ITERATIONS = 40
 
 
@@ -132,6 +134,12 @@ class Evidence:
             options={"maxiter": ITERATIONS, "ftol": 1e-7},
         )
         return np.asarray(found.x)
+
+    def bent(self, beliefs: Beliefs) -> Matrix:
+        """Hyperparameters by which the noise is as believed and a bend explains what a plane leaves over."""
+        theta = beliefs.mean.copy()
+        theta[[AMPLITUDE, LENGTH]] = BENT
+        return theta
 
     def information(self, theta: Matrix, inverse: Matrix) -> Matrix:
         """Expected information of the shared hyperparameters, ``(9, 9)``; ``inverse`` is that of the covariance."""
