@@ -41,6 +41,8 @@ NODES = 100
 FAR = 7.0
 """Standard deviations of the sum of all replicates, from which on nothing is left of its distribution."""
 HALVINGS = 40
+ENDLESS = 1000
+"""Replicates that no target has, by which time is measured where their number is open."""
 
 
 def single(replicates: int, confidence: float) -> Looks:
@@ -67,23 +69,28 @@ def looks(replicates: int, confidence: float) -> Looks:
     return tuple(found)
 
 
-@cache
-def open_ended(error: float, first: int, pace: float, most: int) -> tuple[float, ...]:
-    """One-sided levels of looks after ``first`` replicates and after each further one up to ``most``.
+def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float) -> float:
+    """One-sided level of a look after a number of replicates, where it need not be known how many there will be.
 
-    After the ``j``-th look ``error * (1 - exp(-j / pace))`` is spent, so that it need not be known at the start how many
-    there will be.
+    After ``k`` of them ``error * (1 - exp(-(k - 2) / pace))`` is spent, by the looks that there were.
 
-    >>> [round(level, 4) for level in open_ended(0.05, 3, 5.0, 80)[:4]]
-    [0.0091, 0.0138, 0.0167, 0.0182]
+    Args:
+        error: Probability that any of the looks takes a mean on the edge for one inside.
+        past: Numbers of replicates at the looks before, increasing.
+        replicates: That at this look, larger than those.
+        pace: Replicates in which 63 % of the error are spent.
+
+    >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
+    [0.0142, 0.0368, 0.0172]
     """
-    found, walk, spent = list[float](), _Walk.begun(), 0.0
-    for number in range(first, most + 1):
-        spend = error * -math.expm1(-(number - first + 1) / pace) - spent
-        walk, level = walk.on(number / most, spend)
-        found.append(level)
-        spent += spend
-    return tuple(found)
+    return _opened(error, past, replicates, pace)[1]
+
+
+@cache
+def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float) -> tuple["_Walk", float]:
+    before = _opened(error, past[:-1], past[-1], pace)[0] if past else _Walk.begun()
+    spend = error * (math.exp(-(past[-1] - 2) / pace if past else 0.0) - math.exp(-(replicates - 2) / pace))
+    return before.on(replicates / ENDLESS, spend)
 
 
 def read(listed: Iterable[Sequence[float]] | None) -> Looks:

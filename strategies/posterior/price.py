@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from sdl.analysis.group_sequential import open_ended
 from sdl.space import Readings, Settings
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.verdict import FEWEST, FRESH, MOST, NEAR, PACE, SAME, level_of, looks
+from strategies.posterior.verdict import FEWEST, FRESH, NEAR, SAME, level, level_of, looks
 
 AHEAD = 12
 """Readings that are forecast."""
@@ -51,8 +50,7 @@ def forecast(
     weight = ahead / k
     off = (1 - weight) * estimate + weight * mean - wanted[fixed]
     spread = weight * np.sqrt(deviation**2 + noise**2 / ahead)
-    quantiles = _quantiles(posterior, sum(looks(rows, target)), fixed, error)
-    room = tolerance[fixed] - quantiles[:, None, :] * widened * noise / np.sqrt(k)
+    room = tolerance[fixed] - _quantiles(posterior, target, fixed, k[..., 0], error) * widened * noise / np.sqrt(k)
     passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
     looked = (fresh + ahead[..., 0] >= FRESH) & (near + ahead[..., 0] >= FEWEST)
     passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
@@ -70,15 +68,18 @@ def _estimates(
     last = rows.settings[-1]
     own = (rows.pursuit == target) & (np.abs(rows.settings - last).max(axis=1) <= NEAR)
     levels = [level_of(posterior.channels[c], last, own[posterior.members[c]], posterior.now) for c in fixed.tolist()]
-    level, deviation = np.array(levels).T
-    shift = level - posterior.at(last[None])[0][0, fixed]
+    estimate, deviation = np.array(levels).T
+    shift = estimate - posterior.at(last[None])[0][0, fixed]
     close = np.abs(settings - last).max(axis=1) <= NEAR
     return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation * np.sqrt(own.sum()) / noise, 1.0)
 
 
-def _quantiles(posterior: Posterior, look: int, fixed: Readings, error: float) -> Readings:
-    """Standard errors that an estimate has to lie inside at each of the next looks, ``(AHEAD, p)``."""
-    spent = open_ended(error, FEWEST, PACE, MOST)
-    levels = np.array([spent[min(look + j, len(spent) - 1)] for j in range(AHEAD)])
+def _quantiles(posterior: Posterior, target: int, fixed: Readings, k: Readings, error: float) -> Readings:
+    """Standard errors that an estimate has to lie inside at the next look, to ``k`` readings ``(a, m)``: ``(a, m, p)``."""
+    past = looks(posterior.rows, target)
+    after = past[-1] if past else 0
+    numbers = np.maximum(k, after + np.arange(1, len(k) + 1)[:, None])
+    distinct, where = np.unique(np.maximum(numbers, FEWEST), return_inverse=True)
+    levels = np.array([level(error, past, int(number)) for number in distinct])[where.reshape(k.shape)]
     degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
-    return np.asarray(stdtrit(degrees + np.arange(1, AHEAD + 1)[:, None], 1 - levels[:, None]))
+    return np.asarray(stdtrit(degrees, 1 - levels[..., None]))

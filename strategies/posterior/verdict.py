@@ -34,9 +34,9 @@ FRESH = 2
 FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0
-"""Looks in which 63 % of the error rate are spent."""
-MOST = 80
-"""Readings after which every further look has the level of the last one."""
+"""Readings in which 63 % of the error rate are spent."""
+MOST = 60
+"""Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
 """Part of a move by the model's slopes that it may be off beyond its own uncertainty: standard deviation."""
 LEVEL = 25.0
@@ -66,14 +66,28 @@ class Judgement:
     """How many times the target was looked at, this one included."""
 
 
-def looks(rows: Rows, target: int) -> list[bool]:
-    """After which of the rows there was a look at a target: enough readings near to the settings, and at them."""
-    mine = np.flatnonzero(rows.pursuit == target)
-    taken = np.zeros(len(rows), bool)
-    for place, row in enumerate(mine):
-        away = np.abs(rows.settings[mine[: place + 1]] - rows.settings[row]).max(axis=1)
-        taken[row] = (away <= NEAR).sum() >= FEWEST and (away <= SAME).sum() >= FRESH
-    return taken.tolist()
+def looks(rows: Rows, target: int) -> tuple[int, ...]:
+    """The looks that there were at a target: to how many readings near to the settings each, made increasing.
+
+    There is one after each reading for which there are enough near to its settings, and at them.
+    """
+    found, settings = [0], rows.settings[rows.pursuit == target]
+    for place, row in enumerate(settings):
+        away = np.abs(settings[: place + 1] - row).max(axis=1)
+        near, fresh = int((away <= NEAR).sum()), int((away <= SAME).sum())
+        if near >= FEWEST and fresh >= FRESH:
+            found.append(max(near, found[-1] + 1))
+    return tuple(found[1:])
+
+
+def looked(rows: Rows, target: int) -> bool:
+    """Whether there was a look after the last row."""
+    return rows.pursuit[-1] == target and len(looks(rows, target)) > len(looks(rows.first(len(rows) - 1), target))
+
+
+def level(error: float, past: tuple[int, ...], readings: int) -> float:
+    """One-sided level of the look after those in the past, at so many readings."""
+    return open_ended(error, past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1, PACE)
 
 
 def judge(
@@ -89,10 +103,9 @@ def judge(
         error: Probability of a false verdict, for the target.
     """
     rows = posterior.rows
-    taken = looks(rows, target)
-    if not taken[-1]:
+    if not looked(rows, target):
         return None
-    settings, look = rows.settings[-1], sum(taken)
+    settings, taken = rows.settings[-1], looks(rows, target)
     near = (rows.pursuit == target) & (np.abs(rows.settings - settings).max(axis=1) <= NEAR)
     fixed = np.flatnonzero(np.isfinite(wanted))
     levels = [
@@ -101,18 +114,17 @@ def judge(
     mean, deviation = np.array(levels).T
     degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
     noise = np.array([posterior.channels[c].noise(m)[0] for c, m in zip(fixed, mean, strict=True)])
-    spent = open_ended(error, FEWEST, PACE, MOST)
-    level = spent[min(look, len(spent)) - 1]
-    quantile = stdtrit(degrees, 1 - level)
+    now = level(error, taken[:-1], taken[-1])
+    quantile = stdtrit(degrees, 1 - now)
     off = np.abs(mean - wanted[fixed])
-    share = stdtrit(degrees, 1 - level / (2 * len(fixed)))
+    share = stdtrit(degrees, 1 - now / (2 * len(fixed)))
     if (off + quantile * deviation <= tolerance[fixed]).all():
         verdict = Verdict.VERIFIED
     elif (off - share * deviation > tolerance[fixed]).any():
         verdict = Verdict.REFUTED
     else:
         verdict = Verdict.INCONCLUSIVE
-    return Judgement(verdict, settings, mean, deviation, quantile, noise, degrees, int(near.sum()), look)
+    return Judgement(verdict, settings, mean, deviation, quantile, noise, degrees, int(near.sum()), len(taken))
 
 
 def level_of(channel: Channel, settings: Settings, near: NDArray[np.bool_], now: float) -> tuple[float, float]:
