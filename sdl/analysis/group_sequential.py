@@ -105,6 +105,13 @@ def _numbers(replicates: int) -> Sequence[int]:
     return range(replicates, fewest - 1, -group)[::-1]
 
 
+@cache
+def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and weights of Gauss and Legendre."""
+    points, weights = np.polynomial.legendre.leggauss(NODES)
+    return points, weights
+
+
 class _Walk:
     """The sum of the replicates so far where no look has decided, in standard deviations of the sum of all."""
 
@@ -130,7 +137,7 @@ class _Walk:
             bound = (low + high) / 2
             crossing = self.mass @ ndtr((self.at - bound) / step)
             low, high = (bound, high) if crossing > spend else (low, bound)
-        points, weights = np.polynomial.legendre.leggauss(NODES)
+        points, weights = _nodes()
         at = bound - (1 - points) * (bound + FAR) / 2
         density = np.exp(-0.5 * ((at[:, None] - self.at) / step) ** 2) / (step * np.sqrt(2 * np.pi))
         return _Walk(at, density @ self.mass * weights * (bound + FAR) / 2, time), float(ndtr(-bound / np.sqrt(time)))

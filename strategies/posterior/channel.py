@@ -27,8 +27,10 @@ CENSORED = 0.25
 """How far beyond its ceiling a censored row is first thought to lie, in parts of the range."""
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
-FEW = 25
-"""Rows up to which the likeliest hyperparameters are sought from several starts."""
+FEW = 12
+"""Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
+SELDOM = 5
+"""... and with more rows once in so many."""
 SWEEPS = 8
 WIDEST = 1e3
 """Largest variance of what stands for a censored row, in squares of the range: it says nothing."""
@@ -62,7 +64,9 @@ class Channel:
     def at(self, settings: Matrix, now: float) -> tuple[Matrix, Matrix]:
         """Mean and standard deviation ``(m,)`` of the noise-free reading at settings ``(m, d)`` at a moment."""
         cross = self.covariance.cross(self.theta, settings, now)
-        variance = self.covariance.prior(self.theta, settings, now) - np.einsum("nm,nm->m", cross, self._inverse @ cross)
+        variance = self.covariance.prior(self.theta, settings, now) - np.einsum(
+            "nm,nm->m", cross, self._inverse @ cross
+        )
         return self.middle + self.scale * (cross.T @ self._weighted), self.scale * np.sqrt(np.maximum(variance, JITTER))
 
     def noise(self, reading: Matrix | float) -> Matrix:
@@ -141,7 +145,7 @@ class ChannelRows:
         may be a bend or a lamp by those of today.
         """
         starts = [] if start is None else [self.judged(self.channel(start))]
-        if len(self.readings) <= FEW or start is None or starts[0].outliers:
+        if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:
             fresh = self.channel(self.beliefs.mean)
             starts += [fresh, replace(fresh, theta=fresh.evidence.bent(self.beliefs))]
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
@@ -166,7 +170,11 @@ class ChannelRows:
 def settled(judged: Evidence, before: Evidence) -> bool:
     """Whether judging the rows again changed nothing that matters."""
     same = np.allclose(judged.spread, before.spread, rtol=0.1)
-    return same and np.allclose(judged.values, before.values, atol=0.02) and np.allclose(judged.site, before.site, rtol=0.3)
+    return (
+        same
+        and np.allclose(judged.values, before.values, atol=0.02)
+        and np.allclose(judged.site, before.site, rtol=0.3)
+    )
 
 
 def _spread(channel: Channel) -> Matrix:
@@ -176,7 +184,12 @@ def _spread(channel: Channel) -> Matrix:
     own = np.diag(channel.covariance.noise(channel.theta, np.ones(len(mean))))
     narrow, wide = variance + own, variance + WIDER**2 * own
     square = (evidence.values - mean) ** 2
-    odds = OUTLIERS / (1 - OUTLIERS) * np.sqrt(narrow / wide) * np.exp(np.minimum(0.5 * square * (1 / narrow - 1 / wide), 700))
+    odds = (
+        OUTLIERS
+        / (1 - OUTLIERS)
+        * np.sqrt(narrow / wide)
+        * np.exp(np.minimum(0.5 * square * (1 / narrow - 1 / wide), 700))
+    )
     chance = odds / (1 + odds)
     return np.asarray(np.where(evidence.site == 0, 1 / np.sqrt(1 - chance + chance / WIDER**2), 1.0))
 
@@ -197,4 +210,3 @@ def _censored(channel: Channel, censored: NDArray[np.int_], edges: Matrix) -> Ev
         values[rows], sites[rows] = stands, site
         evidence = replace(evidence, values=values, site=sites)
     return evidence
-

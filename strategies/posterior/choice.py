@@ -22,6 +22,8 @@ PRICED = 16
 """Settings of which the price is forecast, the likeliest ones."""
 HOPE = 0.02
 """Chance to be verified below which the price says nothing, and the likeliest settings are read."""
+DISTINCT = 0.1
+"""Distance in the unit box from which on settings are another answer."""
 SPREAD = 256
 """Settings tried all over the box ..."""
 CLOSE = 96
@@ -60,8 +62,13 @@ def log_chance(posterior: Posterior, wanted: Readings, tolerance: Readings, sett
 
 
 def choose(
-    posterior: Posterior, target: int, wanted: Readings, tolerance: Readings, rng: np.random.Generator
-) -> Choice:
+    posterior: Posterior,
+    target: int,
+    wanted: Readings,
+    tolerance: Readings,
+    rng: np.random.Generator,
+    answers: Settings | None = None,
+) -> Choice | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
     Args:
@@ -70,33 +77,61 @@ def choose(
         wanted: Readings, ``(p,)``; NaN where free.
         tolerance: Largest distance from them, ``(p,)``.
         rng: Source of randomness.
+        answers: Settings that are answers already, ``(k, d)``: other ones are sought.
+
+    Returns:
+        None if all settings are near to those answers.
     """
-    mine = posterior.rows.settings[posterior.rows.pursuit == target][-1:]
-    pool = _pool(posterior, wanted, tolerance, rng, mine)
-    for sweep in range(SWEEPS):
-        pool = posterior.instrument.applied(pool)
-        chances = log_chance(posterior, wanted, tolerance, pool)
-        best = pool[np.argsort(-chances)[:BEST]]
-        pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
-    pool = posterior.instrument.applied(pool)
-    likeliest = pool[np.argsort(-log_chance(posterior, wanted, tolerance, pool))[:PRICED]]
-    offers = np.vstack((likeliest, mine))
-    price = forecast(posterior, target, wanted, tolerance, offers)
-    chances = log_chance(posterior, wanted, tolerance, offers)
-    best_ = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances))
-    return Choice(offers[best_], float(chances[best_]), float(price.requests[best_]), float(price.chance[best_]))
+    last = posterior.rows.settings[posterior.rows.pursuit == target][-1:]
+    pool = np.vstack((searched(posterior, wanted, tolerance, rng, answers), others(last, answers)))
+    if not len(pool):
+        return None
+    chances = log_chance(posterior, wanted, tolerance, pool)
+    offers = np.append(np.argsort(-chances[: len(pool) - len(last)], kind="stable")[:PRICED], np.arange(len(pool))[-1:])
+    price = forecast(posterior, target, wanted, tolerance, pool[offers])
+    best = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances[offers]))
+    return Choice(pool[offers[best]], float(chances[offers[best]]), float(price.requests[best]), float(price.chance[best]))
 
 
-def _pool(
-    posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator, last: Settings
+def searched(
+    posterior: Posterior,
+    wanted: Readings,
+    tolerance: Readings,
+    rng: np.random.Generator,
+    answers: Settings | None = None,
 ) -> Settings:
+    """Settings ``(m, d)`` that the instrument can apply, ever closer to where a target is likeliest.
+
+    A grid of few points is searched whole.
+    """
+    if (grid := posterior.instrument.grid) is not None:
+        return others(grid, answers)
+    last = posterior.rows.settings[-1:]
+    pool = np.vstack((_begun(posterior, wanted, tolerance, rng), _about(last, CLOSE // 2, 0.02, rng)))
+    for sweep in range(SWEEPS):
+        pool = others(posterior.instrument.applied(pool), answers)
+        chances = log_chance(posterior, wanted, tolerance, pool)
+        best = pool[np.argsort(-chances, kind="stable")[:BEST]]
+        if not len(best):
+            return best
+        pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
+    return others(posterior.instrument.applied(pool), answers)
+
+
+def others(settings: Settings, answers: Settings | None) -> Settings:
+    """Those of the settings ``(m, d)`` that are not near to an answer."""
+    if answers is None or not len(answers):
+        return settings
+    away = np.abs(settings[:, None] - answers).max(axis=2).min(axis=1)
+    return settings[away > DISTINCT]
+
+
+def _begun(posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator) -> Settings:
+    """Settings all over the box, and about the rows that read nearest to the target."""
     rows, fixed = posterior.rows, np.isfinite(wanted)
     off = np.nan_to_num((rows.readings[:, fixed] - wanted[fixed]) / tolerance[fixed], nan=1e6)
     nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
-    parts = [rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)]
-    if len(last):
-        parts += [last, _about(last, CHILDREN // 2, 0.02, rng)]
-    return np.vstack(parts)
+    return np.vstack((rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)))
 
 
 def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> Settings:

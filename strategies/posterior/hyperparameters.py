@@ -119,7 +119,9 @@ class Evidence:
         weighted = inverse @ self.values
         penalty, slopes = beliefs.penalty(theta)
         loss = 0.5 * self.values @ weighted + np.log(np.diag(factor)).sum() + penalty
-        return float(loss), self.covariance.gradient(theta, 0.5 * (inverse - np.outer(weighted, weighted)), parts) + slopes
+        return float(loss), self.covariance.gradient(
+            theta, 0.5 * (inverse - np.outer(weighted, weighted)), parts
+        ) + slopes
 
     def likeliest(self, beliefs: Beliefs, start: Matrix | None = None) -> Matrix:
         """The hyperparameters of largest posterior density, sought from a start, ``(9 + d,)``."""
@@ -131,7 +133,7 @@ class Evidence:
             jac=True,
             method="L-BFGS-B",
             bounds=limits,
-            options={"maxiter": ITERATIONS, "ftol": 1e-7},
+            options={"maxiter": ITERATIONS, "ftol": 1e-5},
         )
         return np.asarray(found.x)
 

@@ -10,7 +10,7 @@ from strategies.posterior.channel import Channel, ChannelRows
 from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
 from strategies.posterior.rows import Instrument, Rows
 
-EVERY = 40
+EVERY = 14
 """Up to so many rows the hyperparameters are learned anew with each row ..."""
 OFTEN = 1.1
 """... and from then on each time that the rows have become so many times as many."""
@@ -46,7 +46,9 @@ class Posterior:
 
     def noise(self, readings: Readings) -> Readings:
         """Standard deviation ``(m, p)`` of one reading where readings ``(m, p)`` are expected."""
-        return np.column_stack([channel.noise(column) for channel, column in zip(self.channels, readings.T, strict=True)])
+        return np.column_stack(
+            [channel.noise(column) for channel, column in zip(self.channels, readings.T, strict=True)]
+        )
 
 
 def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -> Posterior:
@@ -60,7 +62,9 @@ def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -
     members = [np.isfinite(rows.readings[:, c]) | (rows.censored[:, c] != 0) for c in range(rows.readings.shape[1])]
     starts = [None] * len(members) if before is None else _starts(before)
     channels = _channels(rows, instrument, members, switches, starts, due)
-    found = Posterior(rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0)
+    found = Posterior(
+        rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
+    )
     return _with_lamp(found) if due else found
 
 

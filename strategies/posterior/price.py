@@ -60,8 +60,11 @@ def forecast(
 def _estimates(
     posterior: Posterior, target: int, fixed: Readings, settings: Settings, mean: Readings, noise: Readings
 ) -> tuple[Readings, Readings]:
-    """What the readings near to the settings of the last one say of each of the settings, ``(m, p)``, and how
-    many times as uncertain they are as independent readings of one thing, ``(p,)``."""
+    """What the readings near to those of the last one say of each of the settings, and how surely.
+
+    Returns:
+        The estimates, ``(m, p)``, and how many times as uncertain they are as that many independent readings, ``(p,)``.
+    """
     rows = posterior.rows
     if not len(rows) or rows.pursuit[-1] != target:
         return mean, np.ones(len(fixed))
@@ -75,7 +78,7 @@ def _estimates(
 
 
 def _quantiles(posterior: Posterior, target: int, fixed: Readings, k: Readings, error: float) -> Readings:
-    """Standard errors that an estimate has to lie inside at the next look, to ``k`` readings ``(a, m)``: ``(a, m, p)``."""
+    """Standard errors that an estimate has to lie inside when there are ``k`` readings ``(a, m)``, ``(a, m, p)``."""
     past = looks(posterior.rows, target)
     after = past[-1] if past else 0
     numbers = np.maximum(k, after + np.arange(1, len(k) + 1)[:, None])

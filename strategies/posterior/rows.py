@@ -1,12 +1,17 @@
-"""What a posterior is made from: rows of settings and readings in the order of requests, and the instrument's statement."""
+"""What a posterior is made from: readings in the order of requests, and what the instrument states."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings, Space
+
+
+GRID = 3000
+"""Most points of a grid that is searched as one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,17 @@ class Instrument:
     def unstated(cls, d: int, p: int) -> Self:
         """An instrument of which nothing is known but its numbers of knobs and channels."""
         return cls(np.full(p, np.nan), np.full(p, -np.inf), np.full(p, np.inf), np.zeros(d))
+
+    @cached_property
+    def grid(self) -> Settings | None:
+        """All settings that can be applied, ``(m, d)``, in the unit box; None if they are too many to be searched."""
+        if not (self.step > 0).all():
+            return None
+        counts = np.floor(1 / self.step + 1e-9) + 1
+        if counts.prod() > GRID:
+            return None
+        axes = [step * np.arange(int(count)) for step, count in zip(self.step, counts, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(self.step))
 
     def applied(self, settings: Settings) -> Settings:
         """The settings ``(..., d)`` that are applied for those asked, within the box."""

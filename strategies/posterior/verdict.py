@@ -1,12 +1,12 @@
 """The verdict on a target: what all readings taken for it say of the settings where the last ones were taken.
 
-Of the rows only those taken for this target and near to the settings give the level; the rest, the design included, give
-the slopes by which these are moved to the settings, the light and the noise. So the estimate is that of generalised least
-squares, with the slopes as uncertain as the posterior has them.
+Of the rows only those taken for this target and near to the settings give the level; the rest, the design included,
+give the slopes by which these are moved to the settings, the light and the noise. So the estimate is that of generalised
+least squares, with the slopes as uncertain as the posterior has them.
 
-Error rates, for a target and however often one looks: the probability of VERIFIED, when at every setting the true reading of
-some channel lies on the edge of its tolerance or beyond, is 5 % at most; so is that of REFUTED for settings at which
-all channels are within.
+Error rates, for a target and however often one looks: the probability of VERIFIED, when at every setting the true
+reading of some channel lies on the edge of its tolerance or beyond, is 5 % at most; so is that of REFUTED for settings
+at which all channels are within.
 
 References:
     Lan, DeMets (1983), doi:10.1093/biomet/70.3.659, for spending an error rate; Berger (1982), doi:10.2307/1267823, for
@@ -108,9 +108,7 @@ def judge(
     settings, taken = rows.settings[-1], looks(rows, target)
     near = (rows.pursuit == target) & (np.abs(rows.settings - settings).max(axis=1) <= NEAR)
     fixed = np.flatnonzero(np.isfinite(wanted))
-    levels = [
-        level_of(posterior.channels[c], settings, near[posterior.members[c]], posterior.now - 1) for c in fixed
-    ]
+    levels = [level_of(posterior.channels[c], settings, near[posterior.members[c]], posterior.now - 1) for c in fixed]
     mean, deviation = np.array(levels).T
     degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
     noise = np.array([posterior.channels[c].noise(m)[0] for c, m in zip(fixed, mean, strict=True)])
