@@ -4,11 +4,12 @@ Censored rows enter by expectation propagation, as a Tobit likelihood; outliers 
 others, comes from a distribution ten times as wide.
 
 References:
-    Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, sections 2.7 (vague linear part), 3.6 (expectation
-    propagation) and 5.4 (leaving one out); Tobin (1958), doi:10.2307/1907382, for censored rows;
+    Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, sections 2.7 (vague linear part), 3.6
+    (expectation propagation) and 5.4 (leaving one out); Tobin (1958), doi:10.2307/1907382, for censored rows;
     Box, Tiao (1968), doi:10.1093/biomet/55.1.119, for outliers
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -50,7 +51,7 @@ class Channel:
 
     @cached_property
     def _inverse(self) -> Matrix:
-        return np.linalg.inv(self.evidence.matrices(self.theta)[0])
+        return np.asarray(np.linalg.inv(self.evidence.matrices(self.theta)[0]))
 
     @cached_property
     def _weighted(self) -> Matrix:
@@ -87,10 +88,10 @@ class Channel:
     @cached_property
     def cost(self) -> float:
         """Minus the logarithm of the posterior density of hyperparameters and outliers, but for a constant."""
-        return self.evidence.loss(self.theta, self.beliefs)[0] - self.outliers * np.log(OUTLIERS)
+        return self.evidence.loss(self.theta, self.beliefs)[0] - self.outliers * math.log(OUTLIERS)
 
     def left_out(self) -> tuple[Matrix, Matrix]:
-        """What the other rows say of each row's noise-free reading: mean and variance ``(n,)``, in parts of the range."""
+        """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
         whole = 1 / np.diag(self._inverse)
         own = np.diag(self.covariance.noise(self.theta, self.evidence.spread)) * (self.evidence.site == 0)
         return self.evidence.values - self._weighted * whole, np.maximum(whole - own - self.evidence.site, JITTER)
@@ -141,8 +142,8 @@ class ChannelRows:
     def learned(self, start: Matrix | None = None) -> Channel:
         """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from two other ones.
 
-        With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the rows before it
-        may be a bend or a lamp by those of today.
+        With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the
+        rows before it may be a bend or a lamp by those of today.
         """
         starts = [] if start is None else [self.judged(self.channel(start))]
         if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:

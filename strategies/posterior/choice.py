@@ -11,6 +11,7 @@ from scipy.special import log_ndtr
 from sdl.space import Readings, Settings
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.price import forecast
+from strategies.posterior.rows import Pursuit
 
 REPLICATES = 4.0
 """Readings that a verdict rests on, as a rule ..."""
@@ -46,59 +47,48 @@ class Choice:
     """That it is verified there by the readings that are forecast."""
 
 
-def log_chance(posterior: Posterior, wanted: Readings, tolerance: Readings, settings: Settings) -> Readings:
+def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
     """Logarithm of the chance, at settings ``(m, d)``, that every channel is well inside its tolerance, ``(m,)``.
 
     Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
     """
-    fixed = np.isfinite(wanted)
-    mean, deviation = (part[:, fixed] for part in posterior.at(settings))
-    noise = posterior.noise(np.where(fixed, wanted, 0.0)[None])[0, fixed]
-    room = np.maximum(1 - ERRORS * noise / np.sqrt(REPLICATES) / tolerance[fixed], LEAST) * tolerance[fixed]
-    off = np.abs(mean - wanted[fixed])
+    wanted, tolerance = pursuit.window
+    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    margin = ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES)
+    room = np.maximum(tolerance - margin, LEAST * tolerance)
+    off = np.abs(mean - wanted)
     near, far = log_ndtr((room - off) / deviation), log_ndtr((-room - off) / deviation)
     inside = near + np.log1p(-np.exp(np.minimum(far - near, -1e-12)))
     return np.asarray(inside.sum(axis=1))
 
 
 def choose(
-    posterior: Posterior,
-    target: int,
-    wanted: Readings,
-    tolerance: Readings,
-    rng: np.random.Generator,
-    answers: Settings | None = None,
+    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
 ) -> Choice | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
     Args:
         posterior: Of all rows.
-        target: Number of the target in the rows' ``pursuit``.
-        wanted: Readings, ``(p,)``; NaN where free.
-        tolerance: Largest distance from them, ``(p,)``.
+        pursuit: The target.
         rng: Source of randomness.
         answers: Settings that are answers already, ``(k, d)``: other ones are sought.
 
     Returns:
         None if all settings are near to those answers.
     """
-    last = posterior.rows.settings[posterior.rows.pursuit == target][-1:]
-    pool = np.vstack((searched(posterior, wanted, tolerance, rng, answers), others(last, answers)))
-    if not len(pool):
+    last = others(posterior.rows.settings[posterior.rows.pursuit == pursuit.number][-1:], answers)
+    pool = searched(posterior, pursuit, rng, answers)
+    likeliest = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:PRICED]]
+    offers = np.vstack((likeliest, last))
+    if not len(offers):
         return None
-    chances = log_chance(posterior, wanted, tolerance, pool)
-    offers = np.append(np.argsort(-chances[: len(pool) - len(last)], kind="stable")[:PRICED], np.arange(len(pool))[-1:])
-    price = forecast(posterior, target, wanted, tolerance, pool[offers])
-    best = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances[offers]))
-    return Choice(pool[offers[best]], float(chances[offers[best]]), float(price.requests[best]), float(price.chance[best]))
+    chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
+    best = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances))
+    return Choice(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
 
 
 def searched(
-    posterior: Posterior,
-    wanted: Readings,
-    tolerance: Readings,
-    rng: np.random.Generator,
-    answers: Settings | None = None,
+    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
 ) -> Settings:
     """Settings ``(m, d)`` that the instrument can apply, ever closer to where a target is likeliest.
 
@@ -107,13 +97,12 @@ def searched(
     if (grid := posterior.instrument.grid) is not None:
         return others(grid, answers)
     last = posterior.rows.settings[-1:]
-    pool = np.vstack((_begun(posterior, wanted, tolerance, rng), _about(last, CLOSE // 2, 0.02, rng)))
+    pool = np.vstack((_begun(posterior, pursuit, rng), _about(last, CLOSE // 2, 0.02, rng)))
     for sweep in range(SWEEPS):
         pool = others(posterior.instrument.applied(pool), answers)
-        chances = log_chance(posterior, wanted, tolerance, pool)
-        best = pool[np.argsort(-chances, kind="stable")[:BEST]]
-        if not len(best):
-            return best
+        if not len(pool):
+            return pool
+        best = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:BEST]]
         pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
     return others(posterior.instrument.applied(pool), answers)
 
@@ -126,10 +115,10 @@ def others(settings: Settings, answers: Settings | None) -> Settings:
     return settings[away > DISTINCT]
 
 
-def _begun(posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator) -> Settings:
+def _begun(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Settings:
     """Settings all over the box, and about the rows that read nearest to the target."""
-    rows, fixed = posterior.rows, np.isfinite(wanted)
-    off = np.nan_to_num((rows.readings[:, fixed] - wanted[fixed]) / tolerance[fixed], nan=1e6)
+    rows, (wanted, tolerance) = posterior.rows, pursuit.window
+    off = np.nan_to_num((rows.readings[:, pursuit.fixed] - wanted) / tolerance, nan=1e6)
     nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
     return np.vstack((rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)))
 
@@ -137,4 +126,4 @@ def _begun(posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.
 def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> Settings:
     """Settings ``(n, d)`` scattered about some of these, in the box."""
     of = places[rng.integers(len(places), size=n)]
-    return np.clip(of + width * rng.standard_normal(of.shape), 0, 1)
+    return np.asarray(np.clip(of + width * rng.standard_normal(of.shape), 0, 1))

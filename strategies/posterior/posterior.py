@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import Channel, ChannelRows
 from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
-from strategies.posterior.rows import Instrument, Rows
+from strategies.posterior.rows import Instrument, Pursuit, Rows
 
 EVERY = 14
 """Up to so many rows the hyperparameters are learned anew with each row ..."""
@@ -44,18 +45,22 @@ class Posterior:
         both = [channel.at(settings, self.now) for channel in self.channels]
         return np.column_stack([mean for mean, _ in both]), np.column_stack([deviation for _, deviation in both])
 
-    def noise(self, readings: Readings) -> Readings:
-        """Standard deviation ``(m, p)`` of one reading where readings ``(m, p)`` are expected."""
-        return np.column_stack(
-            [channel.noise(column) for channel, column in zip(self.channels, readings.T, strict=True)]
-        )
+    @cached_property
+    def degrees(self) -> Readings:
+        """Degrees of freedom of the noise of each channel, ``(p,)``."""
+        return np.array([channel.degrees_of_freedom for channel in self.channels])
+
+    def noise_at(self, pursuit: Pursuit) -> Readings:
+        """Standard deviation of one reading of each fixed channel of a target, where it is met."""
+        wanted = zip(pursuit.fixed, pursuit.window[0].tolist(), strict=True)
+        return np.array([self.channels[c].noise(reading)[0] for c, reading in wanted])
 
 
 def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -> Posterior:
     """The posterior of some rows.
 
-    It is a function of the rows alone where ``before`` was learned from the rows one fewer, and so on to the first; then it is
-    quick, too. ``learn_all`` begins at the first.
+    It is a function of the rows alone where ``before`` was learned from the rows one fewer, and so on to the first;
+    then it is quick, too. ``learn_all`` begins at the first.
     """
     switches = before.switches if before is not None else ()
     due = before is None or len(rows) <= EVERY or len(rows) >= OFTEN * before.learned

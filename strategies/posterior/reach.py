@@ -9,6 +9,7 @@ from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.choice import searched
 from strategies.posterior.posterior import Posterior
+from strategies.posterior.rows import Pursuit
 from strategies.posterior.verdict import Judgement
 
 BEYOND = 0.001
@@ -31,16 +32,15 @@ class Nearest:
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
 
 
-def nearest(posterior: Posterior, wanted: Readings, tolerance: Readings, rng: np.random.Generator) -> Nearest:
+def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Nearest:
     """Where the readings come nearest to a target: never worse than at the best settings that were measured."""
-    fixed = np.isfinite(wanted)
-    places = np.vstack((searched(posterior, wanted, tolerance, rng), posterior.rows.settings))
+    wanted, tolerance = pursuit.window
+    places = np.vstack((searched(posterior, pursuit, rng), posterior.rows.settings))
     mean, deviation = posterior.at(places)
-    degrees = np.array([channel.degrees_of_freedom for channel in posterior.channels])
-    away = np.abs(mean - wanted)[:, fixed] / tolerance[fixed]
-    doubt = (stdtrit(degrees, 1 - BEYOND) * deviation)[:, fixed] / tolerance[fixed]
+    away = np.abs(mean[:, pursuit.fixed] - wanted) / tolerance
+    doubt = stdtrit(posterior.degrees, 1 - BEYOND) * deviation
     best = int(away.max(axis=1).argmin())
-    surely = float((away - doubt).max(axis=1).min())
+    surely = float((away - doubt[:, pursuit.fixed] / tolerance).max(axis=1).min())
     return Nearest(places[best], mean[best], float(away[best].max()), surely)
 
 
@@ -54,20 +54,8 @@ def out_of_reach(place: Nearest, judgement: Judgement | None) -> bool:
     return place.surely > 1 and judgement is not None and judgement.verdict is Verdict.REFUTED
 
 
-def lost_in_noise(
-    posterior: Posterior, wanted: Readings, tolerance: Readings, readings: int, confidence: float = 0.95
-) -> bool:
-    """Whether so many readings at perfect settings could not verify a target, were the noise as low as it may well be.
-
-    Args:
-        posterior: Of all rows.
-        wanted: Readings, ``(p,)``; NaN where free.
-        tolerance: Largest distance from them, ``(p,)``.
-        readings: How many there can be for this target in all.
-        confidence: Of a verdict.
-    """
-    fixed = np.flatnonzero(np.isfinite(wanted))
-    noise = posterior.noise(np.where(np.isfinite(wanted), wanted, 0.0)[None])[0, fixed]
-    degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
-    least = noise * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * degrees))
-    return bool((ndtri(confidence) * least / np.sqrt(max(readings, 1)) > tolerance[fixed]).any())
+def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
+    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be."""
+    least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
+    margin = ndtri(1 - pursuit.error) * least / np.sqrt(max(readings, 1))
+    return bool((margin > pursuit.window[1]).any())

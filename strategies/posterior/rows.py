@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings, Space
 
-
 GRID = 3000
 """Most points of a grid that is searched as one."""
 
@@ -101,3 +100,31 @@ class Rows:
             reference=np.append(self.reference, False),
             pursuit=np.append(self.pursuit, pursuit),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Pursuit:
+    """A target that is pursued."""
+
+    number: int
+    """Of the target, as it stands in the rows' ``pursuit``."""
+    readings: Readings
+    """Wanted, ``(p,)``; NaN where free."""
+    tolerance: Readings
+    """Largest distance from them, ``(p,)``."""
+    error: float = 0.05
+    """Probability of a false verdict, for the target."""
+
+    @cached_property
+    def fixed(self) -> list[int]:
+        """Channels that are not free."""
+        return np.flatnonzero(np.isfinite(self.readings)).tolist()
+
+    @cached_property
+    def window(self) -> tuple[Readings, Readings]:
+        """Readings wanted and their tolerance, of these channels."""
+        return self.readings[self.fixed], self.tolerance[self.fixed]
+
+    def near(self, rows: Rows, settings: Settings, distance: float) -> NDArray[np.bool_]:
+        """Which rows were taken for this target within a distance of settings ``(d,)``, ``(n,)``."""
+        return (rows.pursuit == self.number) & (np.abs(rows.settings - settings).max(axis=1) <= distance)

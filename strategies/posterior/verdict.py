@@ -1,8 +1,8 @@
 """The verdict on a target: what all readings taken for it say of the settings where the last ones were taken.
 
 Of the rows only those taken for this target and near to the settings give the level; the rest, the design included,
-give the slopes by which these are moved to the settings, the light and the noise. So the estimate is that of generalised
-least squares, with the slopes as uncertain as the posterior has them.
+give the slopes by which these are moved to the settings, the light and the noise. So the estimate is that of
+generalised least squares, with the slopes as uncertain as the posterior has them.
 
 Error rates, for a target and however often one looks: the probability of VERIFIED, when at every setting the true
 reading of some channel lies on the edge of its tolerance or beyond, is 5 % at most; so is that of REFUTED for settings
@@ -25,7 +25,7 @@ from sdl.space import Readings, Settings
 from strategies.posterior.channel import Channel
 from strategies.posterior.covariance import Matrix
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Rows
+from strategies.posterior.rows import Pursuit, Rows
 
 NEAR = 0.1
 """Distance in the unit box within which readings are moved to the settings."""
@@ -45,7 +45,7 @@ LEVEL = 25.0
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What was found out about a target at some settings; every array is over its channels, ``(p,)``."""
+    """What was found out about a target at some settings; every array is over its fixed channels."""
 
     verdict: Verdict
     settings: Settings
@@ -66,63 +66,71 @@ class Judgement:
     """How many times the target was looked at, this one included."""
 
 
-def looks(rows: Rows, target: int) -> tuple[int, ...]:
+def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:
     """The looks that there were at a target: to how many readings near to the settings each, made increasing.
 
     There is one after each reading for which there are enough near to its settings, and at them.
     """
-    found, settings = [0], rows.settings[rows.pursuit == target]
+    counts, settings = [0], rows.settings[rows.pursuit == pursuit.number]
     for place, row in enumerate(settings):
         away = np.abs(settings[: place + 1] - row).max(axis=1)
         near, fresh = int((away <= NEAR).sum()), int((away <= SAME).sum())
         if near >= FEWEST and fresh >= FRESH:
-            found.append(max(near, found[-1] + 1))
-    return tuple(found[1:])
+            counts.append(max(near, counts[-1] + 1))
+    return tuple(counts[1:])
 
 
-def looked(rows: Rows, target: int) -> bool:
-    """Whether there was a look after the last row."""
-    return rows.pursuit[-1] == target and len(looks(rows, target)) > len(looks(rows.first(len(rows) - 1), target))
-
-
-def level(error: float, past: tuple[int, ...], readings: int) -> float:
-    """One-sided level of the look after those in the past, at so many readings."""
-    return open_ended(error, past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1, PACE)
-
-
-def judge(
-    posterior: Posterior, target: int, wanted: Readings, tolerance: Readings, error: float = 0.05
-) -> Judgement | None:
-    """Judge a target by the readings taken for it, at the settings of the last row; None where these are too few.
+def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], readings: int, share: int = 1) -> Readings:
+    """How many standard errors a mean has to lie off an edge at the look after those in the past.
 
     Args:
-        posterior: Of all rows.
-        target: Number of the target in the rows' ``pursuit``.
-        wanted: Readings, ``(p,)``; NaN where free.
-        tolerance: Largest distance from them, ``(p,)``.
-        error: Probability of a false verdict, for the target.
+        posterior: Of all rows: the noise is as well known as it says.
+        pursuit: The target.
+        past: Looks that there were.
+        readings: That this look goes by.
+        share: Of how many claims this is one, which share the error rate.
+
+    Returns:
+        One for each fixed channel, as its noise is known.
     """
+    counted = (past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1)
+    level = open_ended(pursuit.error, *counted, PACE) / share
+    return np.asarray(stdtrit(posterior.degrees[pursuit.fixed], 1 - level))
+
+
+def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
+    """Judge a target by the readings taken for it, at the settings of the last row; None where these are too few."""
     rows = posterior.rows
-    if not looked(rows, target):
+    taken = looks(rows, pursuit)
+    if rows.pursuit[-1] != pursuit.number or len(taken) == len(looks(rows.first(len(rows) - 1), pursuit)):
         return None
-    settings, taken = rows.settings[-1], looks(rows, target)
-    near = (rows.pursuit == target) & (np.abs(rows.settings - settings).max(axis=1) <= NEAR)
-    fixed = np.flatnonzero(np.isfinite(wanted))
-    levels = [level_of(posterior.channels[c], settings, near[posterior.members[c]], posterior.now - 1) for c in fixed]
-    mean, deviation = np.array(levels).T
-    degrees = np.array([posterior.channels[c].degrees_of_freedom for c in fixed])
-    noise = np.array([posterior.channels[c].noise(m)[0] for c, m in zip(fixed, mean, strict=True)])
-    now = level(error, taken[:-1], taken[-1])
-    quantile = stdtrit(degrees, 1 - now)
-    off = np.abs(mean - wanted[fixed])
-    share = stdtrit(degrees, 1 - now / (2 * len(fixed)))
-    if (off + quantile * deviation <= tolerance[fixed]).all():
+    wanted, tolerance = pursuit.window
+    mean, deviation = estimate(posterior, pursuit, rows.settings[-1], posterior.now - 1)
+    quantile = quantiles(posterior, pursuit, taken[:-1], taken[-1])
+    # One channel refutes them all, on either side of its target: these share the rate.
+    refuting = quantiles(posterior, pursuit, taken[:-1], taken[-1], share=2 * len(wanted))
+    off = np.abs(mean - wanted)
+    if (off + quantile * deviation <= tolerance).all():
         verdict = Verdict.VERIFIED
-    elif (off - share * deviation > tolerance[fixed]).any():
+    elif (off - refuting * deviation > tolerance).any():
         verdict = Verdict.REFUTED
     else:
         verdict = Verdict.INCONCLUSIVE
-    return Judgement(verdict, settings, mean, deviation, quantile, noise, degrees, int(near.sum()), len(taken))
+    readings = int(pursuit.near(rows, rows.settings[-1], NEAR).sum())
+    noise, degrees = posterior.noise_at(pursuit), posterior.degrees[pursuit.fixed]
+    return Judgement(verdict, rows.settings[-1], mean, deviation, quantile, noise, degrees, readings, look=len(taken))
+
+
+def estimate(posterior: Posterior, pursuit: Pursuit, settings: Settings, moment: float) -> tuple[Readings, Readings]:
+    """What the readings for a target near to settings say of the noise-free reading there, at a moment.
+
+    Returns:
+        Mean and standard deviation, ``(fixed channels,)``.
+    """
+    near = pursuit.near(posterior.rows, settings, NEAR)
+    both = [level_of(posterior.channels[c], settings, near[posterior.members[c]], moment) for c in pursuit.fixed]
+    mean, deviation = np.array(both).T
+    return mean, deviation
 
 
 def level_of(channel: Channel, settings: Settings, near: NDArray[np.bool_], now: float) -> tuple[float, float]:
@@ -141,8 +149,8 @@ def level_of(channel: Channel, settings: Settings, near: NDArray[np.bool_], now:
     cross = channel.covariance.cross(channel.theta, settings[None], now)[:, 0] + LEVEL * near
     prior = float(channel.covariance.prior(channel.theta, settings[None], now)[0]) + LEVEL
     solved: Matrix = np.linalg.solve(whole + own, np.column_stack((channel.evidence.values, cross)))
-    mean, variance = cross @ solved[:, 0], prior - cross @ solved[:, 1]
-    return channel.middle + channel.scale * float(mean), channel.scale * float(np.sqrt(max(variance, TINY)))
+    mean, variance = float(cross @ solved[:, 0]), prior - float(cross @ solved[:, 1])
+    return channel.middle + channel.scale * mean, channel.scale * float(max(variance, TINY) ** 0.5)
 
 
 SAME = 1e-9

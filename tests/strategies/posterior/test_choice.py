@@ -7,7 +7,7 @@ from sdl.history import Verdict
 from strategies.posterior.choice import choose, searched
 from strategies.posterior.posterior import learn, learn_all
 from strategies.posterior.reach import lost_in_noise, nearest, out_of_reach
-from strategies.posterior.rows import Instrument, Rows
+from strategies.posterior.rows import Instrument, Pursuit, Rows
 from strategies.posterior.verdict import judge
 
 CORNERS = np.array([[0.1, 0.1], [0.9, 0.2], [0.2, 0.9], [0.8, 0.8]])
@@ -20,7 +20,7 @@ def instrument(*, noise=np.nan, ceiling=np.inf, step=(0.0, 0.0)):
 def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):
     """Read on until a verdict: its kind, the requests, and whether the settings are truly within."""
     rng, rows, found = np.random.default_rng(seed), Rows.empty(2, 1), None
-    wanted, allowed = np.array([target]), np.array([tolerance])
+    pursuit = to(target, tolerance)
 
     def read(rows, settings, pursuit):
         value = min(truth(settings) + noise * rng.standard_normal(), float(about.ceiling[0]))
@@ -30,14 +30,18 @@ def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):
         rows = read(rows, settings, -1)
         found = learn(rows, about, found)
     while len(rows) < most:
-        rows = read(rows, choose(found, 0, wanted, allowed, rng).settings, 0)
+        rows = read(rows, choose(found, pursuit, rng).settings, 0)
         found = learn(rows, about, found)
-        judgement = judge(found, 0, wanted, allowed)
+        judgement = judge(found, pursuit)
         if judgement is not None and judgement.verdict is Verdict.VERIFIED:
             return "verified", len(rows), abs(truth(judgement.settings) - target) <= tolerance
-        if out_of_reach(nearest(found, wanted, allowed, rng), judgement):
+        if out_of_reach(nearest(found, pursuit, rng), judgement):
             return "not reachable", len(rows), False
     return "spent", len(rows), False
+
+
+def to(target, tolerance):
+    return Pursuit(0, np.array([target]), np.array([tolerance]))
 
 
 def slope(settings):
@@ -82,9 +86,9 @@ def test_another_answer_is_sought_away_from_those_there_are():
     about = instrument()
     found = learn_all(rows_of(slope, about, CORNERS), about)
     answers = np.array([[0.5, 0.5]])
-    pool = searched(found, np.array([2.5]), np.array([0.05]), np.random.default_rng(0), answers)
+    pool = searched(found, to(2.5, 0.05), np.random.default_rng(0), answers)
     assert (np.abs(pool - answers).max(axis=1) > 0.1).all()
-    chosen = choose(found, 0, np.array([2.5]), np.array([0.05]), np.random.default_rng(0), answers).settings
+    chosen = choose(found, to(2.5, 0.05), np.random.default_rng(0), answers).settings
     assert slope(chosen) == pytest.approx(2.5, abs=0.2)
 
 
@@ -92,12 +96,12 @@ def test_the_nearest_is_never_worse_than_the_best_row():
     about = instrument()
     peak = lambda place: 4.0 if np.allclose(place, CORNERS[1]) else 1.0  # noqa: E731
     found = learn_all(rows_of(peak, about, np.repeat(CORNERS, 3, axis=0)), about)
-    place = nearest(found, np.array([4.4]), np.array([0.1]), np.random.default_rng(0))
+    place = nearest(found, to(4.4, 0.1), np.random.default_rng(0))
     assert place.readings[0] > 3.9
 
 
 def test_noise_that_no_budget_beats_is_told_at_its_lower_bound():
     about = instrument()
     found = learn_all(rows_of(slope, about, np.repeat(CORNERS, 4, axis=0), noise=0.5), about)
-    assert lost_in_noise(found, np.array([2.5]), np.array([0.05]), 20)
-    assert not lost_in_noise(found, np.array([2.5]), np.array([0.5]), 20)
+    assert lost_in_noise(found, to(2.5, 0.05), 20)
+    assert not lost_in_noise(found, to(2.5, 0.5), 20)

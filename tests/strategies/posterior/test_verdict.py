@@ -6,7 +6,7 @@ import pytest
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from strategies.posterior.posterior import learn_all
-from strategies.posterior.rows import Instrument, Rows
+from strategies.posterior.rows import Instrument, Pursuit, Rows
 from strategies.posterior.verdict import judge, looks
 
 TARGET, TOLERANCE = np.array([2.0]), np.array([0.1])
@@ -16,7 +16,10 @@ NOISE = 0.06
 
 def readings(places, true, pursuit, seed=0, noise=NOISE):
     """Rows of a plane that reads ``true`` at ``HERE``, after a design of five."""
-    rng, instrument = np.random.default_rng(seed), Instrument(np.full(1, NOISE), *np.inf * np.array([[-1.0], [1.0]]), np.zeros(2))
+    rng, instrument = (
+        np.random.default_rng(seed),
+        Instrument(np.full(1, NOISE), *np.inf * np.array([[-1.0], [1.0]]), np.zeros(2)),
+    )
     rows = Rows.empty(2, 1)
     design = [np.array(place) for place in ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.2))]
     for place, target in zip([*design, *places], [-1] * 5 + list(pursuit), strict=True):
@@ -26,7 +29,7 @@ def readings(places, true, pursuit, seed=0, noise=NOISE):
 
 
 def verdict(rows, instrument, target=0):
-    return judge(learn_all(rows, instrument), target, TARGET, TOLERANCE)
+    return judge(learn_all(rows, instrument), Pursuit(target, TARGET, TOLERANCE))
 
 
 def test_there_is_no_verdict_without_two_fresh_readings_at_the_very_settings():
@@ -67,7 +70,7 @@ def test_noise_beyond_its_statement_widens_the_margin():
 def test_looks_are_counted_for_the_target_and_not_for_the_place():
     there = HERE + 0.4
     rows, _ = readings([HERE] * 4 + [there] * 3, 2.0, [0] * 7)
-    assert looks(rows, 0) == (3, 4, 5)
+    assert looks(rows, Pursuit(0, TARGET, TOLERANCE)) == (3, 4, 5)
 
 
 def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
