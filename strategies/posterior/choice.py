@@ -112,7 +112,7 @@ def others(settings: Settings, answers: Settings | None) -> Settings:
     if answers is None or not len(answers):
         return settings
     away = np.abs(settings[:, None] - answers).max(axis=2).min(axis=1)
-    return settings[away > DISTINCT]
+    return np.asarray(settings[away > DISTINCT])
 
 
 def _begun(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Settings:

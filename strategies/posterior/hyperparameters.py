@@ -30,7 +30,7 @@ BELIEFS = {
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
     CORRELATION: (-3.0, 1.2, -6.0, 3.5),
-    GAIN: (-6.0, 1.2, -9.0, 0.0),
+    GAIN: (-7.0, 2.0, -9.0, 0.0),
     OFF: (-0.5, 1.0, -6.0, 3.0),
 }
 """Mean and standard deviation of each shared one, and the limits that it is sought within."""
@@ -66,7 +66,8 @@ class Beliefs:
         if stated:
             limits = BELIEFS[NOISE]
             table[NOISE, :2] = np.clip(np.log(noise), limits[2] + 0.5, limits[3] - 0.5), STATED
-        return cls(*table.T, stated)
+        mean, deviation, low, high = table.T
+        return cls(mean, deviation, low, high, stated)
 
     def penalty(self, theta: Matrix) -> tuple[float, Matrix]:
         """Minus the logarithm of the prior density, and its gradient ``(9 + d,)``."""

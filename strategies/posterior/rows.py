@@ -127,4 +127,5 @@ class Pursuit:
 
     def near(self, rows: Rows, settings: Settings, distance: float) -> NDArray[np.bool_]:
         """Which rows were taken for this target within a distance of settings ``(d,)``, ``(n,)``."""
-        return (rows.pursuit == self.number) & (np.abs(rows.settings - settings).max(axis=1) <= distance)
+        close = np.abs(rows.settings - settings).max(axis=1) <= distance
+        return np.asarray(close & (rows.pursuit == self.number))
