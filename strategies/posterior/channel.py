@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from strategies.posterior.covariance import JITTER, Covariance, Matrix, noise_at
-from strategies.posterior.hyperparameters import Beliefs, Evidence, degrees_of_freedom
+from strategies.posterior.hyperparameters import BENT, DRIFTING, Beliefs, Evidence, degrees_of_freedom
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
@@ -32,6 +32,8 @@ FEW = 12
 """Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
 SELDOM = 5
 """... and with more rows once in so many."""
+LATEST = 120
+"""Rows that tell how well the noise is known."""
 SWEEPS = 8
 WIDEST = 1e3
 """Largest variance of what stands for a censored row, in squares of the range: it says nothing."""
@@ -50,8 +52,13 @@ class Channel:
     """Hyperparameters, ``(9 + d,)``."""
 
     @cached_property
+    def whole(self) -> Matrix:
+        """Covariance of its rows with their noise, in squares of the range, ``(n, n)``."""
+        return self.evidence.matrices(self.theta)[0]
+
+    @cached_property
     def _inverse(self) -> Matrix:
-        return np.asarray(np.linalg.inv(self.evidence.matrices(self.theta)[0]))
+        return np.asarray(np.linalg.inv(self.whole))
 
     @cached_property
     def _weighted(self) -> Matrix:
@@ -77,8 +84,8 @@ class Channel:
 
     @cached_property
     def degrees_of_freedom(self) -> float:
-        """Of the estimate of the noise."""
-        return degrees_of_freedom(self.evidence, self.beliefs, self.theta, self._inverse)
+        """Of the estimate of the noise, by the latest rows: beyond these it is known well."""
+        return degrees_of_freedom(self.evidence.last(LATEST), self.beliefs, self.theta)
 
     @property
     def outliers(self) -> int:
@@ -93,7 +100,7 @@ class Channel:
     def left_out(self) -> tuple[Matrix, Matrix]:
         """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
         whole = 1 / np.diag(self._inverse)
-        own = np.diag(self.covariance.noise(self.theta, self.evidence.spread)) * (self.evidence.site == 0)
+        own = (self.evidence.spread * self.covariance.deviations(self.theta)) ** 2 * (self.evidence.site == 0)
         return self.evidence.values - self._weighted * whole, np.maximum(whole - own - self.evidence.site, JITTER)
 
 
@@ -148,7 +155,9 @@ class ChannelRows:
         starts = [] if start is None else [self.judged(self.channel(start))]
         if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:
             fresh = self.channel(self.beliefs.mean)
-            starts += [fresh, replace(fresh, theta=fresh.evidence.bent(self.beliefs))]
+            others = [BENT] if len(self.readings) <= FEW else [BENT, DRIFTING]
+            thetas = [fresh.evidence.explained(self.beliefs, by) for by in ({}, *others)]
+            starts += [replace(fresh, theta=theta) for theta in thetas]
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: Channel) -> Channel:
@@ -182,7 +191,7 @@ def _spread(channel: Channel) -> Matrix:
     """How many times as uncertain each row is, by its chance of being an outlier, ``(n,)``."""
     evidence = channel.evidence
     mean, variance = channel.left_out()
-    own = np.diag(channel.covariance.noise(channel.theta, np.ones(len(mean))))
+    own = channel.covariance.deviations(channel.theta) ** 2
     narrow, wide = variance + own, variance + WIDER**2 * own
     square = (evidence.values - mean) ** 2
     odds = (

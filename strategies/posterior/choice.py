@@ -21,8 +21,10 @@ LEAST = 0.2
 """Part of the tolerance that is aimed at, however large the noise."""
 PRICED = 16
 """Settings of which the price is forecast, the likeliest ones."""
-HOPE = 0.02
+HOPE = 0.3
 """Chance to be verified below which the price says nothing, and the likeliest settings are read."""
+SLACK = 0.1
+"""Part by which the logarithm of the chance may be worse at the last settings, for them to be read again."""
 DISTINCT = 0.1
 """Distance in the unit box from which on settings are another answer."""
 SPREAD = 256
@@ -83,8 +85,17 @@ def choose(
     if not len(offers):
         return None
     chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
-    best = int(np.argmin(price.requests) if price.chance.max() > HOPE else np.argmax(chances))
+    best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
     return Choice(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
+
+
+def _likeliest(chances: Readings, last: int) -> int:
+    """Place of the largest of the logarithms ``(m,)``; that of the last reading, if there is one, unless it is far worse.
+
+    What is hopeless is shown by readings at one place, not by ever new ones beside it.
+    """
+    stays = last > 0 and chances[-1] >= (1 + SLACK) * chances.max() - SLACK
+    return len(chances) - 1 if stays else int(np.argmax(chances))
 
 
 def searched(

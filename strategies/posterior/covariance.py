@@ -17,7 +17,7 @@ places in the order of requests. The logarithms of scales are the hyperparameter
 ====================  ====================================================================================
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,8 +86,12 @@ class Covariance:
 
     def noise(self, theta: Matrix, spread: Matrix) -> Matrix:
         """Covariance of the noise ``(n, n)``; ``spread`` ``(n,)`` widens rows that are taken for outliers."""
-        each = spread * noise_at(theta, self.height, self.reference)
-        return np.asarray(each[:, None] * each * correlation(theta) ** self._lag)
+        each = spread * self.deviations(theta)
+        return np.asarray(each[:, None] * each * np.exp(np.log(correlation(theta)) * self._lag))
+
+    def deviations(self, theta: Matrix) -> Matrix:
+        """Standard deviation of the noise of each row, ``(n,)``."""
+        return noise_at(theta, self.height, self.reference)
 
     def gradient(self, theta: Matrix, weights: Matrix, parts: tuple[Matrix, Matrix, Matrix, Matrix]) -> Matrix:
         """Sum of ``weights`` times the derivative of the covariance, by each hyperparameter, ``(9 + d,)``.
@@ -112,6 +116,16 @@ class Covariance:
             2 * rows @ self.reference,
         ]
         return np.concatenate((shared, by_knob))
+
+    def last(self, n: int) -> "Covariance":
+        """That of the last ``n`` rows."""
+        return replace(
+            self,
+            settings=self.settings[-n:],
+            order=self.order[-n:],
+            height=self.height[-n:],
+            reference=self.reference[-n:],
+        )
 
     def cross(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:
         """Covariance ``(n, m)`` of the rows with noise-free readings at settings ``(m, d)`` at a moment."""

@@ -40,8 +40,10 @@ STATED = 0.2
 """By how much the logarithm of a stated noise is off, where it is meant for this instrument ..."""
 TAIL = 3.0
 """... and degrees of freedom of that doubt: a statement that data contradict is soon forgotten."""
-BENT = (-1.5, -0.2)
-"""Amplitude and length of a bend that the search begins with as well."""
+BENT = {AMPLITUDE: -1.5, LENGTH: -0.2}
+"""A bend that the search begins with as well ..."""
+DRIFTING = {BACKGROUND: -4.0, GAIN: -3.0}
+"""... and light and gains that drift."""
 ITERATIONS = 40
 
 
@@ -109,6 +111,10 @@ class Evidence:
         whole.flat[:: len(whole) + 1] += self.site + JITTER
         return whole, (parts[0], parts[1], parts[2], noise)
 
+    def last(self, n: int) -> "Evidence":
+        """That of the last ``n`` rows."""
+        return Evidence(self.covariance.last(n), self.values[-n:], self.spread[-n:], self.site[-n:])
+
     def loss(self, theta: Matrix, beliefs: Beliefs) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
         whole, parts = self.matrices(theta)
@@ -138,10 +144,10 @@ class Evidence:
         )
         return np.asarray(found.x)
 
-    def bent(self, beliefs: Beliefs) -> Matrix:
-        """Hyperparameters by which the noise is as believed and a bend explains what a plane leaves over."""
+    def explained(self, beliefs: Beliefs, by: dict[int, float]) -> Matrix:
+        """Hyperparameters by which the noise is as believed, and something else explains what a plane leaves over."""
         theta = beliefs.mean.copy()
-        theta[[AMPLITUDE, LENGTH]] = BENT
+        theta[list(by)] = list(by.values())
         return theta
 
     def information(self, theta: Matrix, inverse: Matrix) -> Matrix:
@@ -165,10 +171,10 @@ class Evidence:
         return np.array([[0.5 * float(np.sum(a * b.T)) for b in whitened] for a in whitened])
 
 
-def degrees_of_freedom(evidence: Evidence, beliefs: Beliefs, theta: Matrix, inverse: Matrix) -> float:
+def degrees_of_freedom(evidence: Evidence, beliefs: Beliefs, theta: Matrix) -> float:
     """How many degrees of freedom the estimate of the noise has: statement and rows together, all else unknown too.
 
     The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
     """
-    information = evidence.information(theta, inverse) + np.diag(beliefs.precision(theta)[:SHARED])
+    information = evidence.information(theta, np.linalg.inv(evidence.matrices(theta)[0])) + np.diag(beliefs.precision(theta)[:SHARED])
     return float(np.clip(0.5 / np.linalg.inv(information)[NOISE, NOISE], 1.0, 200.0))

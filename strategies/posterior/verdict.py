@@ -142,13 +142,12 @@ def level_of(channel: Channel, settings: Settings, near: NDArray[np.bool_], now:
         near: Which of its rows the level is taken from, ``(n,)``.
         now: The moment that is meant.
     """
-    whole, _ = channel.evidence.matrices(channel.theta)
     moved = channel.at(channel.covariance.settings[near], now)[0] - channel.at(settings[None], now)[0]
     own = LEVEL * np.outer(near, near)
     own[near, near] += (DOUBT * moved / channel.scale) ** 2
     cross = channel.covariance.cross(channel.theta, settings[None], now)[:, 0] + LEVEL * near
     prior = float(channel.covariance.prior(channel.theta, settings[None], now)[0]) + LEVEL
-    solved: Matrix = np.linalg.solve(whole + own, np.column_stack((channel.evidence.values, cross)))
+    solved: Matrix = np.linalg.solve(channel.whole + own, np.column_stack((channel.evidence.values, cross)))
     mean, variance = float(cross @ solved[:, 0]), prior - float(cross @ solved[:, 1])
     return channel.middle + channel.scale * mean, channel.scale * float(max(variance, TINY) ** 0.5)
 
