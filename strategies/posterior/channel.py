@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from strategies.posterior.covariance import JITTER, Covariance, Matrix, noise_at
-from strategies.posterior.hyperparameters import BENT, DRIFTING, Beliefs, Evidence, degrees_of_freedom
+from strategies.posterior.covariance import AMPLITUDE, JITTER, NOISE, Covariance, Matrix, noise_at
+from strategies.posterior.hyperparameters import BENT, DRIFTING, Beliefs, Evidence, doubts
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
@@ -32,6 +32,8 @@ FEW = 12
 """Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
 SELDOM = 5
 """... and with more rows once in so many."""
+BOLD = 1.645
+"""Standard deviations by which the logarithm of the amplitude may be larger than it seems."""
 LATEST = 120
 """Rows that tell how well the noise is known."""
 SWEEPS = 8
@@ -84,8 +86,22 @@ class Channel:
 
     @cached_property
     def degrees_of_freedom(self) -> float:
-        """Of the estimate of the noise, by the latest rows: beyond these it is known well."""
-        return degrees_of_freedom(self.evidence.last(LATEST), self.beliefs, self.theta)
+        """Of the estimate of the noise, statement and latest rows together; with very many it is known well.
+
+        The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
+        """
+        return float(np.clip(0.5 / self._doubts[NOISE] ** 2, 1.0, 200.0))
+
+    @cached_property
+    def _doubts(self) -> Matrix:
+        return doubts(self.evidence.last(LATEST), self.beliefs, self.theta)
+
+    @cached_property
+    def bolder(self) -> "Channel":
+        """The same with as large a bend as the rows allow: what may stand where nobody has measured."""
+        theta = self.theta.copy()
+        theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE], 0.0)
+        return replace(self, theta=theta)
 
     @property
     def outliers(self) -> int:

@@ -90,7 +90,7 @@ def choose(
 
 
 def _likeliest(chances: Readings, last: int) -> int:
-    """Place of the largest of the logarithms ``(m,)``; that of the last reading, if there is one, unless it is far worse.
+    """Place of the largest of the logarithms ``(m,)``; of the last reading, if there is one, unless it is far worse.
 
     What is hopeless is shown by readings at one place, not by ever new ones beside it.
     """

@@ -171,10 +171,8 @@ class Evidence:
         return np.array([[0.5 * float(np.sum(a * b.T)) for b in whitened] for a in whitened])
 
 
-def degrees_of_freedom(evidence: Evidence, beliefs: Beliefs, theta: Matrix) -> float:
-    """How many degrees of freedom the estimate of the noise has: statement and rows together, all else unknown too.
-
-    The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
-    """
-    information = evidence.information(theta, np.linalg.inv(evidence.matrices(theta)[0])) + np.diag(beliefs.precision(theta)[:SHARED])
-    return float(np.clip(0.5 / np.linalg.inv(information)[NOISE, NOISE], 1.0, 200.0))
+def doubts(evidence: Evidence, beliefs: Beliefs, theta: Matrix) -> Matrix:
+    """Standard deviations of the shared hyperparameters about the likeliest ones, all unknown together, ``(9,)``."""
+    information = evidence.information(theta, np.linalg.inv(evidence.matrices(theta)[0]))
+    information += np.diag(beliefs.precision(theta)[:SHARED])
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(information))))

@@ -1,6 +1,6 @@
 """Whether any settings give a target, which come nearest to it, and whether the noise lets anybody tell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -36,10 +36,11 @@ def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) ->
     """Where the readings come nearest to a target: never worse than at the best settings that were measured."""
     wanted, tolerance = pursuit.window
     places = np.vstack((searched(posterior, pursuit, rng), posterior.rows.settings))
-    mean, deviation = posterior.at(places)
+    mean, _ = posterior.at(places)
     away = np.abs(mean[:, pursuit.fixed] - wanted) / tolerance
-    doubt = stdtrit(posterior.degrees, 1 - BEYOND) * deviation
     best = int(away.max(axis=1).argmin())
+    bolder = replace(posterior, channels=[channel.bolder for channel in posterior.channels])
+    doubt = stdtrit(posterior.degrees, 1 - BEYOND) * bolder.at(places)[1]
     surely = float((away - doubt[:, pursuit.fixed] / tolerance).max(axis=1).min())
     return Nearest(places[best], mean[best], float(away[best].max()), surely)
 
