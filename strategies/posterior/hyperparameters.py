@@ -173,6 +173,6 @@ class Evidence:
 
 def doubts(evidence: Evidence, beliefs: Beliefs, theta: Matrix) -> Matrix:
     """Standard deviations of the shared hyperparameters about the likeliest ones, all unknown together, ``(9,)``."""
-    information = evidence.information(theta, np.linalg.inv(evidence.matrices(theta)[0]))
+    information = evidence.information(theta, np.asarray(np.linalg.inv(evidence.matrices(theta)[0])))
     information += np.diag(beliefs.precision(theta)[:SHARED])
     return np.asarray(np.sqrt(np.diag(np.linalg.inv(information))))
