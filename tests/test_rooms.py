@@ -69,6 +69,7 @@ ROOMS = {
     "strategies.models.conformance": {"sdl": "errors space", "strategies": "contract"},
     "strategies.numerics": {"sdl": "errors space", "strategies": "contract"},
     "strategies.correction": {"sdl": "space", "strategies": "contract numerics"},
+    "strategies.posterior": {"sdl": "analysis history space"},
     "strategies.designs": {"sdl": "errors space", "strategies": "contract numerics"},
     "strategies.evaluation.peers": {"sdl": "errors space", "strategies": "contract numerics"},
     "strategies.models.forward": {"sdl": "errors space", "strategies": "models.base numerics"},

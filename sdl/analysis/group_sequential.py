@@ -10,6 +10,7 @@ References:
     Armitage, McPherson, Rowe (1969), doi:10.2307/2343787, for the integrals
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -27,6 +28,8 @@ NODES = 100
 FAR = 7.0
 """Standard deviations of the sum of all replicates, from which on nothing is left of its distribution."""
 HALVINGS = 40
+ENDLESS = 1000
+"""Replicates that no target has, by which time is measured where their number is open."""
 
 
 def single_look(replicates: int, confidence: float) -> Looks:
@@ -53,11 +56,42 @@ def plan_looks(replicates: int, confidence: float) -> Looks:
     return tuple(looks)
 
 
+def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float) -> float:
+    """One-sided level of a look after a number of replicates, where it need not be known how many there will be.
+
+    After ``k`` of them ``error * (1 - exp(-(k - 2) / pace))`` is spent, by the looks that there were.
+
+    Args:
+        error: Probability that any of the looks takes a mean on the edge for one inside.
+        past: Numbers of replicates at the looks before, increasing.
+        replicates: That at this look, larger than those.
+        pace: Replicates in which 63 % of the error are spent.
+
+    >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
+    [0.0142, 0.0368, 0.0172]
+    """
+    return _opened(error, past, replicates, pace)[1]
+
+
+@cache
+def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float) -> tuple["_Walk", float]:
+    before = _opened(error, past[:-1], past[-1], pace)[0] if past else _Walk.begun()
+    spend = error * (math.exp(-(past[-1] - 2) / pace if past else 0.0) - math.exp(-(replicates - 2) / pace))
+    return before.on(replicates / ENDLESS, spend)
+
+
 def _numbers(replicates: int) -> Sequence[int]:
     """After how many replicates one looks: after each from the third on, or after each group, and at the end."""
     fewest = min(FEWEST, replicates)
     group = -(-(replicates - fewest + 1) // MOST)
     return range(replicates, fewest - 1, -group)[::-1]
+
+
+@cache
+def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and weights of Gauss and Legendre."""
+    points, weights = np.polynomial.legendre.leggauss(NODES)
+    return points, weights
 
 
 class _Walk:
@@ -85,7 +119,7 @@ class _Walk:
             bound = (low + high) / 2
             crossing = self.mass @ ndtr((self.at - bound) / step)
             low, high = (bound, high) if crossing > spend else (low, bound)
-        points, weights = np.polynomial.legendre.leggauss(NODES)
+        points, weights = _nodes()
         at = bound - (1 - points) * (bound + FAR) / 2
         density = np.exp(-0.5 * ((at[:, None] - self.at) / step) ** 2) / (step * np.sqrt(2 * np.pi))
         return _Walk(at, density @ self.mass * weights * (bound + FAR) / 2, time), float(ndtr(-bound / np.sqrt(time)))

@@ -1,0 +1,238 @@
+"""One channel: a Gaussian process over settings and the order of requests, learned from every row of the campaign.
+
+Censored rows enter by expectation propagation, as a Tobit likelihood; outliers by the chance that a row, judged by all
+others, comes from a distribution ten times as wide.
+
+References:
+    Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, sections 2.7 (vague linear part), 3.6
+    (expectation propagation) and 5.4 (leaving one out); Tobin (1958), doi:10.2307/1907382, for censored rows;
+    Box, Tiao (1968), doi:10.1093/biomet/55.1.119, for outliers
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from strategies.posterior.covariance import AMPLITUDE, JITTER, NOISE, Covariance, Matrix, noise_at
+from strategies.posterior.hyperparameters import BENT, DRIFTING, Beliefs, Evidence, doubts
+
+OUTLIERS = 0.02
+"""Part of the rows that are outliers ..."""
+WIDER = 10.0
+"""... and how many times as far off they are."""
+CENSORED = 0.25
+"""How far beyond its ceiling a censored row is first thought to lie, in parts of the range."""
+PASSES = 2
+"""How often censored rows and outliers are judged again with the hyperparameters that followed."""
+FEW = 12
+"""Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
+SELDOM = 5
+"""... and with more rows once in so many."""
+BOLD = 1.645
+"""Standard deviations by which the logarithm of the amplitude may be larger than it seems."""
+LATEST = 120
+"""Rows that tell how well the noise is known."""
+SWEEPS = 8
+WIDEST = 1e3
+"""Largest variance of what stands for a censored row, in squares of the range: it says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What the rows of one channel say, in the unit of its readings."""
+
+    middle: float
+    scale: float
+    """Middle and width of the range that was seen."""
+    evidence: Evidence
+    beliefs: Beliefs
+    theta: Matrix
+    """Hyperparameters, ``(9 + d,)``."""
+
+    @cached_property
+    def whole(self) -> Matrix:
+        """Covariance of its rows with their noise, in squares of the range, ``(n, n)``."""
+        return self.evidence.matrices(self.theta)[0]
+
+    @cached_property
+    def _inverse(self) -> Matrix:
+        return np.asarray(np.linalg.inv(self.whole))
+
+    @cached_property
+    def _weighted(self) -> Matrix:
+        return np.asarray(self._inverse @ self.evidence.values)
+
+    @property
+    def covariance(self) -> Covariance:
+        """That of its rows."""
+        return self.evidence.covariance
+
+    def at(self, settings: Matrix, now: float) -> tuple[Matrix, Matrix]:
+        """Mean and standard deviation ``(m,)`` of the noise-free reading at settings ``(m, d)`` at a moment."""
+        cross = self.covariance.cross(self.theta, settings, now)
+        variance = self.covariance.prior(self.theta, settings, now) - np.einsum(
+            "nm,nm->m", cross, self._inverse @ cross
+        )
+        return self.middle + self.scale * (cross.T @ self._weighted), self.scale * np.sqrt(np.maximum(variance, JITTER))
+
+    def noise(self, reading: Matrix | float) -> Matrix:
+        """Standard deviation of one reading, where readings ``(m,)`` are expected."""
+        height = (np.atleast_1d(reading) - self.middle) / self.scale
+        return self.scale * noise_at(self.theta, height)
+
+    @cached_property
+    def degrees_of_freedom(self) -> float:
+        """Of the estimate of the noise, statement and latest rows together; with very many it is known well.
+
+        The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
+        """
+        return float(np.clip(0.5 / self._doubts[NOISE] ** 2, 1.0, 200.0))
+
+    @cached_property
+    def _doubts(self) -> Matrix:
+        return doubts(self.evidence.last(LATEST), self.beliefs, self.theta)
+
+    @cached_property
+    def bolder(self) -> "Channel":
+        """The same with as large a bend as the rows allow: what may stand where nobody has measured."""
+        theta = self.theta.copy()
+        theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE], 0.0)
+        return replace(self, theta=theta)
+
+    @property
+    def outliers(self) -> int:
+        """Rows that are taken for outliers."""
+        return int((self.evidence.spread > 2).sum())
+
+    @cached_property
+    def cost(self) -> float:
+        """Minus the logarithm of the posterior density of hyperparameters and outliers, but for a constant."""
+        return self.evidence.loss(self.theta, self.beliefs)[0] - self.outliers * math.log(OUTLIERS)
+
+    def left_out(self) -> tuple[Matrix, Matrix]:
+        """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
+        whole = 1 / np.diag(self._inverse)
+        own = (self.evidence.spread * self.covariance.deviations(self.theta)) ** 2 * (self.evidence.site == 0)
+        return self.evidence.values - self._weighted * whole, np.maximum(whole - own - self.evidence.site, JITTER)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelRows:
+    """The rows in which a channel was read, or stood at a limit."""
+
+    covariance: Covariance
+    """Of these rows; its heights are filled in from the readings."""
+    readings: Matrix
+    """``(n,)``, none of them NaN."""
+    censored: NDArray[np.int_]
+    """1, -1 or 0 as a row stood at the ceiling, at the floor, or was read, ``(n,)``."""
+    limits: tuple[float, float]
+    """Floor and ceiling of the channel."""
+    noise: float
+    """What the instrument states, NaN where nothing."""
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Middle and width of the range that was seen; the width is positive."""
+        complete = self.readings[self.censored == 0] if (self.censored == 0).any() else self.readings
+        low, high = float(complete.min()), float(complete.max())
+        width = high - low
+        return (low + high) / 2, width if width > 0 else max(abs(high) * 1e-6, np.finfo(float).tiny * 1e6)
+
+    @cached_property
+    def beliefs(self) -> Beliefs:
+        """About the hyperparameters, in parts of the range."""
+        return Beliefs.about(self.covariance.settings.shape[1], self.noise / self.range[1])
+
+    @cached_property
+    def edges(self) -> Matrix:
+        """Where censored rows end, in parts of the range, ``(n,)``."""
+        return np.asarray((np.where(self.censored > 0, self.limits[1], self.limits[0]) - self.range[0]) / self.range[1])
+
+    def channel(self, theta: Matrix, like: Evidence | None = None) -> Channel:
+        """A channel of these hyperparameters; outliers and censored rows as in other evidence of the same rows."""
+        if like is None:
+            site = np.where(self.censored == 0, 0.0, CENSORED)
+            values = (self.readings - self.range[0]) / self.range[1] + CENSORED * self.censored
+            frame = replace(self.covariance, height=np.clip(values, -0.5, 0.5))
+            like = Evidence(frame, values, np.ones(len(values)), site)
+        return Channel(*self.range, like, self.beliefs, theta)
+
+    def learned(self, start: Matrix | None = None) -> Channel:
+        """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from two other ones.
+
+        With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the
+        rows before it may be a bend or a lamp by those of today.
+        """
+        starts = [] if start is None else [self.judged(self.channel(start))]
+        if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:
+            fresh = self.channel(self.beliefs.mean)
+            others = [BENT] if len(self.readings) <= FEW else [BENT, DRIFTING]
+            thetas = [fresh.evidence.explained(self.beliefs, by) for by in ({}, *others)]
+            starts += [replace(fresh, theta=theta) for theta in thetas]
+        return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
+
+    def _climbed(self, channel: Channel) -> Channel:
+        for _ in range(1 + PASSES):
+            channel = replace(channel, theta=channel.evidence.likeliest(self.beliefs, channel.theta))
+            judged = self.judged(channel)
+            if settled(judged.evidence, channel.evidence):
+                break
+            channel = judged
+        return channel
+
+    def judged(self, channel: Channel) -> Channel:
+        """The same with censored rows and outliers judged by all others."""
+        evidence = channel.evidence
+        if self.censored.any():
+            evidence = _censored(channel, self.censored, self.edges)
+        return self.channel(channel.theta, replace(evidence, spread=_spread(replace(channel, evidence=evidence))))
+
+
+def settled(judged: Evidence, before: Evidence) -> bool:
+    """Whether judging the rows again changed nothing that matters."""
+    same = np.allclose(judged.spread, before.spread, rtol=0.1)
+    return (
+        same
+        and np.allclose(judged.values, before.values, atol=0.02)
+        and np.allclose(judged.site, before.site, rtol=0.3)
+    )
+
+
+def _spread(channel: Channel) -> Matrix:
+    """How many times as uncertain each row is, by its chance of being an outlier, ``(n,)``."""
+    evidence = channel.evidence
+    mean, variance = channel.left_out()
+    own = channel.covariance.deviations(channel.theta) ** 2
+    narrow, wide = variance + own, variance + WIDER**2 * own
+    square = (evidence.values - mean) ** 2
+    odds = (
+        OUTLIERS
+        / (1 - OUTLIERS)
+        * np.sqrt(narrow / wide)
+        * np.exp(np.minimum(0.5 * square * (1 / narrow - 1 / wide), 700))
+    )
+    chance = odds / (1 + odds)
+    return np.asarray(np.where(evidence.site == 0, 1 / np.sqrt(1 - chance + chance / WIDER**2), 1.0))
+
+
+def _censored(channel: Channel, censored: NDArray[np.int_], edges: Matrix) -> Evidence:
+    """The same rows with what stands for the censored ones found by expectation propagation."""
+    evidence, rows = channel.evidence, np.flatnonzero(censored)
+    noise = noise_at(channel.theta, channel.covariance.height)[rows] ** 2
+    for _ in range(SWEEPS):
+        mean, variance = (each[rows] for each in replace(channel, evidence=evidence).left_out())
+        spread, side = np.sqrt(variance + noise), censored[rows]
+        u = side * (mean - edges[rows]) / spread
+        ratio = np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(u))
+        shrunk = np.clip(variance / spread**2 * ratio * (u + ratio), 1e-9, 1 - 1e-9)
+        site = np.clip(variance * (1 - shrunk) / shrunk, JITTER, WIDEST)
+        stands = mean + side * variance / spread * ratio * (1 + site / variance)
+        values, sites = evidence.values.copy(), evidence.site.copy()
+        values[rows], sites[rows] = stands, site
+        evidence = replace(evidence, values=values, site=sites)
+    return evidence

@@ -1,0 +1,140 @@
+"""Where to read next for a target: where all its channels are likeliest to be inside their tolerances now.
+
+One reading at a time. A reading there counts for the verdict, and if it is off it teaches most where the answer lies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from sdl.space import Readings, Settings
+from strategies.posterior.posterior import Posterior
+from strategies.posterior.price import forecast
+from strategies.posterior.rows import Pursuit
+
+REPLICATES = 4.0
+"""Readings that a verdict rests on, as a rule ..."""
+ERRORS = 1.6
+"""... and how many standard errors of their mean it leaves inside the tolerance."""
+LEAST = 0.2
+"""Part of the tolerance that is aimed at, however large the noise."""
+PRICED = 16
+"""Settings of which the price is forecast, the likeliest ones."""
+HOPE = 0.3
+"""Chance to be verified below which the price says nothing, and the likeliest settings are read."""
+SLACK = 0.1
+"""Part by which the logarithm of the chance may be worse at the last settings, for them to be read again."""
+DISTINCT = 0.1
+"""Distance in the unit box from which on settings are another answer."""
+SPREAD = 256
+"""Settings tried all over the box ..."""
+CLOSE = 96
+"""... and about those that read nearest."""
+BEST = 10
+CHILDREN = 60
+SWEEPS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Settings to read next, ``(d,)`` in the unit box, and what is expected there."""
+
+    settings: Settings
+    log_chance: float
+    """Logarithm of the chance that all channels are inside there, nearly."""
+    requests: float
+    """Expected requests until the target is verified there."""
+    chance: float
+    """That it is verified there by the readings that are forecast."""
+
+
+def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
+    """Logarithm of the chance, at settings ``(m, d)``, that every channel is well inside its tolerance, ``(m,)``.
+
+    Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
+    """
+    wanted, tolerance = pursuit.window
+    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    margin = ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES)
+    room = np.maximum(tolerance - margin, LEAST * tolerance)
+    off = np.abs(mean - wanted)
+    near, far = log_ndtr((room - off) / deviation), log_ndtr((-room - off) / deviation)
+    inside = near + np.log1p(-np.exp(np.minimum(far - near, -1e-12)))
+    return np.asarray(inside.sum(axis=1))
+
+
+def choose(
+    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
+) -> Choice | None:
+    """The settings to read next for a target: of the likeliest ones those of the least price.
+
+    Args:
+        posterior: Of all rows.
+        pursuit: The target.
+        rng: Source of randomness.
+        answers: Settings that are answers already, ``(k, d)``: other ones are sought.
+
+    Returns:
+        None if all settings are near to those answers.
+    """
+    last = others(posterior.rows.settings[posterior.rows.pursuit == pursuit.number][-1:], answers)
+    pool = searched(posterior, pursuit, rng, answers)
+    likeliest = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:PRICED]]
+    offers = np.vstack((likeliest, last))
+    if not len(offers):
+        return None
+    chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
+    best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
+    return Choice(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
+
+
+def _likeliest(chances: Readings, last: int) -> int:
+    """Place of the largest of the logarithms ``(m,)``; of the last reading, if there is one, unless it is far worse.
+
+    What is hopeless is shown by readings at one place, not by ever new ones beside it.
+    """
+    stays = last > 0 and chances[-1] >= (1 + SLACK) * chances.max() - SLACK
+    return len(chances) - 1 if stays else int(np.argmax(chances))
+
+
+def searched(
+    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
+) -> Settings:
+    """Settings ``(m, d)`` that the instrument can apply, ever closer to where a target is likeliest.
+
+    A grid of few points is searched whole.
+    """
+    if (grid := posterior.instrument.grid) is not None:
+        return others(grid, answers)
+    last = posterior.rows.settings[-1:]
+    pool = np.vstack((_begun(posterior, pursuit, rng), _about(last, CLOSE // 2, 0.02, rng)))
+    for sweep in range(SWEEPS):
+        pool = others(posterior.instrument.applied(pool), answers)
+        if not len(pool):
+            return pool
+        best = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:BEST]]
+        pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
+    return others(posterior.instrument.applied(pool), answers)
+
+
+def others(settings: Settings, answers: Settings | None) -> Settings:
+    """Those of the settings ``(m, d)`` that are not near to an answer."""
+    if answers is None or not len(answers):
+        return settings
+    away = np.abs(settings[:, None] - answers).max(axis=2).min(axis=1)
+    return np.asarray(settings[away > DISTINCT])
+
+
+def _begun(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Settings:
+    """Settings all over the box, and about the rows that read nearest to the target."""
+    rows, (wanted, tolerance) = posterior.rows, pursuit.window
+    off = np.nan_to_num((rows.readings[:, pursuit.fixed] - wanted) / tolerance, nan=1e6)
+    nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
+    return np.vstack((rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)))
+
+
+def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> Settings:
+    """Settings ``(n, d)`` scattered about some of these, in the box."""
+    of = places[rng.integers(len(places), size=n)]
+    return np.asarray(np.clip(of + width * rng.standard_normal(of.shape), 0, 1))

@@ -1,0 +1,190 @@
+"""All channels together: one Gaussian process each, and lamps that were switched for all of them at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sdl.space import Readings, Settings
+from strategies.posterior.channel import Channel, ChannelRows
+from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
+from strategies.posterior.rows import Instrument, Pursuit, Rows
+
+EVERY = 14
+"""Up to so many rows the hyperparameters are learned anew with each row ..."""
+OFTEN = 1.1
+"""... and from then on each time that the rows have become so many times as many."""
+MOST = 120
+"""Most rows that hyperparameters are learned from: the latest half, and of the earlier ones evenly as many."""
+SCALED = [AMPLITUDE, BACKGROUND, NOISE, GAIN]
+"""Hyperparameters that are logarithms of parts of the range."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What the rows of a campaign say about every setting at any moment."""
+
+    rows: Rows
+    instrument: Instrument
+    channels: Sequence[Channel]
+    members: Sequence[np.ndarray]
+    """Which rows each channel was learned from, boolean, ``(n,)`` each."""
+    switches: tuple[float, ...]
+    """Moments just before which a lamp was switched."""
+    learned: int
+    """Number of rows that the hyperparameters were learned at."""
+
+    @property
+    def now(self) -> float:
+        """The moment of the next request."""
+        return float(self.rows.order[-1] + 1) if len(self.rows) else 0.0
+
+    def at(self, settings: Settings) -> tuple[Readings, Readings]:
+        """Mean and standard deviation ``(m, p)`` of the noise-free readings at settings ``(m, d)``, now."""
+        both = [channel.at(settings, self.now) for channel in self.channels]
+        return np.column_stack([mean for mean, _ in both]), np.column_stack([deviation for _, deviation in both])
+
+    @cached_property
+    def degrees(self) -> Readings:
+        """Degrees of freedom of the noise of each channel, ``(p,)``."""
+        return np.array([channel.degrees_of_freedom for channel in self.channels])
+
+    def noise_at(self, pursuit: Pursuit) -> Readings:
+        """Standard deviation of one reading of each fixed channel of a target, where it is met."""
+        wanted = zip(pursuit.fixed, pursuit.window[0].tolist(), strict=True)
+        return np.array([self.channels[c].noise(reading)[0] for c, reading in wanted])
+
+
+def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -> Posterior:
+    """The posterior of some rows.
+
+    It is a function of the rows alone where ``before`` was learned from the rows one fewer, and so on to the first;
+    then it is quick, too. ``learn_all`` begins at the first.
+    """
+    switches = before.switches if before is not None else ()
+    due = before is None or len(rows) <= EVERY or len(rows) >= OFTEN * before.learned
+    members = [np.isfinite(rows.readings[:, c]) | (rows.censored[:, c] != 0) for c in range(rows.readings.shape[1])]
+    starts = [None] * len(members) if before is None else _starts(before)
+    channels = _channels(rows, instrument, members, switches, starts, due)
+    found = Posterior(
+        rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
+    )
+    return _with_lamp(found) if due else found
+
+
+def learn_all(rows: Rows, instrument: Instrument) -> Posterior:
+    """The posterior of some rows, learned from the first few on, one row after the other."""
+    found = learn(rows.first(min(len(rows), 2)), instrument)
+    for n in range(3, len(rows) + 1):
+        found = learn(rows.first(n), instrument, found)
+    return found
+
+
+def _starts(before: Posterior) -> list[tuple[Matrix, float] | None]:
+    return [(channel.theta, channel.scale) for channel in before.channels]
+
+
+def _channels(
+    rows: Rows,
+    instrument: Instrument,
+    members: Sequence[np.ndarray],
+    switches: tuple[float, ...],
+    starts: Sequence[tuple[Matrix, float] | None],
+    due: bool,
+) -> list[Channel]:
+    found = []
+    for c, (own, start) in enumerate(zip(members, starts, strict=True)):
+        data = _channel_rows(rows, instrument, own, c, switches)
+        theta = None if start is None else _rescaled(*start, data.range[1])
+        if due or theta is None:
+            some = _few(np.flatnonzero(own))
+            part = data if len(some) == own.sum() else _channel_rows(rows, instrument, some, c, switches)
+            channel = part.learned(None if theta is None else _rescaled(theta, data.range[1], part.range[1]))
+            if part is data:
+                found.append(channel)
+                continue
+            theta = _rescaled(channel.theta, part.range[1], data.range[1])
+        found.append(data.judged(data.channel(theta)))
+    return found
+
+
+def _channel_rows(
+    rows: Rows, instrument: Instrument, own: np.ndarray, c: int, switches: tuple[float, ...]
+) -> ChannelRows:
+    limits = float(instrument.floor[c]), float(instrument.ceiling[c])
+    censored = rows.censored[own, c]
+    readings = np.where(censored > 0, limits[1], np.where(censored < 0, limits[0], rows.readings[own, c]))
+    frame = Covariance(rows.settings[own], rows.order[own], np.zeros(len(readings)), rows.reference[own], switches)
+    return ChannelRows(frame, readings, censored, limits, float(instrument.noise[c]))
+
+
+def _rescaled(theta: Matrix, was: float, now: float) -> Matrix:
+    """Hyperparameters in parts of another range."""
+    moved = theta.copy()
+    moved[SCALED] += np.log(was) - np.log(now)
+    return moved
+
+
+def _few(places: np.ndarray) -> np.ndarray:
+    """Of the places of rows those that hyperparameters are learned from."""
+    if len(places) <= MOST:
+        return places
+    early, late = places[: -MOST // 2], places[-MOST // 2 :]
+    return np.concatenate((early[np.linspace(0, len(early) - 1, MOST // 2).astype(int)], late))
+
+
+# ---------------------------------------------------------------------- lamps
+
+SUSPECT = 8.0
+"""Gain in the logarithm of the likelihood, all channels together, from which on a lamp is looked into ..."""
+SURE = 6.0
+"""... and by which it must be the better explanation, beyond the logarithm of the number of moments."""
+SIZE = 0.1
+"""Variance of the change that is looked for, in squares of the range."""
+
+
+def _with_lamp(found: Posterior) -> Posterior:
+    """The same with a lamp that was switched, if one explains the rows better than drift and outliers do."""
+    moment, gain = _suspect(found)
+    if gain < SUSPECT:
+        return found
+    switches = tuple(sorted((*found.switches, moment)))
+    starts = [(_quiet(channel), channel.scale) for channel in found.channels]
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, True)
+    better = sum(channel.cost for channel in found.channels) - sum(channel.cost for channel in channels)
+    if better < SURE + np.log(len(found.rows)):
+        return found
+    return Posterior(found.rows, found.instrument, channels, found.members, switches, found.learned)
+
+
+def _quiet(channel: Channel) -> Matrix:
+    """Hyperparameters by which nothing but the noise explains changes in the order of requests."""
+    theta = channel.theta.copy()
+    theta[BACKGROUND] = min(theta[BACKGROUND], channel.beliefs.mean[BACKGROUND])
+    theta[GAIN] = min(theta[GAIN], channel.beliefs.mean[GAIN])
+    theta[NOISE] = min(theta[NOISE], channel.beliefs.mean[NOISE])
+    return theta
+
+
+def _suspect(found: Posterior) -> tuple[float, float]:
+    """The likeliest moment of a lamp that is not known yet, and what it gains in the logarithm of the likelihood."""
+    order = found.rows.order
+    moments = order[2:-1]  # two rows on each side: a single one may be an outlier
+    moments = moments[~np.isin(moments, found.switches)]
+    if not len(moments):
+        return 0.0, -np.inf
+    gains = sum(_gain(channel, moments) for channel in found.channels)
+    best = int(np.argmax(gains))
+    return float(moments[best]), float(np.asarray(gains)[best])
+
+
+def _gain(channel: Channel, moments: Matrix) -> Matrix:
+    """What a switch at each moment gains for one channel, ``(k,)``."""
+    evidence = channel.evidence
+    whole = type(evidence)(evidence.covariance, evidence.values, np.ones(len(evidence.values)), evidence.site)
+    inverse = np.linalg.inv(whole.matrices(_quiet(channel))[0])
+    after = switched(evidence.covariance.order, tuple(moments))
+    pull = SIZE * (after.T @ (inverse @ evidence.values)) ** 2
+    doubt = 1 + SIZE * np.einsum("nk,nk->k", after, inverse @ after)
+    return np.asarray(0.5 * pull / doubt - 0.5 * np.log(doubt))

@@ -1,0 +1,81 @@
+"""The price of reading on at some settings: requests that are still to come until a target is verified there.
+
+The estimate that the verdict goes by is a mean of the readings near the settings; what further ones add to it is
+forecast by the posterior.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from sdl.space import Readings, Settings
+from strategies.posterior.posterior import Posterior
+from strategies.posterior.rows import Pursuit, Rows
+from strategies.posterior.verdict import FEWEST, FRESH, NEAR, SAME, estimate, looks, quantiles
+
+AHEAD = 12
+"""Readings that are forecast."""
+BEYOND = 12.0
+"""Requests that follow where these do not suffice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What becomes of further readings at each of some settings."""
+
+    requests: Readings
+    """Expected number until the target is verified, ``(m,)``."""
+    chance: Readings
+    """That one of the looks that are forecast verifies it, ``(m,)``."""
+
+
+def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Forecast:
+    """The price of a target at each of settings ``(m, d)``."""
+    wanted, tolerance = pursuit.window
+    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    noise, (estimates, widened) = posterior.noise_at(pursuit), _estimates(posterior, pursuit, settings, mean)
+    near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (NEAR, SAME))
+    ahead = np.arange(1, AHEAD + 1)[:, None]
+    k = (near + ahead)[..., None]
+    weight = ahead[..., None] / k
+    off = (1 - weight) * estimates + weight * mean - wanted
+    spread = weight * np.sqrt(deviation**2 + noise**2 / ahead[..., None])
+    room = tolerance - _quantiles(posterior, pursuit, near + ahead) * widened * noise / np.sqrt(k)
+    passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
+    looked = (fresh + ahead >= FRESH) & (near + ahead >= FEWEST)
+    passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
+    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1])
+
+
+def _counts(rows: Rows, pursuit: Pursuit, settings: Settings, distance: float) -> NDArray[np.int_]:
+    """How many readings for the target there are within a distance of each of settings ``(m, d)``, ``(m,)``."""
+    mine = rows.settings[rows.pursuit == pursuit.number]
+    return np.asarray((np.abs(mine[None] - settings[:, None]).max(axis=2) <= distance).sum(axis=1))
+
+
+def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean: Readings) -> tuple[Readings, Readings]:
+    """What the readings near to those of the last one say of each of the settings, and how surely.
+
+    Returns:
+        The estimates, ``(m, p)``, and how many times as uncertain they are as that many independent readings, ``(p,)``.
+    """
+    rows = posterior.rows
+    if not len(rows) or rows.pursuit[-1] != pursuit.number:
+        return mean, np.ones(len(pursuit.fixed))
+    last = rows.settings[-1]
+    level, deviation = estimate(posterior, pursuit, last, posterior.now)
+    shift = level - posterior.at(last[None])[0][0, pursuit.fixed]
+    close = np.abs(settings - last).max(axis=1) <= NEAR
+    independent = posterior.noise_at(pursuit) / np.sqrt(pursuit.near(rows, last, NEAR).sum())
+    return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation / independent, 1.0)
+
+
+def _quantiles(posterior: Posterior, pursuit: Pursuit, k: NDArray[np.int_]) -> Readings:
+    """Standard errors that an estimate has to lie inside when there are ``k`` readings ``(a, m)``, ``(a, m, p)``."""
+    past = looks(posterior.rows, pursuit)
+    numbers = np.maximum(k, (past[-1] if past else 0) + np.arange(1, len(k) + 1)[:, None])
+    distinct, where = np.unique(np.maximum(numbers, FEWEST), return_inverse=True)
+    by_number = [quantiles(posterior, pursuit, past, number) for number in distinct.tolist()]
+    return np.array(by_number)[where.reshape(k.shape)]

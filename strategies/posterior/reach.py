@@ -1,0 +1,62 @@
+"""Whether any settings give a target, which come nearest to it, and whether the noise lets anybody tell."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from sdl.history import Verdict
+from sdl.space import Readings, Settings
+from strategies.posterior.choice import searched
+from strategies.posterior.posterior import Posterior
+from strategies.posterior.rows import Pursuit
+from strategies.posterior.verdict import Judgement
+
+BEYOND = 0.001
+"""Chance that a channel is inside after all, below which settings are out of the question."""
+LOW_NOISE = 0.05
+"""Chance that the noise is less than what a target is given up for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The settings that come nearest to a target."""
+
+    settings: Settings
+    """In the unit box, ``(d,)``."""
+    readings: Readings
+    """Expected there now, ``(p,)``."""
+    off: float
+    """Largest distance from the target, in tolerances."""
+    surely: float
+    """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
+
+
+def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Nearest:
+    """Where the readings come nearest to a target: never worse than at the best settings that were measured."""
+    wanted, tolerance = pursuit.window
+    places = np.vstack((searched(posterior, pursuit, rng), posterior.rows.settings))
+    mean, _ = posterior.at(places)
+    away = np.abs(mean[:, pursuit.fixed] - wanted) / tolerance
+    best = int(away.max(axis=1).argmin())
+    bolder = replace(posterior, channels=[channel.bolder for channel in posterior.channels])
+    doubt = stdtrit(posterior.degrees, 1 - BEYOND) * bolder.at(places)[1]
+    surely = float((away - doubt[:, pursuit.fixed] / tolerance).max(axis=1).min())
+    return Nearest(places[best], mean[best], float(away[best].max()), surely)
+
+
+def out_of_reach(place: Nearest, judgement: Judgement | None) -> bool:
+    """Whether no settings give the target.
+
+    Both must say so: the posterior of every setting in the box, and the readings taken for the target, which refute the
+    settings where it was likeliest. Neither alone would do, for a model may not know of a hill, nor readings at one
+    place of another.
+    """
+    return place.surely > 1 and judgement is not None and judgement.verdict is Verdict.REFUTED
+
+
+def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
+    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be."""
+    least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
+    margin = ndtri(1 - pursuit.error) * least / np.sqrt(max(readings, 1))
+    return bool((margin > pursuit.window[1]).any())

@@ -1,0 +1,131 @@
+"""What a posterior is made from: readings in the order of requests, and what the instrument states."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.space import Readings, Settings, Space
+
+GRID = 3000
+"""Most points of a grid that is searched as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instrument:
+    """What the instrument says of itself, over ``d`` knobs scaled to the unit box and ``p`` channels."""
+
+    noise: Readings
+    """Standard deviation of one reading in the middle of the range, ``(p,)``; NaN where unknown."""
+    floor: Readings
+    """Least value that a channel can show, ``(p,)``; minus infinity where there is none."""
+    ceiling: Readings
+    """Largest value that a channel can show, ``(p,)``; infinite where there is none."""
+    step: Settings
+    """Step in which each knob is applied, as a part of its range, ``(d,)``; 0 where it takes any value."""
+
+    @classmethod
+    def of(cls, space: Space, columns: list[int]) -> Self:
+        """The statement of a space about some of its channels."""
+        floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])
+        step = np.array([knob.resolution or 0.0 for knob in space.knobs]) / (space.high - space.low)
+        return cls(space.noise[columns], floor[columns], space.ceiling[columns], step)
+
+    @classmethod
+    def unstated(cls, d: int, p: int) -> Self:
+        """An instrument of which nothing is known but its numbers of knobs and channels."""
+        return cls(np.full(p, np.nan), np.full(p, -np.inf), np.full(p, np.inf), np.zeros(d))
+
+    @cached_property
+    def grid(self) -> Settings | None:
+        """All settings that can be applied, ``(m, d)``, in the unit box; None if they are too many to be searched."""
+        if not (self.step > 0).all():
+            return None
+        counts = np.floor(1 / self.step + 1e-9) + 1
+        if counts.prod() > GRID:
+            return None
+        axes = [step * np.arange(int(count)) for step, count in zip(self.step, counts, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(self.step))
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings ``(..., d)`` that are applied for those asked, within the box."""
+        whole = np.where(self.step > 0, self.step, 1.0)
+        last = np.floor(1 / whole + 1e-9) * whole
+        nearest = np.clip(np.rint(settings / whole) * whole, 0.0, last)
+        return np.asarray(np.where(self.step > 0, nearest, np.clip(settings, 0.0, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Readings in the order in which they were taken."""
+
+    settings: Settings
+    """In the unit box, ``(n, d)``."""
+    readings: Readings
+    """As the instrument gave them, ``(n, p)``; NaN where a channel was masked."""
+    order: NDArray[np.float64]
+    """Place of each row in the order of requests, ``(n,)``, increasing."""
+    censored: NDArray[np.int_]
+    """``(n, p)``: 1 where the channel stood at its ceiling, -1 at its floor, 0 where it was read."""
+    reference: NDArray[np.bool_]
+    """Rows with every knob off, ``(n,)``: their noise is a quantity of its own."""
+    pursuit: NDArray[np.int_]
+    """Number of the target that each row was taken for, ``(n,)``; -1 for those of the design."""
+
+    @classmethod
+    def empty(cls, d: int, p: int) -> Self:
+        """No rows yet."""
+        nothing = np.zeros(0, bool)
+        return cls(np.empty((0, d)), np.empty((0, p)), np.empty(0), np.empty((0, p), int), nothing, nothing.astype(int))
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    def first(self, n: int) -> Self:
+        """The first ``n`` rows."""
+        return replace(self, **{name: values[:n] for name, values in vars(self).items()})
+
+    def with_row(self, settings: Settings, readings: Readings, instrument: Instrument, pursuit: int = -1) -> Self:
+        """The same and one more row, taken next; ``readings`` are ``(p,)`` as the instrument gave them."""
+        censored = (readings >= instrument.ceiling).astype(int) - (readings <= instrument.floor).astype(int)
+        after = self.order[-1] + 1 if len(self) else 0.0
+        return replace(
+            self,
+            settings=np.vstack((self.settings, settings)),
+            readings=np.vstack((self.readings, readings)),
+            order=np.append(self.order, after),
+            censored=np.vstack((self.censored, censored)),
+            reference=np.append(self.reference, False),
+            pursuit=np.append(self.pursuit, pursuit),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Pursuit:
+    """A target that is pursued."""
+
+    number: int
+    """Of the target, as it stands in the rows' ``pursuit``."""
+    readings: Readings
+    """Wanted, ``(p,)``; NaN where free."""
+    tolerance: Readings
+    """Largest distance from them, ``(p,)``."""
+    error: float = 0.05
+    """Probability of a false verdict, for the target."""
+
+    @cached_property
+    def fixed(self) -> list[int]:
+        """Channels that are not free."""
+        return np.flatnonzero(np.isfinite(self.readings)).tolist()
+
+    @cached_property
+    def window(self) -> tuple[Readings, Readings]:
+        """Readings wanted and their tolerance, of these channels."""
+        return self.readings[self.fixed], self.tolerance[self.fixed]
+
+    def near(self, rows: Rows, settings: Settings, distance: float) -> NDArray[np.bool_]:
+        """Which rows were taken for this target within a distance of settings ``(d,)``, ``(n,)``."""
+        close = np.abs(rows.settings - settings).max(axis=1) <= distance
+        return np.asarray(close & (rows.pursuit == self.number))

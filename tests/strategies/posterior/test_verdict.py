@@ -1,0 +1,88 @@
+"""The verdict is about the target: pooled readings, a level that is spent once, nothing borrowed from the design."""
+
+import numpy as np
+import pytest
+
+from sdl.analysis.group_sequential import open_ended
+from sdl.history import Verdict
+from strategies.posterior.posterior import learn_all
+from strategies.posterior.rows import Instrument, Pursuit, Rows
+from strategies.posterior.verdict import judge, looks
+
+TARGET, TOLERANCE = np.array([2.0]), np.array([0.1])
+HERE = np.array([0.5, 0.5])
+NOISE = 0.06
+
+
+def readings(places, true, pursuit, seed=0, noise=NOISE):
+    """Rows of a plane that reads ``true`` at ``HERE``, after a design of five."""
+    rng, instrument = (
+        np.random.default_rng(seed),
+        Instrument(np.full(1, NOISE), *np.inf * np.array([[-1.0], [1.0]]), np.zeros(2)),
+    )
+    rows = Rows.empty(2, 1)
+    design = [np.array(place) for place in ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.2))]
+    for place, target in zip([*design, *places], [-1] * 5 + list(pursuit), strict=True):
+        value = true + 2 * (place - HERE).sum() + noise * rng.standard_normal()
+        rows = rows.with_row(place, np.array([value]), instrument, target)
+    return rows, instrument
+
+
+def verdict(rows, instrument, target=0):
+    return judge(learn_all(rows, instrument), Pursuit(target, TARGET, TOLERANCE))
+
+
+def test_there_is_no_verdict_without_two_fresh_readings_at_the_very_settings():
+    places = [HERE, HERE + 0.01, HERE - 0.01]
+    assert verdict(*readings(places, 2.0, [0] * 3)) is None
+    assert verdict(*readings([*places, HERE - 0.01], 2.0, [0] * 4)) is not None
+
+
+def test_good_settings_are_verified_and_bad_ones_refuted():
+    assert verdict(*readings([HERE] * 8, 2.0, [0] * 8)).verdict is Verdict.VERIFIED
+    assert verdict(*readings([HERE] * 8, 2.3, [0] * 8)).verdict is Verdict.REFUTED
+
+
+def test_readings_near_by_count_moved_by_the_slopes():
+    places = [HERE + 0.04, HERE - 0.04, HERE + 0.02, HERE - 0.02, HERE, HERE]
+    found = verdict(*readings(places, 2.0, [0] * 6))
+    assert found.readings == 6
+    assert found.deviation[0] == pytest.approx(NOISE / np.sqrt(6), rel=0.3)
+
+
+def test_the_design_lends_no_level():
+    """Readings of a step that begins beside the design are judged by themselves."""
+    rows, instrument = readings([HERE] * 6, 2.0, [0] * 6)
+    moved = rows.readings + np.where(rows.pursuit < 0, 0.3, 0.0)[:, None]
+    shifted = Rows(**{**vars(rows), "readings": moved})
+    assert verdict(shifted, instrument).mean[0] == pytest.approx(rows.readings[5:].mean(), abs=0.02)
+
+
+def test_readings_of_another_target_do_not_count():
+    assert verdict(*readings([HERE] * 6, 2.0, [1] * 4 + [0] * 2)) is None
+
+
+def test_noise_beyond_its_statement_widens_the_margin():
+    stated, larger = (verdict(*readings([HERE] * 8, 2.0, [0] * 8, noise=noise)) for noise in (NOISE, 3 * NOISE))
+    assert larger.noise[0] > 1.7 * stated.noise[0]
+
+
+def test_looks_are_counted_for_the_target_and_not_for_the_place():
+    there = HERE + 0.4
+    rows, _ = readings([HERE] * 4 + [there] * 3, 2.0, [0] * 7)
+    assert looks(rows, Pursuit(0, TARGET, TOLERANCE)) == (3, 4, 5)
+
+
+def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
+    """Means of readings on the edge, looked at forty times."""
+    rng, passed, past = np.random.default_rng(0), np.zeros(20000, bool), ()
+    sums = np.zeros(20000)
+    for k in range(1, 43):
+        sums += rng.standard_normal(20000)
+        if k >= 3:
+            level = open_ended(0.05, past, k, 3.0)
+            from scipy.special import ndtri
+
+            passed |= sums / np.sqrt(k) > -ndtri(level)
+            past += (k,)
+    assert passed.mean() == pytest.approx(0.05, abs=0.005)
