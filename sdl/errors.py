@@ -136,9 +136,9 @@ def _ended(sentence: str) -> str:
 def suggest_nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'budget'?`` or the list of known words.
 
-    >>> nearest("budgte", ["budget", "seed"])
+    >>> suggest_nearest("budgte", ["budget", "seed"])
     "; did you mean 'budget'?"
-    >>> nearest("colour", ["budget", "seed"])
+    >>> suggest_nearest("colour", ["budget", "seed"])
     "; known are 'budget', 'seed'"
     """
     names = sorted(known)

@@ -21,7 +21,7 @@ def escape_invisible(text: object) -> str:
 
     Control characters, terminal sequences and marks that turn the direction of writing cannot hide anything then.
 
-    >>> visible("\x1b[31mred\u202e")
+    >>> escape_invisible("\x1b[31mred\u202e")
     '\\x1b[31mred\\u202e'
     """
     return "".join(character if _shows(character) else _escaped(character) for character in str(text))
@@ -30,7 +30,7 @@ def escape_invisible(text: object) -> str:
 def format_number(value: Any) -> str:
     """Write a number of any size with four digits; from 1000 on as a whole number.
 
-    >>> number(16384.3), number(0.53612), number(None), number(float("inf"))
+    >>> format_number(16384.3), format_number(0.53612), format_number(None), format_number(float("inf"))
     ('16384', '0.5361', '–', '∞')
     """
     number_ = float_or_nan(value)
@@ -45,7 +45,7 @@ def format_number(value: Any) -> str:
 def format_with_margin(value: float, margin: float) -> str:
     """Write a number with its margin, to two digits of the margin.
 
-    >>> within(16374.2, 30.35), within(0.53612, 0.0021), within(16384, float("nan"))
+    >>> format_with_margin(16374.2, 30.35), format_with_margin(0.53612, 0.0021), format_with_margin(16384, float("nan"))
     ('16374 ± 30', '0.5361 ± 0.0021', '16384')
     """
     if not math.isfinite(value) or math.isnan(margin):
@@ -59,7 +59,7 @@ def format_with_margin(value: float, margin: float) -> str:
 def count_decimals(margin: float) -> int:
     """Return the decimals that show a margin, and a reading that is off by it, to two digits; 0 for large margins.
 
-    >>> decimals(163.8), decimals(0.02), decimals(1.5)
+    >>> count_decimals(163.8), count_decimals(0.02), count_decimals(1.5)
     (0, 3, 1)
     """
     return max(0, 1 - math.floor(math.log10(margin)))
@@ -68,7 +68,7 @@ def count_decimals(margin: float) -> int:
 def format_against_target(name: str, value: float, wanted: float, allowed: float) -> str:
     """Write a reading beside its target, to two digits of the allowed error.
 
-    >>> against("y", 1.234567, 1.2, 0.05)
+    >>> format_against_target("y", 1.234567, 1.2, 0.05)
     'y 1.235 for 1.200 ± 0.050'
     """
     digits = count_decimals(allowed)
@@ -78,7 +78,7 @@ def format_against_target(name: str, value: float, wanted: float, allowed: float
 def format_percent(share: float) -> str:
     """Write a share from 0 to 1 in whole percent.
 
-    >>> percent(0.874)
+    >>> format_percent(0.874)
     '87 %'
     """
     return f"{100 * share:.0f} %"
@@ -95,7 +95,7 @@ def float_or_nan(value: Any) -> float:
 def format_quantities(named: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
     """Write named numbers in one line.
 
-    >>> listed({"R": 0.5, "G": 0.25}, {"R": "duty"})
+    >>> format_quantities({"R": 0.5, "G": 0.25}, {"R": "duty"})
     'R = 0.5 duty, G = 0.25'
     """
     units = units or {}
@@ -105,8 +105,8 @@ def format_quantities(named: Mapping[str, Any], units: Mapping[str, str] | None 
 def format_duration(seconds: float) -> str:
     """Write a length of time in its two largest units.
 
-    >>> span(0.0123), span(0.83), span(42.3), span(135), span(7300), span(200_000)
-    ('12 ms', '0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h')
+    >>> [format_duration(seconds) for seconds in (0.0123, 0.83, 42.3, 135, 7300, 200_000)]
+    ['12 ms', '0.8 s', '42 s', '2 min 15 s', '2 h 1 min', '2 d 7 h']
     """
     if seconds < 0.1:
         return f"{1000 * seconds:.0f} ms"
@@ -170,7 +170,7 @@ _SHORT.maxstring = _SHORT.maxother = 120
 def format_value(value: object) -> str:
     """Write any value for a message: short, however long or deep it is.
 
-    >>> shown("R"), shown([[[[[[[[]]]]]]]])
+    >>> format_value("R"), format_value([[[[[[[[]]]]]]]])
     ("'R'", '[[[[[[[...]]]]]]]')
     """
     try:

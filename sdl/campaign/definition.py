@@ -202,7 +202,7 @@ class Campaign(Section):
 def slugify(name: str) -> str:
     """Make a name safe for files and links: lower-case letters, digits and hyphens, at most 64.
 
-    >>> slug("Weißes Licht, 1 %")
+    >>> slugify("Weißes Licht, 1 %")
     'weies-licht-1'
 
     Raises:

@@ -29,7 +29,7 @@ def effective_modulus(cells: Array) -> Array:
 
     >>> layers = np.ones((1, 4, 4))
     >>> layers[:, :, :2] = 0.1
-    >>> modulus(layers).round(9).tolist()  # side by side along the load: the mean
+    >>> effective_modulus(layers).round(9).tolist()  # side by side along the load: the mean
     [0.55]
     """
     mirrored = _equal(cells, cells[:, ::-1]) & _equal(cells, cells[:, :, ::-1])
