@@ -1,21 +1,21 @@
 """What all readings so far say of every setting, as one posterior that all decisions ask."""
 
-from strategies.posterior.choice import Choice, choose
+from strategies.posterior.choice import NextReading, choose
 from strategies.posterior.posterior import Posterior, learn, learn_all
 from strategies.posterior.price import Forecast, forecast
-from strategies.posterior.reach import Nearest, lost_in_noise, nearest, out_of_reach
-from strategies.posterior.rows import Instrument, Pursuit, Rows
+from strategies.posterior.reach import NearestSettings, lost_in_noise, nearest, out_of_reach
+from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import Judgement, judge, looks
 
 __all__ = [
-    "Choice",
     "Forecast",
-    "Instrument",
     "Judgement",
-    "Nearest",
+    "NearestSettings",
+    "NextReading",
     "Posterior",
     "Pursuit",
     "Rows",
+    "Statement",
     "choose",
     "forecast",
     "judge",

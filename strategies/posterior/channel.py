@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from strategies.posterior.covariance import AMPLITUDE, JITTER, NOISE, Covariance, Matrix, noise_at
-from strategies.posterior.hyperparameters import BENT, DRIFTING, Beliefs, Evidence, doubts
+from strategies.posterior.hyperparameters import BENT, DRIFTING, ChannelData, HyperPrior, doubts
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
@@ -42,14 +42,14 @@ WIDEST = 1e3
 
 
 @dataclass(frozen=True, eq=False)
-class Channel:
+class ChannelPosterior:
     """What the rows of one channel say, in the unit of its readings."""
 
     middle: float
     scale: float
     """Middle and width of the range that was seen."""
-    evidence: Evidence
-    beliefs: Beliefs
+    evidence: ChannelData
+    beliefs: HyperPrior
     theta: Matrix
     """Hyperparameters, ``(9 + d,)``."""
 
@@ -97,7 +97,7 @@ class Channel:
         return doubts(self.evidence.last(LATEST), self.beliefs, self.theta)
 
     @cached_property
-    def bolder(self) -> "Channel":
+    def bolder(self) -> "ChannelPosterior":
         """The same with as large a bend as the rows allow: what may stand where nobody has measured."""
         theta = self.theta.copy()
         theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE], 0.0)
@@ -144,25 +144,25 @@ class ChannelRows:
         return (low + high) / 2, width if width > 0 else max(abs(high) * 1e-6, np.finfo(float).tiny * 1e6)
 
     @cached_property
-    def beliefs(self) -> Beliefs:
+    def beliefs(self) -> HyperPrior:
         """About the hyperparameters, in parts of the range."""
-        return Beliefs.about(self.covariance.settings.shape[1], self.noise / self.range[1])
+        return HyperPrior.about(self.covariance.settings.shape[1], self.noise / self.range[1])
 
     @cached_property
     def edges(self) -> Matrix:
         """Where censored rows end, in parts of the range, ``(n,)``."""
         return np.asarray((np.where(self.censored > 0, self.limits[1], self.limits[0]) - self.range[0]) / self.range[1])
 
-    def channel(self, theta: Matrix, like: Evidence | None = None) -> Channel:
+    def channel(self, theta: Matrix, like: ChannelData | None = None) -> ChannelPosterior:
         """A channel of these hyperparameters; outliers and censored rows as in other evidence of the same rows."""
         if like is None:
             site = np.where(self.censored == 0, 0.0, CENSORED)
             values = (self.readings - self.range[0]) / self.range[1] + CENSORED * self.censored
             frame = replace(self.covariance, height=np.clip(values, -0.5, 0.5))
-            like = Evidence(frame, values, np.ones(len(values)), site)
-        return Channel(*self.range, like, self.beliefs, theta)
+            like = ChannelData(frame, values, np.ones(len(values)), site)
+        return ChannelPosterior(*self.range, like, self.beliefs, theta)
 
-    def learned(self, start: Matrix | None = None) -> Channel:
+    def learned(self, start: Matrix | None = None) -> ChannelPosterior:
         """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from two other ones.
 
         With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the
@@ -176,7 +176,7 @@ class ChannelRows:
             starts += [replace(fresh, theta=theta) for theta in thetas]
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
-    def _climbed(self, channel: Channel) -> Channel:
+    def _climbed(self, channel: ChannelPosterior) -> ChannelPosterior:
         for _ in range(1 + PASSES):
             channel = replace(channel, theta=channel.evidence.likeliest(self.beliefs, channel.theta))
             judged = self.judged(channel)
@@ -185,7 +185,7 @@ class ChannelRows:
             channel = judged
         return channel
 
-    def judged(self, channel: Channel) -> Channel:
+    def judged(self, channel: ChannelPosterior) -> ChannelPosterior:
         """The same with censored rows and outliers judged by all others."""
         evidence = channel.evidence
         if self.censored.any():
@@ -193,7 +193,7 @@ class ChannelRows:
         return self.channel(channel.theta, replace(evidence, spread=_spread(replace(channel, evidence=evidence))))
 
 
-def settled(judged: Evidence, before: Evidence) -> bool:
+def settled(judged: ChannelData, before: ChannelData) -> bool:
     """Whether judging the rows again changed nothing that matters."""
     same = np.allclose(judged.spread, before.spread, rtol=0.1)
     return (
@@ -203,7 +203,7 @@ def settled(judged: Evidence, before: Evidence) -> bool:
     )
 
 
-def _spread(channel: Channel) -> Matrix:
+def _spread(channel: ChannelPosterior) -> Matrix:
     """How many times as uncertain each row is, by its chance of being an outlier, ``(n,)``."""
     evidence = channel.evidence
     mean, variance = channel.left_out()
@@ -220,7 +220,7 @@ def _spread(channel: Channel) -> Matrix:
     return np.asarray(np.where(evidence.site == 0, 1 / np.sqrt(1 - chance + chance / WIDER**2), 1.0))
 
 
-def _censored(channel: Channel, censored: NDArray[np.int_], edges: Matrix) -> Evidence:
+def _censored(channel: ChannelPosterior, censored: NDArray[np.int_], edges: Matrix) -> ChannelData:
     """The same rows with what stands for the censored ones found by expectation propagation."""
     evidence, rows = channel.evidence, np.flatnonzero(censored)
     noise = noise_at(channel.theta, channel.covariance.height)[rows] ** 2

@@ -37,7 +37,7 @@ SWEEPS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class NextReading:
     """Settings to read next, ``(d,)`` in the unit box, and what is expected there."""
 
     settings: Settings
@@ -66,7 +66,7 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
 
 def choose(
     posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
-) -> Choice | None:
+) -> NextReading | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
     Args:
@@ -86,7 +86,7 @@ def choose(
         return None
     chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
     best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
-    return Choice(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
+    return NextReading(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
 
 
 def _likeliest(chances: Readings, last: int) -> int:

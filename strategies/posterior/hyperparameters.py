@@ -48,7 +48,7 @@ ITERATIONS = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Beliefs:
+class HyperPrior:
     """What is believed of the hyperparameters ``(9 + d,)`` before any row: independent normal distributions.
 
     That of the noise is a t distribution about what the instrument states, if it states anything.
@@ -61,8 +61,8 @@ class Beliefs:
     stated: bool
 
     @classmethod
-    def about(cls, d: int, noise: float) -> "Beliefs":
-        """Beliefs for ``d`` knobs; ``noise`` is the stated one in units of the range, NaN where unknown."""
+    def about(cls, d: int, noise: float) -> "HyperPrior":
+        """The prior for ``d`` knobs; ``noise`` is the stated one in units of the range, NaN where unknown."""
         table = np.array([*BELIEFS.values(), *[SINGLE_KNOB] * d])
         stated = bool(np.isfinite(noise) and noise > 0)
         if stated:
@@ -91,7 +91,7 @@ class Beliefs:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ChannelData:
     """What hyperparameters are learned from: readings with their covariance, outliers and censored rows settled."""
 
     covariance: Covariance
@@ -111,11 +111,11 @@ class Evidence:
         whole.flat[:: len(whole) + 1] += self.site + JITTER
         return whole, (parts[0], parts[1], parts[2], noise)
 
-    def last(self, n: int) -> "Evidence":
+    def last(self, n: int) -> "ChannelData":
         """That of the last ``n`` rows."""
-        return Evidence(self.covariance.last(n), self.values[-n:], self.spread[-n:], self.site[-n:])
+        return ChannelData(self.covariance.last(n), self.values[-n:], self.spread[-n:], self.site[-n:])
 
-    def loss(self, theta: Matrix, beliefs: Beliefs) -> tuple[float, Matrix]:
+    def loss(self, theta: Matrix, beliefs: HyperPrior) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
         whole, parts = self.matrices(theta)
         try:
@@ -130,7 +130,7 @@ class Evidence:
             theta, 0.5 * (inverse - np.outer(weighted, weighted)), parts
         ) + slopes
 
-    def likeliest(self, beliefs: Beliefs, start: Matrix | None = None) -> Matrix:
+    def likeliest(self, beliefs: HyperPrior, start: Matrix | None = None) -> Matrix:
         """The hyperparameters of largest posterior density, sought from a start, ``(9 + d,)``."""
         limits = list(zip(beliefs.low, beliefs.high, strict=True))
         found = minimize(
@@ -144,7 +144,7 @@ class Evidence:
         )
         return np.asarray(found.x)
 
-    def explained(self, beliefs: Beliefs, by: dict[int, float]) -> Matrix:
+    def explained(self, beliefs: HyperPrior, by: dict[int, float]) -> Matrix:
         """Hyperparameters by which the noise is as believed, and something else explains what a plane leaves over."""
         theta = beliefs.mean.copy()
         theta[list(by)] = list(by.values())
@@ -171,7 +171,7 @@ class Evidence:
         return np.array([[0.5 * float(np.sum(a * b.T)) for b in whitened] for a in whitened])
 
 
-def doubts(evidence: Evidence, beliefs: Beliefs, theta: Matrix) -> Matrix:
+def doubts(evidence: ChannelData, beliefs: HyperPrior, theta: Matrix) -> Matrix:
     """Standard deviations of the shared hyperparameters about the likeliest ones, all unknown together, ``(9,)``."""
     information = evidence.information(theta, np.asarray(np.linalg.inv(evidence.matrices(theta)[0])))
     information += np.diag(beliefs.precision(theta)[:SHARED])

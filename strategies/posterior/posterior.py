@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.posterior.channel import Channel, ChannelRows
+from strategies.posterior.channel import ChannelPosterior, ChannelRows
 from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
-from strategies.posterior.rows import Instrument, Pursuit, Rows
+from strategies.posterior.rows import Pursuit, Rows, Statement
 
 EVERY = 14
 """Up to so many rows the hyperparameters are learned anew with each row ..."""
@@ -26,8 +26,8 @@ class Posterior:
     """What the rows of a campaign say about every setting at any moment."""
 
     rows: Rows
-    instrument: Instrument
-    channels: Sequence[Channel]
+    instrument: Statement
+    channels: Sequence[ChannelPosterior]
     members: Sequence[np.ndarray]
     """Which rows each channel was learned from, boolean, ``(n,)`` each."""
     switches: tuple[float, ...]
@@ -56,7 +56,7 @@ class Posterior:
         return np.array([self.channels[c].noise(reading)[0] for c, reading in wanted])
 
 
-def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -> Posterior:
+def learn(rows: Rows, instrument: Statement, before: Posterior | None = None) -> Posterior:
     """The posterior of some rows.
 
     It is a function of the rows alone where ``before`` was learned from the rows one fewer, and so on to the first;
@@ -73,7 +73,7 @@ def learn(rows: Rows, instrument: Instrument, before: Posterior | None = None) -
     return _with_lamp(found) if due else found
 
 
-def learn_all(rows: Rows, instrument: Instrument) -> Posterior:
+def learn_all(rows: Rows, instrument: Statement) -> Posterior:
     """The posterior of some rows, learned from the first few on, one row after the other."""
     found = learn(rows.first(min(len(rows), 2)), instrument)
     for n in range(3, len(rows) + 1):
@@ -87,12 +87,12 @@ def _starts(before: Posterior) -> list[tuple[Matrix, float] | None]:
 
 def _channels(
     rows: Rows,
-    instrument: Instrument,
+    instrument: Statement,
     members: Sequence[np.ndarray],
     switches: tuple[float, ...],
     starts: Sequence[tuple[Matrix, float] | None],
     due: bool,
-) -> list[Channel]:
+) -> list[ChannelPosterior]:
     found = []
     for c, (own, start) in enumerate(zip(members, starts, strict=True)):
         data = _channel_rows(rows, instrument, own, c, switches)
@@ -110,7 +110,7 @@ def _channels(
 
 
 def _channel_rows(
-    rows: Rows, instrument: Instrument, own: np.ndarray, c: int, switches: tuple[float, ...]
+    rows: Rows, instrument: Statement, own: np.ndarray, c: int, switches: tuple[float, ...]
 ) -> ChannelRows:
     limits = float(instrument.floor[c]), float(instrument.ceiling[c])
     censored = rows.censored[own, c]
@@ -158,7 +158,7 @@ def _with_lamp(found: Posterior) -> Posterior:
     return Posterior(found.rows, found.instrument, channels, found.members, switches, found.learned)
 
 
-def _quiet(channel: Channel) -> Matrix:
+def _quiet(channel: ChannelPosterior) -> Matrix:
     """Hyperparameters by which nothing but the noise explains changes in the order of requests."""
     theta = channel.theta.copy()
     theta[BACKGROUND] = min(theta[BACKGROUND], channel.beliefs.mean[BACKGROUND])
@@ -179,7 +179,7 @@ def _suspect(found: Posterior) -> tuple[float, float]:
     return float(moments[best]), float(np.asarray(gains)[best])
 
 
-def _gain(channel: Channel, moments: Matrix) -> Matrix:
+def _gain(channel: ChannelPosterior, moments: Matrix) -> Matrix:
     """What a switch at each moment gains for one channel, ``(k,)``."""
     evidence = channel.evidence
     whole = type(evidence)(evidence.covariance, evidence.values, np.ones(len(evidence.values)), evidence.site)

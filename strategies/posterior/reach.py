@@ -19,7 +19,7 @@ LOW_NOISE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestSettings:
     """The settings that come nearest to a target."""
 
     settings: Settings
@@ -32,7 +32,7 @@ class Nearest:
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
 
 
-def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Nearest:
+def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> NearestSettings:
     """Where the readings come nearest to a target: never worse than at the best settings that were measured."""
     wanted, tolerance = pursuit.window
     places = np.vstack((searched(posterior, pursuit, rng), posterior.rows.settings))
@@ -42,10 +42,10 @@ def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) ->
     bolder = replace(posterior, channels=[channel.bolder for channel in posterior.channels])
     doubt = stdtrit(posterior.degrees, 1 - BEYOND) * bolder.at(places)[1]
     surely = float((away - doubt[:, pursuit.fixed] / tolerance).max(axis=1).min())
-    return Nearest(places[best], mean[best], float(away[best].max()), surely)
+    return NearestSettings(places[best], mean[best], float(away[best].max()), surely)
 
 
-def out_of_reach(place: Nearest, judgement: Judgement | None) -> bool:
+def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
     """Whether no settings give the target.
 
     Both must say so: the posterior of every setting in the box, and the readings taken for the target, which refute the

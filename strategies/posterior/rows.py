@@ -14,7 +14,7 @@ GRID = 3000
 
 
 @dataclass(frozen=True, eq=False)
-class Instrument:
+class Statement:
     """What the instrument says of itself, over ``d`` knobs scaled to the unit box and ``p`` channels."""
 
     noise: Readings
@@ -87,7 +87,7 @@ class Rows:
         """The first ``n`` rows."""
         return replace(self, **{name: values[:n] for name, values in vars(self).items()})
 
-    def with_row(self, settings: Settings, readings: Readings, instrument: Instrument, pursuit: int = -1) -> Self:
+    def with_row(self, settings: Settings, readings: Readings, instrument: Statement, pursuit: int = -1) -> Self:
         """The same and one more row, taken next; ``readings`` are ``(p,)`` as the instrument gave them."""
         censored = (readings >= instrument.ceiling).astype(int) - (readings <= instrument.floor).astype(int)
         after = self.order[-1] + 1 if len(self) else 0.0

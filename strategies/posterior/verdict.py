@@ -22,7 +22,7 @@ from scipy.special import stdtrit
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
-from strategies.posterior.channel import Channel
+from strategies.posterior.channel import ChannelPosterior
 from strategies.posterior.covariance import Matrix
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit, Rows
@@ -133,7 +133,7 @@ def estimate(posterior: Posterior, pursuit: Pursuit, settings: Settings, moment:
     return mean, deviation
 
 
-def level_of(channel: Channel, settings: Settings, near: NDArray[np.bool_], now: float) -> tuple[float, float]:
+def level_of(channel: ChannelPosterior, settings: Settings, near: NDArray[np.bool_], now: float) -> tuple[float, float]:
     """The noise-free reading of a channel at settings and its standard deviation, with a level from some rows alone.
 
     Args:

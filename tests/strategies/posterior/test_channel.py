@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from strategies.posterior.covariance import NOISE, Covariance
-from strategies.posterior.hyperparameters import Beliefs, Evidence
+from strategies.posterior.hyperparameters import ChannelData, HyperPrior
 from strategies.posterior.posterior import learn_all
-from strategies.posterior.rows import Instrument, Rows
+from strategies.posterior.rows import Rows, Statement
 
 SLOPES = np.array([1.0, 2.0, 3.0])
 
@@ -18,7 +18,7 @@ def plane(settings, _):
 def told(truth, n, noise, *, stated=np.nan, ceiling=np.inf, unit=1.0, seed=0, times=1):
     """The posterior of ``n`` readings at random settings, each so many times."""
     rng = np.random.default_rng(seed)
-    instrument = Instrument(np.full(1, stated * unit), np.full(1, -np.inf), np.full(1, ceiling * unit), np.zeros(3))
+    instrument = Statement(np.full(1, stated * unit), np.full(1, -np.inf), np.full(1, ceiling * unit), np.zeros(3))
     rows = Rows.empty(3, 1)
     for place, settings in enumerate(np.repeat(rng.random((n // times, 3)), times, axis=0)):
         reading = unit * min(truth(settings, place) + noise(rng, settings), ceiling)
@@ -33,10 +33,10 @@ def white(size):
 def test_the_gradient_is_that_of_the_density():
     rng = np.random.default_rng(1)
     frame = Covariance(rng.random((8, 2)), np.arange(8.0), rng.uniform(-0.5, 0.5, 8), np.arange(8) < 2, (4.0,))
-    evidence = Evidence(
+    evidence = ChannelData(
         frame, rng.standard_normal(8), np.where(np.arange(8) == 3, 10.0, 1.0), 0.1 * (np.arange(8) == 5)
     )
-    beliefs = Beliefs.about(2, 0.01)
+    beliefs = HyperPrior.about(2, 0.01)
     theta = beliefs.mean + 0.3 * rng.standard_normal(11)
     theta[NOISE] = -1.0
     steps = 1e-5 * np.eye(11)

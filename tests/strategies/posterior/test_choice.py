@@ -7,14 +7,14 @@ from sdl.history import Verdict
 from strategies.posterior.choice import choose, searched
 from strategies.posterior.posterior import learn, learn_all
 from strategies.posterior.reach import lost_in_noise, nearest, out_of_reach
-from strategies.posterior.rows import Instrument, Pursuit, Rows
+from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge
 
 CORNERS = np.array([[0.1, 0.1], [0.9, 0.2], [0.2, 0.9], [0.8, 0.8]])
 
 
 def instrument(*, noise=np.nan, ceiling=np.inf, step=(0.0, 0.0)):
-    return Instrument(np.full(1, noise), np.full(1, -np.inf), np.full(1, ceiling), np.array(step))
+    return Statement(np.full(1, noise), np.full(1, -np.inf), np.full(1, ceiling), np.array(step))
 
 
 def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):

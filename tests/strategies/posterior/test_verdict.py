@@ -6,7 +6,7 @@ import pytest
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from strategies.posterior.posterior import learn_all
-from strategies.posterior.rows import Instrument, Pursuit, Rows
+from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge, looks
 
 TARGET, TOLERANCE = np.array([2.0]), np.array([0.1])
@@ -18,7 +18,7 @@ def readings(places, true, pursuit, seed=0, noise=NOISE):
     """Rows of a plane that reads ``true`` at ``HERE``, after a design of five."""
     rng, instrument = (
         np.random.default_rng(seed),
-        Instrument(np.full(1, NOISE), *np.inf * np.array([[-1.0], [1.0]]), np.zeros(2)),
+        Statement(np.full(1, NOISE), *np.inf * np.array([[-1.0], [1.0]]), np.zeros(2)),
     )
     rows = Rows.empty(2, 1)
     design = [np.array(place) for place in ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.2))]
