@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
 from sdl.analysis.background import Background
-from sdl.analysis.group_sequential import FEWEST, plan_looks
+from sdl.analysis.group_sequential import FEWEST, plan_looks, single_look
 from sdl.analysis.verification import judge_exam, known_noise
 from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
@@ -174,7 +174,8 @@ def exam_has_ended(
     drift = Background.of(history.observations, space.p).drift
     uncertainty, tolerance = exam.uncertainty[fixed], target.tolerance[fixed]
     outlook = ExamForecast(noise, tolerance, uncertainty, drift[fixed], rule.confidence, np.isnan(known))
-    return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, exam.looks)
+    plan = exam.looks or single_look(exam.replicates, rule.confidence)  # earlier versions planned none
+    return outlook.hopeless(readings.mean(axis=0) - target.readings[fixed], k, plan)
 
 
 class _Levels(NamedTuple):

@@ -123,7 +123,7 @@ def test_nothing_wrong_in_a_reply_is_in_a_fit(examples, bench, liar):
         request = Request(0, index, 0, Purpose.DESIGN, asked)
         ledger.plan(bench.lease, bench.campaign, Round(0, RoundKind.DESIGN), [request])
         bench._before = None  # else a second right answer would be a stuck sensor
-        said = refused(bench.take, [request])
+        said = refused(bench.measure, [request])
         (row,) = ledger.trail(bench.campaign, [index + 1])
         assert row["state"] in ("DONE", "FAILED", "UNKNOWN"), "whatever came is in the ledger"
         assert row["raw"] or row["state"] != "DONE"

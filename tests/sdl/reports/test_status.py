@@ -29,7 +29,6 @@ from sdl.measurement import manual as by_hand
 from sdl.reports import status as watching
 from sdl.reports.status import Place
 from sdl.reports.status_detail import campaign_detail
-from strategies.plan.steps import Fit
 
 TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
 
@@ -79,7 +78,7 @@ class TestStanding:
 
     def test_an_open_request_is_what_it_waits_for(self, at_work):
         while not getattr(request := at_work.propose(), "requests", ()):  # an exam may begin without any
-            (at_work.retrain if isinstance(request, Fit) else at_work.measure)(request)
+            at_work.execute(request)
         at_work.ledger.plan(
             at_work.lease, at_work.entry.id, request.round, request.requests, getattr(request, "exam", None)
         )
