@@ -3,9 +3,10 @@
 A run of such a deployment crashes in Prefect, before any of our code could say why.
 """
 
-import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.settings import PREFECT_API_AUTH_STRING
 
-from flows import environment
 from flows.laboratory.deployments import CONTROLS, ENTRYPOINTS
 
 CURRENT = {*ENTRYPOINTS.values(), *(entrypoint for entrypoint, _ in CONTROLS.values())}
@@ -21,11 +22,13 @@ def stale_deployments(api: str) -> list[str]:
     Raises:
         httpx.HTTPError: if it does not answer.
     """
-    query = {"deployments": {"tags": {"all_": ["sdl"]}}}
-    address = f"{api.rstrip('/')}/deployments/filter"
-    answer = httpx.post(address, json=query, timeout=5, auth=environment.server_credentials())
-    answer.raise_for_status()
-    entrypoints = [(deployment["entrypoint"] or "", deployment["name"]) for deployment in answer.json()]
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=["sdl"]))
+    secret = PREFECT_API_AUTH_STRING.value()
+    with SyncPrefectClient(
+        api, auth_string=secret, httpx_settings={"timeout": 5}
+    ) as client:  # it brings a CSRF token too
+        deployments = client.read_deployments(deployment_filter=ours)
+    entrypoints = [(deployment.entrypoint or "", deployment.name) for deployment in deployments]
     return sorted(f"{place.rpartition('.')[2]}/{name}" for place, name in entrypoints if place not in CURRENT)
 
 
