@@ -1,7 +1,7 @@
 """The command that measures this program: benchmark."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,12 +116,7 @@ def run_benchmark(
     if what == "inverse":
         start_prefect(directory)
     with Progress(console=err, disable=as_json) as bar:
-        task = bar.add_task("benchmark")
-
-        def tell(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of)
-
-        campaigns = seeds or SEEDS.get(what, ELSE)
+        campaigns, tell = seeds or SEEDS.get(what, ELSE), _reporter(bar)
         request = suite.BenchmarkRequest(campaigns, records, model or (), tell, inverse, population, directory)
         result = suite.run_benchmarks(what, request)
     if output is not None:
@@ -130,6 +125,12 @@ def run_benchmark(
     written = _write_page(result, page or directory / "reports" / f"benchmark-{what}.html")
     show(result, as_json, *suite.benchmark_tables(result), *written)
     return 0 if result["all_met"] else NOT_MET
+
+
+def _reporter(bar: Progress) -> Callable[[int, int], None]:
+    """What shows on a bar how many cells of how many are done."""
+    task = bar.add_task("benchmark")
+    return lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _requests(

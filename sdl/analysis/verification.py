@@ -106,8 +106,7 @@ def verify_replicates(
     look = next((look for look in looks if look.replicates == k), None)
     mean = np.where(over, np.inf, replicates.mean(axis=0))
     noise, estimated = _noise(replicates, known_noise)
-    error, distance = noise / math.sqrt(k), np.abs(mean - target)
-    level = 1 - confidence
+    error, distance, level = noise / math.sqrt(k), np.abs(mean - target), 1 - confidence
     margin = error * (
         _quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, look.known, look.estimated)
     )
