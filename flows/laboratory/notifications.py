@@ -16,8 +16,8 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from flows import environment
 from flows.laboratory.definition import Notify, Occasion
+from flows.server.api_client import open_client
 from flows.ui import events
 
 NAME = "sdl: notifications"
@@ -124,10 +124,8 @@ def describe_lost_message(api: str) -> str | None:
         httpx.HTTPError: if it does not answer.
     """
     ours = {"event": {"name": [TRIGGERED, SENT]}, "resource": {"labels": {"prefect.resource.name": NAME}}}
-    answer = httpx.post(
-        f"{api.rstrip('/')}/events/filter", json={"filter": ours}, timeout=5, auth=environment.server_credentials()
-    )
-    answer.raise_for_status()
+    with open_client(api) as client:
+        answer = client.request("POST", "/events/filter", json={"filter": ours})
     sent = sorted(answer.json()["events"], key=lambda event: str(event["occurred"]), reverse=True)
     until = datetime.now(UTC) - timedelta(seconds=SENDING_S)
     last = next((e for e in sent if e["event"] == TRIGGERED and datetime.fromisoformat(e["occurred"]) < until), None)

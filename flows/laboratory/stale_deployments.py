@@ -3,11 +3,10 @@
 A run of such a deployment crashes in Prefect, before any of our code could say why.
 """
 
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-from prefect.settings import PREFECT_API_AUTH_STRING
 
 from flows.laboratory.deployments import CONTROLS, ENTRYPOINTS
+from flows.server.api_client import open_client
 
 CURRENT = {*ENTRYPOINTS.values(), *(entrypoint for entrypoint, _ in CONTROLS.values())}
 """Where the flows of this version are."""
@@ -23,10 +22,7 @@ def stale_deployments(api: str) -> list[str]:
         httpx.HTTPError: if it does not answer.
     """
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=["sdl"]))
-    secret = PREFECT_API_AUTH_STRING.value()
-    with SyncPrefectClient(
-        api, auth_string=secret, httpx_settings={"timeout": 5}
-    ) as client:  # it brings a CSRF token too
+    with open_client(api) as client:
         deployments = client.read_deployments(deployment_filter=ours)
     entrypoints = [(deployment.entrypoint or "", deployment.name) for deployment in deployments]
     return sorted(f"{place.rpartition('.')[2]}/{name}" for place, name in entrypoints if place not in CURRENT)

@@ -55,7 +55,7 @@ class Anchored:
 
     Args:
         model: Name of a registered inverse model, or what makes one.
-        channels: Columns ``c`` of the readings that targets speak of; all unless told.
+        channels: Columns ``c`` of the readings that targets speak of; by default all.
 
     References:
         Mundlak (1978), doi:10.2307/1913646; Robinson (1991), doi:10.1214/ss/1177011926

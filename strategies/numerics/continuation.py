@@ -74,8 +74,8 @@ def follow(
         settings: The known ones, ``(d,)``, in the unit box.
         target: Readings wanted, ``(p,)``, NaN where free.
         noise: Standard deviation of one reading, ``(p,)``, positive where the target is fixed.
-        readings: Measured at the known settings, ``(p,)``, finite where the target is fixed; those of the model
-            unless told.
+        readings: Measured at the known settings, ``(p,)``, finite where the target is fixed; by default
+            those of the model.
         pull: How strongly a Newton step draws the path back to its line, against errors that add up; 0 is off.
         fold: Least singular value of the Jacobian in units of noise, relative to the largest at the start, at which
             the path ends; above 0, below 1. A direction that is below it from the start on is left alone.

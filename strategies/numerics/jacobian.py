@@ -75,7 +75,7 @@ def descend(
     Args:
         residuals: What is left; the cost is the sum of its squares.
         starts: In the unit box, ``(m, d)``.
-        which: Number of the problem that each start belongs to, ``(m,)``; each its own unless told.
+        which: Number of the problem that each start belongs to, ``(m,)``; by default each its own.
         step: Of the differences, see ``tangent``. Where residuals have kinks, it must be short against their distance.
 
     Raises:

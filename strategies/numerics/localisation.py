@@ -82,7 +82,7 @@ def localise(
         region: Where the forward model has data.
         method: Of descent.
         tolerance: Miss up to which a start has arrived, ``(m,)`` or one for all.
-        steps: At most; as many as the method needs unless told.
+        steps: At most; by default as many as the method needs.
 
     Raises:
         InvalidInput: for an unknown method, or arrays that do not match.

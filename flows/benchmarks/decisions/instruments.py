@@ -74,7 +74,7 @@ class PopulationRequest:
     """What is to be run."""
 
     families: Sequence[str] = ()
-    """Names; all that there are unless told."""
+    """Names; by default all that there are."""
     strategies: Sequence[str] = (OURS,)
     seeds: int = 12
     """Campaigns of each strategy on each family."""

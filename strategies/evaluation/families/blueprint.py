@@ -103,7 +103,7 @@ class Blueprint:
         return Goal(target, low + unit * (high - low), miss)
 
     def case(self, rng: np.random.Generator, *goals: Goal) -> Case:
-        """The instrument with these goals; with one that settings inside the box meet unless told."""
+        """The instrument with these goals; by default with one that settings inside the box meet."""
         chosen = goals or (self.reachable_goal("target", rng),)
         name = f"drawn-{int(rng.integers(1 << 32)):08x}"
         space = Space(knobs=self.knobs, channels=tuple(self._channel(column) for column in range(self.p)))

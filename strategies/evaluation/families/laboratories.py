@@ -44,7 +44,7 @@ def laboratory(rng: np.random.Generator, table: str = "") -> Case:
 
     Args:
         rng: Of target and noise.
-        table: Name of a table of the folder of laboratories, or a CSV file; one at random unless told.
+        table: Name of a table of the folder of laboratories, or a CSV file; by default one at random.
 
     Raises:
         InvalidInput: if there is no such table, or none at all.

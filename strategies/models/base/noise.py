@@ -57,7 +57,7 @@ def residual_noise(
         residuals: What is left, ``(n, m)``.
         scale: Span of each column, ``(m,)``.
         parameters: Rows that the fit used up.
-        weights: How much each row counts, ``(n,)``; all 1 unless told.
+        weights: How much each row counts, ``(n,)``; by default all 1.
     """
     share = np.ones(len(residuals)) if weights is None else weights
     dof = PRIOR_ROWS + max(share.sum() - parameters, 0.0)

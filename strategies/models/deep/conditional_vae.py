@@ -37,7 +37,7 @@ class ConditionalVae(Deep):
     """A decoder of latent noise and readings into settings, learned with an encoder by the evidence lower bound.
 
     Args:
-        latent: Numbers that an answer is decoded from; as many as there are knobs, and two more, unless told.
+        latent: Numbers that an answer is decoded from; by default two more than there are knobs.
         cells: Of each of three hidden layers.
 
     References:

@@ -107,7 +107,7 @@ class Inn(Deep):
 
 @dataclass(eq=False)
 class InnByLikelihood(Inn):
-    """An ``Inn`` that learns by ``likelihood`` unless told, under a name of its own."""
+    """An ``Inn`` that learns by ``likelihood`` by default, under a name of its own."""
 
     objective: Objective = "likelihood"
 

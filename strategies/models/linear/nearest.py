@@ -25,7 +25,7 @@ Columns = NDArray[np.intp]
 
 @dataclass(eq=False)
 class Nearest:
-    """One of the rows whose readings come nearest to the target, at random; moved on to the target unless told.
+    """One of the rows whose readings come nearest to the target, at random; by default moved on to the target.
 
     A row as it stands is the yardstick of every model that learns: with thousands of rows its reading is nearly that
     of the target, and all that it lacks is other answers. With few rows it is some way off, and is moved along the

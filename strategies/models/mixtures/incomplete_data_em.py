@@ -154,7 +154,7 @@ class Regressions:
 
         Args:
             rows: Shared out and filled in.
-            weights: How much each row counts, ``(n,)``; all 1 unless told.
+            weights: How much each row counts, ``(n,)``; by default all 1.
             surprise: By how much to multiply the variance of the noise of each reading, ``(p,)``; see ``surprise``.
         """
         part = rows.shares if weights is None else rows.shares * weights[:, None]

@@ -51,7 +51,7 @@ class LocalisedModel:
         method: Of descent: ``gauss-newton``, or ``gradient`` as in the paper, which is slower.
         noise: Whether draws are for what a reading may stand for.
         forward: Name of a registered forward model that the draws are moved through, such as ``small-networks``, from
-            ``enough`` distinct settings on; the forward half of the model itself unless told.
+            ``enough`` distinct settings on; by default the forward half of the model itself.
         enough: Distinct settings.
 
     References:
