@@ -122,7 +122,7 @@ def verify_replicates(
         verdict, reason = Verdict.VERIFIED, "within the tolerance: "
     named = missed if missed.any() else open_ if open_.any() else fixed
     columns = np.flatnonzero(named).tolist()
-    reason += ", ".join(_compared(names[c], mean[c], margin[c], target[c], tolerance[c]) for c in columns)
+    reason += ", ".join(compare_with_target(names[c], mean[c], margin[c], target[c], tolerance[c]) for c in columns)
     if k < planned and verdict is not Verdict.VERIFIED:
         reason += f"; broken off after {k} of {planned} replicates"
     return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
@@ -153,11 +153,13 @@ def known_noise(rule: VerificationPart, space: Space) -> Readings:
     return space.noise if rule.noise == "known" else np.full(space.p, np.nan)
 
 
-def _compared(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:
-    """What was measured and what was wanted, to two digits of the tolerance.
+def compare_with_target(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:
+    """Say what was measured and what was wanted, to two digits of the tolerance.
 
-    >>> _compared("reach", 1.4987, 0.0031, 1.5, 0.01), _compared("515nm", 16363.2, 43.1, 16384, 163.8)
-    ('reach 1.499 ± 0.003 for 1.500 ± 0.010', '515nm 16363 ± 43 for 16384 ± 164')
+    >>> compare_with_target("reach", 1.4987, 0.0031, 1.5, 0.01)
+    'reach 1.499 ± 0.003 for 1.500 ± 0.010'
+    >>> compare_with_target("515nm", 16363.2, 43.1, 16384, 163.8)
+    '515nm 16363 ± 43 for 16384 ± 164'
     """
     if math.isinf(mean):
         return f"{name} at its ceiling"

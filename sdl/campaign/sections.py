@@ -28,17 +28,19 @@ class DesignPart(Plugin):
 
     plugin: str = "maximin-latin-hypercube"
     n: int | None = Field(default=None, ge=1, le=100_000)
-    """How many; by default the design's own number, or 5 where it has none."""
+    """How many; by default the design's own number; where it has none 5, or one more than there are knobs."""
 
 
 class AcquisitionPart(Plugin):
     """How learning rounds choose what to measure."""
 
-    plugin: str = "uncertainty"
-    n: int = Field(default=4, ge=1, le=10_000)
+    plugin: str = "likeliest"
+    n: int = Field(default=1, ge=1, le=10_000)
     """Settings a batch."""
     rounds: int = Field(default=1, ge=0, le=10_000)
     """Learning rounds in a row before the best candidate is examined all the same."""
+    below: float = Field(default=0.3, ge=0, le=1, exclude_if=lambda below: below == 0.3)
+    """Chance that an exam would verify the target, below which the round learns instead."""
 
 
 def _or(word: str, least: int, most: int) -> BeforeValidator:

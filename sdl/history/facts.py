@@ -247,6 +247,12 @@ class FindingFacts(_Record):
     """Half width of the interval that the true reading lies in."""
     noise: Readings | None = field(default=None, metadata=_json("noise", _row))
     """Standard deviation of one reading that was used."""
+    degrees: Readings | None = field(default=None, metadata=_json("degrees of freedom", _row))
+    """Degrees of freedom of that noise, as far as it was learned."""
+    pooled: int | None = field(default=None, metadata=_json("pooled", index))
+    """Readings taken for the target, near to the settings, that the verdict stands on; the replicates among them."""
+    look: int | None = field(default=None, metadata=_json("look", index))
+    """How many times the target was judged, this one included."""
     replicates: int | None = field(default=None, metadata=_json("replicates", index))
     """Replicates that the verdict stands on."""
     planned: int | None = field(default=None, metadata=_json("planned", index))

@@ -3,7 +3,7 @@
 Strategies are our own loop (``sdl``), our own loop with another acquisition (``sdl:random``), and the peers by name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def choose_leader(plan: Plan, strategy: str) -> Decides:
     """
     kind, _, acquisition = strategy.partition(":")
     if kind != OURS:
-        return PeerCampaign(plan, strategy, plugins.build("sdl.peers", strategy))
+        return PeerCampaign(replace(plan, led=True), strategy, plugins.build("sdl.peers", strategy))
     if not acquisition:
         return plan
     part = plan.campaign.acquisition.model_copy(update={"plugin": acquisition})

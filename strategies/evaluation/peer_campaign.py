@@ -4,7 +4,7 @@ The peer is told all rows less the background of their moment, how sure that is,
 References are read when our own plan would read them, by its cadence and before exams. Examined is the setting that
 reads nearest to the target, once its mean reading is within the tolerance, give or take ``BENEFIT`` standard deviations
 of that mean; one that was examined has to be proposed again before. The exam is the plan's own, of that very setting:
-how many replicates, when it is broken off, and the verdict.
+the verdict, and that it is left where further readings are unlikely to bring one.
 """
 
 from collections.abc import Sequence
@@ -83,16 +83,15 @@ class PeerCampaign:
     def _go_on(self, history: History, fitted: Fitted | None, current: Round, *, begun: bool) -> Step:
         """The plan's own exam of the candidate, if there is one and a fresh background leaves it worth that."""
         candidate, number = self._candidate(history), current.number + (not begun)
-        if candidate is None or (begun and self.plan.lamp_found(history)):
+        if candidate is None:
             return self._propose(history, current.number + 1)
         if fitted is None or fitted.round != number:
             return Fit(number, number)
-        if fitted.model is None:
-            return self._propose(history, current.number + 1)
         insight = self.plan.insight(history, replace(fitted, choice=Choice(self.name, "")))
         turn = RoundContext(self.campaign, history, number, insight, self.target, [self.target])
-        offer = insight.guide.offer(candidate)
-        return self.plan.examine(turn, current, offer) if begun else self.plan.begin_exam(turn, offer, RoundFacts())
+        if begun:
+            return self.plan.examine(turn, current, candidate)
+        return self.plan.begin_exam(turn, candidate, RoundFacts())
 
     def _propose(self, history: History, number: int) -> Measure:
         proposed = self.peer.propose(self._seen(history), self._rng(number))

@@ -56,6 +56,11 @@ class Transfer:
     earlier: EarlierRows | None = None
     """Its rows."""
 
+    @property
+    def apart(self) -> float:
+        """Standard deviation of its gains from today's, as a share of them."""
+        return APART.get(self.kind, max(APART.values()))
+
     def translated(self, rows: TrainingRows) -> tuple[Settings, Readings]:
         """The lesson's settings ``(m, d)`` and what would be read there today ``(m, p)``, by its rows and today's.
 

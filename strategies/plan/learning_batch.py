@@ -1,6 +1,5 @@
-"""What a round is to learn from: a batch by the acquisition, or where the model is no guide the likeliest places."""
+"""What a round is to learn from: readings that the campaign's acquisition chooses, while an exam would hardly pass."""
 
-from collections.abc import Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -8,41 +7,44 @@ import numpy as np
 from sdl import plugins
 from sdl.history import RoundKind
 from sdl.space import Settings
-from strategies.answers.candidates import Candidate
+from strategies.acquisitions.asks_posterior import AsksPosterior
 from strategies.contract import Acquisition
 from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.fitting.fitting import MEMBERS
-from strategies.plan import multiple_answers as several
 from strategies.plan.round_context import RoundContext, learned_before
+from strategies.posterior import NextReading
 
 
-def learning_batch(turn: RoundContext, found: Sequence[Candidate]) -> Settings:
-    """What to measure, ``(m, d)``; empty if there is nothing left to learn, or it is not the turn of learning.
+def learning_batch(turn: RoundContext, reading: NextReading) -> Settings:
+    """What to measure, ``(m, d)``; empty if there is nothing left to learn, or it is the turn of an exam.
 
     Args:
         turn: Whose round it would be.
-        found: Candidates, none of which is worth an exam; empty if there is none.
+        reading: Where an exam would be.
     """
-    part, insight, nothing = turn.campaign.acquisition, turn.insight, np.empty((0, turn.insight.space.d))
+    part, nothing = turn.campaign.acquisition, np.empty((0, turn.insight.space.d))
     n = min(part.n, turn.left - 2)
-    if n < 1:
+    # Where no settings seem to give the target, readings for it have to refute the likeliest ones.
+    if n < 1 or reading.chance >= part.below or turn.insight.nearest(turn.target).surely > 1:
         return nothing
-    if insight.astray and found:  # what a model that is no guide offers is not even worth an exam in between
-        answers = several.known_answers(turn.written, turn.history, insight.space)
-        about = "likeliest", turn.target.name, n, len(answers.families)
-        return insight.once(about, lambda: insight.guide.likeliest(turn.target, answers, n, turn.rng(2)))
     kinds = (each.kind for each in reversed(turn.history.rounds))
     if sum(1 for _ in takewhile(lambda kind: kind is RoundKind.LEARNING, kinds)) >= part.rounds:
         return nothing
-    return insight.once((*(each.name for each in turn.open), n), lambda: _acquired(turn, n))
+    return turn.insight.once(("learning", turn.target.name, n), lambda: _acquired(turn, n))
 
 
 def _acquired(turn: RoundContext, n: int) -> Settings:
     part, insight, fitted = turn.campaign.acquisition, turn.insight, turn.insight.fitted
-    members = refit_on_resamples(fitted.refit, fitted.readings, fitted.settings, MEMBERS, turn.rng(1), insight.model)
+    acquisition: Acquisition | AsksPosterior = plugins.build("sdl.acquisitions", part.plugin, part.options)
+    if isinstance(acquisition, AsksPosterior):
+        others = [target for target in turn.open if target is not turn.target]
+        pursuits = [insight.pursuit(target) for target in (turn.target, *others)]
+        return acquisition.propose_by(insight.posterior, pursuits, n, turn.rng(2))
+    if fitted is None or fitted.model is None:
+        return np.empty((0, insight.space.d))
+    members = refit_on_resamples(fitted.refit, fitted.readings, fitted.settings, MEMBERS, turn.rng(1), fitted.model)
     if len(members) < 2:
         return np.empty((0, insight.space.d))
-    acquisition: Acquisition = plugins.build("sdl.acquisitions", part.plugin, part.options)
     now = [target.readings - insight.background for target in turn.open]
     measured = np.concatenate((fitted.settings, _unlearned(turn)))
     return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2), insight.ceiling)

@@ -8,11 +8,13 @@ import numpy as np
 from sdl.analysis.answer_count import count_answers, passed_findings
 from sdl.campaign.definition import Target
 from sdl.history import Finding, History, Round, Verdict
-from sdl.space import Space
-from strategies.answers.answers import FamilyCandidate
-from strategies.answers.candidates import Candidate
-from strategies.answers.distinct import KnownAnswers
+from sdl.space import Readings, Settings
+from strategies.answers.families import families
 from strategies.plan.round_context import RoundContext
+from strategies.posterior.verdict import FEWEST
+
+WAY = 1.0
+"""Distance in the unit box up to which a way between two answers is looked for."""
 
 
 def is_settled(target: Target, history: History) -> bool:
@@ -23,40 +25,34 @@ def is_settled(target: Target, history: History) -> bool:
     return target.answers != "all" and len(ended) >= target.answers
 
 
-def known_answers(target: Target, history: History, space: Space) -> KnownAnswers:
-    """The settings of a target that were verified, with the families that they were examined as."""
-    families = {each.number: each.facts.family or 0 for each in history.rounds}
-    answers = passed_findings(target, history.findings)
-    settings = [each.settings for each in answers if each.settings is not None]
-    unit = space.to_unit(np.array(settings).reshape(-1, space.d))
-    return KnownAnswers(unit, [families.get(each.round, 0) for each in answers])
+def answers_passed(turn: RoundContext) -> int:
+    """How many answers of the target of a turn are verified."""
+    return len(passed_findings(turn.written, turn.history.findings))
 
 
-def answer_candidates(turn: RoundContext) -> Sequence[Candidate]:
-    """Candidates, the next one to be examined first; of several answers none if no other one is left."""
-    target, rng = turn.target, turn.rng(3)
+def no_other_left(turn: RoundContext) -> bool:
+    """Whether no settings apart from the answers are likely to be another one: nowhere is the target met, surely."""
+    finding = next((each for each in reversed(turn.history.findings) if each.target == turn.target.name), None)
+    refuted = finding is not None and finding.verdict is Verdict.REFUTED
+    return refuted or turn.insight.nearest(turn.target).surely > 1
+
+
+def family_number(turn: RoundContext, settings: Settings) -> int | None:
+    """Number of the family that settings ``(d,)`` are of, the next one if none of it was verified.
+
+    Two answers are of one family if a way between them stays on the target. None where one answer is wanted.
+    """
     if turn.written.answers == 1:
-        return turn.insight.offers(target, rng)
-    verified = known_answers(turn.written, turn.history, turn.insight.space)
-    others = turn.insight.others(target, verified, rng)
-    return others or ([] if verified.families else turn.insight.offers(target, rng))
-
-
-def meant_candidate(round_: Round, offers: Sequence[Candidate], space: Space) -> Candidate:
-    """The candidate that the round of an exam was begun for, as a reference has moved it."""
-    candidates = round_.facts.candidates
-    if round_.facts.family is None or not candidates or candidates[0].settings is None:
-        return offers[0]
-    first = space.to_unit(space.settings(candidates[0].settings))
-    return min(offers, key=lambda each: float(np.linalg.norm(each.settings - first)))
-
-
-def family_number(turn: RoundContext, offer: Candidate) -> int | None:
-    """Number of the family of an answer, the next one if none of it was verified; None where one answer is wanted."""
-    if turn.written.answers == 1 or not isinstance(offer, FamilyCandidate):
         return None
-    families = known_answers(turn.written, turn.history, turn.insight.space).families
-    return offer.family if offer.family in families else 1 + max(families, default=-1)
+    known, pursuit = turn.insight.answers(turn.target), turn.insight.pursuit(turn.target)
+    wanted, noise = pursuit.window[0], turn.insight.posterior.noise_at(pursuit)
+
+    def missed(places: Settings) -> Readings:
+        return np.asarray((turn.insight.posterior.at(places)[0][:, pursuit.fixed] - wanted) / noise)
+
+    numbers = [finding.facts.family or 0 for finding in passed_findings(turn.written, turn.history.findings)]
+    *labels, mine = families(np.vstack((known, settings)), missed, WAY).tolist()
+    return int(dict(zip(labels, numbers, strict=True)).get(mine, 1 + max(numbers, default=-1)))
 
 
 def with_family(round_: Round, finding: Finding) -> Finding:
@@ -67,13 +63,11 @@ def with_family(round_: Round, finding: Finding) -> Finding:
     return replace(finding, sentence=sentence, facts=replace(finding.facts, family=number))
 
 
-def failed_exams(target: str, findings: Sequence[Finding]) -> list[Finding]:
-    """The exams of a target that failed since the last one that was passed, if one was."""
-    mine = [
-        finding for finding in findings if finding.target == target and finding.verdict is not Verdict.NOT_REACHABLE
-    ]
+def failed_exams(target: str, findings: Sequence[Finding]) -> int:
+    """How many exams of a target failed since the last one that was passed; one that was left at once is none."""
+    mine = [finding for finding in findings if finding.target == target]
     last = max((place for place, finding in enumerate(mine) if finding.verdict is Verdict.VERIFIED), default=-1)
-    return mine[last + 1 :]
+    return sum(finding.facts.replicates is None or finding.facts.replicates >= FEWEST for finding in mine[last + 1 :])
 
 
 def answers_have_ended(target: Target, history: History, why: str) -> str:

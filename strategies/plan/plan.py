@@ -9,39 +9,38 @@ completed as it was proposed.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from sdl import plugins
-from sdl.analysis.answer_count import passed_findings
-from sdl.analysis.background import Background
-from sdl.analysis.verification import judge_exam
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Settings, Space
-from strategies.acquisitions.space_filling import SpaceFilling
-from strategies.answers.candidates import Candidate
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
-from strategies.fitting.transfer import remaining
 from strategies.plan import multiple_answers as several
-from strategies.plan.assessment import HARDLY, Assessment
-from strategies.plan.exams import exam_batch_size, exam_has_ended
+from strategies.plan.assessment import Assessment
+from strategies.plan.exams import exam_finding, judged
 from strategies.plan.learning_batch import learning_batch
+from strategies.plan.observed_rows import earlier_rows, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule
 from strategies.plan.round_context import RoundContext, learned_before
-from strategies.plan.round_facts import lesson_facts, noise_limited_sentence, round_facts
+from strategies.plan.round_facts import noise_limited_sentence, round_facts
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 from strategies.plan.target_order import next_target
+from strategies.posterior import forecast
+from strategies.posterior.choice import HOPE
+from strategies.posterior.growing import GrowingPosterior
+from strategies.posterior.rows import Statement
 
 FIRST = 5
-"""Settings before the first fit, of a design that has no number of its own."""
-POINTLESS = 0.02
-"""Chance of passing below which an exam is not worth a request."""
+"""Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
+SAME = 1e-6
+"""Distance in the unit box of settings that are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +49,8 @@ class Plan:
 
     campaign: Campaign
     space: Space
+    led: bool = False
+    """Whether somebody else says what to measure: then an exam is left only where it is hopeless in itself."""
 
     @cached_property
     def columns(self) -> list[int]:
@@ -116,7 +117,7 @@ class Plan:
         except InvalidInput:
             if part.n is not None:
                 raise
-            return design.propose(self.space, FIRST, self._rng(0))
+            return design.propose(self.space, max(FIRST, self.space.d + 1), self._rng(0))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         open_ = [
@@ -124,166 +125,115 @@ class Plan:
         ]
         if not open_:
             return Stop("every target is settled")
-        if history.sent >= self.campaign.most and len(self.targets) == 1:  # of several, some may need none
+        if history.sent >= self.campaign.most:
             return Stop(self._spent)
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
-        if fitted.model is None:
-            return self._gather(history, number, fitted)
+        if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
+            return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         insight = self.insight(history.before(learned_before(self.campaign, number)), fitted)
-        failed = Counter(
-            {open_target.name: len(several.failed_exams(open_target.name, history.findings)) for open_target in open_}
-        )
+        failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
         target = next_target(insight, open_, failed)
         if (n := failed[target.name]) >= self.campaign.stop.exams:
             return self._give_up(history, number, target, f"none of {n} candidates passed its exam")
         return self._pursue(RoundContext(self.campaign, history, number, insight, target, open_))
-
-    def _gather(self, history: History, number: int, fitted: Fitted) -> Step:
-        """No model can be fitted yet: fill the space, by the design if lessons were to do instead of it."""
-        if (left := self.campaign.most - history.sent) <= 0:
-            return Stop(self._spent)
-        if self.campaign.lessons and not any(
-            observation.purpose is Purpose.DESIGN for observation in history.observations
-        ):
-            settings = self.space.from_unit(remaining(self.space.to_unit(self._design()), fitted.settings))
-            requests = self.batch(history, number, settings, Purpose.DESIGN)
-            return Measure(Round(number, RoundKind.DESIGN, facts=RoundFacts(history=lesson_facts(fitted))), requests)
-        useless = [name for name in self.campaign.channels if self._never_read(history, name)]
-        if useless:
-            return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
-        n = min(self.campaign.acquisition.n, left)
-        batch = SpaceFilling().fill(fitted.settings, n, self._rng(number))
-        facts = RoundFacts(why="too few readings for any model", skipped=fitted.skipped)
-        return self._learn(history, number, batch, facts)
 
     def _learn(self, history: History, number: int, batch: Settings, facts: RoundFacts) -> Measure:
         requests = self.batch(history, number, self.space.from_unit(batch), Purpose.LEARNING)
         return Measure(Round(number, RoundKind.LEARNING, facts=facts), requests)
 
     def _pursue(self, turn: RoundContext) -> Step:
-        """Go on with the target of a turn."""
-        step = self._unexamined(turn, turn.target) or self._towards(turn)
-        if isinstance(step, Stop):  # the budget is spent, and what takes no request is said all the same
-            for other in turn.open:
-                if other is not turn.target and (verdict := self._unexamined(turn, other)) is not None:
-                    return verdict
-        return step
-
-    def _unexamined(self, turn: RoundContext, target: ResolvedTarget) -> Conclude | Measure | None:
-        """The verdict on an open target that no exam could settle: out of reach, or lost in the noise.
-
-        Out of reach in a light that one reading alone has shown, as of a lamp, is not said before another one.
-        """
-        insight, reached = turn.insight, passed_findings(self.campaign.target(target.name), turn.history.findings)
-        if not reached and (unreachable := insight.unreachable(target, self.campaign.channels)) is not None:
-            return None if turn.untried else self._light_again(turn) or Conclude(unreachable)
-        ideal, longest = insight.ideal(target), insight.longest
-        if ideal.chance(longest) < POINTLESS:
-            return self._give_up(
-                turn.history, turn.number, target, noise_limited_sentence(ideal, longest[-1].replicates)
-            )
-        return None
-
-    def _light_again(self, turn: RoundContext) -> Measure | None:
-        """A reading of the background, if the last one changed as if a lamp had been switched."""
-        if not Background.of(turn.history.observations, self.space.p).switched[-1:].any():
-            return None
-        references = self._interludes(turn.history).due(turn.number, 0, always=True)[: max(turn.left, 0)]
-        why = "a lamp seems to have been switched, by one reading alone"
-        facts = RoundFacts(why=why, model=turn.insight.fitted.name)
-        return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
-
-    def _towards(self, turn: RoundContext) -> Step:
-        """Is the model good enough for an exam, and if not, can it learn?"""
-        history, number, candidates = turn.history, turn.number, several.answer_candidates(turn)
-        if not candidates:
-            if len(batch := learning_batch(turn, candidates)):
-                why = "every candidate is near to an answer that was verified"
-                return self._learn(history, number, batch, RoundFacts(why=why, model=turn.insight.fitted.name))
-            return self._give_up(history, number, turn.target, "every other candidate is near to one of these")
-        chance = turn.insight.chance(turn.target, candidates[0])
-        facts = round_facts(turn, candidates, chance)
-        if chance < HARDLY:
-            # The first reading tells how far the lesson holds, and nowhere better than where the answer should be.
-            batch = candidates[0].settings[None] if turn.untried else learning_batch(turn, candidates)
-            if len(batch):
-                return self._learn(history, number, batch, facts)
-        return self.begin_exam(turn, candidates[0], facts)
+        """Go on with the target of a turn: a verdict that takes no reading, a reading to learn from, or an exam."""
+        insight, target, history, number = turn.insight, turn.target, turn.history, turn.number
+        if insight.lost_in_noise(target, turn.left):
+            return self._give_up(history, number, target, noise_limited_sentence(insight, target, turn.left))
+        passed = several.answers_passed(turn)
+        if not passed and (finding := insight.unreachable(target)) is not None:
+            return Conclude(finding)
+        reading = insight.reading(target)
+        if reading is None or (passed and several.no_other_left(turn)):
+            return self._give_up(history, number, target, "no other settings are likely to give it")
+        facts = round_facts(turn, reading)
+        if len(batch := learning_batch(turn, reading)):
+            return self._learn(history, number, batch, facts)
+        return self.begin_exam(turn, reading.settings, facts)
 
     # ------------------------------------------------------------------ exams
 
-    def begin_exam(self, turn: RoundContext, offer: Candidate, facts: RoundFacts) -> Measure | Examine | Stop:
-        """Open the round of an exam: read the background where that saves more than it costs, or freeze the offer."""
-        insight, target = turn.insight, turn.target
-        # Ahead of the readings before it nobody can tell whether to read the background.
-        planned = self.campaign.background.every == "planned" and not self.campaign.ahead
-        always = not planned or insight.wants_reference(target, offer, self.targets)
+    def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
+        """Open the round of an exam: read the background where it is due, or freeze the candidate."""
+        always = self.campaign.background.every not in ("planned", 0)
         references = self._interludes(turn.history).due(turn.number, 0, always=always)
-        fewest = insight.looks(insight.outlook(target, offer.uncertainty))[0].replicates
-        if turn.left < len(references) + fewest:
-            return Stop(
-                f"{turn.left} of {self.campaign.most} requests are left, too few for an exam of {fewest} "
-                "replicates or more and its reference"
-            )
-        round_ = Round(turn.number, RoundKind.EXAM, target.name, facts)
+        round_ = Round(turn.number, RoundKind.EXAM, turn.target.name, facts)
         if references or self.campaign.ahead:
             return Measure(round_, references)
-        return self.examine(turn, round_, offer)
+        return self.examine(turn, round_, settings)
 
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
         pending, spent = history.lacking, history.sent >= self.campaign.most
-        if spent and not history.taken(Purpose.VERIFICATION):
+        taken = history.taken(Purpose.VERIFICATION)
+        if spent and not taken:
             return Stop(self._spent)
         if exam is None:
             if pending:
                 return Measure(current, pending)
-            if self.lamp_found(history):
-                return self._next_round(history, current.number + 1, fitted)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, learned_before(self.campaign, current.number))
-            if fitted.model is None:
-                # A row that the candidate stood on was distrusted since. Only a reference was read in this round, so
-                # its fit is that of the next one too.
-                return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
             turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
-            if offers := several.answer_candidates(turn):
-                return self.examine(turn, current, several.meant_candidate(current, offers, self.space))
+            if (reading := turn.insight.reading(target)) is not None:
+                return self.examine(turn, current, reading.settings)
             return self._next_round(history, current.number + 1, fitted)
-        taken, rule, whole = history.taken(Purpose.VERIFICATION), self.campaign.verification, self._whole(target.name)
+        batch = self._replicates(len(taken), exam)
         # Not when nothing is lacking: a reference that a fault kept from being read may be lacking for ever.
-        if (
-            spent
-            or len(taken) >= exam.replicates
-            or exam_has_ended(exam, whole, history, rule, self.space, self.columns)
-        ):
-            return Conclude(several.with_family(current, judge_exam(exam, whole, taken, rule, self.space)))
-        return Measure(current, self._fresh(history, current) + pending[: exam_batch_size(exam, rule, len(taken))])
+        if batch and not spent and (not taken or not self._planned):
+            return Measure(current, self._fresh(history, current) + pending[:batch])
+        if not taken:
+            return self._next_round(history, current.number + 1, fitted)
+        insight = self.insight(history, fitted if fitted is not None and fitted.round == current.number else None)
+        why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
+        pursuit = insight.pursuit(target)
+        judgement = judged(insight.posterior, pursuit)
+        if judgement.verdict is Verdict.INCONCLUSIVE and not why:
+            return Measure(current, self._fresh(history, current) + pending[:batch])
+        finding = exam_finding(exam, target, judgement, pursuit, len(taken), self.space, self.columns, why)
+        return Conclude(several.with_family(current, finding))
 
-    def lamp_found(self, history: History) -> bool:
-        """Whether the reference of an exam shows that a lamp was switched, so that its candidate stands on nothing."""
-        switched = Background.of(history.observations, self.space.p).switched
-        return bool(history.taken(Purpose.REFERENCE)) and bool(switched[-1:].any())
+    def _why_leave(self, insight: Assessment, exam: Exam, target: ResolvedTarget, batch: int) -> str:
+        """Why an exam without a verdict is left, in words; empty while it goes on."""
+        if not batch:
+            return f"these were {exam.replicates} replicates, as many as an exam may have"
+        here = self.space.to_unit(exam.settings)
+        if self.led:
+            chance = float(forecast(insight.posterior, insight.pursuit(target), here[None]).chance[0])
+            return "" if chance >= HOPE else "further readings are unlikely to bring it within"
+        reading = insight.reading(target)
+        if reading is not None and np.abs(reading.settings - here).max() <= SAME:
+            return ""
+        return "by these readings other settings are likelier to give it"
 
-    def examine(self, turn: RoundContext, round_: Round, offer: Candidate) -> Examine:
-        """Freeze an offer, and how its replicates are judged."""
-        insight, number = turn.insight, round_.number
-        looks = insight.looks(insight.outlook(turn.target, offer.uncertainty), turn.left)
-        settings = self.space.from_unit(offer.settings)
+    @property
+    def _planned(self) -> bool:
+        return self.campaign.verification.replicates == "planned"
+
+    def _replicates(self, taken: int, exam: Exam) -> int:
+        """How many replicates are taken before the target is judged again; 0 if there were as many as there may be."""
+        return min(1, exam.replicates - taken) if self._planned else exam.replicates - taken
+
+    def examine(self, turn: RoundContext, round_: Round, candidate: Settings) -> Examine:
+        """Freeze a candidate in the unit box ``(d,)``."""
+        insight, number, rule = turn.insight, round_.number, self.campaign.verification
+        settings = self.space.from_unit(candidate)
         background, uncertainty = np.full((2, self.space.p), np.nan)
-        background[self.columns], uncertainty[self.columns] = insight.background, offer.uncertainty
-        n, name = looks[-1].replicates, insight.fitted.name
+        background[self.columns] = insight.background
+        uncertainty[self.columns] = insight.posterior.at(candidate[None])[1][0]
+        n = rule.most if rule.replicates == "planned" else rule.replicates
         index = sum(request.round == number for request in turn.history.under_way)
-        exam = Exam(number, turn.target.name, settings, name, n, background, uncertainty, looks)
+        exam = Exam(number, turn.target.name, settings, insight.model_name, n, background, uncertainty)
         return Examine(round_, exam, [Request(number, index, i, Purpose.VERIFICATION, settings) for i in range(n)])
-
-    def _whole(self, name: str) -> ResolvedTarget:
-        """A target over all channels."""
-        return resolve_target(self.space, self.campaign.target(name))
 
     def _judged(self, history: History, round_: Round) -> bool:
         return any(finding.round == round_.number and finding.target == round_.target for finding in history.findings)
@@ -298,16 +248,22 @@ class Plan:
     def _spent(self) -> str:
         return f"all {self.campaign.most} requests of the budget are sent"
 
-    def insight(self, history: History, fitted: Fitted) -> Assessment:
+    def insight(self, history: History, fitted: Fitted | None) -> Assessment:
         """That of the last question, with all that was found out then, if this one is about the same."""
-        about = (fitted, len(history.observations))
+        about = (fitted, len(history.observations), len(history.findings))
         if about not in self._last:
             self._last.clear()
-            self._last[about] = Assessment(self.space, self.columns, self.campaign.verification, history, fitted)
+            rows = thinned(observed_rows(self.campaign, self.space, self.columns, history))
+            posterior = self._posteriors.of(rows, earlier_rows(None if fitted is None else fitted.transfer))
+            self._last[about] = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
         return self._last[about]
 
     @cached_property
-    def _last(self) -> dict[tuple[Fitted, int], Assessment]:
+    def _posteriors(self) -> GrowingPosterior:
+        return GrowingPosterior(Statement.of(self.space, self.columns))
+
+    @cached_property
+    def _last(self) -> dict[tuple[Fitted | None, int, int], Assessment]:
         return {}
 
     def batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:

@@ -3,18 +3,14 @@
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
 from sdl.campaign.safety import PatchPart
 from sdl.history import History, Purpose, Request
 from sdl.space import Space
 
-APART = (4, 30)
-"""Requests between two references at least and at most, where these are planned: what changes unseen has an end."""
-BLURRED = 0.5
-"""Part of the noise of a reading that the walk of the background may add to it, as a standard deviation."""
+FAR = 1_000_000_000
+"""Requests between two references where they are planned: the first one and those after a break, since the posterior
+learns how the light changes from all readings."""
 
 
 @dataclass
@@ -35,7 +31,7 @@ class ReferenceSchedule:
         """What is due after all that a campaign has seen."""
         return cls(
             space=space,
-            every=_cadence(campaign, space, history),
+            every=FAR if campaign.background.every == "planned" else campaign.background.every,
             patch=campaign.suspend.patch,
             since_reference=_since(history, Purpose.REFERENCE),
             since_patch=_since(history, Purpose.PATCH),
@@ -66,22 +62,8 @@ class ReferenceSchedule:
         self.since_patch = None if self.since_patch is None else self.since_patch + 1
 
 
-def _cadence(campaign: Campaign, space: Space, history: History) -> int:
-    """Requests between two references."""
-    if campaign.background.every != "planned":
-        return campaign.background.every
-    columns = space.columns(campaign.channels)
-    drift, noise = Background.of(history.observations, space.p).drift[columns], space.noise[columns]
-    # Half way between two references a walk is as uncertain as after a quarter of the way alone.
-    apart = 4 * (BLURRED * noise) ** 2 / np.maximum(drift, _TINY)
-    return int(np.clip(np.nanmin(apart, initial=APART[1]), *APART))
-
-
 def _since(history: History, purpose: Purpose) -> int | None:
     last = next(
         (observation.seq for observation in reversed(history.observations) if observation.purpose is purpose), None
     )
     return None if last is None or history.stale else len(history.observations) - 1 - last
-
-
-_TINY = 1e-12

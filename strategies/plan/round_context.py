@@ -36,14 +36,6 @@ class RoundContext:
         """The target as the campaign writes it."""
         return self.campaign.target(self.target.name)
 
-    @property
-    def untried(self) -> bool:
-        """Whether all that is known of the response was read elsewhere."""
-        observations = self.history.observations
-        return self.insight.fitted.translated > 0 and not any(
-            observation.purpose.teaches for observation in observations
-        )
-
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers that are this round's alone, for one of its purposes."""
         return np.random.default_rng([self.campaign.seed, self.number, purpose])

@@ -1,50 +1,52 @@
 """What a round says of itself: the facts that report, watchers and later rounds read."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from sdl.campaign.validation import ResolvedTarget
 from sdl.history import CandidateFacts, LessonFacts, RoundFacts
-from sdl.space import Space
-from strategies.answers.candidates import Candidate
+from sdl.space import Settings
 from strategies.fitting.fitting import Fitted
 from strategies.plan import multiple_answers as several
-from strategies.plan.exams import ExamForecast
+from strategies.plan.assessment import Assessment
 from strategies.plan.round_context import RoundContext
+from strategies.posterior import NextReading
+from strategies.posterior.verdict import NEAR
 
 
-def round_facts(turn: RoundContext, candidates: Sequence[Candidate], chance: float) -> RoundFacts:
-    """The facts of a round that has a candidate.
+def round_facts(turn: RoundContext, reading: NextReading) -> RoundFacts:
+    """The facts of a round, and where an exam of its target would be.
 
     Args:
         turn: Whose round it is.
-        candidates: What the model offers, at least one, the candidate of this round first.
-        chance: That the first of them passes an exam.
+        reading: That candidate, and what is expected of it.
     """
-    fitted, names, first = turn.insight.fitted, turn.campaign.channels, candidates[0]
+    insight, fitted, names = turn.insight, turn.insight.fitted, turn.campaign.channels
+    assert fitted is not None, "a round begins with a fit"
+    uncertainty = insight.posterior.at(reading.settings[None])[1][0]
     return RoundFacts(
-        model=fitted.name,
+        model=fitted.name or None,
         rows=len(fitted.settings) - fitted.translated,
-        chosen=fitted.choice.reason,
+        chosen=fitted.choice.reason or None,
         scores=fitted.choice.scores,
         held_out=fitted.choice.held_out,
         asked=fitted.asked,
         missed=tuple(fitted.missed.tolist()),
         skipped=fitted.skipped,
         target=turn.target.name,
-        chance=chance,
-        uncertainty=dict(zip(names, first.uncertainty.tolist(), strict=True)),
-        refused=first.refused,
-        candidates=tuple(_candidate_facts(turn.insight.space, candidate) for candidate in candidates),
-        family=several.family_number(turn, first),
+        chance=reading.chance,
+        uncertainty=dict(zip(names, uncertainty.tolist(), strict=True)),
+        candidates=(_candidate_facts(turn, reading.settings),),
+        family=several.family_number(turn, reading.settings),
         history=lesson_facts(fitted),
         parity=fitted.parity(names),
     )
 
 
-def _candidate_facts(space: Space, candidate: Candidate) -> CandidateFacts:
-    settings = space.from_unit(candidate.settings).round(5)
-    return CandidateFacts(settings=space.named_settings(settings), share=candidate.share)
+def _candidate_facts(turn: RoundContext, candidate: Settings) -> CandidateFacts:
+    """A candidate, and the part of the model's draws that are near to it."""
+    space, draws = turn.insight.space, turn.insight.offers(turn.target)
+    near = 0.0 if draws is None else float((np.abs(draws - candidate).max(axis=1) <= NEAR).mean())
+    return CandidateFacts(settings=space.named_settings(space.from_unit(candidate).round(5)), share=near)
 
 
 def lesson_facts(fitted: Fitted) -> LessonFacts | None:
@@ -52,11 +54,12 @@ def lesson_facts(fitted: Fitted) -> LessonFacts | None:
     return None if fitted.transfer is None else fitted.transfer.facts
 
 
-def noise_limited_sentence(ideal: ExamForecast, n: int) -> str:
-    """Why a target is given up that perfect settings would hardly pass an exam of ``n`` replicates for."""
-    worst = int(np.argmax(ideal.noise / ideal.tolerance))
+def noise_limited_sentence(insight: Assessment, target: ResolvedTarget, n: int) -> str:
+    """Why a target is given up that even ``n`` readings at perfect settings would not verify."""
+    pursuit = insight.pursuit(target)
+    noise, tolerance = insight.posterior.noise_at(pursuit), pursuit.window[1]
+    worst = int(np.argmax(noise / tolerance))
     return (
-        f"even perfect settings could not pass an exam of {n} replicates: one reading scatters by "
-        f"{ideal.noise[worst]:.3g} and the tolerance is {ideal.tolerance[worst]:.3g}; allow more replicates or "
-        "a wider tolerance"
+        f"even {n} readings at perfect settings could not verify it: one reading scatters by {noise[worst]:.3g} and "
+        f"the tolerance is {tolerance[worst]:.3g}; allow more requests or a wider tolerance"
     )

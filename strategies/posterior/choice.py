@@ -65,7 +65,11 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
 
 
 def choose(
-    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
+    posterior: Posterior,
+    pursuit: Pursuit,
+    rng: np.random.Generator,
+    answers: Settings | None = None,
+    offers: Settings | None = None,
 ) -> NextReading | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
@@ -74,19 +78,20 @@ def choose(
         pursuit: The target.
         rng: Source of randomness.
         answers: Settings that are answers already, ``(k, d)``: other ones are sought.
+        offers: Settings that an inverse model offers, ``(m, d)``: the search begins at them as well.
 
     Returns:
         None if all settings are near to those answers.
     """
     last = others(posterior.rows.settings[posterior.rows.pursuit == pursuit.number][-1:], answers)
-    pool = searched(posterior, pursuit, rng, answers)
+    pool = searched(posterior, pursuit, rng, answers, offers)
     likeliest = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:PRICED]]
-    offers = np.vstack((likeliest, last))
-    if not len(offers):
+    places = np.vstack((likeliest, last))
+    if not len(places):
         return None
-    chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
+    chances, price = log_chance(posterior, pursuit, places), forecast(posterior, pursuit, places)
     best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
-    return NextReading(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
+    return NextReading(places[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
 
 
 def _likeliest(chances: Readings, last: int) -> int:
@@ -99,7 +104,11 @@ def _likeliest(chances: Readings, last: int) -> int:
 
 
 def searched(
-    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, answers: Settings | None = None
+    posterior: Posterior,
+    pursuit: Pursuit,
+    rng: np.random.Generator,
+    answers: Settings | None = None,
+    offers: Settings | None = None,
 ) -> Settings:
     """Settings ``(m, d)`` that the instrument can apply, ever closer to where a target is likeliest.
 
@@ -108,7 +117,8 @@ def searched(
     if (grid := posterior.instrument.grid) is not None:
         return others(grid, answers)
     last = posterior.rows.settings[-1:]
-    pool = np.vstack((_begun(posterior, pursuit, rng), _about(last, CLOSE // 2, 0.02, rng)))
+    begun = _begun(posterior, pursuit, rng) if offers is None else np.vstack((_begun(posterior, pursuit, rng), offers))
+    pool = np.vstack((begun, _about(last, CLOSE // 2, 0.02, rng)))
     for sweep in range(SWEEPS):
         pool = others(posterior.instrument.applied(pool), answers)
         if not len(pool):

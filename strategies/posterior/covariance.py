@@ -52,6 +52,8 @@ class Covariance:
     """``(n,)``."""
     switches: tuple[float, ...] = ()
     """Moments just before which a lamp was switched."""
+    apart: Matrix | None = None
+    """Of each row by which part its gains are off from today's, ``(n,)``; 0, and None, for today's rows."""
 
     @cached_property
     def _apart(self) -> Matrix:
@@ -69,9 +71,13 @@ class Covariance:
 
     @cached_property
     def _fixed(self) -> Matrix:
-        """What depends on no hyperparameter: the plane and the lamps."""
+        """What depends on no hyperparameter: the plane, the lamps, and a plane and a light of their own long ago."""
         after = switched(self.order, self.switches)
-        return np.asarray(VAGUE * self._plane + STEP * after @ after.T)
+        fixed = VAGUE * self._plane + STEP * after @ after.T
+        if self.apart is not None and self.apart.any():
+            earlier = self.apart > 0
+            fixed = fixed + np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(earlier, earlier)
+        return np.asarray(fixed)
 
     @cached_property
     def _slow_plane(self) -> Matrix:
@@ -125,6 +131,7 @@ class Covariance:
             order=self.order[-n:],
             height=self.height[-n:],
             reference=self.reference[-n:],
+            apart=None if self.apart is None else self.apart[-n:],
         )
 
     def cross(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:

@@ -56,14 +56,20 @@ class Posterior:
         return np.array([self.channels[c].noise(reading)[0] for c, reading in wanted])
 
 
-def learn(rows: Rows, instrument: Statement, before: Posterior | None = None) -> Posterior:
+def learn(rows: Rows, instrument: Statement, before: Posterior | None = None, *, anew: bool | None = None) -> Posterior:
     """The posterior of some rows.
 
     It is a function of the rows alone where ``before`` was learned from the rows one fewer, and so on to the first;
     then it is quick, too. ``learn_all`` begins at the first.
+
+    Args:
+        rows: Everything that was read.
+        instrument: What it states of itself.
+        before: Of fewer rows.
+        anew: Whether hyperparameters are learned anew; by default with each of the first rows, then more seldom.
     """
     switches = before.switches if before is not None else ()
-    due = before is None or len(rows) <= EVERY or len(rows) >= OFTEN * before.learned
+    due = before is None or (_is_due(len(rows), before.learned) if anew is None else anew)
     members = [np.isfinite(rows.readings[:, c]) | (rows.censored[:, c] != 0) for c in range(rows.readings.shape[1])]
     starts = [None] * len(members) if before is None else _starts(before)
     channels = _channels(rows, instrument, members, switches, starts, due)
@@ -71,6 +77,10 @@ def learn(rows: Rows, instrument: Statement, before: Posterior | None = None) ->
         rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
     )
     return _with_lamp(found) if due else found
+
+
+def _is_due(n: int, last: int) -> bool:
+    return n <= EVERY or n >= OFTEN * last
 
 
 def learn_all(rows: Rows, instrument: Statement) -> Posterior:
@@ -115,7 +125,14 @@ def _channel_rows(
     limits = float(instrument.floor[c]), float(instrument.ceiling[c])
     censored = rows.censored[own, c]
     readings = np.where(censored > 0, limits[1], np.where(censored < 0, limits[0], rows.readings[own, c]))
-    frame = Covariance(rows.settings[own], rows.order[own], np.zeros(len(readings)), rows.reference[own], switches)
+    frame = Covariance(
+        settings=rows.settings[own],
+        order=rows.order[own],
+        height=np.zeros(len(readings)),
+        reference=rows.reference[own],
+        switches=switches,
+        apart=rows.apart[own],
+    )
     return ChannelRows(frame, readings, censored, limits, float(instrument.noise[c]))
 
 

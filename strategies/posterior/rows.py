@@ -73,19 +73,37 @@ class Rows:
     """Rows with every knob off, ``(n,)``: their noise is a quantity of its own."""
     pursuit: NDArray[np.int_]
     """Number of the target that each row was taken for, ``(n,)``; -1 for those of the design."""
+    apart: NDArray[np.float64]
+    """Of a row from before the campaign, by which part its gains may be off from today's; 0 for today's, ``(n,)``."""
 
     @classmethod
     def empty(cls, d: int, p: int) -> Self:
         """No rows yet."""
         nothing = np.zeros(0, bool)
-        return cls(np.empty((0, d)), np.empty((0, p)), np.empty(0), np.empty((0, p), int), nothing, nothing.astype(int))
+        return cls(
+            settings=np.empty((0, d)),
+            readings=np.empty((0, p)),
+            order=np.empty(0),
+            censored=np.empty((0, p), int),
+            reference=nothing,
+            pursuit=nothing.astype(int),
+            apart=np.empty(0),
+        )
 
     def __len__(self) -> int:
         return len(self.settings)
 
+    def at(self, places: NDArray[np.int_] | slice) -> Self:
+        """The rows at some places."""
+        return replace(self, **{name: values[places] for name, values in vars(self).items()})
+
+    def followed_by(self, others: Self) -> Self:
+        """These rows and then others."""
+        return replace(self, **{name: np.concatenate((part, vars(others)[name])) for name, part in vars(self).items()})
+
     def first(self, n: int) -> Self:
         """The first ``n`` rows."""
-        return replace(self, **{name: values[:n] for name, values in vars(self).items()})
+        return self.at(slice(n))
 
     def with_row(self, settings: Settings, readings: Readings, instrument: Statement, pursuit: int = -1) -> Self:
         """The same and one more row, taken next; ``readings`` are ``(p,)`` as the instrument gave them."""
@@ -99,6 +117,7 @@ class Rows:
             censored=np.vstack((self.censored, censored)),
             reference=np.append(self.reference, False),
             pursuit=np.append(self.pursuit, pursuit),
+            apart=np.append(self.apart, 0.0),
         )
 
 

@@ -25,7 +25,6 @@ from strategies.answers.reachability import reach
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.numerics.projection import project
-from strategies.plan.exams import ExamForecast
 from strategies.plan.plan import Plan
 
 CHANNELS = ("445nm", "515nm", "630nm")
@@ -64,7 +63,6 @@ SHOWN = {
     "false": "false verdicts",
     "exams": "exams a target",
     "references": "references a target",
-    "perfect": "for comparison: requests a target of settings known beforehand",
     "work": "our own work between two requests, most, CPU seconds",
 }
 SHARES = ("settled", "verified", "not reachable", "false")
@@ -122,9 +120,8 @@ def run_many_targets_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``condition``, ``targets``, ``requests``, ``verified``, ``beyond`` (targets called NOT REACHABLE that truly
         were, in the light of that moment), ``verdicts`` (VERIFIED, REFUTED or NOT REACHABLE), ``false`` (those that
-        the truth contradicts), ``exams``, ``references``, ``perfect`` (replicates that exams of perfect settings in a
-        steady light would take together, those that fail included) and ``work`` (longest time of our own between two
-        requests, seconds of the processor).
+        the truth contradicts), ``exams``, ``references`` and ``work`` (longest time of our own between two requests,
+        seconds of the processor).
     """
     case, n = CASES[cell["condition"]], cell["targets"]
     scenario = SCENARIOS[case.scenario]
@@ -144,18 +141,8 @@ def run_many_targets_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
         "false": len(campaign.false) + len(given_up) - beyond,
         "exams": len(campaign.simulation.exams),
         "references": sum(not each.purpose.teaches for each in campaign.simulation.observations),
-        "perfect": _perfect_price(plan, {each.target for each in given_up}),
         "work": float(np.diff(campaign.clock).max()),
     }
-
-
-def _perfect_price(plan: Plan, given_up: set[str]) -> float:
-    """Replicates that exams of perfect settings of all other targets would take in a steady light."""
-    noise, nothing, rule = plan.space.noise[plan.columns], np.zeros(len(plan.columns)), plan.campaign.verification
-    targets = [each for each in plan.targets if each.name not in given_up]
-    return sum(
-        ExamForecast(noise, each.tolerance, nothing, nothing, rule.confidence).price(rule.most) for each in targets
-    )
 
 
 def many_targets_campaign(n: int, seed: int, bright: float) -> Campaign:
@@ -233,6 +220,5 @@ def _summarise(campaigns: dict[str, Array]) -> dict[str, Array]:
         "false": total["false"] / np.maximum(total["verdicts"], 1),
         "exams": total["exams"] / n,
         "references": total["references"] / n,
-        "perfect": total["perfect"] / n,
         "work": campaigns["work"].max(axis=-1),
     }

@@ -1,0 +1,117 @@
+"""What a campaign has seen, as rows of the posterior: with their moments, limits, and the target of each."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.campaign.definition import Campaign
+from sdl.history import History, Observation, Purpose, Verdict
+from sdl.space import Space
+from strategies.fitting.transfer import Transfer
+from strategies.posterior.rows import Rows
+
+BREAK = 60.0
+"""Requests that a break counts as, after which a reference is taken: the light has had time to change."""
+LONG_AGO = 10_000.0
+"""Requests between earlier campaigns and the first of this one ..."""
+UNRELATED = 10.0
+"""... and between two of their rows, whose order is not known."""
+MOST_EARLIER = 60
+"""Rows of an earlier campaign at most."""
+MOST = 400
+"""Rows at most, so that a long campaign is not slower at its end ..."""
+LATEST = 250
+"""... of which so many are the last ones."""
+
+
+def pursuit_number(place: int, answers: int) -> int:
+    """Number of a pursuit: of a target by its place, and by how many answers of it are verified already.
+
+    Each answer is a claim of its own, with its own error rate.
+    """
+    return 1000 * place + answers
+
+
+def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], history: History) -> Rows:
+    """Everything that was read, references and all, in order.
+
+    Args:
+        campaign: Whose targets the exams are about.
+        space: Of the instrument.
+        columns: Channels that matter, ``p`` of them.
+        history: What the campaign has seen.
+    """
+    observations = history.observations
+    if not observations:
+        return Rows.empty(space.d, len(columns))
+    readings = np.array([observation.readings[columns] for observation in observations])
+    floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])[columns]
+    above = np.array([observation.censored[columns] for observation in observations]).astype(int)
+    numbers = _pursuits(campaign, history)
+    exams = [observation.purpose is Purpose.VERIFICATION for observation in observations]
+    return Rows(
+        settings=space.to_unit(np.array([observation.settings for observation in observations])),
+        readings=readings,
+        order=_moments(observations, planned=campaign.background.every == "planned"),
+        censored=above - (readings <= floor).astype(int),
+        reference=np.array([observation.purpose is Purpose.REFERENCE for observation in observations]),
+        pursuit=np.array(
+            [
+                numbers.get(observation.round, -1) if exam else -1
+                for observation, exam in zip(observations, exams, strict=True)
+            ]
+        ),
+        apart=np.zeros(len(observations)),
+    )
+
+
+def thinned(rows: Rows) -> Rows:
+    """All of them, or of very many the latest and of the others every second, every fourth and so on.
+
+    Powers of two, so that the selection stays the same for many readings.
+    """
+    if len(rows) <= MOST:
+        return rows
+    older = np.arange(len(rows) - LATEST)
+    step = 1 << int(np.ceil(np.log2(len(older) / (MOST - LATEST))))
+    return rows.at(np.concatenate((older[::step], np.arange(len(rows) - LATEST, len(rows)))))
+
+
+def earlier_rows(transfer: Transfer | None) -> Rows | None:
+    """Rows of an earlier campaign: read long ago, on gains that are off by a part; None where none is learned from."""
+    if transfer is None or transfer.earlier is None:
+        return None
+    settings, readings = transfer.earlier.settings, transfer.earlier.readings
+    some = np.unique(np.linspace(0, len(settings) - 1, min(len(settings), MOST_EARLIER)).astype(int))
+    n = len(some)
+    return Rows(
+        settings=settings[some],
+        readings=readings[some],
+        order=np.asarray(UNRELATED * np.arange(-n, 0) - LONG_AGO, float),
+        censored=np.zeros((n, readings.shape[1]), int),
+        reference=np.zeros(n, bool),
+        pursuit=np.full(n, -1),
+        apart=np.full(n, transfer.apart),
+    )
+
+
+def _moments(observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:
+    """When each was taken, in requests; where references are planned, a later one tells of a break."""
+    references = [observation.purpose is Purpose.REFERENCE for observation in observations]
+    breaks = np.cumsum(references) * BREAK if planned else np.zeros(len(observations))
+    return np.asarray(np.arange(len(observations)) + breaks, float)
+
+
+def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
+    """By the round of each exam the number of the pursuit that its readings are for."""
+    places = {target.name: place for place, target in enumerate(campaign.targets)}
+    passed = [finding for finding in history.findings if finding.verdict is Verdict.VERIFIED]
+    return {
+        exam.round: pursuit_number(
+            places[exam.target],
+            sum(finding.target == exam.target and finding.round < exam.round for finding in passed),
+        )
+        for exam in history.exams
+        if exam.target in places
+    }
