@@ -18,6 +18,7 @@ from strategies.fitting.fitting import Fitted
 from strategies.numerics.unit_box import in_unit_box
 from strategies.plan.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
+from strategies.posterior.verdict import NEAR
 
 Found = TypeVar("Found")
 
@@ -74,6 +75,17 @@ class Assessment:
     def _reading(self, target: ResolvedTarget) -> NextReading | None:
         return choose(self.posterior, self.pursuit(target), self.rng(1), self.answers(target), self.offers(target))
 
+    def candidate(self, target: ResolvedTarget, reading: NextReading) -> Settings:
+        """What is examined, ``(d,)``: where to read next; of a target that nothing seems to give the nearest settings.
+
+        Readings there have to refute what comes nearest, and go on at one place until they do.
+        """
+        place = self.nearest(target)
+        if place.surely <= 1:
+            return reading.settings
+        last = self.posterior.rows.settings[self.posterior.rows.pursuit == self.pursuit(target).number][-1:]
+        return last[0] if len(last) and np.abs(last - place.settings).max() <= NEAR else place.settings
+
     def answers(self, target: ResolvedTarget) -> Settings:
         """Settings of a target that are verified, in the unit box, ``(k, d)``."""
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
@@ -95,9 +107,9 @@ class Assessment:
         """The settings that come nearest to a target."""
         return self.once(("nearest", target.name), lambda: nearest(self.posterior, self.pursuit(target), self.rng(3)))
 
-    def lost_in_noise(self, target: ResolvedTarget, left: int) -> bool:
-        """Whether readings as many as are left could not verify a target even at perfect settings."""
-        return lost_in_noise(self.posterior, self.pursuit(target), left)
+    def lost_in_noise(self, target: ResolvedTarget, readings: int) -> bool:
+        """Whether so many readings could not verify a target even at perfect settings."""
+        return lost_in_noise(self.posterior, self.pursuit(target), readings)
 
     def unreachable(self, target: ResolvedTarget) -> Finding | None:
         """The finding that no settings give a target: the posterior says so, and readings refute the likeliest ones."""

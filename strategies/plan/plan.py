@@ -147,8 +147,8 @@ class Plan:
     def _pursue(self, turn: RoundContext) -> Step:
         """Go on with the target of a turn: a verdict that takes no reading, a reading to learn from, or an exam."""
         insight, target, history, number = turn.insight, turn.target, turn.history, turn.number
-        if insight.lost_in_noise(target, turn.left):
-            return self._give_up(history, number, target, noise_limited_sentence(insight, target, turn.left))
+        if insight.lost_in_noise(target, self.campaign.most):
+            return self._give_up(history, number, target, noise_limited_sentence(insight, target, self.campaign.most))
         passed = several.answers_passed(turn)
         if not passed and (finding := insight.unreachable(target)) is not None:
             return Conclude(finding)
@@ -158,7 +158,7 @@ class Plan:
         facts = round_facts(turn, reading)
         if len(batch := learning_batch(turn, reading)):
             return self._learn(history, number, batch, facts)
-        return self.begin_exam(turn, reading.settings, facts)
+        return self.begin_exam(turn, insight.candidate(target, reading), facts)
 
     # ------------------------------------------------------------------ exams
 
@@ -185,7 +185,7 @@ class Plan:
                 return Fit(current.number, learned_before(self.campaign, current.number))
             turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
             if (reading := turn.insight.reading(target)) is not None:
-                return self.examine(turn, current, reading.settings)
+                return self.examine(turn, current, turn.insight.candidate(target, reading))
             return self._next_round(history, current.number + 1, fitted)
         batch = self._replicates(len(taken), exam)
         # Not when nothing is lacking: a reference that a fault kept from being read may be lacking for ever.
@@ -194,11 +194,12 @@ class Plan:
         if not taken:
             return self._next_round(history, current.number + 1, fitted)
         insight = self.insight(history, fitted if fitted is not None and fitted.round == current.number else None)
-        why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
-        pursuit = insight.pursuit(target)
+        pursuit, why = insight.pursuit(target), ""
         judgement = judged(insight.posterior, pursuit)
-        if judgement.verdict is Verdict.INCONCLUSIVE and not why:
-            return Measure(current, self._fresh(history, current) + pending[:batch])
+        if judgement.verdict is Verdict.INCONCLUSIVE:
+            why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
+            if not why:
+                return Measure(current, self._fresh(history, current) + pending[:batch])
         finding = exam_finding(exam, target, judgement, pursuit, len(taken), self.space, self.columns, why)
         return Conclude(several.with_family(current, finding))
 
@@ -211,7 +212,7 @@ class Plan:
             chance = float(forecast(insight.posterior, insight.pursuit(target), here[None]).chance[0])
             return "" if chance >= HOPE else "further readings are unlikely to bring it within"
         reading = insight.reading(target)
-        if reading is not None and np.abs(reading.settings - here).max() <= SAME:
+        if reading is not None and np.abs(insight.candidate(target, reading) - here).max() <= SAME:
             return ""
         return "by these readings other settings are likelier to give it"
 

@@ -232,6 +232,9 @@ def _censored(channel: ChannelPosterior, censored: NDArray[np.int_], edges: Matr
         shrunk = np.clip(variance / spread**2 * ratio * (u + ratio), 1e-9, 1 - 1e-9)
         site = np.clip(variance * (1 - shrunk) / shrunk, JITTER, WIDEST)
         stands = mean + side * variance / spread * ratio * (1 + site / variance)
+        # By what all others say, a fault put it to its limit: then it says nothing.
+        faulty = log_ndtr(u) < math.log(OUTLIERS / 2)
+        site, stands = np.where(faulty, WIDEST, site), np.where(faulty, mean, stands)
         values, sites = evidence.values.copy(), evidence.site.copy()
         values[rows], sites[rows] = stands, site
         evidence = replace(evidence, values=values, site=sites)

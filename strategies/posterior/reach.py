@@ -3,19 +3,23 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import chdtri, ndtri, stdtrit
 
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.choice import searched
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Pursuit
+from strategies.posterior.rows import Pursuit, Rows
 from strategies.posterior.verdict import Judgement
 
 BEYOND = 0.001
 """Chance that a channel is inside after all, below which settings are out of the question."""
 LOW_NOISE = 0.05
 """Chance that the noise is less than what a target is given up for."""
+REPEATS = 3
+"""Repeated readings, beyond the first at each settings, from which on they tell the noise."""
+DIGITS = 9
+"""Decimals of settings in the unit box that count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,24 @@ def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
 
 
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
-    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be."""
+    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be.
+
+    As little as both the posterior and the repeated readings allow: what a model leaves over is no noise.
+    """
     least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
-    margin = ndtri(1 - pursuit.error) * least / np.sqrt(max(readings, 1))
+    repeated = _least_scatter(posterior.rows)[pursuit.fixed]
+    margin = ndtri(1 - pursuit.error) * np.minimum(least, repeated) / np.sqrt(max(readings, 1))
     return bool((margin > pursuit.window[1]).any())
+
+
+def _least_scatter(rows: Rows) -> Readings:
+    """Lower bound of the noise by readings that were repeated, ``(p,)``; 0 where too few were."""
+    _, place = np.unique(rows.settings.round(DIGITS), axis=0, return_inverse=True)
+    at = np.eye(place.max() + 1)[place]
+    read = np.isfinite(rows.readings)
+    times = at.T @ read
+    means = at.T @ np.where(read, rows.readings, 0.0) / np.maximum(times, 1)
+    squares = (np.where(read, rows.readings - at @ means, 0.0) ** 2).sum(axis=0)
+    degrees = np.maximum(times - 1, 0).sum(axis=0)
+    bound = np.sqrt(squares / chdtri(np.maximum(degrees, 1), LOW_NOISE))
+    return np.where(degrees >= REPEATS, bound, 0.0)
