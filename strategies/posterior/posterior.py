@@ -1,7 +1,7 @@
 """All channels together: one Gaussian process each, and lamps that were switched for all of them at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,11 @@ class Posterior:
     """Moments just before which a lamp was switched."""
     learned: int
     """Number of rows that the hyperparameters were learned at."""
+
+    @property
+    def cost(self) -> float:
+        """Minus the logarithm of the posterior density, all channels together, but for a constant."""
+        return sum(channel.cost for channel in self.channels)
 
     @property
     def now(self) -> float:
@@ -76,7 +81,7 @@ def learn(rows: Rows, instrument: Statement, before: Posterior | None = None, *,
     found = Posterior(
         rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
     )
-    return _with_lamp(found) if due else found
+    return _with_lamp(_without_needless_lamps(found)) if due else found
 
 
 def _is_due(n: int, last: int) -> bool:
@@ -169,10 +174,32 @@ def _with_lamp(found: Posterior) -> Posterior:
     switches = tuple(sorted((*found.switches, moment)))
     starts = [(_quiet(channel), channel.scale) for channel in found.channels]
     channels = _channels(found.rows, found.instrument, found.members, switches, starts, True)
-    better = sum(channel.cost for channel in found.channels) - sum(channel.cost for channel in channels)
-    if better < SURE + np.log(len(found.rows)):
-        return found
-    return Posterior(found.rows, found.instrument, channels, found.members, switches, found.learned)
+    lit = replace(found, channels=channels, switches=switches)
+    # A bend that nobody looked for explains much of what a lamp does.
+    bent = _relearned(found, found.switches)
+    return lit if min(found.cost, bent.cost) - lit.cost > _price_of_a_lamp(found.rows) else found
+
+
+def _without_needless_lamps(found: Posterior) -> Posterior:
+    """The same without those lamps that later rows explain as well without."""
+    for moment in found.switches:
+        switches = tuple(other for other in found.switches if other != moment)
+        dark = _relearned(found, switches)
+        if dark.cost - found.cost < _price_of_a_lamp(found.rows):
+            found = dark
+    return found
+
+
+def _price_of_a_lamp(rows: Rows) -> float:
+    """How much better an explanation it must be, in the logarithm of the likelihood."""
+    return float(SURE + np.log(len(rows)))
+
+
+def _relearned(found: Posterior, switches: tuple[float, ...]) -> Posterior:
+    """The same rows, learned from the beginning with these lamps."""
+    starts = [None] * len(found.channels)
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, True)
+    return replace(found, channels=channels, switches=switches)
 
 
 def _quiet(channel: ChannelPosterior) -> Matrix:
