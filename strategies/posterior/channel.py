@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtri, dtrtrs
 from scipy.special import log_ndtr
 
 from strategies.posterior.covariance import AMPLITUDE, JITTER, NOISE, Covariance, Matrix, noise_at
@@ -34,7 +35,7 @@ SELDOM = 5
 """... and with more rows once in so many."""
 BOLD = 1.645
 """Standard deviations by which the logarithm of the amplitude may be larger than it seems."""
-LATEST = 120
+LATEST = 60
 """Rows that tell how well the noise is known."""
 SWEEPS = 8
 WIDEST = 1e3
@@ -55,16 +56,22 @@ class ChannelPosterior:
 
     @cached_property
     def whole(self) -> Matrix:
-        """Covariance of its rows with their noise, in squares of the range, ``(n, n)``."""
-        return self.evidence.matrices(self.theta)[0]
+        """Covariance of its rows with their noise, in squares of the range, ``(n, n)``: its lower triangle."""
+        return self.evidence.matrix(self.theta)
 
     @cached_property
-    def _inverse(self) -> Matrix:
-        return np.asarray(np.linalg.inv(self.whole))
+    def _factor(self) -> Matrix:
+        """Of Cholesky, its lower triangle."""
+        return np.asarray(dpotrf(self.whole, lower=1)[0])
 
     @cached_property
     def _weighted(self) -> Matrix:
-        return np.asarray(self._inverse @ self.evidence.values)
+        return np.asarray(dpotrs(self._factor, self.evidence.values, lower=1)[0])
+
+    @property
+    def deviations(self) -> Matrix:
+        """Standard deviation of the noise of each row, in parts of the range, ``(n,)``."""
+        return noise_at(self.theta, self.evidence.height, self.covariance.reference)
 
     @property
     def covariance(self) -> Covariance:
@@ -74,9 +81,8 @@ class ChannelPosterior:
     def at(self, settings: Matrix, now: float) -> tuple[Matrix, Matrix]:
         """Mean and standard deviation ``(m,)`` of the noise-free reading at settings ``(m, d)`` at a moment."""
         cross = self.covariance.cross(self.theta, settings, now)
-        variance = self.covariance.prior(self.theta, settings, now) - np.einsum(
-            "nm,nm->m", cross, self._inverse @ cross
-        )
+        whitened = dtrtrs(self._factor, cross, lower=1)[0]
+        variance = self.covariance.prior(self.theta, settings, now) - np.einsum("nm,nm->m", whitened, whitened)
         return self.middle + self.scale * (cross.T @ self._weighted), self.scale * np.sqrt(np.maximum(variance, JITTER))
 
     def noise(self, reading: Matrix | float) -> Matrix:
@@ -90,7 +96,7 @@ class ChannelPosterior:
 
         The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
         """
-        return float(np.clip(0.5 / self._doubts[NOISE] ** 2, 1.0, 200.0))
+        return float(np.clip(0.5 / self._doubts[NOISE, NOISE], 1.0, 200.0))
 
     @cached_property
     def _doubts(self) -> Matrix:
@@ -100,7 +106,7 @@ class ChannelPosterior:
     def bolder(self) -> "ChannelPosterior":
         """The same with as large a bend as the rows allow: what may stand where nobody has measured."""
         theta = self.theta.copy()
-        theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE], 0.0)
+        theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE, AMPLITUDE] ** 0.5, 0.0)
         return replace(self, theta=theta)
 
     @property
@@ -115,8 +121,8 @@ class ChannelPosterior:
 
     def left_out(self) -> tuple[Matrix, Matrix]:
         """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
-        whole = 1 / np.diag(self._inverse)
-        own = (self.evidence.spread * self.covariance.deviations(self.theta)) ** 2 * (self.evidence.site == 0)
+        whole = 1 / (dtrtri(self._factor, lower=1)[0] ** 2).sum(axis=0)
+        own = (self.evidence.spread * self.deviations) ** 2 * (self.evidence.site == 0)
         return self.evidence.values - self._weighted * whole, np.maximum(whole - own - self.evidence.site, JITTER)
 
 
@@ -125,7 +131,7 @@ class ChannelRows:
     """The rows in which a channel was read, or stood at a limit."""
 
     covariance: Covariance
-    """Of these rows; its heights are filled in from the readings."""
+    """Of these rows."""
     readings: Matrix
     """``(n,)``, none of them NaN."""
     censored: NDArray[np.int_]
@@ -158,8 +164,7 @@ class ChannelRows:
         if like is None:
             site = np.where(self.censored == 0, 0.0, CENSORED)
             values = (self.readings - self.range[0]) / self.range[1] + CENSORED * self.censored
-            frame = replace(self.covariance, height=np.clip(values, -0.5, 0.5))
-            like = ChannelData(frame, values, np.ones(len(values)), site)
+            like = ChannelData(self.covariance, values, np.clip(values, -0.5, 0.5), np.ones(len(values)), site)
         return ChannelPosterior(*self.range, like, self.beliefs, theta)
 
     def learned(self, start: Matrix | None = None) -> ChannelPosterior:
@@ -207,7 +212,7 @@ def _spread(channel: ChannelPosterior) -> Matrix:
     """How many times as uncertain each row is, by its chance of being an outlier, ``(n,)``."""
     evidence = channel.evidence
     mean, variance = channel.left_out()
-    own = channel.covariance.deviations(channel.theta) ** 2
+    own = channel.deviations**2
     narrow, wide = variance + own, variance + WIDER**2 * own
     square = (evidence.values - mean) ** 2
     odds = (
@@ -223,7 +228,7 @@ def _spread(channel: ChannelPosterior) -> Matrix:
 def _censored(channel: ChannelPosterior, censored: NDArray[np.int_], edges: Matrix) -> ChannelData:
     """The same rows with what stands for the censored ones found by expectation propagation."""
     evidence, rows = channel.evidence, np.flatnonzero(censored)
-    noise = noise_at(channel.theta, channel.covariance.height)[rows] ** 2
+    noise = noise_at(channel.theta, evidence.height)[rows] ** 2
     for _ in range(SWEEPS):
         mean, variance = (each[rows] for each in replace(channel, evidence=evidence).left_out())
         spread, side = np.sqrt(variance + noise), censored[rows]

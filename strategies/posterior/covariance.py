@@ -15,10 +15,14 @@ places in the order of requests. The logarithms of scales are the hyperparameter
 ``GAIN``              by how much the plane changes in the course of ``SLOW`` requests
 ``OFF``               logarithm of the noise with every knob off over that in the middle of the range
 ====================  ====================================================================================
+
+Each part of the covariance that depends on them, remainder, background, gain and noise, is the exponential of a sum
+over its hyperparameters: of a coefficient times a feature of the two rows. So a likelihood costs one product of
+matrices and one exponential, and its gradient another product.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,10 @@ Matrix = NDArray[np.float64]
 AMPLITUDE, LENGTH, BACKGROUND, MEMORY, NOISE, GROWTH, CORRELATION, GAIN, OFF = range(9)
 SHARED = 9
 """Hyperparameters before those of the single knobs."""
+REMAINDER, LIGHT, READING, SLOW_GAIN = range(4)
+"""Parts of the covariance that depend on hyperparameters."""
+PART = (REMAINDER, REMAINDER, LIGHT, LIGHT, READING, READING, READING, SLOW_GAIN, READING)
+"""To which part each of the shared ones belongs; those of the knobs belong to the remainder."""
 VAGUE = 4.0
 """Variance of the coefficients of the plane: any that readings of unit range can have."""
 STEP = 4.0
@@ -40,14 +48,15 @@ JITTER = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Covariance:
-    """Covariance of the rows of one channel, as a function of the hyperparameters ``(9 + d,)``."""
+    """Covariance of rows as a function of the hyperparameters ``(9 + d,)``: of pairs of rows, each pair once.
+
+    Pairs ``(t,)`` are those of the lower triangle, ``t = n (n + 1) / 2``.
+    """
 
     settings: Matrix
     """``(n, d)``."""
     order: Matrix
     """``(n,)``."""
-    height: Matrix
-    """Where in the range each reading stands, -1/2 to 1/2, ``(n,)``."""
     reference: NDArray[np.bool_]
     """``(n,)``."""
     switches: tuple[float, ...] = ()
@@ -55,98 +64,61 @@ class Covariance:
     apart: Matrix | None = None
     """Of each row by which part its gains are off from today's, ``(n,)``; 0, and None, for today's rows."""
 
-    @cached_property
-    def _apart(self) -> Matrix:
-        """Squared distance along each knob, ``(d, n, n)``."""
-        columns = self.settings.T
-        return np.asarray((columns[:, :, None] - columns[:, None, :]) ** 2)
+    @property
+    def pairs(self) -> "Pairs":
+        """Pairs of its rows."""
+        return pairs_of(len(self.order))
 
     @cached_property
-    def _lag(self) -> Matrix:
-        return np.asarray(np.abs(self.order[:, None] - self.order))
-
-    @cached_property
-    def _plane(self) -> Matrix:
-        return np.asarray(1 + self.settings @ self.settings.T)
-
-    @cached_property
-    def _fixed(self) -> Matrix:
-        """What depends on no hyperparameter: the plane, the lamps, and a plane and a light of their own long ago."""
+    def fixed(self) -> Matrix:
+        """What depends on no hyperparameter: the plane, the lamps, and what was another plane long ago, ``(t,)``."""
         after = switched(self.order, self.switches)
         fixed = VAGUE * self._plane + STEP * after @ after.T
         if self.apart is not None and self.apart.any():
             earlier = self.apart > 0
             fixed = fixed + np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(earlier, earlier)
-        return np.asarray(fixed)
+        return self.pairs.taken_from(fixed)
 
     @cached_property
-    def _slow_plane(self) -> Matrix:
-        return np.asarray(self._plane * np.exp(-0.5 * (self._lag / SLOW) ** 2))
+    def features(self) -> Matrix:
+        """By what each hyperparameter's coefficient is multiplied, ``(9 + d, t)``; none for the growth of the noise."""
+        first, second = self.pairs.first, self.pairs.second
+        found = np.empty((SHARED + self.settings.shape[1], len(first)))
+        found[[AMPLITUDE, BACKGROUND, NOISE, GAIN]] = 1.0
+        found[[LENGTH, GROWTH]] = 0.0
+        found[[MEMORY, CORRELATION]] = self.order[first] - self.order[second]
+        found[OFF] = self.reference[first].astype(float) + self.reference[second]
+        found[SHARED:] = ((self.settings[first] - self.settings[second]) ** 2).T
+        return found
 
-    def latent(self, theta: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-        """Covariance without noise ``(n, n)``, then its parts: remainder, background, gain."""
-        remainder = np.exp(2 * theta[AMPLITUDE] - 0.5 * np.tensordot(inverse_squares(theta), self._apart, axes=1))
-        background = np.exp(2 * theta[BACKGROUND] - self._lag * np.exp(-theta[MEMORY]))
-        gain = np.exp(2 * theta[GAIN]) * self._slow_plane
-        return self._fixed + remainder + background + gain, remainder, background, gain
+    @cached_property
+    def slow_plane(self) -> Matrix:
+        """Logarithm of the covariance of gains of unit size, ``(t,)``."""
+        lag = self.features[MEMORY]
+        return np.asarray(np.log(self.pairs.taken_from(self._plane)) - 0.5 * (lag / SLOW) ** 2)
 
-    def noise(self, theta: Matrix, spread: Matrix) -> Matrix:
-        """Covariance of the noise ``(n, n)``; ``spread`` ``(n,)`` widens rows that are taken for outliers."""
-        each = spread * self.deviations(theta)
-        return np.asarray(each[:, None] * each * np.exp(np.log(correlation(theta)) * self._lag))
-
-    def deviations(self, theta: Matrix) -> Matrix:
-        """Standard deviation of the noise of each row, ``(n,)``."""
-        return noise_at(theta, self.height, self.reference)
-
-    def gradient(self, theta: Matrix, weights: Matrix, parts: tuple[Matrix, Matrix, Matrix, Matrix]) -> Matrix:
-        """Sum of ``weights`` times the derivative of the covariance, by each hyperparameter, ``(9 + d,)``.
-
-        Args:
-            theta: Hyperparameters.
-            weights: ``(n, n)``, symmetric.
-            parts: Remainder, background, gain and noise, ``(n, n)`` each.
-        """
-        remainder, background, gain, noise = (weights * part for part in parts)
-        by_knob = inverse_squares(theta) * np.tensordot(self._apart, remainder, axes=2)
-        rows, lagged = noise.sum(axis=1), self._lag * noise
-        shared = [
-            2 * remainder.sum(),
-            by_knob.sum(),
-            2 * background.sum(),
-            (self._lag * background).sum() * np.exp(-theta[MEMORY]),
-            2 * rows.sum(),
-            2 * rows @ self.height,
-            lagged.sum() * (1 - correlation(theta)),
-            2 * gain.sum(),
-            2 * rows @ self.reference,
-        ]
-        return np.concatenate((shared, by_knob))
+    @property
+    def _plane(self) -> Matrix:
+        return np.asarray(1 + self.settings @ self.settings.T)
 
     def last(self, n: int) -> "Covariance":
         """That of the last ``n`` rows."""
-        return replace(
-            self,
-            settings=self.settings[-n:],
-            order=self.order[-n:],
-            height=self.height[-n:],
-            reference=self.reference[-n:],
-            apart=None if self.apart is None else self.apart[-n:],
-        )
+        if n >= len(self.order):
+            return self
+        apart = None if self.apart is None else self.apart[-n:]
+        return Covariance(self.settings[-n:], self.order[-n:], self.reference[-n:], self.switches, apart)
 
     def cross(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:
         """Covariance ``(n, m)`` of the rows with noise-free readings at settings ``(m, d)`` at a moment."""
-        scaled, others = self.settings * np.sqrt(inverse_squares(theta)), settings * np.sqrt(inverse_squares(theta))
+        length = np.sqrt(inverse_squares(theta))
+        scaled, others = self.settings * length, settings * length
         squares = (scaled**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * scaled @ others.T
-        lag = np.abs(self.order - now)[:, None]
-        plane = 1 + self.settings @ settings.T
-        lamps = switched(self.order, self.switches) @ switched(np.array([now]), self.switches).T
-        return np.asarray(
-            np.exp(2 * theta[AMPLITUDE] - 0.5 * np.maximum(squares, 0))
-            + plane * (VAGUE + np.exp(2 * theta[GAIN] - 0.5 * (lag / SLOW) ** 2))
-            + np.exp(2 * theta[BACKGROUND] - lag * np.exp(-theta[MEMORY]))
-            + STEP * lamps
-        )
+        lag = np.abs(self.order - now)
+        found = np.exp(2 * theta[AMPLITUDE] - 0.5 * np.maximum(squares, 0))
+        found += (1 + self.settings @ settings.T) * (VAGUE + np.exp(2 * theta[GAIN] - 0.5 * (lag / SLOW) ** 2))[:, None]
+        lamps = switched(self.order, self.switches) @ switched(np.array([now]), self.switches)[0]
+        found += (np.exp(2 * theta[BACKGROUND] - lag * np.exp(-theta[MEMORY])) + STEP * lamps)[:, None]
+        return np.asarray(found)
 
     def prior(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:
         """Variance ``(m,)`` of a noise-free reading at settings ``(m, d)`` at a moment, before any row."""
@@ -154,6 +126,58 @@ class Covariance:
         level = np.exp(2 * theta[AMPLITUDE]) + np.exp(2 * theta[BACKGROUND])
         lamps = STEP * (switched(np.array([now]), self.switches) ** 2).sum()
         return np.asarray(level + plane * (VAGUE + np.exp(2 * theta[GAIN])) + lamps)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Places ``(t,)`` in the lower triangle of a matrix ``(n, n)`` that lies in memory by columns, as for LAPACK."""
+
+    n: int
+    first: NDArray[np.int_]
+    second: NDArray[np.int_]
+    """Row and column of each."""
+    place: NDArray[np.int_]
+    """Its place in memory."""
+    share: Matrix
+    """1 for two different rows, of which each pair stands for two; 1/2 on the diagonal."""
+
+    def matrix(self, values: Matrix) -> Matrix:
+        """A matrix with these values ``(t,)`` in its lower triangle."""
+        whole = np.zeros(self.n * self.n)
+        whole[self.place] = values
+        return whole.reshape(self.n, self.n).T
+
+    def taken_from(self, matrix: Matrix) -> Matrix:
+        """Values ``(t,)`` of a matrix in its lower triangle."""
+        return np.asarray(matrix.T.ravel()[self.place])
+
+
+@lru_cache(maxsize=64)
+def pairs_of(n: int) -> Pairs:
+    """Pairs of ``n`` rows."""
+    first, second = np.tril_indices(n)
+    return Pairs(n, first, second, second * n + first, np.where(first == second, 0.5, 1.0))
+
+
+@lru_cache(maxsize=64)
+def parts_of(d: int) -> NDArray[np.int_]:
+    """To which part of the covariance each hyperparameter belongs, ``(9 + d,)``."""
+    return np.array([*PART, *[REMAINDER] * d])
+
+
+def coefficients(theta: Matrix) -> tuple[Matrix, Matrix]:
+    """Coefficient of each hyperparameter's feature, and its derivative, ``(9 + d,)`` each.
+
+    The length has no feature of its own: its derivative is the sum of those of the knobs.
+    """
+    found, slopes = 2 * theta, np.full(len(theta), 2.0)
+    forgets, by_knob = np.exp(-theta[MEMORY]), inverse_squares(theta)
+    found[LENGTH], found[MEMORY], found[GROWTH], found[OFF] = 0.0, -forgets, theta[GROWTH], theta[OFF]
+    found[CORRELATION] = -np.log1p(np.exp(-theta[CORRELATION]))
+    slopes[MEMORY], slopes[GROWTH], slopes[OFF] = forgets, 1.0, 1.0
+    slopes[CORRELATION] = 1 - correlation(theta)
+    found[SHARED:], slopes[SHARED:] = -0.5 * by_knob, by_knob
+    return found, slopes
 
 
 def inverse_squares(theta: Matrix) -> Matrix:

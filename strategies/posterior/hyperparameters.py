@@ -1,10 +1,10 @@
 """Hyperparameters of one channel: what is believed of them before any row, and the likeliest after."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky
-from scipy.optimize import minimize
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from strategies.posterior.covariance import (
     AMPLITUDE,
@@ -17,10 +17,15 @@ from strategies.posterior.covariance import (
     MEMORY,
     NOISE,
     OFF,
+    READING,
     SHARED,
+    SLOW_GAIN,
     Covariance,
     Matrix,
+    coefficients,
+    parts_of,
 )
+from strategies.posterior.descent import lowest
 
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
@@ -44,7 +49,10 @@ BENT = {AMPLITUDE: -1.5, LENGTH: -0.2}
 """A bend that the search begins with as well ..."""
 DRIFTING = {BACKGROUND: -4.0, GAIN: -3.0}
 """... and light and gains that drift."""
-ITERATIONS = 40
+CURVED = 30
+"""Rows that tell how curved the density is where the search begins."""
+NO_NOISE = -1e3
+"""Logarithm of a noise that is none: what stands for a censored row has its own doubt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,52 +105,78 @@ class ChannelData:
     covariance: Covariance
     values: Matrix
     """Readings in units of the range, ``(n,)``; for a censored row what stands for it."""
+    height: Matrix
+    """Where in the range each reading stands, -1/2 to 1/2, ``(n,)``."""
     spread: Matrix
     """How many times as uncertain a row is as others, being an outlier, ``(n,)``."""
     site: Matrix
     """Variance of what stands for a censored row, ``(n,)``; 0 for complete ones."""
 
-    def matrices(self, theta: Matrix) -> tuple[Matrix, tuple[Matrix, Matrix, Matrix, Matrix]]:
-        """Covariance of the values ``(n, n)``, and its parts: remainder, background, gain and noise."""
-        latent, *parts = self.covariance.latent(theta)
-        complete = self.site == 0
-        noise = self.covariance.noise(theta, self.spread) * complete[:, None] * complete
-        whole = latent + noise
+    @cached_property
+    def _heights(self) -> Matrix:
+        """Feature of the growth of the noise, ``(t,)``."""
+        pairs = self.covariance.pairs
+        return np.asarray(self.height[pairs.first] + self.height[pairs.second])
+
+    @cached_property
+    def _widened(self) -> Matrix:
+        """Logarithm of what the noise of each pair is multiplied by, ``(t,)``."""
+        each = np.where(self.site == 0, np.log(self.spread), NO_NOISE)
+        pairs = self.covariance.pairs
+        return np.asarray(each[pairs.first] + each[pairs.second])
+
+    def parts(self, theta: Matrix, coefficient: Matrix) -> Matrix:
+        """Remainder, background, noise and gain of each pair, ``(4, t)``, by the coefficients ``(9 + d,)``."""
+        by_part = np.zeros((4, len(theta)))
+        by_part[parts_of(len(theta) - SHARED), np.arange(len(theta))] = coefficient
+        exponents = by_part @ self.covariance.features
+        exponents[READING] += theta[GROWTH] * self._heights + self._widened
+        exponents[SLOW_GAIN] += self.covariance.slow_plane
+        return np.asarray(np.exp(exponents, out=exponents))
+
+    def triangular(self, parts: Matrix) -> Matrix:
+        """Covariance of the values, of which the lower triangle is filled, ``(n, n)``."""
+        whole = self.covariance.pairs.matrix(self.covariance.fixed + parts.sum(axis=0))
         whole.flat[:: len(whole) + 1] += self.site + JITTER
-        return whole, (parts[0], parts[1], parts[2], noise)
+        return whole
+
+    def matrix(self, theta: Matrix) -> Matrix:
+        """Covariance of the values, of which the lower triangle is filled, ``(n, n)``."""
+        return self.triangular(self.parts(theta, coefficients(theta)[0]))
 
     def last(self, n: int) -> "ChannelData":
         """That of the last ``n`` rows."""
-        return ChannelData(self.covariance.last(n), self.values[-n:], self.spread[-n:], self.site[-n:])
+        if n >= len(self.values):
+            return self
+        own = (self.values[-n:], self.height[-n:], self.spread[-n:], self.site[-n:])
+        return ChannelData(self.covariance.last(n), *own)
 
     def loss(self, theta: Matrix, beliefs: HyperPrior) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
-        whole, parts = self.matrices(theta)
-        try:
-            factor = cholesky(whole, lower=True, check_finite=False)
-        except LinAlgError:
+        coefficient, slopes = coefficients(theta)
+        parts = self.parts(theta, coefficient)
+        factor, failed = dpotrf(self.triangular(parts), lower=1, overwrite_a=1)
+        if failed:
             return 1e10, np.zeros_like(theta)
-        inverse = cho_solve((factor, True), np.eye(len(whole)), check_finite=False)
-        weighted = inverse @ self.values
-        penalty, slopes = beliefs.penalty(theta)
-        loss = 0.5 * self.values @ weighted + np.log(np.diag(factor)).sum() + penalty
-        return float(loss), self.covariance.gradient(
-            theta, 0.5 * (inverse - np.outer(weighted, weighted)), parts
-        ) + slopes
+        weighted = dpotrs(factor, self.values, lower=1)[0]
+        penalty, gradient = beliefs.penalty(theta)
+        loss = 0.5 * self.values @ weighted + np.log(factor.diagonal()).sum() + penalty
+        pairs = self.covariance.pairs
+        inverse = dpotri(factor, lower=1, overwrite_c=1)[0]
+        parts *= pairs.share * pairs.taken_from(inverse - weighted[:, None] * weighted)
+        by_part, own = parts @ self.covariance.features.T, parts_of(len(theta) - SHARED)
+        by_feature = by_part[own, np.arange(len(own))]
+        by_feature[GROWTH] = parts[READING] @ self._heights
+        found = slopes * by_feature
+        found[LENGTH] = found[SHARED:].sum()
+        return float(loss), found + gradient
 
     def likeliest(self, beliefs: HyperPrior, start: Matrix | None = None) -> Matrix:
         """The hyperparameters of largest posterior density, sought from a start, ``(9 + d,)``."""
-        limits = list(zip(beliefs.low, beliefs.high, strict=True))
-        found = minimize(
-            self.loss,
-            beliefs.mean if start is None else np.clip(start, beliefs.low, beliefs.high),
-            args=(beliefs,),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=limits,
-            options={"maxiter": ITERATIONS, "ftol": 1e-5},
-        )
-        return np.asarray(found.x)
+        first = np.clip(beliefs.mean if start is None else start, beliefs.low, beliefs.high)
+        curvature = self.last(CURVED).information(first) + np.diag(1 / beliefs.deviation**2)
+        box = beliefs.low, beliefs.high
+        return lowest(lambda theta: self.loss(theta, beliefs), first, box, np.asarray(np.linalg.inv(curvature)))
 
     def explained(self, beliefs: HyperPrior, by: dict[int, float]) -> Matrix:
         """Hyperparameters by which the noise is as believed, and something else explains what a plane leaves over."""
@@ -150,29 +184,22 @@ class ChannelData:
         theta[list(by)] = list(by.values())
         return theta
 
-    def information(self, theta: Matrix, inverse: Matrix) -> Matrix:
-        """Expected information of the shared hyperparameters, ``(9, 9)``; ``inverse`` is that of the covariance."""
-        _, (remainder, background, gain, noise) = self.matrices(theta)
-        frame, lag = self.covariance, np.abs(self.covariance.order[:, None] - self.covariance.order)
-        whitened = [
-            inverse @ derivative
-            for derivative in (
-                2 * remainder,
-                remainder * np.log(np.maximum(np.exp(2 * theta[AMPLITUDE]) / np.maximum(remainder, 1e-300), 1.0)) * 2,
-                2 * background,
-                background * lag * np.exp(-theta[MEMORY]),
-                2 * noise,
-                noise * (frame.height[:, None] + frame.height),
-                noise * lag * (1 - 1 / (1 + np.exp(-theta[CORRELATION]))),
-                2 * gain,
-                noise * (frame.reference[:, None].astype(float) + frame.reference),
-            )
-        ]
-        return np.array([[0.5 * float(np.sum(a * b.T)) for b in whitened] for a in whitened])
+    def information(self, theta: Matrix) -> Matrix:
+        """Expected information of the hyperparameters, ``(9 + d, 9 + d)``."""
+        coefficient, slopes = coefficients(theta)
+        parts = self.parts(theta, coefficient)
+        derivatives = parts[parts_of(len(theta) - SHARED)] * self.covariance.features
+        derivatives[GROWTH] = parts[READING] * self._heights
+        derivatives *= slopes[:, None]
+        derivatives[LENGTH] = derivatives[SHARED:].sum(axis=0)
+        pairs = self.covariance.pairs
+        whole = np.empty((len(theta), pairs.n, pairs.n))
+        whole[:, pairs.first, pairs.second] = whole[:, pairs.second, pairs.first] = derivatives
+        root = dtrtri(dpotrf(self.triangular(parts), lower=1)[0], lower=1)[0]
+        whitened = (root @ whole @ root.T).reshape(len(theta), -1)
+        return np.asarray(0.5 * whitened @ whitened.T)
 
 
 def doubts(evidence: ChannelData, beliefs: HyperPrior, theta: Matrix) -> Matrix:
-    """Standard deviations of the shared hyperparameters about the likeliest ones, all unknown together, ``(9,)``."""
-    information = evidence.information(theta, np.asarray(np.linalg.inv(evidence.matrices(theta)[0])))
-    information += np.diag(beliefs.precision(theta)[:SHARED])
-    return np.asarray(np.sqrt(np.diag(np.linalg.inv(information))))
+    """Covariance of the hyperparameters about the likeliest ones, ``(9 + d, 9 + d)``."""
+    return np.asarray(np.linalg.inv(evidence.information(theta) + np.diag(beliefs.precision(theta))))

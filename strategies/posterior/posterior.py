@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import ChannelPosterior, ChannelRows
@@ -130,14 +131,7 @@ def _channel_rows(
     limits = float(instrument.floor[c]), float(instrument.ceiling[c])
     censored = rows.censored[own, c]
     readings = np.where(censored > 0, limits[1], np.where(censored < 0, limits[0], rows.readings[own, c]))
-    frame = Covariance(
-        settings=rows.settings[own],
-        order=rows.order[own],
-        height=np.zeros(len(readings)),
-        reference=rows.reference[own],
-        switches=switches,
-        apart=rows.apart[own],
-    )
+    frame = Covariance(rows.settings[own], rows.order[own], rows.reference[own], switches, rows.apart[own])
     return ChannelRows(frame, readings, censored, limits, float(instrument.noise[c]))
 
 
@@ -226,9 +220,9 @@ def _suspect(found: Posterior) -> tuple[float, float]:
 def _gain(channel: ChannelPosterior, moments: Matrix) -> Matrix:
     """What a switch at each moment gains for one channel, ``(k,)``."""
     evidence = channel.evidence
-    whole = type(evidence)(evidence.covariance, evidence.values, np.ones(len(evidence.values)), evidence.site)
-    inverse = np.linalg.inv(whole.matrices(_quiet(channel))[0])
-    after = switched(evidence.covariance.order, tuple(moments))
-    pull = SIZE * (after.T @ (inverse @ evidence.values)) ** 2
-    doubt = 1 + SIZE * np.einsum("nk,nk->k", after, inverse @ after)
+    whole = replace(evidence, spread=np.ones(len(evidence.values)))
+    factor = dpotrf(whole.matrix(_quiet(channel)), lower=1, overwrite_a=1)[0]
+    after = dtrtrs(factor, switched(evidence.covariance.order, tuple(moments)), lower=1)[0]
+    pull = SIZE * (after.T @ dtrtrs(factor, evidence.values, lower=1)[0]) ** 2
+    doubt = 1 + SIZE * (after**2).sum(axis=0)
     return np.asarray(0.5 * pull / doubt - 0.5 * np.log(doubt))

@@ -12,8 +12,8 @@ from scipy.special import ndtr
 
 from sdl.space import Readings, Settings
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Pursuit, Rows
-from strategies.posterior.verdict import FEWEST, FRESH, NEAR, SAME, estimate, looks, quantiles
+from strategies.posterior.rows import SAME, Pursuit, Rows
+from strategies.posterior.verdict import FEWEST, NEAR, estimate, looks, quantiles
 
 AHEAD = 12
 """Readings that are forecast."""
@@ -44,14 +44,14 @@ def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Fore
     spread = weight * np.sqrt(deviation**2 + noise**2 / ahead[..., None])
     room = tolerance - _quantiles(posterior, pursuit, near + ahead) * widened * noise / np.sqrt(k)
     passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
-    looked = (fresh + ahead >= FRESH) & (near + ahead >= FEWEST)
+    looked = (fresh + ahead >= pursuit.fresh) & (near + ahead >= FEWEST)
     passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
     return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1])
 
 
 def _counts(rows: Rows, pursuit: Pursuit, settings: Settings, distance: float) -> NDArray[np.int_]:
     """How many readings for the target there are within a distance of each of settings ``(m, d)``, ``(m,)``."""
-    mine = rows.settings[rows.pursuit == pursuit.number]
+    mine = rows.settings[pursuit.taken(rows)]
     return np.asarray((np.abs(mine[None] - settings[:, None]).max(axis=2) <= distance).sum(axis=1))
 
 
@@ -62,7 +62,7 @@ def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean:
         The estimates, ``(m, p)``, and how many times as uncertain they are as that many independent readings, ``(p,)``.
     """
     rows = posterior.rows
-    if not len(rows) or rows.pursuit[-1] != pursuit.number:
+    if not pursuit.taken(rows)[-1:].any():
         return mean, np.ones(len(pursuit.fixed))
     last = rows.settings[-1]
     level, deviation = estimate(posterior, pursuit, last, posterior.now)

@@ -11,6 +11,10 @@ from sdl.space import Readings, Settings, Space
 
 GRID = 3000
 """Most points of a grid that is searched as one."""
+FRESH = 2
+"""Readings that there must be at the very settings before a look, unless told."""
+SAME = 1e-9
+"""Distance of settings that are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +109,24 @@ class Rows:
         """The first ``n`` rows."""
         return self.at(slice(n))
 
-    def with_row(self, settings: Settings, readings: Readings, instrument: Statement, pursuit: int = -1) -> Self:
-        """The same and one more row, taken next; ``readings`` are ``(p,)`` as the instrument gave them."""
+    def with_row(
+        self,
+        settings: Settings,
+        readings: Readings,
+        instrument: Statement,
+        pursuit: int = -1,
+        *,
+        reference: bool = False,
+    ) -> Self:
+        """The same and one more row, taken next.
+
+        Args:
+            settings: In the unit box, ``(d,)``.
+            readings: As the instrument gave them, ``(p,)``; NaN where a channel was masked.
+            instrument: Whose limits they may stand at.
+            pursuit: Number of the target that it was taken for.
+            reference: Whether every knob was off.
+        """
         censored = (readings >= instrument.ceiling).astype(int) - (readings <= instrument.floor).astype(int)
         after = self.order[-1] + 1 if len(self) else 0.0
         return replace(
@@ -115,7 +135,7 @@ class Rows:
             readings=np.vstack((self.readings, readings)),
             order=np.append(self.order, after),
             censored=np.vstack((self.censored, censored)),
-            reference=np.append(self.reference, False),
+            reference=np.append(self.reference, reference),
             pursuit=np.append(self.pursuit, pursuit),
             apart=np.append(self.apart, 0.0),
         )
@@ -133,6 +153,8 @@ class Pursuit:
     """Largest distance from them, ``(p,)``."""
     error: float = 0.05
     """Probability of a false verdict, for the target."""
+    fresh: int = FRESH
+    """Readings that there must be at the very settings before a look."""
 
     @cached_property
     def fixed(self) -> list[int]:
@@ -144,7 +166,10 @@ class Pursuit:
         """Readings wanted and their tolerance, of these channels."""
         return self.readings[self.fixed], self.tolerance[self.fixed]
 
+    def taken(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows were taken for this target and tell of all its channels, ``(n,)``."""
+        return np.asarray((rows.pursuit == self.number) & np.isfinite(rows.readings[:, self.fixed]).all(axis=1))
+
     def near(self, rows: Rows, settings: Settings, distance: float) -> NDArray[np.bool_]:
-        """Which rows were taken for this target within a distance of settings ``(d,)``, ``(n,)``."""
-        close = np.abs(rows.settings - settings).max(axis=1) <= distance
-        return np.asarray(close & (rows.pursuit == self.number))
+        """Which of these rows lie within a distance of settings ``(d,)``, ``(n,)``."""
+        return np.asarray(self.taken(rows) & (np.abs(rows.settings - settings).max(axis=1) <= distance))

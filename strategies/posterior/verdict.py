@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 from scipy.special import stdtrit
 
 from sdl.analysis.group_sequential import open_ended
@@ -25,12 +26,10 @@ from sdl.space import Readings, Settings
 from strategies.posterior.channel import ChannelPosterior
 from strategies.posterior.covariance import Matrix
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Pursuit, Rows
+from strategies.posterior.rows import SAME, Pursuit, Rows
 
 NEAR = 0.1
 """Distance in the unit box within which readings are moved to the settings."""
-FRESH = 2
-"""Readings that there must be at the very settings."""
 FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0
@@ -71,12 +70,12 @@ def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:
 
     There is one after each reading for which there are enough near to its settings, and at them.
     """
-    counts, settings = [0], rows.settings[rows.pursuit == pursuit.number]
-    for place, row in enumerate(settings):
-        away = np.abs(settings[: place + 1] - row).max(axis=1)
-        near, fresh = int((away <= NEAR).sum()), int((away <= SAME).sum())
-        if near >= FEWEST and fresh >= FRESH:
-            counts.append(max(near, counts[-1] + 1))
+    counts, settings = [0], rows.settings[pursuit.taken(rows)]
+    away = np.abs(settings[:, None] - settings).max(axis=2)
+    near, fresh = (np.tril(away <= distance).sum(axis=1).tolist() for distance in (NEAR, SAME))
+    for k, here in zip(near, fresh, strict=True):
+        if k >= FEWEST and here >= pursuit.fresh:
+            counts.append(max(k, counts[-1] + 1))
     return tuple(counts[1:])
 
 
@@ -102,7 +101,7 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
     """Judge a target by the readings taken for it, at the settings of the last row; None where these are too few."""
     rows = posterior.rows
     taken = looks(rows, pursuit)
-    if rows.pursuit[-1] != pursuit.number or len(taken) == len(looks(rows.first(len(rows) - 1), pursuit)):
+    if len(taken) == len(looks(rows.first(len(rows) - 1), pursuit)):
         return None
     wanted, tolerance = pursuit.window
     mean, deviation = estimate(posterior, pursuit, rows.settings[-1], posterior.now - 1)
@@ -147,11 +146,9 @@ def level_of(channel: ChannelPosterior, settings: Settings, near: NDArray[np.boo
     own[near, near] += (DOUBT * moved / channel.scale) ** 2
     cross = channel.covariance.cross(channel.theta, settings[None], now)[:, 0] + LEVEL * near
     prior = float(channel.covariance.prior(channel.theta, settings[None], now)[0]) + LEVEL
-    solved: Matrix = np.linalg.solve(channel.whole + own, np.column_stack((channel.evidence.values, cross)))
+    solved: Matrix = dposv(channel.whole + own, np.column_stack((channel.evidence.values, cross)), lower=1)[1]
     mean, variance = float(cross @ solved[:, 0]), prior - float(cross @ solved[:, 1])
     return channel.middle + channel.scale * mean, channel.scale * float(max(variance, TINY) ** 0.5)
 
 
-SAME = 1e-9
-"""Distance of settings that are the same."""
 TINY = 1e-12

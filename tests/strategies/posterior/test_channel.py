@@ -32,10 +32,9 @@ def white(size):
 
 def test_the_gradient_is_that_of_the_density():
     rng = np.random.default_rng(1)
-    frame = Covariance(rng.random((8, 2)), np.arange(8.0), rng.uniform(-0.5, 0.5, 8), np.arange(8) < 2, (4.0,))
-    evidence = ChannelData(
-        frame, rng.standard_normal(8), np.where(np.arange(8) == 3, 10.0, 1.0), 0.1 * (np.arange(8) == 5)
-    )
+    frame = Covariance(rng.random((8, 2)), np.arange(8.0), np.arange(8) < 2, (4.0,))
+    values, height, place = rng.standard_normal(8), rng.uniform(-0.5, 0.5, 8), np.arange(8)
+    evidence = ChannelData(frame, values, height, np.where(place == 3, 10.0, 1.0), 0.1 * (place == 5))
     beliefs = HyperPrior.about(2, 0.01)
     theta = beliefs.mean + 0.3 * rng.standard_normal(11)
     theta[NOISE] = -1.0
