@@ -1,4 +1,4 @@
-"""One reading where the target is likeliest to be met: it teaches most where the answer lies, and may be one."""
+"""No reading for the sake of learning: an exam where the target is likeliest to be met teaches most where it lies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,18 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.space import Settings
-from strategies.posterior.choice import choose
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit
 
 
 @dataclass(frozen=True)
 class Likeliest:
-    """The settings where all channels of the target are likeliest to be inside their tolerances; one at a time."""
+    """Learning by exams alone, however unlikely they are to be passed: their readings count for the verdict as well."""
 
     def propose_by(
         self, posterior: Posterior, pursuits: Sequence[Pursuit], n: int, rng: np.random.Generator
     ) -> Settings:
-        """These settings, ``(1, d)``; none if ``n`` is 0."""
-        reading = choose(posterior, pursuits[0], rng)
-        return np.empty((0, posterior.rows.settings.shape[1])) if reading is None or n < 1 else reading.settings[None]
+        """No settings, ``(0, d)``, by which the turn is that of an exam at the likeliest ones."""
+        return np.empty((0, posterior.rows.settings.shape[1]))

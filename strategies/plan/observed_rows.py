@@ -50,12 +50,15 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
     above = np.array([observation.censored[columns] for observation in observations]).astype(int)
     numbers = _pursuits(campaign, history)
     exams = [observation.purpose is Purpose.VERIFICATION for observation in observations]
+    references = np.array([observation.purpose is Purpose.REFERENCE for observation in observations])
+    # With every knob off a reading at the floor is the dark itself; elsewhere it says "at most".
+    below = (readings <= floor) & ~references[:, None]
     return Rows(
         settings=space.to_unit(np.array([observation.settings for observation in observations])),
         readings=readings,
         order=_moments(observations, planned=campaign.background.every == "planned"),
-        censored=above - (readings <= floor).astype(int),
-        reference=np.array([observation.purpose is Purpose.REFERENCE for observation in observations]),
+        censored=above - below.astype(int),
+        reference=references,
         pursuit=np.array(
             [
                 numbers.get(observation.round, -1) if exam else -1

@@ -29,7 +29,7 @@ from strategies.posterior.descent import lowest
 
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
-    LENGTH: (0.3, 1.0, -2.3, 2.0),
+    LENGTH: (0.3, 0.85, -2.0, 2.0),
     BACKGROUND: (-7.5, 2.0, -11.0, 1.5),
     MEMORY: (4.1, 0.7, 2.0, 7.0),
     NOISE: (-4.5, 1.5, -10.0, 0.0),
