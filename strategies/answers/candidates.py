@@ -5,17 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.answers.clustering import SEPARATION, DrawCluster, cluster_draws, refused
-from strategies.contract import InverseModel, Predicts, Target, is_single_valued
+from strategies.answers.clustering import DrawCluster
+from strategies.contract import Predicts, Target
 from strategies.correction.kriging import missed_nearby
 from strategies.correction.rows import TrainingRows
 from strategies.numerics.jacobian import tangent
 
-DRAWS = 512
 CORRECTIONS = 3
 """Steps towards the target from a model's answer; each gains a digit or two."""
-MOST = 4
-"""Distinct candidates that are followed up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,26 +31,6 @@ class Candidate:
     """Part of the model's draws that this candidate stands for."""
     refused: float
     """Part of the draws that lay outside the box."""
-
-
-def corrected_candidates(
-    model: InverseModel, target: Target, background: Readings, rows: TrainingRows, rng: np.random.Generator
-) -> list[Candidate]:
-    """Candidates for a target ``(p,)`` in a background ``(p,)``, the likeliest first; none if all lie outside the box.
-
-    The model is asked for the target less the background. What is then expected at its candidate, by its forward
-    half and by what that misses nearby, is compared with the target, and the candidate moved by the shortest step that
-    makes up for the difference (Gauss-Newton). So any model profits from the rows around, none needs to know of
-    backgrounds, and one whose backward half disagrees with its forward half is set right.
-    """
-    draws = model.sample(target - background, DRAWS, rng)
-    lost = refused(draws)
-    candidates = list[Candidate]()
-    for cluster in cluster_draws(draws, one=is_single_valued(model))[:MOST]:
-        offer = corrected(model, target, background, rows, cluster, lost)
-        if not any(np.linalg.norm(offer.settings - other.settings) < SEPARATION for other in candidates):
-            candidates.append(offer)
-    return candidates
 
 
 def expected_readings(

@@ -178,14 +178,6 @@ def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence
     return [replicates[row] for row in far.tolist()]
 
 
-def undecided(space: Space, replicates: Sequence[Observation], columns: Sequence[int]) -> bool:
-    """Whether replicates are further apart than their noise allows, and too few to tell which of them is disturbed."""
-    if len(replicates) >= FEWEST_TO_JUDGE:
-        return False
-    apart = np.ptp(_readings(replicates, columns), axis=0)
-    return bool((apart > OUTLYING * space.noise[list(columns)]).any())
-
-
 def _settings(space: Space, seen: Sequence[Observation]) -> Settings:
     return space.to_unit(np.array([each.settings for each in seen]).reshape(-1, space.d))
 

@@ -203,15 +203,3 @@ def _evidence(settings: Settings, readings: NDArray[np.float64], errors: NDArray
     kernels = {length: kernel(between, length) for length in LENGTHS}
     planes = (STEEP * scale) ** 2 * settings @ settings.T
     return float(logsumexp(list(evidences(kernels, errors + planes, readings, scale, USUAL).values())))
-
-
-def remaining(design: Settings, measured: Settings) -> Settings:
-    """What is left of a design ``(n, d)`` where settings ``(m, d)``, both in the unit box, do for some of it.
-
-    As many points as those are left out, the nearest to them first, but one stays.
-    """
-    if not len(measured):
-        return design
-    apart = cdist(design, measured).min(axis=1)
-    n = max(len(design) - len(np.unique(measured, axis=0)), 1)
-    return design[np.sort(np.argsort(-apart, kind="stable")[:n])]
