@@ -11,7 +11,7 @@ import numpy as np
 from strategies.posterior.posterior import EVERY, OFTEN, Posterior, learn
 from strategies.posterior.rows import Rows, Statement
 
-FIRST = 2
+FEWEST = 2
 """Rows from which on there is a posterior."""
 
 
@@ -27,7 +27,7 @@ class GrowingPosterior:
         """The posterior of some rows, at least two together with those of ``earlier``, which come before them."""
         whole = rows if earlier is None else earlier.followed_by(rows)
         lag, n = len(whole) - len(rows), len(rows)
-        steps = _steps(n, max(FIRST - lag, 0))
+        steps = _steps(n, max(FEWEST - lag, 0))
         before: Posterior | None = None
         for step in steps:
             before = self._learned(step, whole.first(lag + step), before)
