@@ -12,7 +12,7 @@ from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Finding, FindingFacts, Verdict
 from sdl.space import Settings, Space
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Pursuit
+from strategies.posterior.rows import SAME, Pursuit
 from strategies.posterior.verdict import FEWEST, NEAR, Judgement, estimate, judge, looks, quantiles
 
 REASONS = {
@@ -32,6 +32,7 @@ def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgem
     mean, deviation = estimate(posterior, pursuit, settings, posterior.now - 1)
     past = looks(posterior.rows, pursuit)
     usual = np.full(len(mean), ndtri(1 - pursuit.error))
+    near, fresh = (int(pursuit.near(posterior.rows, settings, distance).sum()) for distance in (NEAR, SAME))
     return Judgement(
         verdict=Verdict.INCONCLUSIVE,
         settings=settings,
@@ -40,8 +41,9 @@ def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgem
         quantile=quantiles(posterior, pursuit, past[:-1], past[-1]) if past else usual,
         noise=posterior.noise_at(pursuit),
         degrees=posterior.degrees[pursuit.fixed],
-        readings=int(pursuit.near(posterior.rows, settings, NEAR).sum()),
+        readings=near,
         look=len(past),
+        ripe=near >= FEWEST and fresh >= pursuit.fresh,
     )
 
 
@@ -72,8 +74,7 @@ def exam_finding(
     margin = judgement.quantile * judgement.deviation
     beyond = np.abs(judgement.mean - wanted) + margin > tolerance
     shown = np.flatnonzero(beyond if beyond.any() else ~beyond).tolist()
-    few = taken < pursuit.fresh or judgement.readings < FEWEST
-    sentence = ("too few readings to judge by: " if few else REASONS[judgement.verdict]) + ", ".join(
+    sentence = (REASONS[judgement.verdict] if judgement.ripe else "too few readings to judge by: ") + ", ".join(
         compare_with_target(names[c], judgement.mean[c], margin[c], wanted[c], tolerance[c]) for c in shown
     )
     if judgement.readings > taken:

@@ -35,8 +35,8 @@ from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 from strategies.plan.target_order import next_target
 from strategies.posterior import forecast
 from strategies.posterior.choice import HOPE
-from strategies.posterior.growing import FEWEST, GrowingPosterior
-from strategies.posterior.rows import Statement
+from strategies.posterior.growing import GrowingPosterior, are_enough
+from strategies.posterior.rows import Rows, Statement
 
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
@@ -133,7 +133,7 @@ class Plan:
         if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         known, spent = history.before(learned_before(self.campaign, number)), history.sent >= self.campaign.most
-        if len(known.observations) < FEWEST and fitted.earlier is None:
+        if not are_enough(*self._rows(known, fitted)):
             return Stop(self._spent) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
@@ -275,10 +275,14 @@ class Plan:
         about = (fitted, len(history.observations), len(history.findings))
         if about not in self._last:
             self._last.clear()
-            rows = thinned(observed_rows(self.campaign, self.space, self.columns, history))
-            posterior = self._posteriors.of(rows, earlier_rows(None if fitted is None else fitted.transfer))
+            posterior = self._posteriors.of(*self._rows(history, fitted))
             self._last[about] = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
         return self._last[about]
+
+    def _rows(self, history: History, fitted: Fitted | None) -> tuple[Rows, Rows | None]:
+        """What was seen, and of an earlier campaign."""
+        rows = observed_rows(self.campaign, self.space, self.columns, history)
+        return thinned(rows), earlier_rows(None if fitted is None else fitted.transfer)
 
     @cached_property
     def _posteriors(self) -> GrowingPosterior:

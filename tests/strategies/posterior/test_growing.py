@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strategies.posterior.growing import GrowingPosterior
+from strategies.posterior.growing import GrowingPosterior, are_enough
 from strategies.posterior.posterior import EVERY, learn_all
 from strategies.posterior.rows import Rows, Statement
 
@@ -66,7 +66,7 @@ def test_nothing_is_learned_twice(monkeypatch):
 
 def test_earlier_rows_come_first_and_make_one_row_of_today_enough():
     asked, today = GrowingPosterior(ABOUT), read(3)
-    with pytest.raises(AssertionError, match="a posterior is of two rows at least"):
+    with pytest.raises(AssertionError, match="a posterior is of 2 readings of every channel at least"):
         asked.of(today.first(1))
     lesson = Rows(**{**vars(read(12)), "apart": np.full(12, 0.05), "order": np.arange(-500.0, -488.0)})
     found = asked.of(today.first(1), lesson)
@@ -74,3 +74,16 @@ def test_earlier_rows_come_first_and_make_one_row_of_today_enough():
     assert found.rows.order[-1] == 0
     again = GrowingPosterior(ABOUT).of(today, lesson)
     np.testing.assert_array_equal(says(asked.of(today, lesson)), says(again))
+
+
+def test_a_channel_that_the_lesson_lacks_is_known_from_today_on():
+    about, lesson = Statement.unstated(2, 2), Rows.empty(2, 2)
+    rng, today = np.random.default_rng(0), Rows.empty(2, 2)
+    for place in rng.random((6, 2)):
+        lesson = lesson.with_row(place, np.array([place.sum(), np.nan]), about)
+    for place in rng.random((3, 2)):
+        today = today.with_row(place, np.array([place.sum(), place[0]]), about)
+    lesson = Rows(**{**vars(lesson), "apart": np.full(6, 0.05), "order": np.arange(-500.0, -494.0)})
+    assert [are_enough(today.first(n), lesson) for n in range(4)] == [False, False, True, True]
+    mean, _ = GrowingPosterior(about).of(today, lesson).at(np.array([[0.5, 0.5]]))
+    assert mean[0, 0] == pytest.approx(1, abs=0.2)
