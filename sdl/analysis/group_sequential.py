@@ -10,7 +10,6 @@ References:
     Armitage, McPherson, Rowe (1969), doi:10.2307/2343787, for the integrals
 """
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -59,13 +58,14 @@ def plan_looks(replicates: int, confidence: float) -> Looks:
 def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float) -> float:
     """One-sided level of a look after a number of replicates, where it need not be known how many there will be.
 
-    After ``k`` of them ``error * (1 - exp(-(k - 2) / pace))`` is spent, by the looks that there were.
+    After ``k`` of them ``error * (1 - pace / (pace + k - 2))`` is spent, by the looks that there were: soon for those
+    that are near, and yet something is left for those that take a hundred.
 
     Args:
         error: Probability that any of the looks takes a mean on the edge for one inside.
         past: Numbers of replicates at the looks before, increasing.
         replicates: That at this look, larger than those.
-        pace: Replicates in which 63 % of the error are spent.
+        pace: Replicates, beyond two, in which half of the error is spent.
 
     >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
     [0.0142, 0.0368, 0.0172]
@@ -76,7 +76,7 @@ def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float
 @cache
 def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float) -> tuple["_Walk", float]:
     before = _opened(error, past[:-1], past[-1], pace)[0] if past else _Walk.begun()
-    spend = error * (math.exp(-(past[-1] - 2) / pace if past else 0.0) - math.exp(-(replicates - 2) / pace))
+    spend = error * (pace / (pace + past[-1] - 2 if past else pace) - pace / (pace + replicates - 2))
     return before.on(replicates / ENDLESS, spend)
 
 

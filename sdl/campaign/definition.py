@@ -168,7 +168,7 @@ class Campaign(Section):
     @property
     def rounds(self) -> int:
         """Rounds after which it gives up."""
-        return self.stop.rounds or ROUNDS * len(self.targets)
+        return self.stop.rounds or max(ROUNDS * len(self.targets), self.most)
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:

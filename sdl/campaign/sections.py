@@ -92,7 +92,7 @@ class StopPart(Section):
     """When to give up."""
 
     rounds: int | None = Field(default=None, ge=1, le=100_000)
-    """Rounds in all; by default 50 for each target."""
+    """Rounds in all; by default as many as the budget, and 50 for each target."""
     exams: int = Field(default=20, ge=1, le=10_000)
     """Failed exams of one target."""
 
