@@ -202,6 +202,8 @@ class Plan:
                 return Measure(current, pending)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, learned_before(self.campaign, current.number))
+            if not are_enough(*self._rows(history, fitted)):  # some were distrusted since
+                return self._next_round(history, current.number + 1, fitted)
             turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
@@ -214,6 +216,8 @@ class Plan:
             return self._next_round(history, current.number + 1, fitted)
         if fitted is None or fitted.round != current.number:
             return Fit(current.number, learned_before(self.campaign, current.number))
+        if not are_enough(*self._rows(history, fitted)):
+            return self._next_round(history, current.number + 1, fitted)
         insight = self.insight(history, fitted)
         pursuit, why = insight.pursuit(target), ""
         judgement = judged(insight.posterior, pursuit, self.space.to_unit(exam.settings))
