@@ -202,12 +202,14 @@ class Plan:
                 return Measure(current, pending)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, learned_before(self.campaign, current.number))
+            # Only references were read in this round, so its fit is that of the next one too.
+            following = replace(fitted, round=current.number + 1)
             if not are_enough(*self._rows(history, fitted)):  # some were distrusted since
-                return self._next_round(history, current.number + 1, fitted)
+                return self._next_round(history, following.round, following)
             turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
-            return self._next_round(history, current.number + 1, fitted)
+            return self._next_round(history, following.round, following)
         batch = self._replicates(len(taken), exam)
         # Not when nothing is lacking: a reference that a fault kept from being read may be lacking for ever.
         if batch and not spent and (not taken or not self._planned):
@@ -217,7 +219,7 @@ class Plan:
         if fitted is None or fitted.round != current.number:
             return Fit(current.number, learned_before(self.campaign, current.number))
         if not are_enough(*self._rows(history, fitted)):
-            return self._next_round(history, current.number + 1, fitted)
+            return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
         insight = self.insight(history, fitted)
         pursuit, why = insight.pursuit(target), ""
         judgement = judged(insight.posterior, pursuit, self.space.to_unit(exam.settings))

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 
 from sdl import plugins
-from sdl.analysis.group_sequential import plan_looks, single_look
-from sdl.analysis.verification import judge_exam
-from sdl.campaign.validation import resolve_target
 from sdl.history import Purpose, RoundKind, Verdict
 from strategies.evaluation.peer_campaign import PeerCampaign
 from strategies.evaluation.peers.pls import HypercubePLS
@@ -16,9 +13,8 @@ from strategies.evaluation.peers.protocol import Seen
 from strategies.evaluation.peers.random import AtRandom
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
-from strategies.fitting.fitting import fit_models
 from strategies.plan.plan import Plan
-from strategies.plan.reference_schedule import ReferenceSchedule
+from strategies.posterior.verdict import FEWEST
 
 DARK = SCENARIOS["dark"]
 OURS = None
@@ -33,7 +29,7 @@ def led(peer, seed=0, problem=DARK, budget=60):
         done.append(observation)
         problem.befall(twin, len(done))
 
-    plan = Plan(problem.campaign(seed, budget), twin.space)
+    plan = Plan(problem.campaign(seed, budget), twin.space, led=peer is not OURS)
     campaign = Simulation(plan if peer is OURS else PeerCampaign(plan, "peer", peer), twin, watch)
     campaign.run()
     return campaign
@@ -76,22 +72,20 @@ def test_who_knows_the_answer_pays_for_one_reading_and_one_exam():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_exams_are_those_of_our_own_plan(seed):
+def test_exams_are_judged_as_our_own_and_left_only_where_they_are_hopeless(seed):
     campaign = led(HypercubePLS(), seed)
-    plan, rule = campaign.plan.plan, campaign.plan.campaign.verification
     assert campaign.exams
     for exam, finding in zip(campaign.exams, campaign.findings, strict=True):
         taken = campaign.history.of_round(exam.round, Purpose.VERIFICATION)
-        assert BEGUN <= len(taken) <= exam.replicates
+        assert 1 <= len(taken) == finding.facts.replicates <= exam.replicates
         assert exam.model == "peer"
         assert np.isfinite(exam.background).sum() == 3
-        assert exam.looks == plan_looks(exam.replicates, rule.confidence)
-        target = resolve_target(plan.space, plan.campaign.targets[0])
-        verdicts = [judge_exam(exam, target, taken[: k + 1], rule, plan.space).verdict for k in range(len(taken))]
-        assert verdicts[-1] is finding.verdict
-        assert set(verdicts[BEGUN - 1 : -1]) <= {Verdict.INCONCLUSIVE}  # it ends as soon as it is decided
+        if finding.verdict is Verdict.INCONCLUSIVE:
+            why = finding.sentence.rpartition("; ")[2]
+            assert why == "further readings are unlikely to bring it within"
+        else:
+            assert finding.facts.pooled >= FEWEST
     assert finding.verdict is Verdict.VERIFIED
-    assert len(taken) in [look.replicates for look in exam.looks]
 
 
 def test_an_exam_of_a_fixed_number_takes_all_of_them():
@@ -99,7 +93,6 @@ def test_an_exam_of_a_fixed_number_takes_all_of_them():
     assert campaign.findings[-1].verdict is Verdict.VERIFIED
     for exam in campaign.exams:
         assert len(campaign.history.of_round(exam.round, Purpose.VERIFICATION)) == exam.replicates == 5
-        assert exam.looks == single_look(5, 0.95)
 
 
 @pytest.mark.parametrize("peer", [HypercubePLS(), Knows()])
@@ -139,30 +132,6 @@ def test_an_exam_begins_with_a_reference_for_all_or_for_none(leads, problem, ref
         assert set(found) == {references}
 
 
-def test_a_reference_comes_before_an_exam_where_our_own_plan_would_read_one():
-    wants = []
-    campaign = led(HypercubePLS(), problem=replace(DARK, options={"daylight": 3000.0, "memory_h": 1.0}))
-    plan = campaign.plan.plan
-    for exam in campaign.exams:
-        before = campaign.history.before(exam.round)
-        insight = plan.insight(before, fit_models(plan.campaign.models, plan.space, plan.columns, before, exam.round))
-        offer = insight.guide.offer(plan.space.to_unit(exam.settings))
-        wants.append(insight.wants_reference(plan.targets[0], offer, plan.targets))
-        assert not ReferenceSchedule.after(plan.campaign, plan.space, before).due(exam.round, 0)
-        assert len(campaign.history.of_round(exam.round, Purpose.REFERENCE)) == wants[-1]
-    assert set(wants) == {False, True}
-
-
-def test_a_peer_proposes_anew_where_the_reference_of_an_exam_shows_a_lamp():
-    """It leaves the candidate within its tolerance, but what is known of that stands on another light."""
-    campaign = led(Knows(), 1, replace(every(10), lamp=(4, 60.0)), budget=20)
-    dropped = next(each for each in campaign.rounds if each.kind is RoundKind.EXAM)
-    assert [each.purpose for each in campaign.observations if each.round == dropped.number] == [Purpose.REFERENCE]
-    assert campaign.rounds[campaign.rounds.index(dropped) + 1].kind is RoundKind.LEARNING
-    assert campaign.exams
-    assert campaign.exams[0].round > dropped.number
-
-
 # ---------------------------------------------------------------------- the budget
 
 
@@ -171,16 +140,23 @@ def test_nobody_sends_more_than_the_budget(peer, budget):
     assert len(led(peer, budget=budget).observations) == budget
 
 
-def test_a_budget_may_end_in_an_exam_but_no_exam_begins_with_less_than_its_first_look():
-    """As for our own loop: an exam that could not be decided is not worth its requests."""
+def test_a_budget_may_end_in_an_exam_which_is_then_judged_by_what_it_has():
     ample = led(HypercubePLS())
     first = next(each.seq for each in ample.observations if each.round == ample.exams[0].round)
-    least = ample.exams[0].looks[0].replicates
-    enough, short = (led(HypercubePLS(), budget=first + least - lacks) for lacks in (0, 1))
-    assert len(enough.exams) == 1
-    assert len(enough.observations) <= first + least
-    assert short.exams == []
-    assert len(short.observations) == first
+    short = led(HypercubePLS(), budget=first + 1)
+    assert len(short.observations) == first + 1
+    (finding,) = short.findings
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.sentence.startswith("too few readings to judge by: ")
+    assert finding.sentence.endswith("; the budget is spent")
+
+
+def test_one_reading_is_too_little_for_an_exam_whatever_it_reads():
+    """Of one row there is no posterior: what was proposed is read again."""
+    campaign = led(Knows(), problem=every(0), budget=30)
+    assert campaign.findings[-1].verdict is Verdict.VERIFIED
+    first = next(number for number, each in enumerate(campaign.rounds) if each.kind is RoundKind.EXAM)
+    assert first == 2
 
 
 # ---------------------------------------------------------------------- what a peer is told

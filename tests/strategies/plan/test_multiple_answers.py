@@ -94,7 +94,7 @@ def test_more_than_there_are_ends_with_what_was_found():
     last = done.findings[-1]
     assert len(passed(done)) == 2
     assert last.sentence == (
-        "2 of 3 answers verified, of 2 families; no more, as every other candidate is near to one of these"
+        "2 of 3 answers verified, of 2 families; no more, as no other settings are likely to give it"
     )
     assert last.settings is None
     assert last.settles

@@ -4,7 +4,6 @@ from collections import Counter
 from functools import cache
 
 import numpy as np
-import pytest
 
 from sdl.campaign.definition import Campaign
 from sdl.history import History, Purpose, RoundKind, Verdict
@@ -127,9 +126,10 @@ class TestSmallBudget:
         assert verdicts(ample) == verdicts(spent) == {named(GLARING): Verdict.NOT_REACHABLE}
 
     def test_of_all_targets_is_said_what_takes_no_request_though_none_is_left(self):
-        narrow = {"name": "narrow", "readings": dict.fromkeys(CHANNELS, 12000), "tolerance": 1}
-        once = len(rehearsed(WHITE).observations)
-        done = rehearsed(budget=once, targets=[narrow, *targets(WHITE)])
+        narrow = {"name": "narrow", "readings": dict.fromkeys(CHANNELS, 12000), "tolerance": 0.01}
+        rule = {"replicates": 5}
+        once = len(rehearsed(WHITE, verification=rule).observations)
+        done = rehearsed(budget=once, targets=[narrow, *targets(WHITE)], verification=rule)
         assert verdicts(done) == {named(WHITE): Verdict.VERIFIED, "narrow": Verdict.INCONCLUSIVE}
         told = next(each for each in done.findings if each.target == "narrow")
         assert told.sentence.startswith(f"given up: even {once} readings at perfect settings could not verify it")
