@@ -28,6 +28,10 @@ NODES = 100
 FAR = 7.0
 """Standard deviations of the sum of all replicates, from which on nothing is left of its distribution."""
 HALVINGS = 40
+EARLY = 0.8
+"""Share of the error that is spent early where the number of replicates is open ..."""
+SLOWER = 7.0
+"""... and how many times as slowly the rest is."""
 ENDLESS = 1000
 """Replicates that no target has, by which time is measured where their number is open."""
 
@@ -59,16 +63,16 @@ def plan_looks(replicates: int, confidence: float) -> Looks:
 def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float) -> float:
     """One-sided level of a look after a number of replicates, where it need not be known how many there will be.
 
-    After ``k`` of them ``error * (1 - exp(-(k - 2) / pace))`` is spent, by the looks that there were.
+    Most of the error is spent early, when good candidates are settled; the rest so slowly that hard ones can be, too.
 
     Args:
         error: Probability that any of the looks takes a mean on the edge for one inside.
         past: Numbers of replicates at the looks before, increasing.
         replicates: That at this look, larger than those.
-        pace: Replicates in which 63 % of the error are spent.
+        pace: Replicates in which 63 % of the early part are spent.
 
     >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
-    [0.0142, 0.0368, 0.0172]
+    [0.0106, 0.0284, 0.0131]
     """
     return _opened(error, past, replicates, pace)[1]
 
@@ -76,8 +80,14 @@ def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float
 @cache
 def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float) -> tuple["_Walk", float]:
     before = _opened(error, past[:-1], past[-1], pace)[0] if past else _Walk.begun()
-    spend = error * (math.exp(-(past[-1] - 2) / pace if past else 0.0) - math.exp(-(replicates - 2) / pace))
+    spend = error * (_unspent(past[-1], pace) - _unspent(replicates, pace) if past else 1 - _unspent(replicates, pace))
     return before.on(replicates / ENDLESS, spend)
+
+
+def _unspent(replicates: int, pace: float) -> float:
+    """Share of the error that is left after so many replicates."""
+    after = (replicates - FEWEST + 1) / pace
+    return EARLY * math.exp(-after) + (1 - EARLY) * math.exp(-after / SLOWER)
 
 
 def _numbers(replicates: int) -> Sequence[int]:
