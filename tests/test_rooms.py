@@ -77,7 +77,7 @@ ROOMS = {
     "strategies.models.forward": {"sdl": "errors space", "strategies": "models.base numerics"},
     "strategies.answers": {"sdl": "errors space", "strategies": "contract correction numerics"},
     "strategies.models.mixtures": {"sdl": "errors space", "strategies": "contract models.base models.forward numerics"},
-    "strategies.acquisitions": {"sdl": "errors space", "strategies": "answers contract numerics"},
+    "strategies.acquisitions": {"sdl": "errors space", "strategies": "answers contract numerics posterior"},
     "strategies.fitting": {
         "sdl": "analysis campaign errors formatting history plugins space",
         "strategies": "contract correction metrics models.base numerics",
@@ -92,7 +92,7 @@ ROOMS = {
     },
     "strategies.plan": {
         "sdl": "analysis campaign errors formatting history plugins space",
-        "strategies": "acquisitions answers contract correction fitting numerics",
+        "strategies": "acquisitions answers contract fitting numerics posterior",
     },
     "strategies.models.gaussian_process": {
         "sdl": "errors space",
@@ -106,7 +106,7 @@ ROOMS = {
     "strategies.evaluation": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
         "instruments.screening instruments.simulated interchange plugins space",
-        "strategies": "contract evaluation.peers fitting models.base models.linear numerics plan",
+        "strategies": "contract evaluation.peers fitting models.base models.linear numerics plan posterior",
     },
     "flows.versions": {},
     "flows.environment": {"sdl": "errors"},

@@ -51,7 +51,8 @@ class FittingWorker:
     campaign: Campaign
     space: Space
     announce: Callable[[str], object]
-    fitted: Fitted | None = None
+    fits: dict[int, Fitted] = field(default_factory=dict)
+    """By their round: while a round is an exam, the next one may be prepared already."""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,15 +66,19 @@ class FittingWorker:
             left_out: Models by name that are not to be tried, and why.
         """
         if left_out != self.left_out:
-            self.fitted, self.left_out = None, left_out
-        while isinstance(step := self._next_step(history), Fit):
-            self.fitted = self.plan.fit(step, history, left_out, self.announce)
+            self.fits, self.left_out = {}, left_out
+        step = self._next_step(history, None)
+        while isinstance(step, Fit):
+            if step.round not in self.fits:
+                last = {number: fitted for number, fitted in self.fits.items() if number == step.round - 1}
+                self.fits = last | {step.round: self.plan.fit(step, history, left_out, self.announce)}
+            step = self._next_step(history, self.fits[step.round])
         return step
 
     def prepare(self, history: History, left_out: Mapping[str, str]) -> None:
         """Find out what the next decision will rest on; it is kept with the fit until that decision is asked for."""
         endings = possible_endings(history)
-        if not endings and self.fitted is None:
+        if not endings and not self.fits:
             self._warm_up(left_out)
         for ending in endings:
             self.decide(ending, left_out)
@@ -88,10 +93,10 @@ class FittingWorker:
                 with suppress(Exception):  # whatever it has against them, it will have something else against real ones
                     fitting.build_model(part).fit(readings, settings)
 
-    def _next_step(self, history: History) -> Step:
-        if self.fitted is not None and self.fitted.name:
-            self.announce(self.fitted.name)
-        return self.plan.next_step(history, self.fitted)
+    def _next_step(self, history: History, fitted: Fitted | None) -> Step:
+        if fitted is not None and fitted.name:
+            self.announce(fitted.name)
+        return self.plan.next_step(history, fitted)
 
 
 def serve_decisions() -> NoReturn:

@@ -157,7 +157,7 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
             for i, model in enumerate(models if isinstance(models, list) else [])
         ),
     ]
-    loop_options = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds")}
+    loop_options = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds", "below")}
     parts = []
     for key, group, value in sections:
         value = {"plugin": value} if isinstance(value, str) else value

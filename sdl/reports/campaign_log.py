@@ -100,7 +100,8 @@ class Chapter:
 
 def round_chapters(summary: CampaignSummary) -> Iterator[Chapter]:
     """Tell what was decided, round by round."""
-    history = summary.history
+    history, campaign = summary.history, summary.campaign
+    planned = campaign is not None and campaign.verification.replicates == "planned"
     readings = defaultdict[int, Counter[str]](Counter)
     for observation in history.observations:
         readings[observation.round][observation.purpose.value] += 1
@@ -118,7 +119,7 @@ def round_chapters(summary: CampaignSummary) -> Iterator[Chapter]:
         if counts := readings.get(at):
             paragraphs.append("Read: " + ", ".join(f"{n} {purpose}" for purpose, n in counts.items()) + ".")
         paragraphs += [
-            f"Candidate of the model {exam.model!r} for {'at most ' if len(exam.looks) > 1 else ''}{exam.replicates} "
+            f"Candidate of the model {exam.model!r} for {'at most ' if planned else ''}{exam.replicates} "
             f"replicates: {summary.settings(exam.settings)}."
             for exam in history.exams
             if exam.round == at

@@ -24,6 +24,7 @@ from strategies.numerics.distinct_rows import distinct_rows
 from strategies.plan.plan import Plan
 from strategies.plan.round_context import RoundContext
 from strategies.plan.steps import Fit, Measure, Step, Stop
+from strategies.posterior.growing import FEWEST
 
 BENEFIT = 1.0
 """Standard deviations of its mean reading by which a setting may miss the tolerance and is examined all the same."""
@@ -65,7 +66,7 @@ class PeerCampaign:
             design = self.peer.design(self.space.d, self._rng(0))
             return self._measure(history, 0, RoundKind.DESIGN, design) if len(design) else self._propose(history, 1)
         if history.open_exam is not None:
-            return self.plan.next_step(history, None)
+            return self.plan.next_step(history, fitted)
         if any(finding.settles for finding in history.findings):
             return Stop("every target is settled")
         if history.sent >= self.campaign.most:
@@ -83,7 +84,7 @@ class PeerCampaign:
     def _go_on(self, history: History, fitted: Fitted | None, current: Round, *, begun: bool) -> Step:
         """The plan's own exam of the candidate, if there is one and a fresh background leaves it worth that."""
         candidate, number = self._candidate(history), current.number + (not begun)
-        if candidate is None:
+        if candidate is None or len(history.observations) < FEWEST:
             return self._propose(history, current.number + 1)
         if fitted is None or fitted.round != number:
             return Fit(number, number)

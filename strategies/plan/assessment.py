@@ -116,7 +116,7 @@ class Assessment:
         refuted = any(
             finding.target == target.name and finding.verdict is Verdict.REFUTED for finding in self.history.findings
         )
-        if not refuted or self.nearest(target).surely <= 1:
+        if self.fitted is None or not refuted or self.nearest(target).surely <= 1:
             return None
         place, names = self.nearest(target), self.campaign.channels
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
@@ -134,9 +134,8 @@ class Assessment:
             uncertainty=self.posterior.at(place.settings[None])[1][0],
             excess=np.where(np.isfinite(off), np.maximum(off / target.tolerance - 1, 0.0), np.nan),
         )
-        number = 1 + (self.history.rounds[-1].number if self.history.rounds else -1)
         settings = self.space.from_unit(place.settings)
-        return Finding(number, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
+        return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)
 
     @property
     def model_name(self) -> str:

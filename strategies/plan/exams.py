@@ -10,10 +10,10 @@ from scipy.special import ndtri
 from sdl.analysis.verification import compare_with_target
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Finding, FindingFacts, Verdict
-from sdl.space import Space
+from sdl.space import Settings, Space
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import Pursuit
-from strategies.posterior.verdict import NEAR, Judgement, estimate, judge, looks
+from strategies.posterior.rows import SAME, Pursuit
+from strategies.posterior.verdict import FEWEST, NEAR, Judgement, estimate, judge, looks, quantiles
 
 REASONS = {
     Verdict.VERIFIED: "within the tolerance: ",
@@ -22,22 +22,28 @@ REASONS = {
 }
 
 
-def judged(posterior: Posterior, pursuit: Pursuit) -> Judgement:
-    """What the readings for a target say at the settings of the last one; inconclusive where it is no time to look."""
+def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgement:
+    """What the readings for a target say at the settings ``(d,)`` of an exam; inconclusive where it is no time to look.
+
+    That is so with too few readings, and right after one for something else, as a reference after a break.
+    """
     if (judgement := judge(posterior, pursuit)) is not None:
         return judgement
-    settings = posterior.rows.settings[-1]
     mean, deviation = estimate(posterior, pursuit, settings, posterior.now - 1)
+    past = looks(posterior.rows, pursuit)
+    usual = np.full(len(mean), ndtri(1 - pursuit.error))
+    near, fresh = (int(pursuit.near(posterior.rows, settings, distance).sum()) for distance in (NEAR, SAME))
     return Judgement(
         verdict=Verdict.INCONCLUSIVE,
         settings=settings,
         mean=mean,
         deviation=deviation,
-        quantile=np.full(len(mean), ndtri(1 - pursuit.error)),
+        quantile=quantiles(posterior, pursuit, past[:-1], past[-1]) if past else usual,
         noise=posterior.noise_at(pursuit),
         degrees=posterior.degrees[pursuit.fixed],
-        readings=int(pursuit.near(posterior.rows, settings, NEAR).sum()),
-        look=len(looks(posterior.rows, pursuit)),
+        readings=near,
+        look=len(past),
+        ripe=near >= FEWEST and fresh >= pursuit.fresh,
     )
 
 
@@ -68,7 +74,7 @@ def exam_finding(
     margin = judgement.quantile * judgement.deviation
     beyond = np.abs(judgement.mean - wanted) + margin > tolerance
     shown = np.flatnonzero(beyond if beyond.any() else ~beyond).tolist()
-    sentence = REASONS[judgement.verdict] + ", ".join(
+    sentence = (REASONS[judgement.verdict] if judgement.ripe else "too few readings to judge by: ") + ", ".join(
         compare_with_target(names[c], judgement.mean[c], margin[c], wanted[c], tolerance[c]) for c in shown
     )
     if judgement.readings > taken:

@@ -45,9 +45,10 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
     observations = history.observations
     if not observations:
         return Rows.empty(space.d, len(columns))
-    readings = np.array([observation.readings[columns] for observation in observations])
+    above = np.array([observation.censored[columns] for observation in observations])
+    # A channel at its ceiling has no reading; it stands there, so that an exam with it can be refuted.
+    readings = np.where(above, space.ceiling[columns], [observation.readings[columns] for observation in observations])
     floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])[columns]
-    above = np.array([observation.censored[columns] for observation in observations]).astype(int)
     numbers = _pursuits(campaign, history)
     exams = [observation.purpose is Purpose.VERIFICATION for observation in observations]
     references = np.array([observation.purpose is Purpose.REFERENCE for observation in observations])
@@ -57,7 +58,7 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
         settings=space.to_unit(np.array([observation.settings for observation in observations])),
         readings=readings,
         order=_moments(observations, planned=campaign.background.every == "planned"),
-        censored=above - below.astype(int),
+        censored=above.astype(int) - below.astype(int),
         reference=references,
         pursuit=np.array(
             [

@@ -9,12 +9,13 @@ completed as it was proposed.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from sdl import plugins
+from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
@@ -34,8 +35,8 @@ from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
 from strategies.plan.target_order import next_target
 from strategies.posterior import forecast
 from strategies.posterior.choice import HOPE
-from strategies.posterior.growing import GrowingPosterior
-from strategies.posterior.rows import Statement
+from strategies.posterior.growing import GrowingPosterior, are_enough
+from strategies.posterior.rows import Rows, Statement
 
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
@@ -125,20 +126,29 @@ class Plan:
         ]
         if not open_:
             return Stop("every target is settled")
-        if history.sent >= self.campaign.most:
-            return Stop(self._spent)
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
         if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
-        insight = self.insight(history.before(learned_before(self.campaign, number)), fitted)
+        known, spent = history.before(learned_before(self.campaign, number)), history.sent >= self.campaign.most
+        if not are_enough(*self._rows(known, fitted)):
+            return Stop(self._spent) if spent else self._gather(history, number)
+        insight = self.insight(known, fitted)
+        turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
+        if spent:
+            turns = (replace(turn, target=target) for target in open_)
+            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent))
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
-        target = next_target(insight, open_, failed)
-        if (n := failed[target.name]) >= self.campaign.stop.exams:
-            return self._give_up(history, number, target, f"none of {n} candidates passed its exam")
-        return self._pursue(RoundContext(self.campaign, history, number, insight, target, open_))
+        return self._pursue(replace(turn, target=next_target(insight, open_, failed)))
+
+    def _gather(self, history: History, number: int) -> Measure:
+        """Too few readings to begin with: the design, if lessons were to do instead of it, or one more setting."""
+        if not any(observation.purpose is Purpose.DESIGN for observation in history.observations):
+            return Measure(Round(number, RoundKind.DESIGN), self.batch(history, number, self._design(), Purpose.DESIGN))
+        facts = RoundFacts(why="too few readings to begin with")
+        return self._learn(history, number, self._rng(number).random((1, self.space.d)), facts)
 
     def _learn(self, history: History, number: int, batch: Settings, facts: RoundFacts) -> Measure:
         requests = self.batch(history, number, self.space.from_unit(batch), Purpose.LEARNING)
@@ -146,19 +156,28 @@ class Plan:
 
     def _pursue(self, turn: RoundContext) -> Step:
         """Go on with the target of a turn: a verdict that takes no reading, a reading to learn from, or an exam."""
+        if (conclusion := self._without_reading(turn)) is not None:
+            return conclusion
+        reading = turn.insight.reading(turn.target)
+        assert reading is not None, "where no settings are left the target is given up"
+        facts = round_facts(turn, reading)
+        if len(batch := learning_batch(turn, reading)):
+            return self._learn(turn.history, turn.number, batch, facts)
+        return self.begin_exam(turn, turn.insight.candidate(turn.target, reading), facts)
+
+    def _without_reading(self, turn: RoundContext) -> Conclude | None:
+        """What is said of the target of a turn without another reading: it is out of reach, or given up."""
         insight, target, history, number = turn.insight, turn.target, turn.history, turn.number
+        if (n := several.failed_exams(target.name, history.findings)) >= self.campaign.stop.exams:
+            return self._give_up(history, number, target, f"none of {n} candidates passed its exam")
         if insight.lost_in_noise(target, self.campaign.most):
             return self._give_up(history, number, target, noise_limited_sentence(insight, target, self.campaign.most))
         passed = several.answers_passed(turn)
         if not passed and (finding := insight.unreachable(target)) is not None:
             return Conclude(finding)
-        reading = insight.reading(target)
-        if reading is None or (passed and several.no_other_left(turn)):
+        if insight.reading(target) is None or (passed and several.no_other_left(turn)):
             return self._give_up(history, number, target, "no other settings are likely to give it")
-        facts = round_facts(turn, reading)
-        if len(batch := learning_batch(turn, reading)):
-            return self._learn(history, number, batch, facts)
-        return self.begin_exam(turn, insight.candidate(target, reading), facts)
+        return None
 
     # ------------------------------------------------------------------ exams
 
@@ -183,6 +202,8 @@ class Plan:
                 return Measure(current, pending)
             if fitted is None or fitted.round != current.number:
                 return Fit(current.number, learned_before(self.campaign, current.number))
+            if not are_enough(*self._rows(history, fitted)):  # some were distrusted since
+                return self._next_round(history, current.number + 1, fitted)
             turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
@@ -193,9 +214,13 @@ class Plan:
             return Measure(current, self._fresh(history, current) + pending[:batch])
         if not taken:
             return self._next_round(history, current.number + 1, fitted)
-        insight = self.insight(history, fitted if fitted is not None and fitted.round == current.number else None)
+        if fitted is None or fitted.round != current.number:
+            return Fit(current.number, learned_before(self.campaign, current.number))
+        if not are_enough(*self._rows(history, fitted)):
+            return self._next_round(history, current.number + 1, fitted)
+        insight = self.insight(history, fitted)
         pursuit, why = insight.pursuit(target), ""
-        judgement = judged(insight.posterior, pursuit)
+        judgement = judged(insight.posterior, pursuit, self.space.to_unit(exam.settings))
         if judgement.verdict is Verdict.INCONCLUSIVE:
             why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
             if not why:
@@ -206,7 +231,7 @@ class Plan:
     def _why_leave(self, insight: Assessment, exam: Exam, target: ResolvedTarget, batch: int) -> str:
         """Why an exam without a verdict is left, in words; empty while it goes on."""
         if not batch:
-            return f"these were {exam.replicates} replicates, as many as an exam may have"
+            return f"an exam may have no more replicates than {exam.replicates}"
         here = self.space.to_unit(exam.settings)
         if self.led:
             chance = float(forecast(insight.posterior, insight.pursuit(target), here[None]).chance[0])
@@ -254,14 +279,19 @@ class Plan:
         about = (fitted, len(history.observations), len(history.findings))
         if about not in self._last:
             self._last.clear()
-            rows = thinned(observed_rows(self.campaign, self.space, self.columns, history))
-            posterior = self._posteriors.of(rows, earlier_rows(None if fitted is None else fitted.transfer))
+            posterior = self._posteriors.of(*self._rows(history, fitted))
             self._last[about] = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
         return self._last[about]
 
+    def _rows(self, history: History, fitted: Fitted | None) -> tuple[Rows, Rows | None]:
+        """What was seen, and of an earlier campaign."""
+        rows = observed_rows(self.campaign, self.space, self.columns, history)
+        return thinned(rows), earlier_rows(None if fitted is None else fitted.transfer)
+
     @cached_property
     def _posteriors(self) -> GrowingPosterior:
-        return GrowingPosterior(Statement.of(self.space, self.columns))
+        noise = known_noise(self.campaign.verification, self.space)[self.columns]
+        return GrowingPosterior(replace(Statement.of(self.space, self.columns), noise=noise))
 
     @cached_property
     def _last(self) -> dict[tuple[Fitted | None, int, int], Assessment]:

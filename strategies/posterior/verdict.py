@@ -63,6 +63,8 @@ class Judgement:
     """How many the level was estimated from."""
     look: int
     """How many times the target was looked at, this one included."""
+    ripe: bool = True
+    """Whether there are readings enough for a look."""
 
 
 def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ CAMPAIGNS = {
             models=["linear"],
             background={"every": 4},
             stop={"exams": 3},
-            acquisition={"n": 2, "rounds": 2},
+            acquisition={"plugin": "uncertainty", "n": 2, "rounds": 2},
         ),
         Twin(seed=3, daylight=500.0),
     ),
@@ -34,7 +34,7 @@ CAMPAIGNS = {
         campaign(
             targets=[{"name": name, "readings": {"445nm": at, "515nm": at}, "tolerance": 70} for name, at in AHEAD],
             fitting={"ahead": True},
-            acquisition={"n": 3, "rounds": 3},
+            acquisition={"plugin": "uncertainty", "n": 3, "rounds": 3, "below": 0.9},
             stop={"exams": 3},
         ),
         Twin(seed=4, daylight=500.0),

@@ -239,7 +239,7 @@ def test_acquisitions_are_all_timed_with_a_bar_each():
     result = acquisitions.run_acquisitions_benchmark(rows=40, repeats=1)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     named = {each["acquisition"] for each in result["figures"]}
-    assert named == set(plugins.names("sdl.acquisitions"))
+    assert named == set(plugins.names("sdl.acquisitions")) - {"likeliest"}, "which needs no ensemble"
     assert len(result["bars"]) == len(result["figures"]) == 2 * len(named)
     assert all(1 <= each["proposed"] <= 8 for each in result["figures"])
     for bar in result["bars"]:

@@ -5,9 +5,11 @@ from scipy.spatial.distance import cdist, pdist
 
 from sdl import plugins
 from sdl.errors import InvalidInput, TooFewRows
+from strategies.acquisitions.asks_posterior import AsksPosterior
 from strategies.acquisitions.disagreement import Disagreement
 from strategies.acquisitions.ensemble_beliefs import Beliefs
 from strategies.acquisitions.expected_improvement import ExpectedImprovement
+from strategies.acquisitions.likeliest import Likeliest
 from strategies.acquisitions.random import LatinHypercubeBatch, RandomBatch
 from strategies.acquisitions.solution_set import SolutionSet
 from strategies.acquisitions.space_filling import SpaceFilling
@@ -17,9 +19,11 @@ from strategies.contract import Acquisition
 from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.models.linear.linear_program import LinearProgram
 from strategies.models.mixtures.mixture import Mixture
+from strategies.posterior import Pursuit, Rows, Statement, learn_all
 
 NOISE = np.array([30.0, 74, 60, 132, 50, 50, 73, 40, 522, 100])
-NAMES = plugins.names("sdl.acquisitions")
+NAMES = [name for name in plugins.names("sdl.acquisitions") if name != "likeliest"]
+"""Those that ask an ensemble of models."""
 
 
 def rng(seed=0):
@@ -34,6 +38,19 @@ def ensemble(n, model=LinearProgram, members=8):
 def propose(acquisition, n=6, rows=5, seed=0, targets=(PAPER,)):
     models, settings = ensemble(rows)
     return acquisition.propose(models, targets, settings, NOISE, n, rng(seed)), settings
+
+
+def test_every_acquisition_asks_an_ensemble_or_the_posterior():
+    for name in plugins.names("sdl.acquisitions"):
+        built = plugins.build("sdl.acquisitions", name)
+        assert isinstance(built, Acquisition) is not isinstance(built, AsksPosterior)
+
+
+def test_the_likeliest_settings_are_for_an_exam_and_never_for_learning():
+    about = Statement.unstated(2, 1)
+    rows = Rows.empty(2, 1).with_row(np.zeros(2), np.zeros(1), about).with_row(np.ones(2), np.ones(1), about)
+    batch = Likeliest().propose_by(learn_all(rows, about), [Pursuit(0, np.ones(1), np.ones(1))], 5, rng())
+    assert batch.shape == (0, 2)
 
 
 @pytest.fixture(params=NAMES)

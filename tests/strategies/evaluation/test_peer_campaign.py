@@ -17,7 +17,6 @@ from strategies.evaluation.peers.random import AtRandom
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
-from strategies.plan.exams import BEGUN
 from strategies.plan.plan import Plan
 from strategies.plan.reference_schedule import ReferenceSchedule
 

@@ -16,7 +16,6 @@ from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting.fitting import fit_models
-from strategies.fitting.transfer import remaining
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
 
@@ -73,13 +72,6 @@ def test_references_alone_teach_nothing():
     twin = Twin(seed=1)
     dark = [each for each in rehearsed(twin).observations if each.purpose is Purpose.REFERENCE]
     assert learn_lesson("dark", "twin", twin.space, dark, same=True) is None
-
-
-def test_what_was_measured_does_for_a_part_of_the_design():
-    design = np.array([[0.75, 0.25, 0.25], [0.25, 0.75, 0.25], [0.25, 0.25, 0.75]])
-    assert remaining(design, np.empty((0, 3))).tolist() == design.tolist()
-    assert remaining(design, np.array([[0.7, 0.3, 0.2]])).tolist() == design[1:].tolist()
-    assert len(remaining(design, np.random.default_rng(0).random((9, 3)))) == 1
 
 
 # ---------------------------------------------------------------------- campaigns

@@ -12,7 +12,7 @@ from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
 from strategies.fitting import fitting
 from strategies.plan.plan import Plan
-from strategies.plan.steps import Conclude, Examine, Measure, Stop
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
 
 
 def asked(rehearsal):
@@ -151,16 +151,30 @@ def test_a_reading_that_was_distrusted_is_taken_again():
             assert isinstance(step, Conclude)
 
 
-def test_a_candidate_whose_rows_were_distrusted_is_left_for_new_readings():
+def waiting(snapshot, kept):
+    """An exam whose reference is read and whose candidate is not made, when only some rows are trusted any more."""
+    return replace(snapshot.history, observations=[replace(each, seq=place) for place, each in enumerate(kept)])
+
+
+def test_a_candidate_some_of_whose_rows_were_distrusted_is_made_from_the_others():
     snapshot, step = next(pair for pair in moments("references by cadence") if isinstance(pair[1], Examine))
-    kept = [each for each in snapshot.observations if each.purpose is Purpose.REFERENCE or each.key == (0, 1, 0)]
-    again = resumed_step(snapshot, replace(snapshot.history, observations=kept))
+    rows = snapshot.observations
+    some = waiting(snapshot, [each for each in rows if each.purpose is Purpose.REFERENCE or each.key == (0, 1, 0)])
+    again = resumed_step(snapshot, some)
+    assert isinstance(again, Examine)
+    assert (again.round.number, again.exam.target) == (step.round.number, step.exam.target)
+
+
+def test_a_candidate_that_no_rows_are_left_for_is_left_for_new_readings():
+    snapshot, step = next(pair for pair in moments("references by cadence") if isinstance(pair[1], Examine))
+    kept = [snapshot.observations[-1]]
+    again = resumed_step(snapshot, waiting(snapshot, kept))
     assert isinstance(again, Measure)
-    assert (again.round.number, again.round.kind) == (step.round.number + 1, RoundKind.LEARNING)
-    assert again.round.facts.why == "too few readings for any model"
-    spent = resumed_step(snapshot, replace(snapshot.history, observations=kept, sent=100))
+    assert again.round.number == step.round.number + 1
+    assert again.round.kind is RoundKind.DESIGN
+    spent = resumed_step(snapshot, replace(waiting(snapshot, kept), sent=100))
     assert spent == Stop("all 100 requests of the budget are sent")
-    snapshot.observations = [replace(each, seq=place) for place, each in enumerate(kept)]
+    snapshot.observations = list(waiting(snapshot, kept).observations)
     snapshot.run()
     assert snapshot.findings[-1].verdict is Verdict.VERIFIED
 
@@ -172,6 +186,7 @@ def test_an_exam_with_all_its_replicates_is_judged_whatever_else_its_round_lacks
              for name in ("planned", "observations", "exams")}  # fmt: skip
     lists["planned"].append(Request(exam.round, 99, 0, Purpose.REFERENCE, off))  # of a break, and never answered
     rounds = [each for each in done.rounds if each.number <= exam.round]
-    step = done.plan.next_step(History(rounds=rounds, sent=len(lists["observations"]), **lists), None)
+    history = History(rounds=rounds, sent=len(lists["observations"]), **lists)
+    step = done.plan.next_step(history, done.plan.fit(Fit(exam.round, exam.round), history))
     assert isinstance(step, Conclude)
     assert step.finding.sentence == done.findings[0].sentence
