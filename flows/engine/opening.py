@@ -34,6 +34,7 @@ def open_session(
     ledger: str,
     *,
     again: bool = False,
+    moved: bool = False,
     interrupted: threading.Event | None = None,
 ) -> Iterator[Session]:
     """Check a campaign, hold its instrument and take up its ledger where it was left.
@@ -43,6 +44,7 @@ def open_session(
         directory: Where reports go.
         ledger: File or URL of the ledger.
         again: Begin anew under the next free name if the campaign of this name is finished.
+        moved: Whether a campaign that was begun with another instrument is to go on with this one.
         interrupted: Set it to end before the next request.
 
     Raises:
@@ -57,7 +59,9 @@ def open_session(
             if again:
                 campaign = _renamed(campaign, book)
             campaign = freeze_lessons(campaign, book, instrument)
-            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
+            owner = f"campaign {campaign.slug!r}"
+            with book.hold(instrument.identity, owner) as lease:
+                book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
                 try:

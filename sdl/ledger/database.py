@@ -12,15 +12,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
-from sdl.ledger.tables import about, metadata
+from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 MAKING = 5_351_441
 """Number of PostgreSQL's lock for making the tables; its first processes come one after another."""
+
+
+ADDED = ((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"))
+"""Columns that tables of earlier schemas lack."""
 
 
 def open_database(where: str | Path) -> Engine:
@@ -121,9 +125,15 @@ def _migrate(connection: Connection, version: int) -> int:
     """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
     if connection.dialect.name == "sqlite" and connection.engine.url.database:
         _keep_copy(Path(connection.engine.url.database), version)
-    if "looks" not in {column["name"] for column in inspect(connection).get_columns("exams")}:
-        connection.exec_driver_sql("ALTER TABLE exams ADD COLUMN looks JSON")
+    for table, column, kind in ADDED:
+        if column not in {present["name"] for present in inspect(connection).get_columns(table.name)}:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {kind}")
     metadata.create_all(connection)
+    for index in attempts.indexes:
+        index.create(connection, checkfirst=True)
+    own = select(campaigns.c.instrument).where(campaigns.c.id == attempts.c.campaign).scalar_subquery()
+    unanswered = update(attempts).where(attempts.c.state == "SENT", attempts.c.instrument.is_(None))
+    connection.execute(unanswered.values(instrument=own))  # somebody may wait for the instrument to be done with them
     failpoints.pass_failpoint("in-schema")
     connection.execute(update(about).values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION

@@ -1,5 +1,6 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
+import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from sdl.errors import (
@@ -22,7 +23,7 @@ from sdl.errors import (
     suggest_nearest,
 )
 from sdl.formatting import escape_invisible, format_value, json_list, make_jsonable
-from sdl.history import Control, Entry, Exam, Finding, History, ReplyClass, Request, Round, State
+from sdl.history import Control, Entry, Exam, Finding, History, NoticeKind, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
 from sdl.ledger import bulk_reads, dumps, queries, statements
@@ -32,7 +33,7 @@ from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
 from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
-from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds
+from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds, storable
 from sdl.space import Space
 from sdl.system.clock import now
 
@@ -101,18 +102,57 @@ class Ledger:
         Raises:
             InvalidInput: if the name belongs to a campaign on another instrument.
         """
-        with self.writing() as connection:
-            registered = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
-            if registered is None:
-                row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
-                row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
-                connection.execute(insert(campaigns).values(**row, reason="", created=now(), updated=now()))
-            elif Space.model_validate(registered.space) != space:
-                raise InvalidInput(
-                    f"campaign {name!r} was begun on {registered.instrument} with other knobs or channels than "
-                    f"{instrument} has; give this campaign another name"
-                )
-        return self.entry(name)
+        row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
+        row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
+        new = insert(campaigns).values(**row, reason="", created=now(), updated=now())
+        try:
+            with self.writing() as connection:
+                if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is None:
+                    connection.execute(new)
+        except IntegrityError:  # somebody was faster
+            pass
+        entry = self.entry(name)
+        if entry.space != space:
+            raise InvalidInput(
+                f"campaign {name!r} was begun on {entry.instrument} with other knobs or channels than "
+                f"{instrument} has; give this campaign another name"
+            )
+        if entry.instrument != storable(instrument):
+            raise InvalidInput(
+                f"campaign {name!r} was begun on {entry.instrument}, and this is {instrument}: give it another name; "
+                "or say 'sdl run --moved' if it is to go on here; where both are one apparatus, say so in the file: "
+                f"apparatus = {json.dumps(entry.instrument)} below [instrument]"
+            )
+        return entry
+
+    def move(self, name: str, lease: Lease, owner: str, *, measured: bool) -> None:
+        """Book a campaign that was begun on the instrument that is held now, and write down that it was on another.
+
+        Whoever works on it holds its instrument: so both are held for that moment.
+
+        Args:
+            name: Of a campaign; where there is none, or it is on this instrument, nothing is done.
+            lease: Of the instrument to which it goes.
+            owner: Who does that.
+            measured: Whether it may go although the other instrument has answered it.
+
+        Raises:
+            LeaseHeld: if somebody is at work on it, or with the instrument that it was on.
+        """
+        of_name = campaigns.c.name == name
+        with self.reading() as connection:
+            row = connection.execute(select(*campaigns.c["id", "instrument"]).where(of_name)).one_or_none()
+            if row is None or row.instrument == lease.instrument:
+                return
+            answered = select(attempts.c.id).where(attempts.c.campaign == row.id, attempts.c.state == "DONE")
+            if not measured and connection.execute(answered.limit(1)).first() is not None:
+                return
+        with self.hold(row.instrument, owner), self.writing(lease) as connection:
+            still = campaigns.c.instrument == row.instrument
+            change = update(campaigns).where(of_name, still).values(instrument=lease.instrument)
+            if connection.execute(change).rowcount:
+                words = f"goes on with {lease.instrument} instead of {row.instrument}"
+                statements.insert_notice(connection, row.id, NoticeKind.MOVED, words)
 
     def adopt(
         self,
@@ -143,7 +183,7 @@ class Ledger:
             row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
             new = insert(campaigns).values(**row, reason="imported", created=now(), updated=now())
             campaign = statements.inserted_id(connection.execute(new))
-            statements.insert_trail(connection, campaign, trail)
+            statements.insert_trail(connection, campaign, instrument, trail)
         return self.entry(name)
 
     def entry(self, name: str) -> Entry:
@@ -206,7 +246,8 @@ class Ledger:
 
     def holder(self, instrument: str) -> str | None:
         """Say who holds an instrument and since when, in words; None if it is free."""
-        return leasing.lease_holder(self.engine, instrument)
+        holder = leasing.lease_holder(self.engine, instrument)
+        return None if holder is None else str(holder)
 
     # ------------------------------------------------------------------ one measurement
 
@@ -243,8 +284,15 @@ class Ledger:
             _obey(intent.name, intent.control)
             if sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
-            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1, "token": lease.token}
-            row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
+            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1}
+            row |= {
+                "instrument": lease.instrument,
+                "token": lease.token,
+                "state": "SENT",
+                "reason": "",
+                "raw": "",
+                "sent_at": now(),
+            }
             number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
         self._counted[campaign] = (sent + 1, number)
         if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now

@@ -66,6 +66,16 @@ MATRIX = {
         "O-25": ("the output folder cannot be written", "said before the first measurement"),
         "O-26": ("the notification's channel is down", "logged; the campaign goes on"),
         "O-27": ("the control flag is nonsense", "the last valid state is kept"),
+        "O-28": (
+            "two containers, or two boards from one card, of one hostname",
+            "neither takes the other's instrument: boot and process namespace tell them apart",
+        ),
+        "O-29": ("the holder died on another host, or its clock is off", "free once its heart stood still; else held"),
+        "O-30": (
+            "one campaign on two instruments, at once or one after the other",
+            "refused; moved where a person says so, written down; each attempt has its device",
+        ),
+        "O-31": ("one apparatus under two addresses", "one instrument, by the name that the files give it"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
