@@ -15,8 +15,9 @@ from flows.run_policy.missed_schedules import skipped_state
 from flows.server import server
 from flows.ui import events
 from sdl.campaign.definition import Campaign
-from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, SdlError
+from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, LedgerAway, SdlError
 from sdl.history import Entry
+from sdl.ledger.database_server import AWAY_S
 
 if TYPE_CHECKING:
     from flows.engine.session import Session
@@ -56,14 +57,20 @@ async def campaign(
         from flows.engine.opening import open_session
         from flows.ui.observer import shown_in_ui
 
+        patience_s = AWAY_S if wait else 0.0
         while True:
-            opened = open_session(config, directory, where, again=again, moved=moved, interrupted=interrupted)
+            opened = open_session(
+                config, directory, where, again=again, moved=moved, interrupted=interrupted, patience_s=patience_s
+            )
             try:
                 with opened as session:
+                    patience_s = AWAY_S
                     config, again, moved = session.campaign, False, False  # it may have another name now
                     async with shown_in_ui(session.ledger, session.entry.name):
                         return await _work(session)
             except SdlError as why:
+                if isinstance(why, LedgerAway) and patience_s:  # broke off in the middle: go on as after a kill
+                    continue
                 if not (wait and waiting.waiting_helps(why)):
                     raise
                 if isinstance(why, LeaseHeld):

@@ -3,15 +3,18 @@
 import hashlib
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
+from sdl.errors import InvalidInput, LedgerAway, LedgerError, SchemaMismatch
+from sdl.ledger.database_server import CONNECT, limit_server, may_pass
 from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
@@ -45,11 +48,62 @@ def open_database(where: str | Path) -> Engine:
         cause = str(error.orig).splitlines()[0] if error.orig else str(error)
         if engine.url.get_backend_name() == "sqlite" and engine.url.database:
             cause += describe_full_disk(Path(engine.url.database).parent)
-        raise LedgerError(
+        raise (LedgerAway if may_pass(error) else LedgerError)(
             f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
             "check that it is a ledger, that its folder can be written and has room, and that the database server runs"
         ) from error
     return engine
+
+
+@contextmanager
+def answered(engine: Engine, wish: str = "read") -> Iterator[None]:
+    """Say in a sentence what a database answers that does not do what the block asks.
+
+    Args:
+        engine: Of the ledger.
+        wish: What it was to do: ``read`` or ``write``.
+
+    Raises:
+        LedgerAway: if that may pass by itself.
+        LedgerError: if it will not.
+    """
+    try:
+        yield
+    except (DBAPIError, NoConnectionFree) as error:
+        raise explain_error(engine, error, wish) from error
+
+
+def begin_transaction(engine: Engine) -> Connection:
+    """Return a connection in a transaction in which its server has answered; to close it takes back all not committed.
+
+    Raises:
+        LedgerAway: if there is no answer.
+        LedgerError: if the database cannot be used.
+    """
+    with answered(engine):
+        connection = engine.connect()
+        try:
+            connection.begin()
+            if connection.dialect.name == "postgresql":  # what was left open may be broken since
+                connection.exec_driver_sql("SELECT 1")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") -> LedgerError:
+    """Return the error of ours that a database's own becomes; ``wish`` as for ``answered``."""
+    where, words = engine.url.render_as_string(), str(getattr(error, "orig", None) or error)
+    cause = words.partition("\nDETAIL:")[0].strip()  # what follows repeats the row
+    if may_pass(error) or isinstance(error, NoConnectionFree):
+        return LedgerAway(f"the ledger's database at {where} does not answer: {' '.join(cause.split())}")
+    if wish == "read":
+        return LedgerError(f"cannot read the ledger at {where}: {cause}")
+    return LedgerError(
+        f"the ledger at {where} could not be written: {cause}; see whether "
+        "another program holds it or its disk is full, and run the campaign again"
+    )
 
 
 def _engine(where: str) -> Engine:
@@ -59,7 +113,8 @@ def _engine(where: str) -> Engine:
         if sqlite and url.database:
             Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             Path(url.database).touch(mode=0o600)
-        engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else {})
+        server = url.get_backend_name() == "postgresql"
+        engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else CONNECT if server else {})
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise InvalidInput(
             f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
@@ -68,6 +123,8 @@ def _engine(where: str) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if server:
+        limit_server(engine)
     return engine
 
 

@@ -21,8 +21,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from sdl.errors import LeaseHeld, LeaseLost
+from sdl.errors import LeaseHeld, LeaseLost, LedgerError
 from sdl.formatting import format_duration
+from sdl.ledger.database import answered
 from sdl.ledger.tables import leases
 from sdl.system import failpoints
 from sdl.system.clock import now
@@ -126,7 +127,7 @@ def lease_holder(engine: Engine, instrument: str) -> Holder | None:
     """Return who holds the instrument; None if it is free. One whose heartbeat looks old is watched first."""
     told = False
     while True:
-        with engine.connect() as connection:
+        with answered(engine), engine.connect() as connection:
             row = connection.execute(select(leases).where(leases.c.instrument == instrument)).one_or_none()
             lives = row is not None and bool(row.owner) and _lives(connection, row)
         if lives is not None:
@@ -150,7 +151,7 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
     message = f"{instrument} was taken by another process a moment ago; try again when it is done"
     refusal = LeaseHeld(message, instrument)
     try:
-        with engine.execution_options(writes=True).begin() as connection:
+        with answered(engine, "write"), engine.execution_options(writes=True).begin() as connection:
             row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
             if row is not None and row.owner and _lives(connection, row) is not False:
                 raise refusal
@@ -159,8 +160,10 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
             own |= {"since": now(), "beat": 0, "beat_at": now()}
             take = insert(leases) if row is None else update(leases).where(leases.c.instrument == instrument)
             connection.execute(take.values(**own))
-    except IntegrityError:
-        raise refusal from None
+    except LedgerError as error:
+        if isinstance(error.__cause__, IntegrityError):
+            raise refusal from None
+        raise
     return Lease(instrument, own["token"])
 
 

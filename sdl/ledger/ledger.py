@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -9,9 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from sdl.errors import (
     BudgetSpent,
@@ -19,6 +19,7 @@ from sdl.errors import (
     CampaignStopped,
     InvalidInput,
     LeaseLost,
+    LedgerAway,
     LedgerError,
     suggest_nearest,
 )
@@ -28,7 +29,8 @@ from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
 from sdl.ledger import bulk_reads, dumps, queries, statements
 from sdl.ledger import lease as leasing
-from sdl.ledger.database import journal_path, open_database
+from sdl.ledger.database import answered, begin_transaction, journal_path, open_database
+from sdl.ledger.database_server import wait_for_answer
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
@@ -51,10 +53,19 @@ class Ledger:
     Args:
         where: A file for SQLite, or a database URL for PostgreSQL.
         beside: Folder for replies that a database server could not take; those of a file lie beside it.
+        patience_s: Seconds for which each transaction waits for a database server that does not answer.
+        interrupted: Set it to end such a wait.
     """
 
-    def __init__(self, where: str | Path, beside: Path | None = None) -> None:
-        self.engine = open_database(where)
+    def __init__(
+        self,
+        where: str | Path,
+        beside: Path | None = None,
+        patience_s: float = 0.0,
+        interrupted: threading.Event | None = None,
+    ) -> None:
+        self.patience_s, self.interrupted = patience_s, interrupted or threading.Event()
+        self.engine = wait_for_answer(lambda: open_database(where), patience_s, self.interrupted)
         self.journal = Journal(journal_path(self.engine.url, beside))
         self._writer = self.engine.execution_options(writes=True)
         self._doubted = set[tuple[str, str]]()  # flags that were warned of
@@ -109,8 +120,9 @@ class Ledger:
             with self.writing() as connection:
                 if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is None:
                     connection.execute(new)
-        except IntegrityError:  # somebody was faster
-            pass
+        except LedgerError as error:
+            if not isinstance(error.__cause__, IntegrityError):  # then somebody was faster
+                raise
         entry = self.entry(name)
         if entry.space != space:
             raise InvalidInput(
@@ -246,7 +258,8 @@ class Ledger:
 
     def holder(self, instrument: str) -> str | None:
         """Say who holds an instrument and since when, in words; None if it is free."""
-        holder = leasing.lease_holder(self.engine, instrument)
+        look = lambda: leasing.lease_holder(self.engine, instrument)  # noqa: E731
+        holder = wait_for_answer(look, self.patience_s, self.interrupted)
         return None if holder is None else str(holder)
 
     # ------------------------------------------------------------------ one measurement
@@ -359,14 +372,17 @@ class Ledger:
         place = None
         for left in reversed(range(TRIES)):
             try:
-                with self.writing(lease) as connection:
+                with self.writing(lease, patience_s=None if place else 0.0) as connection:
                     statements.write_answer(connection, reply)
                 return
             except LeaseLost:
                 log.error("this reply came too late to be kept: %s", reply.answer["raw"])
                 raise
             except LedgerError as error:
-                place = place or self._keep(reply, error)
+                if place is None:
+                    place = self._keep(reply, error)
+                    if isinstance(error, LedgerAway):
+                        log.warning("%s. The reply that came is kept in %s until it does", error, place)
                 if not left:
                     raise LedgerError(f"{error}. The last reply is kept in {place} until then") from error
 
@@ -455,30 +471,31 @@ class Ledger:
         Raises:
             LedgerError: if the database does not answer.
         """
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except (DBAPIError, NoConnectionFree) as error:
-            raise LedgerError(f"cannot read the ledger at {self.address}: {getattr(error, 'orig', error)}") from error
+        with answered(self.engine), self._begin(self.engine, self.patience_s) as connection:
+            yield connection
 
     @contextmanager
-    def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+    def writing(self, lease: Lease | None = None, patience_s: float | None = None) -> Iterator[Connection]:
         """Write in one transaction; with a lease, only as long as it is ours.
+
+        Args:
+            lease: That the write needs.
+            patience_s: Seconds to wait for a database server that does not answer; by default the ledger's own.
 
         Raises:
             LeaseLost: if another process holds the instrument by now.
             LedgerError: if the database does not take it.
         """
-        try:
-            with self._writer.begin() as connection:
-                if lease is not None:
-                    lease.check(connection)
-                yield connection
-        except OperationalError as error:
-            raise LedgerError(
-                f"the ledger at {self.address} could not be written: {error.orig}; see whether "
-                "another program holds it or its disk is full, and run the campaign again"
-            ) from error
+        patience_s = self.patience_s if patience_s is None else patience_s
+        with answered(self.engine, "write"), self._begin(self._writer, patience_s) as connection:
+            if lease is not None:
+                lease.check(connection)
+            yield connection
+            connection.commit()
+
+    def _begin(self, engine: Engine, patience_s: float) -> Connection:
+        """Begin a transaction, once a database server answers."""
+        return wait_for_answer(lambda: begin_transaction(engine), patience_s, self.interrupted)
 
 
 def _obey(name: str, control: Control) -> None:

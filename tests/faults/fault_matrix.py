@@ -76,6 +76,12 @@ MATRIX = {
             "refused; moved where a person says so, written down; each attempt has its device",
         ),
         "O-31": ("one apparatus under two addresses", "one instrument, by the name that the files give it"),
+        "O-32": (
+            "the database server restarts, is away, stands still",
+            "a sentence; the reply is kept; goes on by itself, nothing lost or doubled",
+        ),
+        "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
+        "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
