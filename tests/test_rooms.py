@@ -53,7 +53,7 @@ ROOMS = {
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
     "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
-    "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space"},
+    "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
     "sdl.analysis": {"sdl": "campaign formatting history space"},

@@ -89,6 +89,7 @@ def _serve(request: ServiceRequest) -> None:
         else:
             port = _claimed(request.port)
             api = server.address(port)
+        os.environ.setdefault("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")  # a secret no other page is given
         environment.set_up_prefect(request.directory, api)
         service = Service(os.getpid(), api, since=time.time())
         instance.tell(request.directory, service)

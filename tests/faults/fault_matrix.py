@@ -110,6 +110,10 @@ MATRIX = {
         "N-08": ("addresses that the instrument must not have", "refused before connecting"),
         "N-09": ("parameters of a flow edited in the UI", "checked again inside the flow"),
         "N-10": ("a language model asks for more", "read-only"),
+        "N-11": (
+            "a page open in a browser of this machine: other origins, names that lead here, forged hosts",
+            "none reaches an instrument; the laboratory's own page does",
+        ),
     },
 }
 """By kind: each line's fault, and what must be seen."""
