@@ -109,7 +109,7 @@ ROOMS = {
         "strategies": "contract evaluation.peers fitting models.base models.linear numerics plan",
     },
     "flows.versions": {},
-    "flows.environment": {"sdl": "errors"},
+    "flows.environment": {"sdl": "errors formatting"},
     "flows.server": {"sdl": "errors formatting system", "flows": "environment"},
     "flows.run_policy": {"sdl": "campaign errors formatting history ledger plugins"},
     "flows.terminal": {"sdl": "formatting"},

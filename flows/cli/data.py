@@ -32,7 +32,7 @@ def import_file(
     """Enter the observations of a file as a finished campaign."""
     from sdl.interchange.export_import import import_campaign as take_in
 
-    with open_ledger(home, ledger) as book:
+    with open_ledger(home, ledger, new=True) as book:
         entry = take_in(book, file, name or file.stem)
         rows = len(book.trail(entry.id))
     beside = entry.config["imported"]["epoch"]

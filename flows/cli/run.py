@@ -76,7 +76,9 @@ def run_campaign_file(
         with _bar() as bar:
             task = bar.add_task("", total=config.budget)
             watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-            result = campaign.run_campaign(config, directory, where, again=again, wait=wait, moved=moved)
+            result = campaign.run_campaign(
+                config, directory, environment.parameter(where), again=again, wait=wait, moved=moved
+            )
     return _conclude(result, where, directory, open_report, as_json)
 
 

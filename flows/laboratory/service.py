@@ -59,7 +59,11 @@ def start_service(request: ServiceRequest) -> Process:
     """Start the service as a process; what it prints goes to ``up.log`` in the data directory."""
     with environment.log_file(request.directory / "up.log") as words:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(request))],
+            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(request) | {"ledger": ""})],
+            env={
+                **os.environ,
+                "SDL_LEDGER": request.ledger,
+            },  # it may hold a password, which every user of the machine saw
             stdin=subprocess.PIPE if request.attached else subprocess.DEVNULL,
             stdout=words,
             stderr=words,
@@ -69,7 +73,7 @@ def start_service(request: ServiceRequest) -> Process:
 
 def main() -> None:
     """Serve as the argument says; the exit code is that of 'sdl up'."""
-    request = ServiceRequest(**json.loads(sys.argv[1]))
+    request = ServiceRequest(**(json.loads(sys.argv[1]) | {"ledger": os.environ["SDL_LEDGER"]}))
     gc.set_threshold(server.ALLOCATIONS)
     try:
         with instance.alone(request.directory):

@@ -1,6 +1,7 @@
 """How the ledger's database is opened, made and brought up to date: SQLite in a file, or PostgreSQL by URL."""
 
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyE
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from sdl.errors import InvalidInput, LedgerAway, LedgerError, SchemaMismatch
+from sdl.formatting import hide_password
 from sdl.ledger.database_server import CONNECT, limit_server, may_pass
 from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
 from sdl.system import failpoints
@@ -42,6 +44,11 @@ def open_database(where: str | Path) -> Engine:
     """
     engine = _engine(str(where))
     try:
+        file = Path(engine.url.database or "")
+        if engine.url.get_backend_name() == "sqlite" and is_read_only(file):
+            with engine.connect() as connection:
+                _check_version(connection)
+            return engine
         with engine.execution_options(writes=True).begin() as connection:
             _prepare(connection)
     except DatabaseError as error:
@@ -108,17 +115,21 @@ def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") ->
 
 def _engine(where: str) -> Engine:
     try:
-        url = make_url(where if "://" in where else f"sqlite:///{Path(where).absolute()}")
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite and url.database:
-            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(url.database).touch(mode=0o600)
-        server = url.get_backend_name() == "postgresql"
+        url = make_url(where) if "://" in where else URL.create("sqlite", database=str(Path(where).absolute()))
+        if {"password", "sslpassword"} & url.query.keys():
+            raise ArgumentError("a password stands between the user and the host, where it is kept from being shown")
+        sqlite, server = (url.get_backend_name() == name for name in ("sqlite", "postgresql"))
+        file = Path(url.database) if sqlite and url.database else None
+        if file is not None and is_read_only(file):
+            return create_engine(url, creator=lambda: _open_read_only(file))
+        if file is not None:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
         engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else CONNECT if server else {})
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise InvalidInput(
-            f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
-            "(PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
+            f"ledger {hide_password(where)!r}: {hide_password(str(error))}; give a file or a URL such as "
+            "postgresql+psycopg://user@host/name (PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
         ) from error
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
@@ -126,6 +137,19 @@ def _engine(where: str) -> Engine:
     if server:
         limit_server(engine)
     return engine
+
+
+def is_read_only(file: Path) -> bool:
+    """Return whether a ledger is there to be read alone: its disk, or its owner, lets nobody write."""
+    return file.is_file() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def _open_read_only(file: Path) -> sqlite3.Connection:
+    """Open a file that nobody can change, or whose changes another process has kept beside it."""
+    log = file.with_name(f"{file.name}-wal")
+    kept = log.exists() and log.stat().st_size
+    address = f"{file.absolute().as_uri()}?mode=ro{'' if kept else '&immutable=1'}"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_S, check_same_thread=False)
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: Any) -> None:
@@ -168,7 +192,13 @@ def _prepare(connection: Connection) -> None:
         connection.execute(insert(about).values(version=SCHEMA_VERSION))
     version = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
     if 0 < version < SCHEMA_VERSION:
-        version = _migrate(connection, version)
+        _migrate(connection, version)
+    _check_version(connection)
+
+
+def _check_version(connection: Connection) -> None:
+    """Refuse a ledger of another schema than this program's."""
+    version = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
     if version != SCHEMA_VERSION:
         advice = (
             "install the version that wrote it, or a newer one (pip install --upgrade inverse-sdl)"
@@ -178,7 +208,7 @@ def _prepare(connection: Connection) -> None:
         raise SchemaMismatch(f"the ledger has schema {version}, this program writes schema {SCHEMA_VERSION}: {advice}")
 
 
-def _migrate(connection: Connection, version: int) -> int:
+def _migrate(connection: Connection, version: int) -> None:
     """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
     if connection.dialect.name == "sqlite" and connection.engine.url.database:
         _keep_copy(Path(connection.engine.url.database), version)
@@ -193,7 +223,6 @@ def _migrate(connection: Connection, version: int) -> int:
     connection.execute(unanswered.values(instrument=own))  # somebody may wait for the instrument to be done with them
     failpoints.pass_failpoint("in-schema")
     connection.execute(update(about).values(version=SCHEMA_VERSION))
-    return SCHEMA_VERSION
 
 
 def _keep_copy(ledger: Path, schema: int) -> None:

@@ -94,8 +94,8 @@ class Ledger:
 
     @property
     def url(self) -> str:
-        """The URL of its database with the password, by which another process opens it."""
-        return self.engine.url.render_as_string(hide_password=False)
+        """Its file, or the URL of its database with the password, by which another process opens it."""
+        return str(self.file) if self.file else self.engine.url.render_as_string(hide_password=False)
 
     # ------------------------------------------------------------------ campaigns
 

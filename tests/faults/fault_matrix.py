@@ -114,6 +114,11 @@ MATRIX = {
             "a page open in a browser of this machine: other origins, names that lead here, forged hosts",
             "none reaches an instrument; the laboratory's own page does",
         ),
+        "N-12": (
+            "a password in the ledger's URL",
+            "refused where others would read it; else in no process list, run, log, report, bundle or message",
+        ),
+        "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
     },
 }
 """By kind: each line's fault, and what must be seen."""

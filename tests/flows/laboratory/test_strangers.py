@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import requests
-from browser import PROGRAM, browsing
+from pages import PROGRAM, browsing
 from services import Lab, secret_headers
 
 from sdl.instruments.claude_light.twin import Twin
