@@ -37,7 +37,7 @@ def import_file(
     from flows.studies.target_words import read_ranges
     from sdl.interchange.export_import import import_campaign as take_in
 
-    with open_ledger(home, ledger) as book:
+    with open_ledger(home, ledger, new=True) as book:
         entry = take_in(book, file, name or file.stem, ranges=read_ranges(knob or ()))
         rows = len(book.trail(entry.id))
     beside, notes = entry.config["imported"]["epoch"], entry.config["imported"].get("notes", [])
