@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sdl.errors import InvalidInput
+from sdl.formatting import has_password
 
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -72,11 +73,18 @@ def refuse_link(path: Path) -> None:
 def ledger(given: str | None, directory: Path) -> str:
     """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory; no relative path."""
     if place := given or os.environ.get("SDL_LEDGER"):
-        scheme = "sqlite:///" if place.startswith("sqlite:///") else ""
-        file = place.removeprefix(scheme)
-        return place if "://" in file else f"{scheme}{Path(file).absolute()}"
+        file = place.removeprefix("sqlite:///")
+        return place if "://" in file else str(Path(file).expanduser().absolute())
     refuse_link(directory / "ledger.sqlite")
     return str(directory / "ledger.sqlite")
+
+
+def parameter(ledger: str) -> str | None:
+    """What a flow of this process is given for a ledger: nothing where it holds what Prefect would show."""
+    if not has_password(ledger):
+        return ledger
+    os.environ["SDL_LEDGER"] = ledger
+    return None
 
 
 def server_credentials() -> tuple[str, str] | None:

@@ -73,6 +73,10 @@ class LedgerError(SdlError):
     """The ledger cannot be read or written as asked."""
 
 
+class LedgerAway(LedgerError):
+    """The ledger's database server does not answer, which may pass by itself; nothing that was measured is lost."""
+
+
 class SchemaMismatch(LedgerError):
     """The file was written by another version of this program."""
 

@@ -1,6 +1,7 @@
 """Numbers, moments and the words of strangers, made fit to be read."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -25,6 +26,27 @@ def escape_invisible(text: object) -> str:
     '\\x1b[31mred\\u202e'
     """
     return "".join(character if _shows(character) else _escaped(character) for character in str(text))
+
+
+PASSWORD = re.compile(r"(?P<before>://[^:/@?#]*:).*(?=@)|(?P<query>[?&](?:ssl)?password=)[^&]*")
+
+
+def has_password(url: str) -> bool:
+    """Return whether a URL holds a password.
+
+    >>> [has_password(url) for url in ("postgresql://me:x@host/lab", "postgresql://host/lab?password=x", "a:b@c.db")]
+    [True, True, False]
+    """
+    return PASSWORD.search(url) is not None
+
+
+def hide_password(url: str) -> str:
+    """Return a URL for people to read.
+
+    >>> hide_password("postgresql://me:p@ss/word@host/lab?sslpassword=x")
+    'postgresql://me:***@host/lab?sslpassword=***'
+    """
+    return PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", url)
 
 
 def format_number(value: Any) -> str:
@@ -168,12 +190,12 @@ _SHORT.maxstring = _SHORT.maxother = 120
 
 
 def format_value(value: object) -> str:
-    """Write any value for a message: short, however long or deep it is.
+    """Write any value for a message: short, however long or deep it is, and without the password of a URL.
 
     >>> format_value("R"), format_value([[[[[[[[]]]]]]]])
     ("'R'", '[[[[[[[...]]]]]]]')
     """
     try:
-        return _SHORT.repr(value)
+        return _SHORT.repr(hide_password(value) if isinstance(value, str) else value)
     except ValueError:  # Python spells out no whole number of more than 4300 digits
         return "a number of thousands of digits"

@@ -27,6 +27,8 @@ Group = Literal[
     "sdl.instrument_families",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
+LONGEST_NAME = 200
+"""Characters of the name of an apparatus."""
 EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}
 """What our own plug-ins of a group may need besides."""
 
@@ -84,8 +86,11 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         UnknownPlugin: for a name that is not installed.
         InvalidInput: with every option that is unknown, missing or has the wrong type or value.
     """
-    plugin = load(group, name)
-    values, unknown, faults = _read_options(plugin, name, dict(options or {}))
+    plugin, written = load(group, name), dict(options or {})
+    apparatus = written.pop("apparatus", None) if group == "sdl.instruments" else None
+    values, unknown, faults = _read_options(plugin, name, written)
+    if apparatus is not None and (fault := _name_fault(apparatus)):
+        faults.append(f"apparatus: {fault}")
     if faults:
         raise InvalidInput([*unknown, *faults])
     try:
@@ -98,7 +103,35 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         raise InvalidInput([*unknown, f"{name!r}: {error}"]) from error
     if unknown:
         raise InvalidInput(unknown)
-    return instance
+    return instance if apparatus is None else Apparatus(instance, apparatus)
+
+
+class Apparatus:
+    """An instrument under the name that a person gave what stands behind it; two addresses of one have one name.
+
+    Args:
+        driver: The instrument, which may call itself otherwise.
+        identity: The name.
+    """
+
+    def __init__(self, driver: Any, identity: str) -> None:
+        self.driver, self.identity = driver, identity
+        self.space, self.patience, self.measure, self.close = (
+            driver.space,
+            driver.patience,
+            driver.measure,
+            driver.close,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """What only some instruments have."""
+        return getattr(self.driver, name)
+
+
+def _name_fault(name: Any) -> str:
+    if isinstance(name, str) and name.strip() == name and name.isprintable() and 0 < len(name) <= LONGEST_NAME:
+        return ""
+    return f"needs a name of 1 to {LONGEST_NAME} printable characters without blanks about it, got {format_value(name)}"
 
 
 def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:

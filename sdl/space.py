@@ -17,6 +17,10 @@ Readings: TypeAlias = NDArray[np.float64]
 """What the sensor returns: ``(p,)`` or ``(n, p)``; NaN where a channel is masked or free."""
 
 
+SAME = 1e-6
+"""Settings that differ by less, as a share of a knob's range, are the same."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -37,6 +41,8 @@ class Knob(_Value):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"knob {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+        if self.high - self.low > sys.float_info.max:
+            raise ValueError(f"knob {self.name!r} needs a narrower range than {self.low} to {self.high}")
         if self.off is not None and not self.low <= self.off <= self.high:
             raise ValueError(f"knob {self.name!r} needs off within {self.low} to {self.high}, got {self.off}")
         return self
@@ -137,13 +143,24 @@ class Space(_Value):
         return (np.asarray(settings, float) - self.low) / (self.high - self.low)
 
     def from_unit(self, unit: ArrayLike) -> Settings:
-        """Scale points ``(..., d)`` of the unit box to settings that the instrument can apply."""
-        return self.reachable(self.low + np.asarray(unit, float) * (self.high - self.low))
+        """Scale points ``(..., d)`` of the unit box to settings that the instrument can apply.
+
+        A point of the box never leaves the bounds, whatever rounding does: 0.15 + (0.45 - 0.15) is above 0.45.
+        """
+        points = np.asarray(unit, float)
+        settings = self.low + points * (self.high - self.low)
+        inside = (points >= 0) & (points <= 1)
+        return self.reachable(np.where(inside, np.clip(settings, self.low, self.high), settings))
 
     def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
         """Return whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
         values = np.asarray(settings, float)
         return np.asarray(np.all((values >= self.low) & (values <= self.high), axis=-1))
+
+    def at_off(self, settings: ArrayLike) -> NDArray[np.bool_]:
+        """Return whether settings ``(..., d)`` are those of a reference reading, ``(...)``, rounding apart."""
+        apart = np.abs(np.asarray(settings, float) - self.off)
+        return np.asarray(np.all(apart <= SAME * (self.high - self.low), axis=-1))
 
     def settings(self, named: Mapping[str, Any]) -> Settings:
         """Put named settings that the instrument can apply in the order of the columns, ``(d,)``.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from places import ROOT
+from services import secret_headers
 
 NEEDED = (
     "sdl/py.typed",
@@ -91,7 +92,9 @@ def test_the_wheel_runs_a_campaign_and_the_service_in_an_empty_environment(built
     assert "VERIFIED" in run("sdl", "run", "white.toml")
     told = json.loads(run("sdl", "up", "--port", 0, "--detach", "--json"))
     try:
-        found = requests.post(f"{told['api']}/deployments/filter", json={}, timeout=20).json()
+        found = requests.post(
+            f"{told['api']}/deployments/filter", json={}, headers=secret_headers(told["api"]), timeout=20
+        ).json()
         assert {"calibrate", "campaign", "verify"} <= {each["entrypoint"].rpartition(".")[2] for each in found}
     finally:
         run("sdl", "down")

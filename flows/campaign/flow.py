@@ -15,8 +15,9 @@ from flows.run_policy.missed_schedules import skipped_state
 from flows.server import server
 from flows.ui import events
 from sdl.campaign.definition import Campaign
-from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, SdlError
+from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, LedgerAway, SdlError
 from sdl.history import Entry
+from sdl.ledger.database_server import AWAY_S
 
 if TYPE_CHECKING:
     from flows.engine.session import Session
@@ -30,6 +31,7 @@ async def campaign(
     ledger: str | None = None,
     again: bool = False,
     wait: bool = False,
+    moved: bool = False,
 ) -> dict[str, Any]:
     """Propose, measure, retrain and verify until every target is settled; goes on where an earlier run ended.
 
@@ -39,6 +41,7 @@ async def campaign(
         ledger: File or URL of the ledger; by default a file in the data directory.
         again: Begin anew under the next free name if the campaign of this name is finished.
         wait: Wait for a person's word, the end of a hold-off or a turn at the instrument, rather than end there.
+        moved: Go on with this instrument although the campaign was begun with another one.
 
     Returns:
         What came of the campaign, as ``summarize_outcome`` has it.
@@ -54,14 +57,20 @@ async def campaign(
         from flows.engine.opening import open_session
         from flows.ui.observer import shown_in_ui
 
+        patience_s = AWAY_S if wait else 0.0
         while True:
-            opened = open_session(config, directory, where, again=again, interrupted=interrupted)
+            opened = open_session(
+                config, directory, where, again=again, moved=moved, interrupted=interrupted, patience_s=patience_s
+            )
             try:
                 with opened as session:
-                    config, again = session.campaign, False  # it may have another name now
+                    patience_s = AWAY_S
+                    config, again, moved = session.campaign, False, False  # it may have another name now
                     async with shown_in_ui(session.ledger, session.entry.name):
                         return await _work(session)
             except SdlError as why:
+                if isinstance(why, LedgerAway) and patience_s:  # broke off in the middle: go on as after a kill
+                    continue
                 if not (wait and waiting.waiting_helps(why)):
                     raise
                 if isinstance(why, LeaseHeld):
@@ -105,6 +114,8 @@ def _is_of(config: Campaign, entry: Entry) -> bool:
     return entry.title == config.name or entry.title.startswith(f"{config.name} ")
 
 
-def run_campaign(config: Campaign, home: Path, ledger: str | None, again: bool, wait: bool) -> dict[str, Any]:
+def run_campaign(
+    config: Campaign, home: Path, ledger: str | None, *, again: bool, wait: bool, moved: bool = False
+) -> dict[str, Any]:
     """Run the flow from a program that has no event loop."""
-    return server.run_with_server(campaign(config, str(home), ledger, again, wait))
+    return server.run_with_server(campaign(config, str(home), ledger, again, wait, moved))

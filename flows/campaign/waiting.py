@@ -23,9 +23,10 @@ from prefect.states import Running
 from pydantic import Field
 
 from flows.ui.artifacts import escape_markdown
-from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, SdlError
+from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, LedgerError, SdlError
 from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger.controls import PREFECT, Controls, summarize_planned
+from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
 
 LOOK_S = 0.5
@@ -100,7 +101,7 @@ async def wait_until_free(where: str, instrument: str, interrupted: threading.Ev
         Interrupted: if that is set.
     """
     log.warning("waiting for a turn at %s", instrument)
-    with Ledger(where) as book:
+    with await _opened(where, interrupted) as book:
         while (holder := await asyncio.to_thread(book.holder, instrument)) is not None:
             await _show_state(Running(name="Waiting", message=f"for its turn at {instrument}, held by {holder}"))
             await _pass(interrupted)
@@ -121,20 +122,25 @@ async def wait_until_allowed(where: str, campaign: str, why: SdlError, interrupt
     """
     log.warning("%s", why)
     hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
-    with Ledger(where) as book:
+    with await _opened(where, interrupted) as book:
         wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))
         shown = asyncio.create_task(_mirror(wait))
         try:
             while not await asyncio.to_thread(wait.over):
                 await _pass(interrupted)
             if hold_off_s is not None and time.monotonic() >= wait.until:
-                entry = book.entry(campaign)
+                entry = await asyncio.to_thread(book.entry, campaign)
                 Controls(book).note(entry.id, NoticeKind.RESUMED, f"tries again after {hold_off_s:.0f} s")
         finally:
             shown.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await shown
             await _show_state(Running())
+
+
+async def _opened(where: str, interrupted: threading.Event) -> Ledger:
+    """Open the ledger, which may take its time; so may each look at it."""
+    return await asyncio.to_thread(Ledger, where, None, AWAY_S, interrupted)
 
 
 async def _pass(interrupted: threading.Event) -> None:
@@ -149,7 +155,7 @@ async def _mirror(wait: Wait) -> None:
     while True:
         try:
             await _ask_in_prefect(wait)
-        except (httpx.HTTPError, RuntimeError) as error:
+        except (httpx.HTTPError, RuntimeError, LedgerError) as error:
             log.warning("Prefect does not show that the campaign waits: %s", error)
             await asyncio.sleep(AGAIN_S)
             await _show_state(Running())  # from there it can be paused once more

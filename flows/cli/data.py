@@ -25,19 +25,24 @@ def import_file(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the new campaign; by default that of the file.")
     ] = None,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option("--knob", help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows."),
+    ] = None,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Enter the observations of a file as a finished campaign."""
+    from flows.studies.target_words import read_ranges
     from sdl.interchange.export_import import import_campaign as take_in
 
-    with open_ledger(home, ledger) as book:
-        entry = take_in(book, file, name or file.stem)
+    with open_ledger(home, ledger, new=True) as book:
+        entry = take_in(book, file, name or file.stem, ranges=read_ranges(knob or ()))
         rows = len(book.trail(entry.id))
-    beside = entry.config["imported"]["epoch"]
-    result = {"campaign": entry.name, "rows": rows, "epoch": beside}
-    show(result, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *beside)
+    beside, notes = entry.config["imported"]["epoch"], entry.config["imported"].get("notes", [])
+    result = {"campaign": entry.name, "rows": rows, "epoch": beside} | ({"notes": notes} if notes else {})
+    show(result, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *notes, *beside)
 
 
 def export_campaign(

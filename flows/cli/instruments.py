@@ -52,7 +52,7 @@ def measure_settings(
         start_prefect(directory)
         from flows.manual import measure as by_hand
 
-        where = environment.ledger(ledger, directory)
+        where = environment.parameter(environment.ledger(ledger, directory))
         rows = server.run_with_server(by_hand.measure(part, chosen, n, str(directory), where))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
@@ -81,7 +81,7 @@ def survey_design(
         start_prefect(directory)
         from flows.manual import measure as by_hand
 
-        where = environment.ledger(ledger, directory)
+        where = environment.parameter(environment.ledger(ledger, directory))
         rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     result = {"campaign": name, "rows": rows}
     hint = f"sdl export {shlex.quote(name)} FILE writes them out"
@@ -112,7 +112,7 @@ def verify_settings(
         start_prefect(directory)
         from flows.manual import measure as by_hand
 
-        where = environment.ledger(ledger, directory)
+        where = environment.parameter(environment.ledger(ledger, directory))
         result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
     show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
@@ -131,7 +131,7 @@ def calibrate_instrument(
         start_prefect(directory)
         from flows.manual import calibration
 
-        where = environment.ledger(ledger, directory)
+        where = environment.parameter(environment.ledger(ledger, directory))
         result = server.run_with_server(calibration.calibrate(part, str(directory), where))
     show(result, as_json, *_calibration(result), *result["alarms"])
 

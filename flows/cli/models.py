@@ -20,6 +20,10 @@ Models = Annotated[
 Background = Annotated[
     list[str] | None, typer.Option("--background", help="CHANNEL=READING with the light off, repeatable.")
 ]
+Knobs = Annotated[
+    list[str] | None,
+    typer.Option("--knob", help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows."),
+]
 Tolerance = Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")]
 Draws = Annotated[int, typer.Option(help="Draws of each model.", min=10)]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", min=0)]
@@ -38,6 +42,7 @@ def solve_targets(
     free: Free = None,
     model: Models = None,
     background: Background = None,
+    knob: Knobs = None,
     tolerance: Tolerance = "1 %",
     answers: Annotated[str | None, typer.Option(help="Distinct answers of each model: 'all', or a number.")] = None,
     draws: Draws = 1000,
@@ -46,7 +51,7 @@ def solve_targets(
 ) -> int:
     """Find settings for readings from data that exist, without an instrument."""
     from flows.studies.solve import solve as solve_problem
-    from flows.studies.solve import solve_tables
+    from flows.studies.solve import solve_tables, solved
 
     with err.status("fitting"):
         result = solve_problem(
@@ -55,13 +60,14 @@ def solve_targets(
             free=free or (),
             models=model or (),
             background=background or (),
+            knobs=knob or (),
             tolerance=tolerance,
             draws=draws,
             answers=answers,
             seed=seed,
         )
     show(result, as_json, *([] if as_json else solve_tables(result)))
-    return 0 if any(row.get("reachable") for row in result["models"]) else NOT_SOLVED
+    return 0 if any(map(solved, result["models"])) else NOT_SOLVED
 
 
 def compare_models(
@@ -70,6 +76,7 @@ def compare_models(
     free: Free = None,
     model: Models = None,
     background: Background = None,
+    knob: Knobs = None,
     tolerance: Tolerance = "1 %",
     test: Annotated[float, typer.Option(help="Share of the rows that the models are tested on.")] = 0.2,
     draws: Draws = 1000,
@@ -89,6 +96,7 @@ def compare_models(
     from flows.server import task_runners as runners
     from flows.studies.compare import study_models
     from flows.studies.compare_summary import comparison_tables
+    from flows.studies.solve import solved
 
     if runner is not None and not runners.faults(runner):
         start_prefect(environment.home(home))
@@ -99,6 +107,7 @@ def compare_models(
             models=model or (),
             free=free or (),
             background=background or (),
+            knobs=knob or (),
             tolerance=tolerance,
             test=test,
             seed=seed,
@@ -109,7 +118,7 @@ def compare_models(
         where = study.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")
     result = {**study.result, "page": str(where)}
     show(result, as_json, *([] if as_json else comparison_tables(result)), "" if as_json else str(where))
-    return 0 if any(row.get("reachable") for row in result["models"]) else NOT_SOLVED
+    return 0 if any(map(solved, result["models"])) else NOT_SOLVED
 
 
 def _show_progress(status: Status, as_json: bool, sentence: str) -> None:

@@ -11,18 +11,31 @@ import typer
 from flows import environment
 from flows.terminal import err
 from sdl.errors import InvalidInput
-from sdl.formatting import format_value
+from sdl.formatting import format_value, has_password
 from sdl.ledger.ledger import Ledger
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Data directory; by default that of SDL_HOME, or ./sdl-data.", show_default=False),
 ]
+
+
+def _without_password(ledger: str | None) -> str | None:
+    """Refuse what every user of the machine reads in its list of processes."""
+    if ledger is not None and has_password(ledger):
+        raise InvalidInput(
+            "--ledger: a password on a command line is seen by every user of this machine: put the URL into the "
+            "variable SDL_LEDGER, or the password into ~/.pgpass"
+        )
+    return ledger
+
+
 LedgerOption = Annotated[
     str | None,
     typer.Option(
         "--ledger",
         help="File or database URL of the ledger; by default that of SDL_LEDGER, or a file in the data directory.",
+        callback=_without_password,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print nothing but JSON to standard output.")]
@@ -32,9 +45,23 @@ Options = Annotated[
 ]
 
 
-def open_ledger(home: Path | None, ledger: str | None) -> Ledger:
-    """The ledger that the options name."""
-    return Ledger(environment.ledger(ledger, environment.home(home)))
+def open_ledger(home: Path | None, ledger: str | None, *, new: bool = False) -> Ledger:
+    """The ledger that the options name.
+
+    Args:
+        home: Data directory.
+        ledger: File or URL.
+        new: Whether it may be made; that of the data directory always may.
+
+    Raises:
+        InvalidInput: if it is not there.
+    """
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    may_be_made = new or "://" in where or Path(where) == directory / "ledger.sqlite"
+    if not may_be_made and not Path(where).exists():
+        raise InvalidInput(f"there is no ledger {where}: see whether --ledger, or SDL_LEDGER, is spelt right")
+    return Ledger(where)
 
 
 def parse_pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:

@@ -48,6 +48,10 @@ def run_campaign_file(
             help="Wait for an approval, the end of a hold-off or a busy instrument; by default the command ends then.",
         ),
     ] = False,
+    moved: Annotated[
+        bool,
+        typer.Option("--moved", help="Go on with this instrument although the campaign was begun with another one."),
+    ] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -72,7 +76,9 @@ def run_campaign_file(
         with _bar() as bar:
             task = bar.add_task("", total=config.budget)
             watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-            result = campaign.run_campaign(config, directory, where, again, wait)
+            result = campaign.run_campaign(
+                config, directory, environment.parameter(where), again=again, wait=wait, moved=moved
+            )
     return _conclude(result, where, directory, open_report, as_json)
 
 

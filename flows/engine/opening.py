@@ -18,6 +18,7 @@ from sdl.errors import InvalidInput
 from sdl.history import Entry, State
 from sdl.instruments.protocol import Instrument
 from sdl.interchange.earlier_campaigns import freeze_lessons
+from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
@@ -34,7 +35,9 @@ def open_session(
     ledger: str,
     *,
     again: bool = False,
+    moved: bool = False,
     interrupted: threading.Event | None = None,
+    patience_s: float = 0.0,
 ) -> Iterator[Session]:
     """Check a campaign, hold its instrument and take up its ledger where it was left.
 
@@ -43,7 +46,9 @@ def open_session(
         directory: Where reports go.
         ledger: File or URL of the ledger.
         again: Begin anew under the next free name if the campaign of this name is finished.
+        moved: Whether a campaign that was begun with another instrument is to go on with this one.
         interrupted: Set it to end before the next request.
+        patience_s: Seconds to wait for a database server that does not answer at the start; later it is waited for.
 
     Raises:
         InvalidInput, LeaseHeld, SchemaMismatch, LedgerError: before the first request.
@@ -51,13 +56,16 @@ def open_session(
     folder(directory / "reports")  # or else the campaign would fail when all is measured
     kept = take_instrument(written.instrument) if isinstance(written, Campaign) else None
     campaign, instrument = prepare(written, kept)
-    book = Ledger(ledger, directory)
+    book = Ledger(ledger, directory, patience_s, interrupted)
+    book.patience_s = AWAY_S
     try:
         with book:
             if again:
                 campaign = _renamed(campaign, book)
             campaign = freeze_lessons(campaign, book, instrument)
-            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease:
+            owner = f"campaign {campaign.slug!r}"
+            with book.hold(instrument.identity, owner) as lease:
+                book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
                 try:

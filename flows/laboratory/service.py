@@ -59,7 +59,11 @@ def start_service(request: ServiceRequest) -> Process:
     """Start the service as a process; what it prints goes to ``up.log`` in the data directory."""
     with environment.log_file(request.directory / "up.log") as words:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(request))],
+            [sys.executable, "-P", "-m", "flows.laboratory.service", json.dumps(asdict(request) | {"ledger": ""})],
+            env={
+                **os.environ,
+                "SDL_LEDGER": request.ledger,
+            },  # it may hold a password, which every user of the machine saw
             stdin=subprocess.PIPE if request.attached else subprocess.DEVNULL,
             stdout=words,
             stderr=words,
@@ -69,7 +73,7 @@ def start_service(request: ServiceRequest) -> Process:
 
 def main() -> None:
     """Serve as the argument says; the exit code is that of 'sdl up'."""
-    request = ServiceRequest(**json.loads(sys.argv[1]))
+    request = ServiceRequest(**(json.loads(sys.argv[1]) | {"ledger": os.environ["SDL_LEDGER"]}))
     gc.set_threshold(server.ALLOCATIONS)
     try:
         with instance.alone(request.directory):
@@ -89,6 +93,7 @@ def _serve(request: ServiceRequest) -> None:
         else:
             port = _claimed(request.port)
             api = server.address(port)
+        os.environ.setdefault("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")  # a secret no other page is given
         environment.set_up_prefect(request.directory, api)
         service = Service(os.getpid(), api, since=time.time())
         instance.tell(request.directory, service)

@@ -43,6 +43,8 @@ def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str
     faults = [
         f"{name}: is for the laboratory to say, leave it out" for name in PLACES if run.get(name) != own.get(name)
     ]
+    if _history_ledger(run) != _history_ledger(own):
+        faults.append("history.ledger: is for the laboratory to say, leave it out")
     section, deployed = _instrument_section(run), _instrument_section(own)
     # Equal sections name one instrument; only others have to be built to learn which one they name.
     if deployed is not None and section != deployed and (here := _identity(section)) != (there := _identity(deployed)):
@@ -57,6 +59,13 @@ def _instrument_section(parameters: Mapping[str, Any]) -> Plugin | None:
     config = parameters.get("config")
     part = parameters.get("instrument") or (config.get("instrument") if isinstance(config, Mapping) else None)
     return Plugin.model_validate({"plugin": part} if isinstance(part, str) else part) if part else None
+
+
+def _history_ledger(parameters: Mapping[str, Any]) -> Any:
+    """The ledger whose earlier campaigns a run starts from: a file or host that this machine would open for anybody."""
+    config = parameters.get("config")
+    history = config.get("history") if isinstance(config, Mapping) else None
+    return history.get("ledger") if isinstance(history, Mapping) else None
 
 
 def _identity(part: Plugin | None) -> str | None:

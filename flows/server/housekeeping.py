@@ -1,7 +1,6 @@
 """What a Prefect server needs to know once of this laboratory, and what an earlier life left in it."""
 
 import os
-import platform
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from sdl.system.processes import is_dead, process_name
+from sdl.system.processes import is_dead, process_name, this_host
 
 SILENT = "sdl: a run that went silent has crashed"
 SILENT_S = 90
@@ -87,7 +86,7 @@ def silence() -> AutomationCore:
 @contextmanager
 def known_by_its_process() -> Iterator[None]:
     """Runs that begin in the block say which process they are, for whoever finds them at work when it is gone."""
-    with tags(f"{process_name(os.getpid())} on {platform.node()}"):
+    with tags(f"{process_name(os.getpid())} on {this_host()}"):
         yield
 
 

@@ -106,8 +106,14 @@ def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
             stderr=words,
             # What Ctrl-C sends to the terminal's processes must not end the server before its clients.
             start_new_session=True,
-            env={**os.environ, "PREFECT_UI_API_URL": address(port), "PREFECT_API_URL": ""},
+            env={**os.environ, **_own_address(port), "PREFECT_API_URL": ""},
         )
+
+
+def _own_address(port: int) -> dict[str, str]:
+    """Settings by which the UI finds its server, and no other page may read from it."""
+    names = (f"http://127.0.0.1:{port}", f"http://localhost:{port}")
+    return {"PREFECT_UI_API_URL": address(port), "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(names)}
 
 
 @dataclass
@@ -171,12 +177,13 @@ def _serve(port: int) -> None:
     from prefect.server.api.server import create_app
 
     from flows.server.database_setup import make_database
+    from flows.server.own_origin import refuse_strangers
     from flows.server.write_retry import retry_writes
 
     make_database()
     server = uvicorn.Server(
         uvicorn.Config(
-            refuse_newer_database(retry_writes(create_app())),
+            refuse_strangers(refuse_newer_database(retry_writes(create_app()))),
             host="127.0.0.1",
             port=port,
             log_level="error",

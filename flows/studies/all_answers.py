@@ -59,6 +59,7 @@ def find_all_answers(model: InverseModel, problem: InverseProblem, draws: Settin
             "fragility": each.fragility,
         }
         for each in every.found
+        if problem.allowed(each.settings[None])[0]
     ]
     return {"arrived": every.arrived, "strayed": every.strayed, "found": described}
 

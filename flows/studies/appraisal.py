@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flows.studies.solve import ask_model
-from flows.studies.target_words import read_target_words
+from flows.studies.target_words import read_ranges, read_target_words
 from sdl.formatting import array_from_json
 from sdl.interchange.export_import import read_data
 from sdl.reports.comparison_figures import ModelEvidence
@@ -21,6 +21,7 @@ from strategies.solving.model_scores import (
     Array,
     RowSplit,
     arrays_to_lists,
+    explains_nothing,
     judge_model,
     lists_to_figure_data,
     select_figure_data,
@@ -46,6 +47,8 @@ class Question:
     draws: int = 1000
     space: dict[str, Any] | None = None
     """Knobs and channels, if they are not to be read off the file."""
+    knobs: Sequence[str] = ()
+    """The range of a knob, each ``KNOB=LOW:HIGH``."""
 
     def pose(self, faults: Sequence[str] = ()) -> InverseProblem:
         """The problem.
@@ -56,7 +59,8 @@ class Question:
         Raises:
             InvalidInput: with every fault of the file or of what was asked.
         """
-        data = read_data(self.path, None if self.space is None else Space.model_validate(self.space))
+        space = None if self.space is None else Space.model_validate(self.space)
+        data = read_data(self.path, space, read_ranges(self.knobs))
         wrong = [*faults]
         if not 0 < self.test < 1:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
@@ -105,6 +109,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         "single_valued": is_single_valued(answer.model),
         "distinct": len(answer.row["candidates"]),
         "scores": None,
+        "idle": [],
         "unjudged": "fewer than two rows differ",
     }
     diagnosis = diagnose_answer(name, answer.model, problem, first_offer(row, problem))
@@ -117,6 +122,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
     except Exception as error:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
     row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
+    row |= {"idle": explains_nothing(judged.scores["readings"]["test"]["r2"])}
     return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)
 
 

@@ -19,7 +19,13 @@ from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
 from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.scores import behind
-from strategies.solving.model_answer import choose_models, collect_warnings, find_option_faults, note_gaps
+from strategies.solving.model_answer import (
+    choose_models,
+    collect_warnings,
+    describe_nearest_row,
+    find_option_faults,
+    note_gaps,
+)
 from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
 
@@ -51,7 +57,9 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
     """Compare inverse models on the rows of a file; ``study_models`` names the options.
 
     Returns:
-        Plain data: ``data``, ``rows``, ``knobs`` and ``channels`` (their units by name), ``target``, ``tolerance``,
+        Plain data: ``data``, ``rows``, ``knobs`` (those that are free, their units by name), ``units`` (of all knobs,
+        those that follow from the others included), ``channels`` (their units), ``row`` (nearest, as ``solve`` has
+        it), ``target``, ``tolerance``,
         ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
         None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
         ``warnings`` (each with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of
@@ -80,6 +88,7 @@ def study_models(
     seed: int = 0,
     draws: int = 1000,
     space: Space | None = None,
+    knobs: Sequence[str] = (),
     runner: str | None = None,
     progress: Progress = lambda _: None,
 ) -> ComparisonStudy:
@@ -96,6 +105,7 @@ def study_models(
         seed: Of every random choice.
         draws: From each model for the target.
         space: Knobs and channels, if they are not to be read off the file.
+        knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Told of each model in a few words before it begins.
@@ -104,7 +114,7 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space)
+    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space, knobs)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
     rows, names = question.split(problem), choose_models(models, len(problem.settings))
@@ -153,6 +163,8 @@ def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
     return {
         "rows": len(problem.settings),
         "knobs": {knob.name: knob.unit for knob in problem.space.knobs},
+        "units": {knob.name: knob.unit for knob in problem.ties.every.knobs},
+        "row": describe_nearest_row(problem),
         "channels": {problem.space.channels[column].name: problem.space.channels[column].unit for column in columns},
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),

@@ -100,7 +100,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
 def _offers(result: Mapping[str, Any]) -> Table:
     allowed = result["tolerance"]
     wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
-    table = _table(f"Settings for {wanted}", ["model", "draws"], [*result["knobs"], *result["target"], "remote"], 0)
+    table = _table(f"Settings for {wanted}", ["model", "draws"], [*result["units"], *result["target"], "remote"], 0)
     table.caption = escape(
         "\n".join(map(escape_invisible, [*(each["text"] for each in result["warnings"]), *result["notes"]]))
     )
@@ -112,6 +112,9 @@ def _offers(result: Mapping[str, Any]) -> Table:
             table.add_row(
                 escape(escape_invisible(row["model"])), said, *cells, "∞" if score is None else f"{score:.2f}"
             )
+    row = result["row"]
+    measured = [*(f"{v:.4f}" for v in row["settings"].values()), *(f"{v:.5g}" for v in row["readings"].values())]
+    table.add_row(f"row in line {row['line']}", "measured", *measured, "")
     return table
 
 

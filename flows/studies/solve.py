@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
-from flows.studies.target_words import read_target_words
+from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible
 from sdl.interchange.export_import import read_data
@@ -24,12 +24,22 @@ from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
     describe_answer,
+    describe_nearest_row,
     draw_settings,
     find_option_faults,
     no_answer,
     note_gaps,
 )
-from strategies.solving.model_scores import RowSplit, error_figures, fit_on_part, predict_rows, split_rows
+from strategies.solving.model_scores import (
+    RowSplit,
+    cover_readings,
+    error_figures,
+    explains_nothing,
+    fit_on_part,
+    off_intervals,
+    predict_rows,
+    split_rows,
+)
 from strategies.solving.problem import InverseProblem, pose_problem
 
 
@@ -45,6 +55,7 @@ def solve(
     draws: int = 1000,
     answers: str | None = None,
     space: Space | None = None,
+    knobs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
 
@@ -53,34 +64,57 @@ def solve(
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
         free: Channels that are free, said for clarity.
         models: Names of registered inverse models; by default all but those that are a mixture with so few rows.
-        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default it is
-            read off rows with all knobs off, and extrapolated where there are none.
+        background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default that of an
+            instrument that has one is read off rows with all knobs off, and extrapolated where there are none.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
         seed: Of every random choice.
         draws: From each model.
         answers: ``all`` or a number, for every distinct answer of each model too, or so many of them.
         space: Knobs and channels, if they are not to be read off the file.
+        knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
 
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
-        rows), ``seed``, ``draws``, and ``models``. Each of these has its ``model`` name and ``error``; if that is None
-        also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict`` in words, ``candidates`` (the
-        likeliest first), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the bounds),
-        ``remoteness`` (how far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a
-        ``warning``), ``scores`` (None for too few rows), ``fit_s`` and ``draw_s``; and where they were asked for
-        ``answers``, see ``find_all_answers``, None where the target cannot be reached.
+        rows), ``row`` (the measured row that reads nearest to the target: ``line`` of the file, ``settings``,
+        ``readings`` in the light of the answers, ``misses``, ``chance``), ``seed``, ``draws``, ``first`` (the model
+        whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its ``model`` name
+        and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict``
+        in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it), ``nearest``
+        (where there is no candidate), ``refused`` (share of draws outside the bounds), ``remoteness`` (how far the
+        target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
+        ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which
+        that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on rows not seen),
+        ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``, None where the
+        target cannot be reached.
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
-    data = read_data(path, space)
+    data = read_data(path, space, read_ranges(knobs))
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     problem = pose_problem(data, *read_target_words(data.space, targets, free, background, tolerance, faults))
-    rows, most = split_rows(problem, seed), count_wanted_answers(answers)
+    parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     asked = [_answer_in_full(name, problem, seed, draws, most) for name in names]
-    rest = {"seed": seed, "draws": draws, "models": [_with_scores(answer, problem, rows) for answer in asked]}
+    answered = [_with_scores(answer, problem, parts, seed) for answer in asked]
+    first = next(iter(sorted(filter(solved, answered), key=_promise)), None)
+    rest = {"seed": seed, "draws": draws, "first": first and first["model"], "models": answered}
     return _describe_question(path, problem, asked) | rest
+
+
+def solved(row: Mapping[str, Any]) -> bool:
+    """Whether a model has an offer that hits by its own word, and explains something."""
+    found = row["error"] is None and row["reachable"] and row["candidates"]
+    return bool(found and not row["candidates"][0]["misses"] and not row.get("idle"))
+
+
+def _promise(row: Mapping[str, Any]) -> tuple[bool, bool, float, float]:
+    """The less the better: whether a model answers and hits, the chance of its first offer, and what it explains."""
+    if row["error"] is not None:
+        return True, True, 0.0, 0.0
+    chance = row["candidates"][0]["chance"] if row["candidates"] else 0.0
+    r2 = [value or 0.0 for value in row["scores"]["test"]["r2"].values()] if row["scores"] else [0.0]
+    return False, not solved(row), round(-chance, 1), -min(r2)
 
 
 def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequence[ModelAnswer]) -> dict[str, Any]:
@@ -93,6 +127,7 @@ def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequenc
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),
         "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), n)],
+        "row": describe_nearest_row(problem),
     }
 
 
@@ -102,7 +137,7 @@ def ask_model(name: str, problem: InverseProblem, seed: int, draws: int) -> Mode
     Whatever a plug-in raises ends in a sentence: a stranger's mistake must not keep the others from answering.
     """
     try:
-        model = build_model(name)
+        model = build_model(name, problem)
         readings, settings = problem.rows(model)
         started = time.perf_counter()
         model.fit(readings, settings)
@@ -128,19 +163,24 @@ def _answer_in_full(name: str, problem: InverseProblem, seed: int, draws: int, m
     return replace(answer, row={**answer.row, "answers": every})
 
 
-def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | None) -> dict[str, Any]:
+def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | None, seed: int) -> dict[str, Any]:
     """An answer, and how well the model predicts readings when it is fitted on a part of the rows."""
     if answer.model is None:
         return answer.row
+    unjudged = {**answer.row, "scores": None, "idle": []}
     if rows is None:
-        return {**answer.row, "scores": None}
+        return unjudged
     try:
         model = fit_on_part(answer.row["model"], problem, rows)
         parts, names = {"train": rows.train, "test": rows.test}, tuple(problem.names)
-        scores = {name: error_figures(*predict_rows(model, problem, part), names) for name, part in parts.items()}
+        scores: dict[str, Any] = {
+            name: error_figures(*predict_rows(model, problem, part), names) for name, part in parts.items()
+        }
+        covered = cover_readings(model, problem, rows.test, seed)
     except Exception:  # too few rows to spare some, as a rule
-        return {**answer.row, "scores": None}
-    return {**answer.row, "scores": scores}
+        return unjudged
+    held = {"covered": covered, "off": off_intervals(covered, len(rows.test))}
+    return {**answer.row, "scores": scores | held, "idle": explains_nothing(scores["test"]["r2"])}
 
 
 # ---------------------------------------------------------------------- for people
@@ -158,15 +198,18 @@ def _answer_table(result: Mapping[str, Any]) -> Table:
     table = figure_table(f"Settings for {target}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
     notes = [*(warning["text"] for warning in collect_warnings(result["models"])), *result["notes"]]
     table.caption = escape("\n".join(map(escape_invisible, notes)))
-    for row in result["models"]:
+    for row in sorted(result["models"], key=_promise):
         for cells in _lines(row):
             table.add_row(*(escape(escape_invisible(cell)) for cell in cells))
+    table.add_section()
+    row = result["row"]
+    table.add_row(escape(f"row in line {row['line']}"), "measured", *map(escape, _figures(row)), "")
     return table
 
 
 def _score_table(result: Mapping[str, Any]) -> Table:
     title = f"Readings of rows not seen, {', '.join(result['target'])}"
-    table = figure_table(title, ["model"], ["rows", "R2", "MAE", "RMSE", "fit, ms", "draws, ms"])
+    table = figure_table(title, ["model"], ["rows", "R2", "MAE", "RMSE", "in 90 %", "fit, ms", "draws, ms"])
     for row in result["models"]:
         if row["error"] is None:
             took = [f"{1e3 * row[name]:.1f}" for name in ("fit_s", "draw_s")]
@@ -175,8 +218,7 @@ def _score_table(result: Mapping[str, Any]) -> Table:
 
 
 def _knobs(result: Mapping[str, Any]) -> list[str]:
-    solved = [row for row in result["models"] if row["error"] is None]
-    return [knob for row in solved[:1] for knob in (row["nearest"] or row["candidates"][0])["settings"]]
+    return list(result["row"]["settings"])
 
 
 def _lines(row: Mapping[str, Any]) -> list[list[str]]:
@@ -199,7 +241,9 @@ def _figures(answer: Mapping[str, Any]) -> list[str]:
 
 def _scores(scores: Mapping[str, Any] | None) -> list[str]:
     if scores is None:
-        return ["too few", "", "", ""]
-    test = scores["test"]
+        return ["too few", "", "", "", ""]
+    test, off = scores["test"], scores["off"]
     r2 = ", ".join("-" if value is None else f"{value:.4f}" for value in test["r2"].values())
-    return [str(test["rows"]), r2, *(", ".join(f"{v:.4g}" for v in test[error].values()) for error in ("mae", "rmse"))]
+    errors = (", ".join(f"{v:.4g}" for v in test[error].values()) for error in ("mae", "rmse"))
+    covered = ", ".join(f"{share:.0%}{' OFF' if name in off else ''}" for name, share in scores["covered"].items())
+    return [str(test["rows"]), r2, *errors, covered]

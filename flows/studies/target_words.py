@@ -57,6 +57,32 @@ def read_target_words(
     return fixed, levels
 
 
+def read_ranges(words: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """The ranges of knobs as a person writes them, each ``KNOB=LOW:HIGH``.
+
+    Raises:
+        InvalidInput: with every fault.
+    """
+    faults = list[str]()
+    stated = _read_each(words, _range, faults)
+    names = [name for name, _ in stated]
+    faults += [
+        f"the range of {name} is given twice" for name in sorted({each for each in names if names.count(each) > 1})
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    return dict(stated)
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, bounds = text.rpartition("=")
+    low, colon, high = bounds.partition(":")
+    if not name.strip() or not colon:
+        raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in temperature=20:90")
+    name = name.strip()
+    return name, (_number(name, low), _number(name, high))
+
+
 def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: list[str]) -> list[Result]:
     """Each item as it is read; the faults of those that are refused are added to the list."""
     results = []

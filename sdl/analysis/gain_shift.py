@@ -111,5 +111,5 @@ def _fit(terms: NDArray[np.float64], readings: Readings, d: int) -> GainFit | No
 
 def _net(space: Space, settings: Settings, readings: Readings) -> Readings:
     """Readings less the background, by the rows with all knobs off."""
-    dark = np.isclose(settings, space.off).all(axis=1)
+    dark = space.at_off(settings)
     return np.asarray(readings - Background(np.flatnonzero(dark), readings[dark]).at(np.arange(len(readings))))

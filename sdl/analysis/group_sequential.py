@@ -68,7 +68,7 @@ def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float
         pace: Replicates, beyond two, in which half of the error is spent.
 
     >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
-    [0.0142, 0.0368, 0.0172]
+    [0.0125, 0.0286, 0.0117]
     """
     return _opened(error, past, replicates, pace)[1]
 

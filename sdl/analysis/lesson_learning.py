@@ -69,7 +69,7 @@ def learn_lesson(
 
 def _marked_as_reference(observation: Observation, space: Space) -> Observation:
     """An observation, as a reference if all knobs were off."""
-    dark = np.allclose(observation.settings, space.off)
+    dark = space.at_off(observation.settings)
     return replace(observation, purpose=Purpose.REFERENCE) if dark else observation
 
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sdl.campaign.lesson import Lesson
 from sdl.campaign.section import Section
-from sdl.formatting import format_value
+from sdl.formatting import format_value, has_password
 
 MOST_REPLICATES = 10_000
 
@@ -122,5 +122,16 @@ class HistoryPart(Section):
     """Their names, or ``all``: the latest ones of the ledger with the same knobs."""
     ledger: str | None = None
     """File or URL of the ledger that holds them; by default this campaign's own."""
+
+    @field_validator("ledger")
+    @classmethod
+    def _shown(cls, ledger: str | None) -> str | None:
+        if ledger is not None and has_password(ledger):
+            raise ValueError(
+                "must not hold a password, since reports and bundles show it: leave it out there and write it into "
+                "~/.pgpass"
+            )
+        return ledger
+
     lessons: tuple[Lesson, ...] = ()
     """What they taught when the campaign began; the program writes it, and it never changes after that."""

@@ -105,6 +105,7 @@ class NoticeKind(StrEnum):
     DECLINED = "declined"
     SUSPENDED = "suspended"
     STALLED = "stalled"
+    MOVED = "moved"
     OTHER_EPOCH = "other epoch"
 
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdl.errors import InvalidInput
-from sdl.interchange.jsonl import COLUMNS, LARGEST, SHOWN, Fault, Loaded, Record
+from sdl.interchange.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, Loaded, Record
+from sdl.interchange.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
 
@@ -219,7 +220,8 @@ def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str])
         raise ValueError(f"{', '.join(missing)} is empty")
     record: Record = {"in": [parse_number(name, cells[name]) for name in inputs]}
     record["out"] = {channel: parse_number(name, cells[name]) for name, channel in outputs.items() if name in cells}
-    record["time"] = parse_number("time", cells["time"]) if "time" in cells else None
+    free = [name for name in TIMES if name in cells and name not in inputs and name not in outputs]
+    record |= {"time": parse_time(cells[free[0]]) if free else None, "source": str(cells.get("source") or "")}
     return record | {"raw": json.dumps(cells, default=str)}
 
 

@@ -44,7 +44,8 @@ def freeze_lessons(campaign: Campaign, ledger: Ledger, instrument: Instrument) -
 
 
 def _lessons(part: HistoryPart, name: str, ledger: Ledger, instrument: Instrument) -> Sequence[Lesson]:
-    if part.ledger is not None and "://" not in part.ledger and not Path(part.ledger).is_file():
+    file = (part.ledger or "").removeprefix("sqlite:///")
+    if part.ledger is not None and "://" not in file and not Path(file).is_file():
         raise InvalidInput(f"history.ledger: there is no file {format_value(part.ledger)}")
     with nullcontext(ledger) if part.ledger is None else Ledger(part.ledger) as book:
         if part.campaigns == "all":

@@ -4,6 +4,7 @@
 and for what it refers to, so that whoever recomputes a campaign from it need not ask again.
 """
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from sdl.ledger.ledger import Ledger
 from sdl.space import Space
 
 CAMPAIGN = "campaign.json"
+LONGEST_LINE = 4_000_000
+"""Bytes: of a raw reply, which is cut at a million, escaped and with what was made of it."""
 FAULTS = 10
 """Faults that are named before the rest is left out."""
 
@@ -270,7 +273,7 @@ def parse_evidence(files: Mapping[str, bytes]) -> Evidence:
     """
     faults = list[str]()
     head = _read(CampaignFile, CAMPAIGN, [files[CAMPAIGN]], faults)
-    lines = {name: _read(model, name, files[name].splitlines(), faults) for name, model in LINES.items()}
+    lines = {name: _read(model, name, io.BytesIO(files[name]), faults) for name, model in LINES.items()}
     if faults:
         raise InvalidInput(faults[:FAULTS])
     evidence = Evidence(head[0], *lines.values())  # type: ignore[arg-type]
@@ -287,6 +290,8 @@ def _read(model: type[Line], name: str, texts: Iterable[bytes], faults: list[str
     values = list[Line]()
     for number, text in enumerate(texts, start=1):
         try:
+            if name != CAMPAIGN and len(text) > LONGEST_LINE:
+                raise ValueError(f"a line of {len(text)} bytes; none of ours has more than {LONGEST_LINE}")
             values.append(model.model_validate(json.loads(text, parse_constant=_refuse)))
         except ValidationError as error:
             faults.append(f"{name}, line {number}: {_sentence(error)}")

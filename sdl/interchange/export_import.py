@@ -5,8 +5,10 @@ same bytes. Files from elsewhere need settings and readings alone.
 """
 
 import hashlib
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +18,16 @@ from pydantic import ValidationError
 
 from sdl.campaign.definition import slugify
 from sdl.errors import InvalidInput
-from sdl.history import Entry, NoticeKind
+from sdl.history import Entry, NoticeKind, Purpose
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
 from sdl.interchange.epoch_check import compare_epochs
+from sdl.interchange.inferred_space import Ranges, infer_space, is_claude_light, name_knobs, state_ranges
 from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_faults, read_lines, refuse_unsafe_file, write_lines
 from sdl.interchange.record_rows import Attempt, Reading, Row, record_of_row
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.space import Channel, Knob, Readings, Settings, Space
+from sdl.space import Readings, Settings, Space
 from sdl.system.atomic_files import write_atomically
 
 FORMATS = {
@@ -33,6 +36,10 @@ FORMATS = {
     ".parquet": (read_parquet, write_parquet),
 }
 BYTE = 255
+NAMED = 5
+"""Lines that are named before the rest is counted."""
+VALUE = re.compile(r": [^;]*| sent [^;]*")
+"""What differs between two reasons that are the same."""
 
 Before = TypeVar("Before")
 After = TypeVar("After")
@@ -40,7 +47,7 @@ After = TypeVar("After")
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Readings that count, in the order of taking."""
+    """Readings that count, in the order of the file."""
 
     space: Space
     settings: Settings
@@ -51,6 +58,14 @@ class Data:
     """Channels at their ceiling, ``(n, p)``."""
     times: NDArray[np.float64]
     """Seconds since 1970, ``(n,)``; NaN where unknown."""
+    off: Settings | None = None
+    """The settings of a reference reading, ``(d,)``; None for an instrument that states none: it has no background."""
+    lines: NDArray[np.int_] = field(default_factory=lambda: np.empty(0, int))
+    """Where each stands in the file, ``(n,)``, counted from 1: its line, or the row of a Parquet table."""
+    sources: Sequence[str] = ()
+    """Where each comes from, in words of the file, ``(n,)``; empty where it does not say."""
+    notes: Sequence[str] = ()
+    """Which rows of the file are not here, and why, in sentences."""
 
 
 def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:
@@ -81,7 +96,12 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
 
 
 def import_campaign(
-    ledger: Ledger, path: str | Path, name: str, space: Space | None = None, instrument: str = "imported"
+    ledger: Ledger,
+    path: str | Path,
+    name: str,
+    space: Space | None = None,
+    instrument: str = "imported",
+    ranges: Ranges | None = None,
 ) -> Entry:
     """Enter the observations of a file as a finished campaign.
 
@@ -92,6 +112,7 @@ def import_campaign(
         name: Of the new campaign.
         space: Knobs and channels; Claude-Light's if the names are, else taken from the file.
         instrument: What it was measured with, in words.
+        ranges: Least and greatest setting of knobs; by default those of the space, else those of the rows.
 
     Raises:
         InvalidInput: with the place of the first ten faults of the file; nothing is entered then.
@@ -101,10 +122,13 @@ def import_campaign(
         safe = slugify(name)
     except ValueError as error:
         raise InvalidInput(str(error)) from None
-    space, trail = _trail(path, space)
+    contents = _read(path, space, ranges)
+    space, trail = contents.space, contents.rows
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = compare_epochs(ledger, space, [row for row in trail if row["readings"] is not None])
     source = {"file": path.name, "sha256": digest, "epoch": [str(comparison) for comparison in beside]}
+    if notes := contents.notes():
+        source["notes"] = notes
     entry = ledger.adopt(safe, instrument, space, {"imported": source}, trail, title=name)
     for comparison in beside:
         if comparison.other:
@@ -112,26 +136,33 @@ def import_campaign(
     return entry
 
 
-def read_data(path: str | Path, space: Space | None = None) -> Data:
+def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | None = None) -> Data:
     """Read the usable observations of a file without a ledger; the same files as ``import_campaign``.
+
+    Args:
+        path: The file.
+        space: Knobs and channels, if they are not to be told from the file.
+        ranges: Least and greatest setting of knobs; by default those of the space, else those of the rows.
 
     Raises:
         InvalidInput: with the place of the first ten faults, or if no reading counts.
     """
-    space, trail = _trail(Path(path), space)
-    first: dict[tuple[int, int, int], Row] = {}
-    for row in trail:
-        if row["readings"] is not None:
-            first.setdefault((row["round"], row["index"], row["replicate"]), row)
-    if not first:
-        raise InvalidInput(f"{path}: none of {len(trail)} readings counts; the first: {trail[0]['reason']}")
-    usable = list(first.values())
+    contents = _read(Path(path), space, ranges)
+    rows = [contents.rows[at] for at in contents.used]
+    if not rows:
+        raise InvalidInput(
+            f"{path}: none of {len(contents.rows)} readings counts; the first: {contents.rows[0]['reason']}"
+        )
     return Data(
-        space,
-        settings=np.array([row["settings"] for row in usable], float),
-        readings=np.array([row["readings"] for row in usable], float),
-        censored=np.array([row["censored"] for row in usable], bool),
-        times=np.array([row["sent_at"] for row in usable], float),
+        contents.space,
+        settings=np.array([row["settings"] for row in rows], float),
+        readings=np.array([row["readings"] for row in rows], float),
+        censored=np.array([row["censored"] for row in rows], bool),
+        times=np.array([row["sent_at"] for row in rows], float),
+        off=contents.off,
+        lines=np.array([contents.lines[at] for at in contents.used]),
+        sources=[contents.sources[at] for at in contents.used],
+        notes=contents.notes(),
     )
 
 
@@ -144,8 +175,60 @@ def _format(path: Path) -> Any:
 # ---------------------------------------------------------------------- reading
 
 
-def _trail(path: Path, space: Space | None) -> tuple[Space, list[Row]]:
-    """The rows that a file becomes, and the space they are in."""
+@dataclass(frozen=True, eq=False)
+class _Contents:
+    """All that a file holds, whether it counts or not."""
+
+    space: Space
+    off: Settings | None
+    """As ``Data`` has it."""
+    lines: Sequence[int]
+    sources: Sequence[str]
+    rows: list[Row]
+    """As ``Ledger.trail`` gives them, each from the line of the same place."""
+
+    @property
+    def used(self) -> list[int]:
+        """Places of the rows that count: of several attempts at one measurement the first that brought a reading."""
+        first = dict[tuple[int, int, int], int]()
+        for at, row in enumerate(self.rows):
+            if row["readings"] is not None:
+                first.setdefault((row["round"], row["index"], row["replicate"]), at)
+        return list(first.values())
+
+    def notes(self) -> list[str]:
+        """Which rows do not count, and why: as often as each reason comes, the commonest first."""
+        left = sorted({*range(len(self.rows))} - {*self.used})
+        why = defaultdict[str, list[int]](list)
+        for at in left:
+            row = self.rows[at]
+            reason = "another attempt at it counts" if row["readings"] is not None else row["reason"] or row["state"]
+            why[VALUE.sub("", reason)].append(at)
+        n = len(self.rows)
+        return [
+            f"{len(places)} of {n} rows of the file {'does' if len(places) == 1 else 'do'} not count "
+            f"({name_lines([self.lines[at] for at in places])}): {self.rows[places[0]]['reason'] or reason}"
+            for reason, places in sorted(why.items(), key=lambda item: -len(item[1]))
+        ]
+
+
+def name_lines(numbers: Sequence[int]) -> str:
+    """Lines of a file in words, the first few of them by number.
+
+    >>> name_lines([4, 9, 12]), name_lines([3])
+    ('lines 4, 9, 12', 'line 3')
+    """
+    few = ", ".join(map(str, numbers[:NAMED]))
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"line{'s' if len(numbers) > 1 else ''} {few}{more}"
+
+
+def _read(path: Path, space: Space | None, ranges: Ranges | None) -> _Contents:
+    """Read a file, and judge each of its readings.
+
+    Raises:
+        InvalidInput: with the place of the first ten faults, or if there is no record.
+    """
     refuse_unsafe_file(path)
     loaded = _loaded(path, space or SPACE)
     model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
@@ -154,17 +237,29 @@ def _trail(path: Path, space: Space | None) -> tuple[Space, list[Row]]:
     if not records:
         raise_faults(path, faults)
         raise InvalidInput(f"{path}: no record in it")
-    knobs = loaded.knobs or _knob_names(len(records[0][1].settings_in), space)
+    channels = _channels(loaded, [record for _, record in records])
+    names = space.knob_names if space else name_knobs(len(records[0][1].settings_in), channels)
+    knobs = loaded.knobs or names
     named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
-    rows_of_settings = [[settings[name] for name in knobs] for _, (_, settings) in named]
-    values = np.array(rows_of_settings).reshape(-1, len(knobs))
-    space = space or _inferred(path, knobs, _channels(loaded, [record for _, record in records]), values)
-    if set(knobs) != set(space.knob_names):
-        raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(space.knob_names)}")
-    in_bytes = _in_other_units(space, values, [number for number, _ in named])
-    rows, impossible = _each([] if in_bytes else named, lambda number, pair: pair[0].row(number, space, pair[1]))
+    values = np.array([[settings[name] for name in knobs] for _, (_, settings) in named]).reshape(-1, len(knobs))
+    stated = space or infer_space(path, knobs, channels, values)
+    if set(knobs) != set(stated.knob_names):
+        raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(stated.knob_names)}")
+    within = state_ranges(stated, ranges or {})
+    in_bytes = _in_other_units(within, values, [number for number, _ in named])
+    rows, impossible = _each([] if in_bytes else named, lambda number, pair: pair[0].row(number, within, pair[1]))
     raise_faults(path, [*faults, *unnamed, *in_bytes, *impossible, *_contradictions(rows)])
-    return space, [row for _, row in rows]
+    references = [row["settings"] for _, row in rows if row["purpose"] == Purpose.REFERENCE]
+    states_off = any(knob.off is not None for knob in stated.knobs) or (
+        stated.knob_names == SPACE.knob_names and is_claude_light(stated.channel_names)
+    )
+    return _Contents(
+        within,
+        np.array(references[-1], float) if references else stated.off if states_off else None,
+        [number for number, _ in rows],
+        [getattr(record, "source", "") for _, (record, _) in named],
+        [row for _, row in rows],
+    )
 
 
 def _loaded(path: Path, space: Space) -> Loaded:
@@ -195,12 +290,6 @@ def _sentence(error: ValidationError) -> str:
     return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {repr(fault['input'])[:60]}"
 
 
-def _knob_names(d: int, space: Space | None) -> Sequence[str]:
-    if space is not None:
-        return space.knob_names
-    return SPACE.knob_names if d == SPACE.d else [f"x{column}" for column in range(1, d + 1)]
-
-
 def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]:
     """Names in ``out`` that stand for readings: in our own files all that was believed of them is numbers."""
     plain_values: dict[str, list[bool]] = {name: [] for name in loaded.channels if name}
@@ -209,30 +298,6 @@ def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]
             if name in plain_values and record.believed:
                 plain_values[name].append(type(value) in (int, float))
     return [name for name, plain in plain_values.items() if not plain or (all if loaded.ours else any)(plain)]
-
-
-def _inferred(path: Path, knobs: Sequence[str], channels: Sequence[str], values: Settings) -> Space:
-    """Claude-Light's space if the names are its own, else what can be told from settings ``(n, d)``."""
-    own_channels, theirs = set(SPACE.channel_names), set(channels)
-    if set(knobs) == set(SPACE.knob_names) and (theirs <= own_channels or own_channels <= theirs):
-        return SPACE
-    if not channels:
-        raise InvalidInput(f"{path}: no channel in it that gave numbers")
-    try:
-        return Space(
-            knobs=tuple(_knob(name, column) for name, column in zip(knobs, values.T, strict=True)),
-            channels=tuple(Channel(name=name, unit="", floor=None, integral=False) for name in channels),
-        )
-    except ValidationError as error:  # a column without a name, settings that a float cannot tell apart
-        raise InvalidInput(f"{path}: no knobs and channels can be made of its columns: {_sentence(error)}") from error
-
-
-def _knob(name: str, values: Settings) -> Knob:
-    """A knob that goes from 0 to 1 if the values do, else from the least to the greatest of them."""
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
-    if not values.size or (low >= 0 and high <= 1):
-        return Knob(name=name)
-    return Knob(name=name, low=low, high=high if low < high else low + 1)
 
 
 def _in_other_units(space: Space, values: Settings, numbers: Sequence[int]) -> list[Fault]:

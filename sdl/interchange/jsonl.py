@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from sdl.errors import InvalidInput
+from sdl.interchange.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
 
@@ -21,6 +22,8 @@ COLUMNS = (
     "censored", "raw", "done", "seconds",
 )  # fmt: skip
 """What our own files hold beside settings and readings."""
+TIMES = ("time", "timestamp")
+"""Names under which files from elsewhere say when a row was measured; the first one that is there counts."""
 SHOWN = 10
 """Faults that are named before the rest is counted."""
 LARGEST = 1_000_000_000
@@ -91,8 +94,12 @@ def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str],
 
 
 def read_lines(path: Path, _: Space) -> Loaded:
-    """Read one object a line; the text of a line that is not ours becomes its ``raw``."""
+    """Read one object a line; the text of a line that is not ours becomes its ``raw``.
+
+    The settings of a line from elsewhere are a list or, as in the first line, an object with the names of the knobs.
+    """
     records, faults, ours = list[tuple[int, Record]](), list[Fault](), False
+    knobs: list[str] | None = None
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -102,14 +109,31 @@ def read_lines(path: Path, _: Space) -> Loaded:
             except (ValueError, RecursionError) as error:
                 faults.append((number, f'needs {{"in": [numbers], "out": {{channel: number}}}}: {error}'))
                 continue
-            ours = ours or (not records and set(COLUMNS) <= record.keys())
-            records.append((number, record if ours else record | {"raw": line.strip()}))
+            if not records:
+                ours = set(COLUMNS) <= record.keys()
+                knobs = _names(record["settings"] if ours else record.get("in")) or None
+            try:
+                records.append((number, record if ours else _from_elsewhere(record, knobs, line.strip())))
+            except ValueError as error:
+                faults.append((number, str(error)))
     channels = dict.fromkeys(name for _, record in records for name in _names(record.get("out")))
-    return Loaded(ours, records, _names(records[0][1]["settings"]) if ours else None, list(channels), faults)
+    return Loaded(ours, records, knobs, list(channels), faults)
+
+
+def _from_elsewhere(record: Record, knobs: Sequence[str] | None, raw: str) -> Record:
+    """A line of somebody else with its settings in the order of the knobs, if these have names, and its time."""
+    settings = record.get("in")
+    if isinstance(settings, Mapping) or knobs is not None:
+        if set(_names(settings)) != set(knobs or ()):
+            wanted = f"an object of {', '.join(knobs)}" if knobs else "a list"
+            raise ValueError(f"'in' is {wanted} in the first line, got {str(settings)[:60]}")
+        record = record | {"in": [record["in"][name] for name in knobs or ()]}
+    time = parse_time(next((record[name] for name in TIMES if name in record), None))
+    return record | {"time": time, "source": str(record.get("source") or ""), "raw": raw}
 
 
 def _object(line: str) -> Record:
-    value = json.loads(line, parse_constant=_no_constant)
+    value = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_distinct)
     if not isinstance(value, dict):
         raise ValueError(f"this is {line.strip()[:40]!r}")
     return value
@@ -117,6 +141,13 @@ def _object(line: str) -> Record:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no reading, leave the channel out")
+
+
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"every key needs a name of its own, found twice: {', '.join(twice)}")
+    return dict(pairs)
 
 
 def _names(value: Any) -> list[str]:

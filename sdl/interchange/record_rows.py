@@ -32,6 +32,7 @@ class Reading(_Measured):
     """A record from elsewhere, in the paper's format; other keys are passed over."""
 
     out: dict[str, Any]
+    source: str = ""
 
     @property
     def believed(self) -> bool:

@@ -134,8 +134,7 @@ class Controls:
         return [Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at) for row in reversed(rows)]
 
     def _write(self, connection: Connection, campaign: int, kind: NoticeKind, text: str) -> None:
-        row = {"campaign": campaign, "kind": kind, "text": text, "by": self.by, "at": now()}
-        connection.execute(insert(notices).values(sent=statements.count_sent(campaign), **row))
+        statements.insert_notice(connection, campaign, kind, text, self.by)
 
 
 def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:

@@ -1,26 +1,35 @@
 """How the ledger's database is opened, made and brought up to date: SQLite in a file, or PostgreSQL by URL."""
 
 import hashlib
+import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from sdl.errors import InvalidInput, LedgerError, SchemaMismatch
-from sdl.ledger.tables import about, metadata
+from sdl.errors import InvalidInput, LedgerAway, LedgerError, SchemaMismatch
+from sdl.formatting import hide_password
+from sdl.ledger.database_server import CONNECT, limit_server, may_pass
+from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 MAKING = 5_351_441
 """Number of PostgreSQL's lock for making the tables; its first processes come one after another."""
+
+
+ADDED = ((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"))
+"""Columns that tables of earlier schemas lack."""
 
 
 def open_database(where: str | Path) -> Engine:
@@ -35,36 +44,112 @@ def open_database(where: str | Path) -> Engine:
     """
     engine = _engine(str(where))
     try:
+        file = Path(engine.url.database or "")
+        if engine.url.get_backend_name() == "sqlite" and is_read_only(file):
+            with engine.connect() as connection:
+                _check_version(connection)
+            return engine
         with engine.execution_options(writes=True).begin() as connection:
             _prepare(connection)
     except DatabaseError as error:
         cause = str(error.orig).splitlines()[0] if error.orig else str(error)
         if engine.url.get_backend_name() == "sqlite" and engine.url.database:
             cause += describe_full_disk(Path(engine.url.database).parent)
-        raise LedgerError(
+        raise (LedgerAway if may_pass(error) else LedgerError)(
             f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
             "check that it is a ledger, that its folder can be written and has room, and that the database server runs"
         ) from error
     return engine
 
 
+@contextmanager
+def answered(engine: Engine, wish: str = "read") -> Iterator[None]:
+    """Say in a sentence what a database answers that does not do what the block asks.
+
+    Args:
+        engine: Of the ledger.
+        wish: What it was to do: ``read`` or ``write``.
+
+    Raises:
+        LedgerAway: if that may pass by itself.
+        LedgerError: if it will not.
+    """
+    try:
+        yield
+    except (DBAPIError, NoConnectionFree) as error:
+        raise explain_error(engine, error, wish) from error
+
+
+def begin_transaction(engine: Engine) -> Connection:
+    """Return a connection in a transaction in which its server has answered; to close it takes back all not committed.
+
+    Raises:
+        LedgerAway: if there is no answer.
+        LedgerError: if the database cannot be used.
+    """
+    with answered(engine):
+        connection = engine.connect()
+        try:
+            connection.begin()
+            if connection.dialect.name == "postgresql":  # what was left open may be broken since
+                connection.exec_driver_sql("SELECT 1")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") -> LedgerError:
+    """Return the error of ours that a database's own becomes; ``wish`` as for ``answered``."""
+    where, words = engine.url.render_as_string(), str(getattr(error, "orig", None) or error)
+    cause = words.partition("\nDETAIL:")[0].strip()  # what follows repeats the row
+    if may_pass(error) or isinstance(error, NoConnectionFree):
+        return LedgerAway(f"the ledger's database at {where} does not answer: {' '.join(cause.split())}")
+    if wish == "read":
+        return LedgerError(f"cannot read the ledger at {where}: {cause}")
+    return LedgerError(
+        f"the ledger at {where} could not be written: {cause}; see whether "
+        "another program holds it or its disk is full, and run the campaign again"
+    )
+
+
 def _engine(where: str) -> Engine:
     try:
-        url = make_url(where if "://" in where else f"sqlite:///{Path(where).absolute()}")
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite and url.database:
-            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(url.database).touch(mode=0o600)
-        engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else {})
+        url = make_url(where) if "://" in where else URL.create("sqlite", database=str(Path(where).absolute()))
+        if {"password", "sslpassword"} & url.query.keys():
+            raise ArgumentError("a password stands between the user and the host, where it is kept from being shown")
+        sqlite, server = (url.get_backend_name() == name for name in ("sqlite", "postgresql"))
+        file = Path(url.database) if sqlite and url.database else None
+        if file is not None and is_read_only(file):
+            return create_engine(url, creator=lambda: _open_read_only(file))
+        if file is not None:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+        engine = create_engine(url, connect_args={"timeout": BUSY_S} if sqlite else CONNECT if server else {})
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise InvalidInput(
-            f"ledger {where!r}: {error}; give a file or a URL such as postgresql+psycopg://user@host/name "
-            "(PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
+            f"ledger {hide_password(where)!r}: {hide_password(str(error))}; give a file or a URL such as "
+            "postgresql+psycopg://user@host/name (PostgreSQL needs the extra: pip install 'inverse-sdl[postgresql]')"
         ) from error
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if server:
+        limit_server(engine)
     return engine
+
+
+def is_read_only(file: Path) -> bool:
+    """Return whether a ledger is there to be read alone: its disk, or its owner, lets nobody write."""
+    return file.is_file() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def _open_read_only(file: Path) -> sqlite3.Connection:
+    """Open a file that nobody can change, or whose changes another process has kept beside it."""
+    log = file.with_name(f"{file.name}-wal")
+    kept = log.exists() and log.stat().st_size
+    address = f"{file.absolute().as_uri()}?mode=ro{'' if kept else '&immutable=1'}"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_S, check_same_thread=False)
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: Any) -> None:
@@ -107,7 +192,13 @@ def _prepare(connection: Connection) -> None:
         connection.execute(insert(about).values(version=SCHEMA_VERSION))
     version = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
     if 0 < version < SCHEMA_VERSION:
-        version = _migrate(connection, version)
+        _migrate(connection, version)
+    _check_version(connection)
+
+
+def _check_version(connection: Connection) -> None:
+    """Refuse a ledger of another schema than this program's."""
+    version = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
     if version != SCHEMA_VERSION:
         advice = (
             "install the version that wrote it, or a newer one (pip install --upgrade inverse-sdl)"
@@ -117,16 +208,21 @@ def _prepare(connection: Connection) -> None:
         raise SchemaMismatch(f"the ledger has schema {version}, this program writes schema {SCHEMA_VERSION}: {advice}")
 
 
-def _migrate(connection: Connection, version: int) -> int:
+def _migrate(connection: Connection, version: int) -> None:
     """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
     if connection.dialect.name == "sqlite" and connection.engine.url.database:
         _keep_copy(Path(connection.engine.url.database), version)
-    if "looks" not in {column["name"] for column in inspect(connection).get_columns("exams")}:
-        connection.exec_driver_sql("ALTER TABLE exams ADD COLUMN looks JSON")
+    for table, column, kind in ADDED:
+        if column not in {present["name"] for present in inspect(connection).get_columns(table.name)}:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {kind}")
     metadata.create_all(connection)
+    for index in attempts.indexes:
+        index.create(connection, checkfirst=True)
+    own = select(campaigns.c.instrument).where(campaigns.c.id == attempts.c.campaign).scalar_subquery()
+    unanswered = update(attempts).where(attempts.c.state == "SENT", attempts.c.instrument.is_(None))
+    connection.execute(unanswered.values(instrument=own))  # somebody may wait for the instrument to be done with them
     failpoints.pass_failpoint("in-schema")
     connection.execute(update(about).values(version=SCHEMA_VERSION))
-    return SCHEMA_VERSION
 
 
 def _keep_copy(ledger: Path, schema: int) -> None:

@@ -1,12 +1,15 @@
 """One controller an instrument: a row with an owner and a fencing token that only grows.
 
 A process that was thought dead and wakes up finds a higher token and is refused (Kleppmann, "How to do
-distributed locking", 2016). Whether an owner lives is judged by its process and by its heartbeat *moving*, not
-by comparing clocks, so a clock that jumps neither steals nor blocks an instrument.
+distributed locking", 2016). Whether an owner lives is judged by its process where that can be seen, and else by its
+heartbeat *moving*, not by comparing clocks: a clock that jumps or runs ahead neither steals nor blocks an instrument.
+
+A campaign has no lease of its own: whoever works on it holds the instrument that the ledger books it on, and its
+instrument is changed by nobody who does not hold both (``Ledger.move``).
 """
 
+import logging
 import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
@@ -15,19 +18,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Row, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from sdl.errors import LeaseHeld, LeaseLost
+from sdl.errors import LeaseHeld, LeaseLost, LedgerError
+from sdl.formatting import format_duration
+from sdl.ledger.database import answered
 from sdl.ledger.tables import leases
 from sdl.system import failpoints
 from sdl.system.clock import now
-from sdl.system.processes import is_dead, process_name
+from sdl.system.processes import is_dead, process_name, this_host
 
 BEAT_S = 2.0
 TTL_S = 15.0
-"""Age of a heartbeat, seconds, from which on its owner is watched for a sign of life."""
+"""Seconds for which a heartbeat may stand still; an owner that is silent for longer, while we watch, is overtaken."""
 _LEASE = select(leases).where(leases.c.instrument == bindparam("instrument")).with_for_update()
+_watched = dict[tuple[str, str], "_Stillness"]()
+"""Heartbeats that look old, by ledger and instrument, as this process has watched them."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,9 @@ class Lease:
         """
         row = connection.execute(_LEASE, {"instrument": self.instrument}).one()
         if row.token != self.token:
+            by = row.owner or "one who let go of it again"
             raise LeaseLost(
-                f"{self.instrument} was taken over by {row.owner} {_ago(row.since)}: this process no longer writes"
+                f"{self.instrument} was taken over by {by} {_ago(row.since)}: this process no longer writes"
             )
 
 
@@ -86,50 +96,75 @@ class Holder:
     def __str__(self) -> str:
         return f"{self.owner} ({self.process} on {self.host}) {_ago(self.since)}"
 
+    @property
+    def sign_of_life(self) -> str:
+        """When it gave the last sign of life, in words."""
+        age = now() - self.beat_at
+        if age < -BEAT_S:
+            return f"by a clock that is {format_duration(-age)} ahead of ours"
+        return f"{max(age, 0):.0f} s ago" if age < 100 else f"{format_duration(age)} ago"
+
+
+@dataclass(frozen=True)
+class _Stillness:
+    """A heartbeat that looked old and has stood still while we watched it."""
+
+    beat: tuple[int, int]
+    """Token and number."""
+    seen_s: float
+    """Seconds of watching; a pause of our own counts no more than one beat, since it may have been everybody's."""
+    looked_at: float
+    """When we last looked, by the monotonic clock."""
+
 
 def lease_holders(connection: Connection) -> dict[str, Holder]:
-    """Return the holder of each instrument that is held; one whose process is known to be gone holds nothing."""
-    rows = connection.execute(select(leases).where(leases.c.owner != ""))
-    return {
-        row.instrument: Holder(row.owner, row.process.split("@")[0], row.host, row.since, row.beat_at)
-        for row in rows
-        if not is_dead(row.host, row.process)
-    }
+    """Return the holder of each instrument that is held; one that is known to be dead or silent holds nothing."""
+    rows = connection.execute(select(leases).where(leases.c.owner != "")).all()
+    return {row.instrument: _holder(row) for row in rows if _lives(connection, row) is not False}
 
 
-def lease_holder(engine: Engine, instrument: str) -> str | None:
-    """Say who holds the instrument and since when, in words; None if it is free."""
-    with engine.connect() as connection:
-        holder = lease_holders(connection).get(instrument)
-    return None if holder is None else str(holder)
+def lease_holder(engine: Engine, instrument: str) -> Holder | None:
+    """Return who holds the instrument; None if it is free. One whose heartbeat looks old is watched first."""
+    told = False
+    while True:
+        with answered(engine), engine.connect() as connection:
+            row = connection.execute(select(leases).where(leases.c.instrument == instrument)).one_or_none()
+            lives = row is not None and bool(row.owner) and _lives(connection, row)
+        if lives is not None:
+            return _holder(row) if row is not None and lives else None
+        assert row is not None
+        if not told:
+            log.warning("%s was held by %s, last sign of life %s; watching for %.0f s whether there is another one",
+                        instrument, _holder(row), _holder(row).sign_of_life, _silence_s())  # fmt: skip
+            told = True
+        time.sleep(BEAT_S / 4)
 
 
 def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
-    identity = {"owner": owner, "host": platform.node(), "process": process_name(os.getpid())}
-    with engine.execution_options(writes=True).begin() as connection:
-        row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
-    if row is not None and row.owner and not is_dead(row.host, row.process) and not _is_silent(engine, row):
+    holder = lease_holder(engine, instrument)
+    if holder is not None:
         raise LeaseHeld(
-            f"{instrument} is held by {lease_holder(engine, instrument)}, "
-            f"last sign of life {now() - row.beat_at:.0f} s ago; wait for it to end, or end it with 'sdl stop'",
+            f"{instrument} is held by {holder}, last sign of life {holder.sign_of_life}; wait for it to end, or end it "
+            "with 'sdl stop'",
             instrument,
         )
-    token = row.token + 1 if row else 1
-    fresh = {"token": token, "since": now(), "beat": 0, "beat_at": now(), **identity}
-    take: Insert | Update = insert(leases).values(instrument=instrument, **fresh)
-    if row is not None:
-        still = (leases.c.instrument == instrument) & (leases.c.token == row.token) & (leases.c.owner == row.owner)
-        take = update(leases).where(still).values(**fresh)
     message = f"{instrument} was taken by another process a moment ago; try again when it is done"
     refusal = LeaseHeld(message, instrument)
     try:
-        with engine.execution_options(writes=True).begin() as connection:
-            changed = connection.execute(take).rowcount
-            if row is not None and changed != 1:  # of an insert PostgreSQL tells no number
+        with answered(engine, "write"), engine.execution_options(writes=True).begin() as connection:
+            row = connection.execute(_LEASE, {"instrument": instrument}).one_or_none()
+            if row is not None and row.owner and _lives(connection, row) is not False:
                 raise refusal
-    except IntegrityError:
-        raise refusal from None
-    return Lease(instrument, token)
+            own: dict[str, Any] = {"instrument": instrument, "token": row.token + 1 if row else 1, "owner": owner}
+            own |= {"host": this_host(), "process": process_name(os.getpid())}
+            own |= {"since": now(), "beat": 0, "beat_at": now()}
+            take = insert(leases) if row is None else update(leases).where(leases.c.instrument == instrument)
+            connection.execute(take.values(**own))
+    except LedgerError as error:
+        if isinstance(error.__cause__, IntegrityError):
+            raise refusal from None
+        raise
+    return Lease(instrument, own["token"])
 
 
 def _beat(engine: Engine, lease: Lease, ended: threading.Event) -> None:
@@ -148,18 +183,30 @@ def _write(engine: Engine, lease: Lease, **values: object) -> bool:
         return True
 
 
-def _is_silent(engine: Engine, row: Row[Any]) -> bool:
-    """Whether the holder's heartbeat is old and does not move while we watch."""
-    if abs(now() - row.beat_at) < TTL_S:
+def _silence_s() -> float:
+    """Seconds for which a heartbeat has to stand still, while we watch, before its owner counts as gone."""
+    return max(TTL_S, 2.5 * BEAT_S)
+
+
+def _lives(connection: Connection, row: Row[Any]) -> bool | None:
+    """Whether the owner of a lease lives; None as long as only watching on can tell."""
+    if is_dead(row.host, row.process):
         return False
-    until = time.monotonic() + 2.5 * BEAT_S
-    while time.monotonic() < until:
-        time.sleep(BEAT_S / 4)
-        with engine.connect() as connection:
-            query = select(leases.c.token, leases.c.beat).where(leases.c.instrument == row.instrument)
-            if tuple(connection.execute(query).one()) != (row.token, row.beat):
-                return False
-    return True
+    place, beat, moment = (str(connection.engine.url), row.instrument), (row.token, row.beat), time.monotonic()
+    if abs(now() - row.beat_at) < TTL_S:
+        _watched.pop(place, None)
+        return True
+    before = _watched.get(place)
+    if before is None or before.beat != beat:
+        _watched[place] = _Stillness(beat, 0.0, moment)
+        return None if before is None else True
+    seen_s = before.seen_s + min(moment - before.looked_at, BEAT_S)
+    _watched[place] = _Stillness(beat, seen_s, moment)
+    return False if seen_s >= _silence_s() else None
+
+
+def _holder(row: Row[Any]) -> Holder:
+    return Holder(row.owner, row.process.split("@")[0], row.host.partition(" (")[0], row.since, row.beat_at)
 
 
 def _ago(moment: float) -> str:

@@ -1,6 +1,8 @@
 """The ledger: the one stateful thing. Intents before requests, every reply as it came, verdicts, controls."""
 
+import json
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,9 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from sdl.errors import (
     BudgetSpent,
@@ -18,21 +19,23 @@ from sdl.errors import (
     CampaignStopped,
     InvalidInput,
     LeaseLost,
+    LedgerAway,
     LedgerError,
     suggest_nearest,
 )
 from sdl.formatting import escape_invisible, format_value, json_list, make_jsonable
-from sdl.history import Control, Entry, Exam, Finding, History, ReplyClass, Request, Round, State
+from sdl.history import Control, Entry, Exam, Finding, History, NoticeKind, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
 from sdl.ledger import bulk_reads, dumps, queries, statements
 from sdl.ledger import lease as leasing
-from sdl.ledger.database import journal_path, open_database
+from sdl.ledger.database import answered, begin_transaction, journal_path, open_database
+from sdl.ledger.database_server import wait_for_answer
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
 from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
-from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds
+from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds, storable
 from sdl.space import Space
 from sdl.system.clock import now
 
@@ -50,10 +53,19 @@ class Ledger:
     Args:
         where: A file for SQLite, or a database URL for PostgreSQL.
         beside: Folder for replies that a database server could not take; those of a file lie beside it.
+        patience_s: Seconds for which each transaction waits for a database server that does not answer.
+        interrupted: Set it to end such a wait.
     """
 
-    def __init__(self, where: str | Path, beside: Path | None = None) -> None:
-        self.engine = open_database(where)
+    def __init__(
+        self,
+        where: str | Path,
+        beside: Path | None = None,
+        patience_s: float = 0.0,
+        interrupted: threading.Event | None = None,
+    ) -> None:
+        self.patience_s, self.interrupted = patience_s, interrupted or threading.Event()
+        self.engine = wait_for_answer(lambda: open_database(where), patience_s, self.interrupted)
         self.journal = Journal(journal_path(self.engine.url, beside))
         self._writer = self.engine.execution_options(writes=True)
         self._doubted = set[tuple[str, str]]()  # flags that were warned of
@@ -82,8 +94,8 @@ class Ledger:
 
     @property
     def url(self) -> str:
-        """The URL of its database with the password, by which another process opens it."""
-        return self.engine.url.render_as_string(hide_password=False)
+        """Its file, or the URL of its database with the password, by which another process opens it."""
+        return str(self.file) if self.file else self.engine.url.render_as_string(hide_password=False)
 
     # ------------------------------------------------------------------ campaigns
 
@@ -101,18 +113,58 @@ class Ledger:
         Raises:
             InvalidInput: if the name belongs to a campaign on another instrument.
         """
-        with self.writing() as connection:
-            registered = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
-            if registered is None:
-                row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
-                row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
-                connection.execute(insert(campaigns).values(**row, reason="", created=now(), updated=now()))
-            elif Space.model_validate(registered.space) != space:
-                raise InvalidInput(
-                    f"campaign {name!r} was begun on {registered.instrument} with other knobs or channels than "
-                    f"{instrument} has; give this campaign another name"
-                )
-        return self.entry(name)
+        row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
+        row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
+        new = insert(campaigns).values(**row, reason="", created=now(), updated=now())
+        try:
+            with self.writing() as connection:
+                if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is None:
+                    connection.execute(new)
+        except LedgerError as error:
+            if not isinstance(error.__cause__, IntegrityError):  # then somebody was faster
+                raise
+        entry = self.entry(name)
+        if entry.space != space:
+            raise InvalidInput(
+                f"campaign {name!r} was begun on {entry.instrument} with other knobs or channels than "
+                f"{instrument} has; give this campaign another name"
+            )
+        if entry.instrument != storable(instrument):
+            raise InvalidInput(
+                f"campaign {name!r} was begun on {entry.instrument}, and this is {instrument}: give it another name; "
+                "or say 'sdl run --moved' if it is to go on here; where both are one apparatus, say so in the file: "
+                f"apparatus = {json.dumps(entry.instrument)} below [instrument]"
+            )
+        return entry
+
+    def move(self, name: str, lease: Lease, owner: str, *, measured: bool) -> None:
+        """Book a campaign that was begun on the instrument that is held now, and write down that it was on another.
+
+        Whoever works on it holds its instrument: so both are held for that moment.
+
+        Args:
+            name: Of a campaign; where there is none, or it is on this instrument, nothing is done.
+            lease: Of the instrument to which it goes.
+            owner: Who does that.
+            measured: Whether it may go although the other instrument has answered it.
+
+        Raises:
+            LeaseHeld: if somebody is at work on it, or with the instrument that it was on.
+        """
+        of_name = campaigns.c.name == name
+        with self.reading() as connection:
+            row = connection.execute(select(*campaigns.c["id", "instrument"]).where(of_name)).one_or_none()
+            if row is None or row.instrument == lease.instrument:
+                return
+            answered = select(attempts.c.id).where(attempts.c.campaign == row.id, attempts.c.state == "DONE")
+            if not measured and connection.execute(answered.limit(1)).first() is not None:
+                return
+        with self.hold(row.instrument, owner), self.writing(lease) as connection:
+            still = campaigns.c.instrument == row.instrument
+            change = update(campaigns).where(of_name, still).values(instrument=lease.instrument)
+            if connection.execute(change).rowcount:
+                words = f"goes on with {lease.instrument} instead of {row.instrument}"
+                statements.insert_notice(connection, row.id, NoticeKind.MOVED, words)
 
     def adopt(
         self,
@@ -143,7 +195,7 @@ class Ledger:
             row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
             new = insert(campaigns).values(**row, reason="imported", created=now(), updated=now())
             campaign = statements.inserted_id(connection.execute(new))
-            statements.insert_trail(connection, campaign, trail)
+            statements.insert_trail(connection, campaign, instrument, trail)
         return self.entry(name)
 
     def entry(self, name: str) -> Entry:
@@ -206,7 +258,9 @@ class Ledger:
 
     def holder(self, instrument: str) -> str | None:
         """Say who holds an instrument and since when, in words; None if it is free."""
-        return leasing.lease_holder(self.engine, instrument)
+        look = lambda: leasing.lease_holder(self.engine, instrument)  # noqa: E731
+        holder = wait_for_answer(look, self.patience_s, self.interrupted)
+        return None if holder is None else str(holder)
 
     # ------------------------------------------------------------------ one measurement
 
@@ -243,8 +297,15 @@ class Ledger:
             _obey(intent.name, intent.control)
             if sent >= budget:
                 raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
-            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1, "token": lease.token}
-            row |= {"state": "SENT", "reason": "", "raw": "", "sent_at": now()}
+            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1}
+            row |= {
+                "instrument": lease.instrument,
+                "token": lease.token,
+                "state": "SENT",
+                "reason": "",
+                "raw": "",
+                "sent_at": now(),
+            }
             number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
         self._counted[campaign] = (sent + 1, number)
         if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
@@ -311,14 +372,17 @@ class Ledger:
         place = None
         for left in reversed(range(TRIES)):
             try:
-                with self.writing(lease) as connection:
+                with self.writing(lease, patience_s=None if place else 0.0) as connection:
                     statements.write_answer(connection, reply)
                 return
             except LeaseLost:
                 log.error("this reply came too late to be kept: %s", reply.answer["raw"])
                 raise
             except LedgerError as error:
-                place = place or self._keep(reply, error)
+                if place is None:
+                    place = self._keep(reply, error)
+                    if isinstance(error, LedgerAway):
+                        log.warning("%s. The reply that came is kept in %s until it does", error, place)
                 if not left:
                     raise LedgerError(f"{error}. The last reply is kept in {place} until then") from error
 
@@ -407,30 +471,31 @@ class Ledger:
         Raises:
             LedgerError: if the database does not answer.
         """
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except (DBAPIError, NoConnectionFree) as error:
-            raise LedgerError(f"cannot read the ledger at {self.address}: {getattr(error, 'orig', error)}") from error
+        with answered(self.engine), self._begin(self.engine, self.patience_s) as connection:
+            yield connection
 
     @contextmanager
-    def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
+    def writing(self, lease: Lease | None = None, patience_s: float | None = None) -> Iterator[Connection]:
         """Write in one transaction; with a lease, only as long as it is ours.
+
+        Args:
+            lease: That the write needs.
+            patience_s: Seconds to wait for a database server that does not answer; by default the ledger's own.
 
         Raises:
             LeaseLost: if another process holds the instrument by now.
             LedgerError: if the database does not take it.
         """
-        try:
-            with self._writer.begin() as connection:
-                if lease is not None:
-                    lease.check(connection)
-                yield connection
-        except OperationalError as error:
-            raise LedgerError(
-                f"the ledger at {self.address} could not be written: {error.orig}; see whether "
-                "another program holds it or its disk is full, and run the campaign again"
-            ) from error
+        patience_s = self.patience_s if patience_s is None else patience_s
+        with answered(self.engine, "write"), self._begin(self._writer, patience_s) as connection:
+            if lease is not None:
+                lease.check(connection)
+            yield connection
+            connection.commit()
+
+    def _begin(self, engine: Engine, patience_s: float) -> Connection:
+        """Begin a transaction, once a database server answers."""
+        return wait_for_answer(lambda: begin_transaction(engine), patience_s, self.interrupted)
 
 
 def _obey(name: str, control: Control) -> None:

@@ -235,15 +235,11 @@ def unanswered_request(connection: Connection, instrument: str, replies: int) ->
         instrument: Its identity.
         replies: How many of its last replies tell how long one takes.
     """
-    on_instrument = campaigns.c.instrument == instrument
-    newest = select(func.max(attempts.c.id)).where(attempts.c.campaign == campaigns.c.id).scalar_subquery()
-    query = select(*attempts.c["state", "sent_at"]).where(
-        attempts.c.id == select(func.max(newest)).where(on_instrument).scalar_subquery()
-    )
-    row = connection.execute(query).one_or_none()
+    newest_first = attempts.c.id.desc()
+    asked = select(*attempts.c["state", "sent_at"]).where(attempts.c.instrument == instrument)
+    row = connection.execute(asked.order_by(newest_first).limit(1)).one_or_none()
     if row is None or row.state not in ("SENT", "UNKNOWN"):
         return None
-    of_instrument = attempts.c.campaign.in_(select(campaigns.c.id).where(on_instrument))
-    answered = select(attempts.c.seconds).where(of_instrument, attempts.c.seconds.is_not(None))
-    seconds = connection.execute(answered.order_by(attempts.c.id.desc()).limit(replies)).scalars().all()
+    answered = select(attempts.c.seconds).where(attempts.c.instrument == instrument, attempts.c.seconds.is_not(None))
+    seconds = connection.execute(answered.order_by(newest_first).limit(replies)).scalars().all()
     return UnansweredRequest(row.sent_at, seconds)

@@ -57,7 +57,13 @@ def replace_config(connection: Connection, campaign: int, before: Mapping[str, A
     connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
 
-def insert_trail(connection: Connection, campaign: int, trail: Sequence[Mapping[str, Any]]) -> None:
+def insert_notice(connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "") -> None:
+    """Write down what somebody asked of a campaign, or what befell it."""
+    row = {"campaign": campaign, "kind": kind, "text": text, "by": by, "at": now()}
+    connection.execute(insert(notices).values(sent=count_sent(campaign), **row))
+
+
+def insert_trail(connection: Connection, campaign: int, instrument: str, trail: Sequence[Mapping[str, Any]]) -> None:
     """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail."""
     place = operator.itemgetter("round", "index", "replicate")
     planned: dict[tuple[int, int, int], Mapping[str, Any]] = {}
@@ -74,10 +80,11 @@ def insert_trail(connection: Connection, campaign: int, trail: Sequence[Mapping[
     columns = requests.c["round", "idx", "replicate", "id"]
     inserted = connection.execute(select(*columns).where(requests.c.campaign == campaign))
     ids = {(round_, index, replicate): id_ for round_, index, replicate, id_ in inserted}
-    connection.execute(
-        insert(attempts),
-        [common | {"request": ids[place(row)], "token": 0, **_only(row, ATTEMPT_COLUMNS)} for row in trail],
-    )
+    answers = [
+        common | {"request": ids[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
+        for row in trail
+    ]
+    connection.execute(insert(attempts), answers)
 
 
 def _only(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -152,10 +159,12 @@ IS_UNANSWERED = (
 )
 """The attempt of that number, as long as its answer is not known; numbers of a lost ledger may come again."""
 UPDATE_ANSWER = update(attempts).where(*IS_UNANSWERED)
-ATTEMPT_COLUMNS = (
+ANSWER_COLUMNS = (
     *("attempt", "state", "verdict", "reason", "applied", "out", "readings", "censored", "raw"),
     *("sent_at", "done_at", "seconds"),
 )
+"""Columns of an attempt that are exported and imported."""
+ATTEMPT_COLUMNS = (*ANSWER_COLUMNS, "instrument")
 """Columns of an attempt that the trail shows."""
 
 

@@ -25,7 +25,7 @@ def fill_campaign(
     connection.execute(insert(rounds), [row_of_round(entry.id, round_) for round_ in rounds_])
     connection.execute(insert(findings).values(**row_of_finding(entry.id, finding)))
     connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(state=State.FINISHED))
-    parameters = {"campaign": entry.id, "size": observations, "rounds": len(rounds_)}
+    parameters = {"campaign": entry.id, "instrument": entry.instrument, "size": observations, "rounds": len(rounds_)}
     for statement in (
         _planned_sql(entry.space.knob_names),
         _replies_sql(entry.space.knob_names, entry.space.channel_names),
@@ -55,10 +55,10 @@ def _replies_sql(knobs: Sequence[str], channels: Sequence[str]) -> str:
     raw = _quoted('{"in": ') + " || settings || " + f"', \"out\": ' || printf({out}, {values}) || '}}'"
     # Materialized, or SQLite draws a count anew in each column that it stands in.
     return (
-        "INSERT INTO attempts (campaign, request, attempt, token, state, verdict, reason, applied, out, readings, "
-        "censored, raw, sent_at, done_at, seconds) "
+        "INSERT INTO attempts (campaign, instrument, request, attempt, token, state, verdict, reason, applied, out, "
+        "readings, censored, raw, sent_at, done_at, seconds) "
         f"WITH drawn AS MATERIALIZED (SELECT *, {counts} FROM requests WHERE campaign = :campaign) "
-        f"SELECT :campaign, id, 1, 1, 'DONE', 'OK', '', {applied}, printf({out}, {values}), "
+        f"SELECT :campaign, :instrument, id, 1, 1, 'DONE', 'OK', '', {applied}, printf({out}, {values}), "
         f"printf({readings}, {values}), {censored}, {raw}, 1.7e9 + idx, 1.7e9 + idx + 0.8, 0.8 "
         "FROM drawn"
     )

@@ -24,7 +24,12 @@ class _Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return value if value is None else value.replace("\0", "\u2400").encode(errors="replace").decode()
+        return value if value is None else storable(value)
+
+
+def storable(text: str) -> str:
+    """Return a text as the ledger keeps it."""
+    return text.replace("\0", "\u2400").encode(errors="replace").decode()
 
 
 metadata = MetaData()
@@ -79,6 +84,7 @@ attempts = Table(
     Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
     Column("request", ForeignKey("requests.id"), nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("instrument", _Words, index=True),  # empty in what was measured before schema 5
     Column("token", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("verdict", String),

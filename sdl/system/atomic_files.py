@@ -1,7 +1,6 @@
 """Files that appear whole or not at all."""
 
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from typing import BinaryIO
 
 from sdl.errors import InvalidInput
 from sdl.system import failpoints
-from sdl.system.processes import is_dead, process_name
+from sdl.system.processes import is_dead, process_name, this_host
 
 DRAFT = re.compile(r"\.sdl-(?P<process>process \d{1,10}@\d*) on (?P<host>.+)-\w+")
 """The name of a draft says whose it is, so that what a killed process left can be told from what is being written."""
@@ -36,7 +35,7 @@ def write_atomically(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     draft = None
     try:
         clear_drafts(path.parent)
-        whose = f".sdl-{process_name(os.getpid())} on {platform.node()}-"
+        whose = f".sdl-{process_name(os.getpid())} on {this_host()}-"
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=whose)  # made with mode 0600
         with open(handle, "wb") as file:
             yield file

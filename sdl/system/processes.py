@@ -2,7 +2,25 @@
 
 import os
 import platform
+from functools import cache
 from pathlib import Path
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+NAMESPACE = Path("/proc/self/ns/pid")
+
+
+@cache
+def this_host() -> str:
+    """Name the only place where numbers of processes mean what they mean here: ``lab-pi (boot 1f0c2a77, 4026531836)``.
+
+    Two containers, and two boards whose cards were cloned, may have one name; cards even share what is called the
+    machine's id. The boot and the namespace of processes tell them apart, where the system has them.
+    """
+    try:
+        boot, namespace = BOOT.read_text().strip(), NAMESPACE.readlink().name
+    except OSError:
+        return platform.node()
+    return f"{platform.node()} (boot {boot[:8]}, {namespace.strip('pid:[]')})"
 
 
 def process_name(pid: int) -> str:
@@ -15,12 +33,16 @@ def process_name(pid: int) -> str:
 
 
 def is_dead(host: str, process: str) -> bool:
-    """Return whether the process of that name is known to be gone; one on another host never is.
+    """Return whether the process of that name is known to be gone; one elsewhere, or of an earlier boot, never is.
+
+    Args:
+        host: As ``this_host`` named it there.
+        process: As ``process_name`` did.
 
     Raises:
         ValueError: if it is not the name of a process.
     """
-    if host != platform.node():
+    if host != this_host():
         return False
     pid = int(process.split("@")[0].removeprefix("process "))
     try:

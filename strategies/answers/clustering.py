@@ -1,6 +1,6 @@
 """From draws of an inverse model to a few distinct candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ class DrawCluster:
     """Standard deviation of the draws of that cluster, ``(d,)``."""
     share: float
     """Part of the draws inside the box that belongs to the cluster, 0 to 1."""
+    members: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp), kw_only=True)
+    """Which of the draws inside the box these are."""
 
 
 def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool = False) -> list[DrawCluster]:
@@ -52,7 +54,7 @@ def cluster_draws(draws: Settings, separation: float = SEPARATION, *, one: bool 
     distance = cdist(inside, inside)
     labels = np.zeros(len(inside), np.intp) if one else _clusters(inside, distance, separation)
     members = (np.flatnonzero(labels == label) for label in np.unique(labels))
-    clusters = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside)) for rows in members]
+    clusters = [_candidate(inside[rows], distance[np.ix_(rows, rows)], len(inside), rows) for rows in members]
     return sorted(clusters, key=lambda each: -each.share)
 
 
@@ -61,8 +63,8 @@ def refused(draws: Settings) -> float:
     return float(1 - in_unit_box(draws).mean())
 
 
-def _candidate(draws: Settings, distance: NDArray[np.float64], n: int) -> DrawCluster:
-    return DrawCluster(draws[distance.sum(axis=0).argmin()], draws.std(axis=0), len(draws) / n)
+def _candidate(draws: Settings, distance: NDArray[np.float64], n: int, members: NDArray[np.intp]) -> DrawCluster:
+    return DrawCluster(draws[distance.sum(axis=0).argmin()], draws.std(axis=0), len(draws) / n, members=members)
 
 
 def _clusters(draws: Settings, distance: NDArray[np.float64], separation: float) -> NDArray[np.intp]:

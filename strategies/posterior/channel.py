@@ -10,6 +10,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,8 +19,19 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtri, dtrtrs
 from scipy.special import log_ndtr
 
-from strategies.posterior.covariance import AMPLITUDE, JITTER, NOISE, Covariance, Matrix, noise_at
-from strategies.posterior.hyperparameters import BENT, DRIFTING, ChannelData, HyperPrior, doubts
+from strategies.posterior.covariance import (
+    AMPLITUDE,
+    BACKGROUND,
+    CORRELATION,
+    GAIN,
+    JITTER,
+    NOISE,
+    Covariance,
+    Matrix,
+    noise_at,
+)
+from strategies.posterior.hyperparameters import BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
+from strategies.posterior.statement import told
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
@@ -36,7 +48,11 @@ SELDOM = 5
 BOLD = 1.645
 """Standard deviations by which the logarithm of the amplitude may be larger than it seems."""
 LATEST = 60
-"""Rows that tell how well the noise is known."""
+"""Rows that tell how well the hyperparameters are known."""
+DOUBTED = (NOISE, CORRELATION, BACKGROUND, GAIN)
+"""Hyperparameters on whose doubt a verdict depends ..."""
+DEVIATIONS = np.array([-3.5, -2.0, -1.0, 0.0, 1.0, 2.0, 3.5, 5.5])
+"""... and how many standard deviations from the likeliest ones they are looked at: more may well be true."""
 SWEEPS = 8
 WIDEST = 1e3
 """Largest variance of what stands for a censored row, in squares of the range: it says nothing."""
@@ -96,11 +112,50 @@ class ChannelPosterior:
 
         The variance of the logarithm of a standard deviation with ``v`` degrees of freedom is ``1 / 2 v``.
         """
-        return float(np.clip(0.5 / self._doubts[NOISE, NOISE], 1.0, 200.0))
+        channels, weights = self.doubted(NOISE)
+        noises = np.array([channel.theta[NOISE] for channel in channels])
+        return float(np.clip(0.5 / (weights @ (noises - weights @ noises) ** 2), 1.0, 200.0))
+
+    @cached_property
+    def told(self) -> Matrix | None:
+        """How likely its latest rows make each factor by which a statement may be off; None if there is none."""
+        if self.beliefs.statement is None:
+            return None
+        thetas = np.array([channel.theta for channel, _ in self._noises])
+        densities = np.array(
+            [density + self.beliefs.noise_penalty(channel.theta)[0] for channel, density in self._noises]
+        )
+        return told(thetas[:, NOISE] - self.beliefs.mean[NOISE], np.exp(densities - densities.max()))
 
     @cached_property
     def _doubts(self) -> Matrix:
         return doubts(self.evidence.last(LATEST), self.beliefs, self.theta)
+
+    @cached_property
+    def recent(self) -> "ChannelPosterior":
+        """The same by its latest rows alone."""
+        return replace(self, evidence=self.evidence.last(LATEST))
+
+    def doubted(self, axis: int) -> tuple[Sequence["ChannelPosterior"], Matrix]:
+        """Its latest rows by other values of one hyperparameter, and how likely these are, ``(k,)``.
+
+        All others follow as the rows would have it, and the density is that of the rows and beliefs.
+        """
+        places = self._noises if axis == NOISE else self._along(axis)
+        density = np.array([density for _, density in places])
+        weights = np.exp(density - density.max()) * np.gradient([channel.theta[axis] for channel, _ in places])
+        return [channel for channel, _ in places], weights / weights.sum()
+
+    @cached_property
+    def _noises(self) -> Sequence[tuple["ChannelPosterior", float]]:
+        return self._along(NOISE)
+
+    def _along(self, axis: int) -> Sequence[tuple["ChannelPosterior", float]]:
+        """The latest rows by hyperparameters along the doubt of one of them, and the logarithms of their densities."""
+        ridge = self._doubts[axis] / self._doubts[axis, axis] ** 0.5
+        thetas = np.clip(self.theta + DEVIATIONS[:, None] * ridge, self.beliefs.low, self.beliefs.high)
+        recent = self.recent
+        return [(replace(recent, theta=theta), -recent.evidence.loss(theta, self.beliefs)[0]) for theta in thetas]
 
     @cached_property
     def bolder(self) -> "ChannelPosterior":
@@ -140,6 +195,8 @@ class ChannelRows:
     """Floor and ceiling of the channel."""
     noise: float
     """What the instrument states, NaN where nothing."""
+    statement: Matrix | None = None
+    """Chances of the factors by which that may be off, by what other channels tell, ``(k,)``."""
 
     @cached_property
     def range(self) -> tuple[float, float]:
@@ -152,7 +209,7 @@ class ChannelRows:
     @cached_property
     def beliefs(self) -> HyperPrior:
         """About the hyperparameters, in parts of the range."""
-        return HyperPrior.about(self.covariance.settings.shape[1], self.noise / self.range[1])
+        return HyperPrior.about(self.covariance.settings.shape[1], self.noise / self.range[1], self.statement)
 
     @cached_property
     def edges(self) -> Matrix:
@@ -176,8 +233,8 @@ class ChannelRows:
         starts = [] if start is None else [self.judged(self.channel(start))]
         if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:
             fresh = self.channel(self.beliefs.mean)
-            others = [BENT] if len(self.readings) <= FEW else [BENT, DRIFTING]
-            thetas = [fresh.evidence.explained(self.beliefs, by) for by in ({}, *others)]
+            others = [{}, BENT] if len(self.readings) <= FEW else [BENT, DRIFTING, CORRELATED]
+            thetas = [fresh.evidence.explained(self.beliefs, by) for by in others]
             starts += [replace(fresh, theta=theta) for theta in thetas]
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 

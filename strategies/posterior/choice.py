@@ -25,6 +25,9 @@ HOPE = 0.3
 """Chance to be verified below which the price says nothing, and the likeliest settings are read."""
 SLACK = 0.1
 """Part by which the logarithm of the chance may be worse at the last settings, for them to be read again."""
+WORTH_STAYING = 1.0
+"""Requests that other settings must save to be read instead of the last ones: the best of many looks better than it is.
+"""
 DISTINCT = 0.1
 """Distance in the unit box from which on settings are another answer."""
 SPREAD = 256
@@ -90,7 +93,10 @@ def choose(
     if not len(places):
         return None
     chances, price = log_chance(posterior, pursuit, places), forecast(posterior, pursuit, places)
-    best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
+    if price.chance.max() > HOPE:
+        best = int(np.argmin(price.requests - WORTH_STAYING * (np.arange(len(places)) >= len(likeliest))))
+    else:
+        best = _likeliest(chances, len(last))
     return NextReading(places[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
 
 

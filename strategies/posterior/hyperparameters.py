@@ -26,29 +26,30 @@ from strategies.posterior.covariance import (
     parts_of,
 )
 from strategies.posterior.descent import lowest
+from strategies.posterior.statement import believed, penalty
 
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
     LENGTH: (0.3, 0.85, -2.0, 2.0),
-    BACKGROUND: (-7.5, 2.0, -11.0, 1.5),
-    MEMORY: (4.1, 0.7, 2.0, 7.0),
+    BACKGROUND: (-7.5, 1.5, -11.0, 1.5),
+    MEMORY: (4.1, 0.7, 3.0, 7.0),
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
-    CORRELATION: (-3.0, 1.2, -6.0, 3.5),
-    GAIN: (-7.0, 2.0, -9.0, 0.0),
+    CORRELATION: (-3.0, 1.3, -6.0, 3.5),
+    GAIN: (-7.0, 1.5, -9.0, 0.0),
     OFF: (-0.5, 1.0, -6.0, 3.0),
 }
 """Mean and standard deviation of each shared one, and the limits that it is sought within."""
 SINGLE_KNOB = (0.0, 0.4, -1.5, 1.5)
 """The same for the departure of the length along one knob."""
-STATED = 0.2
-"""By how much the logarithm of a stated noise is off, where it is meant for this instrument ..."""
-TAIL = 3.0
-"""... and degrees of freedom of that doubt: a statement that data contradict is soon forgotten."""
+UNSURE = 0.5
+"""Standard deviation of the logarithm of a stated noise, as far as steps and ridges go by it."""
 BENT = {AMPLITUDE: -1.5, LENGTH: -0.2}
 """A bend that the search begins with as well ..."""
 DRIFTING = {BACKGROUND: -4.0, GAIN: -3.0}
-"""... and light and gains that drift."""
+"""... light and gains that drift ..."""
+CORRELATED = {CORRELATION: 1.0}
+"""... and noise that one reading passes on to the next."""
 CURVED = 30
 """Rows that tell how curved the density is where the search begins."""
 NO_NOISE = -1e3
@@ -59,43 +60,48 @@ NO_NOISE = -1e3
 class HyperPrior:
     """What is believed of the hyperparameters ``(9 + d,)`` before any row: independent normal distributions.
 
-    That of the noise is a t distribution about what the instrument states, if it states anything.
+    That of the noise is what an instrument's statement is worth, if it states anything.
     """
 
     mean: Matrix
     deviation: Matrix
     low: Matrix
     high: Matrix
-    stated: bool
+    statement: Matrix | None
+    """Chances of the factors by which the statement may be off, ``(k,)``; None where nothing is stated."""
 
     @classmethod
-    def about(cls, d: int, noise: float) -> "HyperPrior":
-        """The prior for ``d`` knobs; ``noise`` is the stated one in units of the range, NaN where unknown."""
+    def about(cls, d: int, noise: float, statement: Matrix | None = None) -> "HyperPrior":
+        """The prior for ``d`` knobs.
+
+        Args:
+            d: Number of knobs.
+            noise: The stated one in units of the range, NaN where unknown.
+            statement: Chances of factors by which it may be off, by default what one is worth before any reading.
+        """
         table = np.array([*BELIEFS.values(), *[SINGLE_KNOB] * d])
         stated = bool(np.isfinite(noise) and noise > 0)
         if stated:
             limits = BELIEFS[NOISE]
-            table[NOISE, :2] = np.clip(np.log(noise), limits[2] + 0.5, limits[3] - 0.5), STATED
+            table[NOISE, :2] = np.clip(np.log(noise), limits[2] + 0.5, limits[3] - 0.5), UNSURE
         mean, deviation, low, high = table.T
-        return cls(mean, deviation, low, high, stated)
+        worth = believed() if statement is None else statement
+        return cls(mean, deviation, low, high, worth if stated else None)
 
     def penalty(self, theta: Matrix) -> tuple[float, Matrix]:
         """Minus the logarithm of the prior density, and its gradient ``(9 + d,)``."""
         off = (theta - self.mean) / self.deviation
         losses, slopes = 0.5 * off**2, off / self.deviation
-        if self.stated:
-            u = off[NOISE]
-            losses[NOISE] = (TAIL + 1) / 2 * np.log1p(u**2 / TAIL)
-            slopes[NOISE] = (TAIL + 1) * u / (TAIL + u**2) / self.deviation[NOISE]
+        losses[NOISE], slopes[NOISE] = self.noise_penalty(theta)
         return float(losses.sum()), slopes
 
-    def precision(self, theta: Matrix) -> Matrix:
-        """Curvature of the penalty, not below 0, ``(9 + d,)``."""
-        found = 1 / self.deviation**2
-        if self.stated:
-            square = ((theta[NOISE] - self.mean[NOISE]) / self.deviation[NOISE]) ** 2
-            found[NOISE] *= (TAIL + 1) * max(TAIL - square, 0.0) / (TAIL + square) ** 2
-        return np.asarray(found)
+    def noise_penalty(self, theta: Matrix) -> tuple[float, float]:
+        """The noise's part of it, and its slope."""
+        factor = float(theta[NOISE] - self.mean[NOISE])
+        if self.statement is not None:
+            return penalty(factor, self.statement)
+        off = factor / float(self.deviation[NOISE])
+        return 0.5 * off**2, off / float(self.deviation[NOISE])
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,4 +208,4 @@ class ChannelData:
 
 def doubts(evidence: ChannelData, beliefs: HyperPrior, theta: Matrix) -> Matrix:
     """Covariance of the hyperparameters about the likeliest ones, ``(9 + d, 9 + d)``."""
-    return np.asarray(np.linalg.inv(evidence.information(theta) + np.diag(beliefs.precision(theta))))
+    return np.asarray(np.linalg.inv(evidence.information(theta) + np.diag(1 / beliefs.deviation**2)))

@@ -1,6 +1,6 @@
 """All channels together: one Gaussian process each, and lamps that were switched for all of them at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from sdl.space import Readings, Settings
 from strategies.posterior.channel import ChannelPosterior, ChannelRows
 from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
 from strategies.posterior.rows import Pursuit, Rows, Statement
+from strategies.posterior.statement import of_others
 
 EVERY = 14
 """Up to so many rows the hyperparameters are learned anew with each row ..."""
@@ -78,7 +79,8 @@ def learn(rows: Rows, instrument: Statement, before: Posterior | None = None, *,
     due = before is None or (_is_due(len(rows), before.learned) if anew is None else anew)
     members = [np.isfinite(rows.readings[:, c]) | (rows.censored[:, c] != 0) for c in range(rows.readings.shape[1])]
     starts = [None] * len(members) if before is None else _starts(before)
-    channels = _channels(rows, instrument, members, switches, starts, due)
+    statements = [None] * len(members) if before is None else of_others([channel.told for channel in before.channels])
+    channels = _channels(rows, instrument, members, switches, starts, statements, due)
     found = Posterior(
         rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
     )
@@ -107,15 +109,20 @@ def _channels(
     members: Sequence[np.ndarray],
     switches: tuple[float, ...],
     starts: Sequence[tuple[Matrix, float] | None],
+    statements: Sequence[Matrix | None],
     due: bool,
 ) -> list[ChannelPosterior]:
-    found = []
+    found, frame = [], _frames(rows, switches)
     for c, (own, start) in enumerate(zip(members, starts, strict=True)):
-        data = _channel_rows(rows, instrument, own, c, switches)
+        data = replace(_channel_rows(rows, instrument, own, c, frame), statement=statements[c])
         theta = None if start is None else _rescaled(*start, data.range[1])
         if due or theta is None:
             some = _few(np.flatnonzero(own))
-            part = data if len(some) == own.sum() else _channel_rows(rows, instrument, some, c, switches)
+            part = (
+                data
+                if len(some) == own.sum()
+                else replace(_channel_rows(rows, instrument, some, c, frame), statement=statements[c])
+            )
             channel = part.learned(None if theta is None else _rescaled(theta, data.range[1], part.range[1]))
             if part is data:
                 found.append(channel)
@@ -126,13 +133,24 @@ def _channels(
 
 
 def _channel_rows(
-    rows: Rows, instrument: Statement, own: np.ndarray, c: int, switches: tuple[float, ...]
+    rows: Rows, instrument: Statement, own: np.ndarray, c: int, frame: Callable[[np.ndarray], Covariance]
 ) -> ChannelRows:
     limits = float(instrument.floor[c]), float(instrument.ceiling[c])
     censored = rows.censored[own, c]
     readings = np.where(censored > 0, limits[1], np.where(censored < 0, limits[0], rows.readings[own, c]))
-    frame = Covariance(rows.settings[own], rows.order[own], rows.reference[own], switches, rows.apart[own])
-    return ChannelRows(frame, readings, censored, limits, float(instrument.noise[c]))
+    return ChannelRows(frame(own), readings, censored, limits, float(instrument.noise[c]))
+
+
+def _frames(rows: Rows, switches: tuple[float, ...]) -> Callable[[np.ndarray], Covariance]:
+    """The covariance of some of the rows; channels that were read in the same rows have the same one."""
+    known: dict[bytes, Covariance] = {}
+
+    def frame(own: np.ndarray) -> Covariance:
+        if (key := own.tobytes()) not in known:
+            known[key] = Covariance(rows.settings[own], rows.order[own], rows.reference[own], switches, rows.apart[own])
+        return known[key]
+
+    return frame
 
 
 def _rescaled(theta: Matrix, was: float, now: float) -> Matrix:
@@ -166,8 +184,9 @@ def _with_lamp(found: Posterior) -> Posterior:
     if gain < SUSPECT:
         return found
     switches = tuple(sorted((*found.switches, moment)))
+    statements = of_others([channel.told for channel in found.channels])
     starts = [(_quiet(channel), channel.scale) for channel in found.channels]
-    channels = _channels(found.rows, found.instrument, found.members, switches, starts, True)
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, statements, True)
     lit = replace(found, channels=channels, switches=switches)
     # A bend that nobody looked for explains much of what a lamp does.
     bent = _relearned(found, found.switches)
@@ -191,8 +210,9 @@ def _price_of_a_lamp(rows: Rows) -> float:
 
 def _relearned(found: Posterior, switches: tuple[float, ...]) -> Posterior:
     """The same rows, learned from the beginning with these lamps."""
+    statements = of_others([channel.told for channel in found.channels])
     starts = [None] * len(found.channels)
-    channels = _channels(found.rows, found.instrument, found.members, switches, starts, True)
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, statements, True)
     return replace(found, channels=channels, switches=switches)
 
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
-from scipy.special import stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
-from strategies.posterior.channel import ChannelPosterior
+from strategies.posterior.channel import DOUBTED, ChannelPosterior
 from strategies.posterior.covariance import Matrix
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import SAME, Pursuit, Rows
@@ -81,7 +81,13 @@ def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:
     return tuple(counts[1:])
 
 
-def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], readings: int, share: int = 1) -> Readings:
+def level(pursuit: Pursuit, past: tuple[int, ...], readings: int) -> float:
+    """Probability that may be spent at the look after those in the past, which goes by so many readings."""
+    counted = (past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1)
+    return open_ended(pursuit.error, *counted, PACE)
+
+
+def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], readings: int) -> Readings:
     """How many standard errors a mean has to lie off an edge at the look after those in the past.
 
     Args:
@@ -89,14 +95,11 @@ def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], rea
         pursuit: The target.
         past: Looks that there were.
         readings: That this look goes by.
-        share: Of how many claims this is one, which share the error rate.
 
     Returns:
         One for each fixed channel, as its noise is known.
     """
-    counted = (past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1)
-    level = open_ended(pursuit.error, *counted, PACE) / share
-    return np.asarray(stdtrit(posterior.degrees[pursuit.fixed], 1 - level))
+    return np.asarray(stdtrit(posterior.degrees[pursuit.fixed], 1 - level(pursuit, past, readings)))
 
 
 def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
@@ -105,21 +108,65 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
     taken = looks(rows, pursuit)
     if len(taken) == len(looks(rows.first(len(rows) - 1), pursuit)):
         return None
-    wanted, tolerance = pursuit.window
+    (wanted, tolerance), look = pursuit.window, (taken[:-1], taken[-1])
+    claims = 2 * len(wanted)  # one channel refutes them all, on either side of its target: these share the rate
     mean, deviation = estimate(posterior, pursuit, rows.settings[-1], posterior.now - 1)
-    quantile = quantiles(posterior, pursuit, taken[:-1], taken[-1])
-    # One channel refutes them all, on either side of its target: these share the rate.
-    refuting = quantiles(posterior, pursuit, taken[:-1], taken[-1], share=2 * len(wanted))
-    off = np.abs(mean - wanted)
-    if (off + quantile * deviation <= tolerance).all():
-        verdict = Verdict.VERIFIED
-    elif (off - refuting * deviation > tolerance).any():
-        verdict = Verdict.REFUTED
-    else:
-        verdict = Verdict.INCONCLUSIVE
+    room, spent = tolerance - np.abs(mean - wanted), level(pursuit, *look)
+    quantile, refuting = (np.full(len(wanted), -ndtri(spent / share)) for share in (1, claims))
+    verdict = _verdict(room / deviation, quantile, refuting)
+    if verdict is not Verdict.INCONCLUSIVE:
+        claimed = room >= 0 if verdict is Verdict.VERIFIED else -room > refuting * deviation
+        edge = wanted + np.copysign(tolerance, mean - wanted)
+        deviation = _with_doubt(posterior, pursuit, claimed, edge, mean, deviation)
+        verdict = _verdict(room / deviation, quantile, refuting)
     readings = int(pursuit.near(rows, rows.settings[-1], NEAR).sum())
     noise, degrees = posterior.noise_at(pursuit), posterior.degrees[pursuit.fixed]
     return Judgement(verdict, rows.settings[-1], mean, deviation, quantile, noise, degrees, readings, look=len(taken))
+
+
+def _verdict(inside: Readings, passing: Readings, refuting: Readings) -> Verdict:
+    """The verdict where estimates lie so many standard deviations inside the tolerance, ``(fixed channels,)``."""
+    if (inside >= passing).all():
+        return Verdict.VERIFIED
+    return Verdict.REFUTED if (-inside > refuting).any() else Verdict.INCONCLUSIVE
+
+
+def _with_doubt(
+    posterior: Posterior,
+    pursuit: Pursuit,
+    claimed: NDArray[np.bool_],
+    edge: Readings,
+    mean: Readings,
+    deviation: Readings,
+) -> Readings:
+    """Standard deviations by which estimates are off an edge as surely as all hyperparameters that may be true allow.
+
+    The chance that the true reading lies beyond its edge is that by the likeliest ones, or the largest that any doubt by itself makes of it.
+
+    Args:
+        posterior: Of all rows.
+        pursuit: The target, judged at the last row's settings.
+        claimed: Which of its fixed channels the claim rests on, ``(fixed channels,)``; so are all that follow.
+        edge: The nearer one of each channel.
+        mean: The estimates.
+        deviation: Standard deviations of these by the likeliest hyperparameters.
+    """
+    here, moment = posterior.rows.settings[-1], posterior.now - 1
+    near, found = pursuit.near(posterior.rows, here, NEAR), deviation.copy()
+    for place in np.flatnonzero(claimed):
+        c, away = pursuit.fixed[place], edge[place] - mean[place]
+        channel = posterior.channels[c]
+        own = near[posterior.members[c]][-len(channel.recent.evidence.values) :]
+        moved = _moved(channel.recent, here, own, moment)
+        level, spread = level_of(channel.recent, here, own, moment, moved)
+        beyond = ndtr(-abs(away) / deviation[place])
+        for axis in DOUBTED:
+            others, weights = channel.doubted(axis)
+            levels, spreads = np.array([level_of(other, here, own, moment, moved) for other in others]).T
+            reach = np.sign(away) * (away - levels + level) / (deviation[place] * spreads / spread)
+            beyond = max(beyond, float(weights @ ndtr(-reach)))
+        found[place] = abs(away) / max(-ndtri(min(max(beyond, TINY), 0.5)), TINY)
+    return found
 
 
 def estimate(posterior: Posterior, pursuit: Pursuit, settings: Settings, moment: float) -> tuple[Readings, Readings]:
@@ -129,12 +176,24 @@ def estimate(posterior: Posterior, pursuit: Pursuit, settings: Settings, moment:
         Mean and standard deviation, ``(fixed channels,)``.
     """
     near = pursuit.near(posterior.rows, settings, NEAR)
-    both = [level_of(posterior.channels[c], settings, near[posterior.members[c]], moment) for c in pursuit.fixed]
+    both = []
+    for c in pursuit.fixed:
+        channel, own = posterior.channels[c], near[posterior.members[c]]
+        both.append(level_of(channel, settings, own, moment, _moved(channel, settings, own, moment)))
     mean, deviation = np.array(both).T
     return mean, deviation
 
 
-def level_of(channel: ChannelPosterior, settings: Settings, near: NDArray[np.bool_], now: float) -> tuple[float, float]:
+def _moved(channel: ChannelPosterior, settings: Settings, near: NDArray[np.bool_], now: float) -> Matrix:
+    """By how much a channel reads more at some of its rows than at settings, in parts of the range."""
+    places = np.vstack((channel.covariance.settings[near], settings))
+    expected = channel.at(places, now)[0]
+    return np.asarray((expected[:-1] - expected[-1]) / channel.scale)
+
+
+def level_of(
+    channel: ChannelPosterior, settings: Settings, near: NDArray[np.bool_], now: float, moved: Matrix
+) -> tuple[float, float]:
     """The noise-free reading of a channel at settings and its standard deviation, with a level from some rows alone.
 
     Args:
@@ -142,10 +201,10 @@ def level_of(channel: ChannelPosterior, settings: Settings, near: NDArray[np.boo
         settings: In the unit box, ``(d,)``.
         near: Which of its rows the level is taken from, ``(n,)``.
         now: The moment that is meant.
+        moved: By how much these are thought to be above the level, each in parts of the range.
     """
-    moved = channel.at(channel.covariance.settings[near], now)[0] - channel.at(settings[None], now)[0]
     own = LEVEL * np.outer(near, near)
-    own[near, near] += (DOUBT * moved / channel.scale) ** 2
+    own[near, near] += (DOUBT * moved) ** 2
     cross = channel.covariance.cross(channel.theta, settings[None], now)[:, 0] + LEVEL * near
     prior = float(channel.covariance.prior(channel.theta, settings[None], now)[0]) + LEVEL
     solved: Matrix = dposv(channel.whole + own, np.column_stack((channel.evidence.values, cross)), lower=1)[1]

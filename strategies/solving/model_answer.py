@@ -11,11 +11,15 @@ from sdl.errors import SdlError, suggest_nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.answers.candidates import Candidate
-from strategies.answers.clustering import DrawCluster, cluster_draws, refused
+from strategies.answers.clustering import DrawCluster
 from strategies.answers.corrected_reachability import corrected_reachability
+from strategies.answers.reachability import CERTAINTY
 from strategies.contract import InverseModel, Remoteness, stands_in
+from strategies.correction.corrected_model import CorrectedModel
 from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
+from strategies.numerics.projection import pool
+from strategies.solving.offers import Offer, choose_offers
 from strategies.solving.problem import InverseProblem
 
 GROUP: plugins.Group = "sdl.inverse_models"
@@ -35,9 +39,11 @@ class ModelAnswer:
     """For the target, ``(n, d)``, in the unit box and beyond."""
 
 
-def build_model(name: str) -> InverseModel:
-    """The registered inverse model of that name, not fitted."""
+def build_model(name: str, problem: InverseProblem) -> InverseModel:
+    """The registered inverse model of that name, not fitted; one with an intercept where readings have no zero."""
     model: InverseModel = plugins.build(GROUP, name)
+    if hasattr(model, "intercept"):
+        model.intercept = not problem.through_origin
     return model
 
 
@@ -71,10 +77,10 @@ def plugin_error_sentence(name: str, error: BaseException) -> str:
 
 
 def reading_noise(model: InverseModel, problem: InverseProblem) -> Readings:
-    """Standard deviation of one reading, ``(c,)``: as stated for the channel, else what the model leaves over."""
+    """Standard deviation of one reading, ``(c,)``: as stated, else what model or rows leave over, whichever is less."""
     stated = problem.space.noise[problem.space.columns(problem.names)]
     left = np.std(problem.readings - model.predict(problem.settings.copy()), axis=0)
-    return np.asarray(np.where(np.isnan(stated), left, stated))
+    return np.asarray(np.where(np.isnan(stated), np.minimum(left, problem.posterior.noise), stated))
 
 
 def choose_models(models: Sequence[str], n: int) -> list[str]:
@@ -121,6 +127,13 @@ def collect_warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     for channels, names in missing.items():
         text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
         notes.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})
+    idle: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("idle"):
+            idle.setdefault(", ".join(row["idle"]), []).append(row["model"])
+    for channels, names in idle.items():
+        text = "on rows not seen it does no better than their mean, so what it offers is a guess"
+        notes.append({"tone": "bad", "text": f"EXPLAINS NOTHING of {channels}, {', '.join(names)}: {text}"})
     if lost := [row["model"] for row in rows if row["reachable"] and row["nearest"]]:
         text = f"every draw of {', '.join(lost)} lies outside the bounds; the nearest inside stands in the table"
         notes.append({"tone": "open", "text": text})
@@ -135,14 +148,38 @@ def note_gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
 
 def _offers(model: InverseModel, problem: InverseProblem, draws: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
+    settings, readings, reachable = _reach(model, problem, draws)
+    offers = [_describe_candidate(problem, each) for each in choose_offers(model, problem, draws)] if reachable else []
+    nearest_ = {"settings": problem.named_settings(settings), "readings": problem.named(readings)}
+    verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
+    refused = float(1 - problem.allowed(draws).mean())
+    return {
+        "reachable": reachable,
+        "verdict": verdict,
+        "candidates": offers,
+        "nearest": None if offers else nearest_,
+        "refused": refused,
+    }
+
+
+def _reach(model: InverseModel, problem: InverseProblem, draws: Settings) -> tuple[Settings, Readings, bool]:
+    """The nearest settings ``(d,)`` to the target, the readings there, and whether that is near enough.
+
+    Where knobs that follow from the others would leave their bounds there, the nearest that is allowed is sought among
+    the rows, the draws, and points all over the box.
+    """
     rows = known_rows(model, problem)
     near, readings, _ = corrected_reachability(model, problem.target, problem.tolerance, problem.background, rows)
-    nearest_ = {"settings": problem.named_settings(near.settings), "readings": problem.named(readings)}
-    reachable = near.reachable
-    offers = [_describe_candidate(model, problem, each) for each in cluster_draws(draws)] if reachable else []
-    verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
-    offered = {"candidates": offers, "nearest": None if offers else nearest_, "refused": refused(draws)}
-    return {"reachable": reachable, "verdict": verdict, **offered}
+    if problem.allowed(near.settings[None])[0]:
+        return near.settings, readings, near.reachable
+    places = np.vstack((problem.settings, draws, pool(problem.space.d)))
+    places = places[problem.allowed(places)]
+    forward = CorrectedModel.of(model, rows, problem.target - problem.background)
+    expected, doubt = forward.predict(places) + problem.background, forward.missed.at(places)[1]
+    off = np.abs(expected - problem.target) / problem.tolerance
+    possible = bool((off <= 1 + CERTAINTY * doubt / problem.tolerance).all(axis=1).any())
+    at = int((off**2).sum(axis=1).argmin())
+    return places[at], expected[at], near.reachable and possible
 
 
 def known_rows(model: InverseModel, problem: InverseProblem) -> TrainingRows:
@@ -158,21 +195,31 @@ def first_offer(row: Mapping[str, Any], problem: InverseProblem) -> Settings:
     return np.asarray(np.clip(unit, 0, 1))
 
 
-def _describe_candidate(model: InverseModel, problem: InverseProblem, candidate: DrawCluster) -> dict[str, Any]:
-    readings = model.predict(candidate.settings[None])[0] + problem.background
-    return describe_offer(problem, candidate, readings)
+def _describe_candidate(problem: InverseProblem, offer: Offer) -> dict[str, Any]:
+    return {**describe_offer(problem, offer.answer, offer.readings), "chance": offer.chance}
 
 
 def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, readings: Readings) -> dict[str, Any]:
     """What is offered, with the readings expected there ``(c,)``, as plain data."""
-    width = problem.space.high - problem.space.low
-    off = np.abs(readings - problem.target) > problem.tolerance
     return {
         "settings": problem.named_settings(offer.settings),
-        "spread": problem.space.named_settings(offer.spread * width),
+        "spread": problem.named_spread(offer.spread),
         "share": offer.share,
         "readings": problem.named(readings),
-        "misses": [name for name, missed in zip(problem.names, off, strict=True) if missed],
+        "misses": problem.missed(readings),
+    }
+
+
+def describe_nearest_row(problem: InverseProblem) -> dict[str, Any]:
+    """The measured row that reads nearest to the target, in the light of the answers, as plain data."""
+    readings = problem.readings + problem.background
+    at = int((np.abs(readings - problem.target) / problem.tolerance).max(axis=1).argmin())
+    return {
+        "line": int(problem.lines[at]),
+        "settings": problem.ties.every.named_settings(problem.measured[at]),
+        "readings": problem.named(readings[at]),
+        "misses": problem.missed(readings[at]),
+        "chance": float(problem.chance(problem.settings[at : at + 1])[0]),
     }
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.analysis.background import Background
 from sdl.errors import InvalidInput
-from sdl.interchange.export_import import Data
+from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
+from strategies.numerics.unit_box import in_unit_box
+from strategies.solving.row_posterior import RowPosterior
+from strategies.solving.subtracted_background import subtract_background
+from strategies.solving.tied_knobs import TiedKnobs
 
 EXTREME = 1e100
 """Readings that go up to more than this, or only to its inverse, leave no room for their squares."""
@@ -30,11 +34,14 @@ class FixedChannel:
 class InverseProblem:
     """Rows to learn from and the readings wanted, over the ``c`` channels that the target fixes."""
 
-    space: Space
+    ties: TiedKnobs
+    """Which knobs are free, and how the others follow from them."""
     names: Sequence[str]
     """Of the channels, ``c``."""
     settings: Settings
-    """Of the rows in which all of these were read; in the unit box, ``(n, d)``."""
+    """Of the rows in which all of these were read; free knobs in the unit box, ``(n, d)``."""
+    measured: Settings
+    """All knobs of these rows, in their units, ``(n, all)``."""
     readings: Readings
     """Background subtracted, ``(n, c)``."""
     partial: tuple[Readings, Settings]
@@ -45,8 +52,30 @@ class InverseProblem:
     """Readings wanted, background included, ``(c,)``."""
     tolerance: Readings
     """Largest allowed error, ``(c,)``."""
+    lines: NDArray[np.int_]
+    """Where the complete rows stand in their file, ``(n,)``; empty where that is not known."""
+    through_origin: bool
+    """Whether readings are 0 where each knob is lowest, since the background was subtracted that is read there."""
     notes: Sequence[str]
     """What was done to the rows, for people."""
+
+    @property
+    def space(self) -> Space:
+        """The free knobs, and all channels."""
+        return self.ties.space
+
+    @cached_property
+    def posterior(self) -> RowPosterior:
+        """What the complete rows say of the reading at any settings, background subtracted."""
+        return RowPosterior.of(self.readings, self.settings)
+
+    def chance(self, unit: Settings) -> NDArray[np.float64]:
+        """Probability, as the rows have it, that all channels are within their tolerance at ``(n, d)``, ``(n,)``."""
+        return self.posterior.chance(unit, self.target - self.background, self.tolerance)
+
+    def allowed(self, unit: Settings) -> NDArray[np.bool_]:
+        """Which points ``(n, d)`` lie in the unit box, with the knobs that follow within their bounds too, ``(n,)``."""
+        return np.asarray(in_unit_box(unit) & self.ties.allow(self.space.from_unit(unit)))
 
     def rows(self, model: InverseModel, chosen: NDArray[np.intp] | None = None) -> tuple[Readings, Settings]:
         """What a model is fitted on: the chosen complete rows (or all), and those with gaps if it takes them."""
@@ -57,8 +86,21 @@ class InverseProblem:
         return np.vstack((readings, self.partial[0])), np.vstack((settings, self.partial[1]))
 
     def named_settings(self, unit: Settings) -> dict[str, float]:
-        """Settings by knob, in its units, of a point ``(d,)`` of the unit box."""
-        return self.space.named_settings(self.space.from_unit(unit))
+        """Settings by knob, in its units and all of them, of a point ``(d,)`` of the unit box."""
+        return self.ties.every.named_settings(self.in_units(unit))
+
+    def in_units(self, unit: Settings) -> Settings:
+        """All knobs ``(..., all)``, in their units, at points ``(..., d)`` of the unit box."""
+        return self.ties.whole(self.space.from_unit(unit))
+
+    def named_spread(self, spread: Settings) -> dict[str, float]:
+        """The width of a distribution of settings ``(d,)``, in parts of the box, by knob and in its units."""
+        return self.ties.every.named_settings(self.ties.spread(spread * (self.space.high - self.space.low)))
+
+    def missed(self, readings: Readings) -> list[str]:
+        """The channels in which readings ``(c,)`` are outside the tolerance."""
+        off = np.abs(readings - self.target) > self.tolerance
+        return [name for name, missed in zip(self.names, off, strict=True) if missed]
 
     def named(self, readings: Readings) -> dict[str, float]:
         """Readings ``(c,)`` by channel."""
@@ -74,7 +116,8 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
     Args:
         data: What was measured.
         fixed: At least one channel.
-        background: By channel; where it is empty, the background is read off the rows with all knobs off.
+        background: By channel; where it is empty and the instrument has one, it is read off the rows with all knobs
+            off.
 
     Raises:
         InvalidInput: if no row is left, or nothing can be learned from those that are.
@@ -89,26 +132,38 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
         raise InvalidInput(f"no row has a reading below the ceiling in each of {', '.join(names)}: measure some")
     order = order[(complete | (read.any(axis=1) & ~high))[order]]
     settings, readings, whole = data.settings[order], data.readings[order][:, columns], complete[order]
-    lit, levels, note = _background(data.space, settings, readings, [background[name] for name in names if background])
+    lines = data.lines[order] if data.lines.size else np.arange(1, 1 + len(data.times))[order]
+    floors = np.array([-np.inf if (floor := data.space.channels[c].floor) is None else floor for c in columns])
+    given = np.array([background[name] for name in names if background])
+    dark = subtract_background(data.space, data.off, settings, readings, lines, given, floors)
+    lit, levels = dark.lit, dark.levels
     if not (lit & whole).any():
         raise InvalidInput("every row has all knobs off: measure some with light")
     by_name = ", ".join(f"{name} {level:.6g}" for name, level in zip(names, levels[-1].tolist(), strict=True))
     taught = lit & whole
     _refuse_still(names, settings[taught], readings[taught])
-    unit, net = data.space.to_unit(settings), readings - levels
+    ties = TiedKnobs.find(data.space, settings[lit])
+    unit, net = ties.space.to_unit(settings[:, ties.free]), readings - levels
     return InverseProblem(
-        data.space,
+        ties,
         names,
         settings=unit[taught],
+        measured=settings[taught],
         readings=net[taught],
         partial=(net[lit & ~whole], unit[lit & ~whole]),
         background=levels[-1],
         target=np.array([each.reading for each in fixed]),
         tolerance=np.array([each.tolerance for each in fixed]),
+        lines=lines[taught],
+        through_origin=data.off is not None and bool((data.off[list(ties.free)] == ties.space.low).all()),
         notes=[
+            *data.notes,
             *_left_out(high, ~complete & ~high),
-            f"{note}: {by_name}",
-            *_oddities(data.space, settings[taught], readings[taught]),
+            *([f"{dark.note}: {by_name}"] if dark.note else []),
+            *_named(data, high | ~complete),
+            *dark.oddities,
+            *ties.notes,
+            *_repeats(settings[taught], readings[taught]),
         ],
     )
 
@@ -150,12 +205,10 @@ def _refuse_still(names: Sequence[str], settings: Settings, readings: Readings) 
         )
 
 
-def _oddities(space: Space, settings: Settings, readings: Readings) -> list[str]:
-    """What a person should know of the rows before believing what was learned from them."""
-    still = [name for name, width in zip(space.knob_names, np.ptp(settings, axis=0), strict=True) if not width]
-    notes = [f"{', '.join(still)} never moved, so nothing is known of what it does"] if still else []
+def _repeats(settings: Settings, readings: Readings) -> list[str]:
+    """What a person should know of rows that are there twice before believing what was learned from them."""
     repeats = len(settings) - len(np.unique(np.column_stack((settings, readings)), axis=0))
-    return [*notes, f"{repeats} of {len(settings)} rows repeat another one to the last digit"] if repeats else notes
+    return [f"{repeats} of {len(settings)} rows repeat another one to the last digit"] if repeats else []
 
 
 def _left_out(clipped: NDArray[np.bool_], lacking: NDArray[np.bool_]) -> list[str]:
@@ -166,22 +219,6 @@ def _left_out(clipped: NDArray[np.bool_], lacking: NDArray[np.bool_]) -> list[st
     return [f"{rows.sum()} of {len(rows)} rows were {note}" for rows, note in notes if rows.any()]
 
 
-def _background(
-    space: Space, settings: Settings, readings: Readings, given: Sequence[float]
-) -> tuple[NDArray[np.bool_], Readings, str]:
-    """Rows to learn from ``(n,)``, the background of all rows ``(n, c)``, the last being today's, and its source."""
-    n, known = len(settings), np.asarray(np.isfinite(readings).all(axis=1))
-    off = np.asarray(np.isclose(settings, space.off).all(axis=1))
-    dark = off & known
-    if given:
-        return np.ones(n, bool), np.tile(np.array(given, float), (n, 1)), "the background given was subtracted"
-    if k := int(dark.sum()):
-        levels = Background(np.flatnonzero(dark), readings[dark]).at(np.arange(n))
-        some = f"{k} rows" if k > 1 else "row"
-        last = ", and the answers are for the last of them" if k > 1 else ""
-        return ~off, levels, f"the background was read off the {some} with all knobs off{last}"
-    if known.sum() <= space.d + 1:
-        return ~off, np.zeros_like(readings), "no row has all knobs off, so the background was taken for 0"
-    inputs = np.column_stack((np.ones(n), settings - space.off))
-    level = np.linalg.lstsq(inputs[known], readings[known])[0][0]
-    return ~off, np.tile(level, (n, 1)), "no row has all knobs off, so the background was extrapolated by a linear fit"
+def _named(data: Data, left: NDArray[np.bool_]) -> list[str]:
+    """Which lines of the file these rows are."""
+    return [f"left out were {name_lines(data.lines[left].tolist())}"] if left.any() and data.lines.size else []

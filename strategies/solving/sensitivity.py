@@ -71,7 +71,7 @@ def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:
     units = {problem.space.channels[column].unit for column in problem.space.columns(problem.names)}
     unit = units.pop().removesuffix("s") if len(units) == 1 else ""
     return {
-        "settings": problem.named_settings(diagnosis.settings),
+        "settings": problem.space.named_settings(problem.space.from_unit(diagnosis.settings)),
         "jacobian": dict(zip(problem.names, slopes, strict=True)),
         "singular": diagnosis.singular.tolist(),
         "condition": diagnosis.condition if np.isfinite(diagnosis.condition) else None,

@@ -66,6 +66,22 @@ MATRIX = {
         "O-25": ("the output folder cannot be written", "said before the first measurement"),
         "O-26": ("the notification's channel is down", "logged; the campaign goes on"),
         "O-27": ("the control flag is nonsense", "the last valid state is kept"),
+        "O-28": (
+            "two containers, or two boards from one card, of one hostname",
+            "neither takes the other's instrument: boot and process namespace tell them apart",
+        ),
+        "O-29": ("the holder died on another host, or its clock is off", "free once its heart stood still; else held"),
+        "O-30": (
+            "one campaign on two instruments, at once or one after the other",
+            "refused; moved where a person says so, written down; each attempt has its device",
+        ),
+        "O-31": ("one apparatus under two addresses", "one instrument, by the name that the files give it"),
+        "O-32": (
+            "the database server restarts, is away, stands still",
+            "a sentence; the reply is kept; goes on by itself, nothing lost or doubled",
+        ),
+        "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
+        "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
@@ -94,6 +110,15 @@ MATRIX = {
         "N-08": ("addresses that the instrument must not have", "refused before connecting"),
         "N-09": ("parameters of a flow edited in the UI", "checked again inside the flow"),
         "N-10": ("a language model asks for more", "read-only"),
+        "N-11": (
+            "a page open in a browser of this machine: other origins, names that lead here, forged hosts",
+            "none reaches an instrument; the laboratory's own page does",
+        ),
+        "N-12": (
+            "a password in the ledger's URL",
+            "refused where others would read it; else in no process list, run, log, report, bundle or message",
+        ),
+        "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
     },
 }
 """By kind: each line's fault, and what must be seen."""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -42,6 +42,32 @@ def test_the_unit_box_and_back(row):
     assert ((unit >= 0) & (unit <= 1)).all()
     np.testing.assert_allclose(VALVE.from_unit(unit), row, atol=1e-12)
     assert VALVE.contains(row)
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300), st.floats(0, 1))
+@example(0.15, 0.45, 1.0)
+@example(-0.3, 0.1, math.nextafter(1.0, 0.0))
+def test_no_point_of_the_unit_box_leaves_the_bounds(one, other, unit):
+    assume(one != other)
+    space = Space(knobs=(Knob(name="x", low=min(one, other), high=max(one, other)),), channels=(Channel(name="y"),))
+    for point in (0.0, unit, 1.0):
+        settings = space.from_unit([point])
+        assert space.contains(settings)
+        assert space.settings(space.named_settings(settings)) == settings, "the instrument takes it"
+    beyond = space.from_unit([[-1.0], [2.0]])
+    assert not space.contains(beyond).any(), "what is outside is refused and never moved inside"
+
+
+def test_a_range_that_no_float_spans_is_refused():
+    with pytest.raises(ValidationError, match="needs a narrower range than"):
+        Knob(name="x", low=-1.7e308, high=1.7e308)
+
+
+@pytest.mark.parametrize(("wavelength", "off"), [(532.003, False), (531.997, True), (532.0, False)])
+def test_settings_that_differ_by_a_part_of_the_range_are_not_the_same(wavelength, off):
+    laser = Space(knobs=(Knob(name="nm", low=531.997, high=532.003),), channels=(Channel(name="y"),))
+    assert laser.at_off([wavelength]) == off
+    assert VALVE.at_off([[0, 0], [1e-7, 0], [0.1, 0]]).tolist() == [True, True, False]
 
 
 @given(inside)

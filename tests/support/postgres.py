@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -28,11 +28,38 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A running server, from which every test takes an empty place of its own."""
+    """A server, from which every test takes an empty place of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: list, options: dict) -> None:
         self.folder, self._numbers = folder, itertools.count(1)
+        self._command, self._options = command, options
         self.url = f"postgresql+psycopg://{USER}@/postgres?host={folder}"
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, stderr=log, **self._options)
+        until = time.monotonic() + SOON_S
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except OperationalError:
+                if self.process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError((self.folder / "log").read_text()) from None
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it at once, whoever uses it."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(SOON_S)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to all of its processes: SIGSTOP freezes them, SIGCONT lets them go on."""
+        for pid in [self.process.pid, *_children(self.process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def fresh(self) -> str:
         """The URL of a new empty schema, which is as good as a database and much sooner made."""
@@ -60,15 +87,18 @@ def running(programs: Path) -> Iterator[Server]:
     try:
         make = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(make, check=True, **quiet)
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([programs / "postgres", "-D", data, *options], stderr=log, **quiet)
+        server = Server(folder, [programs / "postgres", "-D", data, *options], quiet)
         try:
-            yield _answering(Server(folder), process)
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once; nothing of it is kept
-            process.wait(SOON_S)
+            server.signal(signal.SIGCONT)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(parent: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
 
 
 def _unprivileged(folder: Path) -> dict:
@@ -79,15 +109,3 @@ def _unprivileged(folder: Path) -> dict:
     user = known.get("postgres") or known["nobody"]
     os.chown(folder, user.pw_uid, user.pw_gid)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _answering(server: Server, process: subprocess.Popen) -> Server:
-    until = time.monotonic() + SOON_S
-    while True:
-        try:
-            server.execute("SELECT 1")
-            return server
-        except OperationalError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError((server.folder / "log").read_text()) from None
-            time.sleep(0.05)

@@ -14,6 +14,7 @@ import requests
 from rich.table import Table
 
 from flows.benchmarks.bars import hold_bar, say_met
+from flows.server.api_client import open_client
 from flows.terminal import figure_table
 from sdl.errors import SdlError
 
@@ -71,34 +72,19 @@ def _life(home: Path, figure: str, seconds: dict[str, list[float]]) -> None:
 
 def _beginning(api: str) -> float:
     """Seconds from asking for a reading to the run that takes it."""
-    deployment = _ask_api(f"{api}/deployments/name/measure/twin")["id"]
-    started = time.perf_counter()
-    number = _ask_api(f"{api}/deployments/{deployment}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"]
-    begun = None
-    while (state := _state(api, number)) != "COMPLETED":
-        took = time.perf_counter() - started
-        if state == "RUNNING" and begun is None:
-            begun = took
-        if state in ("FAILED", "CRASHED", "CANCELLED") or took > SOON_S:
-            raise SdlError(f"the run that was to be timed is {state} after {took:.0f} s; see 'sdl doctor'")
-        time.sleep(LOOK_S)
-    return begun if begun is not None else took
-
-
-def _state(api: str, run: str) -> str:
-    return str(_ask_api(f"{api}/flow_runs/{run}")["state"]["type"])
-
-
-def _ask_api(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the API answers; a database that is busy is asked again, as Prefect's own clients do."""
-    until = time.monotonic() + SOON_S
-    while True:
-        answer = requests.request("POST" if body else "GET", url, json=body, timeout=SOON_S)
-        if answer.status_code != requests.codes.service_unavailable or time.monotonic() > until:
-            answer.raise_for_status()
-            data: dict[str, Any] = answer.json()
-            return data
-        time.sleep(LOOK_S)
+    with open_client(api) as client:
+        deployment = client.read_deployment_by_name("measure/twin").id
+        started = time.perf_counter()
+        number = client.create_flow_run_from_deployment(deployment).id
+        begun = None
+        while (state := client.read_flow_run(number).state) is None or not state.is_completed():
+            took = time.perf_counter() - started
+            if state is not None and state.is_running() and begun is None:
+                begun = took
+            if (state is not None and state.is_final()) or took > SOON_S:
+                raise SdlError(f"the run that was to be timed is {state} after {took:.0f} s; see 'sdl doctor'")
+            time.sleep(LOOK_S)
+    return begun if begun is not None else time.perf_counter() - started
 
 
 def _sdl(home: Path, *words: str) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 from sdl.errors import InvalidInput, SdlError
 from sdl.instruments.emulator.fault_injection import Faults, bent_readings, far_settings
 from sdl.instruments.protocol import HasLamp, Instrument
+from sdl.system.browsers import stranger_fault
 
 TRIES = 50
 LAMP = 4000.0  # counts at 515nm
@@ -178,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
+        if self._refuses_stranger():
+            return None
         if path != "/api":
             return self._page(HTTPStatus.NOT_FOUND)
         faults = self.server.arrived()
@@ -199,6 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take other faults from now on: ``POST /faults`` with a JSON list, from this machine only."""
         self.close_connection = True  # whatever is left of the body would be read as the next request
+        if self._refuses_stranger():
+            return None
         if self.path != "/faults" or not ip_address(self.client_address[0]).is_loopback:
             return self._page(HTTPStatus.NOT_FOUND)
         try:
@@ -212,6 +217,14 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             return self._send(HTTPStatus.BAD_REQUEST, json.dumps({"error": str(error)}))
         self._send(HTTPStatus.OK, json.dumps(specs))
+
+    def _refuses_stranger(self) -> bool:
+        """Whether a stranger's page sent this through somebody's browser; then it is answered so."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fault = stranger_fault(headers, loopback=ip_address(str(self.server.server_address[0])).is_loopback)
+        if fault:
+            self._send(HTTPStatus.FORBIDDEN, json.dumps({"error": f"refused: {fault}"}))
+        return bool(fault)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing; the ledger holds what was asked and answered."""

@@ -13,7 +13,13 @@ from sdl.errors import InstrumentRefused, InvalidInput
 PORTS = {"http": 80, "https": 443}
 METADATA = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 """Where clouds keep their secrets, beyond the link-local 169.254.169.254."""
-NAT64 = IPv6Network("64:ff9b::/96")
+WRAPPING = tuple(map(IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+"""Where IPv4 addresses are written as IPv6: behind NAT64, "compatible" and "translated" ones."""
+WITHIN_SELF = IPv6Network("::/127")
+"""The unspecified address and this machine, which are no IPv4 addresses."""
+SITE_LOCAL = IPv6Network("fec0::/10")
+ASSIGNED = (*map(IPv6Network, ("::1/128", "2000::/3", "fc00::/7")), SITE_LOCAL)
+"""All of IPv6 where an instrument may stand; what may be assigned later, or is translated, is not among it."""
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
@@ -87,10 +93,10 @@ def address_fault(address: str, allow_private: bool) -> str | None:
     >>> address_fault("::ffff:8.8.8.8", allow_private=False)
     """
     ip = _meant(address)
-    reserved = ip.version == 4 and ip.is_reserved
+    reserved = ip.is_reserved if ip.version == 4 else not any(ip in network for network in ASSIGNED)
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or reserved or ip in METADATA:
         return "a link-local, multicast, reserved or metadata address is never an instrument"
-    if not ip.is_global and not allow_private:
+    if (not ip.is_global or ip in SITE_LOCAL) and not allow_private:
         return "a private or loopback address; set allow_private = true if the instrument is on your own network"
     return None
 
@@ -100,7 +106,7 @@ def _meant(address: str) -> IPv4Address | IPv6Address:
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv4Address):
         return ip
-    if ip in NAT64:
+    if ip not in WITHIN_SELF and any(ip in network for network in WRAPPING):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or ip
 

@@ -1,12 +1,14 @@
 """A campaign as a Prefect flow, and that it asks of an instrument what the plan alone asks of it in memory."""
 
 import asyncio
+import threading
 import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import requests
+from postgres import programs, running
 
 from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign, Target
@@ -219,3 +221,44 @@ class TestFlow:
                 break
             time.sleep(0.2)
         return [each["name"] for each in sorted(found, key=lambda each: each["start_time"])]
+
+    @pytest.mark.fault("O-32")
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_a_database_server_that_restarts_again_and_again_changes_nothing(
+        self, paper, prefect, tmp_path, database, seed
+    ):
+        from flows.campaign import flow as campaign
+
+        over, rng, restarts = threading.Event(), np.random.default_rng(seed), []
+
+        def restart():
+            while not over.wait(rng.exponential(0.7)):
+                database.stop()
+                over.wait(rng.exponential(0.2))
+                database.start()
+                restarts.append(1)
+
+        place, troubling = database.fresh(), threading.Thread(target=restart)
+        with lamp_behind_http(seed=seed, **DAYLIGHT) as (lamp, instrument):
+            written = paper | {"seed": seed, "instrument": instrument}
+            troubling.start()
+            try:
+                told = campaign.run_campaign(Campaign.parse(written), tmp_path, place, again=False, wait=True)
+            finally:
+                over.set()
+                troubling.join()
+            done = [row for row in trail_of(place) if row["state"] == "DONE"]
+            assert (lamp.requests, lamp.most_in_flight) == (len(done), 1), "each was sent once, and its reply is kept"
+        rehearsal = rehearsed(written, seed=seed, **DAYLIGHT)
+        assert restarts
+        assert asked_by(done) == asked(rehearsal.observations)
+        assert [each["sentence"] for each in told["targets"]] == [rehearsal.findings[-1].sentence]
+
+
+@pytest.fixture
+def database():
+    """A PostgreSQL server of this test's own."""
+    if (found := programs()) is None:
+        pytest.skip("no PostgreSQL here: install Debian's package 'postgresql' to run this")
+    with running(found) as server:
+        yield server

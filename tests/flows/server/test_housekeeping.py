@@ -1,7 +1,6 @@
 """What an earlier life left in Prefect's record is told by the next command; what still lives is left alone."""
 
 import os
-import platform
 import signal
 
 import pytest
@@ -11,7 +10,7 @@ from flows.server import housekeeping
 from sdl.errors import InstrumentUnavailable
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.system.processes import is_dead, process_name
+from sdl.system.processes import is_dead, process_name, this_host
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
@@ -66,8 +65,8 @@ def recent(api):
 
 
 def test_a_run_whose_process_lives_or_is_another_hosts_is_left_alone(prefect, sdl):
-    here = f"{process_name(os.getpid())} on {platform.node()}"
-    elsewhere, reborn = "process 1@77 on another-host", f"process {os.getpid()}@1 on {platform.node()}"
+    here = f"{process_name(os.getpid())} on {this_host()}"
+    elsewhere, reborn = "process 1@77 on another-host", f"process {os.getpid()}@1 on {this_host()}"
     begun = {tag: begin(prefect, tag) for tag in (here, elsewhere, reborn, "process x@y on nowhere")}
     assert sdl("measure", "R=0.1", "G=0.2", "B=0.3", "--instrument", "twin").code == 0
     states = {tag: requests.get(f"{prefect}/flow_runs/{run}", timeout=20).json()["state"]["type"]
@@ -78,7 +77,7 @@ def test_a_run_whose_process_lives_or_is_another_hosts_is_left_alone(prefect, sd
 
 def test_a_process_is_known_by_its_birth_and_only_here():
     mine = process_name(os.getpid())
-    assert housekeeping.BY_PROCESS.fullmatch(f"{mine} on {platform.node()}")
-    assert not is_dead(platform.node(), mine)
-    assert is_dead(platform.node(), f"process {os.getpid()}@1")
+    assert housekeeping.BY_PROCESS.fullmatch(f"{mine} on {this_host()}")
+    assert not is_dead(this_host(), mine)
+    assert is_dead(this_host(), f"process {os.getpid()}@1")
     assert not is_dead("another-host", f"process {os.getpid()}@1")

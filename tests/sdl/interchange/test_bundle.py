@@ -8,6 +8,7 @@ import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -200,6 +201,20 @@ def test_a_bomb_is_refused_before_it_is_unpacked(content, folder):
         unbundling.read_bundle(
             packed(folder, [*without_manifest(content).items(), (bundle.MANIFEST, b"0" * 200_000_000)])
         )
+
+
+@pytest.mark.parametrize("times", [35, 90])
+def test_what_unpacks_to_far_more_than_any_campaign_does_is_refused(content, folder, times):
+    files = without_manifest(content) | {"report.html": b"0" * 60_000_000}
+    files["observations.csv"] = np.random.default_rng(1).bytes(60_000_000 // times)
+    with pytest.raises(InvalidInput, match=r"it would unpack to \d{8} bytes, which is too much for a file of"):
+        unbundling.read_bundle(packed(folder, [*files.items(), (bundle.MANIFEST, bundle.bundle_manifest("a", files))]))
+
+
+def test_a_line_that_is_longer_than_any_of_ours_is_not_read(content):
+    files = without_manifest(content) | {"replies.jsonl": b"[" + b"0," * 3_000_000 + b"0]\n"}
+    with pytest.raises(InvalidInput, match=r"replies\.jsonl, line 1: .*a line of 6000004 bytes; none of ours has more"):
+        parse_evidence(files)
 
 
 def test_a_member_that_hides_its_size_is_read_no_further(content, folder):

@@ -229,7 +229,7 @@ def test_a_knob_without_a_column_is_no_smaller_instrument(tmp_path):
 def test_unknown_names_make_a_space_of_their_own(tmp_path):
     path = plain(tmp_path, "in.T,in.x,out.yield,time", "300,0.2,55.5,", "450,0.9,,7", name="oven.csv")
     data = read_data(path)
-    assert [(knob.name, knob.low, knob.high) for knob in data.space.knobs] == [("T", 300, 450), ("x", 0, 1)]
+    assert [(knob.name, knob.low, knob.high) for knob in data.space.knobs] == [("T", 300, 450), ("x", 0.2, 0.9)]
     assert [(channel.name, channel.ceiling) for channel in data.space.channels] == [("yield", None)]
     np.testing.assert_array_equal(data.settings, [[300, 0.2], [450, 0.9]])
     np.testing.assert_array_equal(data.readings, [[55.5], [np.nan]])

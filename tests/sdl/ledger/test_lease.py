@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import platform
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from sdl.errors import LeaseHeld, LeaseLost
 from sdl.ledger import lease as leasing
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.tables import leases
+from sdl.system.processes import this_host
 
 HOLDS = """
 import sys, time
@@ -198,11 +201,66 @@ def test_a_process_that_has_the_number_of_a_dead_one_does_not_hold_it(ledger):
         assert at_once(ledger).token == 2
 
 
-def test_a_process_elsewhere_is_never_known_to_be_dead(ledger, hasty):
+ELSEWHERE = {
+    "another host": "elsewhere (boot 11111111, 4026531836)",
+    "a container beside this one": this_host().replace(")", "1)"),
+    "a board with a copy of this card": this_host().replace("(boot ", "(boot 0"),
+    "this host as an earlier version named it": platform.node(),
+}
+
+
+@pytest.mark.fault("O-28")
+@pytest.mark.parametrize("host", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_process_elsewhere_is_never_known_to_be_dead(ledger, hasty, host):
     with ledger.hold("light", "me"):
-        change(ledger, host="elsewhere", process="process 999999@1")
-        with pytest.raises(LeaseHeld, match="process 999999 on elsewhere"), ledger.hold("light", "another"):
+        change(ledger, host=host, process="process 999999@1")
+        with pytest.raises(LeaseHeld, match="process 999999 on"), ledger.hold("light", "another"):
             pass
+
+
+@pytest.mark.fault("O-29")
+@pytest.mark.parametrize("age_s", [86_400.0, -86_400.0], ids=["a day ago", "by a clock a day ahead"])
+def test_a_holder_that_died_elsewhere_blocks_no_longer_than_its_silence_is_watched(ledger, hasty, monkeypatch, age_s):
+    monkeypatch.setattr(leasing, "BEAT_S", NEVER)
+    with ledger.hold("light", "gone"):
+        monkeypatch.setattr(leasing, "BEAT_S", 0.1)
+        change(ledger, host="elsewhere", beat_at=time.time() - age_s)
+        assert ledger.holder("light") is None
+        with ledger.reading() as connection:
+            assert leasing.lease_holders(connection) == {}, "who only looks sees no holder any more"
+        with ledger.hold("light", "me") as lease:
+            assert lease.token == 2
+
+
+@pytest.mark.fault("O-29")
+def test_who_only_looks_calls_nobody_silent_at_the_first_look(ledger, monkeypatch):
+    monkeypatch.setattr(leasing, "BEAT_S", NEVER)
+    with ledger.hold("light", "elsewhere"):
+        change(ledger, host="elsewhere", beat_at=time.time() - 7200)
+        with ledger.reading() as connection:
+            assert leasing.lease_holders(connection)["light"].sign_of_life == "2 h ago"
+
+
+@pytest.mark.fault("O-21")
+@pytest.mark.parametrize("skew_s", [60.0, -60.0])
+def test_a_clock_that_is_off_leaves_a_stalled_heart_its_whole_time(ledger, monkeypatch, skew_s):
+    monkeypatch.setattr(leasing, "BEAT_S", 0.1)
+    monkeypatch.setattr(leasing, "TTL_S", 3.0)
+    with ledger.hold("light", "stalls") as lease:
+        change(ledger, host="elsewhere")
+        monkeypatch.setattr(leasing, "now", lambda: time.time() + skew_s)
+        stalled = threading.Timer(1.0, set_back, [ledger, skew_s])
+        monkeypatch.setattr(leasing, "_write", lambda *_, **values: "owner" not in values or True)
+        stalled.start()
+        with pytest.raises(LeaseHeld, match="held by stalls"), ledger.hold("light", "me"):
+            pass
+        stalled.join()
+        ledger.reconcile(lease, 1)
+
+
+def set_back(ledger, skew_s):
+    """A heartbeat after a pause, by the clock of its host."""
+    change(ledger, beat=leases.c.beat + 1, beat_at=time.time() - skew_s)
 
 
 def at_once(ledger):

@@ -215,7 +215,7 @@ class TestFaults:
     def test_reset_comes_in_the_middle_of_the_answer(self, served):
         served.faults = Faults.parse(["reset"])
         with socket.create_connection(("127.0.0.1", served.server_port), timeout=2) as connection:
-            connection.sendall(b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\n\r\n")
             time.sleep(0.03)
             assert b'{"in":[' in connection.recv(4096)
             with pytest.raises(ConnectionResetError):

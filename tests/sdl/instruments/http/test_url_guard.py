@@ -80,6 +80,13 @@ def test_a_password_is_refused_and_not_repeated(url):
         "[::]",
         "224.0.0.1",
         "[ff02::1]",
+        "[64:ff9b:1::7f00:1]",
+        "[64:ff9b:1:ffff::a00:1]",
+        "[::a9fe:a9fe]",
+        "[::ffff:0:a9fe:a9fe]",
+        "[100::1]",
+        "[5f00::1]",
+        "[4000::1]",
         "255.255.255.255",
     ],
 )
@@ -92,7 +99,9 @@ def test_some_addresses_are_always_refused(host):
 @pytest.mark.parametrize(
     "host",
     ["localhost", "LOCALHOST.", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "[::1]",
-     "[::ffff:127.0.0.1]", "10.0.0.1", "192.168.1.20", "172.16.0.1", "100.64.0.1", "[fd12::1]"],
+     "[::ffff:127.0.0.1]", "10.0.0.1", "192.168.1.20", "172.16.0.1", "100.64.0.1", "[fd12::1]",
+     "[fec0::1]", "[feff::1]", "[::7f00:1]", "[::ffff:0:7f00:1]", "[::c0a8:101]", "[64:ff9b::7f00:1]",
+     "[2002:7f00:1::]"],
 )  # fmt: skip
 def test_private_addresses_only_when_allowed(host):
     with pytest.raises(errors.InvalidInput, match="allow_private = true"):

@@ -1,0 +1,92 @@
+"""What the rows alone say of the reading at any settings, whatever model offered these, and how surely.
+
+One Gaussian process a channel: a plane, what bends from it, and noise that the rows tell.
+
+References:
+    Rasmussen & Williams (2006), ISBN 978-0-262-18253-9, sections 2.7 and 5.4
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
+from sdl.space import Readings, Settings
+from strategies.models.base.noise import span
+from strategies.numerics.blas_threads import one_thread
+
+LEARN, ASK = 200, 1000
+"""Rows at most that tell how the readings change, and that are asked for a reading; a random part of more."""
+SIZES, LENGTHS, NOISES = (1e-4, 1e2), (0.05, 10.0), (1e-8, 1.0)
+"""Limits of the search, in variances of the readings and in the unit box."""
+PLANE = 4.0
+"""Variance of a slope, in variances of the readings, over the unit box: any."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowPosterior:
+    """The noise-free reading at settings, as the rows around tell it."""
+
+    processes: Sequence[GaussianProcessRegressor]
+    middle: Readings
+    scale: Readings
+    """By which readings were made comparable, ``(c,)``."""
+
+    @classmethod
+    def of(cls, readings: Readings, settings: Settings) -> Self:
+        """Learn from complete rows: readings ``(n, c)``, settings in the unit box ``(n, d)``."""
+        order = np.random.default_rng(0).permutation(len(settings))[:ASK]
+        middle, scale = readings.mean(axis=0), readings.std(axis=0)
+        scale = np.where(scale > 0, scale, span(readings))
+        some, values = settings[order], ((readings - middle) / scale)[order]
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its limit says that the knob does nothing
+            return cls([_process(some, column) for column in values.T], middle, scale)
+
+    @property
+    def noise(self) -> Readings:
+        """Standard deviation of one reading, ``(c,)``."""
+        return np.asarray(self.scale * np.sqrt([_white(process) for process in self.processes]))
+
+    def at(self, settings: Settings) -> tuple[Readings, Readings]:
+        """Mean and standard deviation of the noise-free reading at settings ``(m, d)``, both ``(m, c)``."""
+        said = [process.predict(settings, return_std=True) for process in self.processes]
+        mean = np.stack([each for each, _ in said], axis=1)
+        variance = np.stack(
+            [sd**2 - _white(process) for process, (_, sd) in zip(self.processes, said, strict=True)], axis=1
+        )
+        return self.middle + self.scale * mean, self.scale * np.sqrt(np.maximum(variance, TINY))
+
+    def chance(self, settings: Settings, target: Readings, tolerance: Readings) -> NDArray[np.float64]:
+        """Probability that all channels are within the tolerance of a target at settings ``(m, d)``, ``(m,)``."""
+        mean, deviation = self.at(settings)
+        off = np.abs(mean - target)
+        inside = ndtr((tolerance - off) / deviation) - ndtr((-tolerance - off) / deviation)
+        return np.asarray(reduce(np.multiply, inside.T))
+
+
+def _process(settings: Settings, readings: NDArray[np.float64]) -> GaussianProcessRegressor:
+    """The likeliest process through readings ``(n,)`` of mean 0 and variance 1."""
+    bend = ConstantKernel(1.0, SIZES) * RBF(np.full(settings.shape[1], 0.5), LENGTHS)
+    plane = ConstantKernel(PLANE, "fixed") * DotProduct(1.0, "fixed")
+    process = GaussianProcessRegressor(bend + WhiteKernel(0.05, NOISES) + plane)
+    process.fit(settings[:LEARN], readings[:LEARN])
+    if len(settings) > LEARN:
+        process = GaussianProcessRegressor(process.kernel_, optimizer=None).fit(settings, readings)
+    return process
+
+
+def _white(process: GaussianProcessRegressor) -> float:
+    """Variance of the noise that a process found."""
+    return float(process.kernel_.k1.k2.noise_level)
+
+
+TINY = 1e-12

@@ -1,0 +1,112 @@
+"""Knobs that follow from the others in every row: amounts that add up to a whole, two that go together, one held still.
+
+Rows say nothing of what such a knob does by itself, so models see the free ones alone, and every answer keeps the rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdl.space import Settings, Space
+
+EXACT, ROUNDED = 1e-6, 5e-3
+"""Largest departure from a rule, as a share of the knob's range: with few rows to spare, and with ``SPARE`` of them."""
+SPARE = 3
+WHOLE = 1e-2
+"""How near to -1 a slope must be for an amount of a sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class TiedKnobs:
+    """Which knobs are free, and how the others follow from them."""
+
+    every: Space
+    """All knobs."""
+    free: tuple[int, ...]
+    """Columns of those that are free, ``d`` of them."""
+    slopes: NDArray[np.float64]
+    """How each knob follows from the free ones, in units of both, ``(all, d)``."""
+    constant: Settings
+    """What is added, ``(all,)``."""
+    notes: Sequence[str]
+    """The rules in sentences."""
+
+    @classmethod
+    def find(cls, space: Space, settings: Settings) -> Self:
+        """Find the rules that settings ``(n, all)`` keep without exception, going from knob to knob."""
+        rows, free = np.unique(settings, axis=0), list[int]()
+        slopes, constant, notes = np.zeros((space.d, 0)), np.zeros(space.d), list[str]()
+        for column in range(space.d):
+            rule = _rule(rows, free, column)
+            if rule is None:
+                free.append(column)
+                slopes = np.column_stack((slopes, np.arange(space.d) == column))
+            else:
+                slopes[column], constant[column] = rule
+                notes += _sentences(space, free, column, *rule)
+        return cls(space, tuple(free), slopes, constant, notes)
+
+    @property
+    def space(self) -> Space:
+        """The free knobs, and all channels."""
+        return self.every.model_copy(update={"knobs": tuple(self.every.knobs[column] for column in self.free)})
+
+    def whole(self, settings: Settings) -> Settings:
+        """All knobs ``(..., all)`` at settings of the free ones ``(..., d)``, both in the units of the knobs."""
+        values = settings @ self.slopes.T + self.constant
+        values[..., self.free] = settings  # to the last digit
+        inside = np.clip(values, self.every.low, self.every.high)
+        return np.asarray(np.where(np.abs(values - inside) <= self._rounding, inside, values))
+
+    def spread(self, deviation: Settings) -> Settings:
+        """Standard deviation of all knobs ``(all,)`` for that of the free ones ``(d,)``, taken for independent."""
+        return np.asarray(np.sqrt(self.slopes**2 @ deviation**2))
+
+    def allow(self, settings: Settings) -> NDArray[np.bool_]:
+        """Whether the knobs that follow stay within their bounds, at settings of the free ones ``(n, d)``, ``(n,)``."""
+        tied = [column for column in range(self.every.d) if column not in self.free]
+        values, low, high = self.whole(settings)[:, tied], self.every.low[tied], self.every.high[tied]
+        return np.asarray(((values >= low) & (values <= high)).all(axis=1))
+
+    @property
+    def _rounding(self) -> Settings:
+        """By how much a knob that follows may leave its bounds, to be set on them."""
+        return EXACT * (self.every.high - self.every.low)
+
+
+def _rule(rows: Settings, free: Sequence[int], column: int) -> tuple[NDArray[np.float64], float] | None:
+    """Slopes ``(d,)`` and constant by which a knob follows from those that are free so far; None if it does not."""
+    inputs, values = np.column_stack((rows[:, list(free)], np.ones(len(rows)))), rows[:, column]
+    width = float(np.ptp(values))
+    spare = len(rows) - inputs.shape[1]
+    if not width:
+        return np.zeros(len(free)), float(values[0])
+    if spare < 1:
+        return None
+    allowed = width * (ROUNDED if spare >= SPARE else EXACT)
+    size = np.append(np.ptp(rows[:, list(free)], axis=0), 1.0)
+    found = np.linalg.lstsq(inputs / size, values)[0] / size
+    slopes, constant = found[:-1], float(found[-1])
+    summed = np.where(np.abs(slopes) < 0.5, 0.0, -1.0)
+    if summed.any() and np.abs(slopes - summed).max() <= WHOLE:
+        rest = values - inputs[:, :-1] @ summed
+        slopes, constant = summed, float(np.median(rest))
+    if np.abs(values - inputs[:, :-1] @ slopes - constant).max() > allowed:
+        return None
+    return slopes, constant
+
+
+def _sentences(
+    space: Space, free: Sequence[int], column: int, slopes: NDArray[np.float64], constant: float
+) -> list[str]:
+    name, names = space.knob_names[column], [space.knob_names[each] for each in free]
+    with_it = [each for each, slope in zip(names, slopes, strict=True) if slope]
+    if not with_it:
+        held = f"every answer keeps {name} at {constant:.6g}"
+        return [f"{name} never moved, so nothing is known of what it does", held]
+    if set(slopes) <= {0.0, -1.0}:
+        return [f"{', '.join([*with_it, name])} add up to {constant:.6g} in every row, so they do in every answer"]
+    return [f"{name} goes with {', '.join(with_it)} in every row, so it does in every answer"]

@@ -1,0 +1,147 @@
+"""Whatever page is open in a browser of this machine: none but the laboratory's own makes anything measure."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import requests
+from pages import PROGRAM, browsing
+from services import Lab, secret_headers
+
+from sdl.instruments.claude_light.twin import Twin
+
+REBOUND = "rebound.example"
+"""A name that a stranger's name server leads to this machine."""
+ATTACK = """
+(async () => {
+  const tell = async (what) => { try { return await what() } catch (error) { return String(error) } }
+  const body = JSON.stringify({state: {type: "SCHEDULED"}, parameters: {settings: {R: 1, G: 1, B: 1}}})
+  const run = API + "/deployments/" + DEPLOYMENT + "/create_flow_run"
+  const told = []
+  for (const mode of ["cors", "no-cors"]) for (const type of ["application/json", "text/plain"])
+    told.push(await tell(async () => {
+      const answer = await fetch(run, {method: "POST", mode, headers: {"Content-Type": type}, body})
+      return answer.type + " " + answer.status }))
+  told.push(await tell(async () => (await (await fetch(API + "/csrf-token?client=stranger")).json()).token))
+  told.push(await tell(async () => (await fetch(API + "/health")).status))
+  told.push(await tell(async () => (await fetch(TWIN + "?R=1&G=1&B=1", {mode: "no-cors"})).type))
+  for (const element of ["img", "iframe", "script"]) told.push(await new Promise((done) => {
+    const made = document.createElement(element)
+    made.onload = made.onerror = () => done(element); made.src = TWIN + "?R=1&G=1&B=" + element.length
+    document.body.append(made) }))
+  told.push(await new Promise((done) => {
+    const frame = document.createElement("iframe"); frame.name = "there"; document.body.append(frame)
+    const form = document.createElement("form")
+    form.action = run; form.method = "POST"; form.enctype = "text/plain"; form.target = "there"
+    const field = document.createElement("input"); field.name = body.slice(0, -1) + ', "name": "'; field.value = '"}'
+    form.append(field); document.body.append(form)
+    frame.onload = () => done("form"); form.submit() }))
+  told.push(await new Promise((done) => {
+    const events = new WebSocket(API.replace("http", "ws") + "/events/in")
+    events.onopen = () => done("events taken"); events.onerror = () => done("events refused") }))
+  return told
+})()
+"""
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>A page about cats</title><body></body>")
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture
+def page():
+    """The port of a stranger's page."""
+    with HTTPServer(("127.0.0.1", 0), _Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    made = Lab(tmp_path / "home")
+    made.home.mkdir(mode=0o700)
+    made.up("--twin", "--twin-port", 0)
+    yield made
+    made.sdl("down")
+
+
+def runs(lab, deployment):
+    return len(lab.ask("/flow_runs/filter", {"deployments": {"id": {"any_": [deployment]}}}))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium here: install Debian's package 'chromium' to run this")
+@pytest.mark.fault("N-11")
+def test_no_page_of_another_origin_reaches_an_instrument_and_our_own_does(lab, page, tmp_path):
+    deployment = lab.deployment("measure")["id"]
+    for name in ("127.0.0.1", "localhost", REBOUND):
+        for target in ("127.0.0.1", REBOUND):
+            known = {"API": lab.told["api"], "TWIN": lab.told["twin"], "DEPLOYMENT": deployment}
+            known |= {key: known[key].replace("127.0.0.1", target) for key in ("API", "TWIN")}
+            given = "".join(f"const {key} = {json.dumps(value)};" for key, value in known.items())
+            with browsing(tmp_path / f"{name}-{target}", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
+                browser.open(f"http://{name}:{page}/")
+                told = browser.run(given + ATTACK)
+            assert not any(str(each).startswith(("cors", "basic")) for each in told), told
+            assert told[5] == "TypeError: Failed to fetch", told
+            assert told[-1] == "events refused", told
+            assert browser.console, "Chromium says what it was refused"
+    assert runs(lab, deployment) == 0
+    first = Twin().measure({"R": 0.0, "G": 0.0, "B": 0.0}).readings
+    assert requests.get(lab.told["twin"], timeout=60).json()["out"] == first, "nobody has measured before"
+    with browsing(tmp_path / "rebound", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
+        browser.open(lab.told["ui"].replace("127.0.0.1", REBOUND))
+        assert "this machine has no such name" in browser.run("document.body.innerText")
+    with browsing(tmp_path / "own") as browser:
+        browser.open(lab.told["ui"])
+        started = browser.run(
+            f"""(async () => {{
+              const secret = await (await fetch("/api/csrf-token?client=page")).json()
+              const headers = {{"Content-Type": "application/json", "Prefect-Csrf-Token": secret.token,
+                                "Prefect-Csrf-Client": "page"}}
+              const body = JSON.stringify({{state: {{type: "SCHEDULED"}}}})
+              const path = "/api/deployments/{deployment}/create_flow_run"
+              return (await fetch(path, {{method: "POST", headers, body}})).status
+            }})()"""
+        )
+        refused = [line for line in browser.console if "403" in line or "CORS" in line]
+    assert started == 201
+    assert not refused, "our own page needs nothing that it is not given"
+    assert runs(lab, deployment) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("N-11")
+def test_forged_headers_and_a_missing_secret_are_refused(lab):
+    api = lab.told["api"]
+    secret = secret_headers(api)
+    assert secret
+    for headers in (
+        {},
+        secret | {"Host": "evil.example"},
+        secret | {"Host": "127.0.0.1.evil.example:4200"},
+        secret | {"Origin": "http://evil.example"},
+        secret | {"Origin": "null"},
+        secret | {"Origin": "http://127.0.0.1:1"},
+        secret | {"Sec-Fetch-Site": "cross-site"},
+        secret | {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "document"},
+    ):
+        answer = requests.post(f"{api}/deployments/filter", json={}, headers=headers, timeout=20)
+        assert answer.status_code == 403, headers
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert requests.get(lab.told["twin"], headers=headers, timeout=20).status_code == 403
+    assert requests.post(f"{api}/deployments/filter", json={}, headers=secret, timeout=20).ok
