@@ -141,7 +141,8 @@ def _with_doubt(
 ) -> Readings:
     """Standard deviations by which estimates are off an edge as surely as all hyperparameters that may be true allow.
 
-    The chance that the true reading lies beyond its edge is that by the likeliest ones, or the largest that any doubt by itself makes of it.
+    The chance that the true reading lies beyond its edge is that by the likeliest ones, or the largest that any
+    doubt by itself makes of it.
 
     Args:
         posterior: Of all rows.
