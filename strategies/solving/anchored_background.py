@@ -73,6 +73,7 @@ def anchored_background(data: Data, columns: list[int], anchors: Anchors) -> Sub
         f"the rows are of {len(labels)} runs, each in a light of its own that was subtracted, and the answers are for "
         f"that of the anchor, which is known to {said}"
     )
-    lines = data.lines[~lit].tolist() if data.lines.size else []
+    lost_rows = ~lit & np.asarray(read[:, columns].all(axis=1))
+    lines = data.lines[lost_rows].tolist() if data.lines.size else []
     lost = [f"{name_lines(lines)} are of runs whose light nothing tells, and were left out"] if lines else []
     return SubtractedBackground(lit, levels, note, lost, background[among], covariance[square])
