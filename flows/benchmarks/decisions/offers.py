@@ -27,11 +27,13 @@ MODELS = ("linear", "bayesian-linear", "pls", "nearest", "mixture", "gaussian-pr
 HELD_OUT = 0.2
 TARGETS = 12
 """Of each table."""
+SEED = 41
+"""Of the figures that are published; whoever changes what is offered looks at others."""
 HAND, FIRST = "nearest row by hand", "first offer"
 
 
 def run_offers_benchmark(
-    tables: Sequence[str] = (), models: Sequence[str] = (), seed: int = 0, progress: Progress = lambda done, of: None
+    tables: Sequence[str] = (), models: Sequence[str] = (), seed: int = SEED, progress: Progress = lambda done, of: None
 ) -> dict[str, Any]:
     """Run the benchmark, about a minute a table.
 

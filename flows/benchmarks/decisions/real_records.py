@@ -186,8 +186,8 @@ def judge_days(records: Runs) -> dict[str, Any]:
 
     Returns:
         Plain data: ``each`` (by day: mean absolute error of R, G, B ``anchored`` and by a line ``moved`` by its anchor,
-        which is the slopes within the runs of the other days), ``worst`` (the largest of the one over the other),
-        ``median`` (of the one), and ``covered`` (share of true settings within nominal 90 % intervals).
+        which is the slopes within the runs of the other days, and the share of true settings ``covered`` by nominal
+        90 % intervals), ``worst`` (the largest of the one over the other), ``median`` (of the one), and ``covered``.
     """
     whole, day = records.unclipped.all(axis=1), np.floor(records.time / DAY_S)
     each, inside = list[dict[str, Any]](), list[NDArray[np.bool_]]()
@@ -202,7 +202,8 @@ def judge_days(records: Runs) -> dict[str, Any]:
         if errors:
             anchored, moved, covered = (np.concatenate(part) for part in zip(*errors, strict=True))
             inside.append(covered)
-            sizes = {"anchored": anchored.mean(axis=0).tolist(), "moved": moved.mean(axis=0).tolist()}
+            sizes = {"anchored": anchored, "moved": moved, "covered": covered}
+            sizes = {what: part.mean(axis=0).tolist() for what, part in sizes.items()}
             each.append({"day": str(np.datetime64(int(left_out), "D")), **sizes})
     ratio = np.array([np.divide(one["anchored"], one["moved"]) for one in each])
     return {
