@@ -101,12 +101,12 @@ ROOMS = {
     "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
     "strategies.solving": {
         "sdl": "analysis errors history interchange plugins space",
-        "strategies": "answers contract correction fitting metrics models.base numerics",
+        "strategies": "answers contract correction fitting metrics models.base models.linear numerics",
     },
     "strategies.evaluation": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
         "instruments.screening instruments.simulated interchange plugins space",
-        "strategies": "contract evaluation.peers fitting models.base models.linear numerics plan posterior",
+        "strategies": "contract evaluation.peers fitting models.base numerics plan posterior solving",
     },
     "flows.versions": {},
     "flows.environment": {"sdl": "errors formatting"},
@@ -153,7 +153,7 @@ ROOMS = {
         "plugins reports space system",
         "strategies": "answers contract correction designs evaluation fitting metrics models.mixtures numerics plan "
         "solving",
-        "flows": "benchmarks.bars benchmarks.cells benchmarks.kept_cells environment terminal versions",
+        "flows": "benchmarks.bars benchmarks.cells benchmarks.kept_cells environment studies terminal versions",
     },
     "flows.benchmarks.operation": {
         "sdl": "campaign errors history instruments.claude_light instruments.emulator instruments.protocol "

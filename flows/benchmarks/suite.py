@@ -16,6 +16,7 @@ from flows.benchmarks.decisions import (
     many_targets,
     missing_cells,
     models,
+    offers,
     real_records,
 )
 from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
@@ -75,6 +76,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         lambda of: many_targets.run_many_targets_benchmark(of.seeds, progress=of.progress),
         many_targets.many_targets_table,
     ),
+    "offers": (lambda of: offers.run_offers_benchmark((), of.models, progress=of.progress), offers.offers_table),
     "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
         inverse_tables,
@@ -88,7 +90,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
 }
 """What runs each, and the tables of its result, by the name that the command knows it by."""
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "inverse", "instruments")
+ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "offers", "inverse", "instruments")
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 

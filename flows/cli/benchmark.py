@@ -28,7 +28,7 @@ What = Annotated[
     str,
     typer.Argument(
         help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-        "minutes: inverse, instruments, ledger, soak, use, service, interleavings, steering, sweep."
+        "minutes: offers, inverse, instruments, ledger, soak, use, service, interleavings, steering, sweep."
     ),
 ]
 Seeds = Annotated[

@@ -24,6 +24,14 @@ Knobs = Annotated[
     list[str] | None,
     typer.Option("--knob", help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows."),
 ]
+Anchors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--anchor",
+        help="A reading of today, KNOB=SETTING,...:CHANNEL=READING,... or a file of such rows, repeatable: "
+        "each run of the rows is taken in its own light, and the answers are for that of today.",
+    ),
+]
 Tolerance = Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")]
 Draws = Annotated[int, typer.Option(help="Draws of each model.", min=10)]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", min=0)]
@@ -43,6 +51,7 @@ def solve_targets(
     model: Models = None,
     background: Background = None,
     knob: Knobs = None,
+    anchor: Anchors = None,
     tolerance: Tolerance = "1 %",
     answers: Annotated[str | None, typer.Option(help="Distinct answers of each model: 'all', or a number.")] = None,
     draws: Draws = 1000,
@@ -61,6 +70,7 @@ def solve_targets(
             models=model or (),
             background=background or (),
             knobs=knob or (),
+            anchors=anchor or (),
             tolerance=tolerance,
             draws=draws,
             answers=answers,
@@ -77,6 +87,7 @@ def compare_models(
     model: Models = None,
     background: Background = None,
     knob: Knobs = None,
+    anchor: Anchors = None,
     tolerance: Tolerance = "1 %",
     test: Annotated[float, typer.Option(help="Share of the rows that the models are tested on.")] = 0.2,
     draws: Draws = 1000,
@@ -108,6 +119,7 @@ def compare_models(
             free=free or (),
             background=background or (),
             knobs=knob or (),
+            anchors=anchor or (),
             tolerance=tolerance,
             test=test,
             seed=seed,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flows.studies.anchor_words import read_anchors
 from flows.studies.solve import ask_model
 from flows.studies.target_words import read_ranges, read_target_words
 from sdl.formatting import array_from_json
@@ -49,6 +50,8 @@ class Question:
     """Knobs and channels, if they are not to be read off the file."""
     knobs: Sequence[str] = ()
     """The range of a knob, each ``KNOB=LOW:HIGH``."""
+    anchors: Sequence[str] = ()
+    """Readings of today, as ``flows.studies.solve.solve`` takes them."""
 
     def pose(self, faults: Sequence[str] = ()) -> InverseProblem:
         """The problem.
@@ -65,7 +68,8 @@ class Question:
         if not 0 < self.test < 1:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
         words = (self.targets, self.free, self.background, self.tolerance)
-        return pose_problem(data, *read_target_words(data.space, *words, wrong))
+        asked = read_target_words(data.space, *words, wrong)
+        return pose_problem(data, *asked, read_anchors(data.space, self.anchors))
 
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""
@@ -122,7 +126,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
     except Exception as error:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
     row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
-    row |= {"idle": explains_nothing(judged.scores["readings"]["test"]["r2"])}
+    row |= {"idle": explains_nothing(judged.scores["readings"]["test"])}
     return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)
 
 

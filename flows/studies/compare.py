@@ -89,6 +89,7 @@ def study_models(
     draws: int = 1000,
     space: Space | None = None,
     knobs: Sequence[str] = (),
+    anchors: Sequence[str] = (),
     runner: str | None = None,
     progress: Progress = lambda _: None,
 ) -> ComparisonStudy:
@@ -106,6 +107,7 @@ def study_models(
         draws: From each model for the target.
         space: Knobs and channels, if they are not to be read off the file.
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
+        anchors: Readings of today, as ``flows.studies.solve.solve`` takes them.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Told of each model in a few words before it begins.
@@ -114,7 +116,7 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space, knobs)
+    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
     rows, names = question.split(problem), choose_models(models, len(problem.settings))

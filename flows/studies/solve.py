@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
+from flows.studies.anchor_words import read_anchors
 from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible
@@ -56,6 +57,7 @@ def solve(
     answers: str | None = None,
     space: Space | None = None,
     knobs: Sequence[str] = (),
+    anchors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
 
@@ -72,6 +74,8 @@ def solve(
         answers: ``all`` or a number, for every distinct answer of each model too, or so many of them.
         space: Knobs and channels, if they are not to be read off the file.
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
+        anchors: Readings of today, each ``KNOB=SETTING,...:CHANNEL=READING,...`` or a file of such rows: every run of
+            the rows is taken in its own light then, and the answers are for that of the anchors.
 
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
@@ -92,14 +96,15 @@ def solve(
     """
     data = read_data(path, space, read_ranges(knobs))
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
-    problem = pose_problem(data, *read_target_words(data.space, targets, free, background, tolerance, faults))
+    asked = read_target_words(data.space, targets, free, background, tolerance, faults)
+    problem = pose_problem(data, *asked, read_anchors(data.space, anchors))
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
-    asked = [_answer_in_full(name, problem, seed, draws, most) for name in names]
-    answered = [_with_scores(answer, problem, parts, seed) for answer in asked]
+    answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]
+    answered = [_with_scores(answer, problem, parts, seed) for answer in answers_of]
     first = next(iter(sorted(filter(solved, answered), key=_promise)), None)
     rest = {"seed": seed, "draws": draws, "first": first and first["model"], "models": answered}
-    return _describe_question(path, problem, asked) | rest
+    return _describe_question(path, problem, answers_of) | rest
 
 
 def solved(row: Mapping[str, Any]) -> bool:
@@ -180,7 +185,7 @@ def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | 
     except Exception:  # too few rows to spare some, as a rule
         return unjudged
     held = {"covered": covered, "off": off_intervals(covered, len(rows.test))}
-    return {**answer.row, "scores": scores | held, "idle": explains_nothing(scores["test"]["r2"])}
+    return {**answer.row, "scores": scores | held, "idle": explains_nothing(scores["test"])}
 
 
 # ---------------------------------------------------------------------- for people

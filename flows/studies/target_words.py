@@ -80,7 +80,7 @@ def _range(text: str) -> tuple[str, tuple[float, float]]:
     if not name.strip() or not colon:
         raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in temperature=20:90")
     name = name.strip()
-    return name, (_number(name, low), _number(name, high))
+    return name, (read_number(name, low), read_number(name, high))
 
 
 def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: list[str]) -> list[Result]:
@@ -101,10 +101,15 @@ def _split(space: Space, text: str) -> tuple[str, float, str | None]:
         raise InvalidInput(f"{text!r} needs the form CHANNEL=READING, as in 445nm=16384 or 445nm=16384±150")
     name = parts["name"].strip()
     space.columns([name])
-    return name, _number(name, parts["value"]), parts["tolerance"]
+    return name, read_number(name, parts["value"]), parts["tolerance"]
 
 
-def _number(name: str, text: str) -> float:
+def read_number(name: str, text: str) -> float:
+    """A finite number in words.
+
+    Raises:
+        InvalidInput: naming whose it was to be.
+    """
     try:
         value = float(text)
     except ValueError:

@@ -21,6 +21,7 @@ from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.numerics.projection import pool
 from strategies.solving.offers import Offer, choose_offers
 from strategies.solving.problem import InverseProblem
+from strategies.solving.run_backgrounds import sample_in_lights
 
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000
@@ -54,7 +55,8 @@ def draw_settings(model: InverseModel, problem: InverseProblem, seed: int, n: in
         NotFinite: for draws that are not.
         InvalidInput: for another number or width of them.
     """
-    draws = model.sample(problem.target - problem.background, n, np.random.default_rng([seed, 1]))
+    rng = np.random.default_rng([seed, 1])
+    draws = sample_in_lights(model, problem.target, problem.background, problem.light, n, rng)
     return require_finite(draws, "draws", (n, problem.space.d))
 
 

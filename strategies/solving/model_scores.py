@@ -34,6 +34,8 @@ DRAWS = 300
 SHOWN = 500
 """Draws in a figure."""
 ROUNDING = 1e-9
+TELLING = 8
+"""Rows not seen from which on they tell whether a model explains anything."""
 NOTHING = 0.1
 """Part of the variance of readings below which a model explains as good as none of it."""
 LEVELS = (0.5, 0.9)
@@ -112,9 +114,14 @@ def error_figures(truths: Array, guesses: Array, names: tuple[str, ...]) -> dict
     }
 
 
-def explains_nothing(r2: Mapping[str, float | None]) -> list[str]:
-    """Names of the columns of which a model explains nothing, or as good as that, on rows that it has not seen."""
-    return [name for name, value in r2.items() if value is not None and value < NOTHING]
+def explains_nothing(errors: Mapping[str, Any]) -> list[str]:
+    """Names of the columns of which a model explains nothing, or as good as that, on rows that it has not seen.
+
+    Args:
+        errors: On these rows, as ``error_figures`` has them; a few rows can tell nothing.
+    """
+    enough = errors["rows"] >= TELLING
+    return [name for name, value in errors["r2"].items() if enough and value is not None and value < NOTHING]
 
 
 def cover_readings(model: InverseModel, problem: InverseProblem, rows: Places, seed: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """An inverse problem: rows that were measured and the readings that are wanted, made ready for models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,9 @@ from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box
+from strategies.solving.anchored_background import Anchors, anchored_background
 from strategies.solving.row_posterior import RowPosterior
+from strategies.solving.runs import say_pooled
 from strategies.solving.subtracted_background import subtract_background
 from strategies.solving.tied_knobs import TiedKnobs
 
@@ -48,6 +50,8 @@ class InverseProblem:
     """Rows in which some of the channels were not read: ``(g, c)``, NaN where it was not, and ``(g, d)``."""
     background: Readings
     """In which the settings are to be used, ``(c,)``."""
+    light: NDArray[np.float64]
+    """Covariance of the error of that background, ``(c, c)``; 0 where it is taken for known."""
     target: Readings
     """Readings wanted, background included, ``(c,)``."""
     tolerance: Readings
@@ -67,11 +71,15 @@ class InverseProblem:
     @cached_property
     def posterior(self) -> RowPosterior:
         """What the complete rows say of the reading at any settings, background subtracted."""
-        return RowPosterior.of(self.readings, self.settings)
+        if not self.through_origin:
+            return RowPosterior.of(self.readings, self.settings)
+        dark = np.zeros((1, self.readings.shape[1])), np.zeros((1, self.settings.shape[1]))
+        return RowPosterior.of(np.vstack((dark[0], self.readings)), np.vstack((dark[1], self.settings)))
 
     def chance(self, unit: Settings) -> NDArray[np.float64]:
         """Probability, as the rows have it, that all channels are within their tolerance at ``(n, d)``, ``(n,)``."""
-        return self.posterior.chance(unit, self.target - self.background, self.tolerance)
+        wanted, light = self.target - self.background, np.sqrt(np.diag(self.light))
+        return self.posterior.chance(unit, wanted, self.tolerance, light)
 
     def allowed(self, unit: Settings) -> NDArray[np.bool_]:
         """Which points ``(n, d)`` lie in the unit box, with the knobs that follow within their bounds too, ``(n,)``."""
@@ -107,7 +115,9 @@ class InverseProblem:
         return dict(zip(self.names, readings.tolist(), strict=True))
 
 
-def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[str, float]) -> InverseProblem:
+def pose_problem(
+    data: Data, fixed: Sequence[FixedChannel], background: Mapping[str, float], anchors: Anchors | None = None
+) -> InverseProblem:
     """Take the rows that have the channels that are fixed, and their background from the readings.
 
     A row with a channel at its ceiling is left out altogether: what is known of that channel is that it is high, and
@@ -118,6 +128,7 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
         fixed: At least one channel.
         background: By channel; where it is empty and the instrument has one, it is read off the rows with all knobs
             off.
+        anchors: Readings of today: each run of the rows is taken in its own light then, and the answers are for theirs.
 
     Raises:
         InvalidInput: if no row is left, or nothing can be learned from those that are.
@@ -131,18 +142,25 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
     if not complete.any():
         raise InvalidInput(f"no row has a reading below the ceiling in each of {', '.join(names)}: measure some")
     order = order[(complete | (read.any(axis=1) & ~high))[order]]
+    if anchors is not None and background:
+        raise InvalidInput("an anchor and a background both say what the light of today is: give one of the two")
+    runs = None if anchors is None else anchored_background(data, columns, anchors)
     settings, readings, whole = data.settings[order], data.readings[order][:, columns], complete[order]
     lines = data.lines[order] if data.lines.size else np.arange(1, 1 + len(data.times))[order]
     floors = np.array([-np.inf if (floor := data.space.channels[c].floor) is None else floor for c in columns])
     given = np.array([background[name] for name in names if background])
-    dark = subtract_background(data.space, data.off, settings, readings, lines, given, floors)
+    if runs is None:
+        dark = subtract_background(data.space, data.off, settings, readings, lines, given, floors)
+    else:
+        dark = replace(runs, lit=runs.lit[order], levels=runs.levels[order])
     lit, levels = dark.lit, dark.levels
+    today = levels[-1] if dark.today is None else dark.today
     if not (lit & whole).any():
         raise InvalidInput("every row has all knobs off: measure some with light")
-    by_name = ", ".join(f"{name} {level:.6g}" for name, level in zip(names, levels[-1].tolist(), strict=True))
+    by_name = ", ".join(f"{name} {level:.6g}" for name, level in zip(names, today.tolist(), strict=True))
     taught = lit & whole
     _refuse_still(names, settings[taught], readings[taught])
-    ties = TiedKnobs.find(data.space, settings[lit])
+    ties = TiedKnobs.find(data.space, data.settings)
     unit, net = ties.space.to_unit(settings[:, ties.free]), readings - levels
     return InverseProblem(
         ties,
@@ -151,7 +169,8 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
         measured=settings[taught],
         readings=net[taught],
         partial=(net[lit & ~whole], unit[lit & ~whole]),
-        background=levels[-1],
+        background=today,
+        light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
         target=np.array([each.reading for each in fixed]),
         tolerance=np.array([each.tolerance for each in fixed]),
         lines=lines[taught],
@@ -164,6 +183,7 @@ def pose_problem(data: Data, fixed: Sequence[FixedChannel], background: Mapping[
             *dark.oddities,
             *ties.notes,
             *_repeats(settings[taught], readings[taught]),
+            *([] if anchors is not None else say_pooled(data.times, data.sources)),
         ],
     )
 

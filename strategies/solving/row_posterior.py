@@ -65,9 +65,17 @@ class RowPosterior:
         )
         return self.middle + self.scale * mean, self.scale * np.sqrt(np.maximum(variance, TINY))
 
-    def chance(self, settings: Settings, target: Readings, tolerance: Readings) -> NDArray[np.float64]:
-        """Probability that all channels are within the tolerance of a target at settings ``(m, d)``, ``(m,)``."""
-        mean, deviation = self.at(settings)
+    def chance(self, settings: Settings, target: Readings, tolerance: Readings, light: Readings) -> NDArray[np.float64]:
+        """Probability that all channels are within the tolerance of a target at settings ``(m, d)``, ``(m,)``.
+
+        Args:
+            settings: In the unit box.
+            target: Readings wanted, background subtracted, ``(c,)``.
+            tolerance: Largest allowed error, ``(c,)``.
+            light: Standard deviation of that background, ``(c,)``.
+        """
+        mean, unsure = self.at(settings)
+        deviation = np.hypot(unsure, light)
         off = np.abs(mean - target)
         inside = ndtr((tolerance - off) / deviation) - ndtr((-tolerance - off) / deviation)
         return np.asarray(reduce(np.multiply, inside.T))

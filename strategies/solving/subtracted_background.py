@@ -28,11 +28,15 @@ class SubtractedBackground:
     lit: NDArray[np.bool_]
     """Rows to learn from, ``(n,)``."""
     levels: Readings
-    """Background of each row, ``(n, c)``, the last being today's."""
+    """Background of each row, ``(n, c)``."""
     note: str = ""
     """Where it comes from; empty where there is none."""
     oddities: Sequence[str] = field(default_factory=tuple)
     """What a person should look at."""
+    today: Readings | None = None
+    """Background in which the settings are to be used, ``(c,)``; None for that of the last row."""
+    covariance: NDArray[np.float64] | None = None
+    """Of its error, ``(c, c)``; None where it is taken for known."""
 
 
 def subtract_background(

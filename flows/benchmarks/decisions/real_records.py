@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.cross_decomposition import PLSRegression
 
@@ -64,18 +65,28 @@ EXPLANATION = (
 )
 
 
+FEWEST = 4
+"""Rows of a run beside its anchor from which on it tells anything."""
+DAY_S = 86400.0
+LEFT_OUT, MOVED = "linear, anchored", "a line moved by its anchor"
+"""What answers for a day that was left out, and what it has to be no worse than."""
+COVERED = (0.85, 0.95)
+"""What its nominal 90 % intervals may cover, all days together."""
+INTERVAL_DRAWS = 200
+"""Draws of which the middle nine tenths are an interval."""
+
 Estimate = Callable[[Runs, int], Settings]
 
 
 def run_real_records_benchmark(path: Path) -> dict[str, Any]:
-    """Run the benchmark, about ten seconds.
+    """Run the benchmark, about half a minute.
 
     Args:
         path: The records, or the folder that they are in.
 
     Returns:
         Plain data: ``records``, ``bars`` (for the anchored mixture), ``known`` (see ``KNOWN``), ``errors`` (one entry a
-        method, with the median over runs and the quartiles of R, G, B), ``paper``.
+        method, with the median over runs and the quartiles of R, G, B), ``days`` (see ``judge_days``), ``paper``.
 
     Raises:
         InvalidInput: if the records are missing or are not records.
@@ -93,17 +104,32 @@ def run_real_records_benchmark(path: Path) -> dict[str, Any]:
         hold_bar(f"{knob}, {ANSWERING}", value, bar)
         for knob, value, bar in zip("RGB", reached, KNOWN["anchored"], strict=True)
     ]
+    days = judge_days(records)
+    bars += [
+        hold_bar(f"{knob}, {LEFT_OUT}, worst day against {MOVED}", value, 1.0)
+        for knob, value in zip("RGB", days["worst"], strict=True)
+    ]
+    bars += [
+        {
+            "figure": f"{knob}, 90 % intervals",
+            "value": value,
+            "bar": list(COVERED),
+            "met": COVERED[0] <= value <= COVERED[1],
+        }
+        for knob, value in zip("RGB", days["covered"], strict=True)
+    ]
     return {
         "records": {"file": file.name, "rows": len(records.run), "runs": len(records.long)},
         "bars": bars,
+        "days": days,
         "known": KNOWN,
         "errors": errors,
         "paper": _paper(records),
     }
 
 
-def real_records_tables(result: Mapping[str, Any]) -> tuple[Table, Table]:
-    """The benchmark's result for people: the errors, and the paper's target."""
+def real_records_tables(result: Mapping[str, Any]) -> tuple[Table, ...]:
+    """The benchmark's result for people: the errors, days left out, and the paper's target."""
     runs, knobs = result["records"]["runs"], SPACE.knob_names
     errors = figure_table(
         f"Mean absolute error of R, G, B over {runs} runs",
@@ -127,7 +153,22 @@ def real_records_tables(result: Mapping[str, Any]) -> tuple[Table, Table]:
         answers.add_section()
         for by in ("twin, exact", *MODELS):
             answers.add_row(each["light"], by, *(f"{value:.3f}" for value in each[by]))
-    return errors, answers
+    return errors, _day_table(result["days"]), answers
+
+
+def _day_table(days: Mapping[str, Any]) -> Table:
+    covered = ", ".join(f"{share:.0%}" for share in days["covered"])
+    table = figure_table(
+        f"Mean absolute error of R, G, B on days left out: {LEFT_OUT}, and {MOVED}",
+        ["day"],
+        [*(f"{knob}, {who}" for knob in "RGB" for who in ("anchored", "moved"))],
+        caption=f"nominal 90 % intervals cover {covered}; worst day over the line "
+        + ", ".join(f"{each:.2f}" for each in days["worst"]),
+    )
+    for each in days["each"]:
+        pairs = zip(each["anchored"], each["moved"], strict=True)
+        table.add_row(each["day"], *(f"{value:.4f}" for pair in pairs for value in pair))
+    return table
 
 
 def judge_estimate(records: Runs, estimate: Estimate) -> dict[str, Any]:
@@ -138,6 +179,61 @@ def judge_estimate(records: Runs, estimate: Estimate) -> dict[str, Any]:
         per_run.append(np.abs(estimate(records, left_out) - records.settings[asked]).mean(axis=0))
     lower, median, upper = np.percentile(per_run, (25, 50, 75), axis=0).tolist()
     return {"median": median, "lower": lower, "upper": upper, "runs": len(per_run)}
+
+
+def judge_days(records: Runs) -> dict[str, Any]:
+    """Leave out a whole day in turn; the first row of each of its runs is the anchor for the others.
+
+    Returns:
+        Plain data: ``each`` (by day: mean absolute error of R, G, B ``anchored`` and by a line ``moved`` by its anchor,
+        which is the slopes within the runs of the other days, and the share of true settings ``covered`` by nominal
+        90 % intervals), ``worst`` (the largest of the one over the other), ``median`` (of the one), and ``covered``.
+    """
+    whole, day = records.unclipped.all(axis=1), np.floor(records.time / DAY_S)
+    each, inside = list[dict[str, Any]](), list[NDArray[np.bool_]]()
+    for left_out in np.unique(day).tolist():
+        asked, seen = (
+            [np.flatnonzero((records.run == r) & whole) for r in np.unique(records.run[day == left_out])],
+            whole & (day != left_out),
+        )
+        learned = Anchored("linear", COLUMNS).fit(records.readings[seen], records.settings[seen], records.run[seen])
+        line = _slopes_within(records, seen)
+        errors = [_judge_run(records, learned, line, rows) for rows in asked if len(rows) > FEWEST]
+        if errors:
+            anchored, moved, covered = (np.concatenate(part) for part in zip(*errors, strict=True))
+            inside.append(covered)
+            sizes = {"anchored": anchored, "moved": moved, "covered": covered}
+            sizes = {what: part.mean(axis=0).tolist() for what, part in sizes.items()}
+            each.append({"day": str(np.datetime64(int(left_out), "D")), **sizes})
+    ratio = np.array([np.divide(one["anchored"], one["moved"]) for one in each])
+    return {
+        "each": each,
+        "worst": ratio.max(axis=0).tolist(),
+        "median": np.median([one["anchored"] for one in each], axis=0).tolist(),
+        "covered": np.concatenate(inside).mean(axis=0).tolist(),
+    }
+
+
+def _slopes_within(records: Runs, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How settings change with the readings of the target's channels within runs, ``(3, 3)``."""
+    net = np.column_stack((records.readings[:, COLUMNS], records.settings))[rows]
+    for run in np.unique(records.run[rows]):
+        net[records.run[rows] == run] -= net[records.run[rows] == run].mean(axis=0)
+    return np.asarray(np.linalg.lstsq(net[:, : len(COLUMNS)], net[:, len(COLUMNS) :])[0])
+
+
+def _judge_run(
+    records: Runs, learned: Anchored, line: NDArray[np.float64], rows: NDArray[np.intp]
+) -> tuple[Settings, Settings, NDArray[np.bool_]]:
+    """Absolute errors of all rows of a run but the first, anchored and moved, and which lie in their intervals."""
+    first, asked = rows[0], rows[1:]
+    here = learned.at(records.readings[first], records.settings[first])
+    targets, truths = records.readings[asked][:, COLUMNS], records.settings[asked]
+    rng = np.random.default_rng([1, int(first)])
+    draws = np.stack([here.sample(target, INTERVAL_DRAWS, rng) for target in targets], axis=1)
+    low, middle, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
+    moved = records.settings[first] + (targets - records.readings[first, COLUMNS]) @ line
+    return np.abs(middle - truths), np.abs(moved - truths), (truths >= low) & (truths <= high)
 
 
 def _pooled(records: Runs, left_out: int) -> Settings:

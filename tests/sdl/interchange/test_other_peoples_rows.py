@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdl.errors import InvalidInput
@@ -166,6 +166,22 @@ def test_many_rows_that_do_not_count_are_one_note(tmp_path):
     assert list(data.notes) == [
         "20 of 21 rows of the file do not count (lines 2, 3, 4, 5, 6 and 15 more): 515nm is not a whole count: 0.5"
     ]
+
+
+READINGS = st.one_of(
+    st.integers(-3, 70_000), st.floats(-1e6, 1e6), st.booleans(), st.sampled_from(["9", "", None, [1], {"a": 1}])
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.sampled_from(["515nm", "630nm", "lux"]), READINGS, max_size=3), max_size=12))
+def test_whatever_stands_in_a_file_no_row_is_lost_in_silence(tmp_path, rows):
+    lines = [{"in": [k / 20, 0, 0], "out": row} for k, row in enumerate([{"515nm": 7}, *rows])]
+    data = read_data(file(tmp_path, *lines))
+    unused = sum(int(note.split()[0]) for note in data.notes)
+    assert len(data.settings) + unused == len(lines)
+    assert sorted({*data.lines.tolist()}) == data.lines.tolist()
+    assert data.space.contains(data.settings).all()
 
 
 # ---------------------------------------------------------------------- off
