@@ -49,7 +49,7 @@ ROOMS = {
     "sdl.history": {"sdl": "formatting space"},
     "sdl.instruments.protocol": {"sdl": "space"},
     "sdl.instruments.screening": {"sdl": "errors formatting history instruments.protocol space"},
-    "sdl.instruments.http": {"sdl": "errors system"},
+    "sdl.instruments.http": {"sdl": "errors formatting system"},
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
     "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
