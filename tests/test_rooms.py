@@ -58,7 +58,8 @@ ROOMS = {
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
     "sdl.analysis": {"sdl": "campaign formatting history space"},
     "sdl.measurement": {
-        "sdl": "analysis campaign errors history instruments.protocol instruments.screening ledger space system",
+        "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
+        "system",
     },
     "sdl.reports": {"sdl": "analysis campaign errors formatting history ledger space system"},
     "sdl.interchange": {

@@ -35,6 +35,10 @@ MATRIX = {
         "I-22": ("TLS: expired, wrong host, self-signed", "refused before anything is sent"),
         "I-23": ("the instrument rounds the settings", "the settings that it applied are used"),
         "I-24": ("a proxy between us and the instrument", "gone through as the environment says; named where it fails"),
+        "I-25": (
+            "a driver's other types, exceptions, odd replies",
+            "NumPy's numbers count; the rest is a sentence with the driver's name and place",
+        ),
     },
     "Orchestrator": {
         "O-01": ("kill -9 after the intent", "one command finishes it; I1 to I9 hold"),
