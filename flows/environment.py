@@ -1,11 +1,13 @@
 """Where things lie, and Prefect's settings; both before Prefect is imported, which is when it reads them."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from sdl.errors import InvalidInput
-from sdl.formatting import has_password
+from sdl.formatting import has_password, hide_password
 
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -25,6 +27,13 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What we set unless the person did."""
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+"""Variables, in either case, that send requests through a proxy."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+set_aside = list[str]()
+"""Proxies of the environment that this process does without, and why."""
 
 
 def home(given: str | Path | None = None) -> Path:
@@ -91,6 +100,37 @@ def server_credentials() -> tuple[str, str] | None:
     """Name and secret that a Prefect server asks its clients for, from ``PREFECT_API_AUTH_STRING``; None without."""
     name, _, secret = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     return (name, secret) if secret else None
+
+
+def keep_loopback_direct() -> None:
+    """Have nothing that this machine says to itself go through a proxy, and set aside proxies that cannot be used.
+
+    One that Prefect's client cannot speak to keeps it from speaking to anybody, whatever ``NO_PROXY`` says.
+    """
+    set_aside.clear()
+    proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
+    if not proxies:
+        return
+    own = [host.strip() for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",")]
+    exempt = ",".join(dict.fromkeys(filter(None, (*own, *LOOPBACK))))
+    os.environ |= {"NO_PROXY": exempt, "no_proxy": exempt}
+    for name, value in proxies.items():
+        if fault := _proxy_fault(value):
+            set_aside.append(f"{name} = {hide_password(value)} {fault}")
+            del os.environ[name]
+
+
+def _proxy_fault(address: str) -> str:
+    """Why a proxy cannot be spoken to; empty if it can."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        if parts.scheme.startswith("socks"):
+            there = all(find_spec(module) is not None for module in ("socksio", "socks"))
+            return "" if there else "is a SOCKS proxy, which needs: pip install 'httpx[socks]' PySocks"
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    return "" if usable else "is no address of a proxy such as http://proxy.example:3128"
 
 
 def set_up_prefect(directory: Path, api_url: str | None = None) -> None:

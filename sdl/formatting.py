@@ -180,7 +180,7 @@ def make_jsonable(value: Any, levels: int = DEEPEST) -> Any:
         return [make_jsonable(item, levels - 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    return value if value is None or isinstance(value, str | int | float) else format_value(value)
 
 
 _SHORT = Repr()

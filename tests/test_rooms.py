@@ -49,7 +49,7 @@ ROOMS = {
     "sdl.history": {"sdl": "formatting space"},
     "sdl.instruments.protocol": {"sdl": "space"},
     "sdl.instruments.screening": {"sdl": "errors formatting history instruments.protocol space"},
-    "sdl.instruments.http": {"sdl": "errors system"},
+    "sdl.instruments.http": {"sdl": "errors formatting system"},
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
     "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
@@ -58,7 +58,8 @@ ROOMS = {
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
     "sdl.analysis": {"sdl": "campaign formatting history space"},
     "sdl.measurement": {
-        "sdl": "analysis campaign errors history instruments.protocol instruments.screening ledger space system",
+        "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
+        "system",
     },
     "sdl.reports": {"sdl": "analysis campaign errors formatting history ledger space system"},
     "sdl.interchange": {

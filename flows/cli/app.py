@@ -21,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.logging import RichHandler
 
+from flows import environment
 from flows.cli import backtest, benchmark, bundles, controls, data, instruments, models, new, run, service, watch
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
@@ -85,6 +86,7 @@ for commands in (run, controls, watch, instruments, models, new, backtest, data,
 
 def main() -> NoReturn:
     """Run a command and end the process with its exit code."""
+    environment.keep_loopback_direct()
     # Ours alone, and above the progress bar: Prefect's own lines go to its server.
     logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
     try:

@@ -13,6 +13,7 @@ from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Inter
 from sdl.history import State
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
+from sdl.measurement.driver_call import close_driver
 from sdl.measurement.manual import BUDGET
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
@@ -50,7 +51,7 @@ def open_bench(
                 raise
             book.set_state(lease, entry.id, State.FINISHED, "done by hand")
     finally:
-        instrument.close()
+        close_driver(instrument)
 
 
 def _of_its_own(book: Ledger, name: str, instrument: str) -> str:

@@ -22,6 +22,7 @@ from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
+from sdl.measurement.driver_call import close_driver
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
@@ -73,7 +74,7 @@ def open_session(
                 finally:
                     session.close()
     finally:
-        instrument.close()
+        close_driver(instrument)
 
 
 def _session(

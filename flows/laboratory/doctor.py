@@ -26,6 +26,7 @@ from sdl import plugins
 from sdl.campaign.sections import Plugin
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
+from sdl.formatting import hide_password
 from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
@@ -66,6 +67,7 @@ def examine_laboratory(setup: Setup) -> Iterator[DoctorFinding]:
     yield from _data_directory(setup.directory)
     yield _disk(setup.directory)
     yield _ledger(setup)
+    yield from _proxies()
     yield from _prefect(setup)
     if setup.file is not None:
         yield from _file(setup)
@@ -158,6 +160,16 @@ def _ledger(setup: Setup) -> DoctorFinding:
     except SdlError as error:
         return DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
     return DoctorFinding(what, "ok", f"{shown}, schema {SCHEMA_VERSION}, {n} entries")
+
+
+def _proxies() -> Iterator[DoctorFinding]:
+    """What of the environment sends requests through a proxy, and which of it cannot be used."""
+    for words in environment.set_aside:
+        yield DoctorFinding("proxy", "warning", f"{words}: done without it", "mend that variable, or unset it")
+    named = {name: hide_password(os.environ[name]) for name in os.environ if name.lower() in environment.PROXIES}
+    if used := ", ".join(f"{name} = {value}" for name, value in sorted(named.items()) if value):
+        words = f"instruments are asked through {used}; what is in NO_PROXY is not, nor is this machine"
+        yield DoctorFinding("proxy", "ok", words)
 
 
 def _prefect(setup: Setup) -> Iterator[DoctorFinding]:

@@ -3,6 +3,7 @@
 A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -18,6 +19,8 @@ LOOK_S = 1.0
 GRACE_S = 120.0
 """For the measurement under way, once the service is gone."""
 
+log = logging.getLogger("sdl.interrupts")  # below "sdl", whose words a terminal and Prefect show
+
 
 @contextmanager
 def finish_on_signal() -> Iterator[threading.Event]:
@@ -32,6 +35,7 @@ def finish_on_signal() -> Iterator[threading.Event]:
         if event.is_set():
             os._exit(128 + number)  # the request under way becomes UNKNOWN at the next start
         event.set()
+        log.warning("finishing the measurement under way, which is kept; once more ends at once, and its reply is lost")
 
     for number in HANDLED:
         signal.signal(number, handle)

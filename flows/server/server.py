@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.environment import folder, log_file
+from flows.environment import folder, keep_loopback_direct, log_file
 from flows.server import service_lock as instance
 from flows.server.newer_database import REFUSED, refuse_newer_database
 from sdl.errors import InvalidInput
@@ -41,6 +41,7 @@ def api(directory: Path) -> str:
     Raises:
         TimeoutError: if the child does not come up; its words are in ``prefect/server.log``.
     """
+    keep_loopback_direct()
     configured = os.environ.get("PREFECT_API_URL")
     if configured and healthy(configured):
         return configured

@@ -15,6 +15,7 @@ from sdl.instruments.screening import PreviousReply, Screened, classify_error, s
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
+from sdl.measurement.driver_call import ask_driver
 from sdl.measurement.suspenders import Suspenders
 from sdl.space import Space
 from sdl.system import failpoints
@@ -93,7 +94,7 @@ class Bench:
         number = self.ledger.send(self.lease, self.campaign, request, self.budget)
         failpoints.pass_failpoint("after-intent")
         try:
-            reply = self.instrument.measure(settings)
+            reply = ask_driver(self.instrument, settings)
         except InstrumentError as error:
             verdict = classify_error(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)

@@ -34,6 +34,11 @@ MATRIX = {
         "I-21": ("the instrument is gone for hours and comes back", "suspended; goes on without a burst of requests"),
         "I-22": ("TLS: expired, wrong host, self-signed", "refused before anything is sent"),
         "I-23": ("the instrument rounds the settings", "the settings that it applied are used"),
+        "I-24": ("a proxy between us and the instrument", "gone through as the environment says; named where it fails"),
+        "I-25": (
+            "a driver's other types, exceptions, odd replies",
+            "NumPy's numbers count; the rest is a sentence with the driver's name and place",
+        ),
     },
     "Orchestrator": {
         "O-01": ("kill -9 after the intent", "one command finishes it; I1 to I9 hold"),
@@ -82,6 +87,7 @@ MATRIX = {
         ),
         "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
         "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
+        "O-35": ("proxies in the environment, dead, SOCKS, nonsense", "not for what this machine says to itself; told"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),

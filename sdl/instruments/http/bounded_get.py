@@ -1,7 +1,8 @@
 """One HTTP request under limits that hold against a slow, a huge and a lying server.
 
-``requests`` alone limits the time between two bytes, not the time of all; it follows the environment's proxies; and
-even where it must not follow a redirect it reads the whole body of one. So its adapter is used without its session.
+``requests`` alone limits the time between two bytes, not the time of all; and even where it must not follow a redirect
+it reads the whole body of one. So its adapter is used without its session. A proxy that the environment names
+(``HTTPS_PROXY`` and its kin, less ``NO_PROXY``) is gone through: what a name leads to is for the proxy to judge then.
 """
 
 import socket
@@ -16,14 +17,17 @@ from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from sdl import __version__
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.formatting import hide_password
 from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.system import failpoints
+from sdl.system.browsers import OURSELVES
 
 HEADERS = {
     "User-Agent": f"sdl/{__version__}",
@@ -75,12 +79,15 @@ def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Ht
         BadReply: the body is too long.
     """
     body = bytearray()
-    with _Link(url, limits) as link, closing(_adapter(link)) as adapter:
+    with _Link(url, limits) as link, closing(HTTPAdapter()) as adapter:
         try:
-            url.check_resolved()
+            _report_to(link, adapter)
+            if not link.proxy:
+                url.check_resolved()
             request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
             timeout = (limits.connect_s, limits.read_s)
-            with adapter.send(request, stream=True, timeout=timeout, verify=True) as response:
+            proxies = {url.scheme: link.proxy} if link.proxy else {}
+            with adapter.send(request, stream=True, timeout=timeout, verify=True, proxies=proxies) as response:
                 while piece := response.raw.read1(PIECE, decode_content=False):
                     body += piece
                     if len(body) > limits.body_bytes:
@@ -100,6 +107,9 @@ class _Link:
         self.ready = False  # whether the request may have gone out
         self._begun = time.monotonic()
         self._url, self._limits = url, limits
+        near = url.host in OURSELVES or url.host.startswith("127.")
+        self.proxy = None if near else select_proxy(str(url), get_environ_proxies(str(url)))
+        self._place = f"{url} through the proxy {hide_password(self.proxy)}" if self.proxy else str(url)
         self._handle: socket.socket | None = None
         self._timer = threading.Timer(limits.deadline_s, self._cut)
         self._timer.daemon = True
@@ -118,7 +128,8 @@ class _Link:
         """Take a handle on a new socket; raise if it is not where the guard lets us go."""
         try:
             # The name may have led elsewhere since it was checked (DNS rebinding).
-            self._url.check(sock.getpeername()[0])
+            if not self.proxy:
+                self._url.check(sock.getpeername()[0])
             # TLS takes the socket over and a reply outlives its connection; a duplicate reaches it throughout.
             self._handle = sock.dup()
             if self.late:  # the name server took all the time
@@ -139,8 +150,8 @@ class _Link:
         reason = _root(error)
         if not self.ready:
             if isinstance(error, requests.exceptions.SSLError) and not self.late:
-                return InstrumentRefused(f"{self._url} failed the TLS check: {reason}", sent=False)
-            return InstrumentUnavailable(f"no connection to {self._url}: {reason}", sent=False)
+                return InstrumentRefused(f"{self._place} failed the TLS check: {reason}", sent=False)
+            return InstrumentUnavailable(f"no connection to {self._place}: {reason}", sent=False)
         if self.late or isinstance(error, (requests.Timeout, ReadTimeoutError)):
             message = f"{self._url} did not finish its answer in time: {reason}"
             return InstrumentSilent(message, raw=raw, wait=self._limits.quiet_s)
@@ -155,8 +166,8 @@ class _Link:
                 self._handle.shutdown(socket.SHUT_RDWR)
 
 
-def _adapter(link: _Link) -> HTTPAdapter:
-    """An adapter of requests whose connections report to the link."""
+def _report_to(link: _Link, adapter: HTTPAdapter) -> None:
+    """Have the connections of an adapter of requests report to the link."""
 
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
@@ -185,9 +196,9 @@ def _adapter(link: _Link) -> HTTPAdapter:
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = Secure
 
-    adapter = HTTPAdapter()
-    adapter.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-    return adapter
+    managers = [adapter.poolmanager, *([adapter.proxy_manager_for(link.proxy)] if link.proxy else [])]
+    for manager in managers:
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
 
 def _root(error: BaseException) -> BaseException:

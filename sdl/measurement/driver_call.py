@@ -1,0 +1,72 @@
+"""A reading through anybody's driver: whatever it returns or raises becomes plain types, or an error with its name."""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, SdlError
+from sdl.formatting import format_value, make_jsonable
+from sdl.instruments.protocol import Instrument, Reply
+
+log = logging.getLogger(__name__)
+
+
+def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
+    """Take one reading, in the types that JSON has: numbers of NumPy become Python's, bytes become text.
+
+    Raises:
+        InstrumentError: as the driver does; where it fails with what it does not promise, one that names it.
+    """
+    try:
+        reply: Any = instrument.measure(settings)
+    except SdlError:
+        raise
+    except OSError as error:  # a port or a line, which may come back
+        raise InstrumentUnavailable(_failed(instrument, error)) from error
+    except Exception as error:  # a driver is anybody's code
+        raise InstrumentRefused(f"{_failed(instrument, error)}; that has to be mended in the driver") from error
+    applied, readings = (getattr(reply, name, None) for name in ("applied", "readings"))
+    if not isinstance(applied, Mapping) or not isinstance(readings, Mapping):
+        raise BadReply(
+            f"the driver of {instrument.identity} returned {format_value(reply)} instead of a Reply with 'applied' and "
+            "'readings' by name",
+            raw=format_value(reply),
+        )
+    seconds = _plain(getattr(reply, "seconds", 0.0))
+    return Reply(
+        applied={str(name): _plain(value) for name, value in applied.items()},
+        readings={str(name): _plain(value) for name, value in readings.items()},
+        raw=_text(getattr(reply, "raw", "")),
+        seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < np.inf else 0.0,
+    )
+
+
+def close_driver(instrument: Instrument) -> None:
+    """Let go of an instrument; a driver that fails at that is told of, and keeps nothing else from its end."""
+    try:
+        instrument.close()
+    except Exception as error:  # a driver is anybody's code
+        log.warning("%s when it was closed; see whether the instrument is safe", _failed(instrument, error))
+
+
+def _failed(instrument: Instrument, error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    words = " ".join(str(error).split()) or "no words"
+    return f"the driver of {instrument.identity} failed with {type(error).__name__}: {words}{place}"
+
+
+def _plain(value: Any) -> Any:
+    """One number or whatever else a driver says was read, as Python's own type."""
+    if isinstance(value, np.floating):
+        return float(value)
+    return make_jsonable(value) if not isinstance(value, float) else value
+
+
+def _text(raw: Any) -> str:
+    if isinstance(raw, bytes | bytearray | memoryview):
+        return bytes(raw).decode(errors="replace")
+    return raw if isinstance(raw, str) else format_value(raw)

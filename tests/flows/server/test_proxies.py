@@ -1,0 +1,53 @@
+"""Whatever proxy the environment names: what this machine says to itself does not go through it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEAD = "http://127.0.0.1:9"
+SOCKS = "socks5://127.0.0.1:9"
+ENVIRONMENTS = {
+    "http": {"HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD},
+    "lower case, with exceptions": {"http_proxy": DEAD, "no_proxy": "example.org, .example.com"},
+    "socks for all": {"ALL_PROXY": SOCKS, "all_proxy": SOCKS, "NO_PROXY": "example.org"},
+    "nonsense": {"HTTP_PROXY": "http://[", "ALL_PROXY": "nowhere://x:1"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("O-35")
+@pytest.mark.parametrize("variables", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_a_server_of_our_own_starts_and_a_reading_is_taken(tmp_path, variables):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
+    command = [
+        Path(sys.executable).with_name("sdl"),
+        "measure",
+        "R=0.1",
+        "G=0.2",
+        "B=0.3",
+        "--home",
+        tmp_path,
+        "--json",
+    ]
+    done = subprocess.run(command, env=clean | variables, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert '"readings"' in done.stdout
+
+
+@pytest.mark.fault("O-35")
+def test_the_doctor_tells_of_proxies(sdl, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hushhush@proxy.example:3128")
+    monkeypatch.setenv("ALL_PROXY", SOCKS)
+    told = sdl("doctor", "--port", 1, "--json")
+    found = [each for each in told.json if each["what"] == "proxy"]
+    assert [each["state"] for each in found] == ["warning", "ok"]
+    assert found[0]["found"].startswith(f"ALL_PROXY = {SOCKS} is a SOCKS proxy, which needs: pip install")
+    assert "instruments are asked through HTTPS_PROXY = http://me:***@proxy.example:3128" in found[1]["found"]
+    assert "hushhush" not in told.out

@@ -1,0 +1,125 @@
+"""Other people's drivers: other types count, and what they do wrong is a sentence with their name."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentRefused
+from sdl.history import Purpose, Request, Round, RoundKind
+from sdl.instruments.protocol import Patience, Reply
+from sdl.ledger.ledger import Ledger
+from sdl.measurement.bench import Bench
+from sdl.measurement.driver_call import ask_driver, close_driver
+from sdl.space import Channel, Knob, Space
+
+SPACE = Space(knobs=(Knob(name="x", low=0.0, high=1.0),), channels=(Channel(name="y"), Channel(name="z")))
+REQUEST = Request(0, 0, 0, Purpose.DESIGN, np.array([0.25]))
+
+
+class Driver:
+    """A driver that does what it is given to do."""
+
+    identity, space, patience = "a stranger's lamp", SPACE, Patience(attempts=2, first_wait=0.0)
+
+    def __init__(self, does):
+        self.does = does
+
+    def measure(self, settings):
+        return self.does(settings) if callable(self.does) else self.does
+
+    def close(self):
+        self.does({})
+
+
+def measured(tmp_path, does):
+    """The one row of the trail, and the error if there was one."""
+    driver, error = Driver(does), None
+    with Ledger(tmp_path / "ledger.db") as book, book.hold(driver.identity, "test") as lease:
+        entry = book.register("white", driver.identity, SPACE, {}, {})
+        book.plan(lease, entry.id, Round(0, RoundKind.DESIGN), [REQUEST])
+        try:
+            Bench(book, lease, entry.id, driver, 10).measure([REQUEST])
+        except CampaignSuspended as suspended:
+            error = suspended
+        return book.trail(entry.id)[-1], error
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    "number",
+    [np.int64(7), np.uint16(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0, np.float16)],
+    ids=repr,
+)
+def test_numbers_of_numpy_are_numbers(tmp_path, number):
+    row, error = measured(tmp_path, Reply({"x": np.float32(0.25)}, {"y": number, "z": 2}, b"\xff raw", np.float32(0.5)))
+    assert error is None
+    assert (row["verdict"], row["readings"], row["seconds"]) == ("OK", [7.0, 2.0], 0.5)
+    assert row["raw"] == "\ufffd raw"
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    "value", [True, np.True_, "7", b"7", None, [7], 7j, Decimal(7), np.nan, np.float32("inf"), {1}]
+)
+def test_what_is_no_number_is_said_and_kept(tmp_path, value):
+    row, error = measured(tmp_path, Reply({"x": 0.25}, {"y": value, "z": 2}, "raw"))
+    assert row["verdict"] == "SUSPECT"
+    assert "y is not a finite number" in str(error)
+
+
+@pytest.mark.fault("I-25")
+def test_an_exception_is_a_sentence_with_the_drivers_name_and_place(tmp_path):
+    row, error = measured(tmp_path, lambda _: [][3])
+    assert row["verdict"] == "REJECT"
+    assert "the driver of a stranger's lamp failed with IndexError: list index out of range (" in str(error)
+    assert "test_driver_call.py, line " in str(error)
+    row, error = measured(tmp_path / "again", lambda _: Path("/dev/nowhere").read_text())
+    assert row["verdict"] == "RETRY"
+    assert "failed with FileNotFoundError" in str(error)
+    assert row["attempt"] == 2, "a port may come back"
+
+
+@pytest.mark.fault("I-25")
+def test_a_driver_that_fails_at_its_end_is_told_of(caplog):
+    close_driver(Driver(lambda _: 1 / 0))
+    assert "the driver of a stranger's lamp failed with ZeroDivisionError" in caplog.text
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.complex_numbers()
+    | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+replies = anything | st.builds(Reply, anything, anything, anything, anything)
+errors = st.sampled_from(
+    [ValueError("\x1b[2J"), KeyError(), OSError(5, "gone"), RecursionError(), InstrumentRefused("no")]
+)
+
+
+@pytest.mark.fault("I-25")
+@given(replies, st.none() | errors)
+def test_whatever_a_driver_does_is_a_plain_reply_or_an_error_of_ours(returned, raised):
+    def does(_):
+        if raised is not None:
+            raise raised
+        return returned
+
+    try:
+        reply = ask_driver(Driver(does), {"x": 0.25})
+    except InstrumentError:
+        return
+    json.dumps([dict(reply.applied), dict(reply.readings), reply.raw, reply.seconds])
+    assert type(reply.raw) is str
+    assert type(reply.seconds) is float
