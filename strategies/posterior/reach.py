@@ -8,6 +8,7 @@ from scipy.special import ndtri, stdtrit
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.choice import searched
+from strategies.posterior.covariance import correlation
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit
 from strategies.posterior.verdict import Judgement
@@ -56,7 +57,21 @@ def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
 
 
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
-    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be."""
+    """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be.
+
+    Successive readings that are alike count as fewer: noise of which one passes much on to the next has a mean as
+    uncertain as that of fewer independent readings.
+    """
     least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
-    margin = ndtri(1 - pursuit.error) * least / np.sqrt(max(readings, 1))
+    passed_on = noise_correlation(posterior, pursuit)
+    independent = np.maximum(readings * (1 - passed_on) / (1 + passed_on), 1.0)
+    margin = ndtri(1 - pursuit.error) * least / np.sqrt(independent)
     return bool((margin > pursuit.window[1]).any())
+
+
+def noise_correlation(posterior: Posterior, pursuit: Pursuit) -> Readings:
+    """Correlation of the noise of two successive readings of each fixed channel of a target.
+
+    Where it is large it says why a target that is ``lost_in_noise`` is: the same noise, independent, might not be.
+    """
+    return np.array([correlation(posterior.channels[c].theta) for c in pursuit.fixed])
