@@ -42,7 +42,7 @@ CENSORED = 0.25
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
 FEW = 12
-"""Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
+"""Rows up to which the likeliest hyperparameters are sought from several starts every other time ..."""
 SELDOM = 5
 """... with more rows once in so many ..."""
 MANY = 60
@@ -245,7 +245,7 @@ class ChannelRows:
         """
         rows, fresh = len(self.readings), self.channel(self.beliefs.mean)
         starts = [] if start is None else [self.judged(self.channel(start))]
-        if start is None or rows <= FEW:
+        if start is None or (rows <= FEW and rows % 2 == 0):
             others = [{}, BENT]
         elif rows <= MANY:
             others = [BENT, DRIFTING, CORRELATED] if starts[0].outliers or rows % SELDOM == 0 else []

@@ -1,7 +1,7 @@
 """What all channels of an instrument have nearly in common, so that readings of each say something of the others.
 
-An instrument that states too little noise does so for every channel, noise that one reading passes on to the next does
-so in all, and so it is with light and gains. So what is believed of such a hyperparameter is a mixture of narrow normal
+An instrument that states too little noise does so for every channel, and noise that one reading passes on to the next
+does so in all. So what is believed of such a hyperparameter is a mixture of narrow normal
 distributions, and the readings of all other channels say how likely each of them is.
 """
 
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from strategies.posterior.covariance import BACKGROUND, CORRELATION, GAIN, NOISE, Matrix
+from strategies.posterior.covariance import CORRELATION, NOISE, Matrix
 
-COMMON = (NOISE, CORRELATION, BACKGROUND, GAIN)
+COMMON = (NOISE, CORRELATION)
 """Hyperparameters that channels have in common: that of the noise as a factor of what is stated."""
-EACH = np.array([0.15, 0.5, 1.0, 0.6])
+EACH = np.array([0.15, 0.5])
 """Standard deviation of a channel's own about the common one."""
-RIGHT = 0.4
+RIGHT = 0.05
 """Chance that a stated noise is right."""
 OFF_BY = 0.8
 """Standard deviation of the logarithm of the factor by which it is too small where it is not ..."""

@@ -38,7 +38,7 @@ MOST = 60
 """Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
 """Part of a move by the model's slopes that it may be off beyond its own uncertainty: standard deviation."""
-LASTING = 2.0
+LASTING = 1.0
 """Part of the error rate that may go to a doubt that is the same at every look."""
 LEVEL = 25.0
 """Variance of the level that readings for a target have of their own, in squares of the range: any."""
