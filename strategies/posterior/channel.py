@@ -245,8 +245,10 @@ class ChannelRows:
         """
         rows, fresh = len(self.readings), self.channel(self.beliefs.mean)
         starts = [] if start is None else [self.judged(self.channel(start))]
-        if start is None or (rows <= FEW and rows % 2 == 0):
+        if start is None:
             others = [{}, BENT]
+        elif rows <= FEW:
+            others = [BENT, DRIFTING] if rows % 2 == 0 else []
         elif rows <= MANY:
             others = [BENT, DRIFTING, CORRELATED] if starts[0].outliers or rows % SELDOM == 0 else []
         else:

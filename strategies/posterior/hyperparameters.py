@@ -36,7 +36,7 @@ BELIEFS = {
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
     CORRELATION: (-3.0, 1.3, -6.0, 3.5),
-    GAIN: (-7.0, 1.5, -9.0, 0.0),
+    GAIN: (-7.0, 2.0, -9.0, 0.0),
     OFF: (-0.5, 1.0, -6.0, 3.0),
 }
 """Mean and standard deviation of each shared one, and the limits that it is sought within."""

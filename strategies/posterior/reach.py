@@ -1,5 +1,6 @@
 """Whether any settings give a target, which come nearest to it, and whether the noise lets anybody tell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.special import ndtri, stdtrit
 
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
+from strategies.posterior.channel import DOUBTED, ChannelPosterior
 from strategies.posterior.choice import searched
 from strategies.posterior.covariance import correlation
 from strategies.posterior.posterior import Posterior
@@ -59,14 +61,33 @@ def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
     """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be.
 
-    Successive readings that are alike count as fewer: noise of which one passes much on to the next has a mean as
-    uncertain as that of fewer independent readings.
+    Noise of which one reading passes much on to the next counts as more: the mean of such readings is as uncertain. And
+    whatever else may be true, light or gains that drift, is to say the same.
     """
-    least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
-    passed_on = noise_correlation(posterior, pursuit)
-    independent = np.maximum(readings * (1 - passed_on) / (1 + passed_on), 1.0)
-    margin = ndtri(1 - pursuit.error) * least / np.sqrt(independent)
-    return bool((margin > pursuit.window[1]).any())
+    for c, tolerance, wanted in zip(pursuit.fixed, pursuit.tolerance[pursuit.fixed], pursuit.window[0], strict=True):
+        channel = posterior.channels[c]
+        if ndtri(1 - pursuit.error) * _margin(channel, float(wanted), readings) <= tolerance:
+            continue
+        least = [
+            _least([_margin(other, float(wanted), readings) for other in others], weights)
+            for others, weights in map(channel.doubted, DOUBTED)
+        ]
+        if ndtri(1 - pursuit.error) * min(least) > tolerance:
+            return True
+    return False
+
+
+def _margin(channel: ChannelPosterior, reading: float, readings: int) -> float:
+    """Standard deviation of the mean of so many readings at the same settings, of which one is expected."""
+    passed_on = correlation(channel.theta)
+    independent = max(readings * (1 - passed_on) / (1 + passed_on), 1.0)
+    return float(channel.noise(reading)[0] / np.sqrt(independent))
+
+
+def _least(margins: Sequence[float], weights: Readings) -> float:
+    """What a margin is above but for a small chance, by those that may be true, ``(k,)``, and how likely they are."""
+    order = np.argsort(margins)
+    return float(np.array(margins)[order][np.searchsorted(np.cumsum(weights[order]), LOW_NOISE)])
 
 
 def noise_correlation(posterior: Posterior, pursuit: Pursuit) -> Readings:
