@@ -30,8 +30,8 @@ from strategies.posterior.covariance import (
     Matrix,
     noise_at,
 )
-from strategies.posterior.hyperparameters import BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
-from strategies.posterior.statement import told
+from strategies.posterior.hyperparameters import AT, BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
+from strategies.posterior.shared import COMMON, penalties, told
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
@@ -42,9 +42,11 @@ CENSORED = 0.25
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
 FEW = 12
-"""Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
+"""Rows up to which the likeliest hyperparameters are sought from several starts every other time ..."""
 SELDOM = 5
-"""... and with more rows once in so many."""
+"""... with more rows once in so many ..."""
+MANY = 60
+"""... and from so many on only where there are outliers."""
 BOLD = 1.645
 """Standard deviations by which the logarithm of the amplitude may be larger than it seems."""
 LATEST = 60
@@ -114,18 +116,22 @@ class ChannelPosterior:
         """
         channels, weights = self.doubted(NOISE)
         noises = np.array([channel.theta[NOISE] for channel in channels])
-        return float(np.clip(0.5 / (weights @ (noises - weights @ noises) ** 2), 1.0, 200.0))
+        return float(np.clip(0.5 / max(weights @ (noises - weights @ noises) ** 2, JITTER), 1.0, 200.0))
 
     @cached_property
-    def told(self) -> Matrix | None:
-        """How likely its latest rows make each factor by which a statement may be off; None if there is none."""
-        if self.beliefs.statement is None:
-            return None
-        thetas = np.array([channel.theta for channel, _ in self._noises])
-        densities = np.array(
-            [density + self.beliefs.noise_penalty(channel.theta)[0] for channel, density in self._noises]
-        )
-        return told(thetas[:, NOISE] - self.beliefs.mean[NOISE], np.exp(densities - densities.max()))
+    def told(self) -> Matrix:
+        """How likely its latest rows make what channels have in common to be at each place, ``(c, k)``."""
+        along = [self._along[axis] for axis in COMMON]
+        common = np.array([[self.beliefs.common(channel.theta) for channel, _ in places] for places in along])
+        values = common[np.arange(len(COMMON)), :, np.arange(len(COMMON))]
+        densities = np.array([[density for _, density in places] for places in along])
+        for place in range(values.shape[1]):  # the rows alone, without what is believed
+            densities[:, place] += penalties(values[:, place], AT, self.beliefs.chances)[0]
+        likelihoods = np.exp(densities - densities.max(axis=1, keepdims=True))
+        found = told(values, likelihoods, AT)
+        if not self.beliefs.stated:
+            found[0] = 1.0
+        return found
 
     @cached_property
     def _doubts(self) -> Matrix:
@@ -141,21 +147,14 @@ class ChannelPosterior:
 
         All others follow as the rows would have it, and the density is that of the rows and beliefs.
         """
-        places = self._noises if axis == NOISE else self._along(axis)
-        density = np.array([density for _, density in places])
-        weights = np.exp(density - density.max()) * np.gradient([channel.theta[axis] for channel, _ in places])
-        return [channel for channel, _ in places], weights / weights.sum()
+        channels = [channel for channel, _ in self._along[axis]]
+        density = np.array([density for _, density in self._along[axis]])
+        weights = np.exp(density - density.max()) * np.gradient([channel.theta[axis] for channel in channels])
+        return channels, weights / weights.sum()
 
     @cached_property
-    def _noises(self) -> Sequence[tuple["ChannelPosterior", float]]:
-        return self._along(NOISE)
-
-    def _along(self, axis: int) -> Sequence[tuple["ChannelPosterior", float]]:
-        """The latest rows by hyperparameters along the doubt of one of them, and the logarithms of their densities."""
-        ridge = self._doubts[axis] / self._doubts[axis, axis] ** 0.5
-        thetas = np.clip(self.theta + DEVIATIONS[:, None] * ridge, self.beliefs.low, self.beliefs.high)
-        recent = self.recent
-        return [(replace(recent, theta=theta), -recent.evidence.loss(theta, self.beliefs)[0]) for theta in thetas]
+    def _along(self) -> "_Along":
+        return _Along(self)
 
     @cached_property
     def bolder(self) -> "ChannelPosterior":
@@ -181,6 +180,20 @@ class ChannelPosterior:
         return self.evidence.values - self._weighted * whole, np.maximum(whole - own - self.evidence.site, JITTER)
 
 
+class _Along(dict[int, list[tuple[ChannelPosterior, float]]]):
+    """A channel's latest rows by hyperparameters along the doubt of one of them, with the logarithms of densities."""
+
+    def __init__(self, channel: ChannelPosterior) -> None:
+        self._channel = channel
+
+    def __missing__(self, axis: int) -> list[tuple[ChannelPosterior, float]]:
+        recent, beliefs, doubts = self._channel.recent, self._channel.beliefs, self._channel._doubts
+        ridge = doubts[axis] / doubts[axis, axis] ** 0.5
+        thetas = np.clip(recent.theta + DEVIATIONS[:, None] * ridge, beliefs.low, beliefs.high)
+        self[axis] = [(replace(recent, theta=theta), -recent.evidence.loss(theta, beliefs)[0]) for theta in thetas]
+        return self[axis]
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelRows:
     """The rows in which a channel was read, or stood at a limit."""
@@ -195,8 +208,8 @@ class ChannelRows:
     """Floor and ceiling of the channel."""
     noise: float
     """What the instrument states, NaN where nothing."""
-    statement: Matrix | None = None
-    """Chances of the factors by which that may be off, by what other channels tell, ``(k,)``."""
+    others: Matrix | None = None
+    """Chances of what channels have in common, by what others tell, ``(c, k)``; None before any reading."""
 
     @cached_property
     def range(self) -> tuple[float, float]:
@@ -209,7 +222,7 @@ class ChannelRows:
     @cached_property
     def beliefs(self) -> HyperPrior:
         """About the hyperparameters, in parts of the range."""
-        return HyperPrior.about(self.covariance.settings.shape[1], self.noise / self.range[1], self.statement)
+        return HyperPrior.about(self.covariance.settings.shape[1], self.noise / self.range[1], self.others)
 
     @cached_property
     def edges(self) -> Matrix:
@@ -225,17 +238,22 @@ class ChannelRows:
         return ChannelPosterior(*self.range, like, self.beliefs, theta)
 
     def learned(self, start: Matrix | None = None) -> ChannelPosterior:
-        """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from two other ones.
+        """The channel with the likeliest hyperparameters, sought from a start and, with few rows, from other ones.
 
         With few rows a plane with much noise and a bend with little are two summits. And what was an outlier by the
         rows before it may be a bend or a lamp by those of today.
         """
+        rows, fresh = len(self.readings), self.channel(self.beliefs.mean)
         starts = [] if start is None else [self.judged(self.channel(start))]
-        if start is None or starts[0].outliers or len(self.readings) <= FEW or len(self.readings) % SELDOM == 0:
-            fresh = self.channel(self.beliefs.mean)
-            others = [{}, BENT] if len(self.readings) <= FEW else [BENT, DRIFTING, CORRELATED]
-            thetas = [fresh.evidence.explained(self.beliefs, by) for by in others]
-            starts += [replace(fresh, theta=theta) for theta in thetas]
+        if start is None:
+            others = [{}, BENT]
+        elif rows <= FEW:
+            others = [BENT, DRIFTING] if rows % 2 == 0 else []
+        elif rows <= MANY:
+            others = [BENT, DRIFTING, CORRELATED] if starts[0].outliers or rows % SELDOM == 0 else []
+        else:
+            others = [DRIFTING] if starts[0].outliers else []
+        starts += [replace(fresh, theta=fresh.evidence.explained(self.beliefs, by)) for by in others]
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: ChannelPosterior) -> ChannelPosterior:

@@ -26,7 +26,7 @@ from strategies.posterior.covariance import (
     parts_of,
 )
 from strategies.posterior.descent import lowest
-from strategies.posterior.statement import believed, penalty
+from strategies.posterior.shared import COMMON, believed, penalties, places
 
 BELIEFS = {
     AMPLITUDE: (-3.0, 1.5, -9.0, 1.0),
@@ -36,7 +36,7 @@ BELIEFS = {
     NOISE: (-4.5, 1.5, -10.0, 0.0),
     GROWTH: (0.0, 0.6, -3.0, 3.0),
     CORRELATION: (-3.0, 1.3, -6.0, 3.5),
-    GAIN: (-7.0, 1.5, -9.0, 0.0),
+    GAIN: (-7.0, 2.0, -9.0, 0.0),
     OFF: (-0.5, 1.0, -6.0, 3.0),
 }
 """Mean and standard deviation of each shared one, and the limits that it is sought within."""
@@ -56,28 +56,37 @@ NO_NOISE = -1e3
 """Logarithm of a noise that is none: what stands for a censored row has its own doubt."""
 
 
+_TABLE = np.array([BELIEFS[axis] for axis in COMMON])
+AT = places(_TABLE[:, 2:].tolist())
+"""Where what channels have in common may be, ``(c, k)``."""
+BEFORE = believed(AT, _TABLE[:, 0], _TABLE[:, 1])
+"""How likely that is before any reading, ``(c, k)``."""
+
+
 @dataclass(frozen=True, eq=False)
 class HyperPrior:
-    """What is believed of the hyperparameters ``(9 + d,)`` before any row: independent normal distributions.
+    """What is believed of the hyperparameters ``(9 + d,)`` before any row: independent distributions.
 
-    That of the noise is what an instrument's statement is worth, if it states anything.
+    They are normal, but for what channels have in common.
     """
 
     mean: Matrix
     deviation: Matrix
     low: Matrix
     high: Matrix
-    statement: Matrix | None
-    """Chances of the factors by which the statement may be off, ``(k,)``; None where nothing is stated."""
+    stated: bool
+    """Whether the mean of the noise is what the instrument states; otherwise it is not common."""
+    chances: Matrix
+    """Of what this channel has in common with others, ``(c, k)``."""
 
     @classmethod
-    def about(cls, d: int, noise: float, statement: Matrix | None = None) -> "HyperPrior":
+    def about(cls, d: int, noise: float, others: Matrix | None = None) -> "HyperPrior":
         """The prior for ``d`` knobs.
 
         Args:
             d: Number of knobs.
             noise: The stated one in units of the range, NaN where unknown.
-            statement: Chances of factors by which it may be off, by default what one is worth before any reading.
+            others: Chances of what is common, by what other channels tell; by default before any reading.
         """
         table = np.array([*BELIEFS.values(), *[SINGLE_KNOB] * d])
         stated = bool(np.isfinite(noise) and noise > 0)
@@ -85,23 +94,23 @@ class HyperPrior:
             limits = BELIEFS[NOISE]
             table[NOISE, :2] = np.clip(np.log(noise), limits[2] + 0.5, limits[3] - 0.5), UNSURE
         mean, deviation, low, high = table.T
-        worth = believed() if statement is None else statement
-        return cls(mean, deviation, low, high, worth if stated else None)
+        return cls(mean, deviation, low, high, stated, BEFORE if others is None else others)
 
     def penalty(self, theta: Matrix) -> tuple[float, Matrix]:
         """Minus the logarithm of the prior density, and its gradient ``(9 + d,)``."""
         off = (theta - self.mean) / self.deviation
         losses, slopes = 0.5 * off**2, off / self.deviation
-        losses[NOISE], slopes[NOISE] = self.noise_penalty(theta)
+        first = 0 if self.stated else 1
+        axes = list(COMMON[first:])
+        common, by_common = penalties(self.common(theta), AT, self.chances)
+        losses[axes], slopes[axes] = common[first:], by_common[first:]
         return float(losses.sum()), slopes
 
-    def noise_penalty(self, theta: Matrix) -> tuple[float, float]:
-        """The noise's part of it, and its slope."""
-        factor = float(theta[NOISE] - self.mean[NOISE])
-        if self.statement is not None:
-            return penalty(factor, self.statement)
-        off = factor / float(self.deviation[NOISE])
-        return 0.5 * off**2, off / float(self.deviation[NOISE])
+    def common(self, theta: Matrix) -> Matrix:
+        """What a channel has in common with others, ``(c,)``: of its noise the factor of what is stated."""
+        found = theta[list(COMMON)]
+        found[0] -= self.mean[NOISE]
+        return np.asarray(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import ChannelPosterior, ChannelRows
 from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
+from strategies.posterior.hyperparameters import BEFORE
 from strategies.posterior.rows import Pursuit, Rows, Statement
-from strategies.posterior.statement import of_others
+from strategies.posterior.shared import of_others
 
 EVERY = 14
 """Up to so many rows the hyperparameters are learned anew with each row ..."""
@@ -79,8 +80,10 @@ def learn(rows: Rows, instrument: Statement, before: Posterior | None = None, *,
     due = before is None or (_is_due(len(rows), before.learned) if anew is None else anew)
     members = [np.isfinite(rows.readings[:, c]) | (rows.censored[:, c] != 0) for c in range(rows.readings.shape[1])]
     starts = [None] * len(members) if before is None else _starts(before)
-    statements = [None] * len(members) if before is None else of_others([channel.told for channel in before.channels])
-    channels = _channels(rows, instrument, members, switches, starts, statements, due)
+    others: Sequence[Matrix | None] = [None] * len(members)
+    if before is not None:
+        others = _common(before) if due else [channel.beliefs.chances for channel in before.channels]
+    channels = _channels(rows, instrument, members, switches, starts, others, due)
     found = Posterior(
         rows, instrument, channels, members, switches, len(rows) if due else before.learned if before else 0
     )
@@ -103,25 +106,32 @@ def _starts(before: Posterior) -> list[tuple[Matrix, float] | None]:
     return [(channel.theta, channel.scale) for channel in before.channels]
 
 
+def _common(found: Posterior) -> list[Matrix]:
+    """What all other channels tell each one of what they have in common."""
+    if len(found.channels) == 1:
+        return [BEFORE]
+    return of_others([channel.told for channel in found.channels], BEFORE)
+
+
 def _channels(
     rows: Rows,
     instrument: Statement,
     members: Sequence[np.ndarray],
     switches: tuple[float, ...],
     starts: Sequence[tuple[Matrix, float] | None],
-    statements: Sequence[Matrix | None],
+    others: Sequence[Matrix | None],
     due: bool,
 ) -> list[ChannelPosterior]:
     found, frame = [], _frames(rows, switches)
     for c, (own, start) in enumerate(zip(members, starts, strict=True)):
-        data = replace(_channel_rows(rows, instrument, own, c, frame), statement=statements[c])
+        data = replace(_channel_rows(rows, instrument, own, c, frame), others=others[c])
         theta = None if start is None else _rescaled(*start, data.range[1])
         if due or theta is None:
             some = _few(np.flatnonzero(own))
             part = (
                 data
                 if len(some) == own.sum()
-                else replace(_channel_rows(rows, instrument, some, c, frame), statement=statements[c])
+                else replace(_channel_rows(rows, instrument, some, c, frame), others=others[c])
             )
             channel = part.learned(None if theta is None else _rescaled(theta, data.range[1], part.range[1]))
             if part is data:
@@ -184,9 +194,8 @@ def _with_lamp(found: Posterior) -> Posterior:
     if gain < SUSPECT:
         return found
     switches = tuple(sorted((*found.switches, moment)))
-    statements = of_others([channel.told for channel in found.channels])
     starts = [(_quiet(channel), channel.scale) for channel in found.channels]
-    channels = _channels(found.rows, found.instrument, found.members, switches, starts, statements, True)
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, _common(found), True)
     lit = replace(found, channels=channels, switches=switches)
     # A bend that nobody looked for explains much of what a lamp does.
     bent = _relearned(found, found.switches)
@@ -210,9 +219,8 @@ def _price_of_a_lamp(rows: Rows) -> float:
 
 def _relearned(found: Posterior, switches: tuple[float, ...]) -> Posterior:
     """The same rows, learned from the beginning with these lamps."""
-    statements = of_others([channel.told for channel in found.channels])
     starts = [None] * len(found.channels)
-    channels = _channels(found.rows, found.instrument, found.members, switches, starts, statements, True)
+    channels = _channels(found.rows, found.instrument, found.members, switches, starts, _common(found), True)
     return replace(found, channels=channels, switches=switches)
 
 
@@ -227,7 +235,7 @@ def _quiet(channel: ChannelPosterior) -> Matrix:
 
 def _suspect(found: Posterior) -> tuple[float, float]:
     """The likeliest moment of a lamp that is not known yet, and what it gains in the logarithm of the likelihood."""
-    order = found.rows.order
+    order = found.rows.order[-MOST:]  # of earlier ones it was asked before
     moments = order[2:-1]  # two rows on each side: a single one may be an outlier
     moments = moments[~np.isin(moments, found.switches)]
     if not len(moments):
@@ -239,7 +247,7 @@ def _suspect(found: Posterior) -> tuple[float, float]:
 
 def _gain(channel: ChannelPosterior, moments: Matrix) -> Matrix:
     """What a switch at each moment gains for one channel, ``(k,)``."""
-    evidence = channel.evidence
+    evidence = channel.evidence.last(MOST)
     whole = replace(evidence, spread=np.ones(len(evidence.values)))
     factor = dpotrf(whole.matrix(_quiet(channel)), lower=1, overwrite_a=1)[0]
     after = dtrtrs(factor, switched(evidence.covariance.order, tuple(moments)), lower=1)[0]

@@ -1,5 +1,6 @@
 """Whether any settings give a target, which come nearest to it, and whether the noise lets anybody tell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +8,9 @@ from scipy.special import chdtri, ndtri, stdtrit
 
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
+from strategies.posterior.channel import DOUBTED, ChannelPosterior
 from strategies.posterior.choice import searched
+from strategies.posterior.covariance import correlation
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit, Rows
 from strategies.posterior.verdict import Judgement
@@ -62,12 +65,44 @@ def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
     """Whether so many readings at perfect settings could not verify a target, with as little noise as there may be.
 
-    As little as both the posterior and the repeated readings allow: what a model leaves over is no noise.
+    Noise of which one reading passes much on to the next counts as more: the mean of such readings is as uncertain. And
+    whatever else may be true, light or gains that drift, is to say the same.
     """
-    least = posterior.noise_at(pursuit) * np.exp(ndtri(LOW_NOISE) / np.sqrt(2 * posterior.degrees[pursuit.fixed]))
-    repeated = _least_scatter(posterior.rows)[pursuit.fixed]
-    margin = ndtri(1 - pursuit.error) * np.minimum(least, repeated) / np.sqrt(max(readings, 1))
-    return bool((margin > pursuit.window[1]).any())
+    repeated = _least_scatter(posterior.rows)
+    for c, tolerance, wanted in zip(pursuit.fixed, pursuit.tolerance[pursuit.fixed], pursuit.window[0], strict=True):
+        channel = posterior.channels[c]
+        if ndtri(1 - pursuit.error) * _margin(channel, float(wanted), readings) <= tolerance:
+            continue
+        if ndtri(1 - pursuit.error) * repeated[c] / np.sqrt(max(readings, 1)) <= tolerance:
+            continue  # what a model leaves over is no noise
+        least = [
+            _least([_margin(other, float(wanted), readings) for other in others], weights)
+            for others, weights in map(channel.doubted, DOUBTED)
+        ]
+        if ndtri(1 - pursuit.error) * min(least) > tolerance:
+            return True
+    return False
+
+
+def _margin(channel: ChannelPosterior, reading: float, readings: int) -> float:
+    """Standard deviation of the mean of so many readings at the same settings, of which one is expected."""
+    passed_on = correlation(channel.theta)
+    independent = max(readings * (1 - passed_on) / (1 + passed_on), 1.0)
+    return float(channel.noise(reading)[0] / np.sqrt(independent))
+
+
+def _least(margins: Sequence[float], weights: Readings) -> float:
+    """What a margin is above but for a small chance, by those that may be true, ``(k,)``, and how likely they are."""
+    order = np.argsort(margins)
+    return float(np.array(margins)[order][np.searchsorted(np.cumsum(weights[order]), LOW_NOISE)])
+
+
+def noise_correlation(posterior: Posterior, pursuit: Pursuit) -> Readings:
+    """Correlation of the noise of two successive readings of each fixed channel of a target.
+
+    Where it is large it says why a target that is ``lost_in_noise`` is: the same noise, independent, might not be.
+    """
+    return np.array([correlation(posterior.channels[c].theta) for c in pursuit.fixed])
 
 
 def _least_scatter(rows: Rows) -> Readings:

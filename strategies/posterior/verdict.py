@@ -24,7 +24,7 @@ from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import DOUBTED, ChannelPosterior
-from strategies.posterior.covariance import Matrix
+from strategies.posterior.covariance import NOISE, Matrix
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import SAME, Pursuit, Rows
 
@@ -38,6 +38,8 @@ MOST = 60
 """Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
 """Part of a move by the model's slopes that it may be off beyond its own uncertainty: standard deviation."""
+LASTING = 1.0
+"""Part of the error rate that may go to a doubt that is the same at every look."""
 LEVEL = 25.0
 """Variance of the level that readings for a target have of their own, in squares of the range: any."""
 
@@ -117,7 +119,8 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
     if verdict is not Verdict.INCONCLUSIVE:
         claimed = room >= 0 if verdict is Verdict.VERIFIED else -room > refuting * deviation
         edge = wanted + np.copysign(tolerance, mean - wanted)
-        deviation = _with_doubt(posterior, pursuit, claimed, edge, mean, deviation)
+        allowed = min(spent / (LASTING * pursuit.error), 1.0)
+        deviation = _with_doubt(posterior, pursuit, allowed, claimed, edge, mean, deviation)
         verdict = _verdict(room / deviation, quantile, refuting)
     readings = int(pursuit.near(rows, rows.settings[-1], NEAR).sum())
     noise, degrees = posterior.noise_at(pursuit), posterior.degrees[pursuit.fixed]
@@ -134,6 +137,7 @@ def _verdict(inside: Readings, passing: Readings, refuting: Readings) -> Verdict
 def _with_doubt(
     posterior: Posterior,
     pursuit: Pursuit,
+    allowed: float,
     claimed: NDArray[np.bool_],
     edge: Readings,
     mean: Readings,
@@ -141,12 +145,14 @@ def _with_doubt(
 ) -> Readings:
     """Standard deviations by which estimates are off an edge as surely as all hyperparameters that may be true allow.
 
-    The chance that the true reading lies beyond its edge is that by the likeliest ones, or the largest that any
-    doubt by itself makes of it.
+    The chance that the true reading lies beyond its edge is that by the likeliest ones, or the largest that any doubt
+    by itself makes of it.
 
     Args:
         posterior: Of all rows.
         pursuit: The target, judged at the last row's settings.
+        allowed: Part of the chance that counts at this look, where a doubt is the same at every look: the error rate
+            is spent but once on light, gains or a correlation that nobody saw.
         claimed: Which of its fixed channels the claim rests on, ``(fixed channels,)``; so are all that follow.
         edge: The nearer one of each channel.
         mean: The estimates.
@@ -165,7 +171,8 @@ def _with_doubt(
             others, weights = channel.doubted(axis)
             levels, spreads = np.array([level_of(other, here, own, moment, moved) for other in others]).T
             reach = np.sign(away) * (away - levels + level) / (deviation[place] * spreads / spread)
-            beyond = max(beyond, float(weights @ ndtr(-reach)))
+            chance = float(weights @ ndtr(-reach))
+            beyond = max(beyond, chance if axis == NOISE else chance * allowed)
         found[place] = abs(away) / max(-ndtri(min(max(beyond, TINY), 0.5)), TINY)
     return found
 
