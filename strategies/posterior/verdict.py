@@ -33,7 +33,7 @@ NEAR = 0.1
 FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0
-"""Readings in which 63 % of the error rate are spent."""
+"""Readings, beyond two, in which half of the error rate is spent."""
 MOST = 60
 """Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
