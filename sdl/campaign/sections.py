@@ -59,7 +59,7 @@ class BackgroundPart(Section):
 
     every: Annotated[int | Literal["planned"], _or("planned", 0, 100_000)] = "planned"
     """Requests between two references, of which one then comes before each exam as well; ``planned`` takes one at the
-    beginning and after a break, since all readings tell how the light changes; 0 takes none and assumes no background."""
+    beginning and after a break, since all readings tell how the light changes; 0 takes none."""
     max_age_s: float = Field(default=120.0, gt=0)
     """A campaign that goes on after a longer break takes a reference first."""
 
@@ -68,8 +68,8 @@ class VerificationPart(Section):
     """The exam of a candidate."""
 
     replicates: Annotated[int | Literal["planned"], _or("planned", 1, MOST_REPLICATES)] = "planned"
-    """Fresh replicates, all of which are taken; with ``planned`` an exam goes on, one reading at a time, until its target
-    is judged or other settings are likelier to give it."""
+    """Fresh replicates, all of which are taken; with ``planned`` an exam goes on, one reading at a time, until its
+    target is judged or other settings are likelier to give it."""
     most: int = Field(default=16, ge=2, le=MOST_REPLICATES)
     """Upper bound of a planned number."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
