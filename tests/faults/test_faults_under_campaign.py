@@ -25,8 +25,8 @@ HASTY = {
     "longest_wait_s": 0.3,
     "allow_private": True,
 }
-DESIGN, EXAM = 3, 20
-"""Requests in the middle of the campaign below: 1 to 4 are its design, 5 to 17 learn and try, 18 to 23 are its exam."""
+DESIGN, EXAM = 3, 11
+"""Requests in the middle of the campaign below: 1 to 4 are its design, 5 to 8 learn, 9 tries, 10 to 13 are its exam."""
 COLUMNS = Twin().space.columns(["445nm", "515nm", "630nm"])
 
 SEEN = {
@@ -145,18 +145,20 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
 @pytest.mark.parametrize(
     "at",
     [
+        1,
         DESIGN,
+        6,
+        9,
+        10,
         EXAM,
-        *(10, 11),
-        *(14, 15),
     ],
     ids=[
+        "in the only reference",
         "in the design",
-        "in the exam",
-        "in the reference of the first exam",
-        "as the first exam begins",
-        "in the reference of the second exam",
+        "as it learns",
+        "in the first exam",
         "as the second exam begins",
+        "in the second exam",
     ],
 )
 def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, opened, drive, trail):
