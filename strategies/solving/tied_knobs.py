@@ -5,6 +5,7 @@ Rows say nothing of what such a knob does by itself, so models see the free ones
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class TiedKnobs:
                 notes += _sentences(space, free, column, *rule)
         return cls(space, tuple(free), slopes, constant, notes)
 
-    @property
+    @cached_property
     def space(self) -> Space:
         """The free knobs, and all channels."""
         return self.every.model_copy(update={"knobs": tuple(self.every.knobs[column] for column in self.free)})
