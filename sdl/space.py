@@ -138,7 +138,10 @@ class Space(_Value):
 
     def from_unit(self, unit: ArrayLike) -> Settings:
         """Scale points ``(..., d)`` of the unit box to settings that the instrument can apply."""
-        return self.reachable(self.low + np.asarray(unit, float) * (self.high - self.low))
+        share = np.asarray(unit, float)
+        settings = self.low + share * (self.high - self.low)
+        within = (share >= 0) & (share <= 1)  # rounding leads out of the bounds no more than a share of one does
+        return self.reachable(np.where(within, np.clip(settings, self.low, self.high), settings))
 
     def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
         """Return whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
