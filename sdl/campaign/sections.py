@@ -79,7 +79,8 @@ class VerificationPart(Section):
     def _enough(self) -> Self:
         if self.replicates == 1 and self.noise == "estimated":
             raise ValueError("replicates needs at least 2 to estimate the noise from, got 1")
-        if self.replicates != "planned" and "most" in self.model_fields_set:
+        stated = self.most != type(self).model_fields["most"].default  # a ledger keeps defaults too
+        if self.replicates != "planned" and stated:
             raise ValueError(
                 f"most bounds a planned number, and replicates = {self.replicates} is fixed: leave one out"
             )

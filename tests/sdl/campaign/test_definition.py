@@ -1,5 +1,6 @@
 """Campaign files: every fault at once, each with its key and what was probably meant."""
 
+import json
 import math
 import os
 
@@ -71,8 +72,18 @@ def test_three_keys_are_enough():
     assert campaign.targets[0].allowed("515nm") == 163.84
 
 
-def test_what_was_parsed_can_be_written_and_parsed_again():
-    campaign = Campaign.parse(GOOD | {"models": ["linear"], "acquisition": {"plugin": "uncertainty", "pool": 64}})
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"models": ["linear"], "acquisition": {"plugin": "uncertainty", "pool": 64}},
+        {"verification": {"replicates": 6}},
+        {"verification": {"replicates": 6, "noise": "estimated"}, "background": {"every": 0}},
+        {"verification": {"most": 8}, "stop": {"rounds": 3}, "fitting": {}, "suspend": {}, "history": {}},
+    ],
+    ids=json.dumps,
+)
+def test_what_was_parsed_can_be_written_and_parsed_again(part):
+    campaign = Campaign.parse(GOOD | part)
     assert Campaign.parse(campaign.model_dump(mode="json")) == campaign
     assert Campaign.parse(campaign.model_dump(mode="json", exclude_unset=True)) == campaign
 
