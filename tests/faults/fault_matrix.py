@@ -131,6 +131,10 @@ MATRIX = {
         ),
         "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
         "N-14": ("a full disk behind its words, a deleted folder, odd addresses and waits", "a sentence"),
+        "N-15": (
+            "a campaign that cannot succeed: parts beyond its budget, a tolerance of nothing, true for a number; a BOM",
+            "refused with its key before the first request; a byte order mark is read over",
+        ),
     },
 }
 """By kind: each line's fault, and what must be seen."""
