@@ -2,16 +2,16 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sdl.campaign.lesson import Lesson
-from sdl.campaign.section import Section
+from sdl.campaign.section import Section, Written
 from sdl.formatting import format_value, has_password
 
 MOST_REPLICATES = 10_000
 
 
-class Plugin(BaseModel):
+class Plugin(Written):
     """A plug-in by name; every other key is one of its options."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
@@ -81,7 +81,8 @@ class VerificationPart(Section):
     def _enough(self) -> Self:
         if self.replicates == 1 and self.noise == "estimated":
             raise ValueError("replicates needs at least 2 to estimate the noise from, got 1")
-        if self.replicates != "planned" and "most" in self.model_fields_set:
+        stated = self.most != type(self).model_fields["most"].default  # a ledger keeps defaults too
+        if self.replicates != "planned" and stated:
             raise ValueError(
                 f"most bounds a planned number, and replicates = {self.replicates} is fixed: leave one out"
             )
