@@ -72,7 +72,7 @@ def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float
         pace: Replicates in which 63 % of the early part are spent.
 
     >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
-    [0.0106, 0.0284, 0.0131]
+    [0.0118, 0.0312, 0.0145]
     """
     return _opened(error, past, replicates, pace)[1]
 

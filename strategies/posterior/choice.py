@@ -55,7 +55,7 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
     Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
     """
     wanted, tolerance = pursuit.window
-    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    mean, deviation = posterior.at(settings, pursuit.fixed)
     margin = ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES)
     room = np.maximum(tolerance - margin, LEAST * tolerance)
     off = np.abs(mean - wanted)

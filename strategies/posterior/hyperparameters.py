@@ -93,7 +93,8 @@ class HyperPrior:
         if stated:
             limits = BELIEFS[NOISE]
             table[NOISE, :2] = np.clip(np.log(noise), limits[2] + 0.5, limits[3] - 0.5), UNSURE
-        return cls(*table.T, stated, BEFORE if others is None else others)
+        mean, deviation, low, high = table.T
+        return cls(mean, deviation, low, high, stated, BEFORE if others is None else others)
 
     def penalty(self, theta: Matrix) -> tuple[float, Matrix]:
         """Minus the logarithm of the prior density, and its gradient ``(9 + d,)``."""
@@ -120,7 +121,7 @@ class ChannelData:
     values: Matrix
     """Readings in units of the range, ``(n,)``; for a censored row what stands for it."""
     height: Matrix
-    """Where in the range each reading stands, -1/2 to 1/2, ``(n,)``."""
+    """Where in the range readings near each stand, -1/2 to 1/2, ``(n,)``."""
     spread: Matrix
     """How many times as uncertain a row is as others, being an outlier, ``(n,)``."""
     site: Matrix
@@ -167,6 +168,8 @@ class ChannelData:
 
     def loss(self, theta: Matrix, beliefs: HyperPrior) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
+        if not len(self.values):
+            return beliefs.penalty(theta)
         coefficient, slopes = coefficients(theta)
         parts = self.parts(theta, coefficient)
         factor, failed = dpotrf(self.triangular(parts), lower=1, overwrite_a=1)
@@ -200,6 +203,8 @@ class ChannelData:
 
     def information(self, theta: Matrix) -> Matrix:
         """Expected information of the hyperparameters, ``(9 + d, 9 + d)``."""
+        if not len(self.values):
+            return np.zeros((len(theta), len(theta)))
         coefficient, slopes = coefficients(theta)
         parts = self.parts(theta, coefficient)
         derivatives = parts[parts_of(len(theta) - SHARED)] * self.covariance.features

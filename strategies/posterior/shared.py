@@ -19,7 +19,7 @@ RIGHT = 0.05
 """Chance that a stated noise is right."""
 OFF_BY = 0.8
 """Standard deviation of the logarithm of the factor by which it is too small where it is not ..."""
-SELDOM = 0.05
+SELDOM = 0.02
 """... and how many times as seldom it is too large: successive readings may be alike by accident."""
 LEAST = 1e-9
 PLACES = 27
@@ -27,7 +27,8 @@ PLACES = 27
 
 def places(limits: Sequence[tuple[float, float]]) -> Matrix:
     """Where each of the common ones may be, ``(c, k)``, increasing: within limits, the noise's about 0."""
-    found = np.linspace(*np.transpose(limits), PLACES, axis=1)
+    low, high = np.array(limits).T[:, :, None]
+    found = low + (high - low) * np.linspace(0, 1, PLACES)
     found[0] = EACH[0] * (np.arange(PLACES) - PLACES // 2)
     return np.asarray(found)
 
