@@ -175,7 +175,7 @@ class ChannelPosterior:
     @cached_property
     def cost(self) -> float:
         """Minus the logarithm of the posterior density of hyperparameters and outliers, but for a constant."""
-        return self.evidence.loss(self.theta, self.beliefs)[0] - self.outliers * math.log(OUTLIERS)
+        return -self.evidence.density(self.theta, self.beliefs) - self.outliers * math.log(OUTLIERS)
 
     def left_out(self) -> tuple[Matrix, Matrix]:
         """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
@@ -194,7 +194,7 @@ class _Along(dict[int, list[tuple[ChannelPosterior, float]]]):
         recent, beliefs, doubts = self._channel.recent, self._channel.beliefs, self._channel._doubts
         ridge = doubts[axis] / doubts[axis, axis] ** 0.5
         thetas = np.clip(recent.theta + DEVIATIONS[:, None] * ridge, beliefs.low, beliefs.high)
-        self[axis] = [(replace(recent, theta=theta), -recent.evidence.loss(theta, beliefs)[0]) for theta in thetas]
+        self[axis] = [(replace(recent, theta=theta), recent.evidence.density(theta, beliefs)) for theta in thetas]
         return self[axis]
 
 

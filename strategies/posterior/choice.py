@@ -79,12 +79,14 @@ def choose(
         None if all settings are near to those answers.
     """
     last = others(posterior.rows.settings[posterior.rows.pursuit == pursuit.number][-1:], answers)
-    pool = searched(posterior, pursuit, rng, answers)
-    likeliest = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:PRICED]]
-    offers = np.vstack((likeliest, last))
-    if not len(offers):
+    pool = np.vstack((searched(posterior, pursuit, rng, answers), last))
+    if not len(pool):
         return None
-    chances, price = log_chance(posterior, pursuit, offers), forecast(posterior, pursuit, offers)
+    likely = log_chance(posterior, pursuit, pool)
+    first = np.argsort(-likely[: len(pool) - len(last)], kind="stable")[:PRICED]
+    offered = np.append(first, np.arange(len(pool) - len(last), len(pool)))
+    offers, chances = pool[offered], likely[offered]
+    price = forecast(posterior, pursuit, offers)
     best = int(np.argmin(price.requests)) if price.chance.max() > HOPE else _likeliest(chances, len(last))
     return NextReading(offers[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
 

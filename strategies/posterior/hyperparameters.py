@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri, dtrtrs
 
 from strategies.posterior.covariance import (
     AMPLITUDE,
@@ -52,6 +52,8 @@ CORRELATED = {CORRELATION: 1.0}
 """... and noise that one reading passes on to the next."""
 CURVED = 30
 """Rows that tell how curved the density is where the search begins."""
+FAILED = 1e10
+"""Loss where a covariance is singular."""
 NO_NOISE = -1e3
 """Logarithm of a noise that is none: what stands for a censored row has its own doubt."""
 
@@ -166,6 +168,15 @@ class ChannelData:
         own = (self.values[-n:], self.height[-n:], self.spread[-n:], self.site[-n:])
         return ChannelData(self.covariance.last(n), *own)
 
+    def density(self, theta: Matrix, beliefs: HyperPrior) -> float:
+        """Logarithm of the posterior density of hyperparameters ``(9 + d,)``, but for a constant."""
+        factor, failed = dpotrf(self.matrix(theta), lower=1, overwrite_a=1)
+        if failed:
+            return -FAILED
+        whitened = dtrtrs(factor, self.values, lower=1)[0] if len(self.values) else self.values
+        logarithm = 0.5 * float(whitened @ whitened) + float(np.log(factor.diagonal()).sum())
+        return -logarithm - beliefs.penalty(theta)[0]
+
     def loss(self, theta: Matrix, beliefs: HyperPrior) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
         if not len(self.values):
@@ -174,7 +185,7 @@ class ChannelData:
         parts = self.parts(theta, coefficient)
         factor, failed = dpotrf(self.triangular(parts), lower=1, overwrite_a=1)
         if failed:
-            return 1e10, np.zeros_like(theta)
+            return FAILED, np.zeros_like(theta)
         weighted = dpotrs(factor, self.values, lower=1)[0]
         penalty, gradient = beliefs.penalty(theta)
         loss = 0.5 * self.values @ weighted + np.log(factor.diagonal()).sum() + penalty

@@ -60,6 +60,18 @@ def test_noise_that_grows_with_the_signal_is_a_function_of_the_reading():
     assert high > 1.6 * low
 
 
+def test_the_noise_of_references_is_a_quantity_of_its_own():
+    rng, rows, instrument = np.random.default_rng(0), Rows.empty(3, 1), Statement.unstated(3, 1)
+    for place in range(48):
+        dark = place % 4 == 0
+        settings = np.zeros(3) if dark else rng.random(3)
+        reading = 0.5 + plane(settings, place) + (0.001 if dark else 0.02) * rng.standard_normal()
+        rows = rows.with_row(settings, np.array([reading]), instrument, reference=dark)
+    channel = learn_all(rows, instrument).channels[0]
+    assert channel.noise(3.5)[0] == pytest.approx(0.02, rel=0.35)
+    assert channel.deviations[rows.reference].max() < 0.3 * channel.deviations[~rows.reference].min()
+
+
 def test_outliers_leave_the_noise_as_it_is():
     spoiled = told(lambda u, i: plane(u, i) + 0.3 * (i % 11 == 5), 40, white(0.02)).channels[0]
     assert spoiled.noise(3.0)[0] == pytest.approx(0.02, rel=0.35)

@@ -86,3 +86,4 @@ def test_noise_passed_on_from_reading_to_reading_is_told_where_it_is_too_strong(
     pursuit = Pursuit(0, np.array([1.5]), np.array([0.05]))
     outcome = pursue_target(read, Statement.unstated(2, 1), pursuit, design, 60, np.random.default_rng(9))
     assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "passes" in outcome.reason
