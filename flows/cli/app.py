@@ -97,6 +97,21 @@ def main() -> NoReturn:
         code = _print_error(error)
         sys.stdout.flush()
         os._exit(code)  # else Prefect tries for minutes to say its last words to a server that is gone
+    except OSError as error:
+        print(_system_fault(error), file=sys.stderr)
+        sys.exit(EXIT[errors.InvalidInput])
+
+
+def _system_fault(error: OSError) -> str:
+    """What the system refused, in words; what is still to be printed goes nowhere."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder in which this runs was deleted: go to another one"
+    if error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return f"what this had to say could not be written: {error.strerror}; it is done all the same"
+    return escape_invisible(f"{error.filename}: {error.strerror}")
 
 
 def _print_error(error: BaseException) -> int:

@@ -61,7 +61,9 @@ def measure_settings(
 def survey_design(
     name: Annotated[str, typer.Argument(help="Name of the entry that the readings go to.", show_default=False)],
     design: Annotated[str, typer.Option("--design", help="Name of the design's plug-in.")] = "latin-hypercube",
-    n: Annotated[int | None, typer.Option("--n", min=1, help="Number of points; by default the design's own.")] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, max=100_000, help="Number of points; by default the design's own.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
     every: Annotated[int, typer.Option(help="Readings between two of the background; 0 for none.", min=0)] = 10,
     instrument: Instrument = "twin",

@@ -216,7 +216,7 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
     assert setup.file is not None
     what = setup.file.name
     try:
-        written = tomllib.loads(setup.file.read_text(encoding="utf-8"))
+        written = tomllib.loads(setup.file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         yield DoctorFinding(
             what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML"

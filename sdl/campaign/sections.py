@@ -2,16 +2,16 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sdl.campaign.lesson import Lesson
-from sdl.campaign.section import Section
+from sdl.campaign.section import Section, Written
 from sdl.formatting import format_value, has_password
 
 MOST_REPLICATES = 10_000
 
 
-class Plugin(BaseModel):
+class Plugin(Written):
     """A plug-in by name; every other key is one of its options."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
@@ -58,8 +58,8 @@ class BackgroundPart(Section):
     """Reference readings, all knobs off."""
 
     every: Annotated[int | Literal["planned"], _or("planned", 0, 100_000)] = "planned"
-    """Requests between two references, of which one then comes before each exam as well; ``planned`` takes one where it
-    saves more than the request that it costs; 0 takes none at all and assumes no background."""
+    """Requests between two references, of which one then comes before each exam as well; ``planned`` takes one at the
+    beginning and after a break, since all readings tell how the light changes; 0 takes none."""
     max_age_s: float = Field(default=120.0, gt=0)
     """A campaign that goes on after a longer break takes a reference first."""
 
@@ -68,20 +68,21 @@ class VerificationPart(Section):
     """The exam of a candidate."""
 
     replicates: Annotated[int | Literal["planned"], _or("planned", 1, MOST_REPLICATES)] = "planned"
-    """Fresh replicates, all of which are taken; ``planned`` chooses before each exam how many there may be, from noise,
-    tolerance and drift, looks at them as they come, and ends the exam as soon as its verdict is certain."""
+    """Fresh replicates, all of which are taken; with ``planned`` an exam goes on, one reading at a time, until its
+    target is judged or other settings are likelier to give it."""
     most: int = Field(default=16, ge=2, le=MOST_REPLICATES)
     """Upper bound of a planned number."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Of each of the two one-sided tests, all looks together."""
+    """Of each of the two one-sided tests on a target, all looks and all exams together."""
     noise: Literal["known", "estimated"] = "known"
-    """Whether the noise that the instrument states may be used; replicates that contradict it win in any case."""
+    """Whether learning the noise begins at what the instrument states; readings overrule it in any case."""
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
         if self.replicates == 1 and self.noise == "estimated":
             raise ValueError("replicates needs at least 2 to estimate the noise from, got 1")
-        if self.replicates != "planned" and "most" in self.model_fields_set:
+        stated = self.most != type(self).model_fields["most"].default  # a ledger keeps defaults too
+        if self.replicates != "planned" and stated:
             raise ValueError(
                 f"most bounds a planned number, and replicates = {self.replicates} is fixed: leave one out"
             )

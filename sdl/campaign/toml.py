@@ -30,7 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(content) > LARGEST:
         raise InvalidInput(f"{path} is larger than such a file can be ({LARGEST} bytes)")
     try:
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}") from error
 

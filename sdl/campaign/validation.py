@@ -66,6 +66,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
+        faults += _unaffordable(campaign) if campaign is not None else []
         if campaign is not None and not faults:
             faults += _unlearnable(instrument.space, campaign, models)
     if faults or campaign is None or instrument is None:
@@ -89,7 +90,9 @@ def target_faults(space: Space, target: Target) -> list[str]:
     for name, value in target.readings.items():
         channel = space.channels[space.columns([name])[0]]
         unit, allowed = channel.unit, target.allowed(name)
-        if channel.floor is not None and value < channel.floor:
+        if allowed != EXACT and value + allowed == value:
+            faults.append(f"{name} = {value:g} ± {allowed:g} {unit}: no number of that size shows so small an error")
+        elif channel.floor is not None and value < channel.floor:
             faults.append(f"{name} = {value:g} {unit} is below the least that the sensor can return, {channel.floor:g}")
         elif channel.ceiling is not None and value + allowed >= channel.ceiling:
             faults.append(
@@ -97,6 +100,16 @@ def target_faults(space: Space, target: Target) -> list[str]:
                 'a reading there says "at least" and can verify nothing'
             )
     return faults
+
+
+def _unaffordable(campaign: Campaign) -> list[str]:
+    """Parts of a campaign of which one alone takes more requests than its budget."""
+    parts = {"verification.replicates": campaign.verification.replicates, "design.n": campaign.design.n}
+    return [
+        f"{key}: {requests} requests are more than the budget of {campaign.budget} allows: raise it, or take fewer"
+        for key, requests in parts.items()
+        if isinstance(requests, int) and requests > campaign.budget
+    ]
 
 
 def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, plugins.RowsNeeded]) -> list[str]:

@@ -202,6 +202,8 @@ class RoundFacts(_Record):
     """Models, by name, that could not be fitted or failed, and why."""
     target: str | None = field(default=None, metadata=_json("target", _text))
     """Name of the target that its candidate is for."""
+    acquisition: str | None = field(default=None, metadata=_json("acquisition", _text))
+    """Name of the acquisition that chose what a learning round reads."""
     chance: float | None = field(default=None, metadata=_json("chance of passing", _number))
     """Probability that the candidate passes an exam."""
     uncertainty: Mapping[str, float] | None = field(default=None, metadata=_json("uncertainty", _by_name(_number)))

@@ -152,6 +152,8 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
             for name, score in scores.items()
         ]
         yield f"Mean energy scores of readings, in spans, and of settings, less is better: {'; '.join(words)}."
+    if facts.acquisition:
+        yield f"What is read was chosen by the acquisition {facts.acquisition!r}."
     if facts.chance is not None:
         yield f"Chance that its candidate passes: {100 * facts.chance:.0f} %."
     if uncertainty := facts.uncertainty:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Self
@@ -108,11 +109,28 @@ class CampaignSummary:
 
     @cached_property
     def campaign(self) -> Campaign | None:
-        """What was written down; None where readings were taken without a campaign file."""
+        """What was written down, as far as it can be read; None where readings were taken without a campaign file."""
+        config = self.entry.config
+        known = {key: value for key, value in config.items() if key in Campaign.model_fields}
+        for written in (config, known):
+            with suppress(InvalidInput):
+                return Campaign.parse(written)
+        return None
+
+    @cached_property
+    def unread(self) -> str:
+        """What this program does not understand of what was written down; empty if it does."""
+        if "targets" not in self.entry.config:
+            return ""
         try:
-            return Campaign.parse(self.entry.config)
-        except InvalidInput:
-            return None
+            Campaign.parse(self.entry.config)
+        except InvalidInput as error:
+            faults = "; ".join(error.faults)
+            return (
+                "This program does not understand all of the configuration that the ledger keeps, which stands below "
+                f"as it is ({faults}): see whether another version wrote it"
+            )
+        return ""
 
     @cached_property
     def channels(self) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdl import plugins
 from sdl.campaign.validation import ResolvedTarget
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
-from sdl.history import Verdict
+from sdl.history import Purpose, Verdict
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.peer_campaign import PeerCampaign
 from strategies.evaluation.scenarios import Scenario
@@ -19,7 +19,7 @@ from strategies.evaluation.simulation import Decides
 from strategies.plan.plan import Plan
 
 OURS = "sdl"
-VARIANTS = ("random", "latin-hypercube")
+VARIANTS = ("uncertainty", "random", "latin-hypercube")
 """Acquisitions that our own loop is tried with as well, to see what its own one gains."""
 
 
@@ -42,6 +42,8 @@ class BacktestRun:
     curve: list[float | None]
     """After each request, how far the setting that read nearest to the target so far truly is from it: the error of
     its worst channel in tolerances; None before the first."""
+    learned: int = 0
+    """Readings that an acquisition, or a peer, chose for the sake of learning."""
 
 
 def list_strategies() -> list[str]:
@@ -98,6 +100,7 @@ def run_backtest(
         judged=len(campaign.judged),
         false=len(false),
         curve=_curve(campaign),
+        learned=sum(observation.purpose is Purpose.LEARNING for observation in campaign.simulation.observations),
     )
 
 

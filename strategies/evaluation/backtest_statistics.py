@@ -40,6 +40,7 @@ def sum_up_strategy(
         "p95": bootstrap_interval([each.requests for each in runs], _p95),
         "more": bootstrap_interval(paired_differences(by_seed, ours or {}), np.mean),
         "exams": float(np.mean([each.exams for each in runs])) if runs else None,
+        "learned": float(np.mean([each.learned for each in runs])) if runs else None,
         "curve": summarise_curves([each.curve for each in runs], length),
     }
 
@@ -62,6 +63,18 @@ def say_ranking(order: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
         order: As ``rank_standings`` has it, at least one.
         budget: Requests that a run counts for that was never VERIFIED.
     """
+    return [*_ranked(order, budget), *_never_asked(order)]
+
+
+def _never_asked(order: Sequence[Mapping[str, Any]]) -> list[str]:
+    """That acquisitions are not compared which chose no reading in any run."""
+    idle = [row for row in order if str(row["strategy"]).startswith(f"{OURS}:") and not row["learned"]]
+    if not idle:
+        return []
+    return [f"{_listed(idle)}: the acquisition chose no reading in any run, so nothing is said of how good it is."]
+
+
+def _ranked(order: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
     first, *rest = order
     if first["median"]["value"] >= budget:
         return [f"No strategy is VERIFIED within {budget} requests in the median."]

@@ -162,7 +162,8 @@ class Plan:
         assert reading is not None, "where no settings are left the target is given up"
         facts = round_facts(turn, reading)
         if len(batch := learning_batch(turn, reading)):
-            return self._learn(turn.history, turn.number, batch, facts)
+            chosen = replace(facts, acquisition=self.campaign.acquisition.plugin)
+            return self._learn(turn.history, turn.number, batch, chosen)
         return self.begin_exam(turn, turn.insight.candidate(turn.target, reading), facts)
 
     def _without_reading(self, turn: RoundContext) -> Conclude | None:

@@ -98,6 +98,8 @@ class ChannelPosterior:
 
     def at(self, settings: Matrix, now: float) -> tuple[Matrix, Matrix]:
         """Mean and standard deviation ``(m,)`` of the noise-free reading at settings ``(m, d)`` at a moment."""
+        if not len(self.evidence.values):
+            return np.zeros(len(settings)), np.sqrt(self.covariance.prior(self.theta, settings, now))
         cross = self.covariance.cross(self.theta, settings, now)
         whitened = dtrtrs(self._factor, cross, lower=1)[0]
         variance = self.covariance.prior(self.theta, settings, now) - np.einsum("nm,nm->m", whitened, whitened)
@@ -121,6 +123,8 @@ class ChannelPosterior:
     @cached_property
     def told(self) -> Matrix:
         """How likely its latest rows make what channels have in common to be at each place, ``(c, k)``."""
+        if not len(self.evidence.values):
+            return np.ones_like(AT)
         along = [self._along[axis] for axis in COMMON]
         common = np.array([[self.beliefs.common(channel.theta) for channel, _ in places] for places in along])
         values = common[np.arange(len(COMMON)), :, np.arange(len(COMMON))]
@@ -171,7 +175,7 @@ class ChannelPosterior:
     @cached_property
     def cost(self) -> float:
         """Minus the logarithm of the posterior density of hyperparameters and outliers, but for a constant."""
-        return self.evidence.loss(self.theta, self.beliefs)[0] - self.outliers * math.log(OUTLIERS)
+        return -self.evidence.density(self.theta, self.beliefs) - self.outliers * math.log(OUTLIERS)
 
     def left_out(self) -> tuple[Matrix, Matrix]:
         """Mean and variance ``(n,)`` of each row's noise-free reading by all other rows, in parts of the range."""
@@ -190,7 +194,7 @@ class _Along(dict[int, list[tuple[ChannelPosterior, float]]]):
         recent, beliefs, doubts = self._channel.recent, self._channel.beliefs, self._channel._doubts
         ridge = doubts[axis] / doubts[axis, axis] ** 0.5
         thetas = np.clip(recent.theta + DEVIATIONS[:, None] * ridge, beliefs.low, beliefs.high)
-        self[axis] = [(replace(recent, theta=theta), -recent.evidence.loss(theta, beliefs)[0]) for theta in thetas]
+        self[axis] = [(replace(recent, theta=theta), recent.evidence.density(theta, beliefs)) for theta in thetas]
         return self[axis]
 
 
@@ -213,7 +217,9 @@ class ChannelRows:
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """Middle and width of the range that was seen; the width is positive."""
+        """Middle and width of the range that was seen; the width is positive, and 1 where nothing was."""
+        if not len(self.readings):
+            return 0.0, 1.0
         complete = self.readings[self.censored == 0] if (self.censored == 0).any() else self.readings
         low, high = float(complete.min()), float(complete.max())
         width = high - low
@@ -234,7 +240,9 @@ class ChannelRows:
         if like is None:
             site = np.where(self.censored == 0, 0.0, CENSORED)
             values = (self.readings - self.range[0]) / self.range[1] + CENSORED * self.censored
-            like = ChannelData(self.covariance, values, np.clip(values, -0.5, 0.5), np.ones(len(values)), site)
+            # The height of one reading would be its noise as well, and noise that grows could explain itself.
+            height = np.clip(self.covariance.nearby @ values, -0.5, 0.5)
+            like = ChannelData(self.covariance, values, height, np.ones(len(values)), site)
         return ChannelPosterior(*self.range, like, self.beliefs, theta)
 
     def learned(self, start: Matrix | None = None) -> ChannelPosterior:
@@ -244,6 +252,8 @@ class ChannelRows:
         rows before it may be a bend or a lamp by those of today.
         """
         rows, fresh = len(self.readings), self.channel(self.beliefs.mean)
+        if not rows:
+            return fresh
         starts = [] if start is None else [self.judged(self.channel(start))]
         if start is None:
             others = [{}, BENT]
@@ -268,6 +278,8 @@ class ChannelRows:
     def judged(self, channel: ChannelPosterior) -> ChannelPosterior:
         """The same with censored rows and outliers judged by all others."""
         evidence = channel.evidence
+        if not len(evidence.values):
+            return channel
         if self.censored.any():
             evidence = _censored(channel, self.censored, self.edges)
         return self.channel(channel.theta, replace(evidence, spread=_spread(replace(channel, evidence=evidence))))

@@ -58,7 +58,7 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
     Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
     """
     wanted, tolerance = pursuit.window
-    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    mean, deviation = posterior.at(settings, pursuit.fixed)
     margin = ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES)
     room = np.maximum(tolerance - margin, LEAST * tolerance)
     off = np.abs(mean - wanted)
@@ -87,14 +87,16 @@ def choose(
         None if all settings are near to those answers.
     """
     last = others(posterior.rows.settings[posterior.rows.pursuit == pursuit.number][-1:], answers)
-    pool = searched(posterior, pursuit, rng, answers, offers)
-    likeliest = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:PRICED]]
-    places = np.vstack((likeliest, last))
-    if not len(places):
+    pool = np.vstack((searched(posterior, pursuit, rng, answers, offers), last))
+    if not len(pool):
         return None
-    chances, price = log_chance(posterior, pursuit, places), forecast(posterior, pursuit, places)
+    likely = log_chance(posterior, pursuit, pool)
+    first = np.argsort(-likely[: len(pool) - len(last)], kind="stable")[:PRICED]
+    offered = np.append(first, np.arange(len(pool) - len(last), len(pool)))
+    places, chances = pool[offered], likely[offered]
+    price = forecast(posterior, pursuit, places)
     if price.chance.max() > HOPE:
-        best = int(np.argmin(price.requests - WORTH_STAYING * (np.arange(len(places)) >= len(likeliest))))
+        best = int(np.argmin(price.requests - WORTH_STAYING * (np.arange(len(places)) >= len(first))))
     else:
         best = _likeliest(chances, len(last))
     return NextReading(places[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))

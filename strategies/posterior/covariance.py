@@ -42,6 +42,8 @@ STEP = 4.0
 """Variance of the change when a lamp is switched."""
 SLOW = 60.0
 """Requests over which gains change smoothly."""
+NEARBY = 0.05
+"""Distance in the unit box within which noise is of one size."""
 JITTER = 1e-9
 """Variance that keeps matrices invertible: a thirty-thousandth of the range, squared."""
 
@@ -96,6 +98,12 @@ class Covariance:
         """Logarithm of the covariance of gains of unit size, ``(t,)``."""
         lag = self.features[MEMORY]
         return np.asarray(np.log(self.pairs.taken_from(self._plane)) - 0.5 * (lag / SLOW) ** 2)
+
+    @cached_property
+    def nearby(self) -> Matrix:
+        """By what readings are multiplied to give the mean of those near to each row, ``(n, n)``."""
+        close = np.abs(self.settings[:, None] - self.settings).max(axis=2) <= NEARBY
+        return np.asarray(close / close.sum(axis=1, keepdims=True))
 
     @property
     def _plane(self) -> Matrix:

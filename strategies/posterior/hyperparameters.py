@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri, dtrtrs
 
 from strategies.posterior.covariance import (
     AMPLITUDE,
@@ -52,6 +52,8 @@ CORRELATED = {CORRELATION: 1.0}
 """... and noise that one reading passes on to the next."""
 CURVED = 30
 """Rows that tell how curved the density is where the search begins."""
+FAILED = 1e10
+"""Loss where a covariance is singular."""
 NO_NOISE = -1e3
 """Logarithm of a noise that is none: what stands for a censored row has its own doubt."""
 
@@ -121,7 +123,7 @@ class ChannelData:
     values: Matrix
     """Readings in units of the range, ``(n,)``; for a censored row what stands for it."""
     height: Matrix
-    """Where in the range each reading stands, -1/2 to 1/2, ``(n,)``."""
+    """Where in the range readings near each stand, -1/2 to 1/2, ``(n,)``."""
     spread: Matrix
     """How many times as uncertain a row is as others, being an outlier, ``(n,)``."""
     site: Matrix
@@ -166,13 +168,24 @@ class ChannelData:
         own = (self.values[-n:], self.height[-n:], self.spread[-n:], self.site[-n:])
         return ChannelData(self.covariance.last(n), *own)
 
+    def density(self, theta: Matrix, beliefs: HyperPrior) -> float:
+        """Logarithm of the posterior density of hyperparameters ``(9 + d,)``, but for a constant."""
+        factor, failed = dpotrf(self.matrix(theta), lower=1, overwrite_a=1)
+        if failed:
+            return -FAILED
+        whitened = dtrtrs(factor, self.values, lower=1)[0] if len(self.values) else self.values
+        logarithm = 0.5 * float(whitened @ whitened) + float(np.log(factor.diagonal()).sum())
+        return -logarithm - beliefs.penalty(theta)[0]
+
     def loss(self, theta: Matrix, beliefs: HyperPrior) -> tuple[float, Matrix]:
         """Minus the logarithm of the posterior density, and its gradient ``(9 + d,)``."""
+        if not len(self.values):
+            return beliefs.penalty(theta)
         coefficient, slopes = coefficients(theta)
         parts = self.parts(theta, coefficient)
         factor, failed = dpotrf(self.triangular(parts), lower=1, overwrite_a=1)
         if failed:
-            return 1e10, np.zeros_like(theta)
+            return FAILED, np.zeros_like(theta)
         weighted = dpotrs(factor, self.values, lower=1)[0]
         penalty, gradient = beliefs.penalty(theta)
         loss = 0.5 * self.values @ weighted + np.log(factor.diagonal()).sum() + penalty
@@ -201,6 +214,8 @@ class ChannelData:
 
     def information(self, theta: Matrix) -> Matrix:
         """Expected information of the hyperparameters, ``(9 + d, 9 + d)``."""
+        if not len(self.values):
+            return np.zeros((len(theta), len(theta)))
         coefficient, slopes = coefficients(theta)
         parts = self.parts(theta, coefficient)
         derivatives = parts[parts_of(len(theta) - SHARED)] * self.covariance.features

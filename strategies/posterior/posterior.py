@@ -48,9 +48,13 @@ class Posterior:
         """The moment of the next request."""
         return float(self.rows.order[-1] + 1) if len(self.rows) else 0.0
 
-    def at(self, settings: Settings) -> tuple[Readings, Readings]:
-        """Mean and standard deviation ``(m, p)`` of the noise-free readings at settings ``(m, d)``, now."""
-        both = [channel.at(settings, self.now) for channel in self.channels]
+    def at(self, settings: Settings, channels: Sequence[int] | None = None) -> tuple[Readings, Readings]:
+        """Mean and standard deviation ``(m, p)`` of the noise-free readings at settings ``(m, d)``, now.
+
+        Of some channels alone where these are given, ``(m, channels)``.
+        """
+        asked = self.channels if channels is None else [self.channels[c] for c in channels]
+        both = [channel.at(settings, self.now) for channel in asked]
         return np.column_stack([mean for mean, _ in both]), np.column_stack([deviation for _, deviation in both])
 
     @cached_property
@@ -248,6 +252,8 @@ def _suspect(found: Posterior) -> tuple[float, float]:
 def _gain(channel: ChannelPosterior, moments: Matrix) -> Matrix:
     """What a switch at each moment gains for one channel, ``(k,)``."""
     evidence = channel.evidence.last(MOST)
+    if not len(evidence.values):
+        return np.zeros(len(moments))
     whole = replace(evidence, spread=np.ones(len(evidence.values)))
     factor = dpotrf(whole.matrix(_quiet(channel)), lower=1, overwrite_a=1)[0]
     after = dtrtrs(factor, switched(evidence.covariance.order, tuple(moments)), lower=1)[0]

@@ -34,7 +34,7 @@ class Forecast:
 def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Forecast:
     """The price of a target at each of settings ``(m, d)``."""
     wanted, tolerance = pursuit.window
-    mean, deviation = (part[:, pursuit.fixed] for part in posterior.at(settings))
+    mean, deviation = posterior.at(settings, pursuit.fixed)
     noise, (estimates, widened) = posterior.noise_at(pursuit), _estimates(posterior, pursuit, settings, mean)
     near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (NEAR, SAME))
     ahead = np.arange(1, AHEAD + 1)[:, None]
@@ -66,7 +66,7 @@ def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean:
         return mean, np.ones(len(pursuit.fixed))
     last = rows.settings[-1]
     level, deviation = estimate(posterior, pursuit, last, posterior.now)
-    shift = level - posterior.at(last[None])[0][0, pursuit.fixed]
+    shift = level - posterior.at(last[None], pursuit.fixed)[0][0]
     close = np.abs(settings - last).max(axis=1) <= NEAR
     independent = posterior.noise_at(pursuit) / np.sqrt(pursuit.near(rows, last, NEAR).sum())
     return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation / independent, 1.0)

@@ -19,7 +19,7 @@ RIGHT = 0.05
 """Chance that a stated noise is right."""
 OFF_BY = 0.8
 """Standard deviation of the logarithm of the factor by which it is too small where it is not ..."""
-SELDOM = 0.05
+SELDOM = 0.02
 """... and how many times as seldom it is too large: successive readings may be alike by accident."""
 LEAST = 1e-9
 PLACES = 27

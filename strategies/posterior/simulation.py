@@ -13,12 +13,15 @@ from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.choice import choose
 from strategies.posterior.posterior import Posterior, learn
-from strategies.posterior.reach import lost_in_noise, nearest, out_of_reach
+from strategies.posterior.reach import lost_in_noise, nearest, noise_correlation, out_of_reach
 from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge
 
 FIRST = 4
 """Settings of a design at least; otherwise one more than there are knobs, by which a plane is determined."""
+
+STRONG = 0.5
+"""Correlation of the noise of successive readings from which on it is named as a reason."""
 
 
 class Reads(Protocol):
@@ -67,7 +70,11 @@ def pursue_target(
         posterior = learn(rows, statement, posterior)
         if (outcome := _settled(posterior, pursuit, rng)) is not None:
             return outcome
-    why = "the budget is spent" if len(rows) >= budget else "its noise lets nobody tell with the readings that are left"
+    why = "the budget is spent"
+    if len(rows) < budget:
+        why = "its noise lets nobody tell with the readings that are left"
+        if (passed_on := float(noise_correlation(posterior, pursuit).max())) > STRONG:
+            why += f": one reading passes {passed_on:.0%} of it on to the next"
     place = nearest(posterior, pursuit, rng).settings
     return PursuitOutcome(Verdict.INCONCLUSIVE, place, len(rows), why)
 

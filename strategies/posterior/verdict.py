@@ -8,6 +8,11 @@ Error rates, for a target and however often one looks: the probability of VERIFI
 reading of some channel lies on the edge of its tolerance or beyond, is 5 % at most; so is that of REFUTED for settings
 at which all channels are within.
 
+A verdict that the likeliest hyperparameters give holds only if it bears the doubt of them: a noise that is larger than
+it seems, readings that are alike, light or gains that drift though nobody has seen it yet. Each is followed as far as
+the rows leave it possible. The noise is told anew by every look, so its doubt has to fit the level of the look; the
+others are the same at all of them, and may cost the whole rate once.
+
 References:
     Lan, DeMets (1983), doi:10.1093/biomet/70.3.659, for spending an error rate; Berger (1982), doi:10.2307/1267823, for
     several channels at once
@@ -33,13 +38,13 @@ NEAR = 0.1
 FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0
-"""Readings in which 63 % of the error rate are spent."""
+"""Readings, beyond two, in which half of the error rate is spent."""
 MOST = 60
 """Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
 """Part of a move by the model's slopes that it may be off beyond its own uncertainty: standard deviation."""
 LASTING = 1.0
-"""Part of the error rate that may go to a doubt that is the same at every look."""
+"""Part of the error rate that a doubt which is the same at every look may cost."""
 LEVEL = 25.0
 """Variance of the level that readings for a target have of their own, in squares of the range: any."""
 

@@ -47,14 +47,16 @@ def _pieces(times: NDArray[np.float64]) -> NDArray[np.int_]:
 
 def say_pooled(times: NDArray[np.float64], sources: Sequence[str]) -> list[str]:
     """That rows of several days or sources are taken together, if they are."""
-    days = sorted({int(day) for day in np.floor(times[np.isfinite(times)] / DAY_S)})
-    several = [f"{len(days)} days ({_date(days[0])} to {_date(days[-1])})"] if len(days) > 1 else []
+    known = times[np.isfinite(times)]
+    days = sorted({int(day) for day in np.floor(known / DAY_S)})
+    a_night = len(days) > 1 and np.ptp(known) < DAY_S / 2  # one that went on past midnight
+    several = [f"{len(days)} days ({_date(days[0])} to {_date(days[-1])})"] if len(days) > 1 and not a_night else []
     several += [f"{len(set(sources))} sources"] if len(set(sources)) > 1 else []
     if not several:
         return []
     return [
-        f"rows of {' and '.join(several)} were taken together, as if the light and the instrument had been the same; "
-        "one reading of today, given as --anchor, makes the answers for its light"
+        f"rows of {' and '.join(several)} were taken together, and what changed between them, such as light, is "
+        "an error of the answers; one reading of today, given as --anchor, makes them for its light"
     ]
 
 

@@ -5,6 +5,7 @@ Rows say nothing of what such a knob does by itself, so models see the free ones
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class TiedKnobs:
                 notes += _sentences(space, free, column, *rule)
         return cls(space, tuple(free), slopes, constant, notes)
 
-    @property
+    @cached_property
     def space(self) -> Space:
         """The free knobs, and all channels."""
         return self.every.model_copy(update={"knobs": tuple(self.every.knobs[column] for column in self.free)})
@@ -93,10 +94,17 @@ def _rule(rows: Settings, free: Sequence[int], column: int) -> tuple[NDArray[np.
     summed = np.where(np.abs(slopes) < 0.5, 0.0, -1.0)
     if summed.any() and np.abs(slopes - summed).max() <= WHOLE:
         rest = values - inputs[:, :-1] @ summed
-        slopes, constant = summed, float(np.median(rest))
+        slopes, constant = summed, _roundest(float(rest.min()), float(rest.max()))
     if np.abs(values - inputs[:, :-1] @ slopes - constant).max() > allowed:
         return None
     return slopes, constant
+
+
+def _roundest(low: float, high: float) -> float:
+    """The number of fewest digits between two: what people weigh out to a hundred adds up to 99.9 or 100.1."""
+    middle, slack = (low + high) / 2, EXACT * EXACT * max(abs(low), abs(high))
+    rounded = (float(f"{middle:.{digits}g}") for digits in range(1, 16))
+    return next((value for value in rounded if low - slack <= value <= high + slack), middle)
 
 
 def _sentences(

@@ -39,6 +39,7 @@ MATRIX = {
             "a driver's other types, exceptions, odd replies",
             "NumPy's numbers count; the rest is a sentence with the driver's name and place",
         ),
+        "I-26": ("a setting at a wall, where rounding leads beyond it", "within the bounds, always"),
     },
     "Orchestrator": {
         "O-01": ("kill -9 after the intent", "one command finishes it; I1 to I9 hold"),
@@ -88,6 +89,10 @@ MATRIX = {
         "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
         "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
         "O-35": ("proxies in the environment, dead, SOCKS, nonsense", "not for what this machine says to itself; told"),
+        "O-36": (
+            "a configuration in the ledger that another version wrote",
+            "the report says what it does not understand",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
@@ -125,6 +130,11 @@ MATRIX = {
             "refused where others would read it; else in no process list, run, log, report, bundle or message",
         ),
         "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
+        "N-14": ("a full disk behind its words, a deleted folder, odd addresses and waits", "a sentence"),
+        "N-15": (
+            "a campaign that cannot succeed: parts beyond its budget, a tolerance of nothing, true for a number; a BOM",
+            "refused with its key before the first request; a byte order mark is read over",
+        ),
     },
 }
 """By kind: each line's fault, and what must be seen."""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -34,6 +34,33 @@ def test_columns_in_the_order_of_declaration():
     assert VALVE.ceiling.tolist() == [900, np.inf]
     np.testing.assert_equal(VALVE.noise, [np.nan, 0.1])
     assert VALVE.columns(["pH", "mass"]) == [1, 0]
+
+
+ranges = st.tuples(st.integers(-9999, 9999), st.integers(1, 9999), st.sampled_from([1, 10, 100, 1000, 1e4, 1e9])).map(
+    lambda drawn: (drawn[0] / drawn[2], (drawn[0] + drawn[1]) / drawn[2])
+)
+"""Bounds as a person writes them: of one of five, low + (high - low) is not high."""
+
+
+@pytest.mark.fault("I-26")
+@settings(max_examples=1000)
+@given(ranges, st.floats(0, 1) | st.sampled_from([0.0, 1.0, np.nextafter(1, 0)]), st.none() | st.floats(1e-6, 1.0))
+def test_no_point_of_the_unit_box_is_out_of_bounds(bounds, share, step):
+    low, high = bounds
+    space = Space(
+        knobs=(Knob(name="x", low=low, high=high, resolution=step and step * (high - low)),),
+        channels=(Channel(name="y"),),
+    )
+    there = space.from_unit([share])
+    assert low <= there[0] <= high
+    assert space.settings({"x": there[0]}).shape == (1,)
+    assert space.contains(space.from_unit(space.to_unit([high])))
+
+
+def test_a_wall_is_a_setting_like_any_other():
+    space = Space(knobs=(Knob(name="x", low=0.15, high=0.45),), channels=(Channel(name="y"),))
+    assert space.from_unit([1.0]).tolist() == [0.45]
+    assert space.from_unit([1.5])[0] > 0.45, "what is outside stays outside, for whoever counts it"
 
 
 @given(inside)

@@ -87,7 +87,8 @@ def run_backtest_study(
 def backtest_tables(result: Mapping[str, Any]) -> list[Table | str]:
     """The result for people: a table for each problem, and sentences."""
     parts: list[Table | str] = []
-    columns = ("strategy", "VERIFIED", "median", "95 %", "more than sdl", "exams", "falsely VERIFIED", "runs")
+    words = ("strategy", "VERIFIED", "median", "95 %", "more than sdl")
+    columns = (*words, "exams", "learning", "falsely VERIFIED", "runs")
     for problem in result["problems"]:
         rows = [
             (
@@ -95,6 +96,7 @@ def backtest_tables(result: Mapping[str, Any]) -> list[Table | str]:
                 _figure(row["verified"], ".0%"),
                 *(_figure(row[name]) for name in ("median", "p95", "more")),
                 f"{row['exams']:.2g}",
+                f"{row['learned']:.2g}",
                 _figure(row["falsely verified"], ".0%"),
                 row["runs"],
             )

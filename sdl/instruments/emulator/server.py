@@ -24,6 +24,8 @@ from sdl.system.browsers import stranger_fault
 TRIES = 50
 LAMP = 4000.0  # counts at 515nm
 PAGE = "<!doctype html>\n<html lang=en>\n<title>{0}</title>\n<h1>{0}</h1>\n"
+YEAR_S = 3.2e7
+"""No wait of a server is longer."""
 
 
 class InstrumentServer(ThreadingHTTPServer):
@@ -63,6 +65,14 @@ class InstrumentServer(ThreadingHTTPServer):
         drip_s: float = 1.0,
         seed: int = 0,
     ) -> None:
+        waits = {"hold_s": hold_s, "stall_s": stall_s, "drip_s": drip_s}
+        faulty = [
+            f"{name}: needs seconds from 0 to a year, got {s}" for name, s in waits.items() if not 0 <= s < YEAR_S
+        ]
+        if faulty:
+            raise InvalidInput(faulty)
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -81,7 +91,8 @@ class InstrumentServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it answers."""
         host = str(self.server_address[0])
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.server_port}/api"
+        own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"http://{f'[{own}]' if ':' in own else own}:{self.server_port}/api"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()

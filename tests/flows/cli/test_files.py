@@ -1,14 +1,20 @@
 """Files that commands read and write: rows, reports, the ledger, and links that are not followed."""
 
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from commands import on_twin
 
 from flows import environment
 from sdl.errors import InvalidInput
+from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.emulator.server import InstrumentServer
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
 
@@ -112,3 +118,48 @@ def test_a_ledger_of_a_newer_program_is_refused(sdl, rows, home):
     told = sdl("status", "--json")
     assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
     assert "install the version that wrote it" in told.json["faults"][0]
+
+
+# ---------------------------------------------------------------------- what the system refuses
+
+
+def run_outside(command, folder, home):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
+    program = Path(sys.executable).with_name("sdl")
+    return subprocess.run(
+        ["sh", "-c", command.format(sdl=program, home=home)], cwd=folder, env=clean, capture_output=True, text=True
+    )
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("words", ["status --home {home}", "status --home {home} --json", "plugins", "--version"])
+def test_a_full_disk_behind_its_words_is_a_sentence(tmp_path, words):
+    done = run_outside(f"{{sdl}} {words} > /dev/full", tmp_path, tmp_path / "home")
+    assert done.returncode == 2
+    assert "could not be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.fault("N-14")
+def test_a_deleted_folder_is_a_sentence(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = run_outside("rmdir ../gone && {sdl} status", gone, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "the folder in which this runs was deleted: go to another one"
+
+
+@pytest.mark.fault("N-14")
+def test_a_twin_is_served_at_an_address_of_ipv6():
+    with InstrumentServer(Twin(seed=1), host="::1") as served:
+        assert served.url.startswith("http://[::1]:")
+        assert ClaudeLight(served.url, allow_private=True).measure({"R": 0.1, "G": 0.2, "B": 0.3}).raw
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("wait", ["nan", "inf", "1e300"])
+def test_a_twin_that_would_wait_for_ever_is_not_served(sdl, wait):
+    told = sdl("twin", "serve", "--port", 0, "--hold-s", wait, "--", "true")
+    assert told.code == 2
+    assert "hold" in told.said

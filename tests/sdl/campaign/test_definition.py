@@ -1,5 +1,6 @@
 """Campaign files: every fault at once, each with its key and what was probably meant."""
 
+import json
 import math
 import os
 
@@ -8,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdl.campaign.definition import RESERVED, Campaign, Target, slugify
-from sdl.campaign.toml import LARGEST
+from sdl.campaign.toml import LARGEST, read_toml
 from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
@@ -71,8 +72,18 @@ def test_three_keys_are_enough():
     assert campaign.targets[0].allowed("515nm") == 163.84
 
 
-def test_what_was_parsed_can_be_written_and_parsed_again():
-    campaign = Campaign.parse(GOOD | {"models": ["linear"], "acquisition": {"plugin": "uncertainty", "pool": 64}})
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"models": ["linear"], "acquisition": {"plugin": "uncertainty", "pool": 64}},
+        {"verification": {"replicates": 6}},
+        {"verification": {"replicates": 6, "noise": "estimated"}, "background": {"every": 0}},
+        {"verification": {"most": 8}, "stop": {"rounds": 3}, "fitting": {}, "suspend": {}, "history": {}},
+    ],
+    ids=json.dumps,
+)
+def test_what_was_parsed_can_be_written_and_parsed_again(part):
+    campaign = Campaign.parse(GOOD | part)
     assert Campaign.parse(campaign.model_dump(mode="json")) == campaign
     assert Campaign.parse(campaign.model_dump(mode="json", exclude_unset=True)) == campaign
 
@@ -370,3 +381,45 @@ def taken_or_refused(check, written):
     except InvalidInput as error:
         return error.faults or [""]
     return ["taken"]
+
+
+# ---------------------------------------------------------------------- what cannot succeed
+
+
+@pytest.mark.fault("N-15")
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            {"budget": 20, "verification": {"replicates": 30}},
+            "verification.replicates: 30 requests are more than",
+        ),
+        ({"budget": 20, "design": {"n": 40}}, "design.n: 40 requests are more than the budget of 20 allows"),
+        (
+            {"targets": [{"readings": {"445nm": 16384}, "tolerance": 1e-300}]},
+            "no number of that size shows so small an error",
+        ),
+        ({"targets": [{"readings": {"445nm": True}}]}, "targets.0.readings: .*needs no true or false"),
+        ({"budget": True}, "budget: .*needs no true or false"),
+        ({"seed": False}, "seed: .*needs no true or false"),
+        ({"design": {"n": True}}, "design.n: .*needs no true or false"),
+        ({"background": {"every": 8, "max_age_s": True}}, "background.max_age_s: .*needs no true or false"),
+        ({"verification": {"confidence": True}}, "verification.confidence: .*needs no true or false"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else json.dumps(part),
+)
+def test_what_cannot_succeed_is_refused_before_the_first_request(change, fault):
+    with pytest.raises(InvalidInput, match=fault):
+        prepare(GOOD | change)
+
+
+def test_what_may_be_true_or_false_is_taken():
+    campaign, _ = prepare(GOOD | {"fitting": {"ahead": True}, "instrument": {"plugin": "twin", "session_gain": False}})
+    assert campaign.ahead
+
+
+@pytest.mark.fault("N-15")
+def test_a_byte_order_mark_is_no_fault_of_a_file(tmp_path):
+    path = tmp_path / "white.toml"
+    path.write_text('name = "white"', encoding="utf-8-sig")
+    assert read_toml(path) == {"name": "white"}

@@ -35,6 +35,21 @@ def test_every_stage_has_a_whole_page(ledger, run, stage):
     assert len(page.pictures) == pictures[stage]
 
 
+@pytest.mark.fault("O-36")
+@pytest.mark.parametrize(
+    ("change", "word"), [({"colour": "mauve"}, "colour"), ({"budget": -1}, "budget"), ({"targets": [{}]}, "targets.0")]
+)
+def test_a_configuration_that_is_not_understood_is_said(ledger, run, change, word):
+    for step in STAGES["finished"]:
+        step(run)
+    assert "does not understand" not in render_campaign_page(ledger, run.name)
+    ledger.reconfigure(run.lease, ledger.entry(run.name).id, {**ledger.entry(run.name).config, **change})
+    text = check(render_campaign_page(ledger, run.name)).text
+    assert "This program does not understand all of the configuration" in text
+    assert word in text[: text.index("Targets against measured")]
+    assert "VERIFIED" in text
+
+
 def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ended(ledger, run):
     for step in STAGES["finished"]:
         step(run)

@@ -41,6 +41,15 @@ def made(strategy, requests, budget=60):
     return sum_up_strategy(strategy, dict(enumerate(runs)), 5)
 
 
+def test_acquisitions_that_chose_no_reading_are_not_compared():
+    order = rank_standings([made("sdl", [9, 10]), made("sdl:random", [9, 10])])
+    assert say_ranking(order, 60)[-1] == (
+        "sdl:random: the acquisition chose no reading in any run, so nothing is said of how good it is."
+    )
+    order[1]["learned"] = 0.5
+    assert "chose no reading" not in say_ranking(order, 60)[-1]
+
+
 def ended(requests):
     return BacktestRun(requests, True, "", True, 1, 1, 0, [1.0])
 

@@ -38,6 +38,7 @@ def test_another_acquisition_is_asked_before_each_exam_that_may_fail(name):
     assert done.findings[-1].verdict is Verdict.VERIFIED
     batches = learned(done)
     assert batches
+    assert {each.facts.acquisition for each in done.rounds if each.kind is RoundKind.LEARNING} == {name}
     assert all(1 <= len(batch) <= 3 for batch in batches)
     assert max(in_a_row(done)) <= 2
 

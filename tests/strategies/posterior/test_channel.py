@@ -49,15 +49,27 @@ def test_noise_is_learned_whatever_the_instrument_states(stated):
     assert np.mean([channel.noise(3.0)[0] for channel in found]) == pytest.approx(0.02, rel=0.25)
 
 
-def test_a_stated_noise_counts_as_degrees_of_freedom():
+def test_a_stated_noise_counts_as_some_degrees_of_freedom():
     stated, unknown = (told(plane, 8, white(0.02), stated=s).channels[0].degrees_of_freedom for s in (0.02, np.nan))
-    assert stated > unknown + 5
+    assert stated > unknown + 1
 
 
 def test_noise_that_grows_with_the_signal_is_a_function_of_the_reading():
     channel = told(plane, 60, lambda rng, u: 0.03 * plane(u, 0) / 3 * rng.standard_normal()).channels[0]
     low, high = channel.noise(np.array([1.5, 5.0]))
     assert high > 1.6 * low
+
+
+def test_the_noise_of_references_is_a_quantity_of_its_own():
+    rng, rows, instrument = np.random.default_rng(0), Rows.empty(3, 1), Statement.unstated(3, 1)
+    for place in range(48):
+        dark = place % 4 == 0
+        settings = np.zeros(3) if dark else rng.random(3)
+        reading = 0.5 + plane(settings, place) + (0.001 if dark else 0.02) * rng.standard_normal()
+        rows = rows.with_row(settings, np.array([reading]), instrument, reference=dark)
+    channel = learn_all(rows, instrument).channels[0]
+    assert channel.noise(3.5)[0] == pytest.approx(0.02, rel=0.35)
+    assert channel.deviations[rows.reference].max() < 0.3 * channel.deviations[~rows.reference].min()
 
 
 def test_outliers_leave_the_noise_as_it_is():

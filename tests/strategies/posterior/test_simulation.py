@@ -50,3 +50,40 @@ def test_a_tolerance_far_below_the_noise_is_given_up_before_the_budget_is_spent(
 def test_a_budget_too_small_to_learn_anything_says_so():
     with pytest.raises(ValueError, match="begins with at least two readings, got 1"):
         pursued(Twin(seed=5), WHITE, 0.01 * WHITE, budget=1)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e15])
+def test_the_same_target_in_other_units_sends_the_same_requests(unit):
+    def sent(unit):
+        rng, settings = np.random.default_rng(6), []
+
+        def read(place):
+            settings.append(place)
+            return unit * (
+                np.array([1.0, 2.0]) + place @ np.array([[1.0, 0.3], [0.2, 1.5]]) + 0.02 * rng.standard_normal(2)
+            )
+
+        instrument = Statement(np.array([0.02, np.nan]) * unit, np.full(2, -np.inf), np.full(2, np.inf), np.zeros(2))
+        pursuit = Pursuit(0, unit * np.array([1.7, 3.0]), unit * np.full(2, 0.04))
+        design = np.array([[0.1, 0.2], [0.9, 0.3], [0.3, 0.9], [0.7, 0.7]])
+        outcome = pursue_target(read, instrument, pursuit, design, 40, np.random.default_rng(7))
+        return outcome.verdict, np.array(settings)
+
+    (here, settings), (there, others) = sent(1.0), sent(unit)
+    assert here is there is Verdict.VERIFIED
+    assert others == pytest.approx(settings, abs=1e-6)
+
+
+def test_noise_passed_on_from_reading_to_reading_is_told_where_it_is_too_strong():
+    rng, noise = np.random.default_rng(8), 0.0
+
+    def read(place):
+        nonlocal noise
+        noise = 0.97 * noise + np.sqrt(1 - 0.97**2) * rng.standard_normal()
+        return np.array([place @ np.array([1.0, 2.0]) + 0.2 * noise])
+
+    design = np.array([[0.1, 0.2], [0.9, 0.3], [0.3, 0.9], [0.7, 0.7]])
+    pursuit = Pursuit(0, np.array([1.5]), np.array([0.05]))
+    outcome = pursue_target(read, Statement.unstated(2, 1), pursuit, design, 60, np.random.default_rng(9))
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "passes" in outcome.reason

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
 from strategies.posterior.posterior import learn_all
+from strategies.posterior.reach import noise_correlation
 from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge, looks
 
@@ -47,7 +49,7 @@ def test_readings_near_by_count_moved_by_the_slopes():
     places = [HERE + 0.04, HERE - 0.04, HERE + 0.02, HERE - 0.02, HERE, HERE]
     found = verdict(*readings(places, 2.0, [0] * 6))
     assert found.readings == 6
-    assert found.deviation[0] == pytest.approx(NOISE / np.sqrt(6), rel=0.3)
+    assert NOISE / np.sqrt(7) < found.deviation[0] < NOISE / np.sqrt(3)
 
 
 def test_the_design_lends_no_level():
@@ -81,8 +83,62 @@ def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
         sums += rng.standard_normal(20000)
         if k >= 3:
             level = open_ended(0.05, past, k, 3.0)
-            from scipy.special import ndtri
-
             passed |= sums / np.sqrt(k) > -ndtri(level)
             past += (k,)
     assert passed.mean() == pytest.approx(0.05, abs=0.005)
+
+
+@pytest.mark.parametrize("fresh", [2, 4])
+def test_a_pursuit_says_how_many_fresh_readings_a_look_needs(fresh):
+    pursuit = Pursuit(0, TARGET, TOLERANCE, fresh=fresh)
+    rows, instrument = readings([HERE] * 4, 2.0, [0] * 4)
+    assert looks(rows, pursuit) == tuple(range(max(fresh, 3), 5))
+    assert judge(learn_all(rows.first(8), instrument), pursuit) is None or fresh == 2
+
+
+def test_a_row_that_does_not_tell_of_every_channel_wanted_is_no_reading_of_the_target():
+    rows, _ = readings([HERE] * 5, 2.0, [0] * 5)
+    masked = Rows(**{**vars(rows), "readings": np.where(rows.order[:, None] == 6, np.nan, rows.readings)})
+    assert looks(masked, Pursuit(0, TARGET, TOLERANCE)) == (3, 4)
+
+
+def test_a_channel_that_nobody_wants_and_nothing_was_read_of_changes_nothing():
+    rows, instrument = readings([HERE] * 8, 2.0, [0] * 8)
+    blank = Rows(**{**vars(rows), "readings": np.hstack((rows.readings, np.full_like(rows.readings, np.nan)))})
+    blank = Rows(**{**vars(blank), "censored": np.repeat(rows.censored, 2, axis=1)})
+    both = Statement(
+        *(np.repeat(part, 2) for part in (instrument.noise, instrument.floor, instrument.ceiling)), instrument.step
+    )
+    free = Pursuit(0, np.array([*TARGET, np.nan]), np.array([*TOLERANCE, np.nan]))
+    alone, beside = verdict(rows, instrument), judge(learn_all(blank, both), free)
+    assert (beside.verdict, beside.look) == (alone.verdict, alone.look)
+    assert beside.mean == pytest.approx(alone.mean, rel=1e-6)
+    assert beside.deviation == pytest.approx(alone.deviation, rel=1e-3)
+
+
+def test_noise_stated_far_too_small_verifies_no_sooner_than_unknown_noise():
+    """Readings on the edge, of which the statement would have us believe that they are exact."""
+    passed = 0
+    for seed in range(24):
+        rows, instrument = readings([HERE] * 5, 2.1, [0] * 5, seed=seed)
+        bold = Statement(instrument.noise / 4, instrument.floor, instrument.ceiling, instrument.step)
+        passed += any(
+            (found := verdict(rows.first(n), bold)) is not None and found.verdict is Verdict.VERIFIED for n in (8, 10)
+        )
+    assert passed <= 3
+
+
+def test_noise_that_is_passed_on_widens_the_interval():
+    def of(passed_on):
+        rng, rows = np.random.default_rng(2), Rows.empty(2, 1)
+        instrument, noise = Statement.unstated(2, 1), rng.standard_normal()
+        for place in range(40):
+            noise = passed_on * noise + np.sqrt(1 - passed_on**2) * rng.standard_normal()
+            rows = rows.with_row(HERE if place > 4 else rng.random(2), np.array([2.0 + NOISE * noise]), instrument, 0)
+        found, pursuit = learn_all(rows, instrument), Pursuit(0, TARGET, TOLERANCE)
+        judgement = judge(found, pursuit)
+        return judgement.deviation[0] / judgement.noise[0], noise_correlation(found, pursuit)[0]
+
+    (alone, independent), (alike, correlated) = of(0.0), of(0.9)
+    assert independent < 0.2 < 0.35 < correlated
+    assert alike > 1.4 * alone

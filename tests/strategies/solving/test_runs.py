@@ -37,6 +37,7 @@ def test_what_goes_on_for_hours_is_in_several_lights():
     [
         ([0.0, 100], [], None),
         ([np.nan, np.nan], ["a", "a"], None),
+        ([NIGHT, NIGHT + 7_200], [], None),  # past midnight
         ([NIGHT, NIGHT + 86_400], [], "rows of 2 days (2023-11-14 to 2023-11-15) were taken together"),
         ([np.nan, np.nan], ["a", "b"], "rows of 2 sources were taken together"),
         ([-1e300, 1e300], [], "rows of 2 days (day "),

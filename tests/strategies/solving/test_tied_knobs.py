@@ -59,6 +59,16 @@ def test_knobs_that_move_freely_are_all_free(n, seed):
         assert TiedKnobs.find(space(settings), settings).free == (0, 1, 2, 3)
 
 
+def test_amounts_that_were_rounded_add_up_to_the_round_number():
+    settings = amounts(40, 3, 100.0, 1)
+    assert 99.8 <= settings.sum(axis=1).min() < 100 < settings.sum(axis=1).max() <= 100.2
+    assert (
+        TiedKnobs.find(space(settings), settings + np.array([0, 0, 0.01]))
+        .notes[0]
+        .startswith("a, b, c add up to 100 in")
+    )
+
+
 def test_one_row_beyond_the_rule_breaks_it():
     settings = amounts(30, 3, 1.0, 4)
     settings[7] *= 0.9
