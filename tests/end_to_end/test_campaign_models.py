@@ -32,7 +32,8 @@ def test_each_model_is_verified_in_daylight(name):
         pytest.skip(str(error))
     done = campaign([name])
     assert [each.verdict for each in done.findings][-1] is Verdict.VERIFIED
-    assert {exam.model for exam in done.exams} == {name}
+    assert {exam.model for exam in done.exams} <= {name, "posterior"}, "with too few rows for the model"
+    assert done.exams[-1].model == name
 
 
 @pytest.mark.slow
