@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from traps import DESIGN, EXAM, LEARNING, LIGHT
 
 from flows.engine.opening import open_session
 from flows.engine.session import Session
@@ -25,8 +26,6 @@ HASTY = {
     "longest_wait_s": 0.3,
     "allow_private": True,
 }
-DESIGN, EXAM = 3, 11
-"""Requests in the middle of the campaign below: 1 to 4 are its design, 5 to 8 learn, 9 tries, 10 to 13 are its exam."""
 COLUMNS = Twin().space.columns(["445nm", "515nm", "630nm"])
 
 SEEN = {
@@ -48,7 +47,7 @@ SEEN = {
 
 @pytest.fixture
 def served() -> Iterator[InstrumentServer]:
-    twin = Twin(seed=1, daylight=1500.0, memory_h=1.0)
+    twin = Twin(**LIGHT)
     with InstrumentServer(twin, stall_s=3.0, drip_s=0.1) as server:
         yield server
 
@@ -90,6 +89,14 @@ def measurements(rows):
 
 def counted(rows):
     return [each for each in rows if each["verdict"] in ("OK", "OK_CENSORED")]
+
+
+def test_requests_are_where_they_are_said_to_be(opened, drive, trail):
+    with opened() as session:
+        drive(session)
+    rows = trail()
+    assert [rows[at - 1]["purpose"] for at in (DESIGN, LEARNING, EXAM)] == ["design", "learning", "verification"]
+    assert rows[EXAM - 2]["round"] == rows[EXAM - 1]["round"] == rows[-1]["round"]
 
 
 def test_every_fault_has_its_line_here():
@@ -147,18 +154,18 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
     [
         1,
         DESIGN,
-        6,
+        7,
+        LEARNING,
         9,
-        10,
         EXAM,
     ],
     ids=[
         "in the only reference",
         "in the design",
-        "as it learns",
         "in the first exam",
-        "as the second exam begins",
+        "as it learns",
         "in the second exam",
+        "in the last exam",
     ],
 )
 def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, opened, drive, trail):

@@ -7,8 +7,8 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.ledger import Ledger
 
-DESIGN, LEARNING, EXAM = 4, 7, 11
-"""Requests in the middle of rounds of this campaign: 1 to 4 are its design, 5 to 8 learn, 10 to 13 its last exam."""
+DESIGN, LEARNING, EXAM = 4, 8, 12
+"""Requests in the middle of this campaign: 1 to 6 are its design, 8 one to learn from, 11 to 14 its last exam."""
 LIGHT = {"seed": 1, "daylight": 1500.0, "memory_h": 1.0}
 
 

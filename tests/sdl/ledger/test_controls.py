@@ -156,7 +156,7 @@ class TestApproval:
         written = twin_paper | {"approval": {"when": "first-round"}}
         sent, shown = self.ask(opened, drive, written)
         assert sent == 0
-        assert [purpose for purpose, *_ in shown].count(Purpose.DESIGN) == 3  # one a knob
+        assert [purpose for purpose, *_ in shown].count(Purpose.DESIGN) == written["design"]["n"]
         assert self.answered(tmp_path).round == 0
         with opened(written) as session:
             assert drive(session)["verified"]

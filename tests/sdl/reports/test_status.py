@@ -65,9 +65,10 @@ def standing(session, name="paper"):
 
 
 class TestStanding:
-    def test_it_says_what_is_done_by_whom_and_how_fast(self, at_work):
+    def test_it_says_what_is_done_by_whom_and_how_fast(self, at_work, paper):
         found = standing(at_work)
-        assert (found.sent, found.budget, found.targets, list(found.verified)) == (4, 100, ["white"], [])
+        assert (found.sent, found.budget) == (1 + paper["design"]["n"], paper["budget"]), "a reference and the design"
+        assert (found.targets, list(found.verified)) == (["white"], [])
         assert (found.state, found.measures, found.interrupted) == (State.RUNNING, True, False)
         assert str(found.place) == "0 design"
         assert found.holder.owner == "campaign 'paper'"
@@ -208,11 +209,11 @@ class TestStall:
         assert len(told) == 2
 
 
-def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work):
+def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work, paper):
     Controls(at_work.ledger, "anna").ask("paper", Control.PAUSE)
     seen = campaign_detail(at_work.ledger, standing(at_work))
     assert seen.channels == ["445nm", "515nm", "630nm"]
-    assert [each.purpose for each in seen.last] == ["design"] * 3 + ["reference"]
+    assert [each.purpose for each in seen.last] == ["design"] * paper["design"]["n"] + ["reference"]
     assert seen.verdict(seen.targets[0]) is None
     assert [(each.kind, each.by) for each in seen.notices] == [(NoticeKind.PAUSED, "anna")]
 
