@@ -243,10 +243,10 @@ MADE_ON = RECORDS / "made_on.json"
 
 
 def processor() -> dict[str, Any]:
-    """What decides how the last digits of a number are rounded, by which a search may take another of two equal ways."""
-    blas = [{name: pool[name] for name in ("internal_api", "version", "architecture")} for pool in threadpool_info()]
+    """What decides how last digits are rounded, by which a search may take another of two equal ways."""
+    blas = sorted({pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"})
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    return {"numpy": np.__version__, "scipy": scipy.__version__, "simd": found, "blas": sorted(map(str, blas))}
+    return {"numpy": np.__version__, "scipy": scipy.__version__, "simd": found, "blas": blas}
 
 
 def main() -> None:
