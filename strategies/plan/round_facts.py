@@ -10,7 +10,11 @@ from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import Assessment
 from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading
+from strategies.posterior.reach import noise_correlation
 from strategies.posterior.verdict import NEAR
+
+ALIKE = 0.5
+"""Correlation of the noise of successive readings from which on it is told."""
 
 
 def round_facts(turn: RoundContext, reading: NextReading) -> RoundFacts:
@@ -58,8 +62,10 @@ def noise_limited_sentence(insight: Assessment, target: ResolvedTarget, n: int) 
     """Why a target is given up that even ``n`` readings at perfect settings would not verify."""
     pursuit = insight.pursuit(target)
     noise, tolerance = insight.posterior.noise_at(pursuit), pursuit.window[1]
+    passed_on = float(noise_correlation(insight.posterior, pursuit).max())
     worst = int(np.argmax(noise / tolerance))
+    alike = f" and passes {passed_on:.0%} of that on to the next one" if passed_on > ALIKE else ""
     return (
-        f"even {n} readings at perfect settings could not verify it: one reading scatters by {noise[worst]:.3g} and "
-        f"the tolerance is {tolerance[worst]:.3g}; allow more requests or a wider tolerance"
+        f"even {n} readings at perfect settings could not verify it: one reading scatters by {noise[worst]:.3g}{alike},"
+        f" and the tolerance is {tolerance[worst]:.3g}; allow more requests or a wider tolerance"
     )
