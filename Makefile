@@ -9,7 +9,7 @@ INSTALL = $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disa
 
 campaign: $(RUNS)  ## The paper's problem on the twin in daylight, over HTTP: verdict and report
 	OPENBLAS_NUM_THREADS=1 $(BIN)/sdl twin serve --port 0 --option daylight=1500 --option memory_h=1 --option speed=20 -- \
-	  $(BIN)/sdl run deployments/paper.toml --again --set instrument.url={url}
+	  $(BIN)/sdl run deployments/paper.toml --again --set instrument.url={url} --set instrument.apparatus=twin
 
 test: $(TESTED) check  ## Every test, the slow ones too
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -42,7 +42,7 @@ CENSORED = 0.25
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
 FEW = 12
-"""Rows up to which the likeliest hyperparameters are sought from several starts every other time ..."""
+"""Rows up to which the likeliest hyperparameters are sought from several starts each time ..."""
 SELDOM = 5
 """... with more rows once in so many ..."""
 MANY = 60
@@ -258,7 +258,7 @@ class ChannelRows:
         if start is None:
             others = [{}, BENT]
         elif rows <= FEW:
-            others = [BENT, DRIFTING] if rows % 2 == 0 else []
+            others = [BENT, DRIFTING] if rows % 2 == 0 else [{}, BENT]
         elif rows <= MANY:
             others = [BENT, DRIFTING, CORRELATED] if starts[0].outliers or rows % SELDOM == 0 else []
         else:
