@@ -157,7 +157,7 @@ class Plan:
     def _pursue(self, turn: RoundContext) -> Step:
         """Go on with the target of a turn: a verdict that takes no reading, a reading to learn from, or an exam."""
         if (conclusion := self._without_reading(turn)) is not None:
-            return conclusion
+            return self._sensor_first(turn, conclusion) or conclusion
         reading = turn.insight.reading(turn.target)
         assert reading is not None, "where no settings are left the target is given up"
         facts = round_facts(turn, reading)
@@ -165,6 +165,20 @@ class Plan:
             chosen = replace(facts, acquisition=self.campaign.acquisition.plugin)
             return self._learn(turn.history, turn.number, batch, chosen)
         return self.begin_exam(turn, turn.insight.candidate(turn.target, reading), facts)
+
+    def _sensor_first(self, turn: RoundContext, conclusion: Conclude) -> Measure | None:
+        """A reading with every knob off before a target is called out of reach by readings at a ceiling.
+
+        A sensor that stands there in the dark as well is broken, which the screening of the background finds.
+        """
+        last = turn.history.observations[-1]
+        if conclusion.finding.verdict is not Verdict.NOT_REACHABLE or last.purpose is Purpose.REFERENCE:
+            return None
+        if not last.censored[self.columns].any():
+            return None
+        references = self._interludes(turn.history).due(turn.number, 0, always=True)[: turn.left]
+        facts = RoundFacts(why="the last reading stands at a ceiling: does the sensor, with every knob off?")
+        return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
 
     def _without_reading(self, turn: RoundContext) -> Conclude | None:
         """What is said of the target of a turn without another reading: it is out of reach, or given up."""

@@ -220,8 +220,7 @@ class ChannelRows:
         """Middle and width of the range that was seen; the width is positive, and 1 where nothing was."""
         if not len(self.readings):
             return 0.0, 1.0
-        complete = self.readings[self.censored == 0] if (self.censored == 0).any() else self.readings
-        low, high = float(complete.min()), float(complete.max())
+        low, high = float(self.readings.min()), float(self.readings.max())
         width = high - low
         return (low + high) / 2, width if width > 0 else max(abs(high) * 1e-6, np.finfo(float).tiny * 1e6)
 

@@ -126,8 +126,7 @@ def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served
 @pytest.mark.slow
 @pytest.mark.parametrize("word", SEEN)
 def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(word, served, opened, drive, trail):
-    # A ceiling is a fault where no knob is on; with light it is a reading like another.
-    served.faults = Faults.parse([f"{word}@{1 if word == 'saturated' else DESIGN}-"])
+    served.faults = Faults.parse([f"{word}@{DESIGN}-"])
     with opened() as session, pytest.raises(CampaignSuspended) as suspended:
         drive(session)
     said = str(suspended.value)
