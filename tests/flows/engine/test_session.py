@@ -45,7 +45,7 @@ def test_to_ask_for_the_next_step_changes_nothing(opened, fitting):
 
 @planners
 def test_a_campaign_goes_on_with_requests_that_were_allowed_after_its_plan_said_stop(opened, fitting):
-    with opened(budget=14, **fitting) as session:
+    with opened(budget=11, **fitting) as session:
         while not isinstance(step := session.propose(), Stop):
             session.execute(step)
         sent = session.history.sent
