@@ -145,7 +145,7 @@ def test_a_tolerance_far_below_the_noise_is_given_up_when_repeats_have_told_the_
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.settles
     assert re.fullmatch(
-        r"given up: even 100 readings at perfect settings could not verify it: one reading scatters by 1\d\d and the "
+        r"given up: even 100 readings at perfect settings could not verify it: one reading scatters by 1\d\d, and the "
         r"tolerance is 1; allow more requests or a wider tolerance",
         finding.sentence,
     )
