@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sdl.space import Settings, Space
 
-EXACT, ROUNDED = 1e-6, 5e-3
+EXACT, ROUNDED = 1e-6, 8e-3
 """Largest departure from a rule, as a share of the knob's range: with few rows to spare, and with ``SPARE`` of them."""
 SPARE = 3
 WHOLE = 1e-2
