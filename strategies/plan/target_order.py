@@ -14,6 +14,9 @@ from strategies.numerics.projection import project
 from strategies.plan.assessment import Assessment
 from strategies.posterior import forecast
 
+WEIGHED = 3
+"""Targets of which the best settings are sought before one is turned to."""
+
 
 def next_target(insight: Assessment, targets: Sequence[ResolvedTarget], failed: Mapping[str, int]) -> ResolvedTarget:
     """The target whose turn it is.
@@ -32,14 +35,22 @@ def next_target(insight: Assessment, targets: Sequence[ResolvedTarget], failed: 
 
 
 def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np.float64]:
-    """Requests until each target is verified, nearly, ``(m,)``: at the settings where its readings are expected."""
+    """Requests until each target is verified, nearly, ``(m,)``.
+
+    All are asked at once, for the settings where their readings are expected; of the cheapest, which may have the next
+    turn, each is asked for its best settings.
+    """
     posterior = insight.posterior
     readings = np.array([target.readings for target in targets])
     tolerance = np.array([target.tolerance for target in targets])
     places = project(lambda settings: posterior.at(settings)[0], readings, tolerance, insight.space.d).settings
-    return np.array(
+    found = np.array(
         [
             float(forecast(posterior, insight.pursuit(target), place[None]).requests[0])
             for target, place in zip(targets, places, strict=True)
         ]
     )
+    for cheap in np.argsort(found, kind="stable")[:WEIGHED].tolist():
+        if (reading := insight.reading(targets[cheap])) is not None:
+            found[cheap] = min(found[cheap], reading.requests)
+    return found

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from sdl.space import Settings, Space
 
-EXACT, ROUNDED = 1e-6, 8e-3
-"""Largest departure from a rule, as a share of the knob's range: with few rows to spare, and with ``SPARE`` of them."""
+EXACT, ROUNDED = 1e-6, 5e-3
+"""Largest departure from a rule, with few rows to spare and with ``SPARE`` of them: as a share of the knob's range, or
+of the whole where amounts add up to one."""
 SPARE = 3
 WHOLE = 1e-2
 """How near to -1 a slope must be for an amount of a sum."""
@@ -87,7 +88,7 @@ def _rule(rows: Settings, free: Sequence[int], column: int) -> tuple[NDArray[np.
         return np.zeros(len(free)), float(values[0])
     if spare < 1:
         return None
-    allowed = width * (ROUNDED if spare >= SPARE else EXACT)
+    scale = width
     size = np.append(np.ptp(rows[:, list(free)], axis=0), 1.0)
     found = np.linalg.lstsq(inputs / size, values)[0] / size
     slopes, constant = found[:-1], float(found[-1])
@@ -95,6 +96,8 @@ def _rule(rows: Settings, free: Sequence[int], column: int) -> tuple[NDArray[np.
     if summed.any() and np.abs(slopes - summed).max() <= WHOLE:
         rest = values - inputs[:, :-1] @ summed
         slopes, constant = summed, _roundest(float(rest.min()), float(rest.max()))
+        scale = max(width, abs(constant))  # every amount of the sum was rounded, so they all depart together
+    allowed = scale * (ROUNDED if spare >= SPARE else EXACT)
     if np.abs(values - inputs[:, :-1] @ slopes - constant).max() > allowed:
         return None
     return slopes, constant

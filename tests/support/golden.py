@@ -14,10 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy
 from places import ROOT
-from threadpoolctl import threadpool_info
 
 from flows.engine.opening import open_session
 from flows.engine.outcome import recorded_end, summarize_outcome
@@ -239,19 +236,8 @@ def record(name: str) -> Any:
     return json.loads(_record_file(name).read_text("utf-8"))
 
 
-MADE_ON = RECORDS / "made_on.json"
-
-
-def processor() -> dict[str, Any]:
-    """What decides how last digits are rounded, by which a search may take another of two equal ways."""
-    blas = sorted({pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"})
-    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    return {"numpy": np.__version__, "scipy": scipy.__version__, "simd": found, "blas": blas}
-
-
 def main() -> None:
     """Write the records of the campaigns that are named, or of all."""
-    MADE_ON.write_text(json.dumps(processor(), indent=0) + "\n", "utf-8")
     for name in sys.argv[1:] or CAMPAIGNS:
         with tempfile.TemporaryDirectory() as folder:
             kept = run(name, Path(folder))

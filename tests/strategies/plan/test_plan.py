@@ -15,7 +15,7 @@ from sdl.space import Channel, Knob, Space
 
 @pytest.mark.parametrize(
     ("daylight", "seed"),
-    [("dark", 1), ("dark", 2), (1000.0, 1), (1000.0, 2), ("hours", 3), ("hours", 5)],
+    [("dark", 1), ("dark", 2), (1000.0, 1), (1000.0, 2), ("hours", 3), ("hours", 6)],
 )
 def test_a_reachable_target_is_verified_in_any_light(daylight, seed):
     twin = Twin(seed=seed, daylight=daylight)

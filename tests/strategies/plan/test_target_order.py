@@ -79,7 +79,7 @@ class TestWhoseTurn:
         planned = Plan(Campaign.parse({"name": "x", "instrument": "twin", "targets": written}), space)
         seen = rehearsed(WHITE, design={"n": 9}, budget=10).history
         known = planned.insight(seen, fit_models(planned.campaign.models, space, planned.columns, seen, 1))
-        assert (agenda.prices(known, planned.targets) < 7).all()
+        assert (agenda.prices(known, planned.targets) < 5).all()
 
     def test_of_one_target_nothing_is_asked(self, monkeypatch):
         monkeypatch.setattr(agenda, "prices", None)
