@@ -104,8 +104,14 @@ class Assessment:
         return inside if len(inside) else None
 
     def nearest(self, target: ResolvedTarget) -> NearestSettings:
-        """The settings that come nearest to a target."""
-        return self.once(("nearest", target.name), lambda: nearest(self.posterior, self.pursuit(target), self.rng(3)))
+        """The settings that come nearest to a target, those that are to be read next among them."""
+        return self.once(("nearest", target.name), lambda: self._nearest(target))
+
+    def _nearest(self, target: ResolvedTarget) -> NearestSettings:
+        places = [draws for draws in (self.offers(target),) if draws is not None]
+        places += [reading.settings[None] for reading in (self.reading(target),) if reading is not None]
+        offers = np.vstack(places) if places else None
+        return nearest(self.posterior, self.pursuit(target), self.rng(3), offers)
 
     def lost_in_noise(self, target: ResolvedTarget, readings: int) -> bool:
         """Whether so many readings could not verify a target even at perfect settings."""

@@ -39,10 +39,20 @@ class NearestSettings:
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
 
 
-def nearest(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> NearestSettings:
-    """Where the readings come nearest to a target: never worse than at the best settings that were measured."""
+def nearest(
+    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, offers: Settings | None = None
+) -> NearestSettings:
+    """Where the readings come nearest to a target: never worse than at the best settings that were measured.
+
+    Args:
+        posterior: Of all rows.
+        pursuit: The target.
+        rng: Source of randomness.
+        offers: Settings that somebody thinks give the target, ``(m, d)``: none is out of reach before these are.
+    """
     wanted, tolerance = pursuit.window
-    places = np.vstack((searched(posterior, pursuit, rng), posterior.rows.settings))
+    found = searched(posterior, pursuit, rng, offers=offers)
+    places = np.vstack((found, posterior.rows.settings, *(() if offers is None else (offers,))))
     mean, _ = posterior.at(places)
     away = np.abs(mean[:, pursuit.fixed] - wanted) / tolerance
     best = int(away.max(axis=1).argmin())
