@@ -141,7 +141,7 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
 
     Args:
         path: The file.
-        space: Knobs and channels, if they are not to be told from the file.
+        space: Knobs and channels, by default what the file shows of them.
         ranges: Least and greatest setting of knobs; by default those of the space, else those of the rows.
 
     Raises:

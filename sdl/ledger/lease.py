@@ -125,7 +125,7 @@ def lease_holders(connection: Connection) -> dict[str, Holder]:
 
 def lease_holder(engine: Engine, instrument: str) -> Holder | None:
     """Return who holds the instrument; None if it is free. One whose heartbeat looks old is watched first."""
-    told = False
+    announced = False
     while True:
         with answered(engine), engine.connect() as connection:
             row = connection.execute(select(leases).where(leases.c.instrument == instrument)).one_or_none()
@@ -133,10 +133,10 @@ def lease_holder(engine: Engine, instrument: str) -> Holder | None:
         if lives is not None:
             return _holder(row) if row is not None and lives else None
         assert row is not None
-        if not told:
+        if not announced:
             log.warning("%s was held by %s, last sign of life %s; watching for %.0f s whether there is another one",
                         instrument, _holder(row), _holder(row).sign_of_life, _silence_s())  # fmt: skip
-            told = True
+            announced = True
         time.sleep(BEAT_S / 4)
 
 

@@ -45,7 +45,7 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
 
 
 def close_driver(instrument: Instrument) -> None:
-    """Let go of an instrument; a driver that fails at that is told of, and keeps nothing else from its end."""
+    """Let go of an instrument; a driver that fails at that is named in the log, and keeps nothing else from its end."""
     try:
         instrument.close()
     except Exception as error:  # a driver is anybody's code

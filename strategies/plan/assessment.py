@@ -81,7 +81,7 @@ class Assessment:
         Readings there have to refute what comes nearest, and go on at one place until they do.
         """
         place = self.nearest(target)
-        if place.surely <= 1:
+        if not place.out_of_reach:
             return reading.settings
         last = self.posterior.rows.settings[self.posterior.rows.pursuit == self.pursuit(target).number][-1:]
         return last[0] if len(last) and np.abs(last - place.settings).max() <= NEAR else place.settings
@@ -122,7 +122,7 @@ class Assessment:
         refuted = any(
             finding.target == target.name and finding.verdict is Verdict.REFUTED for finding in self.history.findings
         )
-        if self.fitted is None or not refuted or self.nearest(target).surely <= 1:
+        if self.fitted is None or not refuted or not self.nearest(target).out_of_reach:
             return None
         place, names = self.nearest(target), self.campaign.channels
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(

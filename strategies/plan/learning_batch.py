@@ -25,7 +25,7 @@ def learning_batch(turn: RoundContext, reading: NextReading) -> Settings:
     part, nothing = turn.campaign.acquisition, np.empty((0, turn.insight.space.d))
     n = min(part.n, turn.left - 2)
     # Where no settings seem to give the target, readings for it have to refute the likeliest ones.
-    if n < 1 or reading.chance >= part.below or turn.insight.nearest(turn.target).surely > 1:
+    if n < 1 or reading.chance >= part.below or turn.insight.nearest(turn.target).out_of_reach:
         return nothing
     kinds = (each.kind for each in reversed(turn.history.rounds))
     if sum(1 for _ in takewhile(lambda kind: kind is RoundKind.LEARNING, kinds)) >= part.rounds:

@@ -34,7 +34,7 @@ def no_other_left(turn: RoundContext) -> bool:
     """Whether no settings apart from the answers are likely to be another one: nowhere is the target met, surely."""
     finding = next((each for each in reversed(turn.history.findings) if each.target == turn.target.name), None)
     refuted = finding is not None and finding.verdict is Verdict.REFUTED
-    return refuted or turn.insight.nearest(turn.target).surely > 1
+    return refuted or turn.insight.nearest(turn.target).out_of_reach
 
 
 def family_number(turn: RoundContext, settings: Settings) -> int | None:

@@ -3,8 +3,8 @@
 ``next_step`` is a pure function. Whoever executes its steps - the Prefect flow on a real instrument, a rehearsal in
 memory - asks again after each one, so a campaign that was killed goes on by asking.
 
-Every random choice depends on the campaign's seed and the number of the round alone, so an interrupted round is
-completed as it was proposed.
+Every random choice depends on the campaign's seed and on the number of the round, or of the readings that are known,
+so an interrupted round is completed as it was proposed.
 """
 
 from collections import Counter
@@ -36,12 +36,10 @@ from strategies.plan.target_order import next_target
 from strategies.posterior import forecast
 from strategies.posterior.choice import HOPE
 from strategies.posterior.growing import GrowingPosterior, are_enough
-from strategies.posterior.rows import Rows, Statement
+from strategies.posterior.rows import SAME, Rows, Statement
 
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
-SAME = 1e-6
-"""Distance in the unit box of settings that are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +102,14 @@ class Plan:
     def _begin(self, history: History, fitted: Fitted | None) -> Step:
         """The design; or with lessons the background alone, since they may do instead of it."""
         if not self.campaign.lessons:
-            return Measure(Round(0, RoundKind.DESIGN), self.batch(history, 0, self._design(), Purpose.DESIGN))
+            return self._measure_design(history, 0)
         if references := self._interludes(history).due(0, 0):
             return Measure(Round(0, RoundKind.DESIGN), references)
         return self._next_round(history, 0, fitted)
+
+    def _measure_design(self, history: History, number: int) -> Measure:
+        requests = self.batch(history, number, self._design(), Purpose.DESIGN)
+        return Measure(Round(number, RoundKind.DESIGN), requests)
 
     def _design(self) -> Settings:
         """Settings of the design, ``(n, d)``."""
@@ -146,7 +148,7 @@ class Plan:
     def _gather(self, history: History, number: int) -> Measure:
         """Too few readings to begin with: the design, if lessons were to do instead of it, or one more setting."""
         if not any(observation.purpose is Purpose.DESIGN for observation in history.observations):
-            return Measure(Round(number, RoundKind.DESIGN), self.batch(history, number, self._design(), Purpose.DESIGN))
+            return self._measure_design(history, number)
         facts = RoundFacts(why="too few readings to begin with")
         return self._learn(history, number, self._rng(number).random((1, self.space.d)), facts)
 
@@ -180,6 +182,15 @@ class Plan:
         facts = RoundFacts(why="the last reading stands at a ceiling: does the sensor, with every knob off?")
         return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
 
+    def _sensor_doubted(self, turn: RoundContext) -> bool:
+        """Whether readings for targets have stood at a ceiling, and none with every knob off has been taken since."""
+        for observation in reversed(turn.history.observations):
+            if observation.purpose is Purpose.REFERENCE:
+                return False
+            if observation.purpose is Purpose.VERIFICATION and observation.censored[self.columns].any():
+                return True
+        return False
+
     def _without_reading(self, turn: RoundContext) -> Conclude | None:
         """What is said of the target of a turn without another reading: it is out of reach, or given up."""
         insight, target, history, number = turn.insight, turn.target, turn.history, turn.number
@@ -198,7 +209,7 @@ class Plan:
 
     def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
         """Open the round of an exam: read the background where it is due, or freeze the candidate."""
-        always = self.campaign.background.every not in ("planned", 0)
+        always = self.campaign.background.every not in ("planned", 0) or self._sensor_doubted(turn)
         references = self._interludes(turn.history).due(turn.number, 0, always=always)
         round_ = Round(turn.number, RoundKind.EXAM, turn.target.name, facts)
         if references or self.campaign.ahead:

@@ -14,7 +14,7 @@ from strategies.posterior.reach import noise_correlation
 from strategies.posterior.verdict import NEAR
 
 ALIKE = 0.5
-"""Correlation of the noise of successive readings from which on it is told."""
+"""Correlation of the noise of successive readings from which on the sentence names it."""
 
 
 def round_facts(turn: RoundContext, reading: NextReading) -> RoundFacts:

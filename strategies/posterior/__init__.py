@@ -3,7 +3,7 @@
 from strategies.posterior.choice import NextReading, choose
 from strategies.posterior.posterior import Posterior, learn, learn_all
 from strategies.posterior.price import Forecast, forecast
-from strategies.posterior.reach import NearestSettings, lost_in_noise, nearest, noise_correlation, out_of_reach
+from strategies.posterior.reach import NearestSettings, lost_in_noise, nearest, noise_correlation
 from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import Judgement, judge, looks
 
@@ -25,5 +25,4 @@ __all__ = [
     "lost_in_noise",
     "nearest",
     "noise_correlation",
-    "out_of_reach",
 ]

@@ -31,12 +31,14 @@ from strategies.posterior.covariance import (
     noise_at,
 )
 from strategies.posterior.hyperparameters import AT, BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
-from strategies.posterior.shared import COMMON, penalties, told
+from strategies.posterior.shared import COMMON, likelihoods_at, penalties
 
 OUTLIERS = 0.02
 """Part of the rows that are outliers ..."""
-WIDER = 10.0
-"""... and how many times as far off they are."""
+WIDER = np.array([1.0, 10.0, 100.0])
+"""... and how many times as far off rows are: those that belong, slips of the instrument, and a lamp for a moment."""
+SHARES = np.array([1 - OUTLIERS, 0.8 * OUTLIERS, 0.2 * OUTLIERS])
+"""Parts of the rows that are of each kind."""
 CENSORED = 0.25
 """How far beyond its ceiling a censored row is first thought to lie, in parts of the range."""
 PASSES = 2
@@ -121,7 +123,7 @@ class ChannelPosterior:
         return float(np.clip(0.5 / max(weights @ (noises - weights @ noises) ** 2, JITTER), 1.0, 200.0))
 
     @cached_property
-    def told(self) -> Matrix:
+    def common_likelihoods(self) -> Matrix:
         """How likely its latest rows make what channels have in common to be at each place, ``(c, k)``."""
         if not len(self.evidence.values):
             return np.ones_like(AT)
@@ -132,7 +134,7 @@ class ChannelPosterior:
         for place in range(values.shape[1]):  # the rows alone, without what is believed
             densities[:, place] += penalties(values[:, place], AT, self.beliefs.chances)[0]
         likelihoods = np.exp(densities - densities.max(axis=1, keepdims=True))
-        found = told(values, likelihoods, AT)
+        found = likelihoods_at(values, likelihoods, AT)
         if not self.beliefs.stated:
             found[0] = 1.0
         return found
@@ -263,6 +265,8 @@ class ChannelRows:
         else:
             others = [DRIFTING] if starts[0].outliers else []
         starts += [replace(fresh, theta=fresh.evidence.explained(self.beliefs, by)) for by in others]
+        if starts[0].outliers:
+            starts.append(self.judged(fresh))  # by the noise that is believed, lest an outlier has spoiled the other starts
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: ChannelPosterior) -> ChannelPosterior:
@@ -295,20 +299,15 @@ def settled(judged: ChannelData, before: ChannelData) -> bool:
 
 
 def _spread(channel: ChannelPosterior) -> Matrix:
-    """How many times as uncertain each row is, by its chance of being an outlier, ``(n,)``."""
+    """How many times as uncertain each row is, by its chances of being an outlier of each kind, ``(n,)``."""
     evidence = channel.evidence
     mean, variance = channel.left_out()
-    own = channel.deviations**2
-    narrow, wide = variance + own, variance + WIDER**2 * own
-    square = (evidence.values - mean) ** 2
-    odds = (
-        OUTLIERS
-        / (1 - OUTLIERS)
-        * np.sqrt(narrow / wide)
-        * np.exp(np.minimum(0.5 * square * (1 / narrow - 1 / wide), 700))
-    )
-    chance = odds / (1 + odds)
-    return np.asarray(np.where(evidence.site == 0, 1 / np.sqrt(1 - chance + chance / WIDER**2), 1.0))
+    whole = variance[:, None] + (WIDER * channel.deviations[:, None]) ** 2
+    off = (evidence.values - mean)[:, None] ** 2
+    logs = np.log(SHARES) - 0.5 * np.log(whole) - 0.5 * off / whole
+    chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(evidence.site == 0, 1 / np.sqrt(chances @ WIDER**-2), 1.0))
 
 
 def _censored(channel: ChannelPosterior, censored: NDArray[np.int_], edges: Matrix) -> ChannelData:

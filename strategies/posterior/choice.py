@@ -3,6 +3,7 @@
 One reading at a time. A reading there counts for the verdict, and if it is off it teaches most where the answer lies.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,9 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
     return np.asarray(inside.sum(axis=1))
 
 
+Score = Callable[[Posterior, Pursuit, Settings], Readings]
+
+
 def choose(
     posterior: Posterior,
     pursuit: Pursuit,
@@ -117,10 +121,19 @@ def searched(
     rng: np.random.Generator,
     answers: Settings | None = None,
     offers: Settings | None = None,
+    score: Score = log_chance,
 ) -> Settings:
-    """Settings ``(m, d)`` that the instrument can apply, ever closer to where a target is likeliest.
+    """Settings ``(m, d)`` that the instrument can apply, ever closer to where a score is largest.
 
     A grid of few points is searched whole.
+
+    Args:
+        posterior: Of all rows.
+        pursuit: The target.
+        rng: Source of randomness.
+        answers: Settings that are answers already, ``(k, d)``: other ones are sought.
+        offers: Settings to begin at as well, ``(m, d)``.
+        score: Of settings ``(m, d)``, ``(m,)``; by default how likely they give the target.
     """
     if (grid := posterior.instrument.grid) is not None:
         return others(grid, answers)
@@ -131,7 +144,7 @@ def searched(
         pool = others(posterior.instrument.applied(pool), answers)
         if not len(pool):
             return pool
-        best = pool[np.argsort(-log_chance(posterior, pursuit, pool), kind="stable")[:BEST]]
+        best = pool[np.argsort(-score(posterior, pursuit, pool), kind="stable")[:BEST]]
         pool = np.vstack((best, _about(best, CHILDREN, 0.08 / 3**sweep, rng)))
     return others(posterior.instrument.applied(pool), answers)
 

@@ -114,7 +114,7 @@ def _common(found: Posterior) -> list[Matrix]:
     """What all other channels tell each one of what they have in common."""
     if len(found.channels) == 1:
         return [BEFORE]
-    return of_others([channel.told for channel in found.channels], BEFORE)
+    return of_others([channel.common_likelihoods for channel in found.channels], BEFORE)
 
 
 def _channels(

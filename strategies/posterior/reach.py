@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtri, ndtri, stdtrit
 
-from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import DOUBTED, ChannelPosterior
 from strategies.posterior.choice import searched
 from strategies.posterior.covariance import correlation
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit, Rows
-from strategies.posterior.verdict import Judgement
 
 BEYOND = 0.001
 """Chance that a channel is inside after all, below which settings are out of the question."""
@@ -38,6 +36,15 @@ class NearestSettings:
     surely: float
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether no settings give the target, by the posterior of the whole box.
+
+        Readings taken for the target have to say so too, by refuting these settings, for a posterior may not know of a
+        hill, nor readings at one place of another.
+        """
+        return self.surely > 1
+
 
 def nearest(
     posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, offers: Settings | None = None
@@ -50,26 +57,32 @@ def nearest(
         rng: Source of randomness.
         offers: Settings that somebody thinks give the target, ``(m, d)``: none is out of reach before these are.
     """
+    known = [posterior.rows.settings, *(() if offers is None else (offers,))]
+    places = np.vstack((searched(posterior, pursuit, rng, offers=offers), *known))
+    surely = -_nearness_at_best(posterior, pursuit, places).max()
+    if surely > 1:  # the likeliest are not there: neither the nearest, nor those that may be nearest
+        for score in (_nearness, _nearness_at_best):
+            places = np.vstack((places, searched(posterior, pursuit, rng, offers=offers, score=score)))
+        surely = -_nearness_at_best(posterior, pursuit, places).max()
+    nearness = _nearness(posterior, pursuit, places)
+    best = int(nearness.argmax())
+    return NearestSettings(places[best], posterior.at(places[best : best + 1])[0][0], -nearness[best], float(surely))
+
+
+def _nearness(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
+    """Less the largest distance from the target that is expected at settings ``(m, d)``, in tolerances, ``(m,)``."""
     wanted, tolerance = pursuit.window
-    found = searched(posterior, pursuit, rng, offers=offers)
-    places = np.vstack((found, posterior.rows.settings, *(() if offers is None else (offers,))))
-    mean, _ = posterior.at(places)
-    away = np.abs(mean[:, pursuit.fixed] - wanted) / tolerance
-    best = int(away.max(axis=1).argmin())
+    mean, _ = posterior.at(settings, pursuit.fixed)
+    return np.asarray(-(np.abs(mean - wanted) / tolerance).max(axis=1))
+
+
+def _nearness_at_best(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
+    """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
+    wanted, tolerance = pursuit.window
+    mean, _ = posterior.at(settings, pursuit.fixed)
     bolder = replace(posterior, channels=[channel.bolder for channel in posterior.channels])
-    doubt = stdtrit(posterior.degrees, 1 - BEYOND) * bolder.at(places)[1]
-    surely = float((away - doubt[:, pursuit.fixed] / tolerance).max(axis=1).min())
-    return NearestSettings(places[best], mean[best], float(away[best].max()), surely)
-
-
-def out_of_reach(place: NearestSettings, judgement: Judgement | None) -> bool:
-    """Whether no settings give the target.
-
-    Both must say so: the posterior of every setting in the box, and the readings taken for the target, which refute the
-    settings where it was likeliest. Neither alone would do, for a model may not know of a hill, nor readings at one
-    place of another.
-    """
-    return place.surely > 1 and judgement is not None and judgement.verdict is Verdict.REFUTED
+    doubt = stdtrit(posterior.degrees[pursuit.fixed], 1 - BEYOND) * bolder.at(settings, pursuit.fixed)[1]
+    return np.asarray(-((np.abs(mean - wanted) - doubt) / tolerance).max(axis=1))
 
 
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:

@@ -12,7 +12,7 @@ from sdl.space import Readings, Settings, Space
 GRID = 3000
 """Most points of a grid that is searched as one."""
 FRESH = 2
-"""Readings that there must be at the very settings before a look, unless told."""
+"""Readings that there must be at the very settings before a look, by default."""
 SAME = 1e-9
 """Distance of settings that are the same."""
 

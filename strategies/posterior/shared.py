@@ -50,7 +50,7 @@ def penalties(values: Matrix, at: Matrix, chances: Matrix) -> tuple[Matrix, Matr
     return -np.log(totals), (shares * off).sum(axis=1) / totals / EACH
 
 
-def told(values: Matrix, likelihoods: Matrix, at: Matrix) -> Matrix:
+def likelihoods_at(values: Matrix, likelihoods: Matrix, at: Matrix) -> Matrix:
     """How likely a channel's readings make each of the places ``(c, k)``.
 
     Args:
@@ -63,13 +63,15 @@ def told(values: Matrix, likelihoods: Matrix, at: Matrix) -> Matrix:
     return np.asarray(np.maximum(found / np.maximum(found.max(axis=1, keepdims=True), LEAST), LEAST))
 
 
-def of_others(each: Sequence[Matrix], before: Matrix) -> list[Matrix]:
+def of_others(own_likelihoods: Sequence[Matrix], before: Matrix) -> list[Matrix]:
     """Chances of the places by the readings of all other channels, ``(c, k)`` for every channel.
 
     Args:
-        each: What each channel's readings tell, ``(c, k)``.
+        own_likelihoods: How likely each channel's readings make the places, ``(c, k)``.
         before: Chances before any reading.
     """
-    every = np.log(before) + sum(np.log(likelihood) for likelihood in each)
-    chances = [np.exp(every - np.log(own) - (every - np.log(own)).max(axis=1, keepdims=True)) for own in each]
+    every = np.log(before) + sum(np.log(likelihood) for likelihood in own_likelihoods)
+    chances = [
+        np.exp(every - np.log(own) - (every - np.log(own)).max(axis=1, keepdims=True)) for own in own_likelihoods
+    ]
     return [np.maximum(chance / chance.sum(axis=1, keepdims=True), LEAST) for chance in chances]

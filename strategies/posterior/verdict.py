@@ -10,7 +10,7 @@ at which all channels are within.
 
 A verdict that the likeliest hyperparameters give holds only if it bears the doubt of them: a noise that is larger than
 it seems, readings that are alike, light or gains that drift though nobody has seen it yet. Each is followed as far as
-the rows leave it possible. The noise is told anew by every look, so its doubt has to fit the level of the look; the
+the rows leave it possible. The noise is estimated anew at every look, so its doubt has to fit the level of the look;
 others are the same at all of them, and may cost the whole rate once.
 
 References:

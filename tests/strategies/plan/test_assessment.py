@@ -72,7 +72,7 @@ def test_a_question_is_answered_once():
 def test_out_of_reach_is_said_only_once_readings_for_the_target_were_refuted():
     plan, insight = assessment()
     white, no = plan.targets
-    assert insight.nearest(no).surely > 1
+    assert insight.nearest(no).out_of_reach
     assert insight.unreachable(no) is None, "no reading was taken for it"
     refuted = [Finding(1, name, Verdict.REFUTED, "", np.zeros(3)) for name in ("white", "no")]
     _, after = assessment(refuted)

@@ -6,15 +6,16 @@ import pytest
 from sdl.history import Verdict
 from strategies.posterior.choice import choose, searched
 from strategies.posterior.posterior import learn, learn_all
-from strategies.posterior.reach import lost_in_noise, nearest, out_of_reach
+from strategies.posterior.reach import lost_in_noise, nearest
 from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge
 
 CORNERS = np.array([[0.1, 0.1], [0.9, 0.2], [0.2, 0.9], [0.8, 0.8]])
 
 
-def instrument(*, noise=np.nan, ceiling=np.inf, step=(0.0, 0.0)):
-    return Statement(np.full(1, noise), np.full(1, -np.inf), np.full(1, ceiling), np.array(step))
+def instrument(*, noise=np.nan, ceiling=np.inf, step=(0.0, 0.0), channels=1):
+    noises, floors, ceilings = (np.full(channels, value) for value in (noise, -np.inf, ceiling))
+    return Statement(noises, floors, ceilings, np.array(step))
 
 
 def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):
@@ -35,7 +36,8 @@ def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):
         judgement = judge(found, pursuit)
         if judgement is not None and judgement.verdict is Verdict.VERIFIED:
             return "verified", len(rows), abs(truth(judgement.settings) - target) <= tolerance
-        if out_of_reach(nearest(found, pursuit, rng), judgement):
+        refuted = judgement is not None and judgement.verdict is Verdict.REFUTED
+        if refuted and nearest(found, pursuit, rng).out_of_reach:
             return "not reachable", len(rows), False
     return "spent", len(rows), False
 
@@ -76,9 +78,9 @@ def test_steps_that_do_not_end_at_the_upper_bound_stay_within():
 
 
 def rows_of(truth, about, settings, noise=0.02):
-    rng, rows = np.random.default_rng(1), Rows.empty(2, 1)
+    rng, rows = np.random.default_rng(1), Rows.empty(2, len(about.noise))
     for place in settings:
-        rows = rows.with_row(place, np.array([truth(place) + noise * rng.standard_normal()]), about)
+        rows = rows.with_row(place, truth(place) + noise * rng.standard_normal(len(about.noise)), about)
     return rows
 
 
@@ -98,6 +100,16 @@ def test_the_nearest_is_never_worse_than_the_best_row():
     found = learn_all(rows_of(peak, about, np.repeat(CORNERS, 3, axis=0)), about)
     place = nearest(found, to(4.4, 0.1), np.random.default_rng(0))
     assert place.readings[0] > 3.9
+
+
+def test_the_nearest_of_two_channels_is_between_what_each_of_them_wants():
+    about = instrument(channels=2)
+    both = lambda place: np.array([1.0, 2.0]) * slope(place)  # noqa: E731
+    found = learn_all(rows_of(both, about, np.repeat(CORNERS, 4, axis=0)), about)
+    wanted = Pursuit(0, np.array([1.5, 5.0]), np.array([0.1, 0.1]), 0.05)
+    place = nearest(found, wanted, np.random.default_rng(0))
+    assert place.out_of_reach
+    assert slope(place.settings) == pytest.approx(6.5 / 3, abs=0.1), "as far off in one channel as in the other"
 
 
 def test_noise_that_no_budget_beats_is_told_at_its_lower_bound():
