@@ -25,7 +25,7 @@ MOST = 30
 POWER = 1.5
 NODES = 100
 FAR = 7.0
-"""Standard deviations of the sum of all replicates, from which on nothing is left of its distribution."""
+"""Standard deviations of the mean, from which on nothing is left of its distribution."""
 HALVINGS = 40
 ENDLESS = 1000
 """Replicates that no target has, by which time is measured where their number is open."""
@@ -49,35 +49,51 @@ def plan_looks(replicates: int, confidence: float) -> Looks:
     looks, walk, spent = list[Look](), _Walk.begun(), 0.0
     for number in _numbers(replicates):
         spend = (1 - confidence) * (number / replicates) ** POWER - spent
-        walk, level = walk.on(number / replicates, spend)
+        walk, level = walk.on(np.sqrt(looks[-1].replicates / number) if looks else 0.0, spend)
         looks.append(Look(number, level, spend))
         spent += spend
     return tuple(looks)
 
 
-def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float) -> float:
+def open_ended(error: float, past: tuple[int, ...], replicates: int, pace: float, worth: float = np.inf) -> float:
     """One-sided level of a look after a number of replicates, where it need not be known how many there will be.
 
     After ``k`` of them ``error * (1 - pace / (pace + k - 2))`` is spent, by the looks that there were: soon for those
     that are near, and yet something is left for those that take a hundred.
+
+    Where something drifts, the mean goes by the latest replicates, however many there are. Then it has little in common
+    with the mean at earlier looks, each of which could have deceived by itself, and the bound is farther off.
 
     Args:
         error: Probability that any of the looks takes a mean on the edge for one inside.
         past: Numbers of replicates at the looks before, increasing.
         replicates: That at this look, larger than those.
         pace: Replicates, beyond two, in which half of the error is spent.
+        worth: Independent replicates of which the mean is as uncertain, by default all that there are. It is taken to
+            have been so at all looks.
 
     >>> [round(open_ended(0.05, past, k, 3.0), 4) for past, k in [((), 3), ((), 6), ((3, 4, 5), 6)]]
     [0.0125, 0.0286, 0.0117]
+    >>> round(open_ended(0.05, (3, 4, 5), 6, 3.0, worth=2.0), 4)
+    0.0043
     """
-    return _opened(error, past, replicates, pace)[1]
+    return _opened(error, past, replicates, pace, worth)[1]
 
 
 @cache
-def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float) -> tuple["_Walk", float]:
-    before = _opened(error, past[:-1], past[-1], pace)[0] if past else _Walk.begun()
+def _opened(error: float, past: tuple[int, ...], replicates: int, pace: float, worth: float) -> tuple["_Walk", float]:
+    before = _opened(error, past[:-1], past[-1], pace, worth)[0] if past else _Walk.begun()
     spend = error * (pace / (pace + past[-1] - 2 if past else pace) - pace / (pace + replicates - 2))
-    return before.on(replicates / ENDLESS, spend)
+    return before.on(_kept(past[-1], replicates, worth) if past else 0.0, spend)
+
+
+def _kept(before: int, replicates: int, worth: float) -> float:
+    """Correlation of the means after so many replicates, each worth no more independent ones than stated.
+
+    A mean of ``n`` gives another replicate the weight ``1 / n``, and its own error the rest.
+    """
+    worths = np.minimum(np.arange(before, replicates + 1), worth)
+    return float(np.prod(1 - 1 / worths[1:]) * np.sqrt(worths[-1] / worths[0]))
 
 
 def _numbers(replicates: int) -> Sequence[int]:
@@ -95,31 +111,31 @@ def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 class _Walk:
-    """The sum of the replicates so far where no look has decided, in standard deviations of the sum of all."""
+    """The mean of the replicates so far where no look has decided, in its standard deviations."""
 
-    def __init__(self, at: NDArray[np.float64], mass: NDArray[np.float64], time: float) -> None:
-        self.at, self.mass, self.time = at, mass, time
+    def __init__(self, at: NDArray[np.float64], mass: NDArray[np.float64]) -> None:
+        self.at, self.mass = at, mass
 
     @classmethod
     def begun(cls) -> "_Walk":
-        return cls(np.zeros(1), np.ones(1), 0.0)
+        return cls(np.zeros(1), np.ones(1))
 
-    def on(self, time: float, spend: float) -> tuple["_Walk", float]:
+    def on(self, kept: float, spend: float) -> tuple["_Walk", float]:
         """Return the walk after more replicates, and the level of a bound that it crosses with probability ``spend``.
 
         Args:
-            time: Share of all replicates that are there then.
+            kept: Correlation of the mean then with the mean now.
             spend: Probability of crossing that bound and none before.
         """
         from scipy.special import ndtr  # loads longer than all else here: not before a run is seen to have begun
 
-        step = np.sqrt(time - self.time)
+        center, step = kept * self.at, np.sqrt(1 - kept**2)
         low, high = -FAR, FAR
         for _ in range(HALVINGS):
             bound = (low + high) / 2
-            crossing = self.mass @ ndtr((self.at - bound) / step)
+            crossing = self.mass @ ndtr((center - bound) / step)
             low, high = (bound, high) if crossing > spend else (low, bound)
         points, weights = _nodes()
         at = bound - (1 - points) * (bound + FAR) / 2
-        density = np.exp(-0.5 * ((at[:, None] - self.at) / step) ** 2) / (step * np.sqrt(2 * np.pi))
-        return _Walk(at, density @ self.mass * weights * (bound + FAR) / 2, time), float(ndtr(-bound / np.sqrt(time)))
+        density = np.exp(-0.5 * ((at[:, None] - center) / step) ** 2) / (step * np.sqrt(2 * np.pi))
+        return _Walk(at, density @ self.mass * weights * (bound + FAR) / 2), float(ndtr(-bound))

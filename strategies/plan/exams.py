@@ -32,14 +32,15 @@ def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgem
     mean, deviation = estimate(posterior, pursuit, settings, posterior.now - 1)
     past = looks(posterior.rows, pursuit)
     usual = np.full(len(mean), ndtri(1 - pursuit.error))
+    noise = posterior.noise_at(pursuit)
     near, fresh = (int(pursuit.near(posterior.rows, settings, distance).sum()) for distance in (NEAR, SAME))
     return Judgement(
         verdict=Verdict.INCONCLUSIVE,
         settings=settings,
         mean=mean,
         deviation=deviation,
-        quantile=quantiles(posterior, pursuit, past[:-1], past[-1]) if past else usual,
-        noise=posterior.noise_at(pursuit),
+        quantile=quantiles(posterior, pursuit, past[:-1], past[-1], (noise / deviation) ** 2) if past else usual,
+        noise=noise,
         degrees=posterior.degrees[pursuit.fixed],
         readings=near,
         look=len(past),

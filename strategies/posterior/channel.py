@@ -266,7 +266,9 @@ class ChannelRows:
             others = [DRIFTING] if starts[0].outliers else []
         starts += [replace(fresh, theta=fresh.evidence.explained(self.beliefs, by)) for by in others]
         if starts[0].outliers:
-            starts.append(self.judged(fresh))  # by the noise that is believed, lest an outlier has spoiled the other starts
+            starts.append(
+                self.judged(fresh)
+            )  # by the noise that is believed, lest an outlier has spoiled the other starts
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: ChannelPosterior) -> ChannelPosterior:

@@ -42,7 +42,7 @@ def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Fore
     weight = ahead[..., None] / k
     off = (1 - weight) * estimates + weight * mean - wanted
     spread = weight * np.sqrt(deviation**2 + noise**2 / ahead[..., None])
-    room = tolerance - _quantiles(posterior, pursuit, near + ahead) * widened * noise / np.sqrt(k)
+    room = tolerance - _quantiles(posterior, pursuit, near + ahead, widened) * widened * noise / np.sqrt(k)
     passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
     looked = (fresh + ahead >= pursuit.fresh) & (near + ahead >= FEWEST)
     passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
@@ -72,10 +72,11 @@ def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean:
     return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation / independent, 1.0)
 
 
-def _quantiles(posterior: Posterior, pursuit: Pursuit, k: NDArray[np.int_]) -> Readings:
+def _quantiles(posterior: Posterior, pursuit: Pursuit, k: NDArray[np.int_], widened: Readings) -> Readings:
     """Standard errors that an estimate has to lie inside when there are ``k`` readings ``(a, m)``, ``(a, m, p)``."""
     past = looks(posterior.rows, pursuit)
+    worth = k.max() / widened**2
     numbers = np.maximum(k, (past[-1] if past else 0) + np.arange(1, len(k) + 1)[:, None])
     distinct, where = np.unique(np.maximum(numbers, FEWEST), return_inverse=True)
-    by_number = [quantiles(posterior, pursuit, past, number) for number in distinct.tolist()]
+    by_number = [quantiles(posterior, pursuit, past, number, worth) for number in distinct.tolist()]
     return np.array(by_number)[where.reshape(k.shape)]

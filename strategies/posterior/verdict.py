@@ -39,6 +39,8 @@ FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0
 """Readings, beyond two, in which half of the error rate is spent."""
+WORTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
+"""Independent readings that an estimate is taken to be worth, the nearest of these."""
 MOST = 60
 """Looks that the level is computed from; it is negligible from there on, and the bound of the last one stays."""
 DOUBT = 0.2
@@ -88,13 +90,25 @@ def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:
     return tuple(counts[1:])
 
 
-def level(pursuit: Pursuit, past: tuple[int, ...], readings: int) -> float:
-    """Probability that may be spent at the look after those in the past, which goes by so many readings."""
+def levels(pursuit: Pursuit, past: tuple[int, ...], readings: int, worth: Readings) -> Readings:
+    """Probability that may be spent at the look after those in the past, by estimates worth so many readings each.
+
+    Args:
+        pursuit: The target.
+        past: Looks that there were.
+        readings: That this look goes by.
+        worth: Independent readings that would be as uncertain as the estimates, ``(fixed channels,)``: fewer where
+            light or gains drift, or slopes are not well known.
+    """
     counted = (past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1)
-    return open_ended(pursuit.error, *counted, PACE)
+    nearest = WORTHS[np.abs(np.log(WORTHS) - np.log(np.maximum(worth, WORTHS[0]))[..., None]).argmin(axis=-1)]
+    known = np.where(nearest < readings, nearest, np.inf).tolist()
+    return np.array([open_ended(pursuit.error, *counted, PACE, each) for each in known])
 
 
-def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], readings: int) -> Readings:
+def quantiles(
+    posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], readings: int, worth: Readings
+) -> Readings:
     """How many standard errors a mean has to lie off an edge at the look after those in the past.
 
     Args:
@@ -102,11 +116,13 @@ def quantiles(posterior: Posterior, pursuit: Pursuit, past: tuple[int, ...], rea
         pursuit: The target.
         past: Looks that there were.
         readings: That this look goes by.
+        worth: Independent readings that would be as uncertain as the mean, ``(fixed channels,)``.
 
     Returns:
         One for each fixed channel, as its noise is known.
     """
-    return np.asarray(stdtrit(posterior.degrees[pursuit.fixed], 1 - level(pursuit, past, readings)))
+    spent = levels(pursuit, past, readings, worth)
+    return np.asarray(stdtrit(posterior.degrees[pursuit.fixed], 1 - spent))
 
 
 def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
@@ -118,17 +134,18 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
     (wanted, tolerance), look = pursuit.window, (taken[:-1], taken[-1])
     claims = 2 * len(wanted)  # one channel refutes them all, on either side of its target: these share the rate
     mean, deviation = estimate(posterior, pursuit, rows.settings[-1], posterior.now - 1)
-    room, spent = tolerance - np.abs(mean - wanted), level(pursuit, *look)
-    quantile, refuting = (np.full(len(wanted), -ndtri(spent / share)) for share in (1, claims))
+    noise, room = posterior.noise_at(pursuit), tolerance - np.abs(mean - wanted)
+    spent = levels(pursuit, *look, (noise / deviation) ** 2)
+    quantile, refuting = -ndtri(spent), -ndtri(spent / claims)
     verdict = _verdict(room / deviation, quantile, refuting)
     if verdict is not Verdict.INCONCLUSIVE:
         claimed = room >= 0 if verdict is Verdict.VERIFIED else -room > refuting * deviation
         edge = wanted + np.copysign(tolerance, mean - wanted)
-        allowed = min(spent / (LASTING * pursuit.error), 1.0)
+        allowed = np.minimum(spent / (LASTING * pursuit.error), 1.0)
         deviation = _with_doubt(posterior, pursuit, allowed, claimed, edge, mean, deviation)
         verdict = _verdict(room / deviation, quantile, refuting)
     readings = int(pursuit.near(rows, rows.settings[-1], NEAR).sum())
-    noise, degrees = posterior.noise_at(pursuit), posterior.degrees[pursuit.fixed]
+    degrees = posterior.degrees[pursuit.fixed]
     return Judgement(verdict, rows.settings[-1], mean, deviation, quantile, noise, degrees, readings, look=len(taken))
 
 
@@ -142,7 +159,7 @@ def _verdict(inside: Readings, passing: Readings, refuting: Readings) -> Verdict
 def _with_doubt(
     posterior: Posterior,
     pursuit: Pursuit,
-    allowed: float,
+    allowed: Readings,
     claimed: NDArray[np.bool_],
     edge: Readings,
     mean: Readings,
@@ -157,8 +174,9 @@ def _with_doubt(
         posterior: Of all rows.
         pursuit: The target, judged at the last row's settings.
         allowed: Part of the chance that counts at this look, where a doubt is the same at every look: the error rate
-            is spent but once on light, gains or a correlation that nobody saw.
-        claimed: Which of its fixed channels the claim rests on, ``(fixed channels,)``; so are all that follow.
+            is spent but once on light, gains or a correlation that nobody saw, ``(fixed channels,)``; so are all that
+            follow.
+        claimed: Which of its fixed channels the claim rests on.
         edge: The nearer one of each channel.
         mean: The estimates.
         deviation: Standard deviations of these by the likeliest hyperparameters.
@@ -177,7 +195,7 @@ def _with_doubt(
             levels, spreads = np.array([level_of(other, here, own, moment, moved) for other in others]).T
             reach = np.sign(away) * (away - levels + level) / (deviation[place] * spreads / spread)
             chance = float(weights @ ndtr(-reach))
-            beyond = max(beyond, chance if axis == NOISE else chance * allowed)
+            beyond = max(beyond, chance if axis == NOISE else chance * allowed[place])
         found[place] = abs(away) / max(-ndtri(min(max(beyond, TINY), 0.5)), TINY)
     return found
 

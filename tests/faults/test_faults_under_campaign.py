@@ -154,16 +154,16 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
     [
         1,
         DESIGN,
-        7,
         LEARNING,
+        8,
         9,
         EXAM,
     ],
     ids=[
         "in the only reference",
         "in the design",
-        "in the first exam",
         "as it learns",
+        "in the first exam",
         "in the second exam",
         "in the last exam",
     ],
