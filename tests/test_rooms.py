@@ -102,7 +102,7 @@ ROOMS = {
     "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
     "strategies.solving": {
         "sdl": "analysis errors history interchange plugins space",
-        "strategies": "answers contract correction fitting metrics models.base models.linear numerics",
+        "strategies": "answers contract correction fitting metrics models.base models.linear numerics posterior",
     },
     "strategies.evaluation": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
@@ -146,7 +146,7 @@ ROOMS = {
     },
     "flows.studies": {
         "sdl": "campaign errors formatting interchange reports space",
-        "strategies": "answers contract evaluation metrics solving",
+        "strategies": "answers contract evaluation metrics posterior solving",
         "flows": "server terminal versions",
     },
     "flows.benchmarks.decisions": {

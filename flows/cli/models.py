@@ -13,7 +13,10 @@ from flows.cli.options import AsJson, Home, start_prefect
 from flows.terminal import err, show
 
 Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, repeatable.", show_default=False)]
-Free = Annotated[list[str] | None, typer.Option("--free", help="A channel that may have any reading, repeatable.")]
+Free = Annotated[
+    list[str] | None,
+    typer.Option("--free", help="A channel left free, to be foretold, repeatable; by default all others."),
+]
 Models = Annotated[
     list[str] | None, typer.Option("--model", help="Name of an inverse model, repeatable; by default all.")
 ]

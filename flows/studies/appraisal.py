@@ -69,7 +69,7 @@ class Question:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
         words = (self.targets, self.free, self.background, self.tolerance)
         asked = read_target_words(data.space, *words, wrong)
-        return pose_problem(data, *asked, read_anchors(data.space, self.anchors))
+        return pose_problem(data, *asked, read_anchors(data.space, self.anchors), self.free)
 
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""

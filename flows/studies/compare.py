@@ -58,8 +58,8 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
 
     Returns:
         Plain data: ``data``, ``rows``, ``knobs`` (those that are free, their units by name), ``units`` (of all knobs,
-        those that follow from the others included), ``channels`` (their units), ``row`` (nearest, as ``solve`` has
-        it), ``target``, ``tolerance``,
+        those that follow from the others included), ``channels`` (their units), ``free`` (the channels that are
+        foretold, their units), ``row`` (nearest, as ``solve`` has it), ``target``, ``tolerance``,
         ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
         None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
         ``warnings`` (each with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of
@@ -99,7 +99,7 @@ def study_models(
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
         models: Names of registered inverse models; all of them by default.
-        free: Channels that are free, said for clarity.
+        free: Of the channels left free, those to be foretold; by default all that were read.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``.
         tolerance: Largest allowed error where a target has none of its own: a number, or a percentage of the reading.
         test: Share of the rows that judge, between 0 and 1; at most ``model_scores.MOST_TEST`` rows.
@@ -161,13 +161,14 @@ def appraise_side_by_side(
 
 def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
     """The problem, as plain data."""
-    columns = problem.space.columns(problem.names)
+    columns, free = problem.space.columns(problem.names), problem.space.columns(problem.free.names)
     return {
         "rows": len(problem.settings),
         "knobs": {knob.name: knob.unit for knob in problem.space.knobs},
         "units": {knob.name: knob.unit for knob in problem.ties.every.knobs},
         "row": describe_nearest_row(problem),
         "channels": {problem.space.channels[column].name: problem.space.channels[column].unit for column in columns},
+        "free": {problem.space.channels[column].name: problem.space.channels[column].unit for column in free},
         "target": problem.named(problem.target),
         "tolerance": problem.named(problem.tolerance),
         "background": problem.named(problem.background),

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from flows.studies.foretold import foretold_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
 
@@ -94,7 +95,11 @@ def _know(names: Sequence[str]) -> str:
 def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
     """The result of ``compare_models`` for people: what is offered, who is best, and errors on rows not seen."""
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
-    return [_offers(result), *([_ranks(result, judged), _errors(result, judged)] if judged else [])]
+    return [
+        _offers(result),
+        *foretold_tables(result),
+        *([_ranks(result, judged), _errors(result, judged)] if judged else []),
+    ]
 
 
 def _offers(result: Mapping[str, Any]) -> Table:

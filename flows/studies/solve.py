@@ -14,6 +14,7 @@ from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
 from flows.studies.anchor_words import read_anchors
+from flows.studies.foretold import foretold_tables
 from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible
@@ -64,7 +65,7 @@ def solve(
     Args:
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
-        free: Channels that are free, said for clarity.
+        free: Of the channels left free, those to be foretold; by default all that were read.
         models: Names of registered inverse models; by default all but those that are a mixture with so few rows.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default that of an
             instrument that has one is read off rows with all knobs off, and extrapolated where there are none.
@@ -80,10 +81,11 @@ def solve(
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
         rows), ``row`` (the measured row that reads nearest to the target: ``line`` of the file, ``settings``,
-        ``readings`` in the light of the answers, ``misses``, ``chance``), ``seed``, ``draws``, ``first`` (the model
-        whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its ``model`` name
-        and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict``
-        in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it), ``nearest``
+        ``readings`` in the light of the answers, ``misses``, ``free``, ``chance``), ``seed``, ``draws``, ``first`` (the
+        model whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its
+        ``model`` name and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as
+        a ``verdict`` in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it,
+        and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading), ``nearest``
         (where there is no candidate), ``refused`` (share of draws outside the bounds), ``remoteness`` (how far the
         target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
         ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which
@@ -97,7 +99,7 @@ def solve(
     data = read_data(path, space, read_ranges(knobs))
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
-    problem = pose_problem(data, *asked, read_anchors(data.space, anchors))
+    problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free)
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]
@@ -194,7 +196,7 @@ def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | 
 def solve_tables(result: Mapping[str, Any]) -> list[Table]:
     """The result of ``solve`` for people: the answers, and how well the models predict."""
     every = all_answers_table(result)
-    return [_answer_table(result), *([] if every is None else [every]), _score_table(result)]
+    return [_answer_table(result), *foretold_tables(result), *([] if every is None else [every]), _score_table(result)]
 
 
 def _answer_table(result: Mapping[str, Any]) -> Table:

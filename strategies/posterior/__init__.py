@@ -1,6 +1,7 @@
 """What all readings so far say of every setting, as one posterior that all decisions ask."""
 
 from strategies.posterior.choice import NextReading, choose
+from strategies.posterior.foretold import foretell
 from strategies.posterior.posterior import Posterior, learn, learn_all
 from strategies.posterior.price import Forecast, forecast
 from strategies.posterior.reach import NearestSettings, lost_in_noise, nearest, noise_correlation
@@ -18,6 +19,7 @@ __all__ = [
     "Statement",
     "choose",
     "forecast",
+    "foretell",
     "judge",
     "learn",
     "learn_all",

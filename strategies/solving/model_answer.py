@@ -152,7 +152,11 @@ def _offers(model: InverseModel, problem: InverseProblem, draws: Settings) -> di
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     settings, readings, reachable = _reach(model, problem, draws)
     offers = [_describe_candidate(problem, each) for each in choose_offers(model, problem, draws)] if reachable else []
-    nearest_ = {"settings": problem.named_settings(settings), "readings": problem.named(readings)}
+    nearest_ = {
+        "settings": problem.named_settings(settings),
+        "readings": problem.named(readings),
+        "free": problem.free.foretold(settings),
+    }
     verdict = "REACHABLE" if reachable else Verdict.NOT_REACHABLE.value
     refused = float(1 - problem.allowed(draws).mean())
     return {
@@ -209,6 +213,7 @@ def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, read
         "share": offer.share,
         "readings": problem.named(readings),
         "misses": problem.missed(readings),
+        "free": problem.free.foretold(offer.settings),
     }
 
 
@@ -221,6 +226,7 @@ def describe_nearest_row(problem: InverseProblem) -> dict[str, Any]:
         "settings": problem.ties.every.named_settings(problem.measured[at]),
         "readings": problem.named(readings[at]),
         "misses": problem.missed(readings[at]),
+        "free": problem.free.foretold(problem.settings[at]),
         "chance": float(problem.chance(problem.settings[at : at + 1])[0]),
     }
 

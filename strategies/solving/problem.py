@@ -7,15 +7,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box
+from strategies.posterior import Statement
 from strategies.solving.anchored_background import Anchors, anchored_background
+from strategies.solving.free_channels import FEWEST, FreeChannels
 from strategies.solving.row_posterior import RowPosterior
 from strategies.solving.runs import say_pooled
-from strategies.solving.subtracted_background import subtract_background
+from strategies.solving.subtracted_background import SubtractedBackground, subtract_background
 from strategies.solving.tied_knobs import TiedKnobs
 
 EXTREME = 1e100
@@ -62,6 +64,8 @@ class InverseProblem:
     """Whether readings are 0 where each knob is lowest, since the background was subtracted that is read there."""
     notes: Sequence[str]
     """What was done to the rows, for people."""
+    free: FreeChannels
+    """Channels that the target leaves free and that are foretold."""
 
     @property
     def space(self) -> Space:
@@ -116,7 +120,11 @@ class InverseProblem:
 
 
 def pose_problem(
-    data: Data, fixed: Sequence[FixedChannel], background: Mapping[str, float], anchors: Anchors | None = None
+    data: Data,
+    fixed: Sequence[FixedChannel],
+    background: Mapping[str, float],
+    anchors: Anchors | None = None,
+    free: Sequence[str] = (),
 ) -> InverseProblem:
     """Take the rows that have the channels that are fixed, and their background from the readings.
 
@@ -129,6 +137,7 @@ def pose_problem(
         background: By channel; where it is empty and the instrument has one, it is read off the rows with all knobs
             off.
         anchors: Readings of today: each run of the rows is taken in its own light then, and the answers are for theirs.
+        free: Channels to be foretold; by default all that are not fixed and were read.
 
     Raises:
         InvalidInput: if no row is left, or nothing can be learned from those that are.
@@ -141,34 +150,28 @@ def pose_problem(
     high, complete = np.asarray(clipped.any(axis=1)), np.asarray(read.all(axis=1))
     if not complete.any():
         raise InvalidInput(f"no row has a reading below the ceiling in each of {', '.join(names)}: measure some")
-    order = order[(complete | (read.any(axis=1) & ~high))[order]]
+    everything, order = order, order[(complete | (read.any(axis=1) & ~high))[order]]
     if anchors is not None and background:
         raise InvalidInput("an anchor and a background both say what the light of today is: give one of the two")
-    runs = None if anchors is None else anchored_background(data, columns, anchors)
     settings, readings, whole = data.settings[order], data.readings[order][:, columns], complete[order]
     lines = data.lines[order] if data.lines.size else np.arange(1, 1 + len(data.times))[order]
-    floors = np.array([-np.inf if (floor := data.space.channels[c].floor) is None else floor for c in columns])
-    given = np.array([background[name] for name in names if background])
-    if runs is None:
-        dark = subtract_background(data.space, data.off, settings, readings, lines, given, floors)
-    else:
-        dark = replace(runs, lit=runs.lit[order], levels=runs.levels[order])
-    lit, levels = dark.lit, dark.levels
-    today = levels[-1] if dark.today is None else dark.today
-    if not (lit & whole).any():
+    dark = _background(data, columns, order, background, anchors)
+    today, taught = dark.at_the_end, dark.lit & whole
+    if not taught.any():
         raise InvalidInput("every row has all knobs off: measure some with light")
     by_name = ", ".join(f"{name} {level:.6g}" for name, level in zip(names, today.tolist(), strict=True))
-    taught = lit & whole
     _refuse_still(names, settings[taught], readings[taught])
     ties = TiedKnobs.find(data.space, data.settings)
-    unit, net = ties.space.to_unit(settings[:, ties.free]), readings - levels
+    unit, net = ties.space.to_unit(settings[:, ties.free]), readings - dark.levels
+    others = [name for name in data.space.channel_names if name not in names]
+    channels, unknown = _free_channels(data, free or others, everything, background, anchors, ties)
     return InverseProblem(
         ties,
         names,
         settings=unit[taught],
         measured=settings[taught],
         readings=net[taught],
-        partial=(net[lit & ~whole], unit[lit & ~whole]),
+        partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole]),
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
         target=np.array([each.reading for each in fixed]),
@@ -184,8 +187,71 @@ def pose_problem(
             *ties.notes,
             *_repeats(settings[taught], readings[taught]),
             *([] if anchors is not None else say_pooled(data.times, data.sources)),
+            *(unknown if free else []),
         ],
+        free=channels,
     )
+
+
+def _background(
+    data: Data,
+    columns: list[int],
+    order: NDArray[np.intp],
+    background: Mapping[str, float],
+    anchors: Anchors | None,
+) -> SubtractedBackground:
+    """That of some rows, in the order of measuring, in some channels.
+
+    Raises:
+        InvalidInput: if the anchors lack one of these channels, or the runs are too short to tell anything.
+    """
+    if anchors is not None:
+        runs = anchored_background(data, columns, anchors)
+        return replace(runs, lit=runs.lit[order], levels=runs.levels[order])
+    channels = [data.space.channels[c] for c in columns]
+    floors = np.array([-np.inf if channel.floor is None else channel.floor for channel in channels])
+    given = np.array([background[channel.name] for channel in channels if channel.name in background])
+    lines = data.lines[order] if data.lines.size else np.arange(1, 1 + len(data.times))[order]
+    settings, readings = data.settings[order], data.readings[order][:, columns]
+    return subtract_background(data.space, data.off, settings, readings, lines, given, floors)
+
+
+def _free_channels(
+    data: Data,
+    wanted: Sequence[str],
+    order: NDArray[np.intp],
+    background: Mapping[str, float],
+    anchors: Anchors | None,
+    ties: TiedKnobs,
+) -> tuple[FreeChannels, list[str]]:
+    """The channels to be foretold, and why some of them cannot be, in words."""
+    names, net, dark, unknown = list[str](), list[Readings](), list[SubtractedBackground](), list[str]()
+    for name in wanted:
+        (column,) = data.space.columns([name])
+        read = order[np.isfinite(data.readings[order, column])]
+        try:
+            if len(read) < FEWEST:
+                raise InvalidInput(f"{len(read)} rows have a reading of it below its ceiling, and {FEWEST} are needed")
+            own = _background(data, [column], read, background, anchors)
+        except SdlError as error:
+            unknown.append(f"{name} is left free and not foretold: {error}")
+            continue
+        reading = np.full(len(data.readings), np.nan)
+        reading[read] = data.readings[read, column] - own.levels[:, 0]
+        names, net, dark = [*names, name], [*net, reading[order]], [*dark, own]
+    readings = np.column_stack(net) if net else np.empty((len(order), 0))
+    some = np.flatnonzero(np.isfinite(readings).any(axis=1))
+    if not np.isfinite(data.times).all():  # a file may be sorted by what was set, and that is no course of time
+        some = np.random.default_rng(0).permutation(some)
+    found = FreeChannels(
+        names,
+        ties.space.to_unit(data.settings[order][:, ties.free])[some],
+        readings[some],
+        background=np.array([own.at_the_end[0] for own in dark]),
+        light=np.array([0.0 if own.covariance is None else np.sqrt(own.covariance[0, 0]) for own in dark]),
+        statement=Statement.of(ties.space, data.space.columns(names)),
+    )
+    return found, unknown
 
 
 def _refuse_unread(data: Data, names: Sequence[str], read: NDArray[np.bool_]) -> None:

@@ -38,6 +38,11 @@ class SubtractedBackground:
     covariance: NDArray[np.float64] | None = None
     """Of its error, ``(c, c)``; None where it is taken for known."""
 
+    @property
+    def at_the_end(self) -> Readings:
+        """Background in which the settings are to be used, ``(c,)``."""
+        return self.levels[-1] if self.today is None else self.today
+
 
 def subtract_background(
     space: Space,
