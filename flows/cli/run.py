@@ -166,6 +166,7 @@ def _verdicts(result: dict[str, Any]) -> list[Any]:
             lines += [_answers(each["answers"])] if each["answers"] else []
         elif each["settings"] and each["verdict"] == Verdict.VERIFIED:
             lines.append(plain_table(["knob", "setting"], each["settings"].items()))
+        lines += map(Text, each["free"])
     return [*lines, f"{result['reason']}; {result['requests']} requests"]
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sdl.formatting import NOTHING, escape_invisible, format_duration, format_number
 from sdl.history import ReplyClass, Verdict
+from sdl.reports.foretold import NOT_HELD, free_channels
 from sdl.reports.status import CampaignStatus
 from sdl.reports.status_detail import AttemptLine, CampaignDetail
 
@@ -50,6 +51,8 @@ def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
             yield Text.assemble(
                 (found.verdict.value, colour), f" {escape_invisible(target.name)}: {escape_invisible(found.sentence)}"
             )
+            for channel in free_channels(found, {}):
+                yield Text(f"  {escape_invisible(str(channel))}", "" if channel.held != NOT_HELD else "red")
     for notice in seen.notices:
         by = f" by {escape_invisible(notice.by)}" if notice.by else ""
         yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {escape_invisible(notice.text)}", "dim")

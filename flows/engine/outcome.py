@@ -12,6 +12,7 @@ from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, Campaign
 from sdl.history import Control, Finding, History, NoticeKind, State, Verdict
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.reports.foretold import free_channels
 from sdl.space import Space
 from sdl.system import failpoints
 
@@ -64,7 +65,7 @@ def _settled(target: Target, history: History, space: Space) -> dict[str, Any]:
     if not own:
         nearest = nearest_reading(target, history.observations, space)
         sentence = "; ".join(filter(None, ("no candidate was examined", nearest)))
-        return {"target": target.name, "verdict": "UNSETTLED", "sentence": sentence, "settings": None}
+        return {"target": target.name, "verdict": "UNSETTLED", "sentence": sentence, "settings": None, "free": []}
     verdict, sentence = answer_count.concluding_verdict(target, history.findings)
     summary = {"target": target.name, **_named(own[-1], space), "verdict": verdict, "sentence": sentence}
     if target.answers == 1:
@@ -78,4 +79,5 @@ def _settled(target: Target, history: History, space: Space) -> dict[str, Any]:
 
 def _named(finding: Finding, space: Space) -> dict[str, Any]:
     settings = None if finding.settings is None else space.named_settings(finding.settings)
-    return {"verdict": finding.verdict, "sentence": finding.sentence, "settings": settings}
+    free = [str(channel) for channel in free_channels(finding, {})]
+    return {"verdict": finding.verdict, "sentence": finding.sentence, "settings": settings, "free": free}

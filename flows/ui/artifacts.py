@@ -23,6 +23,7 @@ from sdl.history import Entry, Finding
 from sdl.ledger.ledger import Ledger
 from sdl.reports import figures
 from sdl.reports.campaign_page import draw_targets_figure
+from sdl.reports.foretold import free_channels
 
 ROWS = 500
 """Observations in the table, at most; the report has them all."""
@@ -90,6 +91,10 @@ def _verdict(entry: Entry, finding: Finding) -> str:
     if finding.settings is not None:
         named = entry.space.named_settings(finding.settings)
         lines += ["| knob | setting |", "|---|---|", *(f"| {escape_markdown(k)} | {v:.5g} |" for k, v in named.items())]
+    if free := free_channels(finding, {}):
+        lines += ["", "| left free | foretold | measured | interval |", "|---|---|---|---|"]
+        cells = ((each.channel, each.foretold, each.measured, f"{each.level} {each.held}") for each in free)
+        lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in cells]
     return "\n".join(lines)
 
 

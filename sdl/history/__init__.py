@@ -1,6 +1,6 @@
 """What a campaign has asked, learned and recorded so far, as plain values: all that a decision may look at."""
 
-from sdl.history.facts import CandidateFacts, FindingFacts, LessonFacts, Parity, ParityRows, RoundFacts
+from sdl.history.facts import CandidateFacts, FindingFacts, ForetoldFacts, LessonFacts, Parity, ParityRows, RoundFacts
 from sdl.history.record import (
     USABLE,
     Approval,
@@ -33,6 +33,7 @@ __all__ = [
     "Exam",
     "Finding",
     "FindingFacts",
+    "ForetoldFacts",
     "History",
     "LessonFacts",
     "Look",

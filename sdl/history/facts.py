@@ -230,6 +230,26 @@ class RoundFacts(_Record):
 
 
 @dataclass(frozen=True, eq=False)
+class ForetoldFacts(_Record):
+    """A channel that a target leaves free: the interval foretold for it at the settings, and what it read there."""
+
+    low: float | None = field(default=None, metadata=_json("low", _number))
+    high: float | None = field(default=None, metadata=_json("high", _number))
+    """Ends of the interval that the mean was to lie in, by what was known before the first of its readings."""
+    level: float | None = field(default=None, metadata=_json("level", _number))
+    """How often such intervals hold."""
+    mean: float | None = field(default=None, metadata=_json("mean", _number))
+    """Of the replicates; None where nothing was measured."""
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the mean lies in the interval; None where nothing was measured."""
+        if self.mean is None or self.low is None or self.high is None:
+            return None
+        return self.low <= self.mean <= self.high
+
+
+@dataclass(frozen=True, eq=False)
 class FindingFacts(_Record):
     """The numbers of a verdict; arrays ``(p,)`` are over ``channels``, and each is None where a verdict has none."""
 
@@ -267,5 +287,14 @@ class FindingFacts(_Record):
     """Standard deviation of these."""
     excess: Readings | None = field(default=None, metadata=_json("excess", _row))
     """By how many tolerances they miss theirs; 0 if met, NaN if free."""
+    free: Mapping[str, ForetoldFacts] | None = field(
+        default=None,
+        metadata=_json(
+            "free",
+            _by_name(ForetoldFacts.from_json),
+            lambda value: {name: foretold.to_json() for name, foretold in value.items()},
+        ),
+    )
+    """The channels that the target leaves free, by name."""
     family: int | None = field(default=None, metadata=_json("family", index))
     """Number of the family that the candidate is of, from 0 on, where several answers are wanted."""

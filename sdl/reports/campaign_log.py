@@ -10,6 +10,7 @@ import numpy as np
 from sdl.formatting import float_or_nan, format_number, format_quantities, format_time
 from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
+from sdl.reports.foretold import free_channels
 
 SHOWN = 500
 """Requests that are all shown; of more, the first and last ``ENDS`` and those that did not count."""
@@ -124,7 +125,10 @@ def round_chapters(summary: CampaignSummary) -> Iterator[Chapter]:
             for exam in history.exams
             if exam.round == at
         ]
-        paragraphs += [f"{f.target}: {f.verdict.value} – {f.sentence}." for f in history.findings if f.round == at]
+        for finding in (finding for finding in history.findings if finding.round == at):
+            paragraphs.append(f"{finding.target}: {finding.verdict.value} – {finding.sentence}.")
+            if free := "; ".join(map(str, free_channels(finding, summary.units))):
+                paragraphs.append(f"{free}.")
         yield Chapter(
             f"Round {at}: {_title(rounds[at])}" if at in rounds else f"After round {at - 1}",
             list(filter(None, paragraphs)),

@@ -16,6 +16,7 @@ from sdl.formatting import float_or_nan, format_quantities
 from sdl.history import Entry, Finding, History, Verdict
 from sdl.ledger.bulk_reads import Sendings
 from sdl.ledger.ledger import Ledger
+from sdl.reports.foretold import FreeChannel, free_channels
 
 MOST_CHANNELS = 6
 """Channels shown where no target says which ones matter."""
@@ -56,6 +57,7 @@ class Passed:
     settings: Sequence[float]
     """By knob."""
     lines: Sequence[ChannelResult]
+    free: Sequence[FreeChannel] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Result:
     """Those that are verified, where several are wanted."""
     readings: int = 0
     """Taken in the rounds of its exams, references among them."""
+    free: Sequence[FreeChannel] = ()
+    """Channels that it leaves free, foretold at its settings."""
 
     @property
     def off(self) -> float:
@@ -222,11 +226,18 @@ class CampaignSummary:
             light=format_quantities(light, self.units),
             examined=source.verdict is not Verdict.NOT_REACHABLE,
             readings=self._taken[name],
+            free=() if answers else free_channels(source, self.units),
         )
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:
         return [
-            Passed(place, answer_count.family_of(finding), finding.settings.tolist(), self._lines(finding))
+            Passed(
+                place,
+                answer_count.family_of(finding),
+                finding.settings.tolist(),
+                self._lines(finding),
+                free_channels(finding, self.units),
+            )
             for place, finding in enumerate(passed, start=1)
             if finding.settings is not None
         ]

@@ -26,6 +26,7 @@ from strategies.fitting.fitting import Fitted, fit_models
 from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import Assessment
 from strategies.plan.exams import exam_finding, judged
+from strategies.plan.free_channels import with_free_channels
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.observed_rows import earlier_rows, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule
@@ -200,7 +201,7 @@ class Plan:
             return self._give_up(history, number, target, noise_limited_sentence(insight, target, self.campaign.most))
         passed = several.answers_passed(turn)
         if not passed and (finding := insight.unreachable(target)) is not None:
-            return Conclude(finding)
+            return Conclude(with_free_channels(self.campaign, self.space, history, finding))
         if insight.reading(target) is None or (passed and several.no_other_left(turn)):
             return self._give_up(history, number, target, "no other settings are likely to give it")
         return None
@@ -254,7 +255,7 @@ class Plan:
             if not why:
                 return Measure(current, self._fresh(history, current) + pending[:batch])
         finding = exam_finding(exam, target, judgement, pursuit, len(taken), self.space, self.columns, why)
-        return Conclude(several.with_family(current, finding))
+        return Conclude(with_free_channels(self.campaign, self.space, history, several.with_family(current, finding)))
 
     def _why_leave(self, insight: Assessment, exam: Exam, target: ResolvedTarget, batch: int) -> str:
         """Why an exam without a verdict is left, in words; empty while it goes on."""
