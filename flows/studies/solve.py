@@ -85,7 +85,8 @@ def solve(
         model whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its
         ``model`` name and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as
         a ``verdict`` in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it,
-        and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading), ``nearest``
+        and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading;
+        ``remote`` is above 1 in a gap of the rows), ``nearest``
         (where there is no candidate), ``refused`` (share of draws outside the bounds), ``remoteness`` (how far the
         target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
         ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which

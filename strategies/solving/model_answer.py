@@ -126,6 +126,9 @@ def collect_warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         if row["candidates"] and row["candidates"][0]["misses"]:
             missing.setdefault(", ".join(row["candidates"][0]["misses"]), []).append(row["model"])
     notes += [{"tone": "bad", "text": f"OUT OF DOMAIN of {', '.join(names)}: {text}"} for text, names in remote.items()]
+    if apart := [row["model"] for row in rows if row["candidates"] and row["candidates"][0]["remote"] > 1]:
+        text = "no row was measured near the settings of the first offer, so what is said of them is a guess"
+        notes.append({"tone": "bad", "text": f"SETTINGS IN A GAP of the rows, {', '.join(apart)}: {text}"})
     for channels, names in missing.items():
         text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
         notes.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})
@@ -214,6 +217,7 @@ def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, read
         "readings": problem.named(readings),
         "misses": problem.missed(readings),
         "free": problem.free.foretold(offer.settings),
+        "remote": float(problem.remote(offer.settings[None])[0]),
     }
 
 

@@ -11,6 +11,7 @@ from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
+from strategies.models.base.applicability_domain import remote_settings
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
 from strategies.solving.anchored_background import Anchors, anchored_background
@@ -88,6 +89,10 @@ class InverseProblem:
     def allowed(self, unit: Settings) -> NDArray[np.bool_]:
         """Which points ``(n, d)`` lie in the unit box, with the knobs that follow within their bounds too, ``(n,)``."""
         return np.asarray(in_unit_box(unit) & self.ties.allow(self.space.from_unit(unit)))
+
+    def remote(self, unit: Settings) -> NDArray[np.float64]:
+        """How far points ``(n, d)`` of the unit box lie from the rows, above 1 in a gap of them, ``(n,)``."""
+        return remote_settings(np.unique(np.vstack((self.settings, self.partial[1])), axis=0), unit)
 
     def rows(self, model: InverseModel, chosen: NDArray[np.intp] | None = None) -> tuple[Readings, Settings]:
         """What a model is fitted on: the chosen complete rows (or all), and those with gaps if it takes them."""

@@ -17,6 +17,13 @@ USUAL = 0.98
 """Share of the rows whose own distance from the others counts as usual."""
 ALLOWANCE = 1.3
 """How much farther than usual a target may lie."""
+NEIGHBOURS = 0.9
+"""Share of the pairs of neighbours whose distance counts as usual: those across a gap are fewer than the others."""
+ROUNDING = 1e-9
+MOST = 100
+"""Rows whose neighbours are looked for, and among so many of the nearest ones."""
+COINCIDE = 0.2
+"""Part of the mean spacing within which rows count as one."""
 EDGE = 0.2
 """Mean distances between neighbours by which a target may lie beyond the last of them."""
 FEWEST = 5
@@ -57,9 +64,9 @@ class Domain:
         """
         fixed = fixed_columns(target, self.readings.shape[1])
         rows = self.readings[:, fixed]
-        complete = np.isfinite(rows).all(axis=1)
+        complete = np.asarray(np.isfinite(rows).all(axis=1))
         rows = rows[complete]
-        sites = _sites(rows, self._places[complete])
+        sites, pairs = _sites(rows, self._places[complete]), self._pairs(complete)
         if len(rows) < 2:
             return self._channel_by_channel(target, fixed)
         unit = span(rows)
@@ -68,7 +75,7 @@ class Domain:
         wide = widths > THIN * widths.max(initial=0.0)
         parts = [
             _beyond(rows / unit, goal, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
-            _gap((sites / unit - middle) @ directions[:, wide], (goal - middle) @ directions[:, wide]),
+            _gap((sites / unit - middle) @ directions[:, wide], (goal - middle) @ directions[:, wide], pairs),
         ]
         if len(rows) >= FEWEST * fixed.size and not wide.all():
             thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
@@ -82,12 +89,35 @@ class Domain:
         alone = (np.where(np.arange(len(target)) == channel, target, np.nan) for channel in fixed)
         return max((self.remoteness(each) for each in alone), key=lambda each: each.score)
 
+    def _pairs(self, complete: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Neighbours among ``_sites``, by their places; by the readings themselves where settings are not known."""
+        if (key := complete.tobytes()) not in self._known:
+            where = self.readings if self.settings is None else self.settings
+            first = np.unique(self._places[complete], return_index=True)[1]
+            self._known[key] = neighbours(np.nan_to_num(where[complete][first]))
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[bytes, NDArray[np.intp]]:
+        return {}
+
     @cached_property
     def _places(self) -> NDArray[np.intp]:
         """Which rows share a setting, ``(n,)``."""
         if self.settings is None:
             return np.arange(len(self.readings))
         return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
+
+
+def remote_settings(rows: Settings, settings: Settings) -> NDArray[np.float64]:
+    """How far settings ``(m, d)`` lie from distinct rows ``(k, d)``, ``(m,)``: above 1 in a gap of them or beyond all.
+
+    A target may lie among the readings and its settings in a gap all the same, on a branch that nobody measured.
+    """
+    if len(rows) < 2:
+        return np.zeros(len(settings))
+    nearest = np.asarray(KDTree(rows).query(settings)[0])
+    return np.asarray(nearest / (ALLOWANCE * usual_distance(rows, neighbours(rows)) + _TINY))
 
 
 def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -110,13 +140,64 @@ def _beyond(rows: Readings, target: Readings, apart: float, fixed: NDArray[np.in
     return Remoteness(max(float(over.max()), 0.0), "beyond all readings", tuple(fixed[over > 1].tolist()))
 
 
-def _gap(rows: Readings, target: Readings) -> Remoteness:
-    """How far from the nearest row, where it counts as usual what the rows are from each other."""
+def _gap(rows: Readings, target: Readings, pairs: NDArray[np.intp]) -> Remoteness:
+    """How far from the nearest row, where it counts as usual how far rows of neighbouring settings are apart."""
     if not rows.shape[1] or len(rows) < 2:
         return Remoteness(0.0, "in a gap")
-    tree = KDTree(rows)
-    others, nearest = (np.asarray(tree.query(points, 2)[0]) for points in (rows, target[None]))
-    return Remoteness(float(nearest[0, 0] / (ALLOWANCE * np.quantile(others[:, 1], USUAL) + _TINY)), "in a gap")
+    nearest = float(KDTree(rows).query(target)[0])
+    return Remoteness(nearest / (ALLOWANCE * usual_distance(rows, pairs) + _TINY), "in a gap")
+
+
+def neighbours(settings: Settings) -> NDArray[np.intp]:
+    """Pairs of neighbours among distinct settings ``(k, d)``, by their places, ``(m, 2)``; of very many some.
+
+    Neighbours are two settings with no other one in the ball between them, the nearest two a knob, so that those across
+    the coarse knob of a factorial are some, and mirror images on two branches, which read the same, are none.
+
+    References:
+        Gabriel, Sokal (1969), doi:10.2307/2412323
+    """
+    k, tree, pairs = len(settings), KDTree(settings), list[NDArray[np.intp]]()
+    for place in np.unique(np.linspace(0, k - 1, min(k, MOST)).astype(int)):
+        near = np.atleast_1d(tree.query(settings[place], min(k, MOST))[1])[1:]
+        along = settings[near] - settings[place]
+        products = along @ along.T
+        between = products >= (1 - ROUNDING) * np.diag(products)[:, None]
+        np.fill_diagonal(between, False)
+        found = near[~between.any(axis=0)][: 2 * settings.shape[1]]
+        pairs.append(np.column_stack((np.full(len(found), place), found)))
+    return np.concatenate(pairs)
+
+
+def usual_distance(values: NDArray[np.float64], pairs: NDArray[np.intp]) -> float:
+    """How far from the nearest of the values ``(k, c)`` it usually is, between neighbours and from one to the next.
+
+    Values that nearly coincide count as one: the distance to its mirror image would say of each value that the
+    readings were covered without any gap.
+    """
+    between = np.linalg.norm(values[pairs[:, 0]] - values[pairs[:, 1]], axis=1) / 2
+    half = float(np.quantile(between, NEIGHBOURS)) if len(between) else 0.0
+    apart = values[_separate(values)]
+    if len(apart) < 2:
+        return half
+    return max(half, float(np.quantile(np.asarray(KDTree(apart).query(apart, 2)[0])[:, 1], USUAL)))
+
+
+def _separate(values: NDArray[np.float64]) -> list[int]:
+    """Places of values ``(n, c)``, no two nearer than a part of the mean spacing; every other one is near one."""
+    widths, tree = np.ptp(values, axis=0), KDTree(values)
+    widths, left = widths[widths > 0], list(range(len(values)))
+    while len(left) > 1 and len(widths):
+        near = tree.query_ball_point(values, COINCIDE * float((widths.prod() / len(left)) ** (1 / len(widths))))
+        covered, kept = np.zeros(len(values), bool), list[int]()
+        for place in range(len(values)):
+            if not covered[place]:
+                kept.append(place)
+                covered[near[place]] = True
+        if len(kept) >= len(left):
+            return kept
+        left = kept
+    return left
 
 
 def _off(rows: Readings, target: Readings) -> Remoteness:

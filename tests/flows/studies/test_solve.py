@@ -383,3 +383,19 @@ def test_answers_are_shown_only_where_they_were_asked_for(folded):
 def test_a_number_of_answers_that_makes_no_sense_is_a_fault(folded, number):
     with pytest.raises(InvalidInput, match=f"answers needs 'all' or a whole number from 1 to 100, got '{number}'"):
         solve(folded, ["a=0.25"], answers=number)
+
+
+def test_settings_in_a_gap_of_the_rows_are_told(tmp_path):
+    readings, settings = twin_rows(800)
+    kept = np.abs(settings[:, 0] - 0.5) > 0.3
+    file = written(tmp_path / "a.jsonl", settings[kept], readings[kept])
+    (row,) = solve(file, WHITE, models=["linear"], free=["590nm"])["models"]
+    assert row["candidates"][0]["remote"] > 1
+    said = [warning["text"] for warning in collect_warnings([row])]
+    assert any(text.startswith("SETTINGS IN A GAP of the rows, linear: ") for text in said)
+
+
+def test_settings_among_the_rows_are_not(dark):
+    (row,) = solve(dark, WHITE, models=["linear"])["models"]
+    assert row["candidates"][0]["remote"] <= 1
+    assert not any("GAP" in warning["text"] for warning in collect_warnings([row]))
