@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from flows.laboratory.scheduled_parameters import parameter_faults, read_campaign_files, with_instrument
 from sdl import plugins
 from sdl.campaign.definition import slugify
 from sdl.campaign.safety import check_time_zone
@@ -54,7 +55,7 @@ class Appointment(_Part):
     active: bool = True
     """Whether it runs from the start on; the UI can change that."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """What this run is given instead of the deployment's own."""
+    """What this run is given instead of the deployment's own; a ``file`` that was named beside it is the campaign."""
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> Self:
@@ -108,10 +109,17 @@ class Laboratory(_Part):
         for name, part in self.instruments.items():
             try:
                 instrument: Instrument = plugins.build("sdl.instruments", part.plugin, part.options)
-                instrument.close()
-                self._identities[name], self._spaces[name] = instrument.identity, instrument.space
             except InvalidInput as error:
                 faults += [f"instruments.{name}: {fault}" for fault in error.faults]
+                continue
+            instrument.close()
+            self._identities[name], self._spaces[name] = instrument.identity, instrument.space
+            for i, due in enumerate(self.schedule):
+                if due.instrument == name:
+                    given = with_instrument(due.run, due.parameters, part)
+                    wrong = parameter_faults(due.run, given, part, instrument)
+                    faults += [f"schedule.{i}.parameters.{fault}" for fault in wrong]
+                    due.parameters.update(given)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -125,13 +133,17 @@ class Laboratory(_Part):
         return self._spaces[name]
 
     @classmethod
-    def parse(cls, written: Mapping[str, Any]) -> Self:
+    def parse(cls, written: Mapping[str, Any], folder: Path = Path()) -> Self:
         """Check what was written.
+
+        Args:
+            written: Content of a laboratory file.
+            folder: Where the campaign files lie that it names.
 
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        return validate_input(cls, written, "laboratory")
+        return validate_input(cls, read_campaign_files(written, folder), "laboratory")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -140,7 +152,7 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault of the file with its key.
         """
-        return cls.parse(read_toml(path))
+        return cls.parse(read_toml(path), path.parent)
 
     @classmethod
     def of_a_twin(cls, url: str | None) -> Self:

@@ -214,9 +214,9 @@ def _server(what: str, api: str, advice: str) -> DoctorFinding:
 
 def _file(setup: Setup) -> Iterator[DoctorFinding]:
     assert setup.file is not None
-    what = setup.file.name
+    file, what = setup.file, setup.file.name
     try:
-        written = tomllib.loads(setup.file.read_text(encoding="utf-8-sig"))
+        written = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         yield DoctorFinding(
             what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML"
@@ -226,7 +226,7 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
 
     def check() -> None:
         if "instruments" in written:
-            laboratory = Laboratory.parse(written)
+            laboratory = Laboratory.parse(written, file.parent)
             parts.update(laboratory.instruments)
             notify.extend([laboratory.notify] if laboratory.notify else [])
         else:
