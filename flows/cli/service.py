@@ -12,7 +12,7 @@ import typer
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption
 from flows.laboratory import service
-from flows.laboratory.definition import Laboratory
+from flows.laboratory.definition import TWIN_PORT, Laboratory
 from flows.server import server
 from flows.server import service_lock as instance
 from flows.server.service_lock import AlreadyUp, Service
@@ -44,7 +44,15 @@ def start_laboratory(
     ] = None,
     port: Annotated[int, typer.Option(help="Port of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
     twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument as well.")] = False,
-    twin_port: Annotated[int, typer.Option(help="Port of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
+    twin_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the twin; 0 takes a free one. By default that of the laboratory file, or 5005.",
+            min=0,
+            max=65535,
+            show_default=False,
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background until 'sdl down'.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -53,13 +61,15 @@ def start_laboratory(
     """Start Prefect's server and UI on this machine, with all flows of the laboratory."""
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    if file is not None:
-        Laboratory.read(file)
+    laboratory = Laboratory.read(file) if file is not None else None
+    if twin and laboratory is not None:
+        twin_port = laboratory.twin_port(twin_port)
     Ledger(where).close()  # one that cannot be used is told here and not by every run
     if (running := instance.running(directory)) is not None:
         raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
+    served = (TWIN_PORT if twin_port is None else twin_port) if twin else None
     request = service.ServiceRequest(
-        str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
+        str(directory), where, port, str(file.absolute()) if file else None, served, not detach
     )
     process = service.start_service(request)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal

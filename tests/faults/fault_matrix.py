@@ -93,6 +93,11 @@ MATRIX = {
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
         ),
+        "O-37": (
+            "two services at once on one port, or on one server",
+            "one serves, with its own deployments; the other says who has it",
+        ),
+        "O-38": ("a twin at a port that no instrument of the file names, or that is taken", "a sentence, not started"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
