@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from flows.environment import folder, keep_loopback_direct, log_file
 from flows.server import service_lock as instance
 from flows.server.newer_database import REFUSED, refuse_newer_database
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, Interrupted
 from sdl.system.atomic_files import describe_full_disk
 
 START_S = 120
@@ -79,11 +79,15 @@ def run_with_server(flow_run: Coroutine[Any, Any, Result]) -> Result:
 
     Raises:
         TimeoutError: if Prefect's server went away meanwhile; what was measured is in the ledger.
+        Interrupted: if somebody cancelled the run in Prefect's UI.
     """
     import httpx  # what Prefect's client speaks
+    from prefect.exceptions import CancelledRun
 
     try:
         return asyncio.run(_watched(flow_run))
+    except CancelledRun as error:
+        raise Interrupted(str(error)) from error
     except httpx.TransportError as error:
         raise TimeoutError(
             f"Prefect's server no longer answers ({error}); everything measured is kept, run this again to go on"

@@ -98,6 +98,15 @@ MATRIX = {
             "one serves, with its own deployments; the other says who has it",
         ),
         "O-38": ("a twin at a port that no instrument of the file names, or that is taken", "a sentence, not started"),
+        "O-39": (
+            "'sdl down', or its end by force, while a campaign waits or measures",
+            "the next 'sdl up' goes on with the same run; none is begun anew",
+        ),
+        "O-40": (
+            "a run that somebody cancels in Prefect, by force or from a terminal",
+            "it stops measuring; Cancelled",
+        ),
+        "O-41": ("a campaign from a form, stopped and resumed", "it goes on, or the command says how"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
