@@ -32,8 +32,10 @@ SETTINGS = {
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables, in either case, that send requests through a proxy."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-set_aside = list[str]()
-"""Proxies of the environment that this process does without, and why."""
+AUTHORITIES = ("PREFECT_API_SSL_CERT_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name a file of certificates to trust; each library heeds others of them."""
+set_aside = dict[str, str]()
+"""Variables of the environment that this process does without, and why."""
 
 
 def home(given: str | Path | None = None) -> Path:
@@ -107,7 +109,6 @@ def keep_loopback_direct() -> None:
 
     One that Prefect's client cannot speak to keeps it from speaking to anybody, whatever ``NO_PROXY`` says.
     """
-    set_aside.clear()
     proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
     if not proxies:
         return
@@ -116,8 +117,20 @@ def keep_loopback_direct() -> None:
     os.environ |= {"NO_PROXY": exempt, "no_proxy": exempt}
     for name, value in proxies.items():
         if fault := _proxy_fault(value):
-            set_aside.append(f"{name} = {hide_password(value)} {fault}")
+            set_aside[name] = f"{name} = {hide_password(value)} {fault}"
             del os.environ[name]
+
+
+def share_authorities() -> None:
+    """Have all libraries trust the certificates that one of the variables names, and set aside files that are none."""
+    for name in AUTHORITIES:
+        file = os.environ.get(name)
+        if file and not os.access(file, os.R_OK):
+            set_aside[name] = f"{name} = {file} is no file that can be read"
+            del os.environ[name]
+    named = [os.environ[name] for name in AUTHORITIES if os.environ.get(name)]
+    for name in AUTHORITIES if named else ():
+        os.environ.setdefault(name, named[0])
 
 
 def _proxy_fault(address: str) -> str:

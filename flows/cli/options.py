@@ -111,9 +111,10 @@ def _value(text: str) -> Any:
 
 def start_prefect(home: Path) -> str:
     """Make a Prefect API available and point Prefect at it, before its first import."""
-    from flows.server import server
+    from flows.server import configured_server, server
 
     environment.set_up_prefect(home)
+    configured_server.adopt_files(home / "prefect")
     with err.status("starting Prefect"):
         url = server.api(home)
     environment.set_up_prefect(home, url)

@@ -23,6 +23,7 @@ from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
 from flows.server import service_lock as instance
+from flows.server.configured_server import adopt_files, find_server
 from flows.server.service_lock import Service
 from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
@@ -84,12 +85,12 @@ def main() -> None:
 
 def _serve(request: ServiceRequest) -> None:
     os.environ |= {"SDL_HOME": request.home, "SDL_LEDGER": request.ledger, SERVICE: str(os.getpid())}
-    configured = os.environ.get("PREFECT_API_URL")
     with ExitStack() as stack:
         os.environ.setdefault("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")  # a secret no other page is given
         environment.set_up_prefect(request.directory)
+        adopt_files(request.directory / "prefect")
         own_server = None
-        if not (configured and server.healthy(configured)):
+        if find_server() is None:
             own_server = server.OwnServer(request.directory, request.port)
             stack.callback(own_server.stop)
             os.environ["PREFECT_API_URL"] = own_server.api

@@ -18,13 +18,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.environment import folder, keep_loopback_direct, log_file
 from flows.server import service_lock as instance
+from flows.server.configured_server import find_server, read_settings
 from flows.server.newer_database import REFUSED, refuse_newer_database
-from sdl.errors import InvalidInput, Interrupted
+from sdl.errors import Interrupted, InvalidInput
 from sdl.system.atomic_files import describe_full_disk
 
 START_S = 120
@@ -45,13 +47,11 @@ def api(directory: Path) -> str:
 
     Raises:
         TimeoutError: if the child does not come up; its words are in ``prefect/server.log``.
+        InvalidInput: if the configured one is there and cannot be used.
     """
     keep_loopback_direct()
-    configured = os.environ.get("PREFECT_API_URL")
-    if configured and healthy(configured):
+    if (configured := find_server()) is not None:
         return configured
-    if configured:
-        print(f"no Prefect server answers at {configured}: going on with one of our own", file=sys.stderr)
     if (up := instance.running(directory)) is not None and healthy(up.api):
         return up.api
     own = OwnServer(directory)
@@ -69,8 +69,8 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
     """Whether a Prefect API answers there."""
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+            return bool(answer.status == 200 and answer.read(10).strip() == b"true")
+    except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False
 
 
@@ -152,7 +152,7 @@ class OwnServer:
         """Wait until it answers.
 
         Raises:
-            InvalidInput: if a newer Prefect has written its database.
+            InvalidInput: if a newer Prefect has written its database, or Prefect's settings are faulty.
             TimeoutError: if it does not; its words are in ``prefect/server.log``.
         """
         deadline = time.monotonic() + START_S
@@ -162,6 +162,7 @@ class OwnServer:
                 log = self.directory / "prefect" / "server.log"
                 if self.child.returncode == REFUSED:
                     raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
+                read_settings()
                 raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(self.directory)}")
             time.sleep(0.1)
 

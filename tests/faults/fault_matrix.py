@@ -107,6 +107,18 @@ MATRIX = {
             "it stops measuring; Cancelled",
         ),
         "O-41": ("a campaign from a form, stopped and resumed", "it goes on, or the command says how"),
+        "O-42": (
+            "Prefect set up by .env, prefect.toml, pyproject.toml, a profile; a file or a setting that is none",
+            "what concerns the server holds for all our processes; else a sentence; told by the doctor",
+        ),
+        "O-43": (
+            "at PREFECT_API_URL a page, another service, another secret, another version, nobody",
+            "a sentence with the remedy; never used, nor silently passed over",
+        ),
+        "O-44": (
+            "an instrument or server with a certificate of an internal authority",
+            "trusted where a variable or the option 'ca_file' names it; else refused",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
