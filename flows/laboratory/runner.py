@@ -71,6 +71,8 @@ async def serve_deployments(
     while not stop.is_set() and not running.done():
         if own_server is not None:
             own_server.restart()
+        for log in (directory / "up.log", directory / "prefect" / "server.log"):
+            environment.trim_log(log)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
     for watcher in watchers:

@@ -119,6 +119,10 @@ MATRIX = {
             "an instrument or server with a certificate of an internal authority",
             "trusted where a variable or the option 'ca_file' names it; else refused",
         ),
+        "O-45": (
+            "a year of nights: runs, logs, artifacts, events, words of servers; containers made anew",
+            "within the stated size; what is measured stays",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
