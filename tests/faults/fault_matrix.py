@@ -123,6 +123,10 @@ MATRIX = {
             "a year of nights: runs, logs, artifacts, events, words of servers; containers made anew",
             "within the stated size; what is measured stays",
         ),
+        "O-46": (
+            "a ledger of an earlier schema, looked at",
+            "read, and left as it is; brought up to date by who writes, with a copy; on a server by a command",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
