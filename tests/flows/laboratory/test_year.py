@@ -120,6 +120,7 @@ def test_a_year_of_campaigns_on_four_instruments_stays_within_the_stated_size(tm
     assert lab.sdl("down").returncode == 0
     file = lab.home / "prefect" / "prefect.db"
     settings = environment.SETTINGS | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
         "PREFECT_HOME": str(lab.home / "prefect"),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{file}",
     }
