@@ -18,6 +18,7 @@ from prefect.utilities.callables import ParameterSchema
 from flows.laboratory.deployments import ANCHOR, Definition
 from flows.server import housekeeping
 from sdl.errors import InvalidInput
+from sdl.formatting import hide_password
 
 Add = Callable[[RunnerDeployment], Awaitable[UUID]]
 
@@ -80,9 +81,10 @@ async def refuse_others(
         except ObjectNotFound:
             continue
         if there.version not in (None, owner) and (there.status is DeploymentStatus.READY or not at_work):
+            api = hide_password(str(client.api_url))
             raise InvalidInput(
-                f"{there.version} serves {name!r} on the Prefect server at {client.api_url}: end that one and wait a "
-                "minute, or unset PREFECT_API_URL and have a server of your own"
+                f"{there.version} serves {name!r} on the Prefect server at {api}: end that one and wait a minute, or "
+                "unset PREFECT_API_URL and have a server of your own"
             )
 
 
