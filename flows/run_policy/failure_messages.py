@@ -3,11 +3,11 @@
 From a terminal errors go on to the command line, which prints them; a run of a deployment has nobody to catch them.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun
@@ -15,7 +15,7 @@ from prefect.states import Cancelled, Failed
 
 from flows.run_policy.fixed_parameters import refuse_changes
 from flows.run_policy.import_path import return_to_project
-from flows.run_policy.interrupts import is_cancelled
+from flows.run_policy.interrupts import cancelled
 from sdl import errors
 
 Parameters = ParamSpec("Parameters")
@@ -84,8 +84,8 @@ def says_what_to_do(flow: Callable[Parameters, Awaitable[Result]]) -> Callable[P
                 await refuse_changes()
             return await flow(*args, **options)
         except (errors.SdlError, CancelledRun) as error:
-            ended = isinstance(error, errors.Interrupted | CancelledRun)
-            if ended and await asyncio.to_thread(is_cancelled):
+            interrupted = isinstance(error, errors.Interrupted)
+            if isinstance(error, CancelledRun) or (interrupted and runtime.flow_run.id in cancelled):
                 return Cancelled(message=CANCELLED)  # type: ignore[return-value]
             if not is_deployed():
                 raise

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from uuid import UUID
 
@@ -21,9 +21,13 @@ SERVICE = "SDL_SERVICE"
 LOOK_S = 1.0
 CANCEL_LOOK_S = 2.0
 """Between two looks at what Prefect shows of this run."""
+PATIENCE_S = 10
+"""For one answer of its server, seconds."""
 GRACE_S = 120.0
 """For the measurement under way, once the service is gone."""
 
+cancelled = set[str]()
+"""Numbers of runs of this process that were seen to be cancelled."""
 log = logging.getLogger("sdl.interrupts")  # below "sdl", whose words a terminal and Prefect show
 
 
@@ -69,25 +73,22 @@ def _handled(event: threading.Event, signals: list[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def is_cancelled() -> bool:
-    """Ask Prefect's server whether somebody cancelled this run, or the one that it is a part of."""
-    import httpx
+def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> None:
+    """Set the event when somebody cancelled this run, or the one that it is a part of."""
     from prefect import get_client, runtime  # not before the service has said where its server is
 
-    with suppress(httpx.HTTPError):  # a server that does not answer has nobody who did
-        runs = {run for run in (runtime.flow_run.id, runtime.flow_run.root_flow_run_id) if run}
-        if not runs:
-            return False
-        with get_client(sync_client=True) as client:
-            states = [client.read_flow_run(UUID(run)).state for run in runs]
-        return any(state is not None and (state.is_cancelled() or state.is_cancelling()) for state in states)
-    return False
-
-
-def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> None:
+    if (own := runtime.flow_run.id) is None:
+        return
     while not over.wait(CANCEL_LOOK_S):
-        if is_cancelled():
+        try:
+            with get_client(httpx_settings={"timeout": PATIENCE_S}, sync_client=True) as client:
+                states = [client.read_flow_run(UUID(run)).state for run in {own, runtime.flow_run.root_flow_run_id}]
+        except Exception as error:  # whatever Prefect makes of a server that is away: nobody cancels there
+            log.debug("cannot see whether this run was cancelled: %s", error)
+            continue
+        if any(state is not None and (state.is_cancelled() or state.is_cancelling()) for state in states):
             log.warning("cancelled in Prefect: finishing the measurement under way, which is kept")
+            cancelled.add(own)
             event.set()
             return
 
