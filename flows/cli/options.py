@@ -113,8 +113,8 @@ def start_prefect(home: Path) -> str:
     """Make a Prefect API available and point Prefect at it, before its first import."""
     from flows.server import configured_server, server
 
-    environment.set_up_prefect(home)
     configured_server.adopt_files(home / "prefect")
+    environment.set_up_prefect(home)
     with err.status("starting Prefect"):
         url = server.api(home)
     environment.set_up_prefect(home, url)

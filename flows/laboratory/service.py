@@ -87,8 +87,8 @@ def _serve(request: ServiceRequest) -> None:
     os.environ |= {"SDL_HOME": request.home, "SDL_LEDGER": request.ledger, SERVICE: str(os.getpid())}
     with ExitStack() as stack:
         os.environ.setdefault("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")  # a secret no other page is given
-        environment.set_up_prefect(request.directory)
         adopt_files(request.directory / "prefect")
+        environment.set_up_prefect(request.directory)
         own_server = None
         if find_server() is None:
             own_server = server.OwnServer(request.directory, request.port)

@@ -69,9 +69,8 @@ def _toml(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{file}, which Prefect reads too, cannot be read ({error}): mend it or put it aside") from (
-            error
-        )
+        words = f"{file}, which Prefect reads too, cannot be read ({error}): mend it or put it aside"
+        raise InvalidInput(words) from error
 
 
 def _at(written: Any, path: tuple[str, ...]) -> Any:

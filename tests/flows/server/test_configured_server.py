@@ -132,6 +132,23 @@ def test_a_setting_of_prefects_that_is_none_is_a_sentence(tmp_path):
     assert "Traceback" not in measured.stderr + examined.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("O-42")
+@pytest.mark.parametrize("file", ["project/.env", "home/prefect/profiles.toml"])
+def test_with_a_secret_from_a_file_a_server_of_our_own_serves_us(tmp_path, clean, file):
+    texts = {
+        ".env": f"PREFECT_SERVER_API_AUTH_STRING={SECRET}\n",
+        ".toml": f'active = "lab"\n[profiles.lab]\nPREFECT_SERVER_API_AUTH_STRING = "{SECRET}"\n',
+    }
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(texts[file[file.rindex(".") :]], encoding="utf-8")
+    measured = command({"SDL_HOME": str(tmp_path / "home")}, "measure", "R=0.1", "G=0.2", "B=0.3", "--json")
+    assert measured.returncode == 0, measured.stderr
+    assert "Traceback" not in measured.stderr
+    assert len(json.loads(measured.stdout)) == 1
+
+
 STRANGERS = {
     "a page for every address": ({}, "/api", "is no Prefect server", "mend it, or unset PREFECT_API_URL"),
     "other JSON": ({"/api/health": (200, '{"ok": true}')}, "/api", "is no Prefect server", "mend it"),
