@@ -1,6 +1,7 @@
 """Where things lie, and Prefect's settings; both before Prefect is imported, which is when it reads them."""
 
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,11 @@ SETTINGS = {
     # Those in memory leak a slot for good where a server and the holder of the slot die together.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "10",  # before a run asks for its turn once more
+    # What Prefect keeps is for looking at, and the ledger keeps all: ended runs with their logs and artifacts for 90
+    # days, events for 7. Four instruments with a campaign each night then need less than 200 MB.
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "7776000",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "sdl",
@@ -29,11 +34,15 @@ SETTINGS = {
 """What we set unless the person did."""
 
 
+LOG_BYTES = 5_000_000
+"""Size at which the words of a log file are put aside; with them it has twice as much at most."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables, in either case, that send requests through a proxy."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-set_aside = list[str]()
-"""Proxies of the environment that this process does without, and why."""
+AUTHORITIES = ("PREFECT_API_SSL_CERT_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name a file of certificates to trust; each library heeds others of them."""
+set_aside = dict[str, str]()
+"""Variables of the environment that this process does without, and why."""
 
 
 def home(given: str | Path | None = None) -> Path:
@@ -60,13 +69,25 @@ def _made(path: Path) -> Path:
 
 
 def log_file(path: Path) -> BinaryIO:
-    """A file to add words to, for its owner's eyes only.
+    """A file to add words to, for its owner's eyes only; if it has grown long its words are put aside first.
 
     Raises:
         InvalidInput: if it is a link.
     """
     refuse_link(path)
+    trim_log(path)
     return open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+
+
+def trim_log(path: Path) -> None:
+    """Put the words of a log file that has grown long aside, in place of those that were; whoever writes writes on."""
+    if not path.is_file() or path.stat().st_size < LOG_BYTES:
+        return
+    older = path.with_name(f"{path.name}.1")
+    older.unlink(missing_ok=True)
+    with path.open("rb") as words, log_file(older) as aside:
+        shutil.copyfileobj(words, aside)
+    os.truncate(path, 0)
 
 
 def refuse_link(path: Path) -> None:
@@ -107,7 +128,6 @@ def keep_loopback_direct() -> None:
 
     One that Prefect's client cannot speak to keeps it from speaking to anybody, whatever ``NO_PROXY`` says.
     """
-    set_aside.clear()
     proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
     if not proxies:
         return
@@ -116,8 +136,20 @@ def keep_loopback_direct() -> None:
     os.environ |= {"NO_PROXY": exempt, "no_proxy": exempt}
     for name, value in proxies.items():
         if fault := _proxy_fault(value):
-            set_aside.append(f"{name} = {hide_password(value)} {fault}")
+            set_aside[name] = f"{name} = {hide_password(value)} {fault}"
             del os.environ[name]
+
+
+def share_authorities() -> None:
+    """Have all libraries trust the certificates that one of the variables names, and set aside files that are none."""
+    for name in AUTHORITIES:
+        file = os.environ.get(name)
+        if file and not os.access(file, os.R_OK):
+            set_aside[name] = f"{name} = {file} is no file that can be read"
+            del os.environ[name]
+    named = [os.environ[name] for name in AUTHORITIES if os.environ.get(name)]
+    for name in AUTHORITIES if named else ():
+        os.environ.setdefault(name, named[0])
 
 
 def _proxy_fault(address: str) -> str:

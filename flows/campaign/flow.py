@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow
+from prefect import flow, runtime
 
 from flows import environment
 from flows.run_policy import concurrency_slots as slots
@@ -18,6 +18,7 @@ from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, LedgerAway, SdlError
 from sdl.history import Entry
 from sdl.ledger.database_server import AWAY_S
+from sdl.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from flows.engine.session import Session
@@ -48,7 +49,9 @@ async def campaign(
     """
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    if (state := skipped_state(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
+    if (begun := _title_begun(where)) is not None:  # whatever became of it since, this run begins no other one
+        config, again = config.model_copy(update={"name": begun}), False
+    elif (state := skipped_state(where, lambda entry: entry.created if _is_of(config, entry) else None)) is not None:
         return state  # type: ignore[no-any-return]
     slots.keep_going()
     with finish_on_signal() as interrupted, slots.none_by_tag():
@@ -107,6 +110,15 @@ def _emitted_end(entry: Entry) -> Iterator[None]:
     except CampaignPaused as why:
         events.emit_waiting(entry.name, entry.instrument, str(why))
         raise
+
+
+def _title_begun(where: str) -> str | None:
+    """The title of the campaign that this run worked on before the service was started anew; None if it is new."""
+    begun = [tag for tag in runtime.flow_run.tags or [] if tag.startswith(events.CAMPAIGN_TAG)]
+    if not begun:
+        return None
+    with Ledger(where) as book:
+        return book.entry(begun[-1].removeprefix(events.CAMPAIGN_TAG)).title
 
 
 def _is_of(config: Campaign, entry: Entry) -> bool:

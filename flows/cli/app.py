@@ -23,6 +23,7 @@ from rich.logging import RichHandler
 
 from flows import environment
 from flows.cli import backtest, benchmark, bundles, controls, data, instruments, models, new, run, service, watch
+from flows.server.configured_server import adopt_files
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
 from sdl import __version__, errors
@@ -90,6 +91,8 @@ def main() -> NoReturn:
     # Ours alone, and above the progress bar: Prefect's own lines go to its server.
     logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
     try:
+        adopt_files()
+        environment.share_authorities()
         sys.exit(app())
     except errors.SdlError as error:
         sys.exit(_print_error(error))

@@ -12,20 +12,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
+from flows.server import service_lock
 from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
-from sdl.history import Control
+from sdl.history import Control, Entry, State
 from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
 Note = Annotated[str, typer.Option("--note", help="Reason, for the record.", show_default=False)]
-SENTENCES = {
-    Control.PAUSE: "{} pauses before its next request",
-    Control.STOP: "{} stops before its next request",
-    Control.RUN: "{} may go on: a run that waits does so by itself, else 'sdl run' its file again",
-}
+SENTENCES = {Control.PAUSE: "{} pauses before its next request", Control.STOP: "{} stops before its next request"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -104,7 +102,20 @@ def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str 
     with _controls(home, ledger) as controls:
         entry = controls.ask(name, control, note)
         running = controls.ledger.holder(entry.instrument)
-    show({"campaign": name, "control": control, "held_by": running}, as_json, SENTENCES[control].format(name))
+    sentence = SENTENCES[control].format(name) if control in SENTENCES else _resumed(entry, environment.home(home))
+    show({"campaign": name, "control": control, "held_by": running}, as_json, sentence)
+
+
+def _resumed(entry: Entry, directory: Path) -> str:
+    """What becomes of a campaign that may go on, and what a person has to do for it."""
+    if entry.state is State.FINISHED:
+        return f"{entry.name} is finished ({entry.reason}): there is nothing to go on with"
+    up = service_lock.running(directory)
+    where = f"at {up.ui}" if up else "once 'sdl up' runs"
+    return (
+        f"{entry.name} may go on: a run that waits does so by itself, else 'sdl run' its file again; one that came "
+        f"from a form gets a new run by 'resume' in Prefect's UI {where}"
+    )
 
 
 def _planned(book: Ledger, name: str, round_: int) -> Table:

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
+from sdl.ledger.database import SCHEMA_VERSION, open_database
 
 DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV or Parquet.", show_default=False)]
 
@@ -17,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("import")(import_file)
     app.command("export")(export_campaign)
+    app.command("upgrade")(upgrade_ledger)
     app.command("plugins")(list_plugins)
 
 
@@ -61,6 +64,22 @@ def export_campaign(
     with open_ledger(home, ledger) as book:
         path = write_out(book, name, file, force=force)
     show({"file": str(path)}, as_json, str(path))
+
+
+def upgrade_ledger(
+    copied: Annotated[bool, typer.Option("--copied", help="The database of a server was copied.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a ledger that an earlier version wrote up to date; the file is copied first, a server's database by you."""
+    where = environment.ledger(ledger, environment.home(home))
+    if "://" not in where and not Path(where).exists():
+        raise InvalidInput(f"there is no ledger {where}: see whether --ledger, or SDL_LEDGER, is spelt right")
+    if "://" in where and not copied:
+        raise InvalidInput("copy the database first (pg_dump), then 'sdl upgrade --copied'; nothing was changed")
+    open_database(where, upgrade=True).dispose()
+    show({"schema": SCHEMA_VERSION}, as_json, f"the ledger has schema {SCHEMA_VERSION} now")
 
 
 def list_plugins(

@@ -111,8 +111,9 @@ def _value(text: str) -> Any:
 
 def start_prefect(home: Path) -> str:
     """Make a Prefect API available and point Prefect at it, before its first import."""
-    from flows.server import server
+    from flows.server import configured_server, server
 
+    configured_server.adopt_files(home / "prefect")
     environment.set_up_prefect(home)
     with err.status("starting Prefect"):
         url = server.api(home)

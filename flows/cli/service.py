@@ -12,9 +12,10 @@ import typer
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption
 from flows.laboratory import service
-from flows.laboratory.definition import Laboratory
+from flows.laboratory.definition import TWIN_PORT, Laboratory
 from flows.server import server
 from flows.server import service_lock as instance
+from flows.server.configured_server import ServerFault, adopt_files, examine_server, find_server
 from flows.server.service_lock import AlreadyUp, Service
 from flows.terminal import err, plain_table, show
 from sdl.errors import InvalidInput
@@ -44,7 +45,15 @@ def start_laboratory(
     ] = None,
     port: Annotated[int, typer.Option(help="Port of Prefect's UI; 0 takes a free one.", min=0, max=65535)] = 4200,
     twin: Annotated[bool, typer.Option("--twin", help="Serve a twin of the instrument as well.")] = False,
-    twin_port: Annotated[int, typer.Option(help="Port of the twin; 0 takes a free one.", min=0, max=65535)] = 5005,
+    twin_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the twin; 0 takes a free one. By default that of the laboratory file, or 5005.",
+            min=0,
+            max=65535,
+            show_default=False,
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background until 'sdl down'.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -53,13 +62,17 @@ def start_laboratory(
     """Start Prefect's server and UI on this machine, with all flows of the laboratory."""
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
-    if file is not None:
-        Laboratory.read(file)
+    laboratory = Laboratory.read(file) if file is not None else None
+    if twin and laboratory is not None:
+        twin_port = laboratory.twin_port(twin_port)
+    adopt_files(directory / "prefect")
+    find_server()  # tells here, and not in a log alone, where it cannot be used
     Ledger(where).close()  # one that cannot be used is told here and not by every run
     if (running := instance.running(directory)) is not None:
         raise AlreadyUp(f"'sdl up' runs already for {directory}: {running}; 'sdl down' ends it")
+    served = (TWIN_PORT if twin_port is None else twin_port) if twin else None
     request = service.ServiceRequest(
-        str(directory), where, port, str(file.absolute()) if file else None, twin_port if twin else None, not detach
+        str(directory), where, port, str(file.absolute()) if file else None, served, not detach
     )
     process = service.start_service(request)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager asks like a person at the terminal
@@ -105,10 +118,12 @@ def deploy_laboratory(
 ) -> None:
     """Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."""
     laboratory, directory = Laboratory.read(file), environment.home(home)
+    adopt_files(directory / "prefect")
     url = os.environ.get("PREFECT_API_URL", "")
-    if not server.healthy(url):
-        fault = f"no Prefect server answers at {url}" if url else "PREFECT_API_URL names no Prefect server"
-        raise InvalidInput(f"{fault}: set it to the address of the one that the workers use, such as {EXAMPLE}")
+    fault = examine_server(url) if url else ServerFault("PREFECT_API_URL names no Prefect server", "set it")
+    if isinstance(fault, ServerFault):
+        advice = "set PREFECT_API_URL to the address of the one that the workers use"
+        raise InvalidInput(f"{fault.words}: {fault.advice}; {advice}, such as {EXAMPLE}")
     environment.set_up_prefect(directory)
     from flows.laboratory.deployments import define_deployments
     from flows.laboratory.work_pool import enrol_deployments
@@ -138,6 +153,7 @@ def examine_setup(
     )
 
     directory = environment.home(home)
+    adopt_files(directory / "prefect")
     findings = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
     rows = [[MARKS[finding.state], finding.what, finding.found, finding.advice] for finding in findings]
     show([asdict(finding) for finding in findings], as_json, plain_table(["", "what", "found", "what to do"], rows))

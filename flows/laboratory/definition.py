@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -22,6 +23,9 @@ Run = Literal["campaign", "verify", "measure", "survey", "calibrate", "sweep"]
 """The flows that a laboratory offers."""
 Occasion = Literal["verdict", "suspended", "resumed", "waiting", "finished", "stalled", "drift"]
 """What somebody may be told of."""
+TWIN_PORT = 5005
+"""Where a twin is served unless somebody says otherwise."""
+THIS_MACHINE = ("127.0.0.1", "localhost")
 BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 """How Prefect writes the type and the name of a block."""
 
@@ -131,6 +135,29 @@ class Laboratory(_Part):
     def space(self, name: str) -> Space:
         """Knobs and channels of the instrument of that name."""
         return self._spaces[name]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """At which port of this machine an instrument is, by its name, for those that are here."""
+        addresses = {name: urlsplit(str(part.options.get("url", ""))) for name, part in self.instruments.items()}
+        return {name: each.port or 80 for name, each in addresses.items() if each.hostname in THIS_MACHINE}
+
+    def twin_port(self, wanted: int | None) -> int:
+        """Return the port at which a twin serves this laboratory.
+
+        Args:
+            wanted: As a person has it; by default that of the first instrument on this machine.
+
+        Raises:
+            InvalidInput: if no instrument of the file is there, so that nothing would use it.
+        """
+        ports = list(self.ports.values())
+        if not ports or wanted not in (None, *ports):
+            there = f"a twin at port {wanted}" if wanted is not None else "a twin"
+            advice = f"leave --twin-port out, or give {ports[0]}" if ports else "leave --twin out"
+            written = f'url = "http://127.0.0.1:{wanted or TWIN_PORT}/api"'
+            raise InvalidInput(f"no instrument of the laboratory file uses {there}: {advice}, or write {written} there")
+        return ports[0] if wanted is None else wanted
 
     @classmethod
     def parse(cls, written: Mapping[str, Any], folder: Path = Path()) -> Self:

@@ -21,6 +21,7 @@ from flows.laboratory.definition import Laboratory, Notify
 from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import server
 from flows.server import service_lock as instance
+from flows.server.configured_server import ServerFault, adopted, examine_server, read_settings
 from flows.versions import DISTRIBUTION
 from sdl import plugins
 from sdl.campaign.sections import Plugin
@@ -164,8 +165,11 @@ def _ledger(setup: Setup) -> DoctorFinding:
 
 def _proxies() -> Iterator[DoctorFinding]:
     """What of the environment sends requests through a proxy, and which of it cannot be used."""
-    for words in environment.set_aside:
-        yield DoctorFinding("proxy", "warning", f"{words}: done without it", "mend that variable, or unset it")
+    for name, words in environment.set_aside.items():
+        what = "certificates" if name in environment.AUTHORITIES else "proxy"
+        yield DoctorFinding(what, "warning", f"{words}: done without it", "mend that variable, or unset it")
+    if trusted := next((f"{name} = {os.environ[name]}" for name in environment.AUTHORITIES if name in os.environ), ""):
+        yield DoctorFinding("certificates", "ok", f"those are trusted that {trusted} names")
     named = {name: hide_password(os.environ[name]) for name in os.environ if name.lower() in environment.PROXIES}
     if used := ", ".join(f"{name} = {value}" for name, value in sorted(named.items()) if value):
         words = f"instruments are asked through {used}; what is in NO_PROXY is not, nor is this machine"
@@ -173,11 +177,18 @@ def _proxies() -> Iterator[DoctorFinding]:
 
 
 def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
+    faults = list(_faults(read_settings))
+    yield from (DoctorFinding("Prefect's settings", "fault", each, "mend it") for each in faults)
+    if faults:
+        return
     configured = os.environ.get("PREFECT_API_URL")
     service = instance.running(setup.directory)
+    if adopted:
+        yield DoctorFinding(
+            "Prefect's files", "ok", "; ".join(f"{name} is from {file}" for name, file in adopted.items())
+        )
     if configured:
-        advice = "start that server, or unset PREFECT_API_URL to use one of our own"
-        yield _server("configured Prefect server", configured, advice)
+        yield _server("configured Prefect server", configured)
     if service is not None:
         yield (
             _server("'sdl up'", service.api, "end it with 'sdl down' and start it again")
@@ -195,19 +206,20 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
         yield DoctorFinding(f"port {setup.port}", "warning", f"{whose} listens there", advice)
 
 
-def _server(what: str, api: str, advice: str) -> DoctorFinding:
-    try:
-        answer = _get(f"{api.rstrip('/')}/admin/version")
-        answer.raise_for_status()
-        there = str(answer.json())
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return DoctorFinding(what, "fault", f"{api} does not answer: {error}", advice)
+def _server(what: str, api: str, advice: str = "") -> DoctorFinding:
+    there = examine_server(api)
+    if isinstance(there, ServerFault):
+        return DoctorFinding(what, "fault", there.words, advice or there.advice)
     here = version("prefect")
     if there.split(".")[:2] != here.split(".")[:2]:
         return DoctorFinding(
             what, "warning", f"{api} is {there}, this is {here}", "bring both to the same minor version"
         )
-    if (sentence := describe_stale_deployments(api)) is not None:
+    try:
+        sentence = describe_stale_deployments(api)
+    except httpx.HTTPError as error:
+        return DoctorFinding(what, "fault", f"{api} does not tell its deployments: {error}", advice or "see its log")
+    if sentence is not None:
         return DoctorFinding(what, "warning", sentence, "run 'sdl deploy' again, or delete them in Prefect's UI")
     return DoctorFinding(what, "ok", f"{api}, version {there}")
 

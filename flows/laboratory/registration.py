@@ -8,25 +8,34 @@ from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, DeploymentStatus
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.callables import ParameterSchema
 
 from flows.laboratory.deployments import ANCHOR, Definition
 from flows.server import housekeeping
+from sdl.errors import InvalidInput
+from sdl.formatting import hide_password
 
 Add = Callable[[RunnerDeployment], Awaitable[UUID]]
 
 
-async def register_deployments(client: PrefectClient, offered: Iterable[Definition], add: Add) -> list[UUID]:
+async def register_deployments(
+    client: PrefectClient, offered: Iterable[Definition], add: Add, owner: str
+) -> list[UUID]:
     """Put every deployment on the server, and the limit that those of one instrument share; return their numbers.
 
     Args:
         client: Client of the server.
         offered: The deployments.
         add: Puts one on the server and returns its number.
+        owner: Who runs them, as a person would say it; what Prefect shows as their version.
+
+    Raises:
+        InvalidInput: if somebody else put deployments of these names there at the same moment.
     """
     offered = list(offered)
     taking_turns = {definition.name for definition in offered if definition.collision}
@@ -38,14 +47,45 @@ async def register_deployments(client: PrefectClient, offered: Iterable[Definiti
     }
 
     async def one(definition: Definition) -> UUID:
-        number = await add(make_deployment(definition, active))
+        made = make_deployment(definition, active)
+        made.version = owner
+        number = await add(made)
         if definition.collision:
             await housekeeping.share(client, limits[definition.name], number)
         return number
 
-    return [
-        await one(definition) for definition in offered
-    ]  # one after another: a server on SQLite would be busy for seconds
+    # One after another: a server on SQLite would be busy for seconds.
+    numbers = [await one(definition) for definition in offered]
+    await refuse_others(client, offered, owner, at_work=False)
+    return numbers
+
+
+async def refuse_others(
+    client: PrefectClient, offered: Iterable[Definition], owner: str, *, at_work: bool = True
+) -> None:
+    """Refuse to put deployments on a server where those of the same names are somebody else's.
+
+    Args:
+        client: Client of the server.
+        offered: The deployments.
+        owner: Who is to run them.
+        at_work: Whether it counts only if the server was asked for their runs within the last minute.
+
+    Raises:
+        InvalidInput: naming who runs them, and what to do.
+    """
+    for definition in offered:
+        name = f"{definition.run}/{definition.name}"
+        try:
+            there = await client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            continue
+        if there.version not in (None, owner) and (there.status is DeploymentStatus.READY or not at_work):
+            api = hide_password(str(client.api_url))
+            raise InvalidInput(
+                f"{there.version} serves {name!r} on the Prefect server at {api}: end that one and wait a minute, or "
+                "unset PREFECT_API_URL and have a server of your own"
+            )
 
 
 def make_deployment(definition: Definition, active: Mapping[str, bool]) -> RunnerDeployment:

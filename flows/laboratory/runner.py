@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 import prefect.runner.server  # noqa: F401 - the runner needs it when it begins, which is too late to load it
 from prefect.context import AsyncClientContext
 from prefect.runner import Runner
@@ -18,7 +20,7 @@ from flows import environment
 from flows.laboratory import notifications, stall_alarm
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import register_deployments
+from flows.laboratory.registration import refuse_others, register_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping, server, service_lock
 from flows.server.service_lock import Service
@@ -35,7 +37,7 @@ async def serve_deployments(
     offered: Iterable[Definition],
     service: Service,
     directory: Path,
-    own_server: server.KeptServer | None,
+    own_server: server.OwnServer | None,
     *,
     attached: bool,
     notify: Notify | None = None,
@@ -54,7 +56,9 @@ async def serve_deployments(
     if attached:
         threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
     runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S, prefetch_seconds=AHEAD_S)
-    await _set_up_server(runner, offered, service.api, own_server, notify)
+    numbers = await _set_up_server(
+        runner, offered, service_lock.describe_owner(directory), service.api, own_server, notify
+    )
     running = asyncio.create_task(runner.start())
     while not runner.started and not running.done():
         await asyncio.sleep(0.02)
@@ -66,29 +70,44 @@ async def serve_deployments(
     service_lock.tell(directory, replace(service, ready=True))
     while not stop.is_set() and not running.done():
         if own_server is not None:
-            own_server.restart(directory)
+            own_server.restart()
+        for log in (directory / "up.log", directory / "prefect" / "server.log"):
+            environment.trim_log(log)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
     for watcher in watchers:
         watcher.cancel()
-    if not running.done():
-        await runner.astop()
-    await running
+    async with AsyncClientContext() as shared:
+        kept = list[UUID]()
+        with suppress(httpx.HTTPError):  # of a server that is gone nothing can be said
+            kept = await housekeeping.campaigns_at_work(shared.client, numbers)
+        if not running.done():
+            await runner.astop()
+        await running
+        with suppress(httpx.HTTPError):
+            await housekeeping.keep(shared.client, kept)
 
 
 async def _set_up_server(
-    runner: Runner, offered: Iterable[Definition], api: str, own_server: server.KeptServer | None, notify: Notify | None
-) -> None:
-    """Put deployments and automations on the server, and print what a person has to do about them."""
+    runner: Runner,
+    offered: Iterable[Definition],
+    owner: str,
+    api: str,
+    own_server: server.OwnServer | None,
+    notify: Notify | None,
+) -> list[UUID]:
+    """Put deployments and automations on the server and return their numbers; print what a person has to do."""
     async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
-        numbers = await register_deployments(shared.client, offered, runner.aadd_deployment)
-        if own_server is not None:
-            await housekeeping.bury(shared.client, numbers)
+        if own_server is None:
+            await refuse_others(shared.client, offered, owner)
+        numbers = await register_deployments(shared.client, offered, runner.aadd_deployment, owner)
+        await housekeeping.bury(shared.client, numbers)  # nobody else serves them
         await housekeeping.watch_for_silence(shared.client)
         lacks = await notifications.keep_automation(shared.client, notify)
     stale = await asyncio.to_thread(describe_stale_deployments, api)
     for sentence in filter(None, (lacks, stale)):
         print(sentence, file=sys.stderr, flush=True)
+    return numbers
 
 
 def _end(stop: asyncio.Event) -> None:

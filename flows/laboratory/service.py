@@ -23,13 +23,12 @@ from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
 from flows.server import service_lock as instance
+from flows.server.configured_server import adopt_files, find_server
 from flows.server.service_lock import Service
-from sdl.errors import InvalidInput, SdlError
+from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 
-PORT_S = 7.0
-"""A server whose parent was killed needs a moment to leave its port."""
 REFUSED = 2
 
 Process: TypeAlias = subprocess.Popen[bytes]
@@ -86,18 +85,17 @@ def main() -> None:
 
 def _serve(request: ServiceRequest) -> None:
     os.environ |= {"SDL_HOME": request.home, "SDL_LEDGER": request.ledger, SERVICE: str(os.getpid())}
-    configured = os.environ.get("PREFECT_API_URL")
     with ExitStack() as stack:
-        if configured and server.healthy(configured):
-            port, api = None, configured
-        else:
-            port = _claimed(request.port)
-            api = server.address(port)
         os.environ.setdefault("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")  # a secret no other page is given
-        environment.set_up_prefect(request.directory, api)
-        service = Service(os.getpid(), api, since=time.time())
+        adopt_files(request.directory / "prefect")
+        environment.set_up_prefect(request.directory)
+        own_server = None
+        if find_server() is None:
+            own_server = server.OwnServer(request.directory, request.port)
+            stack.callback(own_server.stop)
+            os.environ["PREFECT_API_URL"] = own_server.api
+        service = Service(os.getpid(), os.environ["PREFECT_API_URL"], since=time.time())
         instance.tell(request.directory, service)
-        own_server = None if port is None else stack.enter_context(_server(request.directory, port))
         service = replace(service, twin=stack.enter_context(_twin(request.twin_port)))
         file = Path(request.laboratory) if request.laboratory else None
         laboratory = Laboratory.read(file) if file else Laboratory.of_a_twin(service.twin)
@@ -109,21 +107,12 @@ def _serve(request: ServiceRequest) -> None:
         for definition in offered:
             import_flow(definition)
         if own_server is not None:
-            server.wait(own_server.child, own_server.port, request.directory)
+            own_server.wait()
         leave_project(environment.folder(request.directory / "prefect"))
         serving = serve_deployments(
             offered, service, request.directory, own_server, attached=request.attached, notify=laboratory.notify
         )
         asyncio.run(serving)
-
-
-@contextmanager
-def _server(directory: Path, port: int) -> Iterator[server.KeptServer]:
-    own_server = server.KeptServer(server.launch(directory, port), port)
-    try:
-        yield own_server
-    finally:
-        server.stop(own_server.child)
 
 
 @contextmanager
@@ -134,25 +123,6 @@ def _twin(port: int | None) -> Iterator[str | None]:
         return
     with InstrumentServer(Twin(), port=port) as served:
         yield served.url
-
-
-def _claimed(port: int) -> int:
-    """A port for the server: as asked, or a free one for 0.
-
-    Raises:
-        InvalidInput: if another program listens there.
-    """
-    if port == 0:
-        return server.free_port()
-    until = time.monotonic() + PORT_S
-    while server.taken(port):
-        if time.monotonic() > until:
-            whose = "another Prefect server" if server.healthy(server.address(port)) else "another program"
-            raise InvalidInput(
-                f"{whose} listens at port {port}: give another --port, or set PREFECT_API_URL to use that server"
-            )
-        time.sleep(0.2)
-    return port
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from prefect.workers.process import ProcessWorker
 from flows.laboratory import notifications
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import register_deployments
+from flows.laboratory.registration import refuse_others, register_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping
 
@@ -29,7 +29,11 @@ async def enrol_deployments(offered: Iterable[Definition], pool: str, notify: No
 
     Returns:
         What a person has to do about it, in words; None if nothing.
+
+    Raises:
+        InvalidInput: if somebody else runs deployments of these names on that server.
     """
+    offered = list(offered)
     async with AsyncClientContext() as shared:
         await _pool(shared.client, pool)
 
@@ -37,7 +41,9 @@ async def enrol_deployments(offered: Iterable[Definition], pool: str, notify: No
             made.work_pool_name, made.work_queue_name = pool, made.name
             return UUID(str(await made.aapply()))
 
-        await register_deployments(shared.client, offered, add)
+        owner = f"the workers of pool {pool!r}"
+        await refuse_others(shared.client, offered, owner)
+        await register_deployments(shared.client, offered, add, owner)
         await housekeeping.watch_for_silence(shared.client)
         lacks = await notifications.keep_automation(shared.client, notify)
         stale = await asyncio.to_thread(describe_stale_deployments, str(shared.client.api_url))

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from flows import environment
 from flows.run_policy.failure_messages import says_what_to_do
+from flows.ui.events import CAMPAIGN_TAG
 from sdl.errors import InvalidInput
 from sdl.history import Control, Entry, State
 from sdl.ledger.controls import MOST, PREFECT, Controls
@@ -161,7 +162,7 @@ async def _has_a_run(entry: Entry) -> bool:
     """Whether some run works on a campaign or waits with it."""
     unfinished = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
-        tags=FlowRunFilterTags(all_=[f"campaign:{entry.name}"]),
+        tags=FlowRunFilterTags(all_=[f"{CAMPAIGN_TAG}{entry.name}"]),
     )
     async with get_client() as client:
         return bool(await client.read_flow_runs(flow_run_filter=unfinished, limit=1))

@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import CancelledRun
 from prefect.states import Cancelled, Failed
 
 from flows.run_policy.fixed_parameters import refuse_changes
 from flows.run_policy.import_path import return_to_project
+from flows.run_policy.interrupts import cancelled
 from sdl import errors
 
 Parameters = ParamSpec("Parameters")
@@ -39,6 +42,9 @@ ACTIONS: dict[type[errors.SdlError], tuple[str, str]] = {
     errors.Interrupted: ("Interrupted", "Start {what} again to go on"),
 }
 """By class of error, the first that fits: the name of the state, and what a person does about it."""
+
+
+CANCELLED = "cancelled in Prefect; everything measured is kept, start it again to go on"
 
 
 def failed_state(error: BaseException, what: str = "it") -> State[Any]:
@@ -77,7 +83,10 @@ def says_what_to_do(flow: Callable[Parameters, Awaitable[Result]]) -> Callable[P
                 return_to_project()
                 await refuse_changes()
             return await flow(*args, **options)
-        except errors.SdlError as error:
+        except (errors.SdlError, CancelledRun) as error:
+            interrupted = isinstance(error, errors.Interrupted)
+            if isinstance(error, CancelledRun) or (interrupted and runtime.flow_run.id in cancelled):
+                return Cancelled(message=CANCELLED)  # type: ignore[return-value]
             if not is_deployed():
                 raise
             return failed_state(error)  # type: ignore[return-value]

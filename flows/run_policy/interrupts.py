@@ -1,8 +1,10 @@
 """Ctrl-C and SIGTERM: once finishes the measurement under way and keeps it, twice ends at once.
 
-A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more.
+A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more. So does a run that somebody
+cancels in Prefect's UI: by force Prefect only writes that down, and of a run from a terminal it can do no more.
 """
 
+import contextvars
 import logging
 import os
 import signal
@@ -11,29 +13,49 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from uuid import UUID
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 SERVICE = "SDL_SERVICE"
 """Environment variable with the process that 'sdl up' runs its flows from."""
 LOOK_S = 1.0
+CANCEL_LOOK_S = 2.0
+"""Between two looks at what Prefect shows of this run."""
+PATIENCE_S = 10
+"""For one answer of its server, seconds."""
 GRACE_S = 120.0
 """For the measurement under way, once the service is gone."""
 
+cancelled = set[str]()
+"""Numbers of runs of this process that were seen to be cancelled."""
 log = logging.getLogger("sdl.interrupts")  # below "sdl", whose words a terminal and Prefect show
 
 
 @contextmanager
 def finish_on_signal() -> Iterator[threading.Event]:
     """An event that is set by the first signal; the second one ends the process."""
-    event = threading.Event()
+    event, over, signals = threading.Event(), threading.Event(), list[int]()
+    # Prefect's settings are of this context, and the run's number too.
+    watch = contextvars.copy_context().run
+    threading.Thread(target=watch, args=(_watch_for_cancellation, event, over), daemon=True).start()
+    try:
+        with _handled(event, signals):
+            yield event
+    finally:
+        over.set()
+
+
+@contextmanager
+def _handled(event: threading.Event, signals: list[int]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield
         return
     before = {number: signal.getsignal(number) for number in HANDLED}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
+        if signals:
             os._exit(128 + number)  # the request under way becomes UNKNOWN at the next start
+        signals.append(number)
         event.set()
         log.warning("finishing the measurement under way, which is kept; once more ends at once, and its reply is lost")
 
@@ -43,12 +65,32 @@ def finish_on_signal() -> Iterator[threading.Event]:
     if service:
         threading.Thread(target=_follow, args=(service, event), daemon=True).start()
     try:
-        yield event
+        yield
     finally:
         if service and os.getppid() != service:
             os._exit(128 + signal.SIGTERM)  # all is in the ledger; Prefect would try for minutes to tell a dead server
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> None:
+    """Set the event when somebody cancelled this run, or the one that it is a part of."""
+    from prefect import get_client, runtime  # not before the service has said where its server is
+
+    if (own := runtime.flow_run.id) is None:
+        return
+    while not over.wait(CANCEL_LOOK_S):
+        try:
+            with get_client(httpx_settings={"timeout": PATIENCE_S}, sync_client=True) as client:
+                states = [client.read_flow_run(UUID(run)).state for run in {own, runtime.flow_run.root_flow_run_id}]
+        except Exception as error:  # whatever Prefect makes of a server that is away: nobody cancels there
+            log.debug("cannot see whether this run was cancelled: %s", error)
+            continue
+        if any(state is not None and (state.is_cancelled() or state.is_cancelling()) for state in states):
+            log.warning("cancelled in Prefect: finishing the measurement under way, which is kept")
+            cancelled.add(own)
+            event.set()
+            return
 
 
 def _follow(service: int, event: threading.Event) -> None:

@@ -6,6 +6,7 @@ in a long traceback. This one is a child that ends when its standard input does:
 
 import asyncio
 import atexit
+import errno
 import gc
 import os
 import socket
@@ -16,17 +17,23 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.environment import folder, keep_loopback_direct, log_file
 from flows.server import service_lock as instance
+from flows.server.configured_server import find_server, read_settings
 from flows.server.newer_database import REFUSED, refuse_newer_database
-from sdl.errors import InvalidInput
+from sdl.errors import Interrupted, InvalidInput
 from sdl.system.atomic_files import describe_full_disk
 
 START_S = 120
+PORT_S = 7.0
+"""A server whose parent was killed needs a moment to leave its port."""
+BACKLOG = 2048
+"""Connections that may wait to be taken, as many as Prefect's own server lets wait."""
 ALLOCATIONS = 100_000
 """Between two searches for garbage: at the usual 700 a seventh of Prefect's start goes into searching."""
 
@@ -40,19 +47,17 @@ def api(directory: Path) -> str:
 
     Raises:
         TimeoutError: if the child does not come up; its words are in ``prefect/server.log``.
+        InvalidInput: if the configured one is there and cannot be used.
     """
     keep_loopback_direct()
-    configured = os.environ.get("PREFECT_API_URL")
-    if configured and healthy(configured):
+    if (configured := find_server()) is not None:
         return configured
-    if configured:
-        print(f"no Prefect server answers at {configured}: going on with one of our own", file=sys.stderr)
     if (up := instance.running(directory)) is not None and healthy(up.api):
         return up.api
-    port = free_port()
-    wait(child := launch(directory, port), port, directory)
-    atexit.register(stop, child)
-    return address(port)
+    own = OwnServer(directory)
+    own.wait()
+    atexit.register(own.stop)
+    return own.api
 
 
 def address(port: int) -> str:
@@ -64,8 +69,8 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
     """Whether a Prefect API answers there."""
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+            return bool(answer.status == 200 and answer.read(10).strip() == b"true")
+    except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False
 
 
@@ -74,11 +79,15 @@ def run_with_server(flow_run: Coroutine[Any, Any, Result]) -> Result:
 
     Raises:
         TimeoutError: if Prefect's server went away meanwhile; what was measured is in the ledger.
+        Interrupted: if somebody cancelled the run in Prefect's UI.
     """
     import httpx  # what Prefect's client speaks
+    from prefect.exceptions import CancelledRun
 
     try:
         return asyncio.run(_watched(flow_run))
+    except CancelledRun as error:
+        raise Interrupted(str(error)) from error
     except httpx.TransportError as error:
         raise TimeoutError(
             f"Prefect's server no longer answers ({error}); everything measured is kept, run this again to go on"
@@ -97,18 +106,75 @@ async def _watched(flow_run: Coroutine[Any, Any, Result]) -> Result:
             return await flow_run
 
 
-def launch(directory: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a server on the database of a data directory, as a child that ends with this process."""
-    with log_file(folder(directory / "prefect") / "server.log") as words:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.server.server", str(port)],
-            stdin=subprocess.PIPE,
-            stdout=words,
-            stderr=words,
-            # What Ctrl-C sends to the terminal's processes must not end the server before its clients.
-            start_new_session=True,
-            env={**os.environ, **_own_address(port), "PREFECT_API_URL": ""},
-        )
+@dataclass
+class OwnServer:
+    """A server on the database of a data directory, as a child that ends with this process.
+
+    It is given a socket that listens already, so that whoever answers at its port is it and nobody else.
+
+    Raises:
+        InvalidInput: if somebody else listens at the port.
+    """
+
+    directory: Path
+    port: int = 0
+    """Where it answers; 0 takes a free one."""
+    child: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start()
+
+    @property
+    def api(self) -> str:
+        """The URL of its API."""
+        return address(self.port)
+
+    def _start(self) -> None:
+        with listen(self.port) as listener, log_file(folder(self.directory / "prefect") / "server.log") as words:
+            self.port = int(listener.getsockname()[1])
+            self.child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "flows.server.server", str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=words,
+                stderr=words,
+                pass_fds=[listener.fileno()],
+                # What Ctrl-C sends to the terminal's processes must not end the server before its clients.
+                start_new_session=True,
+                env={**os.environ, **_own_address(self.port), "PREFECT_API_URL": ""},
+            )
+
+    def restart(self) -> None:
+        """Start it again where it has died; what its clients had to say, they say again."""
+        if self.child.poll() is not None:
+            self._start()
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            InvalidInput: if a newer Prefect has written its database, or Prefect's settings are faulty.
+            TimeoutError: if it does not; its words are in ``prefect/server.log``.
+        """
+        deadline = time.monotonic() + START_S
+        while not healthy(self.api):
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                log = self.directory / "prefect" / "server.log"
+                if self.child.returncode == REFUSED:
+                    raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
+                read_settings()
+                raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(self.directory)}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it, gently at first."""
+        assert self.child.stdin is not None
+        self.child.stdin.close()
+        try:
+            self.child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
 
 
 def _own_address(port: int) -> dict[str, str]:
@@ -117,46 +183,25 @@ def _own_address(port: int) -> dict[str, str]:
     return {"PREFECT_UI_API_URL": address(port), "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(names)}
 
 
-@dataclass
-class KeptServer:
-    """A server that is kept alive at its port."""
-
-    child: subprocess.Popen[bytes]
-    port: int
-
-    def restart(self, directory: Path) -> None:
-        """Start it again where it has died; what its clients had to say, they say again."""
-        if self.child.poll() is not None:
-            self.child = launch(directory, self.port)
-
-
-def wait(child: subprocess.Popen[bytes], port: int, directory: Path) -> None:
-    """Wait until the server answers.
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens at a port of this machine; 0 takes a free one.
 
     Raises:
-        InvalidInput: if a newer Prefect has written its database.
-        TimeoutError: if it does not; its words are in ``prefect/server.log``.
+        InvalidInput: if somebody else listens there.
     """
-    deadline = time.monotonic() + START_S
-    while not healthy(address(port)):
-        if child.poll() is not None or time.monotonic() > deadline:
-            stop(child)
-            log = directory / "prefect" / "server.log"
-            if child.returncode == REFUSED:
-                raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
-            raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(directory)}")
-        time.sleep(0.1)
-
-
-def stop(child: subprocess.Popen[bytes]) -> None:
-    """End the server, gently at first."""
-    assert child.stdin is not None
-    child.stdin.close()
-    try:
-        child.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    until = time.monotonic() + PORT_S
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise InvalidInput(f"cannot listen at port {port}: {error.strerror}; give another --port") from error
+            if time.monotonic() > until:
+                whose = "another Prefect server" if healthy(address(port)) else "another program"
+                raise InvalidInput(
+                    f"{whose} listens at port {port}: give another --port, or set PREFECT_API_URL to use that server"
+                ) from error
+        time.sleep(0.2)
 
 
 def free_port() -> int:
@@ -172,7 +217,7 @@ def taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _serve(port: int) -> None:
+def _serve(listener: socket.socket) -> None:
     gc.set_threshold(ALLOCATIONS)
     import uvicorn
     from prefect.server.api.server import create_app
@@ -185,8 +230,6 @@ def _serve(port: int) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             refuse_strangers(refuse_newer_database(retry_writes(create_app()))),
-            host="127.0.0.1",
-            port=port,
             log_level="error",
             timeout_graceful_shutdown=3,
         )
@@ -200,10 +243,10 @@ def _serve(port: int) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        server.run()
+        server.run(sockets=[listener])
     finally:
         os._exit(0 if server.started else 1)
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(socket.socket(fileno=int(sys.argv[1])))

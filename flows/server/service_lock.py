@@ -16,6 +16,7 @@ from pathlib import Path
 from sdl.errors import SdlError
 from sdl.formatting import format_time
 from sdl.system.atomic_files import write_atomically
+from sdl.system.processes import this_host
 
 PROBE_S = 0.5
 """Longer than another process holds the lock to see whether it is free."""
@@ -67,6 +68,11 @@ def alone(directory: Path) -> Iterator[None]:
             _about(directory).unlink(missing_ok=True)
     finally:
         os.close(handle)
+
+
+def describe_owner(directory: Path) -> str:
+    """Name the service of a data directory among those of all machines, as Prefect shows who serves a deployment."""
+    return f"'sdl up' on {this_host()} for {directory}"
 
 
 def tell(directory: Path, service: Service) -> None:

@@ -25,6 +25,8 @@ STALLED = "sdl.campaign.stalled"
 DRIFTED = "sdl.instrument.drifted"
 OUT_OF_BAND = "sdl.calibration.out-of-band"
 
+CAMPAIGN_TAG = "campaign:"
+"""Before a campaign's name in the tags of a run that works on it."""
 LONGEST = 1000
 """Characters of a message."""
 HARMLESS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "|": "¦", "@": "＠", "*": "∗", "\n": " "})

@@ -14,6 +14,7 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 
 from flows.ui import artifacts
+from flows.ui.events import CAMPAIGN_TAG
 from sdl.campaign.definition import slugify
 from sdl.history import Finding
 from sdl.ledger.ledger import Ledger
@@ -118,7 +119,7 @@ class Screen:
         if place is None or place.round == self._round or run is None or run.flow_run is None:
             return
         others = [tag for tag in run.flow_run.tags if not tag.startswith("round:")]
-        ours = [f"campaign:{self.campaign}", f"instrument:{slugify(standing.instrument)}", f"round:{place.round}"]
+        ours = [f"{CAMPAIGN_TAG}{self.campaign}", f"instrument:{slugify(standing.instrument)}", f"round:{place.round}"]
         async with get_client() as client:
             await client.update_flow_run(run.flow_run.id, tags=list(dict.fromkeys(others + ours)))
         self._round = place.round

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, insert, i
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.pool import StaticPool
 
 from sdl.errors import InvalidInput, LedgerAway, LedgerError, SchemaMismatch
 from sdl.formatting import hide_password
@@ -32,25 +33,37 @@ ADDED = ((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"))
 """Columns that tables of earlier schemas lack."""
 
 
-def open_database(where: str | Path) -> Engine:
+def open_database(where: str | Path, upgrade: bool = False) -> Engine:
     """Open the ledger's database and make its tables if it is new.
+
+    A file of an earlier schema is brought up to date for who is going to write, and is else read as a copy that is so.
 
     Args:
         where: A file for SQLite, or a database URL such as ``postgresql+psycopg://user@host/name``.
+        upgrade: Whether it may be brought up to date.
 
     Raises:
-        SchemaMismatch: if another version of this program wrote it.
+        SchemaMismatch: if another version of this program wrote it, and it is not brought up to date.
         LedgerError: if it cannot be opened, or is no ledger.
     """
     engine = _engine(str(where))
     try:
         file = Path(engine.url.database or "")
-        if engine.url.get_backend_name() == "sqlite" and is_read_only(file):
+        on_file = engine.url.get_backend_name() == "sqlite" and bool(engine.url.database)
+        if on_file and is_read_only(file):
             with engine.connect() as connection:
-                _check_version(connection)
-            return engine
+                older = _is_older(connection)
+                None if older else _check_version(connection)
+            return _current_copy(engine) if older else engine
         with engine.execution_options(writes=True).begin() as connection:
-            _prepare(connection)
+            older = _prepare(connection, upgrade)
+            if older and not on_file:
+                raise SchemaMismatch(
+                    f"the ledger has an earlier schema than {SCHEMA_VERSION}, which this program reads and writes; "
+                    "nothing is changed: end what uses it, copy the database (pg_dump), then 'sdl upgrade --copied'"
+                )
+        if older:
+            return _current_copy(engine)
     except DatabaseError as error:
         cause = str(error.orig).splitlines()[0] if error.orig else str(error)
         if engine.url.get_backend_name() == "sqlite" and engine.url.database:
@@ -177,7 +190,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare(connection: Connection) -> None:
+def _prepare(connection: Connection, upgrade: bool) -> bool:
+    """Make the tables where there are none; return whether they are of an earlier schema, and stay so."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(MAKING)))
     tables = inspect(connection).get_table_names()
@@ -190,10 +204,34 @@ def _prepare(connection: Connection) -> None:
         metadata.create_all(connection)
         failpoints.pass_failpoint("in-schema")
         connection.execute(insert(about).values(version=SCHEMA_VERSION))
-    version = connection.execute(select(about.c.version)).scalar_one_or_none() or 0
-    if 0 < version < SCHEMA_VERSION:
-        _migrate(connection, version)
+    if _is_older(connection):
+        if not upgrade:
+            return True
+        version = connection.execute(select(about.c.version)).scalar_one()
+        if connection.dialect.name == "sqlite" and connection.engine.url.database:
+            _keep_copy(Path(connection.engine.url.database), version)
+        _migrate(connection)
+        failpoints.pass_failpoint("in-schema")
     _check_version(connection)
+    return False
+
+
+def _is_older(connection: Connection) -> bool:
+    return 0 < (connection.execute(select(about.c.version)).scalar_one_or_none() or 0) < SCHEMA_VERSION
+
+
+def _current_copy(engine: Engine) -> Engine:
+    """Return a copy of a file in memory, to be read alone, in this program's schema; the file stays as it is."""
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    copy.isolation_level = None
+    with closing(engine.raw_connection()) as source:
+        source.driver_connection.backup(copy)  # type: ignore[union-attr]
+    engine.dispose()
+    made = create_engine(engine.url, creator=lambda: copy, poolclass=StaticPool)
+    with made.begin() as connection:
+        _migrate(connection)
+    copy.execute("PRAGMA query_only=ON")
+    return made.execution_options(is_copy=True)
 
 
 def _check_version(connection: Connection) -> None:
@@ -208,10 +246,8 @@ def _check_version(connection: Connection) -> None:
         raise SchemaMismatch(f"the ledger has schema {version}, this program writes schema {SCHEMA_VERSION}: {advice}")
 
 
-def _migrate(connection: Connection, version: int) -> None:
+def _migrate(connection: Connection) -> None:
     """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
-    if connection.dialect.name == "sqlite" and connection.engine.url.database:
-        _keep_copy(Path(connection.engine.url.database), version)
     for table, column, kind in ADDED:
         if column not in {present["name"] for present in inspect(connection).get_columns(table.name)}:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {kind}")
@@ -221,7 +257,6 @@ def _migrate(connection: Connection, version: int) -> None:
     own = select(campaigns.c.instrument).where(campaigns.c.id == attempts.c.campaign).scalar_subquery()
     unanswered = update(attempts).where(attempts.c.state == "SENT", attempts.c.instrument.is_(None))
     connection.execute(unanswered.values(instrument=own))  # somebody may wait for the instrument to be done with them
-    failpoints.pass_failpoint("in-schema")
     connection.execute(update(about).values(version=SCHEMA_VERSION))
 
 

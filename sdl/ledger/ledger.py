@@ -67,7 +67,7 @@ class Ledger:
         self.patience_s, self.interrupted = patience_s, interrupted or threading.Event()
         self.engine = wait_for_answer(lambda: open_database(where), patience_s, self.interrupted)
         self.journal = Journal(journal_path(self.engine.url, beside))
-        self._writer = self.engine.execution_options(writes=True)
+        self._where = where
         self._doubted = set[tuple[str, str]]()  # flags that were warned of
         self._counted = dict[int, tuple[int, int]]()  # requests sent for a campaign, and the row of the last of them
 
@@ -254,6 +254,7 @@ class Ledger:
         Raises:
             LeaseHeld: naming the holder and since when.
         """
+        self._bring_up_to_date()
         return leasing.hold_lease(self.engine, instrument, owner)
 
     def holder(self, instrument: str) -> str | None:
@@ -487,11 +488,19 @@ class Ledger:
             LedgerError: if the database does not take it.
         """
         patience_s = self.patience_s if patience_s is None else patience_s
-        with answered(self.engine, "write"), self._begin(self._writer, patience_s) as connection:
+        self._bring_up_to_date()
+        writer = self.engine.execution_options(writes=True)
+        with answered(self.engine, "write"), self._begin(writer, patience_s) as connection:
             if lease is not None:
                 lease.check(connection)
             yield connection
             connection.commit()
+
+    def _bring_up_to_date(self) -> None:
+        """Let who is going to write have the ledger itself, in this program's schema, where it was read as a copy."""
+        if self.engine.get_execution_options().get("is_copy"):
+            self.engine.dispose()
+            self.engine = open_database(self._where, upgrade=True)
 
     def _begin(self, engine: Engine, patience_s: float) -> Connection:
         """Begin a transaction, once a database server answers."""

@@ -24,6 +24,8 @@ SOUGHT = 4 * RECENT
 """Attempts among which those observations are looked for."""
 BY_HAND = " by hand"
 """How the names of those end who hold an instrument for a person."""
+INTERRUPTED = "interrupted"
+"""How the reason begins of a campaign that a person or the system ended in the middle."""
 OVER = (State.FINISHED, State.STOPPED)
 
 
@@ -128,6 +130,8 @@ class CampaignStatus:
             return f"a person: 'sdl resume {self.campaign}'{f'; then {self.asks}' if self.asks else ''}"
         if self.asks:
             return f"{self.asks}: 'sdl approve {self.campaign}'"
+        if self.state is State.SUSPENDED and self.reason.startswith(INTERRUPTED):
+            return "a new start, since it was interrupted"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
         if self.state is State.PAUSED:

@@ -93,6 +93,40 @@ MATRIX = {
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
         ),
+        "O-37": (
+            "two services at once on one port, or on one server",
+            "one serves, with its own deployments; the other says who has it",
+        ),
+        "O-38": ("a twin at a port that no instrument of the file names, or that is taken", "a sentence, not started"),
+        "O-39": (
+            "'sdl down', or its end by force, while a campaign waits or measures",
+            "the next 'sdl up' goes on with the same run; none is begun anew",
+        ),
+        "O-40": (
+            "a run that somebody cancels in Prefect, by force or from a terminal",
+            "it stops measuring; Cancelled",
+        ),
+        "O-41": ("a campaign from a form, stopped and resumed", "it goes on, or the command says how"),
+        "O-42": (
+            "Prefect set up by .env, prefect.toml, pyproject.toml, a profile; a file or a setting that is none",
+            "what concerns the server holds for all our processes; else a sentence; told by the doctor",
+        ),
+        "O-43": (
+            "at PREFECT_API_URL a page, another service, another secret, another version, nobody",
+            "a sentence with the remedy; never used, nor silently passed over",
+        ),
+        "O-44": (
+            "an instrument or server with a certificate of an internal authority",
+            "trusted where a variable or the option 'ca_file' names it; else refused",
+        ),
+        "O-45": (
+            "a year of nights: runs, logs, artifacts, events, words of servers; containers made anew",
+            "within the stated size; what is measured stays",
+        ),
+        "O-46": (
+            "a ledger of an earlier schema, looked at",
+            "read, and left as it is; brought up to date by who writes, with a copy; on a server by a command",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),

@@ -43,11 +43,15 @@ class Lab:
         assert done.returncode == 0, done.stdout + done.stderr + self.words
         self.told = json.loads(done.stdout)
 
+    def start(self, *words):
+        """Start a command, as a process to wait for."""
+        command = [Path(sys.executable).with_name("sdl"), *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=self.environment, **pipes)
+
     def front(self, *words):
         """Start it at a terminal, as a process to wait for."""
-        command = [Path(sys.executable).with_name("sdl"), "up", "--port", "0", *map(str, words)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, env=self.environment, **pipes)
+        self.process = self.start("up", "--port", 0, *words)
         assert "Ctrl-C ends it" in self.process.stdout.readline()
         self.told = {"api": instance.running(self.home).api}
 
@@ -72,9 +76,9 @@ class Lab:
     def deployment(self, flow, name="twin"):
         return self.ask(f"/deployments/name/{flow}/{name}")
 
-    def trigger(self, flow, parameters=None, **more):
+    def trigger(self, flow, parameters=None, name="twin", **more):
         body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, **more}
-        return self.ask(f"/deployments/{self.deployment(flow)['id']}/create_flow_run", body)["id"]
+        return self.ask(f"/deployments/{self.deployment(flow, name)['id']}/create_flow_run", body)["id"]
 
     def until(self, run, states):
         deadline = time.monotonic() + SOON_S

@@ -1,10 +1,15 @@
 """The driver of Claude-Light in a hurry or patient, and servers on real sockets that answer whatever a test says."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
+
+import pytest
 
 from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.protocol import Reply
@@ -50,3 +55,50 @@ def http(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 def answering(answer: bytes) -> Iterator[str]:
     with raw_server(lambda connection: connection.sendall(answer)) as url:
         yield url
+
+
+class Authority:
+    """An authority that signs certificates of servers on this machine; its own is the file to trust."""
+
+    def __init__(self, folder):
+        self.x509 = pytest.importorskip("cryptography.x509")
+        self.folder, self.key = folder, self._key()
+        path = folder / "authority.pem"
+        path.write_bytes(self._certificate("authority", None, self.key, "authority", self.key, 100))
+        self.file = str(path)
+
+    def context(self, days=100, address="127.0.0.1", signed=True):
+        """A server's side of TLS, with a certificate that began ten days ago."""
+        from cryptography.hazmat.primitives import serialization
+
+        key, plain = self._key(), serialization.NoEncryption()
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        issuer, issuer_key = ("authority", self.key) if signed else ("server", key)
+        alternative = self.x509.IPAddress(ip_address(address))
+        chain = self.folder / "server.pem"
+        chain.write_bytes(pem + self._certificate("server", alternative, key, issuer, issuer_key, days))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain)
+        return context
+
+    @staticmethod
+    def _key():
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def _certificate(self, subject, alternative, key, issuer, issuer_key, days):
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        x509, start = self.x509, datetime.now(UTC) - timedelta(days=10)
+        builder = x509.CertificateBuilder().subject_name(self._name(subject)).issuer_name(self._name(issuer))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=days))
+        basic = x509.BasicConstraints(ca=alternative is None, path_length=None)
+        builder = builder.add_extension(basic, critical=True)
+        if alternative is not None:
+            builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _name(self, text):
+        return self.x509.Name([self.x509.NameAttribute(self.x509.NameOID.COMMON_NAME, text)])

@@ -120,20 +120,19 @@ def time_obedience(directory: Path, tries: int, together: int, seed: int, look_s
         ]
     )
     figures = dict[str, dict[str, Any]]()
-    child = server.launch(directory, port)
+    own = server.OwnServer(directory, port)
     try:
         for kind in KINDS:
             found = list[SteeringTry]()
             while len(found) < tries // 2:
-                if child.poll() is not None:
-                    child = server.launch(directory, port)
-                server.wait(child, port, directory)
+                own.restart()
+                own.wait()
                 batch, folder = min(together, tries // 2 - len(found)), directory / f"{kind}-{len(found)}"
-                found += _batch(folder, batch, rng, look_s, child if kind == "down" else None)
+                found += _batch(folder, batch, rng, look_s, own.child if kind == "down" else None)
             figures[kind] = _figures(found)
     finally:
-        child.kill()
-        child.wait()
+        own.child.kill()
+        own.child.wait()
     return figures
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ class ClaudeLight:
         attempts: Requests for one measurement before giving up, the first one included.
         first_wait_s: Wait before the second attempt, seconds.
         longest_wait_s: Longest wait before an attempt, also if the instrument asks for more, seconds.
+        ca_file: Certificates of the authority that signed its own, for ``https``; by default what
+            ``REQUESTS_CA_BUNDLE`` or ``SSL_CERT_FILE`` names, else the public authorities.
 
     Raises:
         InvalidInput: with every option that cannot be.
@@ -54,9 +57,12 @@ class ClaudeLight:
         attempts: int = 4,
         first_wait_s: float = 0.5,
         longest_wait_s: float = 60.0,
+        ca_file: str | None = None,
     ) -> None:
         times = {"connect_s": connect_s, "read_s": read_s, "deadline_s": deadline_s}
         faults = [f"{name}: needs seconds > 0, got {s}" for name, s in times.items() if not 0 < s < math.inf]
+        if ca_file is not None and not Path(ca_file).is_file():
+            faults.append(f"ca_file: needs a file of certificates, and there is none at {ca_file}")
         if attempts < 1:
             faults.append(f"attempts: needs at least 1, got {attempts}")
         waits = {"first_wait_s": first_wait_s, "quiet_s": quiet_s}
@@ -74,7 +80,7 @@ class ClaudeLight:
         self.space: Space = SPACE
         self.identity = f"claude-light {self.url.canonical}"
         self.patience = Patience(attempts, first_wait_s, longest_wait_s)
-        self._limits = Limits(connect_s, read_s, deadline_s, quiet_s)
+        self._limits = Limits(connect_s, read_s, deadline_s, quiet_s, ca_file=ca_file)
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
         """Take one reading at R, G and B, each from 0 to 1; one request, never repeated here.

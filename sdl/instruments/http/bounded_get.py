@@ -5,6 +5,7 @@ it reads the whole body of one. So its adapter is used without its session. A pr
 (``HTTPS_PROXY`` and its kin, less ``NO_PROXY``) is gone through: what a name leads to is for the proxy to judge then.
 """
 
+import os
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import BadStatusLine, RemoteDisconnected
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -37,6 +38,8 @@ HEADERS = {
     "Connection": "close",  # an idle connection that the server dropped would look like a lost reply
 }
 PIECE = 8192
+AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name a file of certificates to trust, in their order."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class Limits:
     """How long the instrument may still be measuring after nobody waits any more, seconds."""
     body_bytes: int = 65536
     """Longest body."""
+    ca_file: str | None = None
+    """Certificates of the authorities to trust; by default those that the environment names, else the public ones."""
+
+    @property
+    def trusted(self) -> str | Literal[True]:
+        """What ``requests`` is told to trust."""
+        named = [self.ca_file, *(os.environ.get(name) for name in AUTHORITIES)]
+        return next(filter(None, named), True)
 
 
 @dataclass(frozen=True)
@@ -82,12 +93,14 @@ def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Ht
     with _Link(url, limits) as link, closing(HTTPAdapter()) as adapter:
         try:
             _report_to(link, adapter)
+            if isinstance(trusted := limits.trusted, str) and not os.path.exists(trusted):
+                raise InstrumentRefused(f"there are no certificates to trust at {trusted}", sent=False)
             if not link.proxy:
                 url.check_resolved()
             request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
             timeout = (limits.connect_s, limits.read_s)
             proxies = {url.scheme: link.proxy} if link.proxy else {}
-            with adapter.send(request, stream=True, timeout=timeout, verify=True, proxies=proxies) as response:
+            with adapter.send(request, stream=True, timeout=timeout, verify=trusted, proxies=proxies) as response:
                 while piece := response.raw.read1(PIECE, decode_content=False):
                     body += piece
                     if len(body) > limits.body_bytes:

@@ -11,6 +11,7 @@ from places import ROOT
 from prefect import settings
 
 from flows import environment
+from flows.laboratory.definition import Laboratory
 from flows.server import service_lock as instance
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
@@ -225,6 +226,32 @@ def test_compose_listens_on_loopback_alone_and_names_only_what_it_has():
         assert "AUTH_STRING" not in str(each)
     mounted = [volume.split(":")[0] for volume in services["database"]["volumes"]]
     assert all(place in compose()["volumes"] or (DEPLOYMENTS / place).exists() for place in mounted)
+
+
+@pytest.mark.fault("O-45")
+def test_compose_loses_nothing_with_a_container_and_grows_within_bounds():
+    written = compose()
+    for name, each in written["services"].items():
+        assert each["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert "network_mode" not in each  # one that is started anew would take the network of others away
+        mounted = [volume.split(":")[0] for volume in each["volumes"]]
+        assert all(place in written["volumes"] or (DEPLOYMENTS / place).exists() for place in mounted)
+        assert name == "database" or f"data:{example()['SDL_HOME']}" in each["volumes"]
+    assert f"mkdir -m 700 {example()['SDL_HOME']}" in (DEPLOYMENTS / "Dockerfile").read_text(encoding="utf-8")
+    ours, theirs = (Laboratory.read(DEPLOYMENTS / name).model_dump() for name in ("lab.toml", "compose-lab.toml"))
+    address, _ = (each["instruments"]["twin"].pop("url") for each in (theirs, ours))
+    assert ours == theirs
+    twin = written["services"]["twin"]["command"].split()
+    assert address == f"http://twin:{twin[twin.index('--port') + 1]}/api"
+    assert twin[twin.index("--host") + 1] == "0.0.0.0"
+    assert written["services"]["deploy"]["command"].split()[2] == "deployments/compose-lab.toml"
+
+
+@pytest.mark.fault("O-45")
+def test_every_server_forgets_what_has_ended_long_ago():
+    kept = {name: value for name, value in environment.SETTINGS.items() if "VACUUM" in name or "RETENTION" in name}
+    assert len(kept) == 3
+    assert kept.items() <= example().items()
 
 
 def test_the_environment_file_asks_for_a_secret_and_holds_settings_that_prefect_has():

@@ -23,7 +23,7 @@ def deployed(prefect):
     async def deploy(changes):
         offered, runner = list(define_deployments(Laboratory.of_a_twin(None))), Runner(name="stale")
         async with get_client() as client:
-            numbers = await register_deployments(client, offered, runner.aadd_deployment)
+            numbers = await register_deployments(client, offered, runner.aadd_deployment, "these tests")
             for definition, number in zip(offered, numbers, strict=True):
                 if definition.run in changes:
                     await client.update_deployment(number, DeploymentUpdate(entrypoint=changes[definition.run]))

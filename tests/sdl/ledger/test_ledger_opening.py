@@ -18,7 +18,7 @@ from sdl.errors import (
     SchemaMismatch,
 )
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.ledger.database import SCHEMA_VERSION
+from sdl.ledger.database import SCHEMA_VERSION, open_database
 from sdl.ledger.ledger import Ledger
 
 
@@ -64,6 +64,10 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_its_copy_kept(wh
         ledger.register("white", "light", SPACE, {"budget": 1}, {})
     in_sql(where, "DROP TABLE changes")
     in_sql(where, "UPDATE about SET version = 1")
+    if "://" in where:  # nobody has a copy of it
+        with pytest.raises(SchemaMismatch, match=r"nothing is changed: .* 'sdl upgrade --copied'"):
+            Ledger(where)
+        open_database(where, upgrade=True).dispose()
     for _ in range(2):
         with Ledger(where) as ledger, ledger.hold("light", "me") as lease:
             ledger.reconfigure(lease, ledger.entry("white").id, {"budget": 2})
@@ -74,6 +78,41 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date_and_its_copy_kept(wh
         with contextlib.closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("SELECT version FROM about").fetchall() == [(1,)]
             assert connection.execute("SELECT name FROM campaigns").fetchall() == [("white",)]
+
+
+@pytest.mark.fault("O-46")
+def test_who_reads_a_file_of_an_earlier_schema_leaves_it_as_it_is(tmp_path):
+    where = tmp_path / "ledger.sqlite"
+    with Ledger(where) as ledger:
+        ledger.register("white", "light", SPACE, {"budget": 1}, {})
+    in_sql(str(where), "DROP TABLE changes")
+    in_sql(str(where), "UPDATE about SET version = 1")
+    before = where.read_bytes()
+    with Ledger(where) as reader, Ledger(where) as writer:
+        assert [entry.name for entry in reader.entries()] == ["white"]
+        assert reader.account(reader.entry("white").id)["changes"] == []
+        assert where.read_bytes() == before
+        assert not list(tmp_path.glob("*.schema-1"))
+        with writer.hold("light", "me") as lease:
+            writer.reconfigure(lease, writer.entry("white").id, {"budget": 2})
+        assert Path(f"{where}.schema-1").exists()
+        reader.register("blue", "light", SPACE, {"budget": 1}, {})  # a reader that comes to write
+        assert {entry.name for entry in writer.entries()} == {"white", "blue"}
+
+
+@pytest.mark.fault("O-46")
+def test_the_command_that_means_it(sdl, where):
+    Ledger(where).close()
+    in_sql(where, "DROP TABLE changes")
+    in_sql(where, "UPDATE about SET version = 1")
+    if "://" in where:
+        assert "copy the database first" in sdl("upgrade", "--ledger", where).said
+        with pytest.raises(SchemaMismatch):
+            Ledger(where)
+    assert sdl("upgrade", "--copied", "--ledger", where).code == 0
+    with Ledger(where) as ledger:
+        assert ledger.entries() == []
+    assert ("://" in where) or Path(f"{where}.schema-1").exists()
 
 
 def test_a_ledger_without_a_version_is_refused(where):

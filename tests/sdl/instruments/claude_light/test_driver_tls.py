@@ -1,64 +1,43 @@
 """TLS: the driver against certificates of an authority that it is made to trust."""
 
-import ssl
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 
 import pytest
 import requests
-from wire import DIM, measure
+from wire import DIM, Authority, measure
 
 from sdl import errors
+from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
+from sdl.instruments.http.bounded_get import AUTHORITIES
 
 
 @pytest.fixture
-def serving(tmp_path, monkeypatch):
-    x509 = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+def authority(tmp_path, monkeypatch):
+    for name in AUTHORITIES:
+        monkeypatch.delenv(name, raising=False)
+    return Authority(tmp_path)
 
-    def name(text):
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
-    def certificate(subject, alternative, key, issuer, issuer_key, days):
-        start = datetime.now(UTC) - timedelta(days=10)
-        builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer))
-        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=days))
-        authority = x509.BasicConstraints(ca=alternative is None, path_length=None)
-        builder = builder.add_extension(authority, critical=True)
-        if alternative is not None:
-            builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    trusted = tmp_path / "authority.pem"
-    trusted.write_bytes(certificate("authority", None, authority_key, "authority", authority_key, 100))
-    monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(trusted))
-
+@pytest.fixture
+def serving(authority):
     @contextmanager
-    def serve(days=100, address="127.0.0.1", issuer="authority"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternative = x509.IPAddress(ip_address(address))
-        issuer_key = authority_key if issuer == "authority" else key
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        chain = tmp_path / "server.pem"
-        chain.write_bytes(pem + certificate("server", alternative, key, issuer, issuer_key, days))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
+    def serve(**wrong):
         with InstrumentServer(Twin()) as server:
+            context = authority.context(**wrong)
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
             yield server
 
     return serve
 
 
-def test_a_valid_certificate_is_trusted(serving):
+@pytest.fixture
+def trusted(authority, monkeypatch):
+    monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", authority.file)
+
+
+def test_a_valid_certificate_is_trusted(serving, trusted):
     with serving() as server:
         assert measure(server.url.replace("http:", "https:")).applied == DIM
 
@@ -69,11 +48,11 @@ def test_a_valid_certificate_is_trusted(serving):
     [
         ({"days": 1}, "expired"),
         ({"address": "127.0.0.2"}, "mismatch"),
-        ({"issuer": "server"}, "self-signed"),
+        ({"signed": False}, "self-signed"),
     ],
     ids=["expired", "wrong host", "self-signed"],
 )
-def test_any_other_is_refused_before_sending(serving, wrong, reason):
+def test_any_other_is_refused_before_sending(serving, trusted, wrong, reason):
     with serving(**wrong) as server:
         with pytest.raises(errors.InstrumentRefused, match=reason) as caught:
             measure(server.url.replace("http:", "https:"))
@@ -85,3 +64,27 @@ def test_any_other_is_refused_before_sending(serving, wrong, reason):
 def test_an_answer_in_the_clear_is_refused():
     with InstrumentServer(Twin()) as server, pytest.raises(errors.InstrumentRefused, match="TLS"):
         measure(server.url.replace("http:", "https:"))
+
+
+@pytest.mark.fault("O-44")
+@pytest.mark.parametrize("variable", AUTHORITIES)
+def test_an_authority_of_ones_own_is_trusted_where_the_environment_names_it(serving, authority, monkeypatch, variable):
+    with serving() as server:
+        url = server.url.replace("http:", "https:")
+        with pytest.raises(errors.InstrumentRefused, match="TLS"):
+            measure(url)
+        monkeypatch.setenv(variable, authority.file)
+        assert measure(url).applied == DIM
+
+
+@pytest.mark.fault("O-44")
+def test_or_where_the_instrument_names_it(serving, authority, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
+    with serving() as server:
+        url = server.url.replace("http:", "https:")
+        with pytest.raises(errors.InstrumentRefused, match="no certificates to trust at /nowhere/"):
+            measure(url)
+        reply = ClaudeLight(url, allow_private=True, ca_file=authority.file).measure(DIM)
+        assert reply.applied == DIM
+    with pytest.raises(errors.InvalidInput, match="ca_file: needs a file of certificates"):
+        ClaudeLight(url, allow_private=True, ca_file="/nowhere/authority.pem")

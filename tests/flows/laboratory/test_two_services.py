@@ -1,0 +1,116 @@
+"""Two services that want one port, one server, or one name for their instruments; and a twin where nobody looks."""
+
+import socket
+
+import pytest
+from places import ROOT
+from services import ENDED, SOON_S, Lab
+
+from flows import environment
+from flows.laboratory.definition import Laboratory
+from flows.server import server
+from flows.server import service_lock as instance
+from sdl.errors import InvalidInput
+
+AT = '[instruments.lamp]\nplugin = "claude-light"\nurl = "http://127.0.0.1:{}/api"\nallow_private = true\n'
+
+
+def made(home):
+    home.mkdir(mode=0o700)
+    return Lab(home)
+
+
+@pytest.mark.fault("O-37")
+def test_who_answers_at_a_port_is_who_bound_it(tmp_path):
+    with server.listen(0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(InvalidInput, match=f"another program listens at port {port}: give another --port"):
+            server.listen(port)
+    server.listen(port).close()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("O-37")
+def test_of_two_on_one_port_at_once_one_serves_and_the_other_says_why_not(tmp_path):
+    labs = [made(tmp_path / name) for name in ("one", "two")]
+    port = server.free_port()
+    started = [lab.start("up", "--port", port, "--detach", "--json") for lab in labs]
+    told = [process.communicate(timeout=SOON_S) for process in started]
+    codes = [process.returncode for process in started]
+    assert sorted(codes) == [0, 1], told
+    winner, loser = (labs[codes.index(code)] for code in (0, 1))
+    try:
+        assert f"listens at port {port}: give another --port" in "".join(told[codes.index(1)])
+        assert "Traceback" not in loser.words + winner.words
+        assert loser.processes() == []
+        winner.told = {"api": instance.running(winner.home).api}
+        assert winner.told["api"] == server.address(port)
+        state = winner.until(winner.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}}), ENDED)
+        assert state["type"] == "COMPLETED", state
+        assert len(winner.trail("by-hand")) == 1
+        assert not (loser.home / "prefect" / "prefect.db").exists()  # it never came so far
+    finally:
+        assert winner.sdl("down").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.fault("O-37", "O-38")
+def test_two_on_one_server_do_not_take_each_others_deployments(tmp_path, home, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    environment.set_up_prefect(tmp_path)
+    own = server.OwnServer(tmp_path)
+    one, two = made(tmp_path / "one"), made(tmp_path / "two")
+    for lab in (one, two):
+        lab.environment["PREFECT_API_URL"] = own.api
+    file = tmp_path / "lab.toml"
+    file.write_text(AT.format(port := server.free_port()), encoding="utf-8")
+    try:
+        own.wait()
+        one.up(file, "--twin")
+        assert one.told["twin"] == f"http://127.0.0.1:{port}/api"  # where the file looks for it
+        before = one.deployment("measure", "lamp")
+        refused = two.sdl("up", "--detach")
+        assert refused.returncode == 1
+        assert f"for {one.home} serves 'pause/laboratory' on the Prefect server at {own.api}" in refused.stderr
+        deploy = two.sdl("deploy", file)
+        assert deploy.returncode == 2
+        assert f"for {one.home} serves 'campaign/lamp'" in deploy.stderr
+        after = one.deployment("measure", "lamp")
+        assert all(after[part] == before[part] for part in ("id", "version", "parameters", "work_pool_name"))
+        run = one.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}}, name="lamp")
+        assert one.until(run, ENDED)["type"] == "COMPLETED"
+        assert one.sdl("down").returncode == 0
+        one.up(file, "--twin")  # its own deployments are nobody else's
+    finally:
+        for lab in (one, two):
+            lab.sdl("down")
+        own.stop()
+
+
+@pytest.mark.fault("O-38")
+def test_a_twin_stands_where_the_laboratory_file_looks_for_it(sdl, tmp_path):
+    shipped = Laboratory.read(ROOT / "deployments" / "lab.toml")
+    assert (shipped.twin_port(None), shipped.twin_port(5005)) == (5005, 5005)
+    (tmp_path / "lab.toml").write_text(AT.format(6006), encoding="utf-8")
+    assert Laboratory.read(tmp_path / "lab.toml").twin_port(None) == 6006
+    for port in (5005, 0):
+        told = sdl("up", tmp_path / "lab.toml", "--twin", "--twin-port", port, "--detach")
+        assert told.code == 2
+        assert f"no instrument of the laboratory file uses a twin at port {port}" in told.said
+        assert "leave --twin-port out, or give 6006" in told.said
+    (tmp_path / "lab.toml").write_text('[instruments]\nlamp = "twin"\n', encoding="utf-8")
+    assert "leave --twin out" in sdl("up", tmp_path / "lab.toml", "--twin", "--detach").said
+
+
+@pytest.mark.slow
+@pytest.mark.fault("O-38")
+def test_a_port_of_the_twin_that_somebody_has_is_told(tmp_path):
+    lab = made(tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = lab.sdl("up", "--port", 0, "--twin", "--twin-port", port, "--detach")
+    assert told.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in told.stderr
+    assert lab.gone() == []
