@@ -33,7 +33,7 @@ def import_file(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter the observations of a file as a finished campaign."""
+    """Enter the observations of a file as a finished campaign; where that broke off, give it again."""
     from flows.studies.target_words import read_ranges
     from sdl.interchange.export_import import import_campaign as take_in
 

@@ -65,6 +65,8 @@ class State(StrEnum):
     PAUSED = "PAUSED"
     STOPPED = "STOPPED"
     FINISHED = "FINISHED"
+    IMPORTING = "IMPORTING"
+    """Not all rows of its file are entered yet."""
 
 
 class Control(StrEnum):

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,6 +24,9 @@ from sdl.ledger.journal import JournalEntry
 from sdl.ledger.row_mapping import row_of_round
 from sdl.ledger.tables import attempts, campaigns, changes, exams, notices, requests, rounds
 from sdl.system.clock import now
+
+Place: TypeAlias = tuple[int, int, int]
+"""Round, index and replicate: what makes a measurement of a campaign this one and no other."""
 
 # ---------------------------------------------------------------------- campaigns
 
@@ -63,25 +66,44 @@ def insert_notice(connection: Connection, campaign: int, kind: NoticeKind, text:
     connection.execute(insert(notices).values(sent=count_sent(campaign), **row))
 
 
-def insert_trail(connection: Connection, campaign: int, instrument: str, trail: Sequence[Mapping[str, Any]]) -> None:
-    """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail."""
-    place = operator.itemgetter("round", "index", "replicate")
-    planned: dict[tuple[int, int, int], Mapping[str, Any]] = {}
-    for row in trail:
-        planned.setdefault(place(row), row)
-    numbers = sorted({row["round"] for row in trail})
-    imported = [Round(number, RoundKind.IMPORTED) for number in numbers]
-    connection.execute(insert(rounds), [row_of_round(campaign, round_) for round_ in imported])
-    common = {"campaign": campaign}
-    connection.execute(
-        insert(requests),
-        [common | {"idx": row["index"], **_only(row, REQUEST_COLUMNS)} for row in planned.values()],
-    )
+def read_places(connection: Connection, campaign: int) -> dict[Place, int]:
+    """Return the number of the row of each measurement that is planned, by its place in the campaign."""
     columns = requests.c["round", "idx", "replicate", "id"]
-    inserted = connection.execute(select(*columns).where(requests.c.campaign == campaign))
-    ids = {(round_, index, replicate): id_ for round_, index, replicate, id_ in inserted}
+    planned = connection.execute(select(*columns).where(requests.c.campaign == campaign))
+    return {(round_, index, replicate): number for round_, index, replicate, number in planned}
+
+
+def insert_trail(
+    connection: Connection,
+    campaign: int,
+    instrument: str,
+    trail: Sequence[Mapping[str, Any]],
+    places: dict[Place, int],
+) -> None:
+    """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail.
+
+    Args:
+        connection: To the ledger.
+        campaign: Its number.
+        instrument: What it was measured with.
+        trail: The rows.
+        places: What ``read_places`` found; the new ones are added.
+    """
+    place = operator.itemgetter("round", "index", "replicate")
+    new: dict[Place, Mapping[str, Any]] = {}
+    for row in trail:
+        if place(row) not in places:
+            new.setdefault(place(row), row)
+    common, present = {"campaign": campaign}, {round_ for round_, _, _ in places}
+    begun = [Round(number, RoundKind.IMPORTED) for number in sorted({row["round"] for row in trail} - present)]
+    if begun:
+        connection.execute(insert(rounds), [row_of_round(campaign, round_) for round_ in begun])
+    if new:
+        rows = [common | {"idx": row["index"], **_only(row, REQUEST_COLUMNS)} for row in new.values()]
+        numbered = insert(requests).returning(requests.c.id, sort_by_parameter_order=True)
+        places.update(zip(new, connection.execute(numbered, rows).scalars(), strict=True))
     answers = [
-        common | {"request": ids[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
+        common | {"request": places[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
         for row in trail
     ]
     connection.execute(insert(attempts), answers)

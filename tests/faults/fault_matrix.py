@@ -93,6 +93,10 @@ MATRIX = {
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
         ),
+        "O-37": (
+            "an import of many rows, while campaigns measure; kill -9 or Ctrl-C in the middle of it",
+            "others write between its batches; told; the same command enters the rest, none twice",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
