@@ -178,8 +178,7 @@ def _sentences(each: CampaignStatus) -> Iterator[Text]:
     if each.alarm:
         yield Text(escape_invisible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
     if each.measures and each.holder is not None:
-        beat = max(0.0, each.seen_at - each.holder.beat_at)
-        words = f"{each.instrument} is held by {each.holder}, last sign of life {format_duration(beat)} ago"
+        words = f"{each.instrument} is held by {each.holder}, last sign of life {each.holder.sign_of_life}"
         yield Text(escape_invisible(words))
     if each.waits_for:
         yield Text(escape_invisible(f"{each.campaign} waits for {each.waits_for}"), "yellow")

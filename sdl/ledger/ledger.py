@@ -39,7 +39,7 @@ from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, 
 from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds, storable
 from sdl.space import Space
 from sdl.system import failpoints
-from sdl.system.clock import now
+from sdl.system.clock import now, uptime
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
@@ -358,6 +358,7 @@ class Ledger:
                 "reason": "",
                 "raw": "",
                 "sent_at": now(),
+                "uptime": uptime(),
             }
             number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
         self._counted[campaign] = (sent + 1, number)

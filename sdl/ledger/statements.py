@@ -240,9 +240,14 @@ def count_sent(campaign: int) -> ScalarSelect[Any]:
     return select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
 
 
-def select_last_sent_at(campaign: int) -> Select[Any]:
-    """Select when the last request of a campaign was sent, seconds since 1970."""
-    return select(attempts.c.sent_at).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(1)
+def select_last_sending(campaign: int) -> Select[Any]:
+    """Select when the last request of a campaign was sent, by the time of day and by the time since the boot."""
+    return (
+        select(*attempts.c["sent_at", "uptime"])
+        .where(attempts.c.campaign == campaign)
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    )
 
 
 def select_last_suspension(campaign: int) -> Select[Any]:

@@ -97,6 +97,7 @@ attempts = Table(
     Column("sent_at", Float),
     Column("done_at", Float),
     Column("seconds", Float),
+    Column("uptime", Text),  # empty in what was measured before schema 6, and where no system tells
     UniqueConstraint("request", "attempt"),
 )
 

@@ -111,8 +111,9 @@ class CampaignStatus:
 
     @property
     def silent_s(self) -> float | None:
-        """Seconds since its last observation; None if it has none."""
-        return None if self.pace.last_at is None else max(0.0, self.seen_at - self.pace.last_at)
+        """Seconds since its last observation; None if it has none, or the clock was set back since."""
+        age_s = -LEAST_S if self.pace.last_at is None else self.seen_at - self.pace.last_at
+        return None if age_s <= -LEAST_S else max(0.0, age_s)
 
     @property
     def quiet_since(self) -> float:

@@ -97,6 +97,14 @@ MATRIX = {
             "an import of many rows, while campaigns measure; kill -9 or Ctrl-C in the middle of it",
             "others write between its batches; told; the same command enters the rest, none twice",
         ),
+        "O-38": (
+            "the nights of a clock change",
+            "durations stay durations; times of the day and quiet hours are those that the wall shows",
+        ),
+        "O-39": (
+            "a clock set back, or a boot after which it shows what it showed before",
+            "an old background is read anew; no age is told that no clock knows",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
