@@ -31,7 +31,12 @@ def changes(zone):
     return [hour for hour, before, after in zip(hours[1:], offsets, offsets[1:], strict=False) if before != after]
 
 
-NIGHTS = [pytest.param(zone, night, id=f"{zone} {night:%Y-%m-%d}") for zone in ZONES for night in changes(zone)]
+QUICK = ("Europe/Berlin", "Australia/Lord_Howe")
+NIGHTS = [
+    pytest.param(zone, night, id=f"{zone} {night:%Y-%m-%d}", marks=[] if zone in QUICK else [pytest.mark.slow])
+    for zone in ZONES
+    for night in changes(zone)
+]
 each_night = pytest.mark.parametrize(("zone", "night"), NIGHTS)
 
 
