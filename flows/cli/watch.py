@@ -108,6 +108,7 @@ def status_to_json(each: CampaignStatus) -> dict[str, Any]:
         "silent_s": each.silent_s,
         "interval_s": each.pace.interval_s,
         "waits for": each.waits_for or None,
+        "approved": each.approved or None,
         "alarm": each.alarm or None,
         "updated": _moment(each.updated),
         "reason": _reason(each),
@@ -182,6 +183,8 @@ def _sentences(each: CampaignStatus) -> Iterator[Text]:
         yield Text(escape_invisible(words))
     if each.waits_for:
         yield Text(escape_invisible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
+    if each.approved and each.at_work:
+        yield Text(escape_invisible(f"{each.campaign}: {each.approved}"))
     if (reason := _reason(each)) and each.state is not State.FINISHED:
         yield Text(escape_invisible(f"{each.campaign}: {reason}"))
 

@@ -51,7 +51,7 @@ def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
                 (found.verdict.value, colour), f" {escape_invisible(target.name)}: {escape_invisible(found.sentence)}"
             )
     for notice in seen.notices:
-        by = f" by {escape_invisible(notice.by)}" if notice.by else ""
+        by = f" by {escape_invisible(notice.who)}" if notice.by else ""
         yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {escape_invisible(notice.text)}", "dim")
 
 

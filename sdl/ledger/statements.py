@@ -60,9 +60,11 @@ def replace_config(connection: Connection, campaign: int, before: Mapping[str, A
     connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
 
-def insert_notice(connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "") -> None:
+def insert_notice(
+    connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "", known: str = ""
+) -> None:
     """Write down what somebody asked of a campaign, or what befell it."""
-    row = {"campaign": campaign, "kind": kind, "text": text, "by": by, "at": now()}
+    row = {"campaign": campaign, "kind": kind, "text": text, "by": by, "known": known, "at": now()}
     connection.execute(insert(notices).values(sent=count_sent(campaign), **row))
 
 

@@ -87,6 +87,8 @@ class CampaignStatus:
     pace: Pace = field(default_factory=Pace)
     asks: str = ""
     """The approval that it waits for, in words."""
+    approved: str = ""
+    """Who approved of which round last, and how that was known, in words."""
     seen_at: float = 0.0
     """When this was read."""
 
@@ -188,7 +190,7 @@ def stalled_campaigns(ledger: Ledger) -> list[CampaignStatus]:
 
 
 def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
-    budget, approval = overview.config.get("budget"), overview.approval
+    budget, approval, given = overview.config.get("budget"), overview.approval, overview.approved
     return CampaignStatus(
         id=overview.id,
         campaign=overview.name,
@@ -202,6 +204,7 @@ def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
         targets=[target["name"] for target in overview.config.get("targets", [])],
         verified=overview.verified,
         holder=overview.holder,
+        approved="" if given is None else f"round {given.round} was approved by {given.who}",
         asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
         seen_at=seen_at,
     )

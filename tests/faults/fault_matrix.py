@@ -105,6 +105,10 @@ MATRIX = {
             "a clock set back, or a boot after which it shows what it showed before",
             "an old background is read anew; no age is told that no clock knows",
         ),
+        "O-40": (
+            "an approval in another's name: variables of the environment, --yes, a pipe, a name typed into a form",
+            "ledger, report, bundle and status say how the person was known",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
