@@ -1,10 +1,11 @@
-"""Commands about data and this installation: import, export, plugins."""
+"""Commands about data and this installation: import, export, backup, restore, plugins."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show
 from sdl import plugins as registry
@@ -17,6 +18,8 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("import")(import_file)
     app.command("export")(export_campaign)
+    app.command("backup")(back_up)
+    app.command("restore")(restore)
     app.command("plugins")(list_plugins)
 
 
@@ -61,6 +64,44 @@ def export_campaign(
     with open_ledger(home, ledger) as book:
         path = write_out(book, name, file, force=force)
     show({"file": str(path)}, as_json, str(path))
+
+
+def back_up(
+    folder: Annotated[
+        Path | None, typer.Argument(help="New folder; by default one in backups of the data directory.")
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the ledger and Prefect's database to a folder, while campaigns run."""
+    from flows.laboratory.backup import make_backup
+
+    directory = environment.home(home)
+    open_ledger(home, ledger).close()  # a place that is misspelt is told, not made
+    path = make_backup(directory, environment.ledger(ledger, directory), folder)
+    show({"backup": str(path)}, as_json, f"{path}; 'sdl restore' puts it back")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that 'sdl backup' wrote.", show_default=False)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what the backup lacks too; it is kept as a backup.")
+    ] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup back; what it replaces is kept as a backup."""
+    from flows.laboratory.backup import restore_backup
+
+    directory = environment.home(home)
+    done = restore_backup(folder, directory, environment.ledger(ledger, directory), force=force)
+    before = [f"what was there is in {done.before}"] if done.before else []
+    found = {"campaigns": done.campaigns, "prefect": done.prefect, "before": done.before and str(done.before)}
+    also = " and Prefect's database" if done.prefect else ""
+    campaigns = "1 campaign" if done.campaigns == 1 else f"{done.campaigns} campaigns"
+    show(found, as_json, f"the ledger with {campaigns}{also} is as it was in {folder}", *before)
 
 
 def list_plugins(

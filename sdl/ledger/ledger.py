@@ -19,6 +19,7 @@ from sdl.errors import (
     CampaignStopped,
     Interrupted,
     InvalidInput,
+    LeaseHeld,
     LeaseLost,
     LedgerAway,
     LedgerError,
@@ -36,10 +37,11 @@ from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
 from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
-from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds, storable
+from sdl.ledger.tables import attempts, campaigns, exams, findings, metadata, requests, rounds, storable
 from sdl.space import Space
 from sdl.system import failpoints
 from sdl.system.clock import now, uptime
+from sdl.system.database_copies import copy_sqlite, dump_postgresql, load_postgresql
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
@@ -100,6 +102,46 @@ class Ledger:
     def url(self) -> str:
         """Its file, or the URL of its database with the password, by which another process opens it."""
         return str(self.file) if self.file else self.engine.url.render_as_string(hide_password=False)
+
+    # ------------------------------------------------------------------ the whole of it
+
+    def extent(self) -> dumps.Extent:
+        """Return how much it holds."""
+        with self.reading() as connection:
+            return dumps.read_extent(connection)
+
+    def refuse_if_held(self) -> None:
+        """Refuse to go on while somebody holds an instrument.
+
+        Raises:
+            LeaseHeld: naming the instrument, the holder and since when.
+        """
+        with self.reading() as connection:
+            held = leasing.lease_holders(connection)
+        for instrument in held:
+            if (holder := self.holder(instrument)) is not None:
+                raise LeaseHeld(f"{instrument} is held by {holder}: wait for it to end, or 'sdl stop' it", instrument)
+
+    def copy_to(self, file: Path) -> None:
+        """Write all of it to a file as it is at one moment, while others go on."""
+        if self.file:
+            copy_sqlite(self.file, file)
+            return
+        with self.reading() as connection:
+            schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        dump_postgresql(self.url, file, [f'"{schema}"."{table}"' for table in metadata.tables])
+
+    def replace_by(self, file: Path) -> None:
+        """Hold what ``copy_to`` wrote instead, and no lease: whoever had one by either of them is fenced off."""
+        with self.reading() as connection:
+            tokens = leasing.read_tokens(connection)
+        self.close()
+        if self.file:
+            copy_sqlite(file, self.file)
+        else:
+            load_postgresql(file, self.url)
+        with self.writing() as connection:
+            leasing.fence_off(connection, tokens)
 
     # ------------------------------------------------------------------ campaigns
 

@@ -109,6 +109,10 @@ MATRIX = {
             "an approval in another's name: variables of the environment, --yes, a pipe, a name typed into a form",
             "ledger, report, bundle and status say how the person was known",
         ),
+        "O-41": (
+            "ledger and Prefect's database lost, damaged, or put back from a backup that was made at work",
+            "the campaign goes on and reproduces; nothing newer is replaced unasked, and what is replaced is kept",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),
