@@ -90,11 +90,15 @@ class HistoryCache:
 
 
 def _age_s(sending: Row[Any], at: float) -> float:
-    """Seconds since a request was sent; infinite where a clock was set back or another boot tells nothing of them."""
+    """Seconds since a request was sent; infinite where a clock was set back or another boot tells nothing of them.
+
+    What was imported may have no time, and nobody measures for it.
+    """
     if sending.uptime:
         seconds = seconds_since(sending.uptime)
         return float("inf") if seconds is None else seconds
-    return at - sending.sent_at if sending.sent_at <= at else float("inf")
+    sent_at = at if sending.sent_at is None else sending.sent_at
+    return at - sent_at if sent_at <= at else float("inf")
 
 
 def without_parity(round_: Round) -> Round:
