@@ -9,12 +9,15 @@ import pytest
 from hostile import DEEP, holds, leaves, numbers, refused, sane, sizes, trees, words
 from hypothesis import strategies as st
 
+from sdl import plugins
+from sdl.campaign.definition import Campaign
 from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable, InvalidInput
-from sdl.history import Purpose, Request, Round, RoundKind
+from sdl.history import History, Purpose, Request, Round, RoundKind
 from sdl.instruments.protocol import Patience, Reply
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.space import Channel, Knob, Space
+from strategies.plan.plan import Plan
 
 BUDGET = 6
 
@@ -174,3 +177,40 @@ def test_whatever_drivers_do_all_of_it_is_kept_and_nothing_is_out_of_bounds(exam
 
     units = st.lists(st.tuples(*2 * [st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5])]), min_size=1, max_size=3)
     holds(claim, st.tuples(spaces(), st.lists(acts, min_size=1, max_size=4), units), examples)
+
+
+# ---------------------------------------------------------------------- what a campaign asks of them
+
+DESIGNS = [*sorted(plugins.names("sdl.designs"))]
+
+
+@pytest.mark.fault("I-26", "N-15")
+@sizes(60, 10_000)
+def test_whatever_a_campaign_file_asks_for_its_first_round_is_refused_or_within_bounds(examples):
+    """On knobs of any range: by every design, of any size, with and without references."""
+
+    def claim(given):
+        space, design, n, every, seed = given
+        written = {
+            "name": "any",
+            "instrument": "twin",
+            "seed": seed,
+            "budget": 60,
+            "design": {"plugin": design, "n": n},
+            "background": {"every": every},
+            "targets": [{"name": "t", "readings": {"y": 100.0}, "tolerance": 5.0}],
+        }
+        steps = []
+        said = refused(lambda: steps.append(Plan(Campaign.parse(written), space).next_step(History(), None)))
+        assert bool(said) != bool(steps)
+        for step in steps:
+            settings = np.array([request.settings for request in step.requests])
+            assert len(settings)
+            assert space.contains(settings).all()
+
+    every = st.sampled_from(["planned", 0, 1, 7])
+    holds(
+        claim,
+        st.tuples(spaces(), st.sampled_from(DESIGNS), st.integers(1, 70), every, st.integers(0, 2**31)),
+        examples,
+    )
