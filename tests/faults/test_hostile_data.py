@@ -158,7 +158,9 @@ def others(draw):
     rows = [[draw(QUANTITIES) for _ in header] for _ in range(draw(st.integers(2, 8)))]
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         row = draw(st.sampled_from(rows))
-        row[draw(st.integers(0, len(header) - 1))] = draw(st.sampled_from(WRONG) | words)
+        row[draw(st.integers(0, len(header) - 1))] = " ".join(
+            draw(st.sampled_from(WRONG) | words).splitlines()
+        )  # a cell of lines moves those below it
     return header, rows, draw(st.sampled_from([".csv", ".jsonl", ".parquet"]))
 
 
