@@ -93,23 +93,23 @@ MATRIX = {
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
         ),
-        "O-37": (
+        "O-47": (
             "an import of many rows, while campaigns measure; kill -9 or Ctrl-C in the middle of it",
             "others write between its batches; told; the same command enters the rest, none twice",
         ),
-        "O-38": (
+        "O-48": (
             "the nights of a clock change",
             "durations stay durations; times of the day and quiet hours are those that the wall shows",
         ),
-        "O-39": (
+        "O-49": (
             "a clock set back, or a boot after which it shows what it showed before",
             "an old background is read anew; no age is told that no clock knows",
         ),
-        "O-40": (
+        "O-50": (
             "an approval in another's name: variables of the environment, --yes, a pipe, a name typed into a form",
             "ledger, report, bundle and status say how the person was known",
         ),
-        "O-41": (
+        "O-51": (
             "ledger and Prefect's database lost, damaged, or put back from a backup that was made at work",
             "the campaign goes on and reproduces; nothing newer is replaced unasked, and what is replaced is kept",
         ),

@@ -163,7 +163,7 @@ class TestFlow:
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 class TestService:
-    @pytest.mark.fault("O-40")
+    @pytest.mark.fault("O-50")
     def test_the_form_the_button_and_the_deployments_of_the_ui(self, tmp_path):
         lab = Lab(tmp_path / "home")
         lab.home.mkdir(mode=0o700)

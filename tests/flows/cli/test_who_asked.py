@@ -34,7 +34,7 @@ def last(book):
     return Controls(book).notices(book.entry("paper").id)[-1]
 
 
-@pytest.mark.fault("O-40")
+@pytest.mark.fault("O-50")
 def test_variables_of_the_environment_give_nobody_another_name(sdl, waiting, monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
         monkeypatch.setenv(name, "the-boss")
@@ -42,7 +42,7 @@ def test_variables_of_the_environment_give_nobody_another_name(sdl, waiting, mon
     assert (last(waiting).by, last(waiting).known) == (ME, f"login on {HERE}, --yes")
 
 
-@pytest.mark.fault("O-40")
+@pytest.mark.fault("O-50")
 def test_an_answer_through_a_pipe_is_told_from_one_at_a_terminal(sdl, waiting, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
@@ -60,14 +60,14 @@ def test_an_answer_through_a_pipe_is_told_from_one_at_a_terminal(sdl, waiting, m
     assert last(waiting).who == f"{ME} (login on {HERE}, at a terminal)"
 
 
-@pytest.mark.fault("O-40")
+@pytest.mark.fault("O-50")
 def test_a_user_without_a_name_is_told_by_the_number(sdl, waiting, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 987_654)
     sdl("approve", "paper", "--decline")
     assert last(waiting).who == f"user 987654 (a user without a name on {HERE}, --decline)"
 
 
-@pytest.mark.fault("O-40")
+@pytest.mark.fault("O-50")
 @pytest.mark.parametrize("name", ["Ada <b>", ""], ids=["a name", "no name"])
 def test_report_bundle_and_status_say_what_the_ledger_says(sdl, waiting, tmp_path, name):
     who = "Ada <b> (a name typed into Prefect's UI)" if name else "Prefect's UI (no name was given there)"

@@ -61,7 +61,7 @@ def rows(where):
         return [(row["settings"], row["raw"], row["state"]) for row in book.trail(book.entry("paper").id)]
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_put_back_a_campaign_goes_on_and_reproduces(kept, lab, where, written, drive, tmp_path):
     whole = rows(where)
     done = restore_backup(kept, lab, where, force=True)
@@ -76,7 +76,7 @@ def test_put_back_a_campaign_goes_on_and_reproduces(kept, lab, where, written, d
     assert reproduce_bundle(bundle)["agrees"]
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_what_is_newer_is_named_and_replaced_only_if_that_is_said_and_then_it_is_kept(kept, lab, where):
     whole = rows(where)
     more = len(whole) - AT
@@ -91,7 +91,7 @@ def test_what_is_newer_is_named_and_replaced_only_if_that_is_said_and_then_it_is
     assert rows(where) == whole
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_a_campaign_of_the_same_name_that_was_begun_anew_is_another_one(kept, lab, where, written, drive):
     restore_backup(kept, lab, where, force=True)
     with Ledger(where) as book, book.writing() as connection:
@@ -100,7 +100,7 @@ def test_a_campaign_of_the_same_name_that_was_begun_anew_is_another_one(kept, la
         restore_backup(kept, lab, where)
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_a_backup_that_is_not_as_it_was_written_is_refused(kept, lab, where):
     whole = rows(where)
     for file in sorted(kept.iterdir()):
@@ -120,7 +120,7 @@ def test_a_backup_that_is_not_as_it_was_written_is_refused(kept, lab, where):
     assert rows(where) == whole
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_a_backup_of_a_newer_program_is_refused(kept, lab, where):
     about = json.loads((kept / "manifest.json").read_text())
     about["ledger"]["schema"] += 1
@@ -129,7 +129,7 @@ def test_a_backup_of_a_newer_program_is_refused(kept, lab, where):
         restore_backup(kept, lab, where, force=True)
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_nothing_is_put_back_under_who_is_at_work(kept, lab, where):
     with Ledger(where) as book, book.hold("twin-2", "me"), pytest.raises(LeaseHeld, match="twin-2 is held by me"):
         restore_backup(kept, lab, where, force=True)
@@ -137,7 +137,7 @@ def test_nothing_is_put_back_under_who_is_at_work(kept, lab, where):
         restore_backup(kept, lab, where, force=True)
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_who_held_an_instrument_and_sleeps_is_fenced_off(kept, lab, where):
     with Ledger(where) as book:
         for _ in range(3):
@@ -154,7 +154,7 @@ def test_who_held_an_instrument_and_sleeps_is_fenced_off(kept, lab, where):
     assert lease.token > asleep.token
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_a_reply_that_the_ledger_did_not_take_yet_is_in_the_backup(kept, lab, where, written):
     restore_backup(kept, lab, where, force=True)
     with Ledger(where, lab) as book:
@@ -175,7 +175,7 @@ def token_of(book, row):
         return connection.exec_driver_sql(f"SELECT token FROM attempts WHERE id = {row['seq']}").scalar_one()
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("fault", ["no database", "half of it", "gone"])
 def test_a_damaged_ledger_is_put_aside_if_that_is_said(kept, lab, where, fault):
@@ -196,7 +196,7 @@ def test_a_damaged_ledger_is_put_aside_if_that_is_said(kept, lab, where, fault):
     assert len(rows(where)) == AT
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_without_its_programs_or_its_server_a_sentence_without_the_password(tmp_path, monkeypatch):
     url = "postgresql+psycopg://ada:se%2Fcret@127.0.0.1:1/lab"
     with pytest.raises(LedgerError, match=r"pg_dump failed at postgresql://ada@127.0.0.1:1/lab: ") as told:
@@ -207,7 +207,7 @@ def test_without_its_programs_or_its_server_a_sentence_without_the_password(tmp_
         dump_postgresql(url, tmp_path / "dump")
 
 
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 def test_prefects_database_on_a_server_is_backed_up_and_put_back(kept, lab, where, postgres, monkeypatch):
     postgres.execute("CREATE DATABASE prefects")
@@ -247,7 +247,7 @@ def test_the_commands_say_where_it_is_and_what_was_there(sdl, kept, lab, where, 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
-@pytest.mark.fault("O-41")
+@pytest.mark.fault("O-51")
 def test_a_laboratory_that_was_lost_while_a_campaign_ran_is_what_it_was(tmp_path):
     """Service, campaign and Prefect's runs: backed up at work, deleted, put back, gone on with, reproduced."""
     lab, folder = Lab(tmp_path / "home"), tmp_path / "backup"

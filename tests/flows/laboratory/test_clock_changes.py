@@ -65,7 +65,7 @@ def test_there_are_nights_in_which_clocks_go_either_way():
     assert Counter(zone for zone, _ in (night.values for night in NIGHTS)) == dict.fromkeys(ZONES, 4)
 
 
-@pytest.mark.fault("O-38")
+@pytest.mark.fault("O-48")
 @each_night
 @pytest.mark.parametrize("minutes", [7, 30, 60, 90, 720])
 def test_so_many_minutes_are_so_many_minutes(zone, night, minutes):
@@ -74,7 +74,7 @@ def test_so_many_minutes_are_so_many_minutes(zone, night, minutes):
     assert gaps == {timedelta(minutes=minutes)}
 
 
-@pytest.mark.fault("O-38")
+@pytest.mark.fault("O-48")
 @each_night
 @pytest.mark.parametrize("hour", [0, 1, 2, 3, 23])
 def test_a_time_of_the_day_comes_once_a_day(zone, night, hour):
@@ -88,7 +88,7 @@ def test_a_time_of_the_day_comes_once_a_day(zone, night, hour):
     assert len(days) == len(set(days)) == 2 or {night.astimezone(here).date()} <= {*days}
 
 
-@pytest.mark.fault("O-38")
+@pytest.mark.fault("O-48")
 @each_night
 def test_every_time_that_the_wall_shows_comes_once(zone, night):
     here = ZoneInfo(zone)
@@ -101,7 +101,7 @@ def test_every_time_that_the_wall_shows_comes_once(zone, night):
     assert Counter(moment.astimezone(here).replace(tzinfo=None) for moment in moments) == Counter(shown)
 
 
-@pytest.mark.fault("O-38")
+@pytest.mark.fault("O-48")
 @each_night
 @pytest.mark.parametrize("quiet", ["22:00-06:00", "01:00-02:30", "02:15-03:00", "23:30-00:30"])
 def test_quiet_hours_are_what_the_wall_shows(zone, night, quiet):

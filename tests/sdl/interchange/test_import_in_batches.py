@@ -61,7 +61,7 @@ def broken_off(where, many, monkeypatch):
         yield ledger
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_batches_enter_what_one_transaction_did(where, many, tmp_path):
     with Ledger(where) as ledger:
         entry = import_campaign(ledger, many, "many")
@@ -69,7 +69,7 @@ def test_batches_enter_what_one_transaction_did(where, many, tmp_path):
         assert export_campaign(ledger, "many", tmp_path / "again.jsonl").read_bytes() == many.read_bytes()
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_who_measures_goes_on_measuring(desk, many, monkeypatch):
     """Who waits for the database gets it between two batches, however many there are."""
     desk.plan(*map(request, range(50)))
@@ -93,7 +93,7 @@ def test_who_measures_goes_on_measuring(desk, many, monkeypatch):
         assert {each.name: each.sent for each in campaign_overviews(connection)} == {"white": measured, "many": ROWS}
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_what_broke_off_is_told_refused_and_finished_by_the_same_import(broken_off, many, tmp_path, paper):
     entry = broken_off.entry("many")
     assert entry.state is State.IMPORTING
@@ -113,14 +113,14 @@ def test_what_broke_off_is_told_refused_and_finished_by_the_same_import(broken_o
         import_campaign(broken_off, many, "many")
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_another_file_does_not_go_on_with_it(broken_off, many):
     many.write_bytes(many.read_bytes().replace(b"1001", b"1002"))
     with pytest.raises(InvalidInput, match="a campaign 'many' of other rows, entered in part, in this ledger already"):
         import_campaign(broken_off, many, "many")
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_of_two_imports_at_once_one_ends_and_no_row_is_there_twice(where, many, tmp_path, monkeypatch):
     with Ledger(where) as one, Ledger(where) as other:
 
@@ -134,7 +134,7 @@ def test_of_two_imports_at_once_one_ends_and_no_row_is_there_twice(where, many, 
         assert export_campaign(one, "many", tmp_path / "again.jsonl").read_bytes() == many.read_bytes()
 
 
-@pytest.mark.fault("O-37")
+@pytest.mark.fault("O-47")
 def test_killed_in_the_middle_the_same_command_enters_the_rest(sdl, spawn, ended, tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("R,G,B,515nm\n" + "".join(f"{n / 1500},0,0,{n}\n" for n in range(1500)))

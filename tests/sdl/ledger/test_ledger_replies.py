@@ -84,7 +84,7 @@ def test_time_that_moves_backwards_changes_no_order(desk, monkeypatch):
 BACK_S = 2 * 3600.0
 
 
-@pytest.mark.fault("O-39")
+@pytest.mark.fault("O-49")
 @pytest.mark.parametrize("set_back_s", [0.0, BACK_S, 86_400.0, -BACK_S])
 def test_a_background_is_as_old_as_it_is_whatever_the_time_of_day_says(desk, monkeypatch, set_back_s):
     """The clock that nobody sets tells, in this process and in the next one; asleep or awake."""
@@ -101,7 +101,7 @@ def test_a_background_is_as_old_as_it_is_whatever_the_time_of_day_says(desk, mon
     assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
 
 
-@pytest.mark.fault("O-39")
+@pytest.mark.fault("O-49")
 def test_after_another_boot_a_background_is_old_though_the_clock_shows_what_it_showed(desk, monkeypatch):
     desk.plan(request(0), request(1))
     desk.measured(request(0))
@@ -111,7 +111,7 @@ def test_after_another_boot_a_background_is_old_though_the_clock_shows_what_it_s
     assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
 
 
-@pytest.mark.fault("O-39")
+@pytest.mark.fault("O-49")
 def test_where_no_system_tells_a_clock_that_was_set_back_makes_it_old(desk, monkeypatch):
     monkeypatch.setattr(clock, "this_boot", lambda: "")
     desk.plan(request(0))

@@ -183,7 +183,7 @@ class TestStall:
             connection.execute(update(leases).values(since=watching.now() - 5))
         assert standing(at_work).alarm == ""
 
-    @pytest.mark.fault("O-21", "O-39")
+    @pytest.mark.fault("O-21", "O-49")
     def test_a_clock_that_goes_back_raises_no_alarm(self, at_work, monkeypatch):
         later(monkeypatch, -7200)
         found = standing(at_work)
