@@ -25,7 +25,7 @@ from pydantic import Field
 from flows.ui.artifacts import escape_markdown
 from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, LedgerError, SdlError
 from sdl.history import Approval, Control, NoticeKind
-from sdl.ledger.controls import PREFECT, Controls, summarize_planned
+from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
 
@@ -169,13 +169,13 @@ async def _ask_in_prefect(wait: Wait) -> None:
     approval = await asyncio.to_thread(wait.form)
     if approval is None:
         await apause_flow_run(**pause)  # type: ignore[call-overload]
-        Controls(wait.ledger, PREFECT).ask(wait.campaign, Control.RUN)
+        Controls.of_form(wait.ledger).ask(wait.campaign, Control.RUN)
         return
     text = await asyncio.to_thread(_describe_plan, wait, approval)
     form = ApprovalForm.with_initial_data(description=text)
     answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
     if wait.pending_approval() is not None:  # a command was not faster
-        controls = Controls(wait.ledger, answer.name or PREFECT)
+        controls = Controls.of_form(wait.ledger, answer.name)
         controls.answer(wait.campaign, answer.decision == "approve", answer.note)
 
 

@@ -3,7 +3,10 @@
 They write to the ledger and need no server.
 """
 
-import getpass
+import os
+import platform
+import pwd
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +84,8 @@ def answer_approval(
     """Show the settings that a campaign wants to send, and approve or decline them."""
     if yes and decline:
         raise InvalidInput("give either --yes or --decline")
-    with _controls(home, ledger) as controls:
+    how = "--yes" if yes else "--decline" if decline else "at a terminal" if sys.stdin.isatty() else "through a pipe"
+    with _controls(home, ledger, how) as controls:
         entry = controls.ledger.entry(name)
         approval = controls.pending_approval(entry.id)
         if approval is None:
@@ -128,13 +132,12 @@ def _planned(book: Ledger, name: str, round_: int) -> Table:
 
 
 @contextmanager
-def _controls(home: Path | None, ledger: str | None) -> Iterator[Controls]:
-    with open_ledger(home, ledger) as book:
-        yield Controls(book, _person())
-
-
-def _person() -> str:
+def _controls(home: Path | None, ledger: str | None, how: str = "") -> Iterator[Controls]:
+    """The controls for whom the operating system says it is; no variable of the environment names another."""
+    user = os.getuid()
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in some containers
-        return "command line"
+        name, login = pwd.getpwuid(user).pw_name, "login"
+    except KeyError:  # a user without a name, as in some containers
+        name, login = f"user {user}", "a user without a name"
+    with open_ledger(home, ledger) as book:
+        yield Controls(book, name, ", ".join(filter(None, [f"{login} on {platform.node()}", how])))

@@ -1,4 +1,4 @@
-"""Commands about data and this installation: import, export, plugins."""
+"""Commands about data and this installation: import, export, backup, restore, plugins."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("import")(import_file)
     app.command("export")(export_campaign)
     app.command("upgrade")(upgrade_ledger)
+    app.command("backup")(back_up)
+    app.command("restore")(restore)
     app.command("plugins")(list_plugins)
 
 
@@ -36,7 +38,7 @@ def import_file(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter the observations of a file as a finished campaign."""
+    """Enter the observations of a file as a finished campaign; where that broke off, give it again."""
     from flows.studies.target_words import read_ranges
     from sdl.interchange.export_import import import_campaign as take_in
 
@@ -80,6 +82,44 @@ def upgrade_ledger(
         raise InvalidInput("copy the database first (pg_dump), then 'sdl upgrade --copied'; nothing was changed")
     open_database(where, upgrade=True).dispose()
     show({"schema": SCHEMA_VERSION}, as_json, f"the ledger has schema {SCHEMA_VERSION} now")
+
+
+def back_up(
+    folder: Annotated[
+        Path | None, typer.Argument(help="New folder; by default one in backups of the data directory.")
+    ] = None,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the ledger and Prefect's database to a folder, while campaigns run."""
+    from flows.laboratory.backup import make_backup
+
+    directory = environment.home(home)
+    open_ledger(home, ledger).close()  # a place that is misspelt is told, not made
+    path = make_backup(directory, environment.ledger(ledger, directory), folder)
+    show({"backup": str(path)}, as_json, f"{path}; 'sdl restore' puts it back")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that 'sdl backup' wrote.", show_default=False)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what the backup lacks too; it is kept as a backup.")
+    ] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup back; what it replaces is kept as a backup."""
+    from flows.laboratory.backup import restore_backup
+
+    directory = environment.home(home)
+    done = restore_backup(folder, directory, environment.ledger(ledger, directory), force=force)
+    before = [f"what was there is in {done.before}"] if done.before else []
+    found = {"campaigns": done.campaigns, "prefect": done.prefect, "before": done.before and str(done.before)}
+    also = " and Prefect's database" if done.prefect else ""
+    campaigns = "1 campaign" if done.campaigns == 1 else f"{done.campaigns} campaigns"
+    show(found, as_json, f"the ledger with {campaigns}{also} is as it was in {folder}", *before)
 
 
 def list_plugins(

@@ -108,6 +108,7 @@ def status_to_json(each: CampaignStatus) -> dict[str, Any]:
         "silent_s": each.silent_s,
         "interval_s": each.pace.interval_s,
         "waits for": each.waits_for or None,
+        "approved": each.approved or None,
         "alarm": each.alarm or None,
         "updated": _moment(each.updated),
         "reason": _reason(each),
@@ -178,11 +179,12 @@ def _sentences(each: CampaignStatus) -> Iterator[Text]:
     if each.alarm:
         yield Text(escape_invisible(f"{each.campaign} has stalled: {each.alarm}"), "bold red")
     if each.measures and each.holder is not None:
-        beat = max(0.0, each.seen_at - each.holder.beat_at)
-        words = f"{each.instrument} is held by {each.holder}, last sign of life {format_duration(beat)} ago"
+        words = f"{each.instrument} is held by {each.holder}, last sign of life {each.holder.sign_of_life}"
         yield Text(escape_invisible(words))
     if each.waits_for:
         yield Text(escape_invisible(f"{each.campaign} waits for {each.waits_for}"), "yellow")
+    if each.approved and each.at_work:
+        yield Text(escape_invisible(f"{each.campaign}: {each.approved}"))
     if (reason := _reason(each)) and each.state is not State.FINISHED:
         yield Text(escape_invisible(f"{each.campaign}: {reason}"))
 

@@ -54,7 +54,7 @@ def _parts(seen: CampaignDetail) -> Iterator[RenderableType]:
             for channel in free_channels(found, {}):
                 yield Text(f"  {escape_invisible(str(channel))}", "" if channel.held != NOT_HELD else "red")
     for notice in seen.notices:
-        by = f" by {escape_invisible(notice.by)}" if notice.by else ""
+        by = f" by {escape_invisible(notice.who)}" if notice.by else ""
         yield Text(f"{_clock(notice.at)} {notice.kind.value}{by}: {escape_invisible(notice.text)}", "dim")
 
 

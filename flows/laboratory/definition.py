@@ -54,8 +54,10 @@ class Appointment(_Part):
     instrument: str
     """Its name in this file."""
     cron: Annotated[str | None, AfterValidator(_cron)] = None
-    """Minute, hour, day, month, weekday, in the time zone of the laboratory."""
+    """Minute, hour, day, month, weekday, as clocks show them in the time zone of the laboratory: of a time that comes
+    twice in the night of a clock change the first counts; one that is left out comes later by what clocks leave out."""
     every_min: float | None = Field(default=None, ge=1, le=60 * 24 * 366)
+    """Minutes from one to the next, whatever clocks show."""
     active: bool = True
     """Whether it runs from the start on; the UI can change that."""
     parameters: dict[str, Any] = Field(default_factory=dict)

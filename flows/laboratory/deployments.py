@@ -75,6 +75,13 @@ class Definition:
         """The name of a schedule by its place, by which Prefect knows it again."""
         return f"{self.run}-{place}"
 
+    def timezone_of(self, due: Appointment) -> str:
+        """The zone in which Prefect counts: local time for ``cron``; UTC for ``every_min``, which is a duration.
+
+        In local time Prefect leaves an hour of it out, or has one twice, in the nights of a clock change.
+        """
+        return self.timezone if due.cron else "UTC"
+
     def form(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema of the parameters as a form for this instrument: its knobs with their bounds, and no more.
 
@@ -101,7 +108,7 @@ class Definition:
             "tags": self.tags,
             "parameters": self.parameters,
             "schedules": [
-                {"slug": self.slug(place), **_schedule_written(each, self.timezone)}
+                {"slug": self.slug(place), **_schedule_written(each, self.timezone_of(each))}
                 for place, each in enumerate(self.appointments)
             ],
             **turns,

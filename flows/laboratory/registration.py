@@ -126,7 +126,7 @@ def import_flow(definition: Definition) -> Flow[..., Any]:
 def _schedule(place: int, definition: Definition, active: Mapping[str, bool]) -> Schedule:
     due, slug = definition.appointments[place], definition.slug(place)
     options: dict[str, Any] = {
-        "timezone": definition.timezone,
+        "timezone": definition.timezone_of(due),
         "active": active.get(f"{definition.name}/{slug}", due.active),
         "parameters": due.parameters,
         "slug": slug,

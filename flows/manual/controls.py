@@ -20,7 +20,7 @@ from flows.run_policy.failure_messages import says_what_to_do
 from flows.ui.events import CAMPAIGN_TAG
 from sdl.errors import InvalidInput
 from sdl.history import Control, Entry, State
-from sdl.ledger.controls import MOST, PREFECT, Controls
+from sdl.ledger.controls import MOST, Controls
 from sdl.ledger.ledger import Ledger
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -155,7 +155,7 @@ async def approve(
 def _controls(name: str, home: str | None, ledger: str | None) -> Iterator[Controls]:
     directory = environment.home(home)
     with Ledger(environment.ledger(ledger, directory), directory) as book:
-        yield Controls(book, name or PREFECT)
+        yield Controls.of_form(book, name)
 
 
 async def _has_a_run(entry: Entry) -> bool:

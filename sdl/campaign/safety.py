@@ -51,6 +51,12 @@ def parse_quiet_hours(text: str) -> tuple[time, time]:
     return begin, end
 
 
+def is_quiet(text: str, at: time) -> bool:
+    """Return whether a time of the day lies within quiet hours, which may go past midnight."""
+    begin, end = parse_quiet_hours(text)
+    return begin <= at < end if begin < end else at >= begin or at < end
+
+
 def _hours(text: str) -> str:
     parse_quiet_hours(text)
     return text
@@ -99,4 +105,6 @@ class SuspendPart(Section):
     def _bands(self) -> Self:
         if wrong := [name for name, (low, high) in self.background.items() if not low < high]:
             raise ValueError(f"background needs the least before the most, check {', '.join(wrong)}")
+        if all(any(is_quiet(text, time(*divmod(minute, 60))) for text in self.quiet) for minute in range(24 * 60)):
+            raise ValueError(f"quiet leaves no minute of the day to measure in: {', '.join(self.quiet)}")
         return self

@@ -65,6 +65,8 @@ class State(StrEnum):
     PAUSED = "PAUSED"
     STOPPED = "STOPPED"
     FINISHED = "FINISHED"
+    IMPORTING = "IMPORTING"
+    """Not all rows of its file are entered yet."""
 
 
 class Control(StrEnum):
@@ -121,6 +123,13 @@ class Notice:
     """Requests sent before it."""
     at: float
     """Seconds since 1970, for people to read."""
+    known: str = ""
+    """How that was known, in words; empty in what was written before that was kept."""
+
+    @property
+    def who(self) -> str:
+        """Who, and how that was known."""
+        return _person(self.by, self.known)
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,17 @@ class Approval:
     """None until somebody answered."""
     by: str
     """Who answered; empty until then."""
+    known: str = ""
+    """As that of a notice."""
+
+    @property
+    def who(self) -> str:
+        """Who answered, and how that was known."""
+        return _person(self.by, self.known)
+
+
+def _person(name: str, known: str) -> str:
+    return f"{name} ({known})" if known else name
 
 
 class Purpose(StrEnum):

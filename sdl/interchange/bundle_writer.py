@@ -75,7 +75,7 @@ def bundle_manifest(name: str, files: Mapping[str, bytes]) -> bytes:
 
 
 def _at_rest(ledger: Ledger, name: str) -> Entry:
-    entry = ledger.entry(name)
+    entry = ledger.whole_entry(name)
     if entry.state is State.RUNNING and (holder := ledger.holder(entry.instrument)) is not None:
         raise InvalidInput(
             f"campaign {name!r} is at work ({entry.instrument} is held by {holder}): a bundle is of a campaign at "

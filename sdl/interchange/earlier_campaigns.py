@@ -11,7 +11,7 @@ from sdl.campaign.lesson import Lesson
 from sdl.campaign.sections import HistoryPart
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
-from sdl.history import Entry
+from sdl.history import Entry, State
 from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.space import Space
@@ -29,7 +29,7 @@ def freeze_lessons(campaign: Campaign, ledger: Ledger, instrument: Instrument) -
         instrument: What it measures with.
 
     Raises:
-        InvalidInput: listing every earlier campaign that is not there, has other knobs or no reading.
+        InvalidInput: listing every earlier campaign that is not there, or in part, has other knobs or no reading.
     """
     part = campaign.history
     if part is None or part.lessons:
@@ -49,7 +49,8 @@ def _lessons(part: HistoryPart, name: str, ledger: Ledger, instrument: Instrumen
         raise InvalidInput(f"history.ledger: there is no file {format_value(part.ledger)}")
     with nullcontext(ledger) if part.ledger is None else Ledger(part.ledger) as book:
         if part.campaigns == "all":
-            fitting = (entry for entry in book.entries() if _fits(entry.space, instrument.space))
+            whole = (entry for entry in book.entries() if entry.state is not State.IMPORTING)
+            fitting = (entry for entry in whole if _fits(entry.space, instrument.space))
             learned = (_lesson(book, entry, instrument) for entry in fitting)
             others = (lesson for lesson in learned if lesson is not None and (lesson.campaign != name or part.ledger))
             return list(islice(others, LATEST))
@@ -65,7 +66,7 @@ def _lessons(part: HistoryPart, name: str, ledger: Ledger, instrument: Instrumen
 
 
 def _named(ledger: Ledger, name: str, instrument: Instrument) -> Lesson:
-    entry = ledger.entry(name)
+    entry = ledger.whole_entry(name)
     if not _fits(entry.space, instrument.space):
         knobs = ", ".join(instrument.space.knob_names)
         raise InvalidInput(

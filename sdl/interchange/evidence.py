@@ -197,6 +197,8 @@ class NoticeLine(_Line):
     """Requests sent before it."""
     text: str
     by: str
+    known: str | None = None
+    """How it was known who asked; what was written before that was kept does not say."""
     at: float
 
 

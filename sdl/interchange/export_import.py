@@ -82,9 +82,9 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
         force: Whether a file of that name may be replaced.
 
     Raises:
-        InvalidInput: if there is no such campaign or no such format, or the file cannot be written.
+        InvalidInput: if there is no such campaign, or not all of it, no such format, or the file cannot be written.
     """
-    path, entry = Path(path), ledger.entry(campaign)
+    path, entry = Path(path), ledger.whole_entry(campaign)
     _, write = _format(path)
     records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     try:
@@ -103,7 +103,7 @@ def import_campaign(
     instrument: str = "imported",
     ranges: Ranges | None = None,
 ) -> Entry:
-    """Enter the observations of a file as a finished campaign.
+    """Enter the observations of a file as a finished campaign; after an interruption the same call enters the rest.
 
     Args:
         ledger: Where to.
@@ -116,6 +116,7 @@ def import_campaign(
 
     Raises:
         InvalidInput: with the place of the first ten faults of the file; nothing is entered then.
+        Interrupted, LedgerError: with how many rows are entered.
     """
     path = Path(path)
     try:

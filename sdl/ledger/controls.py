@@ -5,15 +5,16 @@ transaction that sends its next request. So it obeys before that request, whatev
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from sdl.errors import InvalidInput
 from sdl.history import Approval, Control, Entry, History, Notice, NoticeKind, Purpose, State
 from sdl.ledger import statements
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.row_mapping import approval_from_row
 from sdl.ledger.tables import approvals, campaigns, notices
 from sdl.system.clock import now
 
@@ -21,6 +22,8 @@ MOST = 1_000_000
 """Requests that a campaign may be given at once."""
 PREFECT = "Prefect's UI"
 """Who asked there without a name."""
+TYPED, NAMELESS = f"a name typed into {PREFECT}", "no name was given there"
+"""How somebody is known who asked there: by what was typed, which may be any name."""
 ASKED = {
     Control.PAUSE: (NoticeKind.PAUSED, "asked to pause"),
     Control.STOP: (NoticeKind.STOPPED, "asked to stop"),
@@ -35,10 +38,17 @@ class Controls:
     Args:
         ledger: Where the campaigns are.
         by: Who asks, for the record; empty for the program itself.
+        known: How that is known, in words, since nothing here proves who it is.
     """
 
     ledger: Ledger
     by: str = ""
+    known: str = ""
+
+    @classmethod
+    def of_form(cls, ledger: Ledger, name: str = "") -> Self:
+        """Ask for somebody at a form or button of Prefect's UI, who may have given a name."""
+        return cls(ledger, name, TYPED) if name else cls(ledger, PREFECT, NAMELESS)
 
     # ------------------------------------------------------------------ asking
 
@@ -92,12 +102,13 @@ class Controls:
         words = f"round {waiting.round} {kind.value}{f': {note}' if note else ''}"
         in_round = (approvals.c.campaign == entry.id) & (approvals.c.round == waiting.round)
         with self.ledger.writing() as connection:
-            values = {"granted": granted or None, "by": self.by if granted else "", "at": now()}
+            by, known = (self.by, self.known) if granted else ("", "")
+            values = {"granted": granted or None, "by": by, "known": known, "at": now()}
             connection.execute(update(approvals).where(in_round).values(**values))
             if not granted:  # it asks again when it goes on
                 connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(control=Control.PAUSE))
             self._write(connection, entry.id, kind, words)
-        return Approval(waiting.round, waiting.why, granted, self.by)
+        return Approval(waiting.round, waiting.why, granted, self.by, self.known)
 
     # ------------------------------------------------------------------ what the program asks and notes
 
@@ -124,17 +135,19 @@ class Controls:
         query = select(approvals).where(approvals.c.campaign == campaign, approvals.c.granted.is_(None))
         with self.ledger.reading() as connection:
             row = connection.execute(query.order_by(approvals.c.round.desc()).limit(1)).one_or_none()
-        return None if row is None else _read(row)
+        return None if row is None else approval_from_row(row)
 
     def notices(self, campaign: int, last: int | None = None) -> list[Notice]:
         """Return what was asked of a campaign and what befell it, oldest first: all, or the ``last`` so many."""
         query = select(notices).where(notices.c.campaign == campaign).order_by(notices.c.id.desc()).limit(last)
         with self.ledger.reading() as connection:
             rows = connection.execute(query).all()
-        return [Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at) for row in reversed(rows)]
+        return [
+            Notice(NoticeKind(row.kind), row.text, row.by, row.sent, row.at, row.known or "") for row in reversed(rows)
+        ]
 
     def _write(self, connection: Connection, campaign: int, kind: NoticeKind, text: str) -> None:
-        statements.insert_notice(connection, campaign, kind, text, self.by)
+        statements.insert_notice(connection, campaign, kind, text, self.by, self.known)
 
 
 def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:
@@ -150,8 +163,4 @@ def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tupl
 def _approval(connection: Connection, campaign: int, round_: int) -> Approval | None:
     query: Select[Any] = select(approvals).where(approvals.c.campaign == campaign, approvals.c.round == round_)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _read(row)
-
-
-def _read(row: Row[Any]) -> Approval:
-    return Approval(row.round, row.why, row.granted, row.by)
+    return None if row is None else approval_from_row(row)

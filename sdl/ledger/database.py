@@ -18,18 +18,21 @@ from sqlalchemy.pool import StaticPool
 from sdl.errors import InvalidInput, LedgerAway, LedgerError, SchemaMismatch
 from sdl.formatting import hide_password
 from sdl.ledger.database_server import CONNECT, limit_server, may_pass
-from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
+from sdl.ledger.tables import about, approvals, attempts, campaigns, exams, metadata, notices
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 MAKING = 5_351_441
 """Number of PostgreSQL's lock for making the tables; its first processes come one after another."""
 
 
-ADDED = ((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"))
+ADDED = (
+    *((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"), (attempts, "uptime", "TEXT")),
+    *((notices, "known", "TEXT"), (approvals, "known", "TEXT")),
+)
 """Columns that tables of earlier schemas lack."""
 
 
@@ -248,10 +251,10 @@ def _check_version(connection: Connection) -> None:
 
 def _migrate(connection: Connection) -> None:
     """Bring a ledger of an earlier schema up to date: something is added, and nothing that it holds is touched."""
+    metadata.create_all(connection)
     for table, column, kind in ADDED:
         if column not in {present["name"] for present in inspect(connection).get_columns(table.name)}:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {kind}")
-    metadata.create_all(connection)
     for index in attempts.indexes:
         index.create(connection, checkfirst=True)
     own = select(campaigns.c.instrument).where(campaigns.c.id == attempts.c.campaign).scalar_subquery()

@@ -1,12 +1,13 @@
 """A campaign as its tables have it, in plain rows: for reports, exports and bundles."""
 
-from collections.abc import Collection
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from sdl.ledger import statements
-from sdl.ledger.tables import attempts, changes, exams, findings, notices, requests, rounds
+from sdl.ledger.tables import attempts, campaigns, changes, exams, findings, notices, requests, rounds
 
 Rows = list[dict[str, Any]]
 
@@ -40,3 +41,33 @@ def read_account(connection: Connection, campaign: int) -> dict[str, Rows]:
         "notices": statements.select_rows(notices, campaign),
     }
     return {name: [dict(row) for row in connection.execute(query).mappings()] for name, query in queries.items()}
+
+
+Extent: TypeAlias = Mapping[str, Mapping[str, float]]
+"""How much a ledger holds: of each campaign when it was created and changed last, and rows by table."""
+
+
+def read_extent(connection: Connection) -> Extent:
+    """Return how much the ledger holds."""
+    found = defaultdict[str, dict[str, float]](dict)
+    for name, created, updated in connection.execute(select(*campaigns.c["name", "created", "updated"])):
+        found[name] |= {"created": created, "updated": updated}
+    for table in (rounds, attempts, exams, findings, changes, notices):
+        counted = select(campaigns.c.name, func.count()).join(table, table.c.campaign == campaigns.c.id)
+        for name, count in connection.execute(counted.group_by(campaigns.c.name)):
+            found[name][table.name] = count
+    return found
+
+
+def lacking(present: Extent, other: Extent) -> list[str]:
+    """Return what a ledger holds and another one lacks, one phrase a campaign; nothing if all of it is there."""
+    phrases = list[str]()
+    for name, held in present.items():
+        has = other.get(name)
+        if has is None or has["created"] != held["created"]:
+            phrases.append(f"campaign {name!r}")
+            continue
+        more = [f"{held[key] - has.get(key, 0):.0f} {key}" for key in held if held[key] > has.get(key, 0)]
+        if rows := [phrase for phrase in more if not phrase.endswith("updated")] or ["its last state"] * bool(more):
+            phrases.append(f"{', '.join(rows)} of {name!r}")
+    return phrases

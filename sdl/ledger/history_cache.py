@@ -5,13 +5,15 @@ are only added while a campaign is at work, with one exception: the last reply m
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from sdl.history import Exam, Finding, History, Observation, Request, Round
 from sdl.ledger import bulk_reads, statements
 from sdl.ledger.row_mapping import exam_from_row, finding_from_row, round_from_row
 from sdl.ledger.tables import exams, findings, rounds
+from sdl.system.clock import seconds_since
 
 
 @dataclass(eq=False)
@@ -46,7 +48,7 @@ class HistoryCache:
         """
         self._read_measurements(connection)
         self._read_decisions(connection)
-        last = connection.execute(statements.select_last_sent_at(self.campaign)).scalar_one_or_none()
+        last = connection.execute(statements.select_last_sending(self.campaign)).one_or_none()
         suspended = connection.execute(statements.select_last_suspension(self.campaign)).scalar_one_or_none()
         return History(
             rounds=list(self._rounds),
@@ -55,7 +57,7 @@ class HistoryCache:
             exams=list(self._exams),
             findings=list(self._findings),
             sent=self._sent,
-            stale=last is not None and (at - last > fresh_for_s or suspended == self._sent),
+            stale=last is not None and (_age_s(last, at) > fresh_for_s or suspended == self._sent),
         )
 
     def _read_measurements(self, connection: Connection) -> None:
@@ -85,6 +87,18 @@ class HistoryCache:
         for row in connection.execute(statements.select_rows(findings, self.campaign, self._last_finding)):
             self._findings.append(finding_from_row(row))
             self._last_finding = row.id
+
+
+def _age_s(sending: Row[Any], at: float) -> float:
+    """Seconds since a request was sent; infinite where a clock was set back or another boot tells nothing of them.
+
+    What was imported may have no time, and nobody measures for it.
+    """
+    if sending.uptime:
+        seconds = seconds_since(sending.uptime)
+        return float("inf") if seconds is None else seconds
+    sent_at = at if sending.sent_at is None else sending.sent_at
+    return at - sent_at if sent_at <= at else float("inf")
 
 
 def without_parity(round_: Round) -> Round:

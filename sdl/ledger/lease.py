@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,8 @@ from sdl.system.processes import is_dead, process_name, this_host
 BEAT_S = 2.0
 TTL_S = 15.0
 """Seconds for which a heartbeat may stand still; an owner that is silent for longer, while we watch, is overtaken."""
+UNKNOWN_TOKENS = 1_000_000
+"""More than an instrument is held in its life, where nobody knows how often it was."""
 _LEASE = select(leases).where(leases.c.instrument == bindparam("instrument")).with_for_update()
 _watched = dict[tuple[str, str], "_Stillness"]()
 """Heartbeats that look old, by ledger and instrument, as this process has watched them."""
@@ -138,6 +140,22 @@ def lease_holder(engine: Engine, instrument: str) -> Holder | None:
                         instrument, _holder(row), _holder(row).sign_of_life, _silence_s())  # fmt: skip
             announced = True
         time.sleep(BEAT_S / 4)
+
+
+def read_tokens(connection: Connection) -> dict[str, int]:
+    """Return the highest token that each instrument was ever held with."""
+    return {row.instrument: row.token for row in connection.execute(select(*leases.c["instrument", "token"]))}
+
+
+def fence_off(connection: Connection, tokens: Mapping[str, int]) -> None:
+    """Free every instrument, at a token beyond those that were given out: in a ledger that was restored.
+
+    Who held one by the ledger before, and sleeps, is refused when it wakes.
+    """
+    for instrument, token in read_tokens(connection).items():
+        beyond = max(token, tokens.get(instrument, token + UNKNOWN_TOKENS)) + 1
+        free = update(leases).where(leases.c.instrument == instrument).values(owner="", token=beyond)
+        connection.execute(free)
 
 
 def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:

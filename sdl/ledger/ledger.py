@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sdl.errors import (
     BudgetSpent,
     CampaignPaused,
     CampaignStopped,
+    Interrupted,
     InvalidInput,
+    LeaseHeld,
     LeaseLost,
     LedgerAway,
     LedgerError,
@@ -35,12 +37,16 @@ from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
 from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
-from sdl.ledger.tables import attempts, campaigns, exams, findings, requests, rounds, storable
+from sdl.ledger.tables import attempts, campaigns, exams, findings, metadata, requests, rounds, storable
 from sdl.space import Space
-from sdl.system.clock import now
+from sdl.system import failpoints
+from sdl.system.clock import now, uptime
+from sdl.system.database_copies import copy_sqlite, dump_postgresql, load_postgresql
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
+BATCH = 1000
+"""Rows of an import that are entered in one transaction, which takes some hundredths of a second."""
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +102,46 @@ class Ledger:
     def url(self) -> str:
         """Its file, or the URL of its database with the password, by which another process opens it."""
         return str(self.file) if self.file else self.engine.url.render_as_string(hide_password=False)
+
+    # ------------------------------------------------------------------ the whole of it
+
+    def extent(self) -> dumps.Extent:
+        """Return how much it holds."""
+        with self.reading() as connection:
+            return dumps.read_extent(connection)
+
+    def refuse_if_held(self) -> None:
+        """Refuse to go on while somebody holds an instrument.
+
+        Raises:
+            LeaseHeld: naming the instrument, the holder and since when.
+        """
+        with self.reading() as connection:
+            held = leasing.lease_holders(connection)
+        for instrument in held:
+            if (holder := self.holder(instrument)) is not None:
+                raise LeaseHeld(f"{instrument} is held by {holder}: wait for it to end, or 'sdl stop' it", instrument)
+
+    def copy_to(self, file: Path) -> None:
+        """Write all of it to a file as it is at one moment, while others go on."""
+        if self.file:
+            copy_sqlite(self.file, file)
+            return
+        with self.reading() as connection:
+            schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        dump_postgresql(self.url, file, [f'"{schema}"."{table}"' for table in metadata.tables])
+
+    def replace_by(self, file: Path) -> None:
+        """Hold what ``copy_to`` wrote instead, and no lease: whoever had one by either of them is fenced off."""
+        with self.reading() as connection:
+            tokens = leasing.read_tokens(connection)
+        self.close()
+        if self.file:
+            copy_sqlite(file, self.file)
+        else:
+            load_postgresql(file, self.url)
+        with self.writing() as connection:
+            leasing.fence_off(connection, tokens)
 
     # ------------------------------------------------------------------ campaigns
 
@@ -175,28 +221,66 @@ class Ledger:
         trail: Sequence[Mapping[str, Any]],
         title: str = "",
     ) -> Entry:
-        """Enter a finished campaign that was measured elsewhere, whole or not at all.
+        """Enter a finished campaign that was measured elsewhere, in batches between which others write.
+
+        Where that broke off, the same call enters what lacks.
 
         Args:
-            name: A name that no campaign has.
+            name: A name that no campaign has, or one that was entered in part.
             instrument: What it was measured with.
             space: Its knobs and channels.
-            config: What is known of how it came about.
+            config: What is known of how it came about, such as ``imported.sha256``: which rows these are.
             trail: Rows like those of ``trail``, in the order of sending.
             title: The name as a person wrote it.
 
         Raises:
             InvalidInput: if the name is taken.
+            Interrupted, LedgerError: with how many rows are entered.
         """
+        row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
+        row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.IMPORTING}
+        row |= {"reason": "not all its rows are entered: the same import again enters the others"}
         with self.writing() as connection:
-            if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is not None:
-                raise InvalidInput(f"there is a campaign {name!r} in this ledger already; give another name")
-            row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
-            row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.FINISHED}
-            new = insert(campaigns).values(**row, reason="imported", created=now(), updated=now())
-            campaign = statements.inserted_id(connection.execute(new))
-            statements.insert_trail(connection, campaign, instrument, trail)
+            begun = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+            in_part = begun is not None and begun.state == State.IMPORTING
+            if begun is not None and not (in_part and _same_rows(begun, row)):
+                part = " of other rows, entered in part," if in_part else ""
+                raise InvalidInput(f"there is a campaign {name!r}{part} in this ledger already; give another name")
+            new = insert(campaigns).values(**row, created=now(), updated=now())
+            campaign = begun.id if begun is not None else statements.inserted_id(connection.execute(new))
+            places = statements.read_places(connection, campaign)
+            done = connection.execute(statements.select_sent_count(campaign)).one()[0]
+        try:
+            while done < len(trail):
+                begun_s = time.monotonic()
+                self._enter(campaign, instrument, trail, done, places)
+                done = min(done + BATCH, len(trail))
+                failpoints.pass_failpoint("in-import")
+                time.sleep(time.monotonic() - begun_s)  # who waits for SQLite looks but now and then whether it is free
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted: {_entered(done, trail)}") from None
+        except LedgerError as error:
+            raise LedgerError(f"{error}; {_entered(done, trail)}") from error
         return self.entry(name)
+
+    def _enter(
+        self,
+        campaign: int,
+        instrument: str,
+        trail: Sequence[Mapping[str, Any]],
+        done: int,
+        places: dict[statements.Place, int],
+    ) -> None:
+        """Enter the next batch of rows after so many that are there."""
+        of_campaign = campaigns.c.id == campaign
+        with self.writing() as connection:
+            connection.execute(select(campaigns.c.id).where(of_campaign).with_for_update())
+            if connection.execute(statements.select_sent_count(campaign)).one()[0] != done:
+                raise LedgerError("another process enters these rows too")
+            statements.insert_trail(connection, campaign, instrument, trail[done : done + BATCH], places)
+            if done + BATCH >= len(trail):
+                whole = {"state": State.FINISHED, "reason": "imported", "updated": now()}
+                connection.execute(update(campaigns).where(of_campaign).values(**whole))
 
     def entry(self, name: str) -> Entry:
         """Return the campaign of that name.
@@ -211,6 +295,17 @@ class Ledger:
             hint = suggest_nearest(name, [entry.name for entry in self.entries()])
             raise InvalidInput(f"no campaign {format_value(name)} in this ledger{hint}")
         return entry_from_row(row)
+
+    def whole_entry(self, name: str) -> Entry:
+        """Return the campaign of that name, of which every row is there.
+
+        Raises:
+            InvalidInput: if there is none, or a file's rows were entered in part.
+        """
+        entry = self.entry(name)
+        if entry.state is State.IMPORTING:
+            raise InvalidInput(f"campaign {name!r} is there in part: {entry.reason}")
+        return entry
 
     def entries(self) -> list[Entry]:
         """Return all campaigns, the latest first."""
@@ -306,6 +401,7 @@ class Ledger:
                 "reason": "",
                 "raw": "",
                 "sent_at": now(),
+                "uptime": uptime(),
             }
             number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
         self._counted[campaign] = (sent + 1, number)
@@ -505,6 +601,16 @@ class Ledger:
     def _begin(self, engine: Engine, patience_s: float) -> Connection:
         """Begin a transaction, once a database server answers."""
         return wait_for_answer(lambda: begin_transaction(engine), patience_s, self.interrupted)
+
+
+def _same_rows(begun: Row[Any], row: Mapping[str, Any]) -> bool:
+    """Whether a campaign is of the same file; what that was compared with may have changed since."""
+    was, is_ = (config.get("imported", {}).get("sha256") for config in (begun.config, row["config"]))
+    return bool(was == is_ and begun.space == row["space"])
+
+
+def _entered(done: int, trail: Sequence[Any]) -> str:
+    return f"{done} of {len(trail)} rows are entered, the same import again enters the others"
 
 
 def _obey(name: str, control: Control) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from sdl.formatting import array_from_json
 from sdl.history import USABLE, Approval, Control, Finding, Purpose, ReplyClass, State, Verdict
 from sdl.ledger.lease import Holder, lease_holders
-from sdl.ledger.row_mapping import finding_from_row
+from sdl.ledger.row_mapping import approval_from_row, finding_from_row
 from sdl.ledger.statements import CONTROL, select_last_suspension, select_rows
 from sdl.ledger.tables import approvals, attempts, campaigns, findings, requests, rounds
 from sdl.space import Readings
@@ -42,6 +42,8 @@ class CampaignOverview:
     """Names of the targets with a candidate that passed its exam."""
     approval: Approval | None
     """What it waits for a person to approve; None if it waits for nobody."""
+    approved: Approval | None
+    """What a person approved of last; None if nobody did."""
     holder: Holder | None
     """Who holds its instrument; None if nobody does."""
 
@@ -53,7 +55,8 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
     if campaign is not None:
         query = query.where(campaigns.c.id == campaign)
     sent, verified = _sent_counts(connection, campaign), _verified_targets(connection)
-    waiting, held = _open_approvals(connection), lease_holders(connection)
+    waiting, approved = (_last_approvals(connection, granted) for granted in (None, True))
+    held = lease_holders(connection)
     return [
         CampaignOverview(
             id=row.id,
@@ -67,6 +70,7 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
             sent=sent.get(row.id, 0),
             verified=frozenset(verified.get(row.id, ())),
             approval=waiting.get(row.id),
+            approved=approved.get(row.id),
             holder=held.get(row.instrument),
         )
         for row in connection.execute(query)
@@ -88,10 +92,10 @@ def _verified_targets(connection: Connection) -> Mapping[int, set[str]]:
     return passed
 
 
-def _open_approvals(connection: Connection) -> Mapping[int, Approval]:
-    """Return the approval that each campaign waits for; of several, that of its last round."""
-    query = select(approvals).where(approvals.c.granted.is_(None)).order_by(approvals.c.round)
-    return {row.campaign: Approval(row.round, row.why, row.granted, row.by) for row in connection.execute(query)}
+def _last_approvals(connection: Connection, granted: bool | None) -> Mapping[int, Approval]:
+    """Return the approval that each campaign waits for, or was given; of several, that of its last round."""
+    query = select(approvals).where(approvals.c.granted.is_(granted)).order_by(approvals.c.round)
+    return {row.campaign: approval_from_row(row) for row in connection.execute(query)}
 
 
 @dataclass(frozen=True)

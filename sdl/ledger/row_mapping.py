@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from sdl.formatting import array_from_json, json_list
 from sdl.history import (
+    Approval,
     Control,
     Entry,
     Exam,
@@ -30,6 +31,11 @@ def entry_from_row(row: Row[Any]) -> Entry:
     values = dict(row._mapping)
     values |= {"space": Space.model_validate(row.space), "state": State(row.state), "control": Control(row.control)}
     return Entry(**values)
+
+
+def approval_from_row(row: Row[Any]) -> Approval:
+    """Read an approval from its row."""
+    return Approval(row.round, row.why, row.granted, row.by, row.known or "")
 
 
 def row_of_round(campaign: int, round_: Round) -> dict[str, Any]:

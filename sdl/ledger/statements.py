@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,6 +24,9 @@ from sdl.ledger.journal import JournalEntry
 from sdl.ledger.row_mapping import row_of_round
 from sdl.ledger.tables import attempts, campaigns, changes, exams, notices, requests, rounds
 from sdl.system.clock import now
+
+Place: TypeAlias = tuple[int, int, int]
+"""Round, index and replicate: what makes a measurement of a campaign this one and no other."""
 
 # ---------------------------------------------------------------------- campaigns
 
@@ -57,31 +60,52 @@ def replace_config(connection: Connection, campaign: int, before: Mapping[str, A
     connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
 
-def insert_notice(connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "") -> None:
+def insert_notice(
+    connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "", known: str = ""
+) -> None:
     """Write down what somebody asked of a campaign, or what befell it."""
-    row = {"campaign": campaign, "kind": kind, "text": text, "by": by, "at": now()}
+    row = {"campaign": campaign, "kind": kind, "text": text, "by": by, "known": known, "at": now()}
     connection.execute(insert(notices).values(sent=count_sent(campaign), **row))
 
 
-def insert_trail(connection: Connection, campaign: int, instrument: str, trail: Sequence[Mapping[str, Any]]) -> None:
-    """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail."""
-    place = operator.itemgetter("round", "index", "replicate")
-    planned: dict[tuple[int, int, int], Mapping[str, Any]] = {}
-    for row in trail:
-        planned.setdefault(place(row), row)
-    numbers = sorted({row["round"] for row in trail})
-    imported = [Round(number, RoundKind.IMPORTED) for number in numbers]
-    connection.execute(insert(rounds), [row_of_round(campaign, round_) for round_ in imported])
-    common = {"campaign": campaign}
-    connection.execute(
-        insert(requests),
-        [common | {"idx": row["index"], **_only(row, REQUEST_COLUMNS)} for row in planned.values()],
-    )
+def read_places(connection: Connection, campaign: int) -> dict[Place, int]:
+    """Return the number of the row of each measurement that is planned, by its place in the campaign."""
     columns = requests.c["round", "idx", "replicate", "id"]
-    inserted = connection.execute(select(*columns).where(requests.c.campaign == campaign))
-    ids = {(round_, index, replicate): id_ for round_, index, replicate, id_ in inserted}
+    planned = connection.execute(select(*columns).where(requests.c.campaign == campaign))
+    return {(round_, index, replicate): number for round_, index, replicate, number in planned}
+
+
+def insert_trail(
+    connection: Connection,
+    campaign: int,
+    instrument: str,
+    trail: Sequence[Mapping[str, Any]],
+    places: dict[Place, int],
+) -> None:
+    """Insert what was measured elsewhere: rounds, measurements and attempts, given as rows of the trail.
+
+    Args:
+        connection: To the ledger.
+        campaign: Its number.
+        instrument: What it was measured with.
+        trail: The rows.
+        places: What ``read_places`` found; the new ones are added.
+    """
+    place = operator.itemgetter("round", "index", "replicate")
+    new: dict[Place, Mapping[str, Any]] = {}
+    for row in trail:
+        if place(row) not in places:
+            new.setdefault(place(row), row)
+    common, present = {"campaign": campaign}, {round_ for round_, _, _ in places}
+    begun = [Round(number, RoundKind.IMPORTED) for number in sorted({row["round"] for row in trail} - present)]
+    if begun:
+        connection.execute(insert(rounds), [row_of_round(campaign, round_) for round_ in begun])
+    if new:
+        rows = [common | {"idx": row["index"], **_only(row, REQUEST_COLUMNS)} for row in new.values()]
+        numbered = insert(requests).returning(requests.c.id, sort_by_parameter_order=True)
+        places.update(zip(new, connection.execute(numbered, rows).scalars(), strict=True))
     answers = [
-        common | {"request": ids[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
+        common | {"request": places[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
         for row in trail
     ]
     connection.execute(insert(attempts), answers)
@@ -218,9 +242,14 @@ def count_sent(campaign: int) -> ScalarSelect[Any]:
     return select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
 
 
-def select_last_sent_at(campaign: int) -> Select[Any]:
-    """Select when the last request of a campaign was sent, seconds since 1970."""
-    return select(attempts.c.sent_at).where(attempts.c.campaign == campaign).order_by(attempts.c.id.desc()).limit(1)
+def select_last_sending(campaign: int) -> Select[Any]:
+    """Select when the last request of a campaign was sent, by the time of day and by the time since the boot."""
+    return (
+        select(*attempts.c["sent_at", "uptime"])
+        .where(attempts.c.campaign == campaign)
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    )
 
 
 def select_last_suspension(campaign: int) -> Select[Any]:

@@ -97,6 +97,7 @@ attempts = Table(
     Column("sent_at", Float),
     Column("done_at", Float),
     Column("seconds", Float),
+    Column("uptime", Text),  # empty in what was measured before schema 6, and where no system tells
     UniqueConstraint("request", "attempt"),
 )
 
@@ -150,6 +151,7 @@ notices = Table(
     Column("sent", Integer, nullable=False),
     Column("text", _Words, nullable=False),
     Column("by", _Words, nullable=False),
+    Column("known", _Words),  # empty in what was written before schema 6
     Column("at", Float, nullable=False),
 )
 """What persons asked for and what was suspended, in words, each after so many requests."""
@@ -162,6 +164,7 @@ approvals = Table(
     Column("why", _Words, nullable=False),
     Column("granted", Boolean),
     Column("by", _Words, nullable=False),
+    Column("known", _Words),  # empty in what was written before schema 6
     Column("at", Float, nullable=False),
 )
 """Rounds whose settings a person has to see before they are sent; ``granted`` is empty until somebody answered."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, SdlError
+from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable
 from sdl.formatting import format_value, make_jsonable
 from sdl.instruments.protocol import Instrument, Reply
 
@@ -21,13 +21,18 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
         InstrumentError: as the driver does; where it fails with what it does not promise, one that names it.
     """
     try:
-        reply: Any = instrument.measure(settings)
-    except SdlError:
+        return _plain_reply(instrument, instrument.measure(settings))
+    except InstrumentError as error:
+        if not str(error).split():
+            error.args = (f"the driver of {instrument.identity} says no more than {type(error).__name__}",)
         raise
     except OSError as error:  # a port or a line, which may come back
         raise InstrumentUnavailable(_failed(instrument, error)) from error
-    except Exception as error:  # a driver is anybody's code
+    except Exception as error:  # a driver is anybody's code, and so is what it returns
         raise InstrumentRefused(f"{_failed(instrument, error)}; that has to be mended in the driver") from error
+
+
+def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
     applied, readings = (getattr(reply, name, None) for name in ("applied", "readings"))
     if not isinstance(applied, Mapping) or not isinstance(readings, Mapping):
         raise BadReply(
@@ -55,7 +60,10 @@ def close_driver(instrument: Instrument) -> None:
 def _failed(instrument: Instrument, error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    words = " ".join(str(error).split()) or "no words"
+    try:
+        words = " ".join(str(error).split()) or "no words"
+    except Exception:  # it fails at saying what it is, too
+        words = "no words"
     return f"the driver of {instrument.identity} failed with {type(error).__name__}: {words}{place}"
 
 

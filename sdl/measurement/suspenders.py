@@ -8,20 +8,23 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.campaign.safety import PatchPart, SuspendPart, parse_quiet_hours
+from sdl.campaign.safety import PatchPart, SuspendPart, is_quiet
 from sdl.history import Purpose
 from sdl.ledger.queries import AttemptOutcome
 from sdl.space import Readings, Space
 
 FEWEST = 3
 """Earlier patches from which on their own scatter stands in for a noise that the instrument does not state."""
+
+LONGEST_MIN = 2 * 24 * 60
+"""Minutes in which quiet hours end, however clocks are changed."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,23 @@ class Suspenders:
         )
 
     def _quiet(self) -> SuspensionHold | None:
-        now = self.clock().astimezone(ZoneInfo(self.rule.timezone))
-        for text in self.rule.quiet:
-            begin, end = parse_quiet_hours(text)
-            at = now.time()
-            if (begin <= at < end) if begin < end else (at >= begin or at < end):
-                until = now.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
-                until += timedelta(days=until <= now)
-                seconds = (until - now).total_seconds()
-                return SuspensionHold(
-                    f"quiet hours {text} ({self.rule.timezone}): it goes on at {until:%H:%M}", seconds
-                )
-        return None
+        now = self.clock().astimezone(UTC)
+        if not (text := self._quiet_hours(now)):
+            return None
+        # Minute by minute, since no sum of hours finds the end where clocks are put forward or back.
+        minutes = (now.replace(second=0, microsecond=0) + timedelta(minutes=n) for n in range(1, LONGEST_MIN))
+        until = next(minute for minute in minutes if not self._quiet_hours(minute))
+        words = f"quiet hours {text} ({self.rule.timezone}): it goes on at {until.astimezone(self._zone):%H:%M}"
+        return SuspensionHold(words, (until - now).total_seconds())
+
+    def _quiet_hours(self, moment: datetime) -> str:
+        """The quiet hours that a clock on the wall shows at a moment; empty if it shows none."""
+        at = moment.astimezone(self._zone).time()
+        return next((text for text in self.rule.quiet if is_quiet(text, at)), "")
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.rule.timezone)
 
     def _failing(self) -> SuspensionHold | None:
         limit, n = self.rule.failures, len(self._outcomes)

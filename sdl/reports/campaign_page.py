@@ -66,7 +66,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         lamps=course.lamps,
         chapters=list(round_chapters(summary)),
         notices=[
-            (format_time(notice.at), notice.sent, notice.by, notice.text)
+            (format_time(notice.at), notice.sent, notice.who, notice.text)
             for notice in Controls(ledger).notices(summary.entry.id)
         ],
         config=json.dumps(_brief(summary.entry.config), indent=2, ensure_ascii=False),

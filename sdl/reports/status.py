@@ -89,6 +89,8 @@ class CampaignStatus:
     pace: Pace = field(default_factory=Pace)
     asks: str = ""
     """The approval that it waits for, in words."""
+    approved: str = ""
+    """Who approved of which round last, and how that was known, in words."""
     seen_at: float = 0.0
     """When this was read."""
 
@@ -113,8 +115,9 @@ class CampaignStatus:
 
     @property
     def silent_s(self) -> float | None:
-        """Seconds since its last observation; None if it has none."""
-        return None if self.pace.last_at is None else max(0.0, self.seen_at - self.pace.last_at)
+        """Seconds since its last observation; None if it has none, or the clock was set back since."""
+        age_s = -LEAST_S if self.pace.last_at is None else self.seen_at - self.pace.last_at
+        return None if age_s <= -LEAST_S else max(0.0, age_s)
 
     @property
     def quiet_since(self) -> float:
@@ -191,7 +194,7 @@ def stalled_campaigns(ledger: Ledger) -> list[CampaignStatus]:
 
 
 def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
-    budget, approval = overview.config.get("budget"), overview.approval
+    budget, approval, given = overview.config.get("budget"), overview.approval, overview.approved
     return CampaignStatus(
         id=overview.id,
         campaign=overview.name,
@@ -205,6 +208,7 @@ def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
         targets=[target["name"] for target in overview.config.get("targets", [])],
         verified=overview.verified,
         holder=overview.holder,
+        approved="" if given is None else f"round {given.round} was approved by {given.who}",
         asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
         seen_at=seen_at,
     )

@@ -1,8 +1,31 @@
-"""The time of day, in one place, so that a test can move it."""
+"""The time of day, and the time since the system was started, in one place, so that a test can move them."""
 
 import time
+from functools import cache
+
+from sdl.system.processes import BOOT
 
 
 def now() -> float:
-    """Return the seconds since 1970: for people to read, never for a decision."""
+    """Return the seconds since 1970: for people to read, never for a decision, since anybody may set that clock."""
     return time.time()
+
+
+def uptime() -> str:
+    """Return which boot this is and the seconds since it, asleep or awake: ``1f0c2a77 8123.25``; empty if unknown."""
+    return f"{this_boot()} {time.clock_gettime(time.CLOCK_BOOTTIME):.2f}" if this_boot() else ""
+
+
+def seconds_since(moment: str) -> float | None:
+    """Return the seconds since a moment that ``uptime`` named; None if that was in another boot or on another host."""
+    boot, _, seconds = moment.partition(" ")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - float(seconds) if boot == this_boot() else None
+
+
+@cache
+def this_boot() -> str:
+    """Return the number of this boot; empty where the system has none."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""

@@ -23,6 +23,7 @@ Place: TypeAlias = Literal[
     "lease-held",  # O-09: the instrument is held, nothing was done with it
     "when-paused",  # O-10: a pause was obeyed, the instrument is still held
     "in-export",  # O-11: an export is half written
+    "in-import",  # O-47: some rows of a file are in the ledger, and the others are not
     "in-schema",  # O-12: tables are made, and their version is not written
 ]
 

@@ -127,6 +127,26 @@ MATRIX = {
             "a ledger of an earlier schema, looked at",
             "read, and left as it is; brought up to date by who writes, with a copy; on a server by a command",
         ),
+        "O-47": (
+            "an import of many rows, while campaigns measure; kill -9 or Ctrl-C in the middle of it",
+            "others write between its batches; told; the same command enters the rest, none twice",
+        ),
+        "O-48": (
+            "the nights of a clock change",
+            "durations stay durations; times of the day and quiet hours are those that the wall shows",
+        ),
+        "O-49": (
+            "a clock set back, or a boot after which it shows what it showed before",
+            "an old background is read anew; no age is told that no clock knows",
+        ),
+        "O-50": (
+            "an approval in another's name: variables of the environment, --yes, a pipe, a name typed into a form",
+            "ledger, report, bundle and status say how the person was known",
+        ),
+        "O-51": (
+            "ledger and Prefect's database lost, damaged, or put back from a backup that was made at work",
+            "the campaign goes on and reproduces; nothing newer is replaced unasked, and what is replaced is kept",
+        ),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),

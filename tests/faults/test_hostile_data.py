@@ -1,5 +1,6 @@
 """Thousands of wrong files of data: each is refused in sentences, or gives rows that a fit may see."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -140,3 +141,96 @@ def test_any_parquet_is_refused_or_its_rows_are_sane(examples, sandbox):
         lambda given: [name.encode(errors="replace").decode() for name in given]
     )
     holds(claim, st.tuples(names, st.lists(columns, min_size=5, max_size=5)), examples)
+
+
+# ---------------------------------------------------------------------- other people's rows
+
+QUANTITIES = st.decimals(-999, 999, places=3).map(str) | st.sampled_from(["1e-9", "532.003", "2.5e6", "0", "-0.0"])
+WRONG = ["", "true", "nan", "inf", "1,5", "9" * 400, "-1e400", "x", " 7 ", "+3", "0x1F", "1_0"]
+
+
+@st.composite
+def others(draw):
+    """Rows of somebody else's laboratory: any knobs and channels, and here and there a cell that is wrong."""
+    knobs = [f"in.{name}" for name in draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True))]
+    channels = [f"out.{name}" for name in draw(st.lists(st.sampled_from("wxyz"), min_size=1, max_size=3, unique=True))]
+    header = [*knobs, *channels, *draw(st.sampled_from([[], ["time"], ["note"]]))]
+    rows = [[draw(QUANTITIES) for _ in header] for _ in range(draw(st.integers(2, 8)))]
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        row = draw(st.sampled_from(rows))
+        row[draw(st.integers(0, len(header) - 1))] = " ".join(
+            draw(st.sampled_from(WRONG) | words).splitlines()
+        )  # a cell of lines moves those below it
+    return header, rows, draw(st.sampled_from([".csv", ".jsonl", ".parquet"]))
+
+
+def as_file(folder, header, rows, suffix):
+    """The table in one of the formats, cells as text in CSV and as numbers, where they are any, elsewhere."""
+    path = folder / f"others{suffix}"
+    if suffix == ".csv":
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+        return path
+    values = [[_number(cell) for cell in row] for row in rows]
+    if suffix == ".jsonl":
+        lines = []
+        for row in values:
+            named = dict(zip(header, row, strict=True))
+            line = {"in": {}, "out": {}}
+            for name, value in named.items():
+                place, _, key = name.partition(".")
+                if key:
+                    line[place][key] = value
+                else:
+                    line[place] = value
+            lines.append(json.dumps(line))
+        path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
+        return path
+    columns = {}
+    for place, name in enumerate(header):
+        column = [row[place] for row in values]
+        plain = all(value is None or isinstance(value, float) for value in column)
+        texts = [None if value is None else str(value).encode(errors="replace").decode() for value in column]
+        columns[name] = pa.array(column, pa.float64()) if plain else pa.array(texts, pa.string())
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def _number(cell):
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell
+
+
+@pytest.mark.fault("N-07", "I-26")
+@sizes(200, 10_000)
+def test_of_other_peoples_rows_none_is_lost_in_silence_and_none_is_changed(examples, sandbox):
+    """Each row is used as it was written, counted among those that are not, or the file is refused in sentences."""
+    names = (f"others-{number}" for number in range(10**9))
+
+    def claim(given):
+        header, rows, suffix = given
+        path = as_file(sandbox, header, rows, suffix)
+        if refused(exchange.read_data, path):
+            return
+        data = exchange.read_data(path)
+        unused = sum(int(note.split()[0]) for note in data.notes)
+        assert len(data.settings) + unused == len(rows)
+        assert data.space.contains(data.settings).all()
+        first = int(suffix == ".csv") + 1
+        for line, settings, readings in zip(data.lines, data.settings, data.readings, strict=True):
+            written = dict(zip(header, map(_number, rows[line - first]), strict=True))
+            assert settings.tolist() == [written[f"in.{name}"] for name in data.space.knob_names]
+            expected = [written.get(f"out.{name}") for name in data.space.channel_names]
+            for value, wanted in zip(readings, expected, strict=True):
+                assert np.isnan(value) or value == wanted
+                assert not np.isnan(value) or not isinstance(wanted, float) or data.censored.any()
+        if len(rows) > 2:
+            return
+        with Ledger(sandbox / "home" / "others.sqlite") as book:
+            entry = exchange.import_campaign(book, path, next(names))
+            assert len(book.trail(entry.id)) == len(rows)
+            assert len(book.history(entry.id).observations) == len(data.settings)
+
+    holds(claim, others(), examples)

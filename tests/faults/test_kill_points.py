@@ -174,7 +174,7 @@ def whole_or_absent(path, end):
 
 
 def test_every_place_is_died_at_here():
-    assert PASSAGES.keys() == set(get_args(killpoints.Place))
+    assert PASSAGES.keys() | {"in-import"} == set(get_args(killpoints.Place))  # which test_import_in_batches.py takes
 
 
 @pytest.mark.fault("O-01", "O-02", "O-03", "O-04", "O-05", "O-06", "O-07", "O-08", "O-09", "O-10", "O-11", "O-12")

@@ -163,6 +163,7 @@ class TestFlow:
 @pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
 class TestService:
+    @pytest.mark.fault("O-50")
     def test_the_form_the_button_and_the_deployments_of_the_ui(self, tmp_path):
         lab = Lab(tmp_path / "home")
         lab.home.mkdir(mode=0o700)
@@ -212,11 +213,12 @@ class TestService:
         assert state["type"] == "COMPLETED", state["message"]
         with Ledger(lab.home / "ledger.sqlite") as book:
             entry = book.entry("careful")
-            told = [(each.kind, each.by) for each in Controls(book).notices(entry.id)]
+            told = [(each.kind, each.who) for each in Controls(book).notices(entry.id)]
             assert book.history(entry.id).findings[-1].verdict == "VERIFIED"
         kinds = [NoticeKind.WAITING, NoticeKind.PAUSED, NoticeKind.APPROVED, NoticeKind.RESUMED]
         assert [kind for kind, _ in told] == kinds
-        assert [by for _, by in told] == ["", "Eve", "Ada", "Prefect's UI"]
+        typed, button = "(a name typed into Prefect's UI)", "Prefect's UI (no name was given there)"
+        assert [who for _, who in told] == ["", f"Eve {typed}", f"Ada {typed}", button]
 
     def a_name_that_nobody_has_fails_with_what_to_do(self, lab):
         state = lab.until(self.trigger(lab, "stop", {"campaign": "carefull"}), ENDED)

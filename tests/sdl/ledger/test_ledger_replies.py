@@ -8,6 +8,7 @@ from desk import COUNTS, repeated, reply, request, screened, unbelievable
 
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
+from sdl.system import clock
 
 
 def test_a_reply_is_kept_whole(desk):
@@ -78,6 +79,46 @@ def test_time_that_moves_backwards_changes_no_order(desk, monkeypatch):
     desk.measured(request(1))
     assert [each.key for each in desk.history.observations] == [(0, 0, 0), (0, 1, 0)]
     assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+
+
+BACK_S = 2 * 3600.0
+
+
+@pytest.mark.fault("O-49")
+@pytest.mark.parametrize("set_back_s", [0.0, BACK_S, 86_400.0, -BACK_S])
+def test_a_background_is_as_old_as_it_is_whatever_the_time_of_day_says(desk, monkeypatch, set_back_s):
+    """The clock that nobody sets tells, in this process and in the next one; asleep or awake."""
+    desk.plan(request(0), request(1))
+    desk.measured(request(0))
+    monkeypatch.setattr("sdl.ledger.ledger.now", lambda: time.time() - set_back_s)
+    assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+    moment = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda which: moment(which) + BACK_S)
+    assert desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+    desk.reopen()
+    assert desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+    desk.measured(request(1))
+    assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+
+
+@pytest.mark.fault("O-49")
+def test_after_another_boot_a_background_is_old_though_the_clock_shows_what_it_showed(desk, monkeypatch):
+    desk.plan(request(0), request(1))
+    desk.measured(request(0))
+    monkeypatch.setattr(clock, "this_boot", lambda: "b8a1c5d2")
+    assert desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+    desk.measured(request(1))
+    assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+
+
+@pytest.mark.fault("O-49")
+def test_where_no_system_tells_a_clock_that_was_set_back_makes_it_old(desk, monkeypatch):
+    monkeypatch.setattr(clock, "this_boot", lambda: "")
+    desk.plan(request(0))
+    desk.measured(request(0))
+    assert not desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
+    monkeypatch.setattr("sdl.ledger.ledger.now", lambda: time.time() - BACK_S)
+    assert desk.ledger.history(desk.campaign, fresh_for_s=60.0).stale
 
 
 # ---------------------------------------------------------------------- what cannot be believed

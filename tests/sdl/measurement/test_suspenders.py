@@ -138,6 +138,14 @@ class TestQuietHours:
         with pytest.raises(InvalidInput, match=r"suspend.quiet"):
             Campaign.parse(paper | {"suspend": {"quiet": [wrong]}})
 
+    def test_hours_that_leave_no_minute_are_refused(self, paper):
+        with pytest.raises(InvalidInput, match=r"suspend: quiet leaves no minute of the day"):
+            Campaign.parse(paper | {"suspend": {"quiet": ["20:00-09:30", "09:00-20:00"]}})
+
+    def test_hours_that_follow_each_other_end_together(self):
+        held = of(self.at(8), quiet=["06:00-09:00", "09:00-10:30"], timezone="Europe/Berlin").hold()
+        assert held.seconds == 2.5 * 3600
+
 
 class TestCampaign:
     """Suspended for real, and going on."""
