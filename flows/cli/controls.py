@@ -119,10 +119,11 @@ def _planned(book: Ledger, name: str, round_: int) -> Table:
 @contextmanager
 def _controls(home: Path | None, ledger: str | None) -> Iterator[Controls]:
     with open_ledger(home, ledger) as book:
-        yield Controls(book, _person())
+        yield Controls(book, name_of_person())
 
 
-def _person() -> str:
+def name_of_person() -> str:
+    """Return who gives this command, for the record."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user without a name, as in some containers

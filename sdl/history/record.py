@@ -106,6 +106,7 @@ class NoticeKind(StrEnum):
     SUSPENDED = "suspended"
     STALLED = "stalled"
     MOVED = "moved"
+    CORRECTED = "corrected"
     OTHER_EPOCH = "other epoch"
 
 

@@ -21,7 +21,7 @@ from sdl.ledger.tables import about, attempts, campaigns, exams, metadata
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 MAKING = 5_351_441

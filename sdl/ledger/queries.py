@@ -5,7 +5,7 @@ however many a campaign has, unless it says otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from sqlalchemy import Connection, func, select
 
 from sdl.formatting import array_from_json
 from sdl.history import USABLE, Approval, Control, Finding, Purpose, ReplyClass, State, Verdict
+from sdl.ledger import statements
 from sdl.ledger.lease import Holder, lease_holders
 from sdl.ledger.row_mapping import finding_from_row
 from sdl.ledger.statements import CONTROL, select_last_suspension, select_rows
-from sdl.ledger.tables import approvals, attempts, campaigns, findings, requests, rounds
+from sdl.ledger.tables import approvals, attempts, campaigns, changes, exams, findings, notices, requests, rounds
 from sdl.space import Readings
 
 # ---------------------------------------------------------------------- how campaigns stand
@@ -243,3 +244,39 @@ def unanswered_request(connection: Connection, instrument: str, replies: int) ->
     answered = select(attempts.c.seconds).where(attempts.c.instrument == instrument, attempts.c.seconds.is_not(None))
     seconds = connection.execute(answered.order_by(newest_first).limit(replies)).scalars().all()
     return UnansweredRequest(row.sent_at, seconds)
+
+
+# ---------------------------------------------------------------------- a campaign as its tables have it, in plain rows
+
+Rows = list[dict[str, Any]]
+
+
+def read_trail(connection: Connection, campaign: int, numbers: Collection[int] | None) -> Rows:
+    """Return the attempts with their requests, in the order of sending; of these numbers alone, if some are given."""
+    query = (
+        select(
+            attempts.c.id.label("seq"),
+            *requests.c["round", "replicate", "purpose", "settings"],
+            requests.c.idx.label("index"),
+            *attempts.c[statements.ATTEMPT_COLUMNS],
+        )
+        .join(requests, attempts.c.request == requests.c.id)
+        .where(attempts.c.campaign == campaign)
+        .order_by(attempts.c.id)
+    )
+    if numbers is not None:
+        query = query.where(attempts.c.id.in_(numbers))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def read_account(connection: Connection, campaign: int) -> dict[str, Rows]:
+    """Return all that the tables hold of a campaign but its attempts, in the order of writing."""
+    queries = {
+        "rounds": statements.select_rows(rounds, campaign),
+        "planned": statements.select_planned(campaign),
+        "exams": statements.select_rows(exams, campaign),
+        "findings": statements.select_rows(findings, campaign),
+        "changes": statements.select_rows(changes, campaign),
+        "notices": statements.select_rows(notices, campaign),
+    }
+    return {name: [dict(row) for row in connection.execute(query).mappings()] for name, query in queries.items()}
