@@ -132,7 +132,7 @@ ROOMS = {
         "flows": "environment versions",
     },
     "flows.campaign": {
-        "sdl": "campaign errors history instruments.protocol ledger",
+        "sdl": "campaign errors history instruments.protocol ledger measurement",
         "strategies": "plan",
         "flows": "engine environment run_policy server ui",
     },

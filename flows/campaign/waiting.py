@@ -23,11 +23,21 @@ from prefect.states import Running
 from pydantic import Field
 
 from flows.ui.artifacts import escape_markdown
-from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, LedgerError, SdlError
+from sdl.errors import (
+    ApprovalWanted,
+    CampaignPaused,
+    CampaignSuspended,
+    Interrupted,
+    LeaseHeld,
+    LedgerError,
+    ReadingsWanted,
+    SdlError,
+)
 from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger.controls import PREFECT, Controls, summarize_planned
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
+from sdl.measurement.hand_bench import waits_for_persons
 
 LOOK_S = 0.5
 """Between two looks at the ledger."""
@@ -80,6 +90,8 @@ class Wait:
             return entry.control is Control.STOP
         if self.pending_approval() is not None:
             return False
+        if isinstance(self.why, ReadingsWanted):
+            return not waits_for_persons(self.ledger, entry)
         if time.monotonic() >= self.until:
             return True
         kinds = [notice.kind for notice in Controls(self.ledger).notices(entry.id, last=LATEST)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from flows import environment
@@ -19,6 +20,7 @@ from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
+from sdl.formatting import count_words
 from sdl.ledger.samples import Sample
 from sdl.measurement.hand_bench import take_sheet
 from sdl.measurement.sheets import FAILED, KINDS, FilledSheet, read_said, read_sheet, write_sheet
@@ -67,7 +69,9 @@ def propose_samples(
     if sheet is not None:
         write_sheet(sheet, entry.space, samples)
         data["sheet"] = str(sheet)
-        lines.append(f"{len(samples)} samples are in {sheet}; when they are filled in: sdl tell {entry.name} {sheet}")
+        lines.append(
+            f"{count_words(len(samples), 'sample')} in {sheet}; when they are filled in: sdl tell {entry.name} {sheet}"
+        )
     else:
         channels = " ".join(f"{name}=..." for name in entry.space.channel_names)
         lines.append(f"when they are read: sdl tell {entry.name} {samples[0].name} {channels}")
@@ -102,8 +106,8 @@ def tell_readings(
         taken = take_sheet(book, entry, filled, by or name_of_person(), correct=correct)
     wanted = [sample.name for sample in taken.wanted]
     data = {"campaign": entry.name, "kept": taken.kept, "faults": taken.faults, "notes": taken.notes, "wanted": wanted}
-    next_ = f"{len(wanted)} are still wanted: {', '.join(wanted)}" if wanted else f"next: sdl propose {entry.name}"
-    show(data, as_json, f"{len(taken.kept)} samples were kept; {next_}", *taken.notes)
+    next_ = f"still wanted: {', '.join(wanted)}" if wanted else f"next: sdl propose {entry.name}"
+    show(data, as_json, f"{count_words(len(taken.kept), 'sample')} kept; {next_}", *taken.notes)
     if taken.faults and not as_json:
         show(None, False, "not taken:", *taken.faults)
     return FAULTY if taken.faults else 0
@@ -143,7 +147,7 @@ def _entries(text: str) -> list[Any]:
 
 def _table(samples: list[Sample], space: Space) -> Table:
     known = [name for name in space.channel_names if any(name in sample.readings for sample in samples)]
-    heads = {quantity.name: quantity.heading for quantity in space.quantities}
+    heads = {quantity.name: escape(quantity.heading) for quantity in space.quantities}
     rows = [
         [sample.name, sample.request.purpose.value]
         + [f"{value:.10g}" for value in sample.request.settings.tolist()]

@@ -17,7 +17,19 @@ from sdl.ledger import statements
 from sdl.ledger.lease import Holder, lease_holders
 from sdl.ledger.row_mapping import finding_from_row
 from sdl.ledger.statements import CONTROL, select_last_suspension, select_rows
-from sdl.ledger.tables import approvals, attempts, campaigns, changes, exams, findings, notices, requests, rounds
+from sdl.ledger.tables import (
+    approvals,
+    attempts,
+    campaigns,
+    changes,
+    editions,
+    exams,
+    findings,
+    notices,
+    requests,
+    rounds,
+    samples,
+)
 from sdl.space import Readings
 
 # ---------------------------------------------------------------------- how campaigns stand
@@ -45,6 +57,8 @@ class CampaignOverview:
     """What it waits for a person to approve; None if it waits for nobody."""
     holder: Holder | None
     """Who holds its instrument; None if nobody does."""
+    asks_persons: bool
+    """Whether it asked persons for readings that it does not have yet."""
 
 
 def campaign_overviews(connection: Connection, campaign: int | None = None) -> list[CampaignOverview]:
@@ -55,6 +69,8 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
         query = query.where(campaigns.c.id == campaign)
     sent, verified = _sent_counts(connection, campaign), _verified_targets(connection)
     waiting, held = _open_approvals(connection), lease_holders(connection)
+    entered = select(editions.c.sample).where(editions.c.attempt.is_not(None))
+    asking = set(connection.execute(select(samples.c.campaign).where(samples.c.id.not_in(entered))).scalars())
     return [
         CampaignOverview(
             id=row.id,
@@ -69,6 +85,7 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
             verified=frozenset(verified.get(row.id, ())),
             approval=waiting.get(row.id),
             holder=held.get(row.instrument),
+            asks_persons=row.id in asking,
         )
         for row in connection.execute(query)
     ]

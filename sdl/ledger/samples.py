@@ -121,9 +121,9 @@ class Samples:
             for sample in self._read(connection):
                 present[sample.request.key].append(sample)
             left = budget - int(connection.execute(statements.select_sent_count(self.campaign)).one()[0])
+            left -= sum(sample.entered is None for request in planned for sample in present[request.key])
             for request in planned:
                 mine = present[request.key]
-                left -= sum(sample.entered is None for sample in mine)
                 if mine and not mine[-1].failed and mine[-1].entered is None:
                     continue
                 if left <= 0:

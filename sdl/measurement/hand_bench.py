@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sdl.errors import InvalidInput, ReadingsWanted, suggest_nearest
-from sdl.formatting import format_value
+from sdl.formatting import count_words, format_value
 from sdl.history import Entry, ReplyClass, Request
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
@@ -108,9 +108,9 @@ def waits_for_persons(ledger: Ledger, entry: Entry) -> bool:
 def describe_wanted(wanted: Sequence[Sample]) -> str:
     """Say what a campaign waits for, and by what commands it gets that."""
     number = wanted[0].request.round
-    readings = f"{len(wanted)} sample{'s' if len(wanted) > 1 else ''}"
+    count = count_words(len(wanted), "sample")
     return (
-        f"round {number} waits for the readings of {readings}, from {wanted[0].name} on: 'sdl propose' shows them or "
+        f"round {number} waits for the readings of {count}, from {wanted[0].name} on: 'sdl propose' shows them or "
         "writes a sheet, 'sdl tell' takes what was read"
     )
 

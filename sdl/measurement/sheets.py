@@ -60,7 +60,7 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
     rows: list[list[Any]] = [
         [sample.name, sample.request.purpose.value]
         + [float(f"{value:.10g}") for value in sample.request.settings.tolist()]
-        + [sample.readings.get(name, "") for name in space.channel_names]
+        + [*(sample.readings.get(name, "") for name in space.channel_names), "", ""]
         for sample in samples
     ]
     table = [[_guarded(cell) for cell in row] for row in [head, *rows]]

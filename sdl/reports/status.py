@@ -87,6 +87,8 @@ class CampaignStatus:
     pace: Pace = field(default_factory=Pace)
     asks: str = ""
     """The approval that it waits for, in words."""
+    asks_persons: bool = False
+    """Whether it asked persons for readings that it does not have yet."""
     seen_at: float = 0.0
     """When this was read."""
 
@@ -130,6 +132,10 @@ class CampaignStatus:
             return f"{self.asks}: 'sdl approve {self.campaign}'"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
+        if self.state is State.PAUSED and self.asks_persons:
+            return (
+                f"persons and what they read: 'sdl propose {self.campaign}' shows what is wanted, and goes on with it"
+            )
         if self.state is State.PAUSED:
             return "a new start"
         if self.interrupted:
@@ -202,6 +208,7 @@ def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
         verified=overview.verified,
         holder=overview.holder,
         asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
+        asks_persons=overview.asks_persons,
         seen_at=seen_at,
     )
 

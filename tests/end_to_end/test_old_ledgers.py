@@ -15,7 +15,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.reports.campaign_page import render_campaign_page
 
 DUMPS = Path(__file__).parent / "old_ledgers"
-SCHEMAS = [1, 2, 3, 4]
+SCHEMAS = [1, 2, 3, 4, 5]
 BROKEN_OFF = {
     "name": "broken off",
     "instrument": {"plugin": "twin", "seed": 7, "daylight": 1500.0, "memory_h": 1.0},
