@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from commands import KNOBS, PAPER, on_twin
+from places import KNOBS, PAPER, on_twin
 
 from flows.server import server
 from sdl.instruments.claude_light.twin import Twin
