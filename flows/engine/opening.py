@@ -23,7 +23,7 @@ from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver
-from sdl.measurement.hand_bench import NEVER_S, HandBench
+from sdl.measurement.hand_bench import HandBench
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
@@ -99,8 +99,6 @@ def _session(
     bench.interrupted = interrupted or bench.interrupted
     if isinstance(bench, HandBench):
         bench.enter_corrections()
-        patient = campaign.background.model_copy(update={"max_age_s": NEVER_S})
-        campaign = campaign.model_copy(update={"background": patient})
     return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry))
 
 

@@ -23,8 +23,6 @@ from sdl.measurement.quantities import read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow
 from sdl.space import Space
 
-NEVER_S = 1e12
-"""Age up to which a background counts as fresh: persons take days, which is no break."""
 YES = {"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí", "failed"}
 NO = {"no", "n", "false", "0", "nein", "non"}
 
@@ -94,15 +92,6 @@ def wanted_samples(ledger: Ledger, entry: Entry) -> list[Sample]:
     """Return the samples of a campaign that are still to be answered, in the order of asking."""
     needed = needed_channels(entry)
     return [sample for sample in Samples(ledger, entry.id).read() if not sample.answered(needed)]
-
-
-def waits_for_persons(ledger: Ledger, entry: Entry) -> bool:
-    """Return whether a campaign could do nothing but wait if it went on: no sample was answered that it asks for."""
-    needed, last = needed_channels(entry), dict[tuple[int, int, int], Sample]()
-    for sample in Samples(ledger, entry.id).read():
-        last[sample.request.key] = sample
-    fresh = [sample for sample in last.values() if sample.entered is None]
-    return any(not sample.answered(needed) for sample in fresh) and not any(sample.failed for sample in fresh)
 
 
 def describe_wanted(wanted: Sequence[Sample]) -> str:
