@@ -43,7 +43,7 @@ class ReadingsForm:
         space: Space = entry.space
         samples = wanted_samples(self.ledger, entry)[: max(1, SHOWN // space.p)]
         fields: dict[str, Any] = {
-            _key(sample, channel.name): (
+            _key(sample, column): (
                 str,
                 Field(
                     f"{sample.readings[channel.name]:.10g}" if channel.name in sample.readings else "",
@@ -53,7 +53,7 @@ class ReadingsForm:
                 ),
             )
             for sample in samples
-            for channel in space.channels
+            for column, channel in enumerate(space.channels)
         }
         fields["name"] = (str, Field("", max_length=100, description="Who read it, for the record."))
         made: type[RunInput] = create_model("Readings", __base__=RunInput, **fields)
@@ -68,7 +68,8 @@ class ReadingsForm:
         """Keep what a form says; the next one has what could not be taken."""
         entry, rows = self.ledger.entry(self.campaign), list[SheetRow]()
         for sample in samples:
-            typed = {name: str(answer.get(_key(sample, name), "")).strip() for name in entry.space.channel_names}
+            names = enumerate(entry.space.channel_names)
+            typed = {name: str(answer.get(_key(sample, column), "")).strip() for column, name in names}
             cells: dict[str, Any] = {name: text for name, text in typed.items() if text}
             if FAILED in (text.casefold() for text in typed.values()):
                 cells = {FAILED: True}
@@ -78,8 +79,9 @@ class ReadingsForm:
         self.faults = take_sheet(self.ledger, entry, FilledSheet(rows, comma), by).faults
 
 
-def _key(sample: Sample, channel: str) -> str:
-    return f"{sample.name} {channel}"
+def _key(sample: Sample, column: int) -> str:
+    """The name of a field, which a form may take for a path: so it has letters, digits and nothing else but lines."""
+    return f"{sample.name.replace('-', '_')}_{column}"
 
 
 def _settings(sample: Sample, space: Space) -> str:

@@ -172,14 +172,14 @@ class TestFlow:
     def test_a_round_is_read_in_a_form_that_may_come_back_half_filled(self, prefect, home):
         run, form = Running(WRITTEN, home), Form(prefect, "dyes")
         fields = form.opened(lambda fields: len(fields) == 11)  # five samples of two channels, and who read them
-        assert fields["r0-0-0 450nm"]["title"] == "r0-0-0: 450nm [mV]"
-        assert fields["r0-0-0 450nm"]["description"] == "design at red = 0.5 ml/min, blue = 3.5 ml/min"
-        form.send({"r0-0-0 450nm": "12,5", "r0-1-0 450nm": "9999", "r0-2-0 650nm": "failed", "name": "Ada"})
-        form.opened(lambda fields: fields.get("r0-0-0 450nm", {}).get("default") == "12.5")
+        assert fields["r0_0_0_0"]["title"] == "r0-0-0: 450nm [mV]"
+        assert fields["r0_0_0_0"]["description"] == "design at red = 0.5 ml/min, blue = 3.5 ml/min"
+        form.send({"r0_0_0_0": "12,5", "r0_1_0_0": "9999", "r0_2_0_1": "failed", "name": "Ada"})
+        form.opened(lambda fields: fields.get("r0_0_0_0", {}).get("default") == "12.5")
         assert "450nm is above its ceiling 5000: 9999.0" in form.description
-        names = [f"r0-{number}-0 {channel}" for number in (0, 1, 3, 4) for channel in ("450nm", "650nm")]
+        names = [f"r0_{number}_0_{column}" for number in (0, 1, 3, 4) for column in (0, 1)]
         form.send(dict.fromkeys(names[1:], "1000"))
-        form.opened(lambda fields: len(fields) == 3 and "r0-2-0-2 450nm" in fields)  # the failed one again
+        form.opened(lambda fields: len(fields) == 3 and "r0_2_0_2_0" in fields)  # the failed one again
         with run.book() as book:
             samples = Samples(book, book.entry("dyes").id).read()
         assert samples[0].editions[0].by == "Ada"
