@@ -14,6 +14,10 @@ from flows.engine.opening import open_session
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput, ReadingsWanted
 from sdl.history import Control, NoticeKind, ReplyClass, State, Verdict
+from sdl.interchange.bundle_reader import read_bundle
+from sdl.interchange.bundle_writer import write_bundle
+from sdl.interchange.evidence import parse_evidence
+from sdl.interchange.rescreening import rescreen
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.samples import Samples
@@ -207,7 +211,7 @@ class TestCorrections:
         assert [row["out"] for row in rows] == [entry["readings"] for entry in read(samples)]
         assert '"450nm": 1.0' in rows[0]["raw"]  # what was said first stays on record
 
-    def test_afterwards_the_first_reading_counts_no_more_and_stays_on_record(self, here):
+    def test_afterwards_the_first_reading_counts_no_more_and_stays_on_record(self, here, tmp_path):
         begun, samples = here
         begun.tell(read(samples[:1], **{"450nm": 1.0}) + read(samples[1:]))
         begun.ask()
@@ -216,7 +220,7 @@ class TestCorrections:
         with Ledger(begun.where) as book:
             entry = book.entry("dyes")
             rows, history = book.trail(entry.id), book.history(entry.id)
-            notices = Controls(book).notices(entry.id)
+            notices, bundle = Controls(book).notices(entry.id), write_bundle(book, "dyes", tmp_path / "dyes.zip")
         first, last = rows[0], rows[-1]
         assert (first["verdict"], first["reason"]) == (ReplyClass.SUSPECT, "corrected by Ada")
         assert first["out"]["450nm"] == 1.0
@@ -224,6 +228,7 @@ class TestCorrections:
         assert last["out"] == read(samples[:1])[0]["readings"]
         assert len(history.observations) == 5
         assert [(n.kind, n.by) for n in notices] == [(NoticeKind.CORRECTED, "Ada")]
+        assert rescreen(parse_evidence(read_bundle(bundle)), begun.campaign.channels).differences(0) == []
 
     def test_a_verdict_that_was_given_before_is_named(self, tmp_path):
         begun, last = conversation(WRITTEN, tmp_path), []
