@@ -235,6 +235,6 @@ def _truth(cell: Any) -> bool | None:
 
 
 def _failure(sample: Sample) -> str:
-    """Why a sample brought nothing, in words; empty as long as it was not answered."""
+    """Why a sample brought nothing, as somebody said it."""
     last = sample.editions[-1]
     return f"{last.by or 'somebody'} says that it failed{f': {last.note}' if last.note else ''}"
