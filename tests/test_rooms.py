@@ -132,7 +132,7 @@ ROOMS = {
         "flows": "environment versions",
     },
     "flows.campaign": {
-        "sdl": "campaign errors history instruments.protocol ledger measurement",
+        "sdl": "campaign errors history instruments.protocol ledger measurement space",
         "strategies": "plan",
         "flows": "engine environment run_policy server ui",
     },
