@@ -105,6 +105,10 @@ class ApprovalWanted(CampaignPaused):
     """A person has to see the settings of a round before they are sent; the round and its reason are the message."""
 
 
+class ReadingsWanted(CampaignPaused):
+    """Persons have to say what they read at the settings of a round; how many and by what command is the message."""
+
+
 class CampaignStopped(SdlError):
     """A person asked for a stop; no request is sent any more."""
 

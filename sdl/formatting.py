@@ -78,6 +78,15 @@ def format_with_margin(value: float, margin: float) -> str:
     return f"{value:.{digits}f} ± {margin:.{digits}f}".replace("-", "−")
 
 
+def count_words(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> count_words(1, "sample"), count_words(0, "sample")
+    ('1 sample', '0 samples')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def count_decimals(margin: float) -> int:
     """Return the decimals that show a margin, and a reading that is off by it, to two digits; 0 for large margins.
 

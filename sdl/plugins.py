@@ -157,7 +157,9 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
             values[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(values[key])
         except ValidationError as error:
             came = "a secret" if is_secret(written[key]) else format_value(values[key])
-            faults += [f"{key}: {fault['msg']}, got {came}" for fault in error.errors()]
+            faults += [
+                f"{'.'.join(map(str, (key, *fault['loc'])))}: {fault['msg']}, got {came}" for fault in error.errors()
+            ]
     return values, unknown, faults
 
 

@@ -25,15 +25,25 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Knob(_Value):
-    """One setting of the instrument."""
+class Quantity(_Value):
+    """What has a name and a unit."""
 
     name: str = Field(min_length=1)
+    unit: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The name with the unit, as it stands above a column."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+class Knob(Quantity):
+    """One setting of the instrument."""
+
     low: float = 0.0
     high: float = 1.0
     off: float | None = None
     """Where the knob stands in a reference reading; ``low`` by default."""
-    unit: str = ""
     resolution: float | None = Field(default=None, gt=0)
     """Step in which the instrument applies it, from ``low`` on; None if it applies any value."""
 
@@ -48,10 +58,9 @@ class Knob(_Value):
         return self
 
 
-class Channel(_Value):
+class Channel(Quantity):
     """One reading of the instrument."""
 
-    name: str = Field(min_length=1)
     unit: str = "counts"
     floor: float | None = 0.0
     """Least value that the sensor can return; anything below it is not a reading."""
@@ -93,6 +102,11 @@ class Space(_Value):
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels, in the order of the columns."""
         return tuple(channel.name for channel in self.channels)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Knobs and channels, as they stand beside each other in a table."""
+        return (*self.knobs, *self.channels)
 
     @property
     def d(self) -> int:

@@ -24,6 +24,7 @@ PEERS = {"ax", "baybe", "bofire"}
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
+    "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
     "strategies.evaluation.peers": DECISIONS | GENERATIVE | PEERS | {"pandas"},
@@ -53,6 +54,7 @@ ROOMS = {
     "sdl.instruments.http": {"sdl": "errors formatting system"},
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
+    "sdl.instruments.by_hand": {"sdl": "errors instruments.protocol space"},
     "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
@@ -131,7 +133,7 @@ ROOMS = {
         "flows": "environment versions",
     },
     "flows.campaign": {
-        "sdl": "campaign errors history instruments.protocol ledger",
+        "sdl": "campaign errors history instruments.protocol ledger measurement space",
         "strategies": "plan",
         "flows": "engine environment run_policy server ui",
     },
@@ -169,7 +171,7 @@ ROOMS = {
     },
     "flows.cli": {
         "sdl": "campaign errors formatting history instruments.claude_light instruments.emulator "
-        "instruments.protocol interchange ledger plugins reports skeletons space system",
+        "instruments.protocol interchange ledger measurement plugins reports skeletons space system",
         "strategies": "designs models.conformance",
         "flows": "benchmarks.decisions benchmarks.inverse benchmarks.suite campaign engine environment laboratory "
         "manual server studies terminal",

@@ -22,12 +22,23 @@ from prefect.input import RunInput
 from prefect.states import Running
 from pydantic import Field
 
+from flows.campaign.readings_form import ReadingsForm
 from flows.ui.artifacts import escape_markdown
-from sdl.errors import ApprovalWanted, CampaignPaused, CampaignSuspended, Interrupted, LeaseHeld, LedgerError, SdlError
+from sdl.errors import (
+    ApprovalWanted,
+    CampaignPaused,
+    CampaignSuspended,
+    Interrupted,
+    LeaseHeld,
+    LedgerError,
+    ReadingsWanted,
+    SdlError,
+)
 from sdl.history import Approval, Control, NoticeKind
 from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
+from sdl.measurement.hand_bench import wanted_samples
 
 LOOK_S = 0.5
 """Between two looks at the ledger."""
@@ -61,6 +72,8 @@ class Wait:
     why: SdlError
     until: float
     """When a hold-off ends, by the monotonic clock."""
+    readings: ReadingsForm
+    """What persons are asked to read, where it waits for that."""
 
     def form(self) -> Approval | None:
         """Return what a person has to approve of; None if all that is needed is the word to go on."""
@@ -73,6 +86,11 @@ class Wait:
             return None
         return Controls(self.ledger).pending_approval(self.ledger.entry(self.campaign).id)
 
+    def for_readings(self) -> bool:
+        """Return whether it waits for what persons read, and for nothing before that."""
+        entry = self.ledger.entry(self.campaign)
+        return isinstance(self.why, ReadingsWanted) and entry.control is not Control.PAUSE
+
     def over(self) -> bool:
         """Whether the wait is over: the campaign may go on, or somebody stopped it."""
         entry = self.ledger.entry(self.campaign)
@@ -80,6 +98,8 @@ class Wait:
             return entry.control is Control.STOP
         if self.pending_approval() is not None:
             return False
+        if isinstance(self.why, ReadingsWanted):
+            return not wanted_samples(self.ledger, entry)
         if time.monotonic() >= self.until:
             return True
         kinds = [notice.kind for notice in Controls(self.ledger).notices(entry.id, last=LATEST)]
@@ -123,7 +143,8 @@ async def wait_until_allowed(where: str, campaign: str, why: SdlError, interrupt
     log.warning("%s", why)
     hold_off_s = why.hold_off_s if isinstance(why, CampaignSuspended) else None
     with await _opened(where, interrupted) as book:
-        wait = Wait(book, campaign, why, time.monotonic() + (hold_off_s or 0.0))
+        until, readings = time.monotonic() + (hold_off_s or 0.0), ReadingsForm(book, campaign)
+        wait = Wait(book, campaign, why, until, readings)
         shown = asyncio.create_task(_mirror(wait))
         try:
             while not await asyncio.to_thread(wait.over):
@@ -166,6 +187,11 @@ async def _mirror(wait: Wait) -> None:
 async def _ask_in_prefect(wait: Wait) -> None:
     """Pause the run in Prefect until somebody answers there, and take the answer to the ledger."""
     pause = {"timeout": LONGEST_S, "poll_interval": 1, "key": uuid4().hex}
+    if await asyncio.to_thread(wait.for_readings):
+        blank, samples = await asyncio.to_thread(wait.readings.blank)
+        filled = await apause_flow_run(wait_for_input=blank, **pause)  # type: ignore[call-overload]
+        await asyncio.to_thread(wait.readings.take, filled.model_dump(), samples)
+        return
     approval = await asyncio.to_thread(wait.form)
     if approval is None:
         await apause_flow_run(**pause)  # type: ignore[call-overload]

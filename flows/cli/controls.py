@@ -133,11 +133,19 @@ def _planned(book: Ledger, name: str, round_: int) -> Table:
 
 @contextmanager
 def _controls(home: Path | None, ledger: str | None, how: str = "") -> Iterator[Controls]:
-    """The controls for whom the operating system says it is; no variable of the environment names another."""
+    name, known = person_at_terminal()
+    with open_ledger(home, ledger) as book:
+        yield Controls(book, name, ", ".join(filter(None, [known, how])))
+
+
+def person_at_terminal() -> tuple[str, str]:
+    """Return who gives this command, for the record, and how that is known.
+
+    It is whom the operating system says; no variable of the environment names another.
+    """
     user = os.getuid()
     try:
         name, login = pwd.getpwuid(user).pw_name, "login"
     except KeyError:  # a user without a name, as in some containers
         name, login = f"user {user}", "a user without a name"
-    with open_ledger(home, ledger) as book:
-        yield Controls(book, name, ", ".join(filter(None, [f"{login} on {platform.node()}", how])))
+    return name, f"{login} on {platform.node()}"

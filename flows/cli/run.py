@@ -66,7 +66,7 @@ def run_campaign_file(
         if not wait:
             _refuse_early(config, instrument, where)
         if not again and (done := _finished(where, config)) is not None:
-            return _conclude(done, where, directory, open_report, as_json)
+            return conclude_campaign(done, where, directory, open_report, as_json)
         url = start_prefect(directory)
         from flows.campaign import flow as campaign
         from flows.engine.session import watching
@@ -79,7 +79,7 @@ def run_campaign_file(
             result = campaign.run_campaign(
                 config, directory, environment.parameter(where), again=again, wait=wait, moved=moved
             )
-    return _conclude(result, where, directory, open_report, as_json)
+    return conclude_campaign(result, where, directory, open_report, as_json)
 
 
 def read_campaign_file(file: Path) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
         return summarize_outcome(book, entry.name)
 
 
-def _conclude(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:
+def conclude_campaign(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:
     """Write the report, print what came of the campaign and return the exit code."""
     with Ledger(where) as book:
         page = _write_report(book, result["campaign"], directory)

@@ -16,13 +16,14 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.interchange.earlier_campaigns import freeze_lessons
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver
+from sdl.measurement.hand_bench import HandBench
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
@@ -93,8 +94,11 @@ def _session(
     if entry.state is not State.FINISHED:
         book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
         book.set_state(lease, entry.id, State.RUNNING)
-    bench = Bench(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
+    bench_class = HandBench if isinstance(instrument, ReadByPersons) else Bench
+    bench = bench_class(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
+    if isinstance(bench, HandBench):
+        bench.enter_corrections()
     return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry))
 
 

@@ -8,7 +8,7 @@ from flows.engine.session import Session
 from sdl.analysis import answer_count
 from sdl.analysis.nearest_reading import nearest_reading
 from sdl.campaign.definition import Target
-from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
+from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import Control, Finding, History, NoticeKind, State, Verdict
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
@@ -20,11 +20,11 @@ from sdl.system import failpoints
 @contextmanager
 def recorded_end(session: Session) -> Iterator[None]:
     """Write down how a campaign was left when its block ends with an error."""
-    states = {CampaignPaused: State.PAUSED, ApprovalWanted: State.PAUSED, CampaignStopped: State.STOPPED}
     try:
         yield
     except (CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted) as error:
-        state = states.get(type(error), State.SUSPENDED)
+        paused, stopped = isinstance(error, CampaignPaused), isinstance(error, CampaignStopped)
+        state = State.PAUSED if paused else State.STOPPED if stopped else State.SUSPENDED
         if isinstance(error, CampaignSuspended):
             _note_suspension(session, error)
         session.ledger.set_state(session.lease, session.entry.id, state, str(error))

@@ -22,8 +22,8 @@ from flows.server.service_lock import AlreadyUp
 from flows.versions import versions
 from sdl.errors import InvalidInput, LeaseHeld, LedgerAway, LedgerError, SchemaMismatch
 from sdl.ledger.database import SCHEMA_VERSION
-from sdl.ledger.dumps import lacking
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.queries import lacking
 
 SCHEMA = 1
 """Version of what a backup is."""

@@ -12,11 +12,13 @@ from sdl import plugins
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.space import Readings, Space
 
-OPTION = re.compile(r"\w+: ")
+OPTION = re.compile(r"\w[\w.]*: ")
 """How the fault of one option begins."""
+NEVER_S = 1e12
+"""Seconds that no campaign takes."""
 EXACT = 1e-9
 """Tolerance of a target whose own cannot be read: whatever is wrong with its readings shows all the same."""
 
@@ -71,7 +73,15 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             faults += _unlearnable(instrument.space, campaign, models)
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
-    return campaign, instrument
+    return _patient(campaign) if isinstance(instrument, ReadByPersons) else campaign, instrument
+
+
+def _patient(campaign: Campaign) -> Campaign:
+    """The campaign with a background that stays fresh, unless its file says otherwise: persons take days."""
+    if "max_age_s" in campaign.background.model_fields_set:
+        return campaign
+    background = campaign.background.model_copy(update={"max_age_s": NEVER_S})
+    return campaign.model_copy(update={"background": background})
 
 
 def resolve_target(space: Space, target: Target) -> ResolvedTarget:

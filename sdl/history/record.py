@@ -108,6 +108,7 @@ class NoticeKind(StrEnum):
     SUSPENDED = "suspended"
     STALLED = "stalled"
     MOVED = "moved"
+    CORRECTED = "corrected"
     OTHER_EPOCH = "other epoch"
 
 

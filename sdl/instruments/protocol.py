@@ -83,6 +83,13 @@ class KnowsTruth(Protocol):
 
 
 @runtime_checkable
+class ReadByPersons(Protocol):
+    """An instrument that does not answer by itself: persons bring its readings, by way of the ledger."""
+
+    read_by_persons: bool
+
+
+@runtime_checkable
 class HasLamp(Protocol):
     """An instrument in whose room an office lamp can be switched on, for rehearsing faults."""
 

@@ -45,7 +45,7 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
         needed: Channels without which a reading is of no use.
     """
     alone, masked = dict[int, Screened](), dict[int, int]()
-    last, before = -1, None
+    last, before, counted = -1, None, dict[tuple[int, int, int], int]()
     requests = {request.value.key: request.value for request in evidence.planned}
     imported = {round_.number for round_ in evidence.rounds if round_.kind is RoundKind.IMPORTED}
     for place, line in enumerate(evidence.replies):
@@ -56,6 +56,10 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
         alone[place] = judge_reply(evidence.space, requests[line.key], line.reply, needed, earlier)
         if alone[place].stuck and alone[last].verdict.usable:
             masked[last] = place
+        if alone[place].verdict.usable:
+            if line.key in counted:  # nothing that has a usable reply is asked again: a person corrected it
+                masked[counted[line.key]] = place
+            counted[line.key] = place
         last, before = place, PreviousReply(requests[line.key].settings, line.reply.readings)
     return Rescreened(evidence, alone, masked)
 

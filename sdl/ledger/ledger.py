@@ -29,7 +29,7 @@ from sdl.formatting import escape_invisible, format_value, json_list, make_jsona
 from sdl.history import Control, Entry, Exam, Finding, History, NoticeKind, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
-from sdl.ledger import bulk_reads, dumps, queries, statements
+from sdl.ledger import bulk_reads, queries, statements
 from sdl.ledger import lease as leasing
 from sdl.ledger.database import answered, begin_transaction, journal_path, open_database
 from sdl.ledger.database_server import wait_for_answer
@@ -105,10 +105,10 @@ class Ledger:
 
     # ------------------------------------------------------------------ the whole of it
 
-    def extent(self) -> dumps.Extent:
+    def extent(self) -> queries.Extent:
         """Return how much it holds."""
         with self.reading() as connection:
-            return dumps.read_extent(connection)
+            return queries.read_extent(connection)
 
     def refuse_if_held(self) -> None:
         """Refuse to go on while somebody holds an instrument.
@@ -385,30 +385,40 @@ class Ledger:
         """
         begun = time.monotonic()
         with self.writing(lease) as connection:
-            counted, last = self._counted.get(campaign, (0, 0))
-            place = statements.request_place(campaign, request)
-            intent = connection.execute(statements.SELECT_INTENT, place | {"counted": last}).one()
-            sent = counted + intent.sent
-            self._doubt(intent.name, intent.flag, intent.control)
-            _obey(intent.name, intent.control)
-            if sent >= budget:
-                raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
-            row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1}
-            row |= {
-                "instrument": lease.instrument,
-                "token": lease.token,
-                "state": "SENT",
-                "reason": "",
-                "raw": "",
-                "sent_at": now(),
-                "uptime": uptime(),
-            }
-            number = statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row))
-        self._counted[campaign] = (sent + 1, number)
+            number, sent = self.intend(connection, lease, campaign, request, budget)
+        self._counted[campaign] = (sent, number)
         if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
             with self.writing(lease):
                 pass
         return number
+
+    def intend(
+        self, connection: Connection, lease: Lease, campaign: int, request: Request, budget: float
+    ) -> tuple[int, int]:
+        """Write the intent of one request in a transaction that is under way; errors as those of ``send``.
+
+        Returns:
+            The number of this attempt's row, and how many requests are sent with it.
+        """
+        counted, last = self._counted.get(campaign, (0, 0))
+        place = statements.request_place(campaign, request)
+        intent = connection.execute(statements.SELECT_INTENT, place | {"counted": last}).one()
+        sent = counted + intent.sent
+        self._doubt(intent.name, intent.flag, intent.control)
+        _obey(intent.name, intent.control)
+        if sent >= budget:
+            raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
+        row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1}
+        row |= {
+            "instrument": lease.instrument,
+            "token": lease.token,
+            "state": "SENT",
+            "reason": "",
+            "raw": "",
+            "sent_at": now(),
+            "uptime": uptime(),
+        }
+        return statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row)), sent + 1
 
     def _doubt(self, name: str, flag: str, control: str) -> None:
         """Warn, once, of a flag that says nothing."""
@@ -424,25 +434,13 @@ class Ledger:
             LeaseLost: if another process holds the instrument by now.
             LedgerError: if the database does not take it; then it is in the journal until the next start.
         """
-        answer: dict[str, Any] = {
-            "state": "DONE",
-            "verdict": screened.verdict,
-            "reason": screened.reason,
-            "raw": reply.raw,
-        }
-        answer |= {
-            "applied": make_jsonable(reply.applied),
-            "out": make_jsonable(reply.readings),
-            "seconds": reply.seconds,
-        }
-        answer |= {"readings": json_list(screened.readings), "censored": screened.censored.tolist(), "done_at": now()}
+        answer = answer_columns(reply, screened)
         distrust = f"the reply after it repeats it: {screened.reason}" if screened.stuck else ""
         self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, answer, distrust))
 
     def fail(self, lease: Lease, attempt: int, verdict: ReplyClass, reason: str, raw: str = "") -> None:
         """Keep what is known of a request that brought no reply; errors as those of ``receive``."""
-        state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
-        answer = {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
+        answer = failure_columns(verdict, reason, raw)
         self._answer(lease, JournalEntry(lease.instrument, lease.token, attempt, answer))
 
     def reconcile(self, lease: Lease, campaign: int) -> int:
@@ -548,18 +546,18 @@ class Ledger:
             numbers: Of the attempts to return, some thousands at most; by default all are returned.
         """
         with self.reading() as connection:
-            return dumps.read_trail(connection, campaign, numbers)
+            return queries.read_trail(connection, campaign, numbers)
 
     def last_attempts(self, campaign: int, most: int) -> list[dict[str, Any]]:
         """Return at most so many of the last rows of the trail, in the order of sending; the others are not read."""
         with self.reading() as connection:
             numbers = queries.last_attempt_numbers(connection, campaign, most)
-            return dumps.read_trail(connection, campaign, numbers) if numbers else []
+            return queries.read_trail(connection, campaign, numbers) if numbers else []
 
     def account(self, campaign: int) -> dict[str, list[dict[str, Any]]]:
         """Return all that the tables hold of a campaign but its attempts, as plain rows in the order of writing."""
         with self.reading() as connection:
-            return dumps.read_account(connection, campaign)
+            return queries.read_account(connection, campaign)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -611,6 +609,23 @@ def _same_rows(begun: Row[Any], row: Mapping[str, Any]) -> bool:
 
 def _entered(done: int, trail: Sequence[Any]) -> str:
     return f"{done} of {len(trail)} rows are entered, the same import again enters the others"
+
+
+def answer_columns(reply: Reply, screened: Screened) -> dict[str, Any]:
+    """Return what is written of an attempt that brought a reply, whatever it is worth."""
+    answer: dict[str, Any] = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, "raw": reply.raw}
+    answer |= {"applied": make_jsonable(reply.applied), "out": make_jsonable(reply.readings), "seconds": reply.seconds}
+    return answer | {
+        "readings": json_list(screened.readings),
+        "censored": screened.censored.tolist(),
+        "done_at": now(),
+    }
+
+
+def failure_columns(verdict: ReplyClass, reason: str, raw: str = "") -> dict[str, Any]:
+    """Return what is written of an attempt that brought no reply."""
+    state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
+    return {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
 
 
 def _obey(name: str, control: Control) -> None:

@@ -5,18 +5,31 @@ however many a campaign has, unless it says otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, func, select
 
 from sdl.formatting import array_from_json
 from sdl.history import USABLE, Approval, Control, Finding, Purpose, ReplyClass, State, Verdict
+from sdl.ledger import statements
 from sdl.ledger.lease import Holder, lease_holders
 from sdl.ledger.row_mapping import approval_from_row, finding_from_row
 from sdl.ledger.statements import CONTROL, select_last_suspension, select_rows
-from sdl.ledger.tables import approvals, attempts, campaigns, findings, requests, rounds
+from sdl.ledger.tables import (
+    approvals,
+    attempts,
+    campaigns,
+    changes,
+    editions,
+    exams,
+    findings,
+    notices,
+    requests,
+    rounds,
+    samples,
+)
 from sdl.space import Readings
 
 # ---------------------------------------------------------------------- how campaigns stand
@@ -46,6 +59,8 @@ class CampaignOverview:
     """What a person approved of last; None if nobody did."""
     holder: Holder | None
     """Who holds its instrument; None if nobody does."""
+    asks_persons: bool
+    """Whether it asked persons for readings that it does not have yet."""
 
 
 def campaign_overviews(connection: Connection, campaign: int | None = None) -> list[CampaignOverview]:
@@ -57,6 +72,8 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
     sent, verified = _sent_counts(connection, campaign), _verified_targets(connection)
     waiting, approved = (_last_approvals(connection, granted) for granted in (None, True))
     held = lease_holders(connection)
+    entered = select(editions.c.sample).where(editions.c.attempt.is_not(None))
+    asking = set(connection.execute(select(samples.c.campaign).where(samples.c.id.not_in(entered))).scalars())
     return [
         CampaignOverview(
             id=row.id,
@@ -72,6 +89,7 @@ def campaign_overviews(connection: Connection, campaign: int | None = None) -> l
             approval=waiting.get(row.id),
             approved=approved.get(row.id),
             holder=held.get(row.instrument),
+            asks_persons=row.id in asking,
         )
         for row in connection.execute(query)
     ]
@@ -247,3 +265,69 @@ def unanswered_request(connection: Connection, instrument: str, replies: int) ->
     answered = select(attempts.c.seconds).where(attempts.c.instrument == instrument, attempts.c.seconds.is_not(None))
     seconds = connection.execute(answered.order_by(newest_first).limit(replies)).scalars().all()
     return UnansweredRequest(row.sent_at, seconds)
+
+
+# ---------------------------------------------------------------------- a campaign as its tables have it, in plain rows
+
+Rows = list[dict[str, Any]]
+
+
+def read_trail(connection: Connection, campaign: int, numbers: Collection[int] | None) -> Rows:
+    """Return the attempts with their requests, in the order of sending; of these numbers alone, if some are given."""
+    query = (
+        select(
+            attempts.c.id.label("seq"),
+            *requests.c["round", "replicate", "purpose", "settings"],
+            requests.c.idx.label("index"),
+            *attempts.c[statements.ATTEMPT_COLUMNS],
+        )
+        .join(requests, attempts.c.request == requests.c.id)
+        .where(attempts.c.campaign == campaign)
+        .order_by(attempts.c.id)
+    )
+    if numbers is not None:
+        query = query.where(attempts.c.id.in_(numbers))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def read_account(connection: Connection, campaign: int) -> dict[str, Rows]:
+    """Return all that the tables hold of a campaign but its attempts, in the order of writing."""
+    queries = {
+        "rounds": statements.select_rows(rounds, campaign),
+        "planned": statements.select_planned(campaign),
+        "exams": statements.select_rows(exams, campaign),
+        "findings": statements.select_rows(findings, campaign),
+        "changes": statements.select_rows(changes, campaign),
+        "notices": statements.select_rows(notices, campaign),
+    }
+    return {name: [dict(row) for row in connection.execute(query).mappings()] for name, query in queries.items()}
+
+
+Extent: TypeAlias = Mapping[str, Mapping[str, float]]
+"""How much a ledger holds: of each campaign when it was created and changed last, and rows by table."""
+
+
+def read_extent(connection: Connection) -> Extent:
+    """Return how much the ledger holds."""
+    found = defaultdict[str, dict[str, float]](dict)
+    for name, created, updated in connection.execute(select(*campaigns.c["name", "created", "updated"])):
+        found[name] |= {"created": created, "updated": updated}
+    for table in (rounds, attempts, exams, findings, changes, notices, samples):
+        counted = select(campaigns.c.name, func.count()).join(table, table.c.campaign == campaigns.c.id)
+        for name, count in connection.execute(counted.group_by(campaigns.c.name)):
+            found[name][table.name] = count
+    return found
+
+
+def lacking(present: Extent, other: Extent) -> list[str]:
+    """Return what a ledger holds and another one lacks, one phrase a campaign; nothing if all of it is there."""
+    phrases = list[str]()
+    for name, held in present.items():
+        has = other.get(name)
+        if has is None or has["created"] != held["created"]:
+            phrases.append(f"campaign {name!r}")
+            continue
+        more = [f"{held[key] - has.get(key, 0):.0f} {key}" for key in held if held[key] > has.get(key, 0)]
+        if rows := [phrase for phrase in more if not phrase.endswith("updated")] or ["its last state"] * bool(more):
+            phrases.append(f"{', '.join(rows)} of {name!r}")
+    return phrases

@@ -169,6 +169,34 @@ approvals = Table(
 )
 """Rounds whose settings a person has to see before they are sent; ``granted`` is empty until somebody answered."""
 
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign", ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("request", ForeignKey("requests.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("request", "number"),
+)
+"""Planned measurements that persons were asked to take; one that failed is asked for again under the next number."""
+
+editions = Table(
+    "editions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sample", ForeignKey("samples.id"), nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("readings", JSON, nullable=False),
+    Column("failed", Boolean, nullable=False),
+    Column("note", _Words, nullable=False),
+    Column("by", _Words, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("attempt", ForeignKey("attempts.id")),
+    UniqueConstraint("sample", "edition"),
+)
+"""What persons said of a sample, each time they did; ``attempt`` is what it was entered as, with all before it."""
+
 leases = Table(
     "leases",
     metadata,

@@ -91,6 +91,8 @@ class CampaignStatus:
     """The approval that it waits for, in words."""
     approved: str = ""
     """Who approved of which round last, and how that was known, in words."""
+    asks_persons: bool = False
+    """Whether it asked persons for readings that it does not have yet."""
     seen_at: float = 0.0
     """When this was read."""
 
@@ -137,6 +139,10 @@ class CampaignStatus:
             return "a new start, since it was interrupted"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
+        if self.state is State.PAUSED and self.asks_persons:
+            return (
+                f"persons and what they read: 'sdl propose {self.campaign}' shows what is wanted, and goes on with it"
+            )
         if self.state is State.PAUSED:
             return "a new start"
         if self.interrupted:
@@ -210,6 +216,7 @@ def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
         holder=overview.holder,
         approved="" if given is None else f"round {given.round} was approved by {given.who}",
         asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
+        asks_persons=overview.asks_persons,
         seen_at=seen_at,
     )
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 import requests
-from services import ENDED, SOON_S, Lab
+from chemist import WRITTEN, conversation, flow_cell
+from services import ENDED, SOON_S, Lab, secret_headers
 
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld
@@ -17,6 +18,8 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.samples import Samples
+from sdl.measurement.hand_bench import wanted_samples
 
 HASTY = {"read_s": 60.0, "deadline_s": 90.0, "quiet_s": 0.2, "first_wait_s": 0.01, "attempts": 2, "allow_private": True}
 PAUSED = {"PAUSED"}
@@ -77,6 +80,41 @@ class Running:
         return self.told
 
 
+class Form:
+    """What Prefect's UI shows of a run that waits for input."""
+
+    def __init__(self, api, campaign):
+        self.api, self.name, self.description = api, f"campaign-{campaign}", ""
+
+    def ask(self, path, body=None):
+        method = "GET" if body is None else "POST"
+        answer = requests.request(method, self.api + path, json=body, headers=secret_headers(self.api), timeout=20)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def opened(self, right):
+        """The fields of the form, once it is the right one."""
+        found = {}
+
+        def look():
+            with contextlib.suppress(requests.HTTPError, IndexError, TypeError, KeyError):  # it is not there yet
+                shown = {"name": {"any_": [self.name]}, "state": {"type": {"any_": ["PAUSED"]}}}
+                run = self.ask("/flow_runs/filter", {"flow_runs": shown, "sort": "START_TIME_DESC"})[0]
+                keys = run["state"]["state_details"]["run_input_keyset"]
+                schema = self.ask(f"/flow_runs/{run['id']}/input/{keys['schema']}")
+                self.description = self.ask(f"/flow_runs/{run['id']}/input/{keys['description']}")
+                self.run = run["id"]
+                found["fields"] = schema["properties"]
+                return right(found["fields"])
+            return False
+
+        until(look, "the form does not come")
+        return found["fields"]
+
+    def send(self, answer):
+        self.ask(f"/flow_runs/{self.run}/resume", {"run_input": answer})
+
+
 @pytest.fixture
 def lamp():
     with InstrumentServer(Twin(seed=3)) as served:
@@ -129,6 +167,29 @@ class TestFlow:
         run.until(NoticeKind.SUSPENDED)
         lamp.instrument.lamp = 0.0
         run.steering(lambda steering: steering.ask("paper", Control.RUN))
+        assert run.end()["verified"]
+
+    def test_a_round_is_read_in_a_form_that_may_come_back_half_filled(self, prefect, home):
+        run, form = Running(WRITTEN, home), Form(prefect, "dyes")
+        fields = form.opened(lambda fields: len(fields) == 11)  # five samples of two channels, and who read them
+        assert fields["r0_0_0_0"]["title"] == "r0-0-0: 450nm [mV]"
+        assert fields["r0_0_0_0"]["description"] == "design at red = 0.5 ml/min, blue = 3.5 ml/min"
+        form.send({"r0_0_0_0": "12,5", "r0_1_0_0": "9999", "r0_2_0_1": "failed", "name": "Ada"})
+        form.opened(lambda fields: fields.get("r0_0_0_0", {}).get("default") == "12.5")
+        assert "450nm is above its ceiling 5000: 9999.0" in form.description
+        names = [f"r0_{number}_0_{column}" for number in (0, 1, 3, 4) for column in (0, 1)]
+        form.send(dict.fromkeys(names[1:], "1000"))
+        form.opened(lambda fields: len(fields) == 3 and "r0_2_0_2_0" in fields)  # the failed one again
+        with run.book() as book:
+            samples = Samples(book, book.entry("dyes").id).read()
+        assert samples[0].editions[0].by == "Ada"
+        while not run.told and not run.error:  # a command is as good
+            begun = conversation(WRITTEN, home)
+            with run.book() as book:
+                wanted = wanted_samples(book, book.entry("dyes"))
+            readings = [(s, flow_cell(0, s, s.request.settings)) for s in wanted]
+            begun.tell([{"sample": s.name, "readings": read} for s, read in readings], correct=True)
+            time.sleep(0.2)
         assert run.end()["verified"]
 
     def test_stopped_while_it_waits_it_ends(self, prefect, home, written, lamp):

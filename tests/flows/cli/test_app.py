@@ -4,7 +4,7 @@ import os
 from importlib.metadata import version
 
 import pytest
-from commands import KNOBS, PAPER, on_twin
+from places import KNOBS, PAPER, on_twin
 
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.ledger import Ledger

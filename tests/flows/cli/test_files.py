@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import on_twin
+from places import on_twin
 
 from flows import environment
 from sdl.errors import InvalidInput

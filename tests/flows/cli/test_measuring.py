@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import KNOBS, PAPER, on_twin
+from places import KNOBS, PAPER, on_twin
 
 from flows.server import server
 from sdl.instruments.claude_light.twin import Twin

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from commands import KNOBS, PAPER, on_twin
+from places import KNOBS, PAPER, on_twin
 
 
 def test_a_survey_is_refused_before_the_first_reading(sdl):

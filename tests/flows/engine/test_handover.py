@@ -4,7 +4,7 @@ import asyncio
 from functools import wraps
 
 import pytest
-from commands import on_twin
+from places import on_twin
 
 from flows.engine.handover import build_instrument, kept_instrument, take_instrument
 from flows.laboratory.definition import Laboratory

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sdl import plugins
-from sdl.errors import InstrumentError, InvalidInput
+from sdl.errors import InstrumentError, InstrumentRefused, InvalidInput
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.instruments.simulated.crystal import Crystal
 
 NAMES = plugins.names("sdl.instruments")
@@ -40,6 +40,8 @@ def ready(name, tmp_path):
         np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
         np.savetxt(tmp_path / "data_y.csv", unit[:, :1])
         options = {"path": str(tmp_path)}
+    if name == "by-hand":
+        options = {"knobs": [{"name": "red", "high": 5}], "channels": [{"name": "A450"}]}
     yield plugins.build("sdl.instruments", name, options)
 
 
@@ -68,6 +70,10 @@ def test_its_space_survives_json(instrument):
 
 def test_it_echoes_the_settings_and_answers_every_channel(instrument):
     asked = named(instrument, 0.25)
+    if isinstance(instrument, ReadByPersons):
+        with pytest.raises(InstrumentRefused, match="a person reads this instrument"):
+            instrument.measure(asked)
+        return
     reply = instrument.measure(asked)
     assert reply.applied == pytest.approx(asked)
     assert set(reply.readings) == set(instrument.space.channel_names)

@@ -1,0 +1,92 @@
+"""The form of a round that persons measure: a field for each reading, in Prefect's UI.
+
+It may be sent half filled: what it says is kept, and it comes back with the rest and with what could not be taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.input import RunInput
+from pydantic import Field, create_model
+
+from flows.ui.artifacts import escape_markdown
+from sdl.ledger.controls import PREFECT
+from sdl.ledger.ledger import Ledger
+from sdl.ledger.samples import Sample
+from sdl.measurement.hand_bench import take_sheet, wanted_samples
+from sdl.measurement.quantities import has_decimal_comma
+from sdl.measurement.sheets import FAILED, FilledSheet, SheetRow
+from sdl.space import Space
+
+SHOWN = 60
+"""Fields of one form; the samples that do not fit come in the next one."""
+
+
+@dataclass(eq=False)
+class ReadingsForm:
+    """What a campaign asks persons to read, as a form again and again until all is said.
+
+    Args:
+        ledger: Where the campaign is.
+        campaign: Its name there.
+    """
+
+    ledger: Ledger
+    campaign: str
+    faults: Sequence[str] = field(default=())
+    """What could not be taken of the form before this one."""
+
+    def blank(self) -> tuple[type[RunInput], list[Sample]]:
+        """Return the form, and the samples that it asks for; none where nothing is wanted."""
+        entry = self.ledger.entry(self.campaign)
+        space: Space = entry.space
+        samples = wanted_samples(self.ledger, entry)[: max(1, SHOWN // space.p)]
+        fields: dict[str, Any] = {
+            _key(sample, column): (
+                str,
+                Field(
+                    f"{sample.readings[channel.name]:.10g}" if channel.name in sample.readings else "",
+                    title=f"{sample.name}: {channel.heading}",
+                    description=_settings(sample, space),
+                    max_length=100,
+                ),
+            )
+            for sample in samples
+            for column, channel in enumerate(space.channels)
+        }
+        fields["name"] = (str, Field("", max_length=100, description="Who read it, for the record."))
+        made: type[RunInput] = create_model("Readings", __base__=RunInput, **fields)
+        words = (
+            f"**Campaign {escape_markdown(entry.title)}** waits for these readings. Fill in what is there, and send it."
+        )
+        words += f" A sample that failed says '{FAILED}' in one of its fields."
+        lines = [words, *(f"- not taken: {escape_markdown(fault)}" for fault in self.faults)]
+        return made.with_initial_data(description="\n".join(lines)), samples
+
+    def take(self, answer: Mapping[str, Any], samples: Sequence[Sample]) -> None:
+        """Keep what a form says; the next one has what could not be taken."""
+        entry, rows = self.ledger.entry(self.campaign), list[SheetRow]()
+        for sample in samples:
+            names = enumerate(entry.space.channel_names)
+            typed = {name: str(answer.get(_key(sample, column), "")).strip() for column, name in names}
+            cells: dict[str, Any] = {name: text for name, text in typed.items() if text}
+            if FAILED in (text.casefold() for text in typed.values()):
+                cells = {FAILED: True}
+            rows.append(SheetRow(sample.name, "form", cells))
+        comma = any(has_decimal_comma(cell) for row in rows for cell in row.cells.values() if isinstance(cell, str))
+        by = str(answer.get("name", "")).strip() or PREFECT
+        self.faults = take_sheet(self.ledger, entry, FilledSheet(rows, comma), by).faults
+
+
+def _key(sample: Sample, column: int) -> str:
+    """The name of a field, which a form may take for a path: so it has letters, digits and nothing else but lines."""
+    return f"{sample.name.replace('-', '_')}_{column}"
+
+
+def _settings(sample: Sample, space: Space) -> str:
+    values = sample.request.settings.tolist()
+    named = zip(space.knobs, values, strict=True)
+    return f"{sample.request.purpose.value} at " + ", ".join(
+        f"{knob.name} = {value:.10g} {knob.unit}".strip() for knob, value in named
+    )

@@ -1,0 +1,142 @@
+"""Sheets come back as spreadsheets write them, and numbers as people type them."""
+
+import datetime
+
+import numpy as np
+import pytest
+from openpyxl import Workbook, load_workbook
+
+from sdl.errors import InvalidInput
+from sdl.history import Purpose, Request
+from sdl.ledger.samples import Edition, Sample
+from sdl.measurement.quantities import has_decimal_comma, read_quantity
+from sdl.measurement.sheets import read_sheet, write_sheet
+from sdl.space import Channel, Knob, Space
+
+SPACE = Space(
+    knobs=(Knob(name="red", high=5, unit="ml"), Knob(name="=blue", high=5)),
+    channels=(Channel(name="A450", unit="µV", floor=None, integral=False), Channel(name="pH", unit="")),
+)
+
+
+def sample(number, *editions):
+    return Sample(number, Request(0, number, 0, Purpose.DESIGN, np.array([0.1 + 0.2, number])), 1, editions)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_sheet_that_is_filled_in_comes_back_with_what_was_written(kind, tmp_path):
+    path = tmp_path / f"sheet.{kind}"
+    write_sheet(path, SPACE, [sample(0), sample(1, Edition({"pH": 6.5}))])
+    sheet = read_sheet(path, SPACE)
+    assert [row.sample for row in sheet.rows] == ["r0-0-0", "r0-1-0"]
+    first, second = ({name: float(cell) for name, cell in row.cells.items()} for row in sheet.rows)
+    assert first == {"red": 0.3, "=blue": 0.0}
+    assert second == {"red": 0.3, "=blue": 1.0, "pH": 6.5}
+    with pytest.raises(InvalidInput, match="exists"):  # somebody may have filled it in
+        write_sheet(path, SPACE, [sample(0)])
+
+
+def test_no_cell_of_a_sheet_is_a_formula(tmp_path):
+    write_sheet(tmp_path / "sheet.xlsx", SPACE, [sample(0)])
+    cells = [cell for row in load_workbook(tmp_path / "sheet.xlsx").active for cell in row]
+    assert "'=blue" in [cell.value for cell in cells]
+    assert "f" not in {cell.data_type for cell in cells}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8-sig", "sample,A450 [µV],pH\nr0-0-0,1.5,7\n"),
+        ("cp1252", "sample;A450 [µV];pH\nr0-0-0;1,5;7\n"),
+        ("utf-16", "Sample\tA450\tpH\nr0-0-0\t1,5\t7\n"),
+        ("utf-8", "sep=;\r\nSAMPLE;a450;PH;weather\r\n\r\nr0-0-0;1,5;7;rain\r\n;;;\r\n"),
+    ],
+)
+def test_what_spreadsheets_write_is_read(encoding, text, tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(text.encode(encoding))
+    sheet = read_sheet(path, SPACE)
+    (row,) = sheet.rows
+    assert row.sample == "r0-0-0"
+    assert read_quantity(row.cells["A450"], "µV", comma=sheet.comma) == 1.5
+    assert row.cells["pH"] == "7"
+    assert list(sheet.unread) == (["weather"] if "weather" in text else [])
+
+
+def test_a_workbook_keeps_numbers_and_a_date_is_none(tmp_path):
+    book = Workbook()
+    for cells in (["sample", "A450", "pH"], ["r0-0-0", 1.5, datetime.datetime(2026, 7, 1)], [None, None, None]):
+        book.active.append(cells)
+    book.save(tmp_path / "sheet.xlsx")
+    (row,) = read_sheet(tmp_path / "sheet.xlsx", SPACE).rows
+    assert row.cells["A450"] == 1.5
+    with pytest.raises(ValueError, match="without a unit"):
+        read_quantity(row.cells["pH"], "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("sheet.csv", b"A450,pH\n1,2\n", "needs a column 'sample'"),
+        ("sheet.csv", b"sample,A450,a450\nr0-0-0,1,2\n", "'A450' is there twice"),
+        ("sheet.csv", b"", "needs a column 'sample'"),
+        ("sheet.xlsx", b"PK\x03\x04 no archive", "is no sheet in XLSX"),
+        ("sheet.json", b"{", "is not JSON"),
+        ("sheet.json", b'[{"sample": "r0-0-0", "reading": {}}, 3]', "unknown key 'reading'; did you mean 'readings'?"),
+        ("sheet.ods", b"", "needs a name that ends in .csv, .xlsx, .json"),
+    ],
+)
+def test_what_is_no_sheet_is_refused_with_the_reason(name, content, why, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput) as refused:
+        read_sheet(tmp_path / name, SPACE)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "unit", "comma", "value"),
+    [
+        ("12,5", "", False, 12.5),
+        (" 12.5mV ", "V", False, 0.0125),
+        ("3 ml/min", "l/min", False, 0.003),
+        ("1,234", "", True, 1.234),
+        ("1.234", "", False, 1.234),
+        ("0,125", "", False, 0.125),
+        ("0.125", "", True, 0.125),
+        ("1.234.567,5", "", False, 1234567.5),
+        ("1'234.5", "", False, 1234.5),
+        ("1 234,5", "", False, 1234.5),
+        ("−3 °C", "°C", False, -3.0),
+        ("5e-3", "", False, 0.005),
+        ("5 μg", "mg", False, 0.005),
+        ("50 %", "%", False, 50.0),
+    ],
+)
+def test_numbers_are_read_as_people_type_them(typed, unit, comma, value):
+    assert read_quantity(typed, unit, comma=comma) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("typed", "unit", "comma", "why"),
+    [
+        ("1,234", "", False, "may be 1.234 or 1234"),
+        ("1.234", "", True, "may be 1.234 or 1234"),
+        ("12O", "", False, "without a unit, got 'O'"),
+        ("5 K", "mV", False, "in mV, got 'K'"),
+        ("5 mm2", "cm2", False, "in cm2, got 'mm2'"),
+        ("1,2,3", "", False, "needs a number"),
+        ("12..5", "", False, "needs a number"),
+        ("12 5", "", False, "needs a number"),
+        ("", "mV", False, "needs a number in mV"),
+        ("1e999", "", False, "finite"),
+        ("<5", "", False, "needs a number"),
+    ],
+)
+def test_what_may_be_two_numbers_or_none_is_a_sentence(typed, unit, comma, why):
+    with pytest.raises(ValueError, match=why):
+        read_quantity(typed, unit, comma=comma)
+
+
+def test_a_decimal_comma_is_known_where_nothing_else_explains_it():
+    known = [text for text in ("12,5", "0,125", "1.234,56", "1,234", "12.5", "a, b", "7") if has_decimal_comma(text)]
+    assert known == ["12,5", "0,125", "1.234,56"]
