@@ -97,7 +97,7 @@ CAMPAIGNS: dict[str, list[dict[str, Any]]] = {
     ],
     "history": [
         {"name": "monday", "instrument": DARK, "targets": [WHITE], "seed": 1},
-        {"instrument": DAYLIGHT, "targets": [WHITE], "history": {"campaigns": ["monday"]}, "seed": 2},
+        {"instrument": {**DAYLIGHT, "seed": 8}, "targets": [WHITE], "history": {"campaigns": ["monday"]}, "seed": 2},
     ],
     "unknown-noise": [
         {"instrument": DARK, "targets": [WHITE], "verification": {"noise": "estimated"}, "budget": 60, "seed": 3}
