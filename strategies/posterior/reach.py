@@ -57,7 +57,7 @@ def nearest(
         rng: Source of randomness.
         offers: Settings that somebody thinks give the target, ``(m, d)``: none is out of reach before these are.
     """
-    known = [posterior.rows.settings, *(() if offers is None else (offers,))]
+    known = [posterior.rows.settings, *(() if offers is None else (posterior.instrument.applied(offers),))]
     places = np.vstack((searched(posterior, pursuit, rng, offers=offers), *known))
     surely = -_nearness_at_best(posterior, pursuit, places).max()
     if surely > 1:  # the likeliest are not there: neither the nearest, nor those that may be nearest

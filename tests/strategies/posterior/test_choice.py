@@ -112,6 +112,14 @@ def test_the_nearest_of_two_channels_is_between_what_each_of_them_wants():
     assert slope(place.settings) == pytest.approx(6.5 / 3, abs=0.1), "as far off in one channel as in the other"
 
 
+def test_what_lies_between_the_points_of_a_grid_brings_no_target_within_reach():
+    grid = instrument(step=(0.25, 0.5))
+    found = learn_all(rows_of(slope, grid, np.repeat(grid.applied(CORNERS), 4, axis=0)), grid)
+    between = np.array([[0.5, 0.8125]])  # settings that a model may well offer
+    assert slope(between[0]) == 3.125
+    assert nearest(found, to(3.125, 0.05), np.random.default_rng(0), between).out_of_reach
+
+
 def test_noise_that_no_budget_beats_is_told_at_its_lower_bound():
     about = instrument()
     found = learn_all(rows_of(slope, about, np.repeat(CORNERS, 4, axis=0), noise=0.5), about)
