@@ -114,7 +114,7 @@ def test_the_nearest_of_two_channels_is_between_what_each_of_them_wants():
 
 def test_what_lies_between_the_points_of_a_grid_brings_no_target_within_reach():
     grid = instrument(step=(0.25, 0.5))
-    found = learn_all(rows_of(slope, grid, np.repeat(grid.applied(CORNERS), 4, axis=0)), grid)
+    found = learn_all(rows_of(slope, grid, np.repeat(grid.grid, 3, axis=0)), grid)
     between = np.array([[0.5, 0.8125]])  # settings that a model may well offer
     assert slope(between[0]) == 3.125
     assert nearest(found, to(3.125, 0.05), np.random.default_rng(0), between).out_of_reach
