@@ -37,7 +37,7 @@ KEYS = [*Campaign.model_fields, *Laboratory.model_fields, "plugin", "n", "rounds
 
 
 @pytest.mark.fault("N-01", "N-03")
-@sizes(60, 10_000)
+@sizes(60, 1500)
 def test_a_bent_campaign_is_taken_or_refused_in_sentences(examples):
     holds(lambda tree: refused(prepare, tree), bent(WHOLE, KEYS), examples)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from copy import deepcopy
 
 import numpy as np
@@ -49,7 +50,8 @@ for _ in range(2000):
 
 
 def sizes(few, many):
-    """How many examples: few with every change, many in the long run."""
+    """How many examples: few with every change, many in the long run, or as many as SDL_EXAMPLES says."""
+    many = int(os.environ.get("SDL_EXAMPLES", many))
     return pytest.mark.parametrize("examples", [few, pytest.param(many, marks=pytest.mark.slow)])
 
 
