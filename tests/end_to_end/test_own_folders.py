@@ -52,19 +52,24 @@ def test_a_campaign_with_its_server_and_its_fits(project, tmp_path):
         assert [finding.verdict for finding in book.history(book.entry("white").id).findings][-1] == "VERIFIED"
 
 
-def test_the_runs_of_the_service_and_those_of_a_worker(project, tmp_path):
+def test_the_runs_of_the_service(project, tmp_path):
     lab = Lab(tmp_path / "home")
     lab.told = {"api": json.loads(run(lab, project, "sdl", "up", "lab.toml", "--port", 0, "--detach", "--json"))["api"]}
     try:
         served = lab.trigger("calibrate")
         assert lab.until(served, ENDED)["type"] == "COMPLETED", lab.words
-        lab.environment |= {"PREFECT_API_URL": lab.told["api"], "PREFECT_HOME": str(tmp_path / "prefect")}
-        run(lab, project, "sdl", "deploy", "lab.toml")
-        pooled = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}})
-        run(lab, project, "prefect", "worker", "start", "--pool", "laboratory", "--run-once")
-        assert lab.until(pooled, ENDED)["type"] == "COMPLETED"
     finally:
         run(lab, project, "sdl", "down")
+
+
+def test_the_runs_of_a_worker(project, tmp_path, prefect_server):
+    lab = Lab(tmp_path / "home")
+    lab.told = {"api": prefect_server}
+    lab.environment |= {"PREFECT_API_URL": prefect_server, "PREFECT_HOME": str(tmp_path / "prefect")}
+    run(lab, project, "sdl", "deploy", "lab.toml")
+    pooled = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}})
+    run(lab, project, "prefect", "worker", "start", "--pool", "laboratory", "--run-once")
+    assert lab.until(pooled, ENDED)["type"] == "COMPLETED"
 
 
 def test_a_run_does_its_work_where_the_service_was_started(tmp_path):
