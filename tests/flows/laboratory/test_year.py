@@ -16,7 +16,9 @@ from services import ENDED, Lab
 
 from flows import environment
 
-NIGHTS, INSTRUMENTS, STEP = 365, 4, 5
+NIGHTS = int(os.environ.get("SDL_NIGHTS", 120))
+"""More than runs are kept, after which nothing grows; 365 before a release."""
+INSTRUMENTS, STEP = 4, 5
 MOST_BYTES = 200e6
 """As flows/environment.py and service.md say."""
 RUN_DAYS, EVENT_DAYS = 90, 7
