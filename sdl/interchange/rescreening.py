@@ -57,8 +57,8 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
         if alone[place].stuck and alone[last].verdict.usable:
             masked[last] = place
         if alone[place].verdict.usable:
-            if line.key in counted:  # nothing that has a usable reply is asked again: a person corrected it
-                masked[counted[line.key]] = place
+            if line.key in counted:  # what was believed until now a person corrected: it would not be asked again
+                masked.setdefault(counted[line.key], place)
             counted[line.key] = place
         last, before = place, PreviousReply(requests[line.key].settings, line.reply.readings)
     return Rescreened(evidence, alone, masked)
