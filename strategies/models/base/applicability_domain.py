@@ -19,9 +19,6 @@ ALLOWANCE = 1.3
 """How much farther than usual a target may lie."""
 NEIGHBOURS = 0.9
 """Share of the pairs of neighbours whose distance counts as usual: those across a gap are fewer than the others."""
-ROUNDING = 1e-9
-MOST = 100
-"""Rows whose neighbours are looked for, and among so many of the nearest ones."""
 COINCIDE = 0.2
 """Part of the mean spacing within which rows count as one."""
 EDGE = 0.2
@@ -90,16 +87,11 @@ class Domain:
         return max((self.remoteness(each) for each in alone), key=lambda each: each.score)
 
     def _pairs(self, complete: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Neighbours among ``_sites``, by their places; by the readings themselves where settings are not known."""
-        if (key := complete.tobytes()) not in self._known:
-            where = self.readings if self.settings is None else self.settings
-            first = np.unique(self._places[complete], return_index=True)[1]
-            self._known[key] = neighbours(np.nan_to_num(where[complete][first]))
-        return self._known[key]
-
-    @cached_property
-    def _known(self) -> dict[bytes, NDArray[np.intp]]:
-        return {}
+        """Neighbours among ``_sites``, by their places; none where settings are not known."""
+        if self.settings is None:
+            return np.empty((0, 2), np.intp)
+        first = np.unique(self._places[complete], return_index=True)[1]
+        return neighbours(self.settings[complete][first])
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:
@@ -149,23 +141,17 @@ def _gap(rows: Readings, target: Readings, pairs: NDArray[np.intp]) -> Remotenes
 
 
 def neighbours(settings: Settings) -> NDArray[np.intp]:
-    """Pairs of neighbours among distinct settings ``(k, d)``, by their places, ``(m, 2)``; of very many some.
+    """Pairs of distinct settings ``(k, d)``, by their places, ``(m, 2)``, that are one step of a single knob apart.
 
-    Neighbours are two settings with no other one in the ball between them, the nearest two a knob, so that those across
-    the coarse knob of a factorial are some, and mirror images on two branches, which read the same, are none.
-
-    References:
-        Gabriel, Sokal (1969), doi:10.2307/2412323
+    Of a factorial these are the steps of each knob, a coarse one's among them; settings that were drawn at random have
+    none, and mirror images on two branches, which read the same, are none.
     """
-    k, tree, pairs = len(settings), KDTree(settings), list[NDArray[np.intp]]()
-    for place in np.unique(np.linspace(0, k - 1, min(k, MOST)).astype(int)):
-        near = np.atleast_1d(tree.query(settings[place], min(k, MOST))[1])[1:]
-        along = settings[near] - settings[place]
-        products = along @ along.T
-        between = products >= (1 - ROUNDING) * np.diag(products)[:, None]
-        np.fill_diagonal(between, False)
-        found = near[~between.any(axis=0)][: 2 * settings.shape[1]]
-        pairs.append(np.column_stack((np.full(len(found), place), found)))
+    pairs = [np.empty((0, 2), np.intp)]
+    for knob in range(settings.shape[1]):
+        others = np.unique(np.delete(settings, knob, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+        order = np.lexsort((settings[:, knob], others))
+        along = np.diff(others[order]) == 0
+        pairs.append(np.column_stack((order[:-1], order[1:]))[along])
     return np.concatenate(pairs)
 
 

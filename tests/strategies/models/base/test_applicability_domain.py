@@ -19,6 +19,10 @@ def folded_everywhere(settings):
     return (2 * settings - 1) ** 2
 
 
+def folded_in_the_others(settings):
+    return np.column_stack((settings[:, 0], (2 * settings[:, 1:] - 1) ** 2))
+
+
 def wave(settings):
     return np.sin(2 * np.pi * settings[:, :2]).prod(axis=1, keepdims=True)
 
@@ -78,6 +82,18 @@ def test_targets_in_a_gap_and_beyond_are_warned_of(d, levels, n, width, noise):
         channels = rng.integers(d, size=20)
         beyond[np.arange(20), channels] = (readings.max(axis=0) + 0.2 * np.ptp(readings, axis=0))[channels]
         assert np.mean([domain.remoteness(target).score > 1 for target in beyond]) >= 0.95
+
+
+@pytest.mark.parametrize(("d", "n"), [(2, 150), (3, 800), (4, 1500)])
+@pytest.mark.parametrize("noise", NOISES[:2])
+def test_a_gap_is_seen_though_the_response_folds_in_the_other_knobs(d, n, noise):
+    rng = np.random.default_rng(65)
+    for design in (hypercube(n, d, rng), rng.random((n, d))):
+        rows, middle = design[np.abs(design[:, 0] - 0.5) >= 0.3], rng.random((40, d))
+        middle[:, 0] = rng.uniform(0.47, 0.53, 40)
+        readings, targets = folded_in_the_others(rows), folded_in_the_others(middle)
+        domain = Domain(noisy(readings, noise, rng), rows)
+        assert np.mean([domain.remoteness(target).score > 1 for target in targets]) >= 0.95
 
 
 @pytest.mark.parametrize("d", [2, 3])
