@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sdl.formatting import NOTHING, escape_invisible, format_duration, format_number
 from sdl.history import ReplyClass, Verdict
-from sdl.reports.foretold import NOT_HELD, free_channels
+from sdl.reports.free_channels import NOT_HELD, free_channels
 from sdl.reports.status import CampaignStatus
 from sdl.reports.status_detail import AttemptLine, CampaignDetail
 

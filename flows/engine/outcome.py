@@ -12,7 +12,7 @@ from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Inter
 from sdl.history import Control, Finding, History, NoticeKind, State, Verdict
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.reports.foretold import free_channels
+from sdl.reports.free_channels import free_channels
 from sdl.space import Space
 from sdl.system import failpoints
 

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from flows.studies.foretold import foretold_tables
+from flows.studies.free_channels import foretold_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
 from flows.studies.anchor_words import read_anchors
-from flows.studies.foretold import foretold_tables
+from flows.studies.free_channels import foretold_tables
 from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible

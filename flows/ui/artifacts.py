@@ -23,7 +23,7 @@ from sdl.history import Entry, Finding
 from sdl.ledger.ledger import Ledger
 from sdl.reports import figures
 from sdl.reports.campaign_page import draw_targets_figure
-from sdl.reports.foretold import free_channels
+from sdl.reports.free_channels import free_channels
 
 ROWS = 500
 """Observations in the table, at most; the report has them all."""

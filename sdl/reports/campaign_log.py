@@ -10,7 +10,7 @@ import numpy as np
 from sdl.formatting import float_or_nan, format_number, format_quantities, format_time
 from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
-from sdl.reports.foretold import free_channels
+from sdl.reports.free_channels import free_channels
 
 SHOWN = 500
 """Requests that are all shown; of more, the first and last ``ENDS`` and those that did not count."""

@@ -16,7 +16,7 @@ from sdl.formatting import float_or_nan, format_quantities
 from sdl.history import Entry, Finding, History, Verdict
 from sdl.ledger.bulk_reads import Sendings
 from sdl.ledger.ledger import Ledger
-from sdl.reports.foretold import FreeChannel, free_channels
+from sdl.reports.free_channels import FreeChannel, free_channels
 
 MOST_CHANNELS = 6
 """Channels shown where no target says which ones matter."""

@@ -10,9 +10,9 @@ from sdl.campaign.definition import Campaign
 from sdl.history import Finding, ForetoldFacts, History, Observation, Purpose
 from sdl.space import Readings, Space
 from strategies.plan.observed_rows import observed_rows, thinned
-from strategies.posterior import Statement, foretell, learn
-from strategies.posterior.foretold import LEVEL
+from strategies.posterior import Statement, learn, predict_interval
 from strategies.posterior.growing import FEWEST, are_enough
+from strategies.posterior.predictive_interval import LEVEL
 
 MOST = 12
 """Channels that are foretold at most, in the order of the instrument: a spectrum has hundreds."""
@@ -41,7 +41,7 @@ def with_free_channels(campaign: Campaign, space: Space, history: History, findi
     posterior = learn(rows, replace(statement, noise=known_noise(campaign.verification, space)[columns]))
     settings = space.to_unit(finding.settings)[None]
     light = DRIFT * np.abs(np.nan_to_num(Background.of(before, space.p).latest[columns]))
-    low, high = (end[0] for end in foretell(posterior, settings, max(len(measured), 1), light))
+    low, high = (end[0] for end in predict_interval(posterior, settings, max(len(measured), 1), light))
     low, high = (np.clip(end, statement.floor, statement.ceiling).tolist() for end in (low, high))
     means = _means(measured, columns, statement.ceiling)
     free = {

@@ -170,17 +170,14 @@ class Plan:
         return self.begin_exam(turn, turn.insight.candidate(turn.target, reading), facts)
 
     def _sensor_first(self, turn: RoundContext, conclusion: Conclude) -> Measure | None:
-        """A reading with every knob off before a target is called out of reach by readings at a ceiling.
+        """A reading with every knob off before a target is called out of reach, where the sensor is in doubt.
 
-        A sensor that stands there in the dark as well is broken, which the screening of the background finds.
+        One that stands at its ceiling in the dark as well is broken, which the screening of the background finds.
         """
-        last = turn.history.observations[-1]
-        if conclusion.finding.verdict is not Verdict.NOT_REACHABLE or last.purpose is Purpose.REFERENCE:
-            return None
-        if not last.censored[self.columns].any():
+        if conclusion.finding.verdict is not Verdict.NOT_REACHABLE or not self._sensor_doubted(turn):
             return None
         references = self._interludes(turn.history).due(turn.number, 0, always=True)[: turn.left]
-        facts = RoundFacts(why="the last reading stands at a ceiling: does the sensor, with every knob off?")
+        facts = RoundFacts(why="a reading stands at a ceiling: does the sensor, with every knob off?")
         return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
 
     def _sensor_doubted(self, turn: RoundContext) -> bool:

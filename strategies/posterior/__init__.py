@@ -1,8 +1,8 @@
 """What all readings so far say of every setting, as one posterior that all decisions ask."""
 
 from strategies.posterior.choice import NextReading, choose
-from strategies.posterior.foretold import foretell
 from strategies.posterior.posterior import Posterior, learn, learn_all
+from strategies.posterior.predictive_interval import predict_interval
 from strategies.posterior.price import Forecast, forecast
 from strategies.posterior.reach import NearestSettings, lost_in_noise, nearest, noise_correlation
 from strategies.posterior.rows import Pursuit, Rows, Statement
@@ -19,7 +19,6 @@ __all__ = [
     "Statement",
     "choose",
     "forecast",
-    "foretell",
     "judge",
     "learn",
     "learn_all",
@@ -27,4 +26,5 @@ __all__ = [
     "lost_in_noise",
     "nearest",
     "noise_correlation",
+    "predict_interval",
 ]

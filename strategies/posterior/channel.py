@@ -265,10 +265,8 @@ class ChannelRows:
         else:
             others = [DRIFTING] if starts[0].outliers else []
         starts += [replace(fresh, theta=fresh.evidence.explained(self.beliefs, by)) for by in others]
-        if starts[0].outliers:
-            starts.append(
-                self.judged(fresh)
-            )  # by the noise that is believed, lest an outlier has spoiled the other starts
+        if starts[0].outliers:  # by the noise that is believed, lest an outlier has spoiled the other starts
+            starts.append(self.judged(fresh))
         return min((self._climbed(channel) for channel in starts), key=lambda channel: channel.cost)
 
     def _climbed(self, channel: ChannelPosterior) -> ChannelPosterior:

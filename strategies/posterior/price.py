@@ -75,7 +75,7 @@ def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean:
 def _quantiles(posterior: Posterior, pursuit: Pursuit, k: NDArray[np.int_], widened: Readings) -> Readings:
     """Standard errors that an estimate has to lie inside when there are ``k`` readings ``(a, m)``, ``(a, m, p)``."""
     past = looks(posterior.rows, pursuit)
-    worth = k.max() / widened**2
+    worth = k.max() / widened**2  # of the last reading that is forecast, where what drifts now goes on drifting
     numbers = np.maximum(k, (past[-1] if past else 0) + np.arange(1, len(k) + 1)[:, None])
     distinct, where = np.unique(np.maximum(numbers, FEWEST), return_inverse=True)
     by_number = [quantiles(posterior, pursuit, past, number, worth) for number in distinct.tolist()]

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.posterior import Posterior, Rows, Statement, foretell, learn
+from strategies.posterior import Posterior, Rows, Statement, learn, predict_interval
 
 FEWEST = 2
 """Rows from which on a channel is foretold."""
@@ -57,7 +57,10 @@ class FreeChannels:
         if not self.names:
             return {}
         limits, box = (self.statement.floor, self.statement.ceiling), settings[None]
-        ends = [np.clip(end[0] + self.background, *limits) for end in foretell(self.posterior, box, unsure=self.light)]
+        ends = [
+            np.clip(end[0] + self.background, *limits)
+            for end in predict_interval(self.posterior, box, unsure=self.light)
+        ]
         return {
             name: {"low": low, "high": high}
             for name, low, high in zip(self.names, *(end.tolist() for end in ends), strict=True)

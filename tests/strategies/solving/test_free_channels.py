@@ -14,7 +14,7 @@ from flows.studies.compare_summary import comparison_tables
 from flows.studies.solve import ask_model, solve, solve_tables
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import read_data
-from strategies.posterior import Rows, Statement, foretell, learn
+from strategies.posterior import Rows, Statement, learn, predict_interval
 from strategies.solving.model_answer import choose_models
 from strategies.solving.problem import FixedChannel, pose_problem
 
@@ -96,7 +96,7 @@ def test_nine_in_ten_readings_lie_in_their_intervals(n):
         rows = Rows.empty(3, len(free))
         for where, what in zip(settings, readings[:, free], strict=True):
             rows = rows.with_row(where, what, Statement.unstated(3, len(free)))
-        low, high = foretell(learn(rows, Statement.unstated(3, len(free))), asked)
+        low, high = predict_interval(learn(rows, Statement.unstated(3, len(free))), asked)
         hits.append((low <= fresh[:, free]) & (fresh[:, free] <= high))
     assert 0.85 <= np.mean(hits) <= (0.97 if n < 20 else 0.95)
 

@@ -10,7 +10,7 @@ from flows.engine.outcome import summarize_outcome
 from flows.ui.artifacts import _verdict
 from sdl.history import Finding, FindingFacts, ForetoldFacts, Verdict
 from sdl.reports.campaign_page import render_campaign_page
-from sdl.reports.foretold import free_channels
+from sdl.reports.free_channels import free_channels
 from sdl.reports.status import campaign_statuses
 from sdl.reports.status_detail import campaign_detail
 

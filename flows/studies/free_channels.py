@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
-from strategies.posterior.foretold import LEVEL
+from strategies.posterior.predictive_interval import LEVEL
 
 
 def foretold_tables(result: Mapping[str, Any]) -> list[Table]:

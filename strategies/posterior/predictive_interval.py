@@ -1,4 +1,4 @@
-"""Readings foretold: the interval that the mean of some readings at settings will lie in, each channel by itself.
+"""The predictive interval: where the mean of some readings at settings will lie, each channel by itself.
 
 It holds what the rows leave unknown of the noise-free reading and the noise of the readings themselves, by the Student
 distribution whose degrees of freedom say how well that noise is known.
@@ -14,7 +14,7 @@ LEVEL = 0.9
 """Of the intervals: so many of the readings lie in them."""
 
 
-def foretell(
+def predict_interval(
     posterior: Posterior, settings: Settings, readings: int = 1, unsure: float | Readings = 0.0
 ) -> tuple[Readings, Readings]:
     """Lowest and highest mean of so many readings at settings ``(m, d)``, both ``(m, p)``.
@@ -22,7 +22,7 @@ def foretell(
     Args:
         posterior: Of all rows so far.
         settings: In the unit box.
-        readings: Of which the mean is foretold.
+        readings: Of which the mean is predicted.
         unsure: Standard deviation of what is added to all readings, ``(p,)``.
     """
     mean, deviation = posterior.at(settings)
