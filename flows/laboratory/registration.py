@@ -47,9 +47,7 @@ async def register_deployments(
     }
 
     async def one(definition: Definition) -> UUID:
-        made = make_deployment(definition, active)
-        made.version = owner
-        number = await add(made)
+        number = await add(make_deployment(definition, active, owner))
         if definition.collision:
             await housekeeping.share(client, limits[definition.name], number)
         return number
@@ -88,18 +86,20 @@ async def refuse_others(
             )
 
 
-def make_deployment(definition: Definition, active: Mapping[str, bool]) -> RunnerDeployment:
+def make_deployment(definition: Definition, active: Mapping[str, bool], owner: str) -> RunnerDeployment:
     """Return a definition as Prefect has it.
 
     Args:
         definition: What is offered.
         active: Which schedules a person has switched on and off since, by instrument and slug.
+        owner: Who runs it. Set at birth: a version set later, Prefect replaces by the commit of the working directory.
     """
     made = RunnerDeployment.from_flow(
         import_flow(definition),
         definition.name,
         schedules=[_schedule(place, definition, active) for place in range(len(definition.appointments))],
         concurrency_limit=_turns(definition),
+        version=owner,
         parameters=definition.parameters,
         description=definition.description,
         tags=definition.tags,

@@ -45,7 +45,7 @@ def due(zone, night, **rhythm):
     appointment = {"run": "calibrate", "instrument": "twin", **rhythm}
     laboratory = Laboratory.parse({"timezone": zone, "instruments": {"twin": "twin"}, "schedule": [appointment]})
     (defined,) = (each for each in define_deployments(laboratory) if each.appointments)
-    (served,) = (each.schedule for each in make_deployment(defined, {}).schedules)
+    (served,) = (each.schedule for each in make_deployment(defined, {}, "these tests").schedules)
     (written,) = defined.written("pool")["schedules"]
     kind, keys = (CronSchedule, ["cron"]) if "cron" in rhythm else (IntervalSchedule, ["interval", "anchor_date"])
     schedules = [

@@ -1,12 +1,17 @@
 """Deployments of an earlier version, whose flows lie elsewhere now, are named with what to do about them."""
 
 import asyncio
+import subprocess
 
 import pytest
+import requests
+from services import secret_headers
 
 from flows.laboratory.definition import Laboratory
 from flows.laboratory.deployments import define_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments, stale_deployments
+
+GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
@@ -37,6 +42,15 @@ def test_prefect_writes_the_place_of_a_flow_as_the_definition_has_it(deployed, p
     written = deployed()
     assert written == {each.run: each.entrypoint for each in define_deployments(Laboratory.of_a_twin(None))}
     assert [name for name in stale_deployments(prefect) if name.endswith("/twin")] == []
+
+
+def test_they_are_their_owners_in_a_folder_under_version_control_too(deployed, prefect, tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    subprocess.run([*GIT, "-C", tmp_path, "commit", "--quiet", "--allow-empty", "--message", "Begin"], check=True)
+    monkeypatch.chdir(tmp_path)
+    deployed()
+    deployments = requests.post(f"{prefect}/deployments/filter", json={}, headers=secret_headers(prefect), timeout=20)
+    assert {deployment["version"] for deployment in deployments.json()} == {"these tests"}
 
 
 def test_an_earlier_place_is_a_sentence_until_the_laboratory_is_deployed_again(deployed, prefect, sdl, monkeypatch):
