@@ -68,7 +68,6 @@ def test_the_source_distribution_has_no_test(built):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_the_wheel_runs_a_campaign_and_the_service_in_an_empty_environment(built, tmp_path):
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)

@@ -64,7 +64,6 @@ def test_every_plug_in_is_described():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_the_commands_of_the_reference_run(tmp_path):
     (tmp_path / "deployments").symlink_to(DEPLOYMENTS)
     for command in commands(REFERENCE):

@@ -9,7 +9,7 @@ from places import DEPLOYMENTS
 DOCUMENT = DEPLOYMENTS / "paper.md"
 END = "---- end of block ----"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def test_every_line_of_the_document(tmp_path):

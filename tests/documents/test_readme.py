@@ -11,7 +11,6 @@ PICTURES = ROOT / "deployments" / "pictures"
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_commands_do_what_the_readme_says(tmp_path):
     assert len(commands(README)) >= 5
     for command in commands(README):

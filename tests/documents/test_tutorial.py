@@ -9,7 +9,7 @@ from places import ROOT
 TUTORIAL = ROOT / "TUTORIAL.md"
 INSTALL = "pip install -e dye-mixer"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def install(folder):

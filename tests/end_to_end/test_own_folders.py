@@ -11,7 +11,7 @@ from services import ENDED, Lab
 from flows import environment
 from sdl.ledger.ledger import Ledger
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 CAMPAIGN = """
 name       = "white"

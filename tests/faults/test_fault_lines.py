@@ -82,7 +82,6 @@ def test_a_deployment_without_an_instrument_is_about_any():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("N-09")
 @pytest.mark.parametrize(
     "change",

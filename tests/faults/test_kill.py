@@ -16,7 +16,7 @@ from sdl.instruments.claude_light.twin import Twin
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -255,7 +255,6 @@ def test_killed_again_and_again_it_gets_there_all_the_same(laboratory):
 
 @pytest.mark.fault("O-03", "O-05")
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize(("at", "lost"), [("after-reply@8", 1), ("in-training@2", 0)], ids=["reply", "training"])
 @pytest.mark.parametrize("laboratory", [1], indirect=True)
 def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spawn, ended, monkeypatch):

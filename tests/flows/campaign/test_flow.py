@@ -24,7 +24,6 @@ from strategies.plan.plan import Plan
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}
 HASTY = {"read_s": 60.0, "deadline_s": 90.0, "quiet_s": 0.2, "first_wait_s": 0.01, "allow_private": True}
-with_prefect = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
 def asked(requests_):
@@ -131,7 +130,7 @@ def test_the_same_seeds_on_a_server_started_anew_give_the_same_proposals(paper, 
 
 
 class TestFlow:
-    pytestmark = with_prefect
+    pytestmark = pytest.mark.slow
 
     @pytest.mark.parametrize("seed", [1, 2])
     def test_it_asks_what_the_rehearsal_asks(self, paper, prefect, tmp_path, seed):

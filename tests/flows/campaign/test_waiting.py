@@ -23,7 +23,6 @@ from sdl.measurement.hand_bench import wanted_samples
 
 HASTY = {"read_s": 60.0, "deadline_s": 90.0, "quiet_s": 0.2, "first_wait_s": 0.01, "attempts": 2, "allow_private": True}
 PAUSED = {"PAUSED"}
-with_prefect = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
 def until(true, what):
@@ -128,7 +127,7 @@ def written(paper, lamp):
 
 
 class TestFlow:
-    pytestmark = with_prefect
+    pytestmark = pytest.mark.slow
 
     def test_it_waits_for_approval_and_a_command_lets_it_go_on(self, prefect, home, written, lamp, sdl):
         run = Running(written | {"approval": {"when": "first-round"}}, home)
@@ -222,7 +221,6 @@ class TestFlow:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 class TestService:
     @pytest.mark.fault("O-50")
     def test_the_form_the_button_and_the_deployments_of_the_ui(self, tmp_path):

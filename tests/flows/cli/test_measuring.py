@@ -15,7 +15,7 @@ from strategies.designs import LatinHypercube
 
 WHITE = ("445nm", "515nm", "630nm")
 OUT_OF_REACH = "targets=[{name='glare', readings={445nm=60000}}]"
-pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.slow]
 
 
 def test_measure_shows_a_column_for_each_reading(sdl):

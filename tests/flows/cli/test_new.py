@@ -27,7 +27,6 @@ def install(folder, package):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_a_written_instrument_without_declared_noise_is_led_to_a_verdict(tmp_path):
     driver, *_ = sdl(tmp_path, "new", "instrument", "dye-mixer")["files"]
     driver = tmp_path / driver

@@ -39,7 +39,6 @@ def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, ho
 
 @pytest.mark.fault("O-25")
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("name", ["prefect", "reports"])
 def test_a_folder_that_cannot_be_made_is_found_out_before_the_first_request(sdl, home, monkeypatch, name, request):
     home.mkdir()

@@ -14,7 +14,6 @@ from sdl.campaign.sections import Plugin
 from sdl.instruments.claude_light.twin import Twin
 
 TWIN = Plugin(plugin="twin")
-with_prefect = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_a_laboratory_builds_each_instrument_once_for_all_its_deployments(calls)
 
 
 class TestWithPrefect:
-    pytestmark = with_prefect
+    pytestmark = pytest.mark.slow
 
     def test_from_the_command_line(self, sdl, prefect, calls):
         assert sdl("run", *on_twin()).code == 0

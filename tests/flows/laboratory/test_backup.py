@@ -246,7 +246,6 @@ def test_the_commands_say_where_it_is_and_what_was_there(sdl, kept, lab, where, 
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-51")
 def test_a_laboratory_that_was_lost_while_a_campaign_ran_is_what_it_was(tmp_path):
     """Service, campaign and Prefect's runs: backed up at work, deleted, put back, gone on with, reproduced."""

@@ -22,7 +22,6 @@ from sdl.history import Finding, Verdict
 FINDING = Finding(3, "white", Verdict.VERIFIED, "within the tolerance")
 SOON_S = 300
 """A hang ends here; a machine that is busy with other work takes its time."""
-SLOW = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
 @contextmanager
@@ -162,7 +161,7 @@ class TestEvents:
 
 
 class TestServer:
-    pytestmark = SLOW
+    pytestmark = pytest.mark.slow
 
     def test_an_event_arrives_as_a_message_and_only_what_was_asked_for(self, prefect, block):
         with receiver() as (address, came):

@@ -57,7 +57,6 @@ def measuring(lab, name):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 class TestService:
     """One service after another; each test goes on where the one before ended."""
 

@@ -84,7 +84,6 @@ def until(true):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-19", "O-22")
 def test_a_schedule_that_fires_while_the_earlier_run_still_works(tmp_path):
     """Campaigns wait for their turn, a calibration is left out; of those that waited one is made up for."""

@@ -28,7 +28,6 @@ def found(text):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("N-12")
 def test_a_ledgers_password_is_in_no_process_list_no_parameter_no_log_and_no_report(place, tmp_path, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -35,7 +35,6 @@ def lab(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 class TestUp:
     """One life after another of one data directory; each step goes on where the one before ended."""
 
@@ -245,7 +244,6 @@ class TestLaboratoryFile:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_a_worker_of_a_pool_runs_what_prefect_yaml_deploys(prefect, tmp_path):
     lab = Lab(tmp_path / "home")
     lab.environment |= {"PREFECT_API_URL": prefect, "PREFECT_HOME": str(tmp_path / "prefect")}

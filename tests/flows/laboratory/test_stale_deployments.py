@@ -13,7 +13,7 @@ from flows.laboratory.stale_deployments import describe_stale_deployments, stale
 
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -82,7 +82,6 @@ def runs(lab, deployment):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium here: install Debian's package 'chromium' to run this")
 @pytest.mark.fault("N-11")
 def test_no_page_of_another_origin_reaches_an_instrument_and_our_own_does(lab, page, tmp_path):
@@ -124,7 +123,6 @@ def test_no_page_of_another_origin_reaches_an_instrument_and_our_own_does(lab, p
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("N-11")
 def test_forged_headers_and_a_missing_secret_are_refused(lab):
     api = lab.told["api"]

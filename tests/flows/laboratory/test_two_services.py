@@ -30,7 +30,6 @@ def test_who_answers_at_a_port_is_who_bound_it(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-37")
 def test_of_two_on_one_port_at_once_one_serves_and_the_other_says_why_not(tmp_path):
     labs = [made(tmp_path / name) for name in ("one", "two")]
@@ -55,7 +54,6 @@ def test_of_two_on_one_port_at_once_one_serves_and_the_other_says_why_not(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-37", "O-38")
 def test_two_on_one_server_do_not_take_each_others_deployments(tmp_path, home, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -21,7 +21,7 @@ from sdl.ledger.ledger import Ledger
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 TWINS = ("twin-1", "twin-2", "twin-3", "twin-4")
 GATE = 9

@@ -111,7 +111,6 @@ def live_through(file, run, today):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-45")
 def test_a_year_of_campaigns_on_four_instruments_stays_within_the_stated_size(tmp_path):
     lab = Lab(tmp_path / "home")

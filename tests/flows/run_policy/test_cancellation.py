@@ -19,7 +19,7 @@ readings = {445nm = 16384, 515nm = 16384, 630nm = 16384}
 tolerance = "1 %"
 """
 SOON_S = 300
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect"), pytest.mark.fault("O-40")]
+pytestmark = [pytest.mark.slow, pytest.mark.fault("O-40")]
 
 
 def until(true):

@@ -77,7 +77,6 @@ async def paused_until_its_slot_is_lost(lost):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize(("kept", "end"), [(True, "it went on"), (False, "CRASHED")], ids=["kept", "left to Prefect"])
 def test_a_paused_run_of_which_prefect_takes_the_slot(kept, end, prefect, leases, monkeypatch):
     """Where it no longer ends when it is left to Prefect, ``concurrency_slots`` can go."""

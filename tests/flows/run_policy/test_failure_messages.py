@@ -53,7 +53,6 @@ def test_from_a_terminal_the_error_itself_arrives():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("deployed", [True, False], ids=["of a deployment", "from a terminal"])
 def test_a_run_that_fails_says_so_to_whom_it_may_concern(prefect, home, deployed):
     from prefect import get_client

@@ -133,7 +133,6 @@ def test_a_setting_of_prefects_that_is_none_is_a_sentence(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-42")
 @pytest.mark.parametrize("file", ["project/.env", "home/prefect/profiles.toml"])
 def test_with_a_secret_from_a_file_a_server_of_our_own_serves_us(tmp_path, clean, file):

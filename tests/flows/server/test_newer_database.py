@@ -9,7 +9,6 @@ from flows.server.newer_database import refuse_newer_database
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-16")
 def test_a_database_of_a_newer_prefect_is_refused_with_what_to_do(home, spawn, ended, monkeypatch):
     monkeypatch.delenv("PREFECT_HOME")

@@ -18,7 +18,6 @@ ENVIRONMENTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.fault("O-35")
 @pytest.mark.parametrize("variables", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_a_server_of_our_own_starts_and_a_reading_is_taken(tmp_path, variables):

@@ -100,13 +100,11 @@ def statuses(api):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_of_many_who_write_at_once_none_is_refused(prefect):
     assert statuses(prefect) == {201}
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_it_is_still_needed(home, tmp_path):
     """Prefect's own server refuses many of them; where it no longer does, this file and its subject can go."""
     port = server.free_port()

@@ -39,7 +39,6 @@ def test_an_appraisal_survives_the_way_as_words_and_numbers(dark):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("runner", ["threads", "dask"])
 def test_side_by_side_finds_the_same_as_one_after_another(runner, prefect, found, dark, sdl, tmp_path):
     words = [word for model in QUICK for word in ("--model", model)] + [

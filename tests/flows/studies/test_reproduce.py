@@ -192,7 +192,6 @@ def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("at", [DESIGN, EXAM])
 def test_after_kill_9_and_another_run(at, prefect, trap, run, ended, go_on, home, tmp_path):
     def kill(_):

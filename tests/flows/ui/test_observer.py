@@ -84,7 +84,6 @@ def test_a_verdict_is_shown_once_though_the_campaign_ends_while_it_is_sent(ledge
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 class TestFlow:
     """One campaign, since each costs seconds, and what the server has of it."""
 

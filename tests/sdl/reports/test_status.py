@@ -296,7 +296,6 @@ class TestCommands:
         assert (told.code, "set PREFECT_API_URL" in told.said) == (2, True)
 
     @pytest.mark.slow
-    @pytest.mark.xdist_group("prefect")
     def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
         with open_session(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
             session.execute(session.propose())

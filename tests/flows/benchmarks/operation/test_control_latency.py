@@ -9,7 +9,7 @@ from flows.benchmarks.operation import control_latency
 
 AT_LAST_S = 1800.0
 """Nobody waits for so long: a campaign is watched until it says that it obeyed, however busy the machine is."""
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.fault("O-17")
