@@ -15,7 +15,7 @@ from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
 from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
-from sdl.errors import LeaseHeld
+from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Request, State, Verdict
 from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
@@ -52,12 +52,18 @@ def run_campaign_file(
         bool,
         typer.Option("--moved", help="Go on with this instrument although the campaign was begun with another one."),
     ] = False,
+    no_server: Annotated[
+        bool,
+        typer.Option("--no-server", help="Without Prefect: it begins at once, and there is no page to watch it on."),
+    ] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
     """Run a campaign, or continue it where it was left."""
+    if wait and no_server:
+        raise InvalidInput("--wait needs Prefect's server, where a person answers: leave --no-server out, or --wait")
     written = override_keys(read_campaign_file(file), parse_pairs(changes, "--set"))
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
@@ -67,19 +73,25 @@ def run_campaign_file(
             _refuse_early(config, instrument, where)
         if not again and (done := _finished(where, config)) is not None:
             return conclude_campaign(done, where, directory, open_report, as_json)
-        url = start_prefect(directory)
-        from flows.campaign import flow as campaign
+        url = None if no_server else start_prefect(directory)
+        if not as_json:
+            place = f", watch it at {url.removesuffix('/api')}" if url else ""
+            err.print(f"campaign [bold]{config.slug}[/]{place}")
         from flows.engine.session import watching
 
-        if not as_json:
-            err.print(f"campaign [bold]{config.slug}[/], watch it at {url.removesuffix('/api')}")
         with _bar() as bar:
             task = bar.add_task("", total=config.budget)
             watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
-            result = campaign.run_campaign(
-                config, directory, environment.parameter(where), again=again, wait=wait, moved=moved
-            )
-    return conclude_campaign(result, where, directory, open_report, as_json)
+            if no_server:
+                from flows.engine.direct_run import run_directly
+
+                result = run_directly(config, directory, where, again=again, moved=moved)
+            else:
+                from flows.campaign.flow import run_campaign
+
+                parameter = environment.parameter(where)
+                result = run_campaign(config, directory, parameter, again=again, wait=wait, moved=moved)
+    return conclude_campaign(result, where, directory, open_report, as_json, written=True)
 
 
 def read_campaign_file(file: Path) -> dict[str, Any]:
@@ -132,10 +144,14 @@ def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
         return summarize_outcome(book, entry.name)
 
 
-def conclude_campaign(result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool) -> int:
-    """Write the report, print what came of the campaign and return the exit code."""
-    with Ledger(where) as book:
-        page = _write_report(book, result["campaign"], directory)
+def conclude_campaign(
+    result: dict[str, Any], where: str, directory: Path, open_report: bool, as_json: bool, *, written: bool = False
+) -> int:
+    """Print what came of a campaign and return the exit code; write its report, unless that was written just now."""
+    page = _report_file(result["campaign"], directory)
+    if not written:
+        with Ledger(where) as book:
+            _write_report(book, result["campaign"], directory)
     show(result | {"report": str(page)}, as_json, *_verdicts(result), f"report: {page}")
     if open_report:
         webbrowser.open(page.as_uri())
@@ -145,7 +161,11 @@ def conclude_campaign(result: dict[str, Any], where: str, directory: Path, open_
 def _write_report(book: Ledger, name: str, directory: Path) -> Path:
     from sdl.reports.campaign_page import write_campaign_page
 
-    return write_campaign_page(book, name, environment.folder(directory / "reports") / f"{name}.html")
+    return write_campaign_page(book, name, _report_file(name, directory))
+
+
+def _report_file(name: str, directory: Path) -> Path:
+    return environment.folder(directory / "reports") / f"{name}.html"
 
 
 def _bar() -> Progress:

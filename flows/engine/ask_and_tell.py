@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from flows import environment
+from flows.engine.direct_run import drive
 from flows.engine.handover import build_instrument
 from flows.engine.opening import open_session
-from flows.engine.outcome import recorded_end, summarize_outcome
+from flows.engine.outcome import summarize_outcome
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput, LeaseHeld, ReadingsWanted
 from sdl.history import Entry, State
@@ -21,7 +22,6 @@ from sdl.ledger.ledger import Ledger
 from sdl.ledger.samples import Sample
 from sdl.measurement.hand_bench import Taken, take_sheet, wanted_samples
 from sdl.measurement.sheets import FilledSheet, read_said
-from strategies.plan.steps import Stop
 
 TURN_S = 60.0
 """For which a call waits while another one goes on with the same campaign."""
@@ -104,12 +104,7 @@ class AskAndTell:
             if session.entry.state is State.FINISHED:
                 return []
             try:
-                with recorded_end(session):
-                    session.ledger.obey(session.entry.name)
-                    while not isinstance(step := session.propose(), Stop):
-                        session.execute(step)
-                    session.execute(step)
-                    session.report()
+                drive(session)
             except ReadingsWanted:
                 return wanted_samples(session.ledger, session.entry)
             return []

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from uuid import UUID
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+from sdl.system.signals import set_on_signal
+
 SERVICE = "SDL_SERVICE"
 """Environment variable with the process that 'sdl up' runs its flows from."""
 LOOK_S = 1.0
@@ -34,34 +34,21 @@ log = logging.getLogger("sdl.interrupts")  # below "sdl", whose words a terminal
 @contextmanager
 def finish_on_signal() -> Iterator[threading.Event]:
     """An event that is set by the first signal; the second one ends the process."""
-    event, over, signals = threading.Event(), threading.Event(), list[int]()
+    event, over = threading.Event(), threading.Event()
     # Prefect's settings are of this context, and the run's number too.
     watch = contextvars.copy_context().run
     threading.Thread(target=watch, args=(_watch_for_cancellation, event, over), daemon=True).start()
     try:
-        with _handled(event, signals):
+        with set_on_signal(event), _ends_with_service(event):
             yield event
     finally:
         over.set()
 
 
 @contextmanager
-def _handled(event: threading.Event, signals: list[int]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in HANDLED}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if signals:
-            os._exit(128 + number)  # the request under way becomes UNKNOWN at the next start
-        signals.append(number)
-        event.set()
-        log.warning("finishing the measurement under way, which is kept; once more ends at once, and its reply is lost")
-
-    for number in HANDLED:
-        signal.signal(number, handle)
-    service = int(os.environ.get(SERVICE, "0"))
+def _ends_with_service(event: threading.Event) -> Iterator[None]:
+    """Set the event when the service of this run is gone, too."""
+    service = int(os.environ.get(SERVICE, "0")) if threading.current_thread() is threading.main_thread() else 0
     if service:
         threading.Thread(target=_follow, args=(service, event), daemon=True).start()
     try:
@@ -69,8 +56,6 @@ def _handled(event: threading.Event, signals: list[int]) -> Iterator[None]:
     finally:
         if service and os.getppid() != service:
             os._exit(128 + signal.SIGTERM)  # all is in the ledger; Prefect would try for minutes to tell a dead server
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> None:

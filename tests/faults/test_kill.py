@@ -142,9 +142,13 @@ class TestKilled:
 
 @pytest.mark.fault("O-13")
 class TestInterrupted:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+    @pytest.mark.parametrize(
+        ("number", "options"),
+        [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--no-server"])],
+        ids=["SIGINT", "SIGTERM", "SIGINT without a server"],
+    )
     def test_once_finishes_the_measurement_and_keeps_it(
-        self, number, prefect, trap, served, run, ended, sdl, go_on, trail, unharmed
+        self, number, options, prefect, trap, served, run, ended, sdl, go_on, trail, unharmed
     ):
         def interrupt(measure):
             os.killpg(process.pid, number)  # as Ctrl-C in a terminal reaches it and its children
@@ -152,7 +156,7 @@ class TestInterrupted:
             return measure()
 
         trap.at, trap.act = EXAM, interrupt
-        process = run()
+        process = run(*options)
         told = ended(process)
         assert told.code == 130
         assert told.err.endswith("interrupted; everything measured is kept, run the campaign again to go on\n")

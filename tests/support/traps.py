@@ -41,9 +41,9 @@ def served(trap):
 
 @pytest.fixture
 def run(served, spawn):
-    """Starts the campaign as a user would."""
+    """Starts the campaign as a user would, with more options of the command if need be."""
     changes = (f"instrument.url={served.url}", "instrument.first_wait_s=0.01")
-    return lambda: spawn("run", PAPER, *(word for change in changes for word in ("--set", change)))
+    return lambda *more: spawn("run", PAPER, *more, *(word for change in changes for word in ("--set", change)))
 
 
 @pytest.fixture
