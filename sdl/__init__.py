@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from sdl.system.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from flows.notebook.lab import Lab
     from sdl.campaign.definition import Campaign, Target
     from sdl.errors import InvalidInput
     from sdl.history import Verdict
@@ -18,6 +19,7 @@ else:
             "Channel": "sdl.space",
             "InvalidInput": "sdl.errors",
             "Knob": "sdl.space",
+            "Lab": "flows.notebook.lab",
             "Ledger": "sdl.ledger.ledger",
             "Space": "sdl.space",
             "Target": "sdl.campaign.definition",
@@ -27,4 +29,4 @@ else:
 
 __version__ = "0.1.0"
 
-__all__ = ["Campaign", "Channel", "InvalidInput", "Knob", "Ledger", "Space", "Target", "Verdict", "__version__"]
+__all__ = ["Campaign", "Channel", "InvalidInput", "Knob", "Lab", "Ledger", "Space", "Target", "Verdict", "__version__"]

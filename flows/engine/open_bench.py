@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from flows import environment
 from flows.engine.handover import build_instrument, take_instrument
@@ -11,6 +12,7 @@ from sdl.campaign.definition import slugify
 from sdl.campaign.sections import Plugin
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import State
+from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver
@@ -32,26 +34,50 @@ def open_bench(
         interrupted: Set it to end before the next request.
     """
     directory = environment.home(home)
-    where = environment.ledger(ledger, directory)
     instrument = take_instrument(written) or build_instrument(written)
     try:
-        with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
-            config = {"instrument": written.model_dump(mode="json")}
-            name = _of_its_own(book, name, instrument.identity)
-            entry = book.register(slugify(name), instrument.identity, instrument.space, config, versions(), title=name)
-            wait_out_orphans(book, instrument.identity, interrupted)
-            book.reconcile(lease, entry.id)
-            bench = Bench(book, lease, entry.id, instrument, BUDGET)
-            bench.interrupted = interrupted or bench.interrupted
-            book.set_state(lease, entry.id, State.RUNNING)
-            try:
-                yield bench
-            except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
-                book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
-                raise
-            book.set_state(lease, entry.id, State.FINISHED, "done by hand")
+        with hold_bench(
+            written, instrument, directory, environment.ledger(ledger, directory), name, interrupted
+        ) as bench:
+            yield bench
     finally:
         close_driver(instrument)
+
+
+@contextmanager
+def hold_bench(
+    written: Plugin,
+    instrument: Instrument,
+    directory: Path,
+    where: str,
+    name: str,
+    interrupted: threading.Event | None = None,
+) -> Iterator[Bench]:
+    """Hold an instrument that is built already, and stays open when the readings are taken.
+
+    Args:
+        written: What it was built from.
+        instrument: The instrument.
+        directory: Data directory.
+        where: File or URL of the ledger.
+        name: Name of the entry that the readings go to.
+        interrupted: Set it to end before the next request.
+    """
+    with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+        config = {"instrument": written.model_dump(mode="json")}
+        name = _of_its_own(book, name, instrument.identity)
+        entry = book.register(slugify(name), instrument.identity, instrument.space, config, versions(), title=name)
+        wait_out_orphans(book, instrument.identity, interrupted)
+        book.reconcile(lease, entry.id)
+        bench = Bench(book, lease, entry.id, instrument, BUDGET)
+        bench.interrupted = interrupted or bench.interrupted
+        book.set_state(lease, entry.id, State.RUNNING)
+        try:
+            yield bench
+        except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
+            book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
+            raise
+        book.set_state(lease, entry.id, State.FINISHED, "done by hand")
 
 
 def _of_its_own(book: Ledger, name: str, instrument: str) -> str:
