@@ -177,7 +177,8 @@ def test_after_a_break_a_reference_comes_first(paper, book, drive, monkeypatch, 
     assert_agrees(reproduce_bundle(book.bundle()))
 
 
-def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl, home, tmp_path):
+@pytest.mark.slow
+def test_readings_by_hand_and_imports_are_judged_reply_by_reply(paper, book, sdl, prefect, home, tmp_path):
     assert sdl("measure", "--instrument", "twin", "R=0.5", "G=0.5", "B=0.5", "--n", 3).code == 0
     with Ledger(home / "ledger.sqlite") as ledger:
         path = bundle.write_bundle(ledger, ledger.entries()[0].name, tmp_path / "hand.zip")

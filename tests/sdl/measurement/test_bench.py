@@ -40,7 +40,7 @@ def bench(server, ledger):
 
 
 def driver(url, **options):
-    limits = {"connect_s": 1.0, "read_s": 0.3, "deadline_s": 0.5, "quiet_s": QUIET_S}
+    limits = {"connect_s": 1.0, "read_s": 1.5, "deadline_s": 2.0, "quiet_s": QUIET_S}
     patience = {"attempts": 3, "first_wait_s": 0.01, "longest_wait_s": 5.0}
     return ClaudeLight(url, allow_private=True, **{**limits, **patience, **options})
 
