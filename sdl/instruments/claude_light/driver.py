@@ -1,6 +1,5 @@
 """Claude-Light over its REST API: an RGB lamp in front of a ten-channel light sensor."""
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdl.errors import BadReply, InvalidInput
+from sdl.formatting import parse_json
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.http.bounded_request import HttpRequest, Limits, send_request
 from sdl.instruments.http.statuses import check_status
@@ -109,13 +109,7 @@ def _parsed(body: bytes) -> tuple[list[Any], dict[str, Any]]:
 
     NaN and Infinity pass, so that they are judged with the other readings that cannot be.
     """
-    match json.loads(body.decode("utf-8"), object_pairs_hook=_distinct):
+    match parse_json(body.decode("utf-8")):
         case {"in": [_, _, _] as applied, "out": dict() as readings}:
             return applied, readings
     raise ValueError('expected {"in": [R, G, B], "out": {channel: count}}')
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(members := dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return members

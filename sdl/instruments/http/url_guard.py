@@ -63,6 +63,15 @@ class GuardedUrl:
             raise InvalidInput(f"url: {fault}" for fault in faults)
         return cls(parts.scheme, host, ports[parts.scheme] if stated is None else stated, parts.path, allow_private)
 
+    @classmethod
+    def faults(cls, url: str, allow_private: bool = False, ports: Mapping[str, int] = PORTS) -> list[str]:
+        """Return every reason why ``parse`` would refuse a URL; none if it would not."""
+        try:
+            cls.parse(url, allow_private, ports)
+        except InvalidInput as error:
+            return list(error.faults)
+        return []
+
     def __str__(self) -> str:
         return _spelled(self.scheme, self.host, self.port, self.path)
 
