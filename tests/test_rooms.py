@@ -24,7 +24,7 @@ PEERS = {"ax", "baybe", "bofire"}
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
-    "sdl.instruments.configured": LABORATORY | {"pyvisa"},
+    "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,

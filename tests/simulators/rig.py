@@ -29,6 +29,8 @@ class Rig:
         seed: Of the noise.
     """
 
+    hang_s = 20.0
+
     def __init__(self, faults=None, seed=1):
         self.faults, self.rng = dict(faults or {}), np.random.default_rng(seed)
         self.stands, self.log, self.errors = dict.fromkeys(KNOBS, 0.0), [], []
@@ -70,4 +72,4 @@ class Rig:
 
     def hang(self):
         """Wait for longer than anybody waits for an answer."""
-        self.closing.wait(20)
+        self.closing.wait(self.hang_s)

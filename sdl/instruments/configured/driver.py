@@ -92,12 +92,12 @@ class ConfiguredInstrument(Generic[Order]):
             self._leave_safe()
         except InstrumentUnavailable:  # by a line of its own, if the one that was open is dead
             self._leave_safe()
+        self._used = False
 
     def close(self) -> None:
         """Leave the apparatus safe, if it was used, and let go of it."""
         try:
             if self._used:
-                self._used = False
                 self.make_safe()
         finally:
             self.transport.drop()
