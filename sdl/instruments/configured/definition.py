@@ -26,7 +26,7 @@ SETTINGS_TRIED = 101
 def _secret(value: Any) -> Any:
     if value is None or isinstance(value, SecretStr):
         return value
-    raise ValueError('must not stand in the file: write { secret = "lab-token" } and set SDL_SECRET_LAB_TOKEN')
+    raise ValueError('must not stand in the file, got one: write { secret = "lab-token" }, set SDL_SECRET_LAB_TOKEN')
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
