@@ -10,6 +10,7 @@ from scpi_server import served_scpi
 @contextmanager
 def served_visa(rig):
     """Serve the rig as a VISA resource."""
+    pytest.importorskip("pyvisa_py", reason="needs the extra 'visa'")
     with served_scpi(rig) as written:
         port = written.pop("url").rpartition(":")[2]
         yield written | {"resource": f"TCPIP::127.0.0.1::{port}::SOCKET"}

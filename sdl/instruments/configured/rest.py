@@ -97,6 +97,7 @@ class HttpLine:
         self._url = GuardedUrl.parse(definition.url, definition.allow_private)
         self.place = self._url.canonical
         self._known = False
+        self._urls = dict[str, GuardedUrl]()
 
     def open(self, deadline: Deadline) -> bool:
         """There is nothing to open; the first request is one to an instrument that was not prepared yet."""
@@ -115,7 +116,10 @@ class HttpLine:
         headers = {"Content-Type": "application/json"} if body is not None and body is not order.body else {}
         for name, text in (definition.headers | order.headers).items():
             headers[name] = text.get_secret_value() if isinstance(text, SecretStr) else text
-        url = GuardedUrl.parse(f"{str(self._url).rstrip('/')}{order.path}", definition.allow_private)
+        if order.path not in self._urls:
+            whole = f"{str(self._url).rstrip('/')}{order.path}"
+            self._urls[order.path] = GuardedUrl.parse(whole, definition.allow_private)
+        url = self._urls[order.path]
         answer = send_request(url, HttpRequest(order.method, order.params, headers, body), limits)
         check_status(answer, f"{url}", definition.longest_wait_s, order.status)
         return answer.text
