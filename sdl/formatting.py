@@ -1,5 +1,6 @@
 """Numbers, moments and the words of strangers, made fit to be read."""
 
+import json
 import math
 import re
 import unicodedata
@@ -208,3 +209,19 @@ def format_value(value: object) -> str:
         return _SHORT.repr(hide_password(value) if isinstance(value, str) else value)
     except ValueError:  # Python spells out no whole number of more than 4300 digits
         return "a number of thousands of digits"
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON that somebody else wrote; NaN and Infinity pass, so that they are judged with other readings.
+
+    Raises:
+        ValueError: it is none, or a key stands twice in one object.
+        RecursionError: it is nested too deep.
+    """
+    return json.loads(text, object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(members := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, get_args, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.formatting import format_value
@@ -139,9 +139,13 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
 
     Returns:
         The options that it has, in their types; a fault for each option that it does not have; every other fault.
+        A plug-in that takes any option checks them itself; secrets come to it covered, at any depth.
     """
-    revealed, hidden = reveal_secrets(written)
     parameters = inspect.signature(plugin).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        faults = list[str]()
+        return {key: _covered(value, key, faults) for key, value in written.items()}, [], faults
+    revealed, hidden = reveal_secrets(written)
     hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
     strange = [key for key in revealed if key not in parameters]
     unknown = [f"{key}: {name!r} has no such option{suggest_nearest(key, parameters)}" for key in strange]
@@ -178,6 +182,19 @@ def secret_variable(value: Mapping[str, Any]) -> str | None:
     if not isinstance(name, str) or SECRET_NAME.fullmatch(name) is None:
         return None
     return SECRET_PREFIX + name.upper().replace("-", "_")
+
+
+def _covered(value: Any, key: str, faults: list[str]) -> Any:
+    """An option with the secrets in it revealed but covered, so that nothing shows them; faults go to the list."""
+    if is_secret(value):
+        revealed, hidden = reveal_secrets({key: value})
+        faults += hidden.values()
+        return SecretStr("" if hidden else revealed[key])
+    if isinstance(value, Mapping):
+        return {name: _covered(each, f"{key}.{name}", faults) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_covered(each, f"{key}.{place}", faults) for place, each in enumerate(value)]
+    return value
 
 
 def reveal_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

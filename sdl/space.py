@@ -72,6 +72,14 @@ class Channel(Quantity):
     """Whether the sensor counts: a fractional reading is then a fault."""
 
 
+class StatedChannel(Channel):
+    """A channel as a file states it: any number, unless the file says otherwise."""
+
+    unit: str = ""
+    floor: float | None = None
+    integral: bool = False
+
+
 class Space(_Value):
     """The knobs and channels of an instrument, in the order of the columns."""
 

@@ -24,6 +24,7 @@ PEERS = {"ax", "baybe", "bofire"}
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
+    "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
@@ -57,7 +58,11 @@ ROOMS = {
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
     "sdl.instruments.by_hand": {"sdl": "errors instruments.protocol space"},
-    "sdl.instruments.claude_light": {"sdl": "errors instruments.http instruments.protocol space"},
+    "sdl.instruments.configured": {
+        "sdl": "campaign errors formatting instruments.http instruments.protocol instruments.screening plugins space "
+        "system"
+    },
+    "sdl.instruments.claude_light": {"sdl": "errors formatting instruments.http instruments.protocol space"},
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},

@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,9 @@ from sdl.campaign.definition import Campaign, slugify
 from sdl.campaign.sections import DesignPart, Plugin
 from sdl.errors import InvalidInput
 
-Instrument = Annotated[str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in.")]
+Instrument = Annotated[
+    str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in, or a campaign file that has it.")
+]
 Knobs = Annotated[
     list[str], typer.Argument(help="A value for every knob, such as R=0.4 G=0.2 B=0.5.", show_default=False)
 ]
@@ -193,7 +196,14 @@ def _instrument(name: str, options: list[str] | None) -> Plugin:
     values = parse_pairs(options, "--option")
     if "plugin" in values:
         raise InvalidInput("--option plugin: name the instrument by --instrument")
-    return Plugin(plugin=name, **values)
+    if not name.endswith(".toml"):
+        return Plugin(plugin=name, **values)
+    written = read_campaign_file(Path(name)).get("instrument")
+    if isinstance(written, str):
+        written = {"plugin": written}
+    if not isinstance(written, dict) or not isinstance(written.get("plugin"), str):
+        raise InvalidInput(f"--instrument: {name} names no instrument: it needs a table [instrument] with a plugin")
+    return Plugin.model_validate(override_keys(written, values))
 
 
 def _calibration(result: dict[str, Any]) -> list[Any]:

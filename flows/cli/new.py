@@ -39,7 +39,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def instrument(name: NewName, folder: Folder = None, as_json: AsJson = False) -> None:
-    """Write a driver of your own to begin with: a module, its pyproject.toml and its test."""
+    """Write a driver of your own to begin with: a module, its pyproject.toml and its test.
+
+    What speaks SCPI, REST, MQTT or OPC-UA, or has a program, needs none: sdl new campaign FILE --instrument scpi.
+    """
     from sdl.skeletons.instrument import write_instrument
 
     place = folder or Path(name)

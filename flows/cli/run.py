@@ -17,8 +17,9 @@ from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Request, State, Verdict
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import HasSafeState, Instrument
 from sdl.ledger.ledger import Ledger
+from sdl.measurement.driver_call import secure_driver
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 NOT_VERIFIED = 3
@@ -71,7 +72,7 @@ def run_campaign_file(
     with kept_instrument(config.instrument, instrument):
         if not wait:
             _refuse_early(config, instrument, where)
-        if not again and (done := _finished(where, config)) is not None:
+        if not again and (done := _finished(where, config, instrument)) is not None:
             return conclude_campaign(done, where, directory, open_report, as_json)
         url = None if no_server else start_prefect(directory)
         if not as_json:
@@ -130,8 +131,8 @@ def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> Non
         book.obey(campaign.slug)
 
 
-def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
-    """What came of a campaign, if nothing is left to do in it."""
+def _finished(where: str, campaign: Campaign, instrument: Instrument) -> dict[str, Any] | None:
+    """What came of a campaign, if nothing is left to do in it but to make the instrument safe after a crash."""
     from flows.engine.opening import refuse_changed_file
     from flows.engine.outcome import summarize_outcome
 
@@ -140,6 +141,9 @@ def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
         if entry is None or entry.state is not State.FINISHED:
             return None
         refuse_changed_file(entry, campaign)
+        if isinstance(instrument, HasSafeState) and book.holder(instrument.identity) is None:
+            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease:
+                secure_driver(instrument, lease)
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return summarize_outcome(book, entry.name)
 

@@ -142,7 +142,8 @@ class Laboratory(_Part):
     def ports(self) -> dict[str, int]:
         """At which port of this machine an instrument is, by its name, for those that are here."""
         addresses = {name: urlsplit(str(part.options.get("url", ""))) for name, part in self.instruments.items()}
-        return {name: each.port or 80 for name, each in addresses.items() if each.hostname in THIS_MACHINE}
+        here = {name: each for name, each in addresses.items() if each.hostname in THIS_MACHINE}
+        return {name: each.port or 80 for name, each in here.items() if each.scheme == "http"}
 
     def twin_port(self, wanted: int | None) -> int:
         """Return the port at which a twin serves this laboratory.

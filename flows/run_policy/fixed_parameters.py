@@ -16,6 +16,9 @@ from sdl.errors import InvalidInput
 PLACES = ("home", "ledger", "instruments")
 """Parameters that nobody but the laboratory gives."""
 
+DESCRIBED = frozenset({"scpi", "rest", "command", "mqtt", "opcua"})
+"""Instruments whose options are their program: what is sent where, with which secret, or run on this machine."""
+
 
 async def refuse_changes() -> None:
     """Compare the parameters of this run with those of its deployment.
@@ -47,7 +50,11 @@ def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str
         faults.append("history.ledger: is for the laboratory to say, leave it out")
     section, deployed = _instrument_section(run), _instrument_section(own)
     # Equal sections name one instrument; only others have to be built to learn which one they name.
-    if deployed is not None and section != deployed and (here := _identity(section)) != (there := _identity(deployed)):
+    if deployed is None or section == deployed:
+        return faults
+    if DESCRIBED & {part.plugin for part in (section, deployed) if part is not None}:
+        faults.append("instrument: what is sent to it, or run for it, is for the laboratory to say: leave it as it is")
+    elif (here := _identity(section)) != (there := _identity(deployed)):
         faults.append(
             f"instrument: this deployment is for {there}, got {here}; another one needs a deployment of its own"
         )
@@ -69,8 +76,10 @@ def _history_ledger(parameters: Mapping[str, Any]) -> Any:
 
 
 def _identity(part: Plugin | None) -> str | None:
+    """Which instrument a section names, with its address: another one of the same name may be anybody's."""
     if part is None:
         return None
     instrument = plugins.build("sdl.instruments", part.plugin, part.options)
     instrument.close()
-    return str(instrument.identity)
+    names = (instrument.identity, getattr(instrument, "driver", instrument).identity)
+    return " at ".join(dict.fromkeys(map(str, names)))

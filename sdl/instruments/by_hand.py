@@ -10,21 +10,13 @@ from typing import Any
 
 from sdl.errors import InstrumentRefused, InvalidInput
 from sdl.instruments.protocol import Patience, Reply
-from sdl.space import Channel, Knob, Space
+from sdl.space import Channel, Knob, Space, StatedChannel
 
 STEPS = 1000
 """Steps of a knob that states none, at least: nobody sets sixteen digits by hand."""
 
 RESERVED = ("sample", "purpose", "failed", "note")
 """Columns that every sheet has."""
-
-
-class HandChannel(Channel):
-    """A channel that a person reads: any number, unless the file says otherwise."""
-
-    unit: str = ""
-    floor: float | None = None
-    integral: bool = False
 
 
 class ByHand:
@@ -39,7 +31,7 @@ class ByHand:
     patience = Patience(attempts=1)
     read_by_persons = True
 
-    def __init__(self, knobs: list[Knob], channels: list[HandChannel]) -> None:
+    def __init__(self, knobs: list[Knob], channels: list[StatedChannel]) -> None:
         stated = tuple(Channel(**channel.model_dump()) for channel in channels)
         self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated)
         names = [quantity.name.casefold() for quantity in self.space.quantities]

@@ -95,3 +95,15 @@ class HasLamp(Protocol):
 
     lamp: float
     """What the lamp adds to the background, in the unit of the channels; 0 while it is off."""
+
+
+@runtime_checkable
+class HasSafeState(Protocol):
+    """An instrument that must not be left as a dead process left it."""
+
+    def make_safe(self) -> None:
+        """Bring the apparatus into the state in which nobody has to watch it, as ``close`` does.
+
+        Raises:
+            InstrumentError: it could not be done.
+        """

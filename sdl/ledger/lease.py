@@ -47,6 +47,8 @@ class Lease:
 
     instrument: str
     token: int
+    abandoned: bool = False
+    """Whether the one who held it before ended without letting go of it."""
 
     def check(self, connection: Connection) -> None:
         """Refuse to go on in this transaction if another process holds the instrument by now.
@@ -182,7 +184,7 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
         if isinstance(error.__cause__, IntegrityError):
             raise refusal from None
         raise
-    return Lease(instrument, own["token"])
+    return Lease(instrument, own["token"], abandoned=row is not None and bool(row.owner))
 
 
 def _beat(engine: Engine, lease: Lease, ended: threading.Event) -> None:

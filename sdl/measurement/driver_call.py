@@ -9,7 +9,8 @@ import numpy as np
 
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable
 from sdl.formatting import format_value, make_jsonable
-from sdl.instruments.protocol import Instrument, Reply
+from sdl.instruments.protocol import HasSafeState, Instrument, Reply
+from sdl.ledger.lease import Lease
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,17 @@ def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
         raw=_text(getattr(reply, "raw", "")),
         seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < np.inf else 0.0,
     )
+
+
+def secure_driver(instrument: Instrument, lease: Lease) -> None:
+    """Make an instrument safe that whoever held it before died with; if that fails, the log names it."""
+    if not (lease.abandoned and isinstance(instrument, HasSafeState)):
+        return
+    log.info("%s was left by a process that died: it is made safe first", instrument.identity)
+    try:
+        instrument.make_safe()
+    except Exception as error:  # a driver is anybody's code
+        log.warning("%s when it was to be made safe; see to it that it is", _failed(instrument, error))
 
 
 def close_driver(instrument: Instrument) -> None:

@@ -12,7 +12,7 @@ from sdl.campaign.definition import slugify
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument
-from sdl.skeletons.rendering import render
+from sdl.skeletons.rendering import read_described, render
 from sdl.space import Channel, Knob
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -37,13 +37,15 @@ def campaign_text(name: str, plugin: str, options: Mapping[str, Any], readings: 
     Args:
         name: Of the campaign.
         plugin: Name of the instrument.
-        options: Options of the instrument, written into the file.
+        options: Options of the instrument, written into the file; one that a file describes has an example there.
         readings: What is wanted, by channel; without any, a reading of the first channel that it may well give.
 
     Raises:
         InvalidInput: listing what is wrong with the name, the instrument, an option or a reading.
     """
-    instrument: Instrument = plugins.build("sdl.instruments", plugin, options)
+    described = "" if "knobs" in options else _with_options(read_described(plugin), options)
+    built_from = tomllib.loads(f"[instrument]\n{described}")["instrument"] if described else options
+    instrument: Instrument = plugins.build("sdl.instruments", plugin, built_from)
     try:
         space = instrument.space
     finally:
@@ -54,7 +56,8 @@ def campaign_text(name: str, plugin: str, options: Mapping[str, Any], readings: 
         "campaign.toml",
         name=literal(slugify(name)),
         plugin=literal(plugin),
-        options={_key(option): literal(value) for option, value in options.items()},
+        options={} if described else {_key(option): literal(value) for option, value in options.items()},
+        described=described,
         knobs=_knob_words(space.knobs),
         channels=[_channel_line(channel, wanted) for channel in space.channels],
         chosen=not readings,
@@ -62,6 +65,18 @@ def campaign_text(name: str, plugin: str, options: Mapping[str, Any], readings: 
     )
     prepare(tomllib.loads(text))[1].close()
     return text
+
+
+def _with_options(described: str, options: Mapping[str, Any]) -> str:
+    """The example of an instrument with options in the place of its own, or at its head."""
+    if not described:
+        return ""
+    for option, value in options.items():
+        line, own = f"{_key(option)} = {literal(value)}", re.compile(rf"^{re.escape(_key(option))} *=.*$", re.MULTILINE)
+        head, tables, rest = described.partition("[[instrument.")
+        changed = own.sub(line.replace("\\", r"\\"), head, count=1) if own.search(head) else f"{line}\n{head}"
+        described = changed + tables + rest
+    return described
 
 
 def _knob_words(knobs: Sequence[Knob]) -> list[str]:

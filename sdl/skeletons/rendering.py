@@ -24,6 +24,12 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(values)
 
 
+def read_described(plugin: str) -> str:
+    """The example of an instrument that a file describes, from below ``plugin`` on; empty for any other plug-in."""
+    file = files(__package__).joinpath("templates", f"{plugin}.toml")
+    return file.read_text("utf-8") if file.is_file() else ""
+
+
 def write_new(path: Path, text: str) -> None:
     """Write a file that does not exist yet, and the folder that it lies in.
 

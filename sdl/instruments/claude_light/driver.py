@@ -1,22 +1,19 @@
 """Claude-Light over its REST API: an RGB lamp in front of a ten-channel light sensor."""
 
-import json
 import math
 import time
 from collections.abc import Mapping
-from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
+from sdl.errors import BadReply, InvalidInput
+from sdl.formatting import parse_json
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.instruments.http.bounded_get import HttpResponse, Limits, send_get
+from sdl.instruments.http.bounded_request import HttpRequest, Limits, send_request
+from sdl.instruments.http.statuses import check_status
 from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Space
-
-PASSING = (429, 500, 502, 503, 504)
 
 
 class ClaudeLight:
@@ -94,8 +91,8 @@ class ClaudeLight:
         """
         duty = self.space.named_settings(self.space.settings(settings))
         started = time.monotonic()
-        answer = send_get(self.url, duty, self._limits)
-        self._check_status(answer)
+        answer = send_request(self.url, HttpRequest(params=duty), self._limits)
+        check_status(answer, str(self.url), self.patience.longest_wait)
         try:
             applied, readings = _parsed(answer.body)
         except (ValueError, RecursionError) as error:
@@ -106,52 +103,13 @@ class ClaudeLight:
     def close(self) -> None:
         """Nothing is kept open between two measurements."""
 
-    def _check_status(self, answer: HttpResponse) -> None:
-        message = f"{self.url} answered {answer.status}"
-        if answer.status in PASSING:
-            wait = min(_retry_after(answer.headers.get("Retry-After", "")), self.patience.longest_wait)
-            raise InstrumentUnavailable(message, raw=answer.text, wait=wait)
-        if 300 <= answer.status < 400:
-            where = _without_secrets(answer.headers.get("Location", "nowhere"))
-            raise InstrumentRefused(f"{message} and points to {where!r}; no redirect is followed", raw=answer.text)
-        if answer.status >= 400:
-            raise InstrumentRefused(message, raw=answer.text)
-        if answer.status != 200:
-            raise BadReply(f"{message} instead of 200", raw=answer.text)
-
 
 def _parsed(body: bytes) -> tuple[list[Any], dict[str, Any]]:
     """The applied settings and the readings, of whatever types; ValueError says what else it is.
 
     NaN and Infinity pass, so that they are judged with the other readings that cannot be.
     """
-    match json.loads(body.decode("utf-8"), object_pairs_hook=_distinct):
+    match parse_json(body.decode("utf-8")):
         case {"in": [_, _, _] as applied, "out": dict() as readings}:
             return applied, readings
     raise ValueError('expected {"in": [R, G, B], "out": {channel: count}}')
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(members := dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return members
-
-
-def _retry_after(header: str) -> float:
-    """Seconds that a Retry-After header asks for, as a number or as a date; 0 if it cannot be read."""
-    try:
-        if header.isdecimal():
-            return float(header)
-        date = parsedate_tz(header)
-        return max(0.0, mktime_tz(date) - time.time()) if date else 0.0
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def _without_secrets(location: str) -> str:
-    """A redirect's aim without user info and query, for showing."""
-    try:
-        parts = urlsplit(location)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()[:200]
-    except ValueError:
-        return "a place that cannot be read"

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -11,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from sdl.errors import InstrumentRefused, InvalidInput
 
 PORTS = {"http": 80, "https": 443}
+"""Schemes that an instrument over HTTP may have, with the ports that they stand for."""
 METADATA = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 """Where clouds keep their secrets, beyond the link-local 169.254.169.254."""
 WRAPPING = tuple(map(IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
@@ -23,7 +25,6 @@ ASSIGNED = (*map(IPv6Network, ("::1/128", "2000::/3", "fc00::/7")), SITE_LOCAL)
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
-EXAMPLE = "write it like http://192.168.1.20:5005/api"
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,37 @@ class GuardedUrl:
     """Whether private and loopback addresses are let through."""
 
     @classmethod
-    def parse(cls, url: str, allow_private: bool = False) -> Self:
+    def parse(cls, url: str, allow_private: bool = False, ports: Mapping[str, int] = PORTS) -> Self:
         """Read a URL without asking any name server.
+
+        Args:
+            url: As written.
+            allow_private: Whether it may lead to this machine or a private network.
+            ports: Schemes that it may have, the usual one first, with the ports that they stand for.
 
         Raises:
             InvalidInput: every reason to refuse it; a password in the URL is not repeated.
         """
+        example = "write it like " + next(f"{scheme}://192.168.1.20:{port}" for scheme, port in ports.items())
         if not PRINTABLE.fullmatch(url):
-            raise InvalidInput(f"url: needs ASCII without spaces and backslashes; {EXAMPLE}")
+            raise InvalidInput(f"url: needs ASCII without spaces and backslashes; {example}")
         try:
             parts = urlsplit(url)
-            host, port = _host(parts), parts.port
+            host, stated = _host(parts), parts.port
         except ValueError:
-            raise InvalidInput(f"url: cannot be read; {EXAMPLE}") from None
-        if faults := _faults(url, parts, host, allow_private):
+            raise InvalidInput(f"url: cannot be read; {example}") from None
+        if faults := _faults(url, parts, host, allow_private, ports, example):
             raise InvalidInput(f"url: {fault}" for fault in faults)
-        return cls(parts.scheme, host, PORTS[parts.scheme] if port is None else port, parts.path, allow_private)
+        return cls(parts.scheme, host, ports[parts.scheme] if stated is None else stated, parts.path, allow_private)
+
+    @classmethod
+    def faults(cls, url: str, allow_private: bool = False, ports: Mapping[str, int] = PORTS) -> list[str]:
+        """Return every reason why ``parse`` would refuse a URL; none if it would not."""
+        try:
+            cls.parse(url, allow_private, ports)
+        except InvalidInput as error:
+            return list(error.faults)
+        return []
 
     def __str__(self) -> str:
         return _spelled(self.scheme, self.host, self.port, self.path)
@@ -121,24 +137,26 @@ def _host(parts: SplitResult) -> str:
     return host
 
 
-def _faults(url: str, parts: SplitResult, host: str, allow_private: bool) -> list[str]:
+def _faults(
+    url: str, parts: SplitResult, host: str, allow_private: bool, ports: Mapping[str, int], example: str
+) -> list[str]:
     faults = []
-    if parts.scheme not in PORTS:
-        faults.append(f"needs http or https, got {parts.scheme!r}; {EXAMPLE}")
+    if parts.scheme not in ports:
+        faults.append(f"needs {' or '.join(ports)}, got {parts.scheme!r}; {example}")
     if "@" in parts.netloc:
         faults.append("must not hold a user name or a password, because it is shown and stored")
     if "?" in url or "#" in url:
         faults.append("must end with its path, without query and fragment")
     if parts.port == 0:
         faults.append("needs a port from 1 to 65535, got 0")
-    if fault := _host_fault(host, "%" in parts.netloc, allow_private):
+    if fault := _host_fault(host, "%" in parts.netloc, allow_private, example):
         faults.append(fault)
     return faults
 
 
-def _host_fault(host: str, escaped: bool, allow_private: bool) -> str | None:
+def _host_fault(host: str, escaped: bool, allow_private: bool, example: str) -> str | None:
     if not host or escaped:
-        return f"needs a plain host; {EXAMPLE}"
+        return f"needs a plain host; {example}"
     with suppress(ValueError):
         fault = address_fault("127.0.0.1" if host == "localhost" else host, allow_private)
         return f"{host} is {fault}" if fault else None

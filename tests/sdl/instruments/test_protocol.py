@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from protocols import PROTOCOLS, SECRETS
+from rig import Rig
 
 from sdl import plugins
 from sdl.errors import InstrumentError, InstrumentRefused, InvalidInput
@@ -22,6 +24,12 @@ def ready(name, tmp_path):
     if name == "claude-light":
         with InstrumentServer(Twin(seed=1)) as server:
             yield plugins.build("sdl.instruments", name, {"url": server.url, "allow_private": True})
+        return
+    if name in PROTOCOLS:
+        with PROTOCOLS[name](Rig()) as written, pytest.MonkeyPatch.context() as patch:
+            for variable, secret in SECRETS.items():
+                patch.setenv(variable, secret)
+            yield plugins.build("sdl.instruments", written.pop("plugin"), written)
         return
     options = {}
     if name == "recorded":

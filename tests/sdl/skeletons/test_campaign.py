@@ -44,6 +44,16 @@ def test_options_come_back_as_they_were_given():
     assert campaign["instrument"] == {"plugin": "claude-light", **options}
 
 
+def test_an_instrument_that_a_file_describes_has_an_example_with_the_options_in_their_places():
+    text, campaign = written("scpi", url="tcp://10.0.0.2:1234", terminator="\r\n")
+    instrument = campaign["instrument"]
+    assert (instrument["url"], instrument["terminator"]) == ("tcp://10.0.0.2:1234", "\r\n")
+    assert [knob["name"] for knob in instrument["knobs"]] == ["red", "blue"]
+    assert "where the sensor saturates" in text
+    _, campaign = written("by-hand", knobs=[{"name": "salt"}], channels=[{"name": "taste"}])
+    assert [knob["name"] for knob in campaign["instrument"]["knobs"]] == ["salt"]
+
+
 def test_an_instrument_with_too_many_knobs_for_the_budget_is_refused_with_advice():
     with pytest.raises(InvalidInput, match=r"budget: 100 requests are too few.*name another model \(pls\)"):
         written(MANY_KNOBS)

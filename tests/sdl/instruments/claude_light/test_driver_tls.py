@@ -10,7 +10,7 @@ from sdl import errors
 from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.instruments.http.bounded_get import AUTHORITIES
+from sdl.instruments.http.bounded_request import AUTHORITIES
 
 
 @pytest.fixture

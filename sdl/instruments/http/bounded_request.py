@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import BadStatusLine, RemoteDisconnected
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -80,8 +80,20 @@ class HttpResponse:
         return _text(self.body)
 
 
-def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> HttpResponse:
-    """Send one GET request; never a second one, wherever the answer points.
+@dataclass(frozen=True)
+class HttpRequest:
+    """What is asked of a URL."""
+
+    method: str = "GET"
+    params: Mapping[str, float | str] = field(default_factory=dict)
+    """The query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside our own ones, or in their place."""
+    body: str | None = None
+
+
+def send_request(url: GuardedUrl, asked: HttpRequest, limits: Limits) -> HttpResponse:
+    """Send one request; never a second one, wherever the answer points.
 
     Raises:
         InstrumentUnavailable: no connection, or it broke off.
@@ -89,7 +101,7 @@ def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Ht
         InstrumentRefused: an address that is not allowed, or a TLS fault.
         BadReply: the body is too long.
     """
-    body = bytearray()
+    answer = bytearray()
     with _Link(url, limits) as link, closing(HTTPAdapter()) as adapter:
         try:
             _report_to(link, adapter)
@@ -97,19 +109,21 @@ def send_get(url: GuardedUrl, params: Mapping[str, float], limits: Limits) -> Ht
                 raise InstrumentRefused(f"there are no certificates to trust at {trusted}", sent=False)
             if not link.proxy:
                 url.check_resolved()
-            request = requests.Request("GET", str(url), headers=HEADERS, params=params).prepare()
+            body = None if asked.body is None else asked.body.encode()
+            headers = HEADERS | dict(asked.headers)
+            request = requests.Request(asked.method, str(url), headers, data=body, params=asked.params).prepare()
             timeout = (limits.connect_s, limits.read_s)
             proxies = {url.scheme: link.proxy} if link.proxy else {}
             with adapter.send(request, stream=True, timeout=timeout, verify=trusted, proxies=proxies) as response:
                 while piece := response.raw.read1(PIECE, decode_content=False):
-                    body += piece
-                    if len(body) > limits.body_bytes:
-                        raise BadReply(f"{url} sent more than {limits.body_bytes} bytes", raw=_text(body))
+                    answer += piece
+                    if len(answer) > limits.body_bytes:
+                        raise BadReply(f"{url} sent more than {limits.body_bytes} bytes", raw=_text(answer))
             if link.late:  # a connection that was cut looks like one that ended
                 raise TimeoutError("cut at the deadline")
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise link.failure(error, _text(body)) from error
-    return HttpResponse(response.status_code, response.headers, bytes(body))
+            raise link.failure(error, _text(answer)) from error
+    return HttpResponse(response.status_code, response.headers, bytes(answer))
 
 
 class _Link:

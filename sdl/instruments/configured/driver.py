@@ -1,0 +1,263 @@
+"""The driver of every instrument that a file describes: write, settle, read back, query, see what went wrong.
+
+It knows no protocol; what a line raises becomes here the same classes of errors as those of the lamp's driver.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic
+
+from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.formatting import format_value
+from sdl.instruments.configured.definition import InstrumentDefinition
+from sdl.instruments.configured.picks import MissingPart, Pick
+from sdl.instruments.configured.templates import VALUE, fill_places, find_places
+from sdl.instruments.configured.transport import Deadline, Order, Transport
+from sdl.instruments.protocol import Reply
+from sdl.space import is_number
+from sdl.system import failpoints
+
+COMMAND_ERROR = re.compile(r"\s*-1\d\d\b")
+"""SCPI's errors of what was asked, which will be wrong the next time too (SCPI 1999, volume 2, 21.8)."""
+LONGEST = 65_536
+"""Characters of one answer that are taken."""
+
+
+class ConfiguredInstrument(Generic[Order]):
+    """An instrument by configuration.
+
+    Args:
+        kind: Name of the protocol.
+        definition: What the file says.
+        transport: The line to it, which is not open yet.
+        secrets: What must stand neither in the ledger nor in a message.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        definition: InstrumentDefinition[Order],
+        transport: Transport[Order],
+        secrets: tuple[str, ...] = (),
+    ) -> None:
+        self.definition, self.transport = definition, transport
+        self.space, self.patience = definition.space, definition.patience
+        self.identity = f"{kind} {transport.place}"
+        self._secrets = secrets
+        self._stands = dict[str, float]()
+        """Where the knobs are, as far as this process set them."""
+        self._used = False
+        """Whether this process may have moved anything since it left the apparatus safe."""
+
+    def measure(self, settings: Mapping[str, float]) -> Reply:
+        """Take one reading at named settings; each order is sent once.
+
+        Raises:
+            InvalidInput: settings that must not be sent.
+            InstrumentUnavailable: not reached, or broken off.
+            InstrumentSilent: sent, and no answer in time.
+            InstrumentRefused: what would be refused again.
+            BadReply: an answer that is not what the file expects, or an entry in the queue of errors.
+        """
+        values = self.space.named_settings(self.space.settings(settings))
+        started = time.monotonic()
+        with self._exchange() as exchange:
+            self._write(exchange, values)
+            failpoints.pass_failpoint("after-send")
+            self._settle(exchange, values)
+            exchange.see_errors()
+            if self.definition.query is not None and any(find_places(self.definition.query)):
+                exchange.ask(fill_places(self.definition.query, values))  # it sets knobs, which are read back after it
+            applied = {knob.name: self._read_back(exchange, values, i) for i, knob in enumerate(self.definition.knobs)}
+            readings = dict[str, Any]()
+            for channel in self.definition.channels:
+                value = exchange.read(channel, channel.query, values)
+                if value is not None:
+                    readings[channel.name] = value[0]
+            exchange.see_errors()
+        return Reply(applied, readings, self._shown(exchange.raw), time.monotonic() - started)
+
+    def make_safe(self) -> None:
+        """Leave each knob where its ``safe`` says, send what the list ``safe`` says, and see whether that was done.
+
+        Raises:
+            InstrumentError: it could not be done, or not be seen.
+        """
+        if not self.definition.has_safe_state:
+            return
+        try:
+            self._leave_safe()
+        except InstrumentUnavailable:  # by a line of its own, if the one that was open is dead
+            self._leave_safe()
+        self._used = False
+
+    def close(self) -> None:
+        """Leave the apparatus safe, if it was used, and let go of it."""
+        try:
+            if self._used:
+                self.make_safe()
+        finally:
+            self.transport.drop()
+
+    def _leave_safe(self) -> None:
+        knobs = self.definition.knobs
+        values = {knob.name: knob.safe for knob in knobs if knob.safe is not None}
+        with self._exchange() as exchange:
+            self._write(exchange, values)
+            query = self.definition.query
+            if values and query is not None and any(find_places(query)):
+                exchange.ask(fill_places(query, values))
+            for order in self.definition.safe:
+                exchange.send(order, None)
+            exchange.see_errors()
+            self._stands.clear()
+            applied = {
+                knob.name: self._read_back(exchange, values, i)
+                for i, knob in enumerate(knobs)
+                if knob.name in values and knob.readback is not None and knob.readback.query is not None
+            }
+        if wrong := [f"{name} reads back {format_value(got)}" for name, got in applied.items() if got != values[name]]:
+            raise InstrumentRefused(f"{self.transport.place} was told to be safe, and {', '.join(wrong)}")
+
+    @contextmanager
+    def _exchange(self) -> Iterator["_Exchange[Order]"]:
+        """The orders of one reading on an open line; what goes wrong is told in classes, and ends the line."""
+        exchange = _Exchange(self.definition, self.transport)
+        try:
+            self._open(exchange)
+            yield exchange
+            self._used = True
+        except InstrumentError as error:
+            self._drop()
+            self._used |= error.sent
+            error.raw = self._shown(error.raw or exchange.raw)
+            error.args = (self._shown(str(error)),)
+            raise
+        except OSError as error:
+            self._drop()
+            place, raw = self.transport.place, self._shown(exchange.raw)
+            reason = self._shown(" ".join(str(error).split()) or type(error).__name__)
+            if not exchange.doing:
+                message = f"no connection to {place}: {reason}"
+                raise InstrumentUnavailable(message, sent=False) from error
+            self._used, doing = True, self._shown(exchange.doing)
+            if isinstance(error, TimeoutError):
+                message = f"{place} did not finish its answer to {doing} in time: {reason}"
+                raise InstrumentSilent(message, raw=raw, wait=self.definition.quiet_s) from error
+            raise InstrumentUnavailable(f"{place} broke off at {doing}: {reason}", raw=raw) from error
+
+    def _open(self, exchange: "_Exchange[Order]") -> None:
+        if self.transport.open(Deadline(self.definition.connect_s)):
+            self._stands.clear()
+            for order in self.definition.prepare:
+                exchange.send(order, None)
+            if self.definition.prepare:
+                exchange.see_errors()
+
+    def _drop(self) -> None:
+        self._stands.clear()
+        self.transport.drop()
+
+    def _write(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
+        if values and self.definition.write is not None:
+            exchange.send(fill_places(self.definition.write, values), None)
+        for knob in self.definition.knobs:
+            if knob.write is not None and knob.name in values:
+                exchange.send(fill_places(knob.write, {**values, VALUE: values[knob.name]}), values[knob.name])
+
+    def _settle(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
+        moved = [knob.settle_s for knob in self.definition.knobs if self._stands.get(knob.name) != values[knob.name]]
+        seconds = self.definition.settle_s + max(moved, default=0.0)
+        if seconds:
+            exchange.deadline.extend(seconds)
+            time.sleep(seconds)
+        self._stands = dict(values)
+
+    def _read_back(self, exchange: "_Exchange[Order]", values: Mapping[str, float], number: int) -> Any:
+        knob = self.definition.knobs[number]
+        sent = values[knob.name]
+        if knob.readback is None:
+            return sent
+        got = exchange.read(knob.readback, knob.readback.query, values)
+        if got is None:
+            return None
+        return sent if is_number(got[0]) and abs(got[0] - sent) <= knob.tolerance else got[0]
+
+    def _shown(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+class _Exchange(Generic[Order]):
+    """The orders of one reading, each answered once, within one deadline."""
+
+    def __init__(self, definition: InstrumentDefinition[Order], transport: Transport[Order]) -> None:
+        self._definition, self._transport = definition, transport
+        self.deadline = Deadline(definition.deadline_s)
+        self.doing = ""
+        """What is under way; empty as long as nothing was sent."""
+        self._answers = dict[str, str]()
+
+    @property
+    def raw(self) -> str:
+        """The answers as they came, as JSON by what was asked; empty if there are none."""
+        return json.dumps(self._answers, ensure_ascii=False) if self._answers else ""
+
+    def send(self, order: Order, value: float | None) -> None:
+        self.doing = _written(order)
+        self._transport.send(order, value, self.deadline)
+
+    def ask(self, order: Order) -> str:
+        """Return the answer to an order, which is asked once."""
+        written = _written(order)
+        if written not in self._answers:
+            self.doing = written
+            answer = self._transport.ask(order, self.deadline)
+            self._answers[written] = answer[:LONGEST]
+            if len(answer) > LONGEST:
+                raise BadReply(f"{self._transport.place} answered {written} with more than {LONGEST} characters")
+        return self._answers[written]
+
+    def read(self, pick: Pick, order: Order | None, values: Mapping[str, float]) -> tuple[Any] | None:
+        """Return what stands in the answer to an order, or to the instrument's own; None if nothing does."""
+        asked = order if order is not None else self._definition.query
+        assert asked is not None, "a definition without a question is refused"
+        filled = fill_places(asked, values)
+        answer = self.ask(filled)
+        try:
+            return (pick.read(answer),)
+        except MissingPart:
+            return None
+        except (ValueError, RecursionError) as error:
+            message = f"{self._transport.place} did not answer {_written(filled)} as the file expects: {error}"
+            raise BadReply(message, raw=self.raw) from error
+
+    def see_errors(self) -> None:
+        """Read the queue of errors until it is empty.
+
+        Raises:
+            InstrumentRefused: an entry says that what was sent is no command of the instrument.
+            BadReply: any other entry.
+        """
+        queue, entries = self._definition.errors, list[str]()
+        if queue is None:
+            return
+        while len(entries) < queue.most:
+            self.doing = _written(queue.query)
+            entry = self._transport.ask(queue.query, self.deadline)[:LONGEST]
+            if re.fullmatch(queue.none, entry):
+                break
+            entries.append(entry.strip())
+        if entries:
+            self._answers[_written(queue.query)] = "; ".join(entries)
+            kind = InstrumentRefused if any(map(COMMAND_ERROR.match, entries)) else BadReply
+            raise kind(f"{self._transport.place} reports {'; '.join(map(format_value, entries))}", raw=self.raw)
+
+
+def _written(order: Any) -> str:
+    """An order for people to read, and by which its answer is known."""
+    return order if isinstance(order, str) else str(order)

@@ -1,0 +1,84 @@
+"""Where in an answer a number stands: at a place in JSON, in a field of a line, or where a pattern finds it."""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from sdl.campaign.section import Section
+from sdl.formatting import format_value, parse_json
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+INFINITE = 9.9e37
+"""SCPI's infinity; 9.91E37 is its word for "no number" (SCPI 1999, volume 1, 7.2.1.4)."""
+
+
+class MissingPart(Exception):
+    """An answer is JSON and has nothing at the place."""
+
+
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    if groups != 1:
+        raise ValueError(f"needs one pair of brackets about the number, such as 'T=(.*) K', got {groups}")
+    return text
+
+
+class Pick(Section):
+    """Where the number stands in an answer; by default the answer is the number."""
+
+    at: str | tuple[str | int, ...] | None = None
+    """Place in JSON: keys and places in lists, which count from 0, with dots between them, or as a list of them."""
+    field: int | None = Field(default=None, ge=0)
+    """Which of the values between commas, counted from 0."""
+    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression with one pair of brackets about the number."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(way is not None for way in (self.at, self.field, self.pattern)) > 1:
+            raise ValueError("give one of at, field and pattern")
+        return self
+
+    def read(self, answer: str) -> Any:
+        """Return what stands there: of JSON a value of whatever kind, of text a number.
+
+        Raises:
+            MissingPart: the answer is JSON, and nothing is at the place.
+            ValueError: saying what it is instead.
+        """
+        if self.at is not None:
+            return _value_at(parse_json(answer), self.at.split(".") if isinstance(self.at, str) else self.at)
+        text = answer
+        if self.field is not None:
+            fields = answer.split(",")
+            if self.field >= len(fields):
+                raise ValueError(f"expected a value in field {self.field}, got {format_value(answer)}")
+            text = fields[self.field]
+        elif self.pattern is not None:
+            found = re.search(self.pattern, answer)
+            if found is None:
+                raise ValueError(f"expected {self.pattern!r}, got {format_value(answer)}")
+            text = found[1] or ""
+        return _number(text.strip())
+
+
+def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:
+    for part in path:
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[str(part)]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise MissingPart(".".join(map(str, path))) from None
+    return value
+
+
+def _number(text: str) -> float:
+    if NUMBER.fullmatch(text) is None:
+        raise ValueError(f"expected a number, got {format_value(text)}")
+    number = float(text)
+    if not abs(number) >= INFINITE:
+        return number
+    return float("nan") if number == 9.91e37 else float("inf") * (1 if number > 0 else -1)

@@ -1,0 +1,71 @@
+"""What is sent, as a person writes it: text with ``{red}`` or ``{value:.3f}`` where a number goes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+PLACE = re.compile(r'\{(?P<name>[^{}:"\']+)(?::(?P<spec>[^{}]*))?\}')
+"""A name in braces; braces of JSON stand about quotes or nothing."""
+SPEC = re.compile(r"\+?0?\d{0,2}(\.\d{1,2})?[deEfgG]")
+VALUE = "value"
+"""What the setting of a knob is called in its own ``write``."""
+
+Template = TypeVar("Template")
+
+
+class NumberPlace(NamedTuple):
+    """A place in a text where the setting of a knob goes."""
+
+    name: str
+    spec: str
+
+
+def find_places(template: Any) -> Iterator[NumberPlace]:
+    """Yield the places of a text, and of all texts in a table, a list or a model."""
+    match template:
+        case str():
+            yield from (NumberPlace(found["name"], found["spec"] or "") for found in PLACE.finditer(template))
+        case Mapping():
+            yield from (place for each in template.values() for place in find_places(each))
+        case list() | tuple():
+            yield from (place for each in template for place in find_places(each))
+        case BaseModel():
+            yield from (place for _, each in template for place in find_places(each))
+
+
+def fill_places(template: Template, values: Mapping[str, float]) -> Template:
+    """Return a template with settings in its places; a text that is nothing but a place becomes a number in JSON."""
+    filled: Any = template
+    match template:
+        case str():
+            filled = PLACE.sub(lambda found: written_number(values[found["name"]], found["spec"] or ""), template)
+        case Mapping():
+            filled = {key: _member(each, values) for key, each in template.items()}
+        case list() | tuple():
+            filled = type(template)(_member(each, values) for each in template)
+        case BaseModel():
+            filled = template.model_copy(update={key: fill_places(each, values) for key, each in template})
+    return filled  # type: ignore[no-any-return]
+
+
+def _member(template: Any, values: Mapping[str, float]) -> Any:
+    filled = fill_places(template, values)
+    alone = PLACE.fullmatch(template) if isinstance(template, str) else None
+    return filled if alone is None else _number(filled)
+
+
+def written_number(value: float, spec: str) -> str:
+    """Write a setting as the file wants it; without a word exactly.
+
+    >>> written_number(0.125, ""), written_number(0.125, ".1f"), written_number(2.0, "d")
+    ('0.125', '0.1', '2')
+    """
+    if spec.endswith("d"):
+        return format(round(value), spec)
+    return format(value, spec) if spec else repr(value)
+
+
+def _number(text: str) -> float | int:
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)

@@ -1,0 +1,311 @@
+"""What the driver of a described instrument does on the line, told by what an apparatus hears and when."""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+from rig import HASTY, Rig
+from scpi_server import ScpiServer, scpi_orders
+
+from sdl import plugins
+from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+
+RED = {"name": "red", "high": 5, "write": "FLOW {value}"}
+LIGHT = {"name": "450nm", "query": "LIGHT?"}
+
+
+class Apparatus:
+    """Hears lines, with the time, and answers by a function of the line, in pieces with a pause between."""
+
+    def __init__(self, answer, end=b"\n"):
+        self.answer, self.end, self.heard, self.connections = answer, end, [], 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def serve(self):
+        while True:
+            try:
+                line, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.talk, args=(line,), daemon=True).start()
+
+    def talk(self, line):
+        with line, line.makefile("rb") as lines, suppress(OSError):
+            for each in lines:
+                text = each.removesuffix(self.end).decode()
+                self.heard.append((text, time.monotonic()))
+                for number, piece in enumerate(self.answer(text) or ()):
+                    time.sleep(0.05 * (number > 0))
+                    if piece is None:
+                        return
+                    line.sendall(piece)
+
+    @property
+    def said(self):
+        return [text for text, _ in self.heard]
+
+
+@contextmanager
+def connected(answer, end=b"\n", **options):
+    apparatus = Apparatus(answer, end)
+    threading.Thread(target=apparatus.serve, daemon=True).start()
+    written = {
+        "url": apparatus.url,
+        "knobs": [RED],
+        "channels": [LIGHT],
+        "terminator": end.decode(),
+        **HASTY,
+        **options,
+    }
+    instrument = plugins.build("sdl.instruments", "scpi", written)
+    with apparatus.listener:
+        yield instrument, apparatus
+        instrument.close()
+
+
+def lights(text):
+    return [b"7.5\n"] if text.endswith("?") else None
+
+
+def test_the_orders_of_a_reading_come_in_order_and_each_once():
+    channels = [{"name": "a", "query": "ALL?", "field": 0}, {"name": "b", "query": "ALL?", "field": 1}]
+    knobs = [RED | {"readback": {"query": "ALL?", "field": 2}, "safe": 1}]
+    answers = {"ALL?": [b"1,2,2.5\n"], "ERR?": [b"0,none\n"]}
+    options = {"knobs": knobs, "channels": channels, "errors": "ERR?", "prepare": ["*CLS"], "safe": ["OFF"]}
+    with connected(answers.get, **options) as (instrument, apparatus):
+        reply = instrument.measure({"red": 2.5})
+        assert reply.readings == {"a": 1, "b": 2}
+        assert reply.applied == {"red": 2.5}
+        assert json.loads(reply.raw) == {"ALL?": "1,2,2.5"}
+        assert apparatus.said == ["*CLS", "ERR?", "FLOW 2.5", "ERR?", "ALL?", "ERR?"]
+        instrument.measure({"red": 2.5})
+        assert apparatus.said[6:] == ["FLOW 2.5", "ERR?", "ALL?", "ERR?"]
+        with pytest.raises(InstrumentRefused, match=r"was told to be safe, and red reads back 2\.5"):
+            instrument.make_safe()
+        assert apparatus.said[10:] == ["FLOW 1.0", "OFF", "ERR?", "ALL?"]
+        answers["ALL?"] = [b"1,2,1\n"]  # until it is: whoever closes it tries again
+    assert apparatus.said[-4:] == ["FLOW 1.0", "OFF", "ERR?", "ALL?"]
+
+
+def test_it_settles_after_writing_and_a_slow_knob_only_when_it_moved():
+    knobs = [RED | {"settle_s": 1.0}]
+    with connected(lights, knobs=knobs, settle_s=0.1, deadline_s=0.2) as (instrument, apparatus):
+        for red in (1.0, 1.0, 2.0):
+            instrument.measure({"red": red})
+    times = [moment for _, moment in apparatus.heard]
+    waited = [after - before for before, after in zip(times[::2], times[1::2], strict=True)]
+    assert min(waited[0], waited[2]) >= 1.1
+    assert 0.1 <= waited[1] < 1.0
+
+
+@pytest.mark.parametrize(("says", "applied"), [(b"2.04\n", 2.0), (b"2.06\n", 2.06), (b"off\n", None)])
+def test_what_is_read_back_within_its_tolerance_is_what_was_sent(says, applied):
+    knobs = [RED | {"readback": "FLOW?", "tolerance": 0.05}]
+    with connected({"FLOW?": [says], "LIGHT?": [b"1\n"]}.get, knobs=knobs) as (instrument, _):
+        if applied is None:
+            with pytest.raises(
+                BadReply, match="did not answer FLOW\\? as the file expects: expected a number, got 'off'"
+            ):
+                instrument.measure({"red": 2.0})
+        else:
+            assert instrument.measure({"red": 2.0}).applied == {"red": applied}
+
+
+@pytest.mark.fault("I-15", "I-16")
+def test_an_answer_too_many_is_never_taken_for_that_of_the_next_question():
+    twice = connected(lambda text: [b"1\n2\n"] if text == "LIGHT?" else None)
+    with twice as (instrument, _), pytest.raises(BadReply, match="more than one line"):
+        instrument.measure({"red": 1.0})
+    late = {"LIGHT?": [b"1\n", b"2\n"], "DARK?": [b"3\n"]}
+    channels = [LIGHT, {"name": "dark", "query": "DARK?"}]
+    with connected(late.get, channels=channels) as (instrument, apparatus):
+        assert instrument.measure({"red": 1.0}).readings["450nm"] == 1
+        time.sleep(0.1)
+        assert instrument.measure({"red": 1.0}).readings["450nm"] == 1
+        assert apparatus.connections == 2
+
+
+@pytest.mark.fault("I-02")
+def test_a_connection_that_was_closed_meanwhile_is_opened_again_and_prepared():
+    answers = {"LIGHT?": [b"1\n", None]}
+    with connected(answers.get, prepare=["*CLS"]) as (instrument, apparatus):
+        for _ in range(2):
+            instrument.measure({"red": 1.0})
+            time.sleep(0.1)
+        assert apparatus.said.count("*CLS") == apparatus.connections == 2
+
+
+@pytest.mark.fault("I-04")
+def test_one_byte_after_another_ends_at_the_deadline_of_the_whole():
+    with connected(lambda text: [b"1"] * 100 if text == "LIGHT?" else None, deadline_s=0.4) as (instrument, _):
+        with pytest.raises(InstrumentSilent) as silent:
+            instrument.measure({"red": 1.0})
+        assert silent.value.wait == HASTY["quiet_s"]
+
+
+@pytest.mark.fault("I-08")
+def test_an_answer_without_end_is_cut():
+    endless = connected(lambda text: [b"1" * 100_000] if text == "LIGHT?" else None, deadline_s=5)
+    with endless as (instrument, _), pytest.raises(BadReply, match="more than 65536 bytes"):
+        instrument.measure({"red": 1.0})
+
+
+def test_an_order_that_the_instrument_does_not_know_is_not_repeated():
+    rig = Rig()
+    with ScpiServer(rig) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        written = scpi_orders() | {"url": f"tcp://127.0.0.1:{server.server_address[1]}"}
+        written["knobs"][0]["write"] = "FOLW red,{value:.4f}"
+        instrument = plugins.build("sdl.instruments", "scpi", written)
+        with pytest.raises(InstrumentRefused, match='-113,"Undefined header; FOLW red'):
+            instrument.measure({"red": 1.0, "blue": 1.0})
+        with pytest.raises(InstrumentRefused):
+            instrument.close()
+        server.shutdown()
+
+
+def test_lines_may_end_otherwise():
+    answer = {"LIGHT?": [b"1.5\r\n"]}
+    with connected(answer.get, end=b"\r\n") as (instrument, apparatus):
+        assert instrument.measure({"red": 1.0}).readings == {"450nm": 1.5}
+    assert apparatus.said == ["FLOW 1.0", "LIGHT?"]
+
+
+def test_a_serial_port_is_a_line_too():
+    """A pseudo-terminal stands for the port; behind it somebody answers."""
+    pytest.importorskip("pyvisa_py", reason="needs the extra 'visa'")
+    pytest.importorskip("serial", reason="needs the extra 'visa'")
+    ours, theirs = os.openpty()
+    heard = []
+
+    def answer():
+        line = b""
+        while byte := os.read(ours, 1):
+            line += byte
+            if byte == b"\n":
+                heard.append(line)
+                if line == b"LIGHT?\n":
+                    os.write(ours, b"7.25\n")
+                line = b""
+
+    threading.Thread(target=answer, daemon=True).start()
+    place = {"resource": f"ASRL{os.ttyname(theirs)}::INSTR", "visa": {"baud_rate": 115200}}
+    options = {key: value for key, value in HASTY.items() if key != "allow_private"} | {"deadline_s": 3}
+    written = {"knobs": [RED | {"safe": 0}], "channels": [LIGHT], **place, **options}
+    instrument = plugins.build("sdl.instruments", "scpi", written)
+    assert instrument.measure({"red": 1.0}).readings == {"450nm": 7.25}
+    instrument.close()
+    time.sleep(0.2)
+    assert heard == [b"FLOW 1.0\n", b"LIGHT?\n", b"FLOW 0.0\n"]
+
+
+# ---------------------------------------------------------------------- a program
+
+
+def program(code, **options):
+    written = {"program": [sys.executable, "-S", "-c", code], "knobs": [{"name": "red"}], "channels": [{"name": "x"}]}
+    return plugins.build("sdl.instruments", "command", written | {"deadline_s": 5, **options})
+
+
+def test_a_program_reads_the_settings_and_writes_the_readings():
+    code = "import json, sys; print(json.dumps({'readings': {'x': json.load(sys.stdin)['settings']['red'] * 2}}))"
+    assert program(code).measure({"red": 0.25}).readings == {"x": 0.5}
+
+
+def test_a_program_that_fails_is_told_with_its_last_words():
+    with pytest.raises(InstrumentUnavailable, match="ended with status 3: no lamp"):
+        program("import sys; print('no lamp', file=sys.stderr); sys.exit(3)").measure({"red": 0.5})
+
+
+@pytest.mark.fault("I-03")
+def test_a_program_is_ended_at_the_deadline_with_all_that_it_started(tmp_path):
+    child = f"import time; time.sleep(1.5); open({str(tmp_path / 'alive')!r}, 'w')"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}])"
+    with pytest.raises(InstrumentSilent):
+        program(code, deadline_s=0.7).measure({"red": 0.5})
+    time.sleep(1.5)
+    assert not (tmp_path / "alive").exists()
+
+
+@pytest.mark.fault("I-08")
+def test_a_program_that_writes_without_end_is_cut():
+    with pytest.raises(BadReply, match="more than 65536 bytes"):
+        program("while True: print('x' * 1000)").measure({"red": 0.5})
+
+
+def test_a_program_knows_the_secrets_that_it_is_given_and_no_other(monkeypatch):
+    monkeypatch.setenv("SDL_SECRET_ITS_TOKEN", "hunter2")
+    monkeypatch.setenv("SDL_SECRET_ANOTHER", "swordfish")
+    code = "import json, os; print(json.dumps({'readings': {'x': 1}, 'all': dict(os.environ)}))"
+    reply = program(code, environment={"TOKEN": {"secret": "its-token"}}).measure({"red": 0.5})
+    assert '\\"TOKEN\\": \\"***\\"' in reply.raw
+    assert "hunter2" not in reply.raw
+    assert "swordfish" not in reply.raw
+
+
+# ---------------------------------------------------------------------- a broker
+
+
+@contextmanager
+def at_a_broker(heed, **options):
+    pytest.importorskip("paho.mqtt", reason="needs the extra 'mqtt'")
+    from mqtt_broker import Broker
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    with Broker() as broker:
+        device = Client(CallbackAPIVersion.VERSION2)
+        ready = threading.Event()
+        device.on_connect = lambda client, *_: client.subscribe("set/#", 1)
+        device.on_subscribe = lambda *_: ready.set()
+        device.on_message = lambda client, _, message: heed(client, message.payload.decode())
+        device.connect("127.0.0.1", broker.port)
+        device.loop_start()
+        assert ready.wait(10)
+        knobs, channels = [{"name": "red", "high": 5, "write": "set/red"}], [{"name": "x", "query": "light/x"}]
+        written = {"url": f"mqtt://127.0.0.1:{broker.port}", "knobs": knobs, "channels": channels, **HASTY, **options}
+        instrument = plugins.build("sdl.instruments", "mqtt", written)
+        yield instrument, device
+        instrument.close()
+        device.disconnect()
+        device.loop_stop()
+
+
+def test_a_sensor_that_speaks_once_when_its_setting_changes_is_heard():
+    with at_a_broker(lambda client, payload: client.publish("light/x", str(2 * float(payload)))) as (instrument, _):
+        assert [instrument.measure({"red": red}).readings["x"] for red in (1.0, 2.0, 3.0)] == [2, 4, 6]
+
+
+def test_after_time_to_settle_only_what_came_after_it_counts():
+    def heed(client, payload):
+        client.publish("light/x", "-1")
+        threading.Timer(0.4, client.publish, ("light/x", payload)).start()
+
+    with at_a_broker(heed, settle_s=0.2, deadline_s=2) as (instrument, _):
+        assert instrument.measure({"red": 3.0}).readings["x"] == 3
+
+
+@pytest.mark.fault("I-14")
+def test_a_message_that_the_broker_kept_is_no_reading():
+    with at_a_broker(lambda client, payload: None) as (instrument, device):
+        device.publish("light/x", "99", retain=True).wait_for_publish(5)
+        with pytest.raises(InstrumentSilent, match="no message at light/x"):
+            instrument.measure({"red": 1.0})
+
+
+def test_a_broker_that_wants_another_password_refuses():
+    pytest.importorskip("paho.mqtt", reason="needs the extra 'mqtt'")
+    from mqtt_broker import Broker
+
+    with Broker("right") as broker:
+        written = {"url": f"mqtt://127.0.0.1:{broker.port}", **HASTY}
+        written |= {"knobs": [{"name": "red", "write": "set/red"}], "channels": [{"name": "x", "query": "light/x"}]}
+        with pytest.raises(InstrumentRefused, match=r"refused: Not authori[sz]ed"):
+            plugins.build("sdl.instruments", "mqtt", written).measure({"red": 0.5})

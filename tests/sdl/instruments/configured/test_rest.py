@@ -1,0 +1,79 @@
+"""REST of any shape: what is sent, and what its statuses mean."""
+
+import json
+import os
+from contextlib import contextmanager
+
+import pytest
+from rest_server import TOKEN, served_rest
+from rig import HASTY, Rig
+from wire import http, raw_server
+
+from sdl import plugins
+from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
+
+SHAPE = {
+    "knobs": [{"name": "red", "high": 5}],
+    "channels": [{"name": "x", "at": "x"}],
+    "query": {"method": "POST", "path": "/go", "body": {"red": "{red}"}},
+}
+
+
+def rest(url, **options):
+    return plugins.build("sdl.instruments", "rest", {"url": url, **HASTY, **SHAPE, **options})
+
+
+@contextmanager
+def answering(answer):
+    with raw_server(lambda connection: connection.sendall(answer)) as url:
+        yield rest(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("429 Too Many Requests", InstrumentUnavailable),
+        ("503 Service Unavailable", InstrumentUnavailable),
+        ("404 Not Found", InstrumentRefused),
+        ("401 Unauthorized", InstrumentRefused),
+        ("302 Found", InstrumentRefused),
+        ("206 Partial Content", BadReply),
+    ],
+)
+@pytest.mark.fault("I-05", "I-06", "I-07")
+def test_a_status_means_what_it_means_for_the_lamp(status, error):
+    told = http(b'{"x": 1}', status, Retry_After="7", Location="http://elsewhere.example/?token=x")
+    with answering(told) as instrument, pytest.raises(error, match=f"answered {status[:3]}") as caught:
+        instrument.measure({"red": 0.5})
+    assert json.loads(caught.value.raw) == {"x": 1}
+    assert "token" not in str(caught.value)
+    if status.startswith("429"):
+        assert caught.value.wait == HASTY["longest_wait_s"]
+
+
+@pytest.mark.fault("I-09")
+def test_a_channel_that_is_not_there_is_missing_and_of_another_kind_is_kept_as_it_came():
+    with answering(http(b'{"y": 1}')) as instrument:
+        assert instrument.measure({"red": 0.5}).readings == {}
+    with answering(http(b'{"x": "7"}')) as instrument:
+        assert instrument.measure({"red": 0.5}).readings == {"x": "7"}
+
+
+@pytest.mark.fault("I-06")
+def test_a_secret_header_is_sent_and_hidden_where_the_instrument_repeats_it(monkeypatch):
+    rig = Rig()
+    with served_rest(rig) as written:
+        options = {key: value for key, value in written.items() if key != "plugin"}
+        monkeypatch.setenv("SDL_SECRET_RIG_TOKEN", TOKEN)
+        assert plugins.build("sdl.instruments", "rest", options).measure({"red": 1, "blue": 1}).readings
+        monkeypatch.setitem(os.environ, "SDL_SECRET_RIG_TOKEN", "Bearer swordfish")
+        with pytest.raises(InstrumentRefused) as refused:
+            plugins.build("sdl.instruments", "rest", options).measure({"red": 1, "blue": 1})
+    assert refused.value.raw == '{"error": "not allowed with ***"}'
+    assert rig.stands == {"red": 1, "blue": 1}
+
+
+@pytest.mark.parametrize("path", ["light", "/light?x=1", "/a b", "/#x"])
+def test_a_path_is_nothing_but_a_path(path):
+    with pytest.raises(InvalidInput, match=r"query\.path: needs a path such as /api/led"):
+        rest("http://127.0.0.1", query={"path": path})
