@@ -2,17 +2,18 @@
 
 import json
 import os
-import re
 from collections import Counter
 
 import numpy as np
 import pytest
 from controller import Steady, written
+from sqlalchemy import select
 from two_hosts import Night, two_hosts, why_not
 
 from sdl.campaign.definition import Campaign
-from sdl.history import NoticeKind, Purpose, State
+from sdl.history import Purpose, State
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.tables import attempts, requests
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
@@ -52,9 +53,8 @@ def check_one_at_a_time(arrivals):
 def check_one_controller(book, arrivals):
     """Every request that came was intended, by whoever held the instrument then: tokens only grow."""
     with book.reading() as connection:
-        sent = connection.exec_driver_sql(
-            "SELECT a.id, a.token, a.state, r.settings FROM attempts a JOIN requests r ON a.request = r.id ORDER BY a.id"
-        ).all()
+        query = select(attempts.c.token, requests.c.settings).join(requests, attempts.c.request == requests.c.id)
+        sent = connection.execute(query.order_by(attempts.c.id)).all()
     tokens = [row.token for row in sent]
     assert tokens == sorted(tokens)
     left = iter(sent)

@@ -18,10 +18,11 @@ import numpy as np
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 
-class Steady(Twin):
-    """A twin whose readings depend on its settings alone, so that a campaign that was disturbed asks what it would have.
 
-    Only the light without a filter is off by some counts, never twice the same, since a sensor that repeats itself is stuck.
+class Steady(Twin):
+    """A twin whose readings depend on its settings alone, so that a disturbed campaign asks what it would have.
+
+    Only the light without a filter is off by some counts, never twice the same: a sensor that repeats itself is stuck.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,6 @@ class Steady(Twin):
         reply = super().measure(settings)
         readings = {**reply.readings, "clear": min(reply.readings["clear"], 65000) + self.count % 11}
         return replace(reply, readings=readings, raw=json.dumps(readings))
-
 
 
 def written(number, url):
@@ -57,6 +57,7 @@ def written(number, url):
 
 def serve_lamp(host, record):
     """Serve the instrument until the process is killed."""
+
     class Watched(InstrumentServer):
         """Writes down what comes and goes."""
 
@@ -130,7 +131,9 @@ def control(told):
         interrupted.set()
 
     signal.signal(signal.SIGTERM, handle)
-    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {told['host']} {os.getpid()} %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.WARNING, format=f"%(asctime)s {told['host']} {os.getpid()} %(message)s", force=True
+    )
     log = logging.getLogger("sdl")
     number = 0
     while not Path(told["stop"]).exists():

@@ -1,7 +1,7 @@
-"""Two hosts of one name on this machine: network, process and mount namespaces, clocks apart, and what may happen to them.
+"""Two hosts of one name on this machine: network and process namespaces, clocks apart, and what may happen to them.
 
-One PostgreSQL server and one instrument stand in network namespaces of their own, each with a line to each host that can
-be cut. A host is the first process of its namespaces: it has all imported, and forks a controller whenever it is told to.
+One PostgreSQL server and one instrument stand in network namespaces of their own, each with a line to each host that
+can be cut. A host is the first process of its namespaces: it has all imported, and forks a controller when it is told.
 """
 
 import heapq
@@ -36,7 +36,8 @@ def why_not() -> str | None:
         return "no PostgreSQL here: install Debian's package 'postgresql' to run this"
     if not all(map(shutil.which, ("ip", "nsenter", "unshare"))):
         return "no 'ip', 'nsenter' or 'unshare' here: install Debian's packages 'iproute2' and 'util-linux'"
-    trial = ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "--mount-proc", "ip", "link", "add", "type", "veth"]
+    trial = ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "--mount-proc"]
+    trial += ["ip", "link", "add", "type", "veth"]
     tried = subprocess.run(trial, capture_output=True, text=True, check=False)
     return f"no namespaces here, which takes root: {tried.stderr.strip()}" if tried.returncode else None
 
@@ -70,7 +71,7 @@ class Wires:
         for role, address in LINES.items():
             _ip("-n", self.place(role), "address", "add", f"{address}/32", "dev", "lo")
             for number, host in enumerate(HOSTS):
-                far, near = f"{address.rpartition('.0.')[0]}.{number + 1}.1", f"{address.rpartition('.0.')[0]}.{number + 1}.2"
+                far, near = (f"{address.rpartition('.0.')[0]}.{number + 1}.{end}" for end in (1, 2))
                 _ip("link", "add", role, "netns", self.place(host), "type", "veth",
                     "peer", "name", host, "netns", self.place(role))  # fmt: skip
                 for place, device, own in ((host, role, near), (role, host, far)):
@@ -108,9 +109,10 @@ class Host:
             file = self.folder / f"boot-{self.name}"
             file.write_text(f"{self.boot}\n")
             boot = f"mount --bind {file} /proc/sys/kernel/random/boot_id; "
-        command = [*inside(self.wires.place(self.name)), "unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child",
-                   "--mount-proc", "sh", "-c", f'hostname lab-pi; {boot}exec "$@"', "sh",
-                   sys.executable, "-P", str(SUPPORT / "controller.py"), json.dumps(told)]  # fmt: skip
+        own = ["unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
+        begin = ["sh", "-c", f'hostname lab-pi; {boot}exec "$@"', "sh"]
+        program = [sys.executable, "-P", SUPPORT / "controller.py", json.dumps(told)]
+        command = [*inside(self.wires.place(self.name)), *own, *begin, *program]
         with self.log.open("ab") as log:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True, "bufsize": 1}
             self.process = subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, **pipes)
@@ -143,7 +145,11 @@ class Host:
 def _children(parent: int) -> list[int]:
     try:
         words = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return [pid for pid in map(int, words) if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"]
+        return [
+            pid
+            for pid in map(int, words)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        ]
     except FileNotFoundError:
         return []
 
@@ -281,8 +287,18 @@ class Trial:
 def lamp(wires: Wires, folder: Path):
     """The instrument, as a process; it writes down what comes."""
     record = folder / "arrivals.jsonl"
-    command = [*inside(wires.place("lamp")), sys.executable, "-P", str(SUPPORT / "controller.py"), "lamp", LAMP, str(record)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    command = [
+        *inside(wires.place("lamp")),
+        sys.executable,
+        "-P",
+        str(SUPPORT / "controller.py"),
+        "lamp",
+        LAMP,
+        str(record),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    )
     try:
         port = int(process.stdout.readline())
         yield f"http://{LAMP}:{port}/api", record
