@@ -59,9 +59,8 @@ class Lease:
         row = connection.execute(_LEASE, {"instrument": self.instrument}).one()
         if row.token != self.token:
             by = row.owner or "one who let go of it again"
-            raise LeaseLost(
-                f"{self.instrument} was taken over by {by} {_ago(row.since)}: this process no longer writes"
-            )
+            words = f"{self.instrument} was taken over by {by} {_ago(row.since)}: this process no longer writes"
+            raise LeaseLost(words, self.instrument)
 
 
 @contextmanager
