@@ -28,7 +28,7 @@ BOOTS = {
 }
 
 
-@pytest.mark.fault("I-28")
+@pytest.mark.fault("O-52")
 @pytest.mark.parametrize("boots", BOOTS.values(), ids=BOOTS)
 def test_whatever_happens_to_two_hosts_one_controls_the_instrument(tmp_path, boots):
     with two_hosts(tmp_path, HASTE, boots) as (hosts, wires, server, where, record):

@@ -151,7 +151,7 @@ def work(told, number, interrupted):
     """Bring a campaign to its end, as a run that waits does; return the number of the next one."""
     from flows.engine.opening import open_session
     from flows.engine.outcome import recorded_end
-    from sdl.errors import CampaignSuspended, Interrupted, LeaseHeld, LedgerAway
+    from sdl.errors import CampaignSuspended, Interrupted, LeaseHeld, LeaseLost, LedgerAway
     from sdl.history import State
     from sdl.ledger.database_server import AWAY_S
     from sdl.ledger.ledger import Ledger
@@ -178,7 +178,7 @@ def work(told, number, interrupted):
                 return number
         except LedgerAway:
             continue
-        except LeaseHeld as error:
+        except (LeaseHeld, LeaseLost) as error:
             with Ledger(told["ledger"], directory, AWAY_S, interrupted) as book:
                 while book.holder(error.instrument) is not None:
                     if interrupted.wait(0.1):
