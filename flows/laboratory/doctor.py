@@ -3,14 +3,11 @@
 import os
 import platform
 import shutil
-import sqlite3
 import stat
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +22,7 @@ from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import server
 from flows.server import service_lock as instance
 from flows.server.configured_server import ServerFault, adopted, examine_server, read_settings
+from flows.server.newer_database import examine_database
 from flows.versions import DISTRIBUTION
 from sdl import plugins
 from sdl.campaign.sections import Plugin
@@ -238,25 +236,8 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
 
 def _prefect_database(file: Path) -> Iterator[DoctorFinding]:
     """Whether the database of a server of our own can be used by this Prefect."""
-    what, aside = "Prefect's database", f"put {file} aside and a new one is made; the ledger has all that was measured"
-    if not file.is_file():
-        return
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    except sqlite3.Error as error:
-        if "no such table" not in str(error) and "locked" not in str(error):
-            yield DoctorFinding(what, "fault", f"is damaged: {error}", f"{aside}; or 'sdl restore' a backup")
-        return
-    package = find_spec("prefect")
-    assert package is not None
-    assert package.origin is not None
-    known = Path(package.origin).parent / "server/database/_migrations/versions/sqlite"
-    if any(not next(known.glob(f"*_{revision}_*.py"), None) for (revision,) in revisions):
-        words = f"was written by a newer Prefect than the {version('prefect')} installed here"
-        yield DoctorFinding(
-            what, "fault", words, f"bring this one up to date (pip install --upgrade prefect), or {aside}"
-        )
+    if (fault := examine_database(file)) is not None:
+        yield DoctorFinding("Prefect's database", "fault", *fault)
 
 
 def _server(what: str, api: str, advice: str = "") -> DoctorFinding:

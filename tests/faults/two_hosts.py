@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from places import SUPPORT
 from postgres import programs, running
 
 HOSTS = ("a", "b")
+CONTROLLER = Path(__file__).with_name("controller.py")
 DATABASE, LAMP = "10.77.0.1", "10.78.0.1"
 LINES = {"pg": DATABASE, "lamp": LAMP}
 """Namespaces at the far ends of each host's lines, and the address that each has on both of them."""
@@ -111,7 +111,7 @@ class Host:
             boot = f"mount --bind {file} /proc/sys/kernel/random/boot_id; "
         own = ["unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
         begin = ["sh", "-c", f'hostname lab-pi; {boot}exec "$@"', "sh"]
-        program = [sys.executable, "-P", SUPPORT / "controller.py", json.dumps(told)]
+        program = [sys.executable, "-P", CONTROLLER, json.dumps(told)]
         command = [*inside(self.wires.place(self.name)), *own, *begin, *program]
         with self.log.open("ab") as log:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True, "bufsize": 1}
@@ -291,7 +291,7 @@ def lamp(wires: Wires, folder: Path):
         *inside(wires.place("lamp")),
         sys.executable,
         "-P",
-        str(SUPPORT / "controller.py"),
+        CONTROLLER,
         "lamp",
         LAMP,
         str(record),
