@@ -16,6 +16,7 @@ from flows import environment
 from flows.server import configured_server as configured
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
+from sdl.ledger import database_server
 from sdl.ledger.ledger import Ledger
 
 LAMP = '[instruments.lamp]\nplugin = "{}"\nurl = "{}"\nallow_private = true\nfirst_wait_s = 0.01\n'
@@ -156,7 +157,8 @@ def a_database_that_is_frozen(setup):
     if (found := programs()) is None:
         pytest.skip("no PostgreSQL here: install Debian's package 'postgresql' to run this")
     database = setup.open(running(found))
-    setup.set("SDL_LEDGER", database.fresh() + "&connect_timeout=2")
+    setup.patch.setitem(database_server.CONNECT, "connect_timeout", 2)
+    setup.set("SDL_LEDGER", database.fresh())
     database.signal(19)
 
 
