@@ -33,7 +33,7 @@ class Steady(Twin):
         """Take one reading."""
         self.count += 1
         reply = super().measure(settings)
-        readings = {**reply.readings, "clear": min(reply.readings["clear"], 65000) + self.count % 11}
+        readings = {**reply.readings, "clear": min(reply.readings["clear"], 65000) + self.count % 97}
         return replace(reply, readings=readings, raw=json.dumps(readings))
 
 
