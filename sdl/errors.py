@@ -90,7 +90,11 @@ class LeaseHeld(LedgerError):
 
 
 class LeaseLost(LedgerError):
-    """This process was fenced off: another one holds the instrument by now."""
+    """This process was fenced off: another one holds the instrument by now, which is named beside the message."""
+
+    def __init__(self, message: str, instrument: str) -> None:
+        self.instrument = instrument
+        super().__init__(message)
 
 
 class Interrupted(SdlError):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from reprlib import Repr
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 NOTHING = "–"
 DEEPEST = 20
 """Levels of nesting that are kept of a reply beside its raw text."""
+SHORTEST_SECRET = 4
+"""Characters of a secret that is looked for in what others say."""
+_secrets = set[str]()
+"""What this process was told in confidence, as it may be written."""
 
 
 def escape_invisible(text: object) -> str:
@@ -48,6 +53,20 @@ def hide_password(url: str) -> str:
     'postgresql://me:***@host/lab?sslpassword=***'
     """
     return PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", url)
+
+
+def keep_secret(value: str) -> None:
+    """Have ``hide_secrets`` hide what this process was told in confidence; what is shorter is in every text."""
+    if len(value) >= SHORTEST_SECRET:
+        _secrets.update((value, quote(value), quote(value, safe=""), quote_plus(value)))
+        _secrets.update(written(value)[1:-1] for written in (repr, json.dumps))
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text of others, such as a driver's words or an instrument's answer, without the secrets they know."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def format_number(value: Any) -> str:

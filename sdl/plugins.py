@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, get_args, get_type_hints
 from pydantic import ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
-from sdl.formatting import format_value
+from sdl.formatting import format_value, hide_secrets, keep_secret
 
 Group = Literal[
     "sdl.instruments",
@@ -96,14 +96,27 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     try:
         instance = plugin(**values)
     except InvalidInput as error:
-        if not unknown:
-            raise
-        raise InvalidInput([*unknown, *error.faults]) from error
+        raise InvalidInput([*unknown, *map(hide_secrets, error.faults)]) from _cause(error)
     except ValueError as error:
-        raise InvalidInput([*unknown, f"{name!r}: {error}"]) from error
+        raise InvalidInput([*unknown, hide_secrets(f"{name!r}: {error}")]) from _cause(error)
+    except Exception as error:  # a plug-in is anybody's code
+        words = hide_secrets(f"{name!r} failed with {type(error).__name__}: {error}")
+        raise InvalidInput([*unknown, words]) from _cause(error)
     if unknown:
         raise InvalidInput(unknown)
-    return instance if apparatus is None else Apparatus(instance, apparatus)
+    if apparatus is not None:
+        return Apparatus(instance, apparatus)
+    if group == "sdl.instruments" and hide_secrets(shown := str(instance.identity)) != shown:
+        raise InvalidInput(
+            f"{name!r} would be known by a secret, {hide_secrets(shown)!r}, which ledger and reports show: give it "
+            'another name with apparatus = "..." beside the plug-in'
+        )
+    return instance
+
+
+def _cause(error: Exception) -> Exception | None:
+    """The error itself, for whoever reads a traceback; nothing where it says a secret."""
+    return error if hide_secrets(str(error)) == str(error) else None
 
 
 class Apparatus:
@@ -210,4 +223,5 @@ def reveal_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
             faults[key] = f"{key}: the secret is not there: set {name} in the environment of this process"
         else:
             revealed[key] = os.environ[name]
+            keep_secret(revealed[key])
     return revealed, faults

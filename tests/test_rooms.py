@@ -150,7 +150,7 @@ ROOMS = {
     },
     "flows.laboratory": {
         "sdl": "campaign errors formatting history instruments.claude_light instruments.emulator "
-        "instruments.protocol ledger measurement plugins reports space",
+        "instruments.protocol ledger measurement plugins reports space system",
         "flows": "engine environment run_policy server ui versions",
     },
     "flows.manual": {

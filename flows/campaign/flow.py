@@ -15,7 +15,7 @@ from flows.run_policy.missed_schedules import skipped_state
 from flows.server import server
 from flows.ui import events
 from sdl.campaign.definition import Campaign
-from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, LedgerAway, SdlError
+from sdl.errors import CampaignPaused, CampaignSuspended, LeaseHeld, LeaseLost, LedgerAway, SdlError
 from sdl.history import Entry
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
@@ -76,7 +76,7 @@ async def campaign(
                     continue
                 if not (wait and waiting.waiting_helps(why)):
                     raise
-                if isinstance(why, LeaseHeld):
+                if isinstance(why, LeaseHeld | LeaseLost):
                     await waiting.wait_until_free(where, why.instrument, interrupted)
                 else:
                     await waiting.wait_until_allowed(where, config.slug, why, interrupted)

@@ -30,6 +30,7 @@ from sdl.errors import (
     CampaignSuspended,
     Interrupted,
     LeaseHeld,
+    LeaseLost,
     LedgerError,
     ReadingsWanted,
     SdlError,
@@ -111,7 +112,7 @@ def waiting_helps(error: SdlError) -> bool:
     """Whether it helps to wait after an error: not where a person has to mend the instrument first."""
     if isinstance(error, CampaignSuspended):
         return error.hold_off_s is not None
-    return isinstance(error, CampaignPaused | LeaseHeld)
+    return isinstance(error, CampaignPaused | LeaseHeld | LeaseLost)  # it slept for long: others had their turn since
 
 
 async def wait_until_free(where: str, instrument: str, interrupted: threading.Event) -> None:

@@ -35,9 +35,18 @@ class _Part(BaseModel):
 
 
 def _cron(text: str | None) -> str | None:
-    if text is not None and len(text.split()) != 5:
-        raise ValueError(f"needs five fields (minute hour day month weekday), got {format_value(text)}")
-    return text
+    from prefect.client.schemas.schedules import CronSchedule  # who counts by it says what it can read
+
+    if text is None:
+        return text
+    try:
+        if len(text.split()) == 5 and CronSchedule(cron=text):
+            return text
+    except ValueError:
+        pass
+    raise ValueError(
+        f"needs five fields (minute hour day month weekday), each within its range, got {format_value(text)}"
+    )
 
 
 def _instruments(written: Any) -> Any:

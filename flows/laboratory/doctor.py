@@ -22,19 +22,26 @@ from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import server
 from flows.server import service_lock as instance
 from flows.server.configured_server import ServerFault, adopted, examine_server, read_settings
+from flows.server.newer_database import examine_database
 from flows.versions import DISTRIBUTION
 from sdl import plugins
 from sdl.campaign.sections import Plugin
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
-from sdl.formatting import hide_password
+from sdl.formatting import format_duration, format_time, hide_password
 from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
 from sdl.measurement import manual as by_hand
+from sdl.system.clock import now
 
 State = Literal["ok", "warning", "fault"]
 LEAST_FREE, SOME_FREE = 200e6, 2e9
 """Bytes on the disk: below the first nothing should be started, below the second not for a night."""
+CLOCKS_APART_S = 60.0
+"""By how much the clocks of two machines may differ without a word."""
+WRITTEN = 1_735_689_600.0
+"""2025: no clock that is right shows an earlier time."""
+SET_CLOCK = "set the clock of this machine (timedatectl): schedules, quiet hours and certificates go by it"
 OWN, OWN_FILE = 0o700, 0o600
 
 
@@ -66,8 +73,8 @@ def examine_laboratory(setup: Setup) -> Iterator[DoctorFinding]:
     yield from _libraries()
     yield from _plugins()
     yield from _data_directory(setup.directory)
-    yield _disk(setup.directory)
-    yield _ledger(setup)
+    yield from _disks(setup)
+    yield from _ledger(setup)
     yield from _proxies()
     yield from _prefect(setup)
     if setup.file is not None:
@@ -140,27 +147,47 @@ def _data_directory(directory: Path) -> Iterator[DoctorFinding]:
             yield DoctorFinding(what, "warning", f"{path.name} has mode {mode:o}", f"chmod 600 {path}")
 
 
-def _disk(directory: Path) -> DoctorFinding:
-    free = shutil.disk_usage(directory).free
-    words = f"{free / 1e9:.1f} GB free"
+def _disks(setup: Setup) -> Iterator[DoctorFinding]:
+    """Each disk that holds something of the laboratory and lacks room; one line if none does."""
+    places = [setup.directory, *([] if "://" in setup.ledger else [Path(setup.ledger).parent])]
+    disks = {place.stat().st_dev: place for place in reversed(places) if place.exists()}
+    least = min(shutil.disk_usage(place).free for place in disks.values())
+    lacking = list(filter(None, map(_lacking_room, disks.values())))
+    yield from lacking or [DoctorFinding("disk", "ok", f"{least / 1e9:.1f} GB free")]
+
+
+def _lacking_room(place: Path) -> DoctorFinding | None:
+    free, files = shutil.disk_usage(place).free, os.statvfs(place)
+    lost = "a reading that cannot be kept is lost"
+    if files.f_files and not files.f_favail:
+        words = f"no more files fit on the disk of {place}, however small"
+        return DoctorFinding("disk", "fault", words, f"delete files there: {lost}")
     if free >= SOME_FREE:
-        return DoctorFinding("disk", "ok", words)
+        return None
     state: State = "fault" if free < LEAST_FREE else "warning"
-    return DoctorFinding(
-        "disk", state, words, f"make room where {directory} lies: a reading that cannot be kept is lost"
-    )
+    words = f"{free / 1e6:.0f} MB free where {place} lies"
+    return DoctorFinding("disk", state, words, f"make room there: {lost}")
 
 
-def _ledger(setup: Setup) -> DoctorFinding:
+def _ledger(setup: Setup) -> Iterator[DoctorFinding]:
+    """Whether it can be used, and what the times in it tell of this machine's clock."""
     what = "ledger"
+    if now() < WRITTEN:
+        yield DoctorFinding("clock", "fault", f"it is {format_time(now())[:10]} here", SET_CLOCK)
     if "://" not in setup.ledger and not Path(setup.ledger).exists():
-        return DoctorFinding(what, "ok", "none yet; the first command that measures makes it")
+        yield DoctorFinding(what, "ok", "none yet; the first command that measures makes it")
+        return
     try:
         with Ledger(setup.ledger) as book:
-            n, shown = len(book.entries()), book.address
+            entries, shown = book.entries(), book.address
     except SdlError as error:
-        return DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
-    return DoctorFinding(what, "ok", f"{shown}, schema {SCHEMA_VERSION}, {n} entries")
+        yield DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
+        return
+    yield DoctorFinding(what, "ok", f"{shown}, schema {SCHEMA_VERSION}, {len(entries)} entries")
+    ahead_s = max((entry.updated - now() for entry in entries), default=0.0)
+    if ahead_s > CLOCKS_APART_S and now() >= WRITTEN:
+        words = f"the ledger has something from {format_duration(ahead_s)} in the future"
+        yield DoctorFinding("clock", "warning", words, f"{SET_CLOCK}; or that of the other machine that writes there")
 
 
 def _proxies() -> Iterator[DoctorFinding]:
@@ -181,6 +208,7 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
     yield from (DoctorFinding("Prefect's settings", "fault", each, "mend it") for each in faults)
     if faults:
         return
+    yield from _prefect_database(setup.directory / "prefect" / "prefect.db")
     configured = os.environ.get("PREFECT_API_URL")
     service = instance.running(setup.directory)
     if adopted:
@@ -204,6 +232,12 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
             f"end it, or use it with PREFECT_API_URL={here}" if server.healthy(here) else "give 'sdl up' another --port"
         )
         yield DoctorFinding(f"port {setup.port}", "warning", f"{whose} listens there", advice)
+
+
+def _prefect_database(file: Path) -> Iterator[DoctorFinding]:
+    """Whether the database of a server of our own can be used by this Prefect."""
+    if (fault := examine_database(file)) is not None:
+        yield DoctorFinding("Prefect's database", "fault", *fault)
 
 
 def _server(what: str, api: str, advice: str = "") -> DoctorFinding:
@@ -311,4 +345,8 @@ def _instrument(name: str, part: Plugin, setup: Setup) -> DoctorFinding:
     except LedgerError:
         return DoctorFinding(name, "warning", "was not asked: a reading could not be kept", "see to the ledger first")
     except SdlError as error:
+        if "through the proxy" in str(error):
+            return DoctorFinding(
+                name, "fault", str(error), "see to the proxy, or name the instrument's host in NO_PROXY"
+            )
         return DoctorFinding(name, "fault", str(error), "see that it is switched on and that its address is right")

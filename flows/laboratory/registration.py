@@ -1,16 +1,21 @@
 """The deployments of a laboratory as a Prefect server has them, for a runner of our own or the workers of a pool."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, DeploymentStatus
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.callables import ParameterSchema
@@ -20,24 +25,79 @@ from flows.server import housekeeping
 from sdl.errors import InvalidInput
 from sdl.formatting import hide_password
 
+CLAIM = "sdl_registration"
+"""Variable of the server that there is as long as somebody puts deployments there: who does."""
+CLAIM_S = 60.0
+"""Seconds after which one is passed over whose owner did not take it back; nobody needs so long."""
+LATELY_S = 60.0
+"""Seconds for which Prefect counts a deployment as served whose runs were asked for; so do we from its registration."""
+
 Add = Callable[[RunnerDeployment], Awaitable[UUID]]
 
 
 async def register_deployments(
-    client: PrefectClient, offered: Iterable[Definition], add: Add, owner: str
+    client: PrefectClient,
+    offered: Iterable[Definition],
+    add: Add,
+    owner: str,
+    formerly: str = "",
+    *,
+    alone: bool = False,
 ) -> list[UUID]:
     """Put every deployment on the server, and the limit that those of one instrument share; return their numbers.
+
+    Of several that do so at one moment the first one goes on, and the others find its deployments there.
 
     Args:
         client: Client of the server.
         offered: The deployments.
         add: Puts one on the server and returns its number.
         owner: Who runs them, as a person would say it; what Prefect shows as their version.
+        formerly: What the owner called itself before.
+        alone: Whether nobody else can serve them.
 
     Raises:
-        InvalidInput: if somebody else put deployments of these names there at the same moment.
+        InvalidInput: if the server has deployments of these names that somebody else runs.
     """
     offered = list(offered)
+    async with _claimed(client, owner) as since:
+        if not alone:
+            await _refuse_others(client, offered, {owner, formerly}, since)
+        return await _register(client, offered, add, owner)
+
+
+@asynccontextmanager
+async def _claimed(client: PrefectClient, owner: str) -> AsyncIterator[datetime]:
+    """Be the only one who puts deployments on a server for the length of the block; since when, by its clock."""
+    waited_for, since = UUID(int=0), 0.0
+    while True:
+        with suppress(ObjectAlreadyExists):
+            claim = await client.create_variable(VariableCreate(name=CLAIM, value=owner))
+            break
+        there = await client.read_variable_by_name(CLAIM)
+        if there is not None and there.id != waited_for:
+            waited_for, since = there.id, time.monotonic()
+        elif there is not None and time.monotonic() - since > CLAIM_S:
+            await _take_back(client, there.id)
+        await asyncio.sleep(0.2)
+    assert claim.created is not None
+    try:
+        yield claim.created
+    finally:
+        await _take_back(client, claim.id)
+
+
+async def _take_back(client: PrefectClient, claim: UUID) -> None:
+    """End a claim, and no later one of the same name."""
+    try:
+        await client.request("DELETE", "/variables/{id}", path_params={"id": claim})
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
+
+
+async def _register(client: PrefectClient, offered: Iterable[Definition], add: Add, owner: str) -> list[UUID]:
+    """Put them there, whoever else has had some of their names."""
     taking_turns = {definition.name for definition in offered if definition.collision}
     limits = {name: await housekeeping.limit(client, name) for name in taking_turns}
     active = {
@@ -53,21 +113,19 @@ async def register_deployments(
         return number
 
     # One after another: a server on SQLite would be busy for seconds.
-    numbers = [await one(definition) for definition in offered]
-    await refuse_others(client, offered, owner, at_work=False)
-    return numbers
+    return [await one(definition) for definition in offered]
 
 
-async def refuse_others(
-    client: PrefectClient, offered: Iterable[Definition], owner: str, *, at_work: bool = True
+async def _refuse_others(
+    client: PrefectClient, offered: Iterable[Definition], owners: Collection[str], at: datetime
 ) -> None:
-    """Refuse to put deployments on a server where those of the same names are somebody else's.
+    """Refuse to put deployments on a server where those of the same names are somebody else's, and served.
 
     Args:
         client: Client of the server.
         offered: The deployments.
-        owner: Who is to run them.
-        at_work: Whether it counts only if the server was asked for their runs within the last minute.
+        owners: The names of who is to run them.
+        at: The present by the clock of the server.
 
     Raises:
         InvalidInput: naming who runs them, and what to do.
@@ -78,7 +136,8 @@ async def refuse_others(
             there = await client.read_deployment_by_name(name)
         except ObjectNotFound:
             continue
-        if there.version not in (None, owner) and (there.status is DeploymentStatus.READY or not at_work):
+        lately = there.updated is not None and (at - there.updated).total_seconds() < LATELY_S
+        if there.version not in (None, *owners) and (there.status is DeploymentStatus.READY or lately):
             api = hide_password(str(client.api_url))
             raise InvalidInput(
                 f"{there.version} serves {name!r} on the Prefect server at {api}: end that one and wait a minute, or "

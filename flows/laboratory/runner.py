@@ -20,7 +20,7 @@ from flows import environment
 from flows.laboratory import notifications, stall_alarm
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import refuse_others, register_deployments
+from flows.laboratory.registration import register_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping, server, service_lock
 from flows.server.service_lock import Service
@@ -56,9 +56,7 @@ async def serve_deployments(
     if attached:
         threading.Thread(target=_end_with_input, args=(asyncio.get_running_loop(), stop), daemon=True).start()
     runner = Runner(name="sdl", pause_on_shutdown=False, query_seconds=QUERY_S, prefetch_seconds=AHEAD_S)
-    numbers = await _set_up_server(
-        runner, offered, service_lock.describe_owner(directory), service.api, own_server, notify
-    )
+    numbers = await _set_up_server(runner, offered, directory, service.api, own_server, notify)
     running = asyncio.create_task(runner.start())
     while not runner.started and not running.done():
         await asyncio.sleep(0.02)
@@ -91,16 +89,18 @@ async def serve_deployments(
 async def _set_up_server(
     runner: Runner,
     offered: Iterable[Definition],
-    owner: str,
+    directory: Path,
     api: str,
     own_server: server.OwnServer | None,
     notify: Notify | None,
 ) -> list[UUID]:
     """Put deployments and automations on the server and return their numbers; print what a person has to do."""
     async with AsyncClientContext() as shared:  # one connection for all, for the runner's deployments too
-        if own_server is None:
-            await refuse_others(shared.client, offered, owner)
-        numbers = await register_deployments(shared.client, offered, runner.aadd_deployment, owner)
+        owner, formerly = service_lock.describe_owner(directory), service_lock.former_owner(directory)
+        numbers = await register_deployments(
+            shared.client, offered, runner.aadd_deployment, owner, formerly, alone=own_server is not None
+        )
+        service_lock.keep_owner(directory, owner)
         await housekeeping.bury(shared.client, numbers)  # nobody else serves them
         await housekeeping.watch_for_silence(shared.client)
         lacks = await notifications.keep_automation(shared.client, notify)

@@ -14,7 +14,7 @@ from prefect.workers.process import ProcessWorker
 from flows.laboratory import notifications
 from flows.laboratory.definition import Notify
 from flows.laboratory.deployments import Definition
-from flows.laboratory.registration import refuse_others, register_deployments
+from flows.laboratory.registration import register_deployments
 from flows.laboratory.stale_deployments import describe_stale_deployments
 from flows.server import housekeeping
 
@@ -42,7 +42,6 @@ async def enrol_deployments(offered: Iterable[Definition], pool: str, notify: No
             return UUID(str(await made.aapply()))
 
         owner = f"the workers of pool {pool!r}"
-        await refuse_others(shared.client, offered, owner)
         await register_deployments(shared.client, offered, add, owner)
         await housekeeping.watch_for_silence(shared.client)
         lacks = await notifications.keep_automation(shared.client, notify)

@@ -140,7 +140,9 @@ def examine_server(api: str) -> str | ServerFault:
     import httpx  # takes a moment, and most commands have no such server
 
     shown, there = hide_password(api), api.rstrip("/")
-    unset = "unset PREFECT_API_URL to use a server of one's own"
+    place = adopted.get("PREFECT_API_URL")
+    unset = f"take PREFECT_API_URL out of {place}" if place else "unset PREFECT_API_URL"
+    unset += " to use a server of one's own"
     try:
         with httpx.Client(timeout=PATIENCE_S, auth=environment.server_credentials()) as client:
             health, answer = client.get(f"{there}/health"), client.get(f"{there}/admin/version")

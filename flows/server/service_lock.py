@@ -75,6 +75,16 @@ def describe_owner(directory: Path) -> str:
     return f"'sdl up' on {this_host()} for {directory}"
 
 
+def former_owner(directory: Path) -> str:
+    """What the service of a data directory called itself before: in another boot, or container, by another name."""
+    return (directory / "up.lock").read_text(encoding="utf-8")
+
+
+def keep_owner(directory: Path, owner: str) -> None:
+    """Keep what the service of a data directory calls itself, for its successor."""
+    (directory / "up.lock").write_text(owner, encoding="utf-8")
+
+
 def tell(directory: Path, service: Service) -> None:
     """Say what this service is; only the one that is alone may."""
     with write_atomically(_about(directory), force=True) as file:

@@ -267,7 +267,9 @@ def _loaded(path: Path, space: Space) -> Loaded:
     try:
         loaded: Loaded = _format(path)[0](path, space)
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}") from error
+        raise InvalidInput(
+            f"{path} is no text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8 (in Excel 'CSV UTF-8')"
+        ) from error
     return loaded
 
 

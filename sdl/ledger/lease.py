@@ -35,6 +35,8 @@ TTL_S = 15.0
 UNKNOWN_TOKENS = 1_000_000
 """More than an instrument is held in its life, where nobody knows how often it was."""
 _LEASE = select(leases).where(leases.c.instrument == bindparam("instrument")).with_for_update()
+_own = set[tuple[str, int, float]]()
+"""What this process holds: instrument, token, and since when. A database may be away when it lets go of one."""
 _watched = dict[tuple[str, str], "_Stillness"]()
 """Heartbeats that look old, by ledger and instrument, as this process has watched them."""
 
@@ -59,9 +61,8 @@ class Lease:
         row = connection.execute(_LEASE, {"instrument": self.instrument}).one()
         if row.token != self.token:
             by = row.owner or "one who let go of it again"
-            raise LeaseLost(
-                f"{self.instrument} was taken over by {by} {_ago(row.since)}: this process no longer writes"
-            )
+            words = f"{self.instrument} was taken over by {by} {_ago(row.since)}: this process no longer writes"
+            raise LeaseLost(words, self.instrument)
 
 
 @contextmanager
@@ -71,7 +72,9 @@ def hold_lease(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
     Raises:
         LeaseHeld: naming the holder and since when.
     """
-    lease = _acquire(engine, instrument, owner)
+    lease, since = _acquire(engine, instrument, owner)
+    own = (instrument, lease.token, since)
+    _own.add(own)
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(engine, lease, ended), daemon=True)
     beating.start()
@@ -81,6 +84,7 @@ def hold_lease(engine: Engine, instrument: str, owner: str) -> Iterator[Lease]:
     finally:
         ended.set()
         beating.join()
+        _own.discard(own)
         _write(engine, lease, owner="")
 
 
@@ -137,7 +141,7 @@ def lease_holder(engine: Engine, instrument: str) -> Holder | None:
         if lives is not None:
             return _holder(row) if row is not None and lives else None
         assert row is not None
-        if not announced:
+        if not announced and _seen_still_s(engine, row) > 2.5 * BEAT_S:  # else its clock, rather than its heart, is off
             log.warning("%s was held by %s, last sign of life %s; watching for %.0f s whether there is another one",
                         instrument, _holder(row), _holder(row).sign_of_life, _silence_s())  # fmt: skip
             announced = True
@@ -160,7 +164,8 @@ def fence_off(connection: Connection, tokens: Mapping[str, int]) -> None:
         connection.execute(free)
 
 
-def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
+def _acquire(engine: Engine, instrument: str, owner: str) -> tuple[Lease, float]:
+    """Take an instrument; return the lease and since when it holds."""
     holder = lease_holder(engine, instrument)
     if holder is not None:
         raise LeaseHeld(
@@ -184,7 +189,7 @@ def _acquire(engine: Engine, instrument: str, owner: str) -> Lease:
         if isinstance(error.__cause__, IntegrityError):
             raise refusal from None
         raise
-    return Lease(instrument, own["token"], abandoned=row is not None and bool(row.owner))
+    return Lease(instrument, own["token"], abandoned=row is not None and bool(row.owner)), own["since"]
 
 
 def _beat(engine: Engine, lease: Lease, ended: threading.Event) -> None:
@@ -208,9 +213,18 @@ def _silence_s() -> float:
     return max(TTL_S, 2.5 * BEAT_S)
 
 
+def _seen_still_s(engine: Engine, row: Row[Any]) -> float:
+    """Seconds for which we have seen a heartbeat stand still."""
+    watched = _watched.get((str(engine.url), row.instrument))
+    return watched.seen_s if watched else 0.0
+
+
 def _lives(connection: Connection, row: Row[Any]) -> bool | None:
     """Whether the owner of a lease lives; None as long as only watching on can tell."""
     if is_dead(row.host, row.process):
+        return False
+    ours = (row.host, row.process) == (this_host(), process_name(os.getpid()))
+    if ours and (row.instrument, row.token, row.since) not in _own:
         return False
     place, beat, moment = (str(connection.engine.url), row.instrument), (row.token, row.beat), time.monotonic()
     if abs(now() - row.beat_at) < TTL_S:

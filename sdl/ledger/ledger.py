@@ -40,7 +40,7 @@ from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, 
 from sdl.ledger.tables import attempts, campaigns, exams, findings, metadata, requests, rounds, storable
 from sdl.space import Space
 from sdl.system import failpoints
-from sdl.system.clock import now, uptime
+from sdl.system.clock import moment, now, uptime
 from sdl.system.database_copies import copy_sqlite, dump_postgresql, load_postgresql
 
 TRIES = 3
@@ -383,11 +383,12 @@ class Ledger:
         Raises:
             LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
         """
-        begun = time.monotonic()
+        begun = moment()
         with self.writing(lease) as connection:
             number, sent = self.intend(connection, lease, campaign, request, budget)
         self._counted[campaign] = (sent, number)
-        if time.monotonic() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
+        while moment() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
+            begun = moment()
             with self.writing(lease):
                 pass
         return number

@@ -243,8 +243,8 @@ def _last_attempt_before_suspension(connection: Connection, campaign: int) -> in
 class UnansweredRequest:
     """The last request to an instrument, when its answer is not known."""
 
-    sent_at: float
-    """Seconds since 1970."""
+    sent_at: str
+    """By the clock of ``sdl.system.clock.uptime``; empty where that is not known."""
     usual_replies_s: Sequence[float]
     """How long the last replies of the instrument took, seconds, the latest first."""
 
@@ -258,13 +258,13 @@ def unanswered_request(connection: Connection, instrument: str, replies: int) ->
         replies: How many of its last replies tell how long one takes.
     """
     newest_first = attempts.c.id.desc()
-    asked = select(*attempts.c["state", "sent_at"]).where(attempts.c.instrument == instrument)
+    asked = select(*attempts.c["state", "uptime"]).where(attempts.c.instrument == instrument)
     row = connection.execute(asked.order_by(newest_first).limit(1)).one_or_none()
     if row is None or row.state not in ("SENT", "UNKNOWN"):
         return None
     answered = select(attempts.c.seconds).where(attempts.c.instrument == instrument, attempts.c.seconds.is_not(None))
     seconds = connection.execute(answered.order_by(newest_first).limit(replies)).scalars().all()
-    return UnansweredRequest(row.sent_at, seconds)
+    return UnansweredRequest(row.uptime or "", seconds)
 
 
 # ---------------------------------------------------------------------- a campaign as its tables have it, in plain rows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable
-from sdl.formatting import format_value, make_jsonable
+from sdl.formatting import format_value, hide_secrets, make_jsonable
 from sdl.instruments.protocol import HasSafeState, Instrument, Reply
 from sdl.ledger.lease import Lease
 
@@ -24,8 +24,10 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
     try:
         return _plain_reply(instrument, instrument.measure(settings))
     except InstrumentError as error:
-        if not str(error).split():
-            error.args = (f"the driver of {instrument.identity} says no more than {type(error).__name__}",)
+        words = hide_secrets(str(error))
+        nothing = f"the driver of {instrument.identity} says no more than {type(error).__name__}"
+        error.args = (words if words.split() else nothing,)
+        error.raw = _text(error.raw)
         raise
     except OSError as error:  # a port or a line, which may come back
         raise InstrumentUnavailable(_failed(instrument, error)) from error
@@ -36,11 +38,9 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
 def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
     applied, readings = (getattr(reply, name, None) for name in ("applied", "readings"))
     if not isinstance(applied, Mapping) or not isinstance(readings, Mapping):
-        raise BadReply(
-            f"the driver of {instrument.identity} returned {format_value(reply)} instead of a Reply with 'applied' and "
-            "'readings' by name",
-            raw=format_value(reply),
-        )
+        came = hide_secrets(format_value(reply))
+        words = f"the driver of {instrument.identity} returned {came} instead of a Reply with 'applied' and 'readings'"
+        raise BadReply(f"{words} by name", raw=came)
     seconds = _plain(getattr(reply, "seconds", 0.0))
     return Reply(
         applied={str(name): _plain(value) for name, value in applied.items()},
@@ -76,7 +76,7 @@ def _failed(instrument: Instrument, error: Exception) -> str:
         words = " ".join(str(error).split()) or "no words"
     except Exception:  # it fails at saying what it is, too
         words = "no words"
-    return f"the driver of {instrument.identity} failed with {type(error).__name__}: {words}{place}"
+    return hide_secrets(f"the driver of {instrument.identity} failed with {type(error).__name__}: {words}{place}")
 
 
 def _plain(value: Any) -> Any:
@@ -88,5 +88,5 @@ def _plain(value: Any) -> Any:
 
 def _text(raw: Any) -> str:
     if isinstance(raw, bytes | bytearray | memoryview):
-        return bytes(raw).decode(errors="replace")
-    return raw if isinstance(raw, str) else format_value(raw)
+        return hide_secrets(bytes(raw).decode(errors="replace"))
+    return hide_secrets(raw if isinstance(raw, str) else format_value(raw))

@@ -9,7 +9,7 @@ from statistics import median
 
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import unanswered_request
-from sdl.system.clock import now
+from sdl.system.clock import seconds_since
 
 LAST = 20
 """Replies that say how long one takes."""
@@ -24,13 +24,16 @@ log = logging.getLogger(__name__)
 
 
 def remaining_silence(ledger: Ledger, instrument: str) -> float:
-    """Return the seconds for which an instrument may still be at work for a process that is gone; 0 as a rule."""
+    """Return the seconds for which an instrument may still be at work for a process that is gone; 0 as a rule.
+
+    Clocks of two hosts may be a minute apart, so what was sent in another boot counts as sent just now.
+    """
     with ledger.reading() as connection:
         request = unanswered_request(connection, instrument, LAST)
     if request is None:
         return 0.0
     most = TIMES * median(request.usual_replies_s) if request.usual_replies_s else FIRST_S
-    return float(most - min(max(now() - request.sent_at, 0.0), most))
+    return float(max(most - (seconds_since(request.sent_at) or 0.0), 0.0))
 
 
 def wait_out_orphans(ledger: Ledger, instrument: str, interrupted: threading.Event | None = None) -> None:

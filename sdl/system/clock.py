@@ -11,15 +11,20 @@ def now() -> float:
     return time.time()
 
 
+def moment() -> float:
+    """Return seconds by a clock that nobody sets and that goes on while the machine sleeps: good for differences."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 def uptime() -> str:
     """Return which boot this is and the seconds since it, asleep or awake: ``1f0c2a77 8123.25``; empty if unknown."""
-    return f"{this_boot()} {time.clock_gettime(time.CLOCK_BOOTTIME):.2f}" if this_boot() else ""
+    return f"{this_boot()} {moment():.2f}" if this_boot() else ""
 
 
-def seconds_since(moment: str) -> float | None:
+def seconds_since(earlier: str) -> float | None:
     """Return the seconds since a moment that ``uptime`` named; None if that was in another boot or on another host."""
-    boot, _, seconds = moment.partition(" ")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - float(seconds) if boot == this_boot() else None
+    boot, _, seconds = earlier.partition(" ")
+    return moment() - float(seconds) if boot == this_boot() else None
 
 
 @cache

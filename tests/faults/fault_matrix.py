@@ -147,6 +147,11 @@ MATRIX = {
             "ledger and Prefect's database lost, damaged, or put back from a backup that was made at work",
             "the campaign goes on and reproduces; nothing newer is replaced unasked, and what is replaced is kept",
         ),
+        "O-52": (
+            "two hosts of one name, clocks apart, one database and instrument, restarted, frozen, cut off, killed",
+            "never two requests in flight or two controllers; every campaign ends as it would have",
+        ),
+        "O-53": ("a set-up that is broken in one of thirty ways", "'sdl doctor' tells it, with what to do about it"),
     },
     "Model": {
         "M-01": ("too few rows, none, one", "the number that is needed; stays in the design"),

@@ -1,11 +1,13 @@
 """The driver of Claude-Light in a hurry or patient, and servers on real sockets that answer whatever a test says."""
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
 
@@ -102,3 +104,42 @@ class Authority:
 
     def _name(self, text):
         return self.x509.Name([self.x509.NameAttribute(self.x509.NameOID.COMMON_NAME, text)])
+
+
+class Answers:
+    """A web server that gives the answers it is told to, by path, and else a page."""
+
+    def __init__(self, answers, tls=None):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, body = answers.get(self.path.partition("?")[0], (200, "<html>something else</html>"))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
+
+            def log_message(self, *_):
+                pass
+
+        self.served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self.served.socket = tls.wrap_socket(self.served.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.served.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.served.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.served.shutdown()
+        self.served.server_close()
+
+
+def prefect(at="/api", version="3.9.1", status=200):
+    """What a Prefect server answers to the doctor's questions."""
+    more = {f"{at}/csrf-token": (404, "{}"), f"{at}/deployments/filter": (200, "[]")}
+    return {f"{at}/health": (200, "true"), f"{at}/admin/version": (status, json.dumps(version)), **more}

@@ -8,7 +8,6 @@ it reads the whole body of one. So its adapter is used without its session. A pr
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from sdl.formatting import hide_password
 from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.system import failpoints
 from sdl.system.browsers import OURSELVES
+from sdl.system.clock import moment
 
 HEADERS = {
     "User-Agent": f"sdl/{__version__}",
@@ -132,7 +132,7 @@ class _Link:
     def __init__(self, url: GuardedUrl, limits: Limits) -> None:
         self.late = False
         self.ready = False  # whether the request may have gone out
-        self._begun = time.monotonic()
+        self._begun = moment()
         self._url, self._limits = url, limits
         near = url.host in OURSELVES or url.host.startswith("127.")
         self.proxy = None if near else select_proxy(str(url), get_environ_proxies(str(url)))
@@ -168,7 +168,7 @@ class _Link:
 
     def sending(self) -> None:
         """Refuse to send after a long sleep of this process: by now another one may hold the instrument."""
-        if time.monotonic() - self._begun > 2 * self._limits.connect_s:
+        if moment() - self._begun > 2 * self._limits.connect_s:
             self.ready = False
             raise TimeoutError("this process was held up for too long to ask it still")
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,6 +22,10 @@ WITHIN_SELF = IPv6Network("::/127")
 SITE_LOCAL = IPv6Network("fec0::/10")
 ASSIGNED = (*map(IPv6Network, ("::1/128", "2000::/3", "fc00::/7")), SITE_LOCAL)
 """All of IPv6 where an instrument may stand; what may be assigned later, or is translated, is not among it."""
+NOWHERE = [*map(ip_network, ("2001::/32", "3fff::/20", "192.88.99.0/24"))]
+"""Tunnels of former days (Teredo, 6to4's relays), which hide where they lead, and addresses for documents."""
+ISATAP = (0x5EFE, 0x200_5EFE)
+"""Before an IPv4 address, the lower half of an IPv6 address that is a tunnel to it, whatever network it names."""
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
@@ -110,6 +114,7 @@ def address_fault(address: str, allow_private: bool) -> str | None:
     """
     ip = _meant(address)
     reserved = ip.is_reserved if ip.version == 4 else not any(ip in network for network in ASSIGNED)
+    reserved = reserved or any(ip in network for network in NOWHERE)
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or reserved or ip in METADATA:
         return "a link-local, multicast, reserved or metadata address is never an instrument"
     if (not ip.is_global or ip in SITE_LOCAL) and not allow_private:
@@ -122,7 +127,8 @@ def _meant(address: str) -> IPv4Address | IPv6Address:
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv4Address):
         return ip
-    if ip not in WITHIN_SELF and any(ip in network for network in WRAPPING):
+    tunnel = int(ip) >> 32 & 0xFFFF_FFFF in ISATAP
+    if tunnel or (ip not in WITHIN_SELF and any(ip in network for network in WRAPPING)):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or ip
 

@@ -10,15 +10,17 @@ import pytest
 import requests
 from chemist import WRITTEN, conversation, flow_cell
 from services import ENDED, SOON_S, Lab, secret_headers
+from sqlalchemy import update
 
 from sdl.campaign.definition import Campaign
-from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld
+from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld, LeaseLost
 from sdl.history import Control, NoticeKind, Purpose
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.samples import Samples
+from sdl.ledger.tables import leases
 from sdl.measurement.hand_bench import wanted_samples
 
 HASTY = {"read_s": 60.0, "deadline_s": 90.0, "quiet_s": 0.2, "first_wait_s": 0.01, "attempts": 2, "allow_private": True}
@@ -210,6 +212,25 @@ class TestFlow:
                 run = Running(written, home)
                 until(lambda: "Waiting" in self.states(prefect), "it does not wait")
             assert run.end()["verified"]
+
+    @pytest.mark.fault("O-20")
+    @pytest.mark.parametrize("wait", [True, False])
+    def test_who_slept_and_was_overtaken_waits_for_its_next_turn_and_goes_on(self, prefect, home, written, lamp, wait):
+        measure = lamp.instrument.measure
+
+        def overtaken(settings):
+            lamp.instrument.measure = measure
+            with Ledger(home / "ledger.sqlite") as book, book.writing() as connection:
+                connection.execute(update(leases).values(token=leases.c.token + 1, owner=""))  # somebody had it since
+            return measure(settings)
+
+        lamp.instrument.measure = overtaken
+        run = Running(written, home, wait=wait)
+        if wait:
+            assert run.end()["verified"]
+        else:
+            with pytest.raises(LeaseLost, match="one who let go of it again"):
+                run.end()
 
     def states(self, api):
         return [run["state"]["name"] for run in requests.post(f"{api}/flow_runs/filter", json={}, timeout=60).json()]

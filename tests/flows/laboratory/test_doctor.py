@@ -77,11 +77,11 @@ def test_without_a_ledger_no_instrument_is_asked_or_blamed(doctor, home, tmp_pat
     assert found["lamp"]["advice"] == "see to the ledger first"
 
 
-def test_a_disk_that_is_full(doctor, monkeypatch):
+def test_a_disk_that_is_full(doctor, home, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50_000_000))
     code, found = doctor("--port", 1)
-    assert (code, found["disk"]["state"], found["disk"]["found"]) == (3, "fault", "0.1 GB free")
+    assert (code, found["disk"]["state"], found["disk"]["found"]) == (3, "fault", f"50 MB free where {home} lies")
     assert found["disk"]["advice"].startswith("make room")
 
 

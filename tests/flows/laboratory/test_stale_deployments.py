@@ -50,7 +50,8 @@ def test_they_are_their_owners_in_a_folder_under_version_control_too(deployed, p
     monkeypatch.chdir(tmp_path)
     deployed()
     deployments = requests.post(f"{prefect}/deployments/filter", json={}, headers=secret_headers(prefect), timeout=20)
-    assert {deployment["version"] for deployment in deployments.json()} == {"these tests"}
+    ours = [each for each in deployments.json() if each["name"] in ("twin", "laboratory")]
+    assert {deployment["version"] for deployment in ours} == {"these tests"}
 
 
 def test_an_earlier_place_is_a_sentence_until_the_laboratory_is_deployed_again(deployed, prefect, sdl, monkeypatch):

@@ -1,5 +1,6 @@
 """Two services that want one port, one server, or one name for their instruments; and a twin where nobody looks."""
 
+import asyncio
 import socket
 
 import pytest
@@ -7,7 +8,9 @@ from places import ROOT
 from services import ENDED, SOON_S, Lab
 
 from flows import environment
+from flows.laboratory import registration
 from flows.laboratory.definition import Laboratory
+from flows.laboratory.deployments import define_deployments
 from flows.server import server
 from flows.server import service_lock as instance
 from sdl.errors import InvalidInput
@@ -85,6 +88,74 @@ def test_two_on_one_server_do_not_take_each_others_deployments(tmp_path, home, m
         for lab in (one, two):
             lab.sdl("down")
         own.stop()
+
+
+# ---------------------------------------------------------------------- one server, at one moment
+
+
+@pytest.fixture
+def register(prefect):
+    """Registers deployments of one instrument for each of several owners at once; what came of each."""
+    from prefect import get_client
+    from prefect.runner import Runner
+
+    async def one(offered, owner, formerly):
+        async with get_client() as client:
+            adds = Runner(name=owner).aadd_deployment
+            numbers = await registration.register_deployments(client, offered, adds, owner, formerly)
+            return {(await client.read_deployment(number)).version for number in numbers}
+
+    def all_of(instrument, *owners, formerly=""):
+        laboratory = Laboratory.parse({"instruments": {instrument: "twin"}})
+        offered = [each for each in define_deployments(laboratory) if each.name == instrument]
+
+        async def at_once():
+            return await asyncio.gather(*(one(offered, owner, formerly) for owner in owners), return_exceptions=True)
+
+        return asyncio.run(at_once())
+
+    return all_of
+
+
+@pytest.mark.slow
+@pytest.mark.fault("O-38")
+def test_of_several_at_one_moment_one_has_all_deployments_and_the_others_are_told(register):
+    came = register("lamp-1", "the first", "the second", "the third")
+    (winner,) = (outcome for outcome in came if isinstance(outcome, set))
+    (name,) = winner
+    refused = [outcome for outcome in came if not isinstance(outcome, set)]
+    assert len(refused) == 2
+    assert all(isinstance(each, InvalidInput) and f"{name} serves 'campaign/lamp-1'" in str(each) for each in refused)
+    assert register("lamp-1", name) == [{name}]  # again, as often as it likes
+
+
+@pytest.mark.slow
+@pytest.mark.fault("O-38")
+def test_a_service_in_a_new_boot_or_container_is_its_own_successor(register, tmp_path):
+    assert register("lamp-2", "as it was called before") == [{"as it was called before"}]
+    assert isinstance(register("lamp-2", "another")[0], InvalidInput)
+    assert register("lamp-2", "as it is called now", formerly="as it was called before") == [{"as it is called now"}]
+    with instance.alone(tmp_path):
+        assert instance.former_owner(tmp_path) == ""
+        instance.keep_owner(tmp_path, instance.describe_owner(tmp_path))
+    with instance.alone(tmp_path):
+        assert instance.former_owner(tmp_path) == instance.describe_owner(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("O-38")
+def test_one_that_was_killed_while_it_registered_is_passed_over(register, monkeypatch):
+    from prefect import get_client
+    from prefect.client.schemas.actions import VariableCreate
+
+    monkeypatch.setattr(registration, "CLAIM_S", 0.5)
+
+    async def die():
+        async with get_client() as client:
+            await client.create_variable(VariableCreate(name=registration.CLAIM, value="one who was killed"))
+
+    asyncio.run(die())
+    assert register("lamp-3", "the next") == [{"the next"}]
 
 
 @pytest.mark.fault("O-38")

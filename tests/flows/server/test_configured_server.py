@@ -4,12 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from wire import Authority
+from wire import Answers, Authority, prefect
 
 from flows import environment
 from flows.server import configured_server as configured
@@ -27,45 +25,6 @@ FILES = {
         'PREFECT_API_URL = "{url}"\nPREFECT_API_AUTH_STRING = "{secret}"\n',
     },
 }
-
-
-class Answers:
-    """A web server that gives the answers it is told to, by path, and else a page."""
-
-    def __init__(self, answers, tls=None):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                status, body = answers.get(self.path.partition("?")[0], (200, "<html>something else</html>"))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.do_GET()
-
-            def log_message(self, *_):
-                pass
-
-        self.served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            self.served.socket = tls.wrap_socket(self.served.socket, server_side=True)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.served.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.served.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.served.shutdown()
-        self.served.server_close()
-
-
-def prefect(at="/api", version="3.9.1", status=200):
-    """What a Prefect server answers to the doctor's questions."""
-    more = {f"{at}/csrf-token": (404, "{}"), f"{at}/deployments/filter": (200, "[]")}
-    return {f"{at}/health": (200, "true"), f"{at}/admin/version": (status, json.dumps(version)), **more}
 
 
 def command(variables, *words):

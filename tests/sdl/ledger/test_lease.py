@@ -200,6 +200,28 @@ def test_a_process_that_has_the_number_of_a_dead_one_does_not_hold_it(ledger):
         assert at_once(ledger).token == 2
 
 
+@pytest.mark.fault("O-32")
+def test_who_let_go_of_it_while_the_database_was_away_has_it_again_at_once(ledger, monkeypatch):
+    written = leasing._write
+    with ledger.hold("light", "me"):
+        monkeypatch.setattr(leasing, "_write", lambda *_, **values: True)  # as where no database answers
+    monkeypatch.setattr(leasing, "_write", written)
+    with ledger.reading() as connection:
+        assert leasing.lease_holders(connection) == {}
+    assert at_once(ledger).token == 2
+
+
+@pytest.mark.fault("O-21")
+def test_a_holder_whose_clock_alone_is_off_is_no_news(ledger, monkeypatch, caplog):
+    monkeypatch.setattr(leasing, "BEAT_S", 0.1)
+    with ledger.hold("light", "me"), caplog.at_level("WARNING", "sdl"):
+        monkeypatch.setattr(leasing, "now", lambda: time.time() + 60.0)
+        for _ in range(5):
+            change(ledger, beat=leases.c.beat + 1, beat_at=time.time())
+            assert ledger.holder("light").startswith("me ")
+    assert caplog.text == ""
+
+
 ELSEWHERE = {
     "another host": "elsewhere (boot 11111111, 4026531836)",
     "a container beside this one": this_host().replace(")", "1)"),

@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 import pytest
 from rich.console import Console
+from sqlalchemy import update
 
 from flows.benchmarks.operation import concurrency
 from flows.engine.open_bench import open_bench
@@ -22,6 +23,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger import lease as leasing
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.tables import attempts
 from sdl.measurement import orphaned_requests as ghosts
 from strategies.plan.steps import Measure
 
@@ -106,8 +108,8 @@ def test_a_request_of_the_dead_is_given_more_than_ten_times_as_long_as_a_usual_o
         bench.measure(requests)
     identity = left_behind(slow, tmp_path / "ledger.sqlite")
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        usual, dead = ([*book.trail(book.entry(name).id)] for name in ("by-hand", "dead"))
-        monkeypatch.setattr(ghosts, "now", lambda: dead[-1]["sent_at"])
+        usual = book.trail(book.entry("by-hand").id)
+        monkeypatch.setattr(ghosts, "seconds_since", lambda _: 0.0)
         assert ghosts.remaining_silence(book, identity) > 10 * median(row["seconds"] for row in usual)
 
 
@@ -124,11 +126,22 @@ def test_a_wait_ends_at_once_where_the_process_is_to_end(slow, tmp_path):
 
 @pytest.mark.fault("O-21")
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
-def test_a_clock_that_jumped_makes_nobody_wait_for_long(slow, tmp_path, monkeypatch, jump):
+def test_no_clock_that_anybody_sets_shortens_the_silence_or_makes_it_long(slow, tmp_path, monkeypatch, jump):
     identity = left_behind(slow, tmp_path / "ledger.sqlite")
-    monkeypatch.setattr(ghosts, "now", lambda: time.time() + jump)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() + jump)
     with Ledger(tmp_path / "ledger.sqlite") as book:
-        assert 0 <= ghosts.remaining_silence(book, identity) <= ghosts.FIRST_S
+        assert 0 < ghosts.remaining_silence(book, identity) <= ghosts.FIRST_S
+
+
+@pytest.mark.fault("O-21", "O-28")
+@pytest.mark.parametrize("uptime", ["another-boot 17.25", "", None])
+def test_what_another_host_asked_is_given_all_its_time(slow, tmp_path, uptime):
+    """Its clock may be a minute behind ours: then what it asked just now looks long over."""
+    identity = left_behind(slow, tmp_path / "ledger.sqlite")
+    with Ledger(tmp_path / "ledger.sqlite") as book:
+        with book.writing() as connection:
+            connection.execute(update(attempts).values(uptime=uptime, sent_at=time.time() - 60.0))
+        assert ghosts.remaining_silence(book, identity) == ghosts.FIRST_S
 
 
 # ---------------------------------------------------------------------- who slept before sending

@@ -87,6 +87,10 @@ def test_a_password_is_refused_and_not_repeated(url):
         "[100::1]",
         "[5f00::1]",
         "[4000::1]",
+        "[3fff::1]",
+        "[2001:0:1:2:3:4:5601:5601]",  # 169.254.169.254 at the end of a Teredo tunnel
+        "[2a00::5efe:a9fe:a9fe]",
+        "192.88.99.1",
         "255.255.255.255",
     ],
 )
@@ -101,7 +105,7 @@ def test_some_addresses_are_always_refused(host):
     ["localhost", "LOCALHOST.", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "[::1]",
      "[::ffff:127.0.0.1]", "10.0.0.1", "192.168.1.20", "172.16.0.1", "100.64.0.1", "[fd12::1]",
      "[fec0::1]", "[feff::1]", "[::7f00:1]", "[::ffff:0:7f00:1]", "[::c0a8:101]", "[64:ff9b::7f00:1]",
-     "[2002:7f00:1::]"],
+     "[2002:7f00:1::]", "[2a00::5efe:7f00:1]", "[2a00:1:2:3:200:5efe:a00:1]"],
 )  # fmt: skip
 def test_private_addresses_only_when_allowed(host):
     with pytest.raises(errors.InvalidInput, match="allow_private = true"):
