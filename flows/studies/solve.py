@@ -24,6 +24,7 @@ from sdl.formatting import escape_invisible
 from sdl.interchange.export_import import read_data
 from sdl.space import Settings, Space
 from strategies.contract import InverseModel
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.model_answer import (
     ModelAnswer,
     build_model,
@@ -109,9 +110,9 @@ def solve(
         far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``),
         ``scores`` (of ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the
         channels in which that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on
-        rows not seen), ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``, None where the
-        target cannot be reached, ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has them, each
-        with its ``error``).
+        rows not seen), ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``,
+        None where the target cannot be reached, ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has
+        them, each with its ``error``).
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
@@ -170,10 +171,11 @@ def ask_model(name: str, problem: InverseProblem, seed: int, draws: int) -> Mode
     try:
         model = build_model(name, problem)
         readings, settings = problem.rows(model)
+        widened = WidenedModel(model, problem.gaps)  # which are learned once, and no model's time
         started = time.perf_counter()
         model.fit(readings, settings)
         fitted = time.perf_counter()
-        drawn, agreeing = draw_settings(model, problem, seed, draws)
+        drawn, agreeing = draw_settings(widened, problem, seed, draws)
         took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
         answer = describe_answer(name, model, problem, len(settings), drawn, agreeing)
         return replace(answer, row=answer.row | took)

@@ -11,6 +11,7 @@ References:
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from strategies.numerics.jacobian import tangent
 from strategies.numerics.unit_box import in_unit_box, spread_points
 from strategies.solving.row_posterior import RowPosterior
 
+FAR = 0.8
+"""Part of the remoteness that is warned of from which on intervals are widened: the rims of a gap are unknown too."""
 PIECES = 1024
 """Points of the unit box about each of which the readings are taken for linear."""
 WIDTH = 0.5
@@ -41,28 +44,29 @@ class Gaps:
     domain: SettingsDomain
     """The settings of the rows, in the unit box."""
     posterior: RowPosterior
+    box: "_Pieces"
+    """The readings that the rows' posterior expects all over the box."""
+    empty: NDArray[np.intp]
+    """Which pieces of the box lie in gaps."""
+
+    @classmethod
+    def of(cls, settings: Settings, posterior: RowPosterior) -> Self:
+        """The gaps of rows at settings ``(n, d)`` of the unit box, which their posterior was learned from."""
+        domain = SettingsDomain(np.unique(settings, axis=0))
+        places = spread_points(PIECES, settings.shape[1], np.random.default_rng(0))
+        mean, slopes = tangent(posterior.mean, places)
+        variance = posterior.at(places)[1] ** 2 + posterior.noise**2
+        box = _Pieces(places, WIDTH * len(places) ** (-1 / places.shape[1]), mean, slopes, variance)
+        return cls(domain, posterior, box, np.flatnonzero(domain.remoteness(places) > FAR))
 
     def remote(self, settings: Settings) -> NDArray[np.bool_]:
-        """Which of the settings ``(m, d)`` lie in a gap, which is what is warned of, ``(m,)``."""
-        return np.asarray(self.domain.remoteness(settings) > 1)
+        """Which of the settings ``(m, d)`` lie in a gap or on its rim, ``(m,)``."""
+        return np.asarray(self.domain.remoteness(settings) > FAR)
 
     def doubt(self, settings: Settings, predicted: Readings) -> Readings:
         """Mean squared error ``(m, c)`` of what a model predicts of one reading at settings ``(m, d)`` in a gap."""
         mean, unsure = self.posterior.at(settings)
         return np.asarray(unsure**2 + self.posterior.noise**2 + (mean - predicted) ** 2)
-
-    @cached_property
-    def box(self) -> "_Pieces":
-        """The readings that the rows' posterior expects all over the box."""
-        places = spread_points(PIECES, self.domain.rows.shape[1], np.random.default_rng(0))
-        mean, slopes = tangent(self.posterior.mean, places)
-        variance = self.posterior.at(places)[1] ** 2 + self.posterior.noise**2
-        return _Pieces(places, WIDTH * len(places) ** (-1 / places.shape[1]), mean, slopes, variance)
-
-    @cached_property
-    def empty(self) -> NDArray[np.intp]:
-        """Which pieces of the box lie in gaps."""
-        return np.flatnonzero(self.remote(self.box.places))
 
     def chance(self, target: Target) -> float:
         """Probability that the answer to a target ``(c,)`` lies in a gap; 0 where it lies nowhere in the box."""

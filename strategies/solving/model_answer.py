@@ -54,10 +54,10 @@ def build_model(name: str, problem: InverseProblem) -> InverseModel:
     return model
 
 
-def draw_settings(model: InverseModel, problem: InverseProblem, seed: int, n: int) -> tuple[Settings, float]:
+def draw_settings(model: WidenedModel, problem: InverseProblem, seed: int, n: int) -> tuple[Settings, float]:
     """At most ``n`` draws of a fitted model for the target of a problem, ``(m, d)``, and the share that its prior kept.
 
-    They are widened in gaps of the rows. Where something is known of the settings, some times as many are drawn, and
+    Where something is known of the settings, some times as many are drawn, and
     those are returned that agree with it.
 
     Raises:
@@ -65,8 +65,8 @@ def draw_settings(model: InverseModel, problem: InverseProblem, seed: int, n: in
         InvalidInput: for another number or width of them.
     """
     rng = np.random.default_rng([seed, 1])
-    widened, many = WidenedModel(model, problem.gaps), n if problem.prior.says_nothing else min(MORE * n, MOST_DRAWS)
-    draws = sample_in_lights(widened, problem.target, problem.background, problem.light, many, rng)
+    many = n if problem.prior.says_nothing else min(MORE * n, MOST_DRAWS)
+    draws = sample_in_lights(model, problem.target, problem.background, problem.light, many, rng)
     draws = require_finite(draws, "draws", (many, problem.space.d))
     if problem.prior.says_nothing:
         return draws, 1.0

@@ -12,7 +12,6 @@ from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
-from strategies.models.base.applicability_domain import SettingsDomain
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
 from strategies.solving.anchored_background import Anchors, anchored_background
@@ -102,8 +101,7 @@ class InverseProblem:
     @cached_property
     def gaps(self) -> Gaps:
         """Where no row was measured, and what those around say of it."""
-        rows = np.unique(np.vstack((self.settings, self.partial[1])), axis=0)
-        return Gaps(SettingsDomain(rows), self.posterior)
+        return Gaps.of(np.vstack((self.settings, self.partial[1])), self.posterior)
 
     def of_rows(self, chosen: NDArray[np.intp]) -> Self:
         """The same problem with some of the complete rows alone."""

@@ -118,13 +118,14 @@ def _keep_to_prior(
 
 def _given_up(kept: Regularised | Truncated, prior: Settings, knobs: Sequence[str]) -> str:
     """What keeping to the prior costs, in a sentence."""
-    misses = f"The target is missed by {np.sqrt(kept.misfit):.2g} standard deviations of noise"
-    if isinstance(kept, Truncated):
-        if not len(kept.given_up):
-            return f"{misses}, and no direction is given up."
-        return f"{misses}, and {' and '.join(weighted_sum(row, knobs) for row in kept.given_up)} stay where they were."
-    apart = float(np.linalg.norm(kept.settings - prior))
-    return f"{misses}, to stay within {apart:.2g} of the box of the settings that were to be kept."
+    deviations = np.sqrt(kept.misfit)
+    misses = f"The target is missed by {'less than 0.01' if deviations < 0.01 else f'{deviations:.2g}'} σ of noise"
+    if not isinstance(kept, Truncated):
+        apart = float(np.linalg.norm(kept.settings - prior))
+        return f"{misses}, so as to lie within {apart:.2g} of the box of the settings that were to be kept."
+    if not len(kept.given_up):
+        return f"{misses}, and no direction was given up."
+    return f"{misses}, and nothing moved along {' or '.join(weighted_sum(row, knobs) for row in kept.given_up)}."
 
 
 def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:
