@@ -53,6 +53,8 @@ class InverseProblem:
     """Background subtracted, ``(n, c)``."""
     partial: tuple[Readings, Settings]
     """Rows in which some of the channels were not read: ``(g, c)``, NaN where it was not, and ``(g, d)``."""
+    usual: Settings
+    """Settings of rows in which none of them was read, ``(u, d)``: they tell which settings are usual."""
     background: Readings
     """In which the settings are to be used, ``(c,)``."""
     light: NDArray[np.float64]
@@ -114,10 +116,12 @@ class InverseProblem:
         )
 
     def rows(self, model: InverseModel) -> tuple[Readings, Settings]:
-        """What a model is fitted on: the complete rows, and those with gaps if it takes them."""
+        """What a model is fitted on: the complete rows, and those with gaps or without a reading if it takes them."""
         if not learns_from_gaps(model):
             return self.readings.copy(), self.settings.copy()  # a stranger may write into them
-        return np.vstack((self.readings, self.partial[0])), np.vstack((self.settings, self.partial[1]))
+        unread = np.full((len(self.usual), self.readings.shape[1]), np.nan)
+        settings = np.vstack((self.settings, self.partial[1], self.usual))
+        return np.vstack((self.readings, self.partial[0], unread)), settings
 
     def named_settings(self, unit: Settings) -> dict[str, float]:
         """Settings by knob, in its units and all of them, of a point ``(d,)`` of the unit box."""
@@ -174,6 +178,7 @@ def pose_problem(
     high, complete = np.asarray(clipped.any(axis=1)), np.asarray(read.all(axis=1))
     if not complete.any():
         raise InvalidInput(f"no row has a reading below the ceiling in each of {', '.join(names)}: measure some")
+    bare = order[~(np.asarray(read.any(axis=1)) | high | _dark(data))[order]]
     everything, order = order, order[(complete | (read.any(axis=1) & ~high))[order]]
     if anchors is not None and background:
         raise InvalidInput("an anchor and a background both say what the light of today is: give one of the two")
@@ -196,6 +201,7 @@ def pose_problem(
         measured=settings[taught],
         readings=net[taught],
         partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole]),
+        usual=ties.space.to_unit(data.settings[bare][:, ties.free]),
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
         target=np.array([each.reading for each in fixed]),
@@ -216,6 +222,12 @@ def pose_problem(
         free=channels,
         prior=_prior(ties, unit[taught], prior or {}),
     )
+
+
+def _dark(data: Data) -> NDArray[np.bool_]:
+    """Which rows have all knobs off, ``(n,)``."""
+    off = np.full(data.settings.shape[1], np.nan) if data.off is None else data.off
+    return np.asarray(np.equal(data.settings, off).all(axis=1))
 
 
 def _prior(ties: TiedKnobs, unit: Settings, known: Mapping[str, tuple[float, float]]) -> KnobPrior:
