@@ -76,6 +76,24 @@ def test_a_prior_against_the_target_is_told(sums):
     assert "PRIOR AGAINST TARGET by linear" in shown(solve_tables(result))
 
 
+def test_rows_without_a_reading_tell_which_settings_are_usual(sums, tmp_path):
+    """Only to a model that learns from gaps: the sum of both knobs is wanted, and x is usually high."""
+    rng = np.random.default_rng(1)
+    bare = [f"{x:.4f},{z:.4f}," for x, z in np.column_stack((rng.uniform(0.8, 1, 48), rng.random(48))).tolist()]
+    few, more = tmp_path / "few.csv", tmp_path / "more.csv"
+    few.write_text("".join(sums.read_text().splitlines(keepends=True)[:31]))
+    more.write_text(few.read_text() + "\n".join(bare) + "\n")
+    models = ["any-conditional", "linear"]
+    before, after = (
+        {row["model"]: row for row in solve(path, ["a=100"], models=models, knobs=["x=0:1", "z=0:1"])["models"]}
+        for path in (few, more)
+    )
+    assert [after[name]["rows"] for name in models] == [78, 30]
+    usual = [found["any-conditional"]["candidates"][0]["mean"]["settings"]["x"] for found in (before, after)]
+    assert usual[1] > usual[0] + 0.1
+    assert after["linear"]["candidates"] == before["linear"]["candidates"]
+
+
 def test_a_draw_the_mean_of_a_branch_and_the_most_probable_settings_are_told_apart(tmp_path):
     """On a ring the mean of the draws lies in the middle, and gives nothing of what is wanted."""
     some = np.random.default_rng(0).uniform(-1, 1, (200, 2))
