@@ -57,6 +57,18 @@ def solve_targets(
     anchor: Anchors = None,
     tolerance: Tolerance = "1 %",
     answers: Annotated[str | None, typer.Option(help="Distinct answers of each model: 'all', or a number.")] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option("--prior", help="KNOB=SETTING±DEVIATION, known beforehand, repeatable; +- stands for ± too."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="KNOB=SETTING,... of a known pair: each model follows a path from it."),
+    ] = None,
+    regularise: Annotated[
+        bool,
+        typer.Option("--regularise", help="Also settings that keep to the prior, or to the middle of the rows."),
+    ] = False,
     draws: Draws = 1000,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -77,6 +89,9 @@ def solve_targets(
             tolerance=tolerance,
             draws=draws,
             answers=answers,
+            prior=prior or (),
+            start=start,
+            regularise=regularise,
             seed=seed,
         )
     show(result, as_json, *([] if as_json else solve_tables(result)))

@@ -4,22 +4,27 @@ Nothing is measured here, so nothing is verified: what comes out are candidates.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
 from flows.studies.anchor_words import read_anchors
+from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
+from flows.studies.prior_words import read_prior, read_start
 from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible
 from sdl.interchange.export_import import read_data
-from sdl.space import Space
+from sdl.space import Settings, Space
+from strategies.contract import InverseModel
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.model_answer import (
     ModelAnswer,
     build_model,
@@ -31,6 +36,7 @@ from strategies.solving.model_answer import (
     find_option_faults,
     no_answer,
     note_gaps,
+    plugin_error_sentence,
 )
 from strategies.solving.model_scores import (
     RowSplit,
@@ -43,6 +49,11 @@ from strategies.solving.model_scores import (
     split_rows,
 )
 from strategies.solving.problem import InverseProblem, pose_problem
+from strategies.solving.sensitivity import follow_path
+from strategies.solving.sensitivity import regularise as regularise_answer
+from strategies.solving.tied_knobs import TiedKnobs
+
+Way: TypeAlias = Callable[[InverseModel, InverseProblem], dict[str, Any]]
 
 
 def solve(
@@ -59,6 +70,9 @@ def solve(
     space: Space | None = None,
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
+    prior: Sequence[str] = (),
+    start: str | None = None,
+    regularise: bool = False,
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
 
@@ -77,6 +91,10 @@ def solve(
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, each ``KNOB=SETTING,...:CHANNEL=READING,...`` or a file of such rows: every run of
             the rows is taken in its own light then, and the answers are for that of the anchors.
+        prior: What is known of knobs beforehand, each ``KNOB=SETTING±DEVIATION``; draws that disagree are left out.
+        start: Settings of a known pair, ``KNOB=SETTING,...``, from which each model follows a path to the target.
+        regularise: Whether each model says which settings keep to the prior, or to the middle of the rows, as far as
+            noise allows.
 
     Returns:
         Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
@@ -86,24 +104,30 @@ def solve(
         ``model`` name and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as
         a ``verdict`` in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it,
         and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading;
-        ``remote`` is above 1 in a gap of the rows), ``nearest``
-        (where there is no candidate), ``refused`` (share of draws outside the bounds), ``remoteness`` (how far the
-        target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
-        ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which
-        that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on rows not seen),
-        ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``, None where the
-        target cannot be reached.
+        ``remote`` is above 1 in a gap of the rows; its ``settings`` are a draw, and ``mean`` of the draws of its branch
+        and its ``most_probable`` settings stand beside it), ``nearest`` (where there is no candidate), ``refused``
+        (share of draws outside the bounds), ``agreeing`` (share of draws that the prior keeps), ``remoteness`` (how
+        far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``),
+        ``scores`` (of ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the
+        channels in which that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on
+        rows not seen), ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``,
+        None where the target cannot be reached, ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has
+        them, each with its ``error``).
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
     data = read_data(path, space, read_ranges(knobs))
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
+    ties = TiedKnobs.find(data.space, data.settings)
+    known, origin = read_prior(ties, prior, faults), read_start(ties, start, faults)
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
-    problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free)
+    problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free, known)
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]
+    ways = _further_ways(origin, regularise)
+    answers_of = [_with_ways(answer, problem, ways) for answer in answers_of]
     answered = [_with_scores(answer, problem, parts, seed) for answer in answers_of]
     first = next(iter(sorted(filter(solved, answered), key=_promise)), None)
     rest = {"seed": seed, "draws": draws, "first": first and first["model"], "models": answered}
@@ -147,12 +171,13 @@ def ask_model(name: str, problem: InverseProblem, seed: int, draws: int) -> Mode
     try:
         model = build_model(name, problem)
         readings, settings = problem.rows(model)
+        widened = WidenedModel(model, problem.gaps)  # which are learned once, and no model's time
         started = time.perf_counter()
         model.fit(readings, settings)
         fitted = time.perf_counter()
-        drawn = draw_settings(model, problem, seed, draws)
+        drawn, agreeing = draw_settings(widened, problem, seed, draws)
         took = {"fit_s": fitted - started, "draw_s": time.perf_counter() - fitted}
-        answer = describe_answer(name, model, problem, len(settings), drawn)
+        answer = describe_answer(name, model, problem, len(settings), drawn, agreeing)
         return replace(answer, row=answer.row | took)
     except (Exception, SystemExit) as error:
         return no_answer(name, error)
@@ -171,6 +196,29 @@ def _answer_in_full(name: str, problem: InverseProblem, seed: int, draws: int, m
     return replace(answer, row={**answer.row, "answers": every})
 
 
+def _further_ways(start: Settings | None, keep: bool) -> dict[str, Way]:
+    """What else is asked of every model, by its name in the data."""
+    ways = dict[str, Way]()
+    if start is not None:
+        ways["path"] = partial(follow_path, start=start)
+    if keep:
+        ways["regularised"] = regularise_answer
+    return ways
+
+
+def _with_ways(answer: ModelAnswer, problem: InverseProblem, ways: Mapping[str, Way]) -> ModelAnswer:
+    """An answer with what else was asked; a model that has none keeps its others."""
+    if answer.model is None:
+        return answer
+    more = dict[str, Any]()
+    for name, way in ways.items():
+        try:
+            more[name] = {"error": None, **way(answer.model, problem)}
+        except Exception as error:  # a model is anybody's code
+            more[name] = {"error": plugin_error_sentence(answer.row["model"], error)}
+    return replace(answer, row={**answer.row, **more})
+
+
 def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | None, seed: int) -> dict[str, Any]:
     """An answer, and how well the model predicts readings when it is fitted on a part of the rows."""
     if answer.model is None:
@@ -179,12 +227,12 @@ def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | 
     if rows is None:
         return unjudged
     try:
-        model = fit_on_part(answer.row["model"], problem, rows)
+        model = fit_on_part(answer.row["model"], rows)
         parts, names = {"train": rows.train, "test": rows.test}, tuple(problem.names)
         scores: dict[str, Any] = {
             name: error_figures(*predict_rows(model, problem, part), names) for name, part in parts.items()
         }
-        covered = cover_readings(model, problem, rows.test, seed)
+        covered = cover_readings(model, problem, rows, seed)
     except Exception:  # too few rows to spare some, as a rule
         return unjudged
     held = {"covered": covered, "off": off_intervals(covered, len(rows.test))}
@@ -197,7 +245,8 @@ def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | 
 def solve_tables(result: Mapping[str, Any]) -> list[Table]:
     """The result of ``solve`` for people: the answers, and how well the models predict."""
     every = all_answers_table(result)
-    return [_answer_table(result), *foretold_tables(result), *([] if every is None else [every]), _score_table(result)]
+    more = [*branch_tables(result), *foretold_tables(result), *([] if every is None else [every])]
+    return [_answer_table(result), *more, _score_table(result)]
 
 
 def _answer_table(result: Mapping[str, Any]) -> Table:

@@ -1,7 +1,7 @@
-"""An inverse problem looked at: what a target determines at a candidate, how noise moves it, what can be had at all."""
+"""An inverse problem looked at: what a target determines at a candidate, and how noise moves it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import Target
-from strategies.numerics.jacobian import STEP, Forward, asked, checked, descend, inside, tangent
-from strategies.numerics.projection import project
+from strategies.numerics.jacobian import STEP, Forward, asked, checked, inside, tangent
 
 OPEN = 0.1
 """Share of a knob in the undetermined directions from which on it is not determined by itself."""
-STRENGTHS = (1e-9, 1e15)
-"""Weakest and strongest pull to the prior; in units of noise the one binds nothing and the other everything."""
-HALVINGS = 30
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -98,11 +94,11 @@ class Diagnosis:
         _, sizes, rows = np.linalg.svd(loadings, full_matrices=False)
         rows = rows[sizes > 0.5]
         text = f"{', '.join(names[:-1])} and {names[-1]} are not determined separately"
-        sums = [_sum(row, names) for row in rows]
+        sums = [weighted_sum(row, names) for row in rows]
         return f"{text}: only {' and '.join(sums)}." if sums else f"{text}, nor is any sum of them."
 
 
-def _sum(weights: Array, names: Sequence[str]) -> str:
+def weighted_sum(weights: Array, names: Sequence[str]) -> str:
     """A weighted sum, the largest weight positive: ``0.71 G + 0.71 B``."""
     weights = weights * np.sign(weights[np.argmax(np.abs(weights))])
     terms = [(weight, name) for weight, name in zip(weights, names, strict=True) if abs(weight) >= 0.05]
@@ -144,118 +140,3 @@ def diagnose(forward: Forward, settings: Settings, target: Target, noise: Readin
     spread = np.minimum(lengths, 1 / np.maximum(singular, np.finfo(float).tiny))
     deviation = np.minimum(np.linalg.norm(spread[:, None] * directions, axis=0), 1.0)
     return Diagnosis(candidate, fixed, slopes, singular, directions, determined, per_count, deviation)
-
-
-@dataclass(frozen=True, eq=False)
-class Regularised:
-    """Settings that keep to a prior as far as the noise of the readings allows."""
-
-    settings: Settings
-    """In the unit box, ``(d,)``."""
-    readings: Readings
-    """Expected there, ``(p,)``."""
-    strength: float
-    """Weight of the squared distance from the prior, in the box, against the misfit; infinite if the prior itself
-    answers, 0 if nothing comes within the noise."""
-    misfit: float
-    """Sum over the fixed channels of the squared deviations from the target in units of noise."""
-    allowed: float
-    """Misfit that noise alone explains: the number of fixed channels, times ``tau`` squared."""
-
-    @property
-    def met(self) -> bool:
-        """Whether the misfit is no more than the noise explains."""
-        return self.misfit <= self.allowed
-
-    @property
-    def reason(self) -> str:
-        """What came out, in a sentence."""
-        numbers = f"a misfit of {self.misfit:.3g} where noise explains {self.allowed:.3g}"
-        if not self.met:
-            return f"Nothing in the box comes within the noise, the nearest has {numbers}: project the target."
-        if np.isinf(self.strength):
-            return f"The prior settings answer the target within the noise, with {numbers}."
-        return f"The settings keep to the prior with strength {self.strength:.3g}, with {numbers}."
-
-
-def regularised(
-    forward: Forward, target: Target, noise: Readings, prior: Settings, tau: float = 1.0, step: float = STEP
-) -> Regularised:
-    """Answer with the settings nearest to a prior that the noise cannot tell from the target (Tikhonov, Morozov).
-
-    Least in the box is ``misfit + strength * |settings - prior|^2``, and the strength is the largest whose misfit is
-    not above what noise explains (the discrepancy principle): what the target does not determine stays at the prior,
-    and noise is not fitted. If no strength does, the answer is the least squares of the misfit, of those the nearest
-    to the prior.
-
-    Args:
-        forward: Settings in the unit box ``(m, d)`` to readings ``(m, p)``: ``model.predict``.
-        target: Readings wanted, ``(p,)``, NaN where free.
-        noise: Standard deviation of one reading, ``(p,)``, positive where the target is fixed.
-        prior: Settings to keep to, ``(d,)``, in the unit box.
-        tau: Deviations of one standard deviation of noise that a channel is allowed on average.
-        step: Of the differences, see ``tangent``.
-
-    Raises:
-        InvalidInput: for arrays of another shape, a prior outside the box, a ``tau`` or noise that is not positive,
-            or a target without a fixed channel.
-
-    References:
-        Engl, Hanke, Neubauer (1996), ISBN 978-0-7923-4157-4, ch. 4, 5 and 10
-
-    >>> found = regularised(lambda x: 100 * x.sum(axis=1, keepdims=True), np.array([80.0]), np.ones(1), np.full(2, 0.5))
-    >>> found.settings.round(3).tolist(), found.met
-    ([0.405, 0.405], True)
-    """
-    if not tau > 0:
-        raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
-    fixed, unit = asked(target, noise)
-    start, goal = inside(prior, 1), np.asarray(target, float)
-    forward = checked(forward, goal.size)
-    problem = _Tikhonov(forward, fixed, unit, goal[fixed], start, tau**2 * fixed.size, step)
-    if (best := problem.answer(start, np.inf)).met:
-        return best
-    free = project(forward, goal[None], noise, start.size, step=step).settings[0]
-    best = problem.solve(STRENGTHS[0], start, free)
-    return problem.strongest(best, free) if best.met else replace(best, strength=0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Tikhonov:
-    """Readings that are wanted, over the ``c`` channels that are fixed, and settings to keep to."""
-
-    forward: Forward
-    fixed: NDArray[np.intp]
-    unit: Readings
-    wanted: Readings
-    """Shape ``(c,)``."""
-    prior: Settings
-    allowed: float
-    step: float
-
-    def missed(self, settings: Settings) -> Array:
-        """Readings at settings ``(m, d)`` less those wanted, ``(m, c)``, in units of the noise."""
-        return np.asarray((self.forward(settings)[:, self.fixed] - self.wanted) / self.unit)
-
-    def answer(self, settings: Settings, strength: float) -> Regularised:
-        """Settings ``(d,)`` as an answer that was found with a strength."""
-        misfit = float((self.missed(settings[None]) ** 2).sum())
-        return Regularised(settings, self.forward(settings[None])[0], strength, misfit, self.allowed)
-
-    def solve(self, strength: float, *starts: Settings) -> Regularised:
-        """The best of the searches with a strength from these starts."""
-
-        def residuals(settings: Settings, _: NDArray[np.intp]) -> Array:
-            return np.hstack((self.missed(settings), np.sqrt(strength) * (settings - self.prior)))
-
-        ends, costs = descend(residuals, np.array(starts), step=self.step)
-        return self.answer(ends[np.argmin(costs)], strength)
-
-    def strongest(self, best: Regularised, free: Settings) -> Regularised:
-        """The answer of the largest strength that is met, given one that is and what a search without a prior finds."""
-        weak, strong = STRENGTHS
-        for _ in range(HALVINGS):
-            middle = float(np.sqrt(weak * strong))
-            tried = self.solve(middle, self.prior, free, best.settings)
-            weak, strong, best = (middle, strong, tried) if tried.met else (weak, middle, best)
-        return best

@@ -10,6 +10,7 @@ from sdl.errors import InvalidInput, TooFewRows
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel
 from strategies.fitting.guard import failure_sentence, require_finite
+from strategies.fitting.training_rows import Incomplete
 from strategies.metrics.scores import energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.distinct_rows import distinct_rows
@@ -37,7 +38,12 @@ class HeldOut:
 
 
 def predict_held_out(
-    make: Callable[[], InverseModel], readings: Readings, settings: Settings, *, scored: bool
+    make: Callable[[], InverseModel],
+    readings: Readings,
+    settings: Settings,
+    *,
+    scored: bool,
+    partial: Incomplete | None = None,
 ) -> HeldOut:
     """Fit ``FOLDS`` models, each without a part of the distinct settings, and ask them about that part.
 
@@ -49,7 +55,9 @@ def predict_held_out(
         readings: Shape ``(n, p)``.
         settings: In the unit box, ``(n, d)``.
         scored: Whether to score draws as well, which takes longer than a prediction.
+        partial: Rows with gaps, that every model which learns from them has seen.
     """
+    partial = partial or Incomplete(settings[:0], readings[:0])
     first, place = distinct_rows(settings)
     judged = np.unique(np.linspace(0, len(first) - 1, MOST * scored).round().astype(int))
     predicted, scores = np.full(readings.shape, np.nan), np.full((len(first), 2), np.nan)
@@ -57,7 +65,8 @@ def predict_held_out(
         for fold in range(FOLDS):
             out = place % FOLDS == fold
             try:
-                model = make().fit(readings[~out], settings[~out])
+                model = make()
+                model.fit(*partial.added_to(model, readings[~out], settings[~out]))
             except (TooFewRows, InvalidInput):
                 continue
             predicted[out] = require_finite(model.predict(settings[out]), "predictions", readings[out].shape)

@@ -17,7 +17,7 @@ from strategies.correction.rows import EarlierRows
 from strategies.fitting.cross_validation import HeldOut, predict_held_out
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.fitting.model_selection import FEWEST, Choice, choose_model, keep_model
-from strategies.fitting.training_rows import FitRows, fit_rows
+from strategies.fitting.training_rows import FitRows, Incomplete, fit_rows
 from strategies.fitting.transfer import Transfer
 from strategies.numerics.distinct_rows import distinct_rows
 
@@ -64,6 +64,13 @@ class Fitted:
     """What is learned of earlier campaigns; None if the campaign names none."""
     translated: int
     """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
+    partial: Incomplete
+    """Rows in which some channels were not read; the model learned from them too, if it learns from gaps."""
+
+    @property
+    def taught(self) -> tuple[Readings, Settings]:
+        """All that the model learned from: readings ``(m, p)``, NaN where a channel was not read, and settings."""
+        return self.partial.added_to(self.model, self.readings, self.settings)
 
     @property
     def earlier(self) -> EarlierRows | None:
@@ -94,7 +101,7 @@ class Fitted:
             channels: Names of the channels of the targets.
             most: Rows at most.
         """
-        if self.model is None or self.held_out is None:
+        if self.model is None or self.held_out is None or not len(self.settings):
             return None
         first = max(self.translated, len(self.settings) - most)
         measured, seen = self.readings[first:], self.model.predict(self.settings)[first:]
@@ -144,12 +151,12 @@ def fit_models(
         choice = comparison.choose(order, present)
         tell(choice.name)
         try:
-            model, predicted = _sound(parts[choice.name], rows.readings, rows.settings)
+            model, left = _sound(parts[choice.name], rows)
         except Exception as error:  # a model is anybody's code: what it raises must not end a campaign
             skipped[choice.name] = failure_sentence(error)
             order.remove(choice.name)
             continue
-        return _fitted(round_, choice, parts[choice.name], model, predicted, rows, skipped, comparison)
+        return _fitted(round_, choice, parts[choice.name], model, left, rows, skipped, comparison)
     return _nothing_fitted(round_, rows, skipped, comparison.last)
 
 
@@ -166,13 +173,13 @@ def _fitted(
     choice: Choice,
     part: Plugin,
     model: InverseModel,
-    predicted: Readings,
+    left: Readings,
     rows: FitRows,
     skipped: Mapping[str, str],
     comparison: "_Comparison",
 ) -> Fitted:
-    """A model that was fitted on the rows and predicts for them ``(n, p)``, checked on rows not seen if that is due."""
-    freedom = max(len(rows.readings) - rows.settings.shape[1], 1)
+    """A fitted model that leaves so much of its rows ``(m, p)``, checked on rows not seen if that is due."""
+    freedom = np.maximum(np.isfinite(left).sum(axis=0) - rows.settings.shape[1], 1)
     held_out, last = comparison.held_out(choice.name, part, rows), comparison.last
     if held_out is not None:
         last = _LastComparison(comparison.n * (comparison.n >= FEWEST), _missed(rows.readings - held_out))
@@ -184,13 +191,14 @@ def _fitted(
         settings=rows.settings,
         readings=rows.readings,
         skipped=skipped,
-        scatter=np.sqrt(((rows.readings - predicted) ** 2).sum(axis=0) / freedom),
+        scatter=np.sqrt((np.nan_to_num(left) ** 2).sum(axis=0) / freedom),
         repeated=rows.repeated,
         held_out=held_out,
         asked=last.settings,
         missed=last.missed,
         transfer=rows.transfer,
         translated=rows.translated,
+        partial=rows.partial,
     )
 
 
@@ -212,6 +220,7 @@ def _nothing_fitted(round_: int, rows: FitRows, skipped: Mapping[str, str], last
         missed=last.missed,
         transfer=rows.transfer,
         translated=rows.translated,
+        partial=rows.partial,
     )
 
 
@@ -258,7 +267,7 @@ class _Comparison:
         if not self.due:
             return None
         held_out = self.tried.get(name) or predict_held_out(
-            partial(build_model, part), rows.readings, rows.settings, scored=False
+            partial(build_model, part), rows.readings, rows.settings, scored=False, partial=rows.partial
         )
         return held_out.predicted
 
@@ -269,7 +278,7 @@ def _compare_if_due(
     """Compare the models, if there are two, settings enough, and a quarter more of them than at the last time."""
     n = len(distinct_rows(rows.settings)[0])
     due = n < FEWEST or n >= GROWN * last.settings
-    tried = _tried(parts, rows.readings, rows.settings, tell) if len(parts) > 1 and n >= FEWEST and due else {}
+    tried = _tried(parts, rows, tell) if len(parts) > 1 and n >= FEWEST and due else {}
     return _Comparison(n, due, last, tried)
 
 
@@ -287,29 +296,31 @@ def _missed(off: Readings) -> Readings:
     return np.sqrt((known**2).mean(axis=0)) if len(known) else np.full(off.shape[1], np.inf)
 
 
-def _tried(
-    parts: Mapping[str, Plugin], readings: Readings, settings: Settings, tell: Callable[[str], object]
-) -> dict[str, HeldOut]:
+def _tried(parts: Mapping[str, Plugin], rows: FitRows, tell: Callable[[str], object]) -> dict[str, HeldOut]:
     tried = dict[str, HeldOut]()
     for name, part in parts.items():
         tell(name)
-        tried[name] = predict_held_out(partial(build_model, part), readings, settings, scored=True)
+        tried[name] = predict_held_out(
+            partial(build_model, part), rows.readings, rows.settings, scored=True, partial=rows.partial
+        )
     return tried
 
 
-def _sound(part: Plugin, readings: Readings, settings: Settings) -> tuple[InverseModel, Readings]:
-    """A model fitted on all rows, and what it predicts for them ``(n, p)``.
+def _sound(part: Plugin, rows: FitRows) -> tuple[InverseModel, Readings]:
+    """A model fitted on all rows that it takes, and what it leaves of them ``(m, p)``, NaN where nothing was read.
 
     Raises:
         TooFewRows: with the number that is needed.
         NotFinite: for an answer that is not.
         Exception: whatever the model raises.
     """
-    model, rng = build_model(part).fit(readings, settings), np.random.default_rng(0)
+    model, rng = build_model(part), np.random.default_rng(0)
+    readings, settings = rows.partial.added_to(model, rows.readings, rows.settings)
+    model.fit(readings, settings)
     predicted = require_finite(model.predict(settings), "predictions", readings.shape)
     require_finite(model.sample(readings[-1], PROBES, rng), "draws", (PROBES, settings.shape[1]))
     require_finite(model.simulate(settings[-1:], PROBES, rng), "simulated readings", (PROBES, 1, readings.shape[1]))
-    return model, predicted
+    return model, readings - predicted
 
 
 # ---------------------------------------------------------------------- models by name

@@ -12,6 +12,7 @@ from sdl.analysis.background import Background
 from sdl.campaign.lesson import Lesson
 from sdl.history import History, Observation
 from sdl.space import Readings, Settings, Space
+from strategies.contract import learns_from_gaps
 from strategies.correction.rows import EarlierRows, PresentBackground, TrainingRows
 from strategies.fitting.noise import repeated_noise, stated_or_repeated
 from strategies.fitting.transfer import Transfer, nearest_lesson
@@ -27,6 +28,22 @@ LATEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
+class Incomplete:
+    """Rows with gaps, for models that learn from them."""
+
+    settings: Settings
+    """In the unit box, ``(g, d)``."""
+    readings: Readings
+    """Background subtracted, ``(g, p)``; NaN where a channel was not read."""
+
+    def added_to(self, model: object, readings: Readings, settings: Settings) -> tuple[Readings, Settings]:
+        """Complete rows ``(n, p)`` and ``(n, d)``, and after them those with gaps if a model learns from them."""
+        if not len(self.settings) or not learns_from_gaps(model):
+            return readings, settings
+        return np.vstack((readings, self.readings)), np.vstack((settings, self.settings))
+
+
+@dataclass(frozen=True, eq=False)
 class FitRows:
     """What a model is fitted on before a round."""
 
@@ -36,6 +53,8 @@ class FitRows:
     """Background subtracted, ``(n, p)``."""
     repeated: Readings
     """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
+    partial: Incomplete
+    """Rows in which some of the channels were not read."""
     transfer: Transfer | None = None
     """What is learned of earlier campaigns; None if the campaign names none."""
     translated: int = 0
@@ -49,17 +68,17 @@ def fit_rows(
 
     Args:
         space: Of the instrument.
-        columns: Channels that matter, ``p`` of them; each row has a value of all.
+        columns: Channels that matter, ``p`` of them.
         history: What the campaign has seen.
         round_: Rounds before it count.
         lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
     """
     earlier = [observation for observation in history.observations if observation.round < round_]
     conditions = Background.of(earlier, space.p)
-    usable = _usable(space, earlier, columns, conditions, replicates=False)
-    settings = _settings(space, usable)
-    readings = _readings(usable, columns) - _background(conditions, usable, columns)
-    rows = FitRows(settings, readings, repeated_noise(settings, readings))
+    teaching = _teaching(earlier, conditions, replicates=False)
+    settings, readings = _as_arrays(space, _usable(space, teaching, columns), columns, conditions)
+    partial = Incomplete(*_as_arrays(space, _incomplete(teaching, columns), columns, conditions))
+    rows = FitRows(settings, readings, repeated_noise(settings, readings), partial)
     return _with_lesson(rows, space, columns, replace(history, observations=earlier), lessons) if lessons else rows
 
 
@@ -71,10 +90,17 @@ def _with_lesson(
     today, at_least = _first_readings(space, columns, history, noise)
     transfer = nearest_lesson(lessons, space, names, today, at_least)
     settings, readings = transfer.translated(correction_rows(space, columns, history, noise, transfer.earlier))
+    whole = np.asarray(np.isfinite(readings).all(axis=1))
+    some = ~whole & np.isfinite(readings).any(axis=1)
+    partial = Incomplete(
+        np.vstack((settings[some], rows.partial.settings)), np.vstack((readings[some], rows.partial.readings))
+    )
+    settings, readings = settings[whole], readings[whole]
     return FitRows(
         settings=np.vstack((settings, rows.settings)),
         readings=np.vstack((readings, rows.readings)),
         repeated=rows.repeated,
+        partial=partial,
         transfer=transfer,
         translated=len(settings),
     )
@@ -93,12 +119,11 @@ def correction_rows(
         earlier: Rows of another campaign.
     """
     conditions = Background.of(history.observations, space.p)
-    seen = _usable(space, history.observations, columns, conditions, replicates=True)
-    readings = _readings(seen, columns) - _background(conditions, seen, columns)
+    seen = _usable(space, _teaching(history.observations, conditions, replicates=True), columns)
+    settings, readings = _as_arrays(space, seen, columns, conditions)
     order, now = _order(seen), np.array([len(history.observations)])
     drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
     present = PresentBackground(drift * conditions.since(now), drift * conditions.since(order)[:, None])
-    settings = _settings(space, seen)
     return TrainingRows(
         settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier=earlier
     )
@@ -111,29 +136,35 @@ def _first_readings(
     told = [
         replace(each, readings=np.where(each.censored, space.ceiling, each.readings)) for each in history.observations
     ]
-    seen = _usable(space, told, columns, Background.of(told, space.p), replicates=True)
+    seen = _usable(space, _teaching(told, Background.of(told, space.p), replicates=True), columns)
     at_least = np.array([each.censored[list(columns)] for each in seen], bool).reshape(-1, len(columns))
     return correction_rows(space, columns, replace(history, observations=told), noise), at_least
 
 
-def _usable(
-    space: Space,
-    observations: Sequence[Observation],
-    columns: Sequence[int],
-    conditions: Background,
-    *,
-    replicates: bool,
-) -> list[Observation]:
-    """Observations that a fit may use: lit, in a known light, a value in every channel that matters, no outlier."""
+def _teaching(
+    observations: Sequence[Observation], conditions: Background, *, replicates: bool
+) -> Sequence[Observation]:
+    """Observations that may teach: lit, in a known light, and not too many of them."""
     lit = [each for each in observations if each.purpose.teaches]
     lit = [each for each, lost in zip(lit, conditions.unknown(_order(lit)), strict=True) if not lost]
-    teaching = _thinned(lit, replicates=replicates)
+    return _thinned(lit, replicates=replicates)
+
+
+def _usable(space: Space, teaching: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Those with a value in every channel that matters, and no outlier among them."""
     whole = [each for each in teaching if np.isfinite(each.readings[list(columns)]).all()]
     places = defaultdict[tuple[int, int], list[Observation]](list)
     for each in whole:
         places[each.round, each.index].append(each)
     outlying = {each.seq for replicates in places.values() for each in _outliers(space, replicates, columns)}
     return [each for each in whole if each.seq not in outlying]
+
+
+def _incomplete(teaching: Sequence[Observation], columns: Sequence[int]) -> list[Observation]:
+    """Those in which some channels that matter were read and others not; of one at its ceiling more is known."""
+    some = [each for each in teaching if not each.censored[list(columns)].any()]
+    read = [np.isfinite(each.readings[list(columns)]) for each in some]
+    return [each for each, there in zip(some, read, strict=True) if there.any() and not there.all()]
 
 
 def _thinned(observations: Sequence[Observation], *, replicates: bool) -> Sequence[Observation]:
@@ -176,6 +207,13 @@ def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence
     scale = np.fmax(1.4826 * np.median(off, axis=0), space.noise[list(columns)])
     far = np.flatnonzero((off > OUTLYING * scale).any(axis=1))
     return [replicates[row] for row in far.tolist()]
+
+
+def _as_arrays(
+    space: Space, seen: Sequence[Observation], columns: Sequence[int], conditions: Background
+) -> tuple[Settings, Readings]:
+    """Settings in the unit box ``(n, d)``, and readings less their background ``(n, p)``."""
+    return _settings(space, seen), _readings(seen, columns) - _background(conditions, seen, columns)
 
 
 def _settings(space: Space, seen: Sequence[Observation]) -> Settings:

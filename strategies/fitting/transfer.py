@@ -64,14 +64,13 @@ class Transfer:
     def translated(self, rows: TrainingRows) -> tuple[Settings, Readings]:
         """The lesson's settings ``(m, d)`` and what would be read there today ``(m, p)``, by its rows and today's.
 
-        Only settings at which all channels of interest were read.
+        NaN where a channel was not read.
         """
         if self.earlier is None:
             return rows.settings[:0], rows.readings[:0]
-        whole = np.isfinite(self.earlier.readings).all(axis=1)
         known = np.vstack((self.earlier.readings, rows.readings))
-        told = Kriging.of(rows, known).at(self.earlier.settings[whole], fresh=True)[0]
-        return self.earlier.settings[whole], told
+        told = Kriging.of(rows, known).at(self.earlier.settings, fresh=True)[0]
+        return self.earlier.settings, np.where(np.isfinite(self.earlier.readings), told, np.nan)
 
     @property
     def facts(self) -> LessonFacts:

@@ -42,7 +42,7 @@ def _acquired(turn: RoundContext, n: int) -> Settings:
         return acquisition.propose_by(insight.posterior, pursuits, n, turn.rng(2))
     if fitted is None or fitted.model is None:
         return np.empty((0, insight.space.d))
-    members = refit_on_resamples(fitted.refit, fitted.readings, fitted.settings, MEMBERS, turn.rng(1), fitted.model)
+    members = refit_on_resamples(fitted.refit, *fitted.taught, MEMBERS, turn.rng(1), fitted.model)
     if len(members) < 2:
         return np.empty((0, insight.space.d))
     now = [target.readings - insight.background for target in turn.open]

@@ -19,13 +19,19 @@ from strategies.correction.corrected_model import CorrectedModel
 from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.numerics.projection import pool
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.offers import Offer, choose_offers
+from strategies.solving.prior import most_probable
 from strategies.solving.problem import InverseProblem
 from strategies.solving.run_backgrounds import sample_in_lights
 
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000
 """All distances between draws are kept at once."""
+MORE = 5
+"""Times as many draws are asked of a model of which a prior will keep a part."""
+CONTRADICTS = 0.01
+"""Share of the draws below which a prior is said to contradict what model and target say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,21 +54,31 @@ def build_model(name: str, problem: InverseProblem) -> InverseModel:
     return model
 
 
-def draw_settings(model: InverseModel, problem: InverseProblem, seed: int, n: int) -> Settings:
-    """Draws ``(n, d)`` of a fitted model for the target of a problem.
+def draw_settings(model: WidenedModel, problem: InverseProblem, seed: int, n: int) -> tuple[Settings, float]:
+    """At most ``n`` draws of a fitted model for the target of a problem, ``(m, d)``, and the share that its prior kept.
+
+    Where something is known of the settings, some times as many are drawn, and
+    those are returned that agree with it.
 
     Raises:
         NotFinite: for draws that are not.
         InvalidInput: for another number or width of them.
     """
     rng = np.random.default_rng([seed, 1])
-    draws = sample_in_lights(model, problem.target, problem.background, problem.light, n, rng)
-    return require_finite(draws, "draws", (n, problem.space.d))
+    many = n if problem.prior.says_nothing else min(MORE * n, MOST_DRAWS)
+    draws = sample_in_lights(model, problem.target, problem.background, problem.light, many, rng)
+    draws = require_finite(draws, "draws", (many, problem.space.d))
+    if problem.prior.says_nothing:
+        return draws, 1.0
+    kept = problem.prior.agreeing(draws, rng)
+    return draws[rng.permutation(kept)[:n]], len(kept) / many
 
 
-def describe_answer(name: str, model: InverseModel, problem: InverseProblem, rows: int, draws: Settings) -> ModelAnswer:
-    """What the draws ``(n, d)`` of a model that learned from so many rows come to."""
-    row = {"model": name, "error": None, "rows": rows, **_offers(model, problem, draws)}
+def describe_answer(
+    name: str, model: InverseModel, problem: InverseProblem, rows: int, draws: Settings, agreeing: float = 1.0
+) -> ModelAnswer:
+    """What the draws ``(n, d)`` of a model that learned from so many rows come to; a prior kept that share of them."""
+    row = {"model": name, "error": None, "rows": rows, "agreeing": agreeing, **_offers(model, problem, draws)}
     return ModelAnswer(row | {"remoteness": _remoteness(model, problem)}, model, draws)
 
 
@@ -129,6 +145,9 @@ def collect_warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     if apart := [row["model"] for row in rows if row["candidates"] and row["candidates"][0]["remote"] > 1]:
         text = "no row was measured near the settings of the first offer, so what is said of them is a guess"
         notes.append({"tone": "bad", "text": f"SETTINGS IN A GAP of the rows, {', '.join(apart)}: {text}"})
+    if against := [row["model"] for row in rows if row["agreeing"] < CONTRADICTS]:
+        text = "hardly any draw agrees with both, so the offers are a compromise of little weight"
+        notes.append({"tone": "bad", "text": f"PRIOR AGAINST TARGET by {', '.join(against)}: {text}"})
     for channels, names in missing.items():
         text = "the model's own prediction there is out of the tolerance, so take it for a hint and measure near it"
         notes.append({"tone": "open", "text": f"MISSED at {channels} by the first offer of {', '.join(names)}: {text}"})
@@ -154,7 +173,7 @@ def note_gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
 def _offers(model: InverseModel, problem: InverseProblem, draws: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     settings, readings, reachable = _reach(model, problem, draws)
-    offers = [_describe_candidate(problem, each) for each in choose_offers(model, problem, draws)] if reachable else []
+    offers = _describe_candidates(model, problem, choose_offers(model, problem, draws) if reachable else [])
     nearest_ = {
         "settings": problem.named_settings(settings),
         "readings": problem.named(readings),
@@ -204,18 +223,42 @@ def first_offer(row: Mapping[str, Any], problem: InverseProblem) -> Settings:
     return np.asarray(np.clip(unit, 0, 1))
 
 
-def _describe_candidate(problem: InverseProblem, offer: Offer) -> dict[str, Any]:
-    return {**describe_offer(problem, offer.answer, offer.readings), "chance": offer.chance}
+def _describe_candidates(model: InverseModel, problem: InverseProblem, offers: Sequence[Offer]) -> list[dict[str, Any]]:
+    """What is offered as plain data: of each answer a draw, the mean of its draws, and its most probable settings."""
+    if not offers:
+        return []
+    starts = np.stack([offer.answer.settings for offer in offers])
+    wanted, unit = problem.target - problem.background, reading_noise(model, problem)
+    peaks = most_probable(model.predict, wanted, unit, problem.prior, starts)
+    peaks = np.where(problem.allowed(peaks)[:, None], peaks, starts)
+    means = np.stack([offer.mean for offer in offers])
+    expected = [model.predict(places.copy()) + problem.background for places in (means, peaks)]
+    return [
+        {
+            **describe_offer(problem, offer.answer, offer.readings),
+            "chance": offer.chance,
+            "mean": _describe_place(problem, means[at], expected[0][at]),
+            "most_probable": _describe_place(problem, peaks[at], expected[1][at]),
+        }
+        for at, offer in enumerate(offers)
+    ]
+
+
+def _describe_place(problem: InverseProblem, settings: Settings, readings: Readings) -> dict[str, Any]:
+    """Settings ``(d,)`` of the unit box and what a model expects there ``(c,)``, as plain data."""
+    return {
+        "settings": problem.named_settings(settings),
+        "readings": problem.named(readings),
+        "misses": problem.missed(readings),
+    }
 
 
 def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, readings: Readings) -> dict[str, Any]:
     """What is offered, with the readings expected there ``(c,)``, as plain data."""
     return {
-        "settings": problem.named_settings(offer.settings),
+        **_describe_place(problem, offer.settings, readings),
         "spread": problem.named_spread(offer.spread),
         "share": offer.share,
-        "readings": problem.named(readings),
-        "misses": problem.missed(readings),
         "free": problem.free.foretold(offer.settings),
         "remote": float(problem.remote(offer.settings[None])[0]),
     }

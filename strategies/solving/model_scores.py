@@ -13,6 +13,7 @@ from strategies.fitting.guard import require_finite
 from strategies.metrics.scores import absolute_errors, coverage, energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.unit_box import in_unit_box
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.model_answer import build_model
 from strategies.solving.problem import InverseProblem
 
@@ -48,6 +49,8 @@ class RowSplit:
 
     train: Places
     test: Places
+    known: InverseProblem
+    """The problem with the rows to learn from alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +85,14 @@ def split_rows(problem: InverseProblem, seed: int, test: float = TEST) -> RowSpl
     rank = np.argsort(order)[places]
     shuffled = np.argsort(rank, kind="stable")  # so that the first few of either part are a fair choice of it
     test_rows = int((rank < n).sum())
-    return RowSplit(shuffled[test_rows:], shuffled[:test_rows][:MOST_TEST])
+    train, held_out = shuffled[test_rows:], shuffled[:test_rows][:MOST_TEST]
+    return RowSplit(train, held_out, problem.of_rows(train))
 
 
-def fit_on_part(name: str, problem: InverseProblem, rows: RowSplit) -> InverseModel:
+def fit_on_part(name: str, rows: RowSplit) -> InverseModel:
     """The model fitted on the part of the rows to learn from."""
-    model = build_model(name, problem)
-    return model.fit(*problem.rows(model, rows.train))
+    model = build_model(name, rows.known)
+    return model.fit(*rows.known.rows(model))
 
 
 def predict_rows(model: InverseModel, problem: InverseProblem, rows: Places) -> tuple[Array, Array]:
@@ -124,12 +128,11 @@ def explains_nothing(errors: Mapping[str, Any]) -> list[str]:
     return [name for name, value in errors["r2"].items() if enough and value is not None and value < NOTHING]
 
 
-def cover_readings(model: InverseModel, problem: InverseProblem, rows: Places, seed: int) -> dict[str, float]:
-    """The share of rows whose readings lie within the central 90 % of those that a model simulates, by channel."""
-    truths = problem.readings[rows]
-    shape = (DRAWS, *truths.shape)
-    fresh = model.simulate(problem.settings[rows], DRAWS, np.random.default_rng([seed, 2]))
-    shares = coverage(require_finite(fresh, "simulated readings", shape), truths, 0.9)
+def cover_readings(model: InverseModel, problem: InverseProblem, rows: RowSplit, seed: int) -> dict[str, float]:
+    """The share of rows not seen whose readings lie in the 90 % intervals of a model, widened in gaps, by channel."""
+    widened = WidenedModel(model, rows.known.gaps)
+    fresh = widened.simulate(problem.settings[rows.test], DRAWS, np.random.default_rng([seed, 2]))
+    shares = coverage(fresh, problem.readings[rows.test], 0.9)
     return dict(zip(problem.names, shares.tolist(), strict=True))
 
 
@@ -140,15 +143,14 @@ def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -
     outside, the median of all of them, clipped. For a target with several answers that median lies between them, which
     the energy score of the draws does not hold against a model.
     """
-    model, rng = fit_on_part(name, problem, rows), np.random.default_rng([seed, 2])
+    model, rng = fit_on_part(name, rows), np.random.default_rng([seed, 2])
+    widened = WidenedModel(model, rows.known.gaps)
     asked = {part: getattr(rows, part)[:most] for part, most in MOST_ASKED.items()}
-    draws = {part: _answers(model, problem, places, rng) for part, places in asked.items()}
+    draws = {part: _answers(widened, problem, places, rng) for part, places in asked.items()}
     readings = {part: predict_rows(model, problem, getattr(rows, part)) for part in asked}
     settings = {part: (problem.settings[asked[part]], _guesses(draws[part])) for part in asked}
     truths = problem.settings[asked["test"]], problem.readings[asked["test"]]
-    fresh = require_finite(
-        model.simulate(truths[0].copy(), DRAWS, rng), "simulated readings", (DRAWS, *truths[1].shape)
-    )
+    fresh = widened.simulate(truths[0], DRAWS, rng)
     energy = energy_score(draws["test"], truths[0], span(problem.settings))
     of_readings = energy_score(fresh, truths[1], span(problem.readings))
     knobs, every = problem.space.knob_names, problem.ties.every.knob_names
@@ -173,13 +175,13 @@ def select_figure_data(
     model: InverseModel, draws: Settings, judged: JudgedModel, problem: InverseProblem, rows: RowSplit, seed: int
 ) -> dict[str, Any]:
     """The arrays that the figures of a model show, by the names of the fields of ``comparison_figures.Evidence``."""
-    units, some = problem.space.from_unit, draws[:SHOWN]
+    units, some, widened = problem.space.from_unit, draws[:SHOWN], WidenedModel(model, problem.gaps)
     m = judged.draws.shape[1]
     each = min(max(SHOWN // m, 1), DRAWS)
     again = problem.readings[rows.test[:m]] + problem.background
     return {
         "draws": units(some),
-        "draws_readings": model.simulate(some, 1, np.random.default_rng([seed, 3]))[0] + problem.background,
+        "draws_readings": widened.simulate(some, 1, np.random.default_rng([seed, 3]))[0] + problem.background,
         "unseen": units(judged.draws[:each].reshape(-1, problem.space.d)),
         "unseen_readings": np.tile(again, (each, 1)),
         "readings": judged.readings,
@@ -206,11 +208,9 @@ def lists_to_figure_data(plain: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answers(model: InverseModel, problem: InverseProblem, places: Places, rng: np.random.Generator) -> Array:
+def _answers(model: WidenedModel, problem: InverseProblem, places: Places, rng: np.random.Generator) -> Array:
     """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
-    shape = (DRAWS, problem.space.d)
-    draws = (model.sample(problem.readings[row].copy(), DRAWS, rng) for row in places)
-    return np.stack([require_finite(each, "draws", shape) for each in draws], axis=1)
+    return np.stack([model.sample(problem.readings[row], DRAWS, rng) for row in places], axis=1)
 
 
 def _guesses(draws: Array) -> Array:

@@ -33,6 +33,8 @@ class Offer:
     """That the model expects there, background included, ``(c,)``."""
     chance: float
     """That they are within the tolerance, as the rows have it."""
+    mean: Settings
+    """Of the draws of this answer, ``(d,)``: no answer itself where these lie on a curve."""
 
 
 def choose_offers(model: Predicts, problem: InverseProblem, draws: Settings) -> list[Offer]:
@@ -46,7 +48,9 @@ def choose_offers(model: Predicts, problem: InverseProblem, draws: Settings) -> 
     for answer in cluster_draws(inside):
         some = answer.members
         at = some[_choose(chances[some], within[some], answer.settings, inside[some])]
-        offers.append(Offer(replace(answer, settings=inside[at]), readings[at], float(chances[at])))
+        offers.append(
+            Offer(replace(answer, settings=inside[at]), readings[at], float(chances[at]), inside[some].mean(axis=0))
+        )
     best = max(offer.chance for offer in offers)
     return sorted(offers, key=lambda offer: (round((best - offer.chance) / ALIKE), -offer.answer.share))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,12 @@ from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.contract import InverseModel, learns_from_gaps
-from strategies.models.base.applicability_domain import remote_settings
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
 from strategies.solving.anchored_background import Anchors, anchored_background
 from strategies.solving.free_channels import FEWEST, FreeChannels
+from strategies.solving.gaps import Gaps
+from strategies.solving.prior import KnobPrior
 from strategies.solving.row_posterior import RowPosterior
 from strategies.solving.runs import say_pooled
 from strategies.solving.subtracted_background import SubtractedBackground, subtract_background
@@ -51,6 +53,8 @@ class InverseProblem:
     """Background subtracted, ``(n, c)``."""
     partial: tuple[Readings, Settings]
     """Rows in which some of the channels were not read: ``(g, c)``, NaN where it was not, and ``(g, d)``."""
+    usual: Settings
+    """Settings of rows in which none of them was read, ``(u, d)``: they tell which settings are usual."""
     background: Readings
     """In which the settings are to be used, ``(c,)``."""
     light: NDArray[np.float64]
@@ -67,6 +71,8 @@ class InverseProblem:
     """What was done to the rows, for people."""
     free: FreeChannels
     """Channels that the target leaves free and that are foretold."""
+    prior: KnobPrior
+    """What is known of the settings beforehand."""
 
     @property
     def space(self) -> Space:
@@ -92,15 +98,30 @@ class InverseProblem:
 
     def remote(self, unit: Settings) -> NDArray[np.float64]:
         """How far points ``(n, d)`` of the unit box lie from the rows, above 1 in a gap of them, ``(n,)``."""
-        return remote_settings(np.unique(np.vstack((self.settings, self.partial[1])), axis=0), unit)
+        return self.gaps.domain.remoteness(unit)
 
-    def rows(self, model: InverseModel, chosen: NDArray[np.intp] | None = None) -> tuple[Readings, Settings]:
-        """What a model is fitted on: the chosen complete rows (or all), and those with gaps if it takes them."""
-        of = slice(None) if chosen is None else chosen
-        readings, settings = self.readings[of], self.settings[of]
+    @cached_property
+    def gaps(self) -> Gaps:
+        """Where no row was measured, and what those around say of it."""
+        return Gaps.of(np.vstack((self.settings, self.partial[1])), self.posterior)
+
+    def of_rows(self, chosen: NDArray[np.intp]) -> Self:
+        """The same problem with some of the complete rows alone."""
+        return replace(
+            self,
+            settings=self.settings[chosen],
+            measured=self.measured[chosen],
+            readings=self.readings[chosen],
+            lines=self.lines[chosen],
+        )
+
+    def rows(self, model: InverseModel) -> tuple[Readings, Settings]:
+        """What a model is fitted on: the complete rows, and those with gaps or without a reading if it takes them."""
         if not learns_from_gaps(model):
-            return readings.copy(), settings.copy()  # a stranger may write into them
-        return np.vstack((readings, self.partial[0])), np.vstack((settings, self.partial[1]))
+            return self.readings.copy(), self.settings.copy()  # a stranger may write into them
+        unread = np.full((len(self.usual), self.readings.shape[1]), np.nan)
+        settings = np.vstack((self.settings, self.partial[1], self.usual))
+        return np.vstack((self.readings, self.partial[0], unread)), settings
 
     def named_settings(self, unit: Settings) -> dict[str, float]:
         """Settings by knob, in its units and all of them, of a point ``(d,)`` of the unit box."""
@@ -130,6 +151,7 @@ def pose_problem(
     background: Mapping[str, float],
     anchors: Anchors | None = None,
     free: Sequence[str] = (),
+    prior: Mapping[str, tuple[float, float]] | None = None,
 ) -> InverseProblem:
     """Take the rows that have the channels that are fixed, and their background from the readings.
 
@@ -143,6 +165,7 @@ def pose_problem(
             off.
         anchors: Readings of today: each run of the rows is taken in its own light then, and the answers are for theirs.
         free: Channels to be foretold; by default all that are not fixed and were read.
+        prior: Of knobs that are free, setting and standard deviation, in their units.
 
     Raises:
         InvalidInput: if no row is left, or nothing can be learned from those that are.
@@ -155,6 +178,7 @@ def pose_problem(
     high, complete = np.asarray(clipped.any(axis=1)), np.asarray(read.all(axis=1))
     if not complete.any():
         raise InvalidInput(f"no row has a reading below the ceiling in each of {', '.join(names)}: measure some")
+    bare = order[~(np.asarray(read.any(axis=1)) | high | _dark(data))[order]]
     everything, order = order, order[(complete | (read.any(axis=1) & ~high))[order]]
     if anchors is not None and background:
         raise InvalidInput("an anchor and a background both say what the light of today is: give one of the two")
@@ -177,6 +201,7 @@ def pose_problem(
         measured=settings[taught],
         readings=net[taught],
         partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole]),
+        usual=ties.space.to_unit(data.settings[bare][:, ties.free]),
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
         target=np.array([each.reading for each in fixed]),
@@ -195,7 +220,24 @@ def pose_problem(
             *(unknown if free else []),
         ],
         free=channels,
+        prior=_prior(ties, unit[taught], prior or {}),
     )
+
+
+def _dark(data: Data) -> NDArray[np.bool_]:
+    """Which rows have all knobs off, ``(n,)``."""
+    off = np.full(data.settings.shape[1], np.nan) if data.off is None else data.off
+    return np.asarray(np.equal(data.settings, off).all(axis=1))
+
+
+def _prior(ties: TiedKnobs, unit: Settings, known: Mapping[str, tuple[float, float]]) -> KnobPrior:
+    """What is known of some knobs, in the unit box; the middle of the rows ``(n, d)`` stands for the others."""
+    middle, deviation = np.clip(unit.mean(axis=0), 0, 1), np.full(ties.space.d, np.inf)
+    for knob, (setting, apart) in known.items():
+        at = ties.space.knob_names.index(knob)
+        width = ties.space.high[at] - ties.space.low[at]
+        middle[at], deviation[at] = (setting - ties.space.low[at]) / width, apart / width
+    return KnobPrior(middle, deviation)
 
 
 def _background(

@@ -12,14 +12,14 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdl.errors import InvalidInput, TooFewRows
 from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Target
+from strategies.contract import Target
 from strategies.models.base.noise import residual_noise, span
 from strategies.models.linear.least_squares import LeastSquares
 
@@ -106,8 +106,15 @@ class RunBackgrounds:
         return mean + back @ (along - moved), back @ (variance[:, None] * back.T)
 
 
+class DrawsSettings(Protocol):
+    """Whatever has been fitted and draws settings for a target."""
+
+    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` in the unit box and beyond that give a target ``(p,)``."""
+
+
 def sample_in_lights(
-    model: InverseModel,
+    model: DrawsSettings,
     target: Target,
     background: Readings,
     covariance: NDArray[np.float64],

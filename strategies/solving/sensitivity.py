@@ -1,16 +1,22 @@
 """The inverse problem at a candidate, as plain data: what the target determines there, and what it leaves open."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from sdl.space import Settings
-from strategies.answers.diagnosis import Diagnosis, diagnose, regularised
+from sdl.space import Readings, Settings
+from strategies.answers.diagnosis import Diagnosis, diagnose, weighted_sum
+from strategies.answers.regularisation import Regularised, Truncated, regularised, truncated
 from strategies.contract import InverseModel
 from strategies.numerics.continuation import follow
+from strategies.numerics.jacobian import Forward
 from strategies.numerics.projection import project
 from strategies.solving.model_answer import plugin_error_sentence, reading_noise
 from strategies.solving.problem import InverseProblem
+
+SAME = 1e-9
+"""How near settings are to those of a row, in the unit box, to be the same."""
 
 
 def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, settings: Settings) -> dict[str, Any]:
@@ -21,48 +27,105 @@ def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, set
         ``jacobian`` (by channel, then knob, in units of both), ``singular`` values in units of noise over the width of
         the box, ``condition`` (None for a direction without effect), ``undetermined`` (directions in the unit box that
         the target leaves open), ``deviation`` of each knob for the noise of one reading, ``sentences``, ``regularised``
-        (the settings nearest to the middle of the rows that noise cannot tell from the target: ``settings``,
-        ``readings``, ``strength``, ``misfit``, ``allowed``, ``met``, ``reason``), ``projected`` (the target as the
-        model can produce it: ``settings``, ``readings``, ``distance`` in units of noise) and ``path`` (the straight
-        line of readings from the row nearest to the target: ``start``, ``settings`` at its end, ``share`` of the way,
-        ``reached``, ``reason``).
+        (the settings nearest to the middle of the rows that noise cannot tell from the target, as ``regularise`` has
+        them by ``tikhonov``, with their ``strength``), ``projected`` (the target as the model can produce it:
+        ``settings``, ``readings``, ``distance`` in units of noise) and ``path`` (the straight line of readings from the
+        row nearest to the target, as ``follow_path`` has it).
     """
     try:
         unit, wanted = reading_noise(model, problem), problem.target - problem.background
         diagnosis = diagnose(model.predict, settings, wanted, unit)
-        kept = regularised(model.predict, wanted, unit, np.clip(problem.settings.mean(axis=0), 0, 1))
         near = project(model.predict, wanted[None], unit, problem.space.d)
         start = int(np.argmin((((problem.readings - wanted) / unit) ** 2).sum(axis=1)))
-        path = follow(model.predict, problem.settings[start], wanted, unit, problem.readings[start])
+        return {
+            "model": name,
+            "error": None,
+            **_describe(diagnosis, problem),
+            "noise": problem.named(unit),
+            "regularised": _keep_to_prior(regularised, model, problem),
+            "projected": {
+                "settings": problem.named_settings(near.settings[0]),
+                "readings": problem.named(near.readings[0] + problem.background),
+                "distance": float(near.distance[0]),
+            },
+            "path": follow_path(model, problem, problem.settings[start], problem.readings[start]),
+        }
     except Exception as error:
         return {"model": name, "error": plugin_error_sentence(name, error)}
+
+
+def follow_path(
+    model: InverseModel, problem: InverseProblem, start: Settings, readings: Readings | None = None
+) -> dict[str, Any]:
+    """Where the straight line of readings leads from settings ``(d,)`` of the unit box to the target of a problem.
+
+    Args:
+        model: Fitted.
+        problem: With the target.
+        start: The known settings.
+        readings: Known there, less the background, ``(c,)``; by default the mean of the rows that were measured there,
+            and what the model expects where none was.
+
+    Returns:
+        Plain data: ``start``, ``settings`` at its end, the ``readings`` there, ``share`` of the way, ``reached``,
+        ``reason``.
+    """
+    here = np.asarray((np.abs(problem.settings - start) <= SAME).all(axis=1))
+    known = problem.readings[here].mean(axis=0) if readings is None and here.any() else readings
+    unit, wanted = reading_noise(model, problem), problem.target - problem.background
+    path = follow(model.predict, start, wanted, unit, known)
     return {
-        "model": name,
-        "error": None,
-        **_describe(diagnosis, problem),
-        "noise": problem.named(unit),
-        "regularised": {
-            "settings": problem.named_settings(kept.settings),
-            "readings": problem.named(kept.readings + problem.background),
-            "strength": kept.strength if np.isfinite(kept.strength) else None,
-            "misfit": kept.misfit,
-            "allowed": kept.allowed,
-            "met": bool(kept.met),
-            "reason": kept.reason,
-        },
-        "projected": {
-            "settings": problem.named_settings(near.settings[0]),
-            "readings": problem.named(near.readings[0] + problem.background),
-            "distance": float(near.distance[0]),
-        },
-        "path": {
-            "start": problem.named_settings(problem.settings[start]),
-            "settings": problem.named_settings(path.settings[-1]),
-            "share": path.share,
-            "reached": path.reached,
-            "reason": path.reason,
-        },
+        "start": problem.named_settings(start),
+        "settings": problem.named_settings(path.settings[-1]),
+        "readings": problem.named(path.readings + problem.background),
+        "share": path.share,
+        "reached": path.reached,
+        "reason": path.reason,
     }
+
+
+def regularise(model: InverseModel, problem: InverseProblem) -> dict[str, Any]:
+    """Settings that keep to the prior as far as noise allows, in two ways: ``tikhonov`` and ``truncated``.
+
+    Returns:
+        Plain data of each: ``settings``, ``readings``, ``misfit``, ``allowed``, ``met``, ``reason``, and ``gave_up``,
+        what that costs in a sentence.
+    """
+    smooth, few = _keep_to_prior(regularised, model, problem), _keep_to_prior(truncated, model, problem)
+    return {"tikhonov": smooth, "truncated": few}
+
+
+def _keep_to_prior(
+    way: Callable[[Forward, Readings, Readings, Settings], Regularised | Truncated],
+    model: InverseModel,
+    problem: InverseProblem,
+) -> dict[str, Any]:
+    prior, unit = np.clip(problem.prior.middle, 0.0, 1.0), reading_noise(model, problem)
+    kept = way(model.predict, problem.target - problem.background, unit, prior)
+    found = {
+        "settings": problem.named_settings(kept.settings),
+        "readings": problem.named(kept.readings + problem.background),
+        "misfit": kept.misfit,
+        "allowed": kept.allowed,
+        "met": bool(kept.met),
+        "reason": kept.reason,
+        "gave_up": _given_up(kept, prior, problem.space.knob_names),
+    }
+    if isinstance(kept, Truncated):
+        return found | {"kept": kept.kept}
+    return found | {"strength": kept.strength if np.isfinite(kept.strength) else None}
+
+
+def _given_up(kept: Regularised | Truncated, prior: Settings, knobs: Sequence[str]) -> str:
+    """What keeping to the prior costs, in a sentence."""
+    deviations = np.sqrt(kept.misfit)
+    misses = f"The target is missed by {'less than 0.01' if deviations < 0.01 else f'{deviations:.2g}'} σ of noise"
+    if not isinstance(kept, Truncated):
+        apart = float(np.linalg.norm(kept.settings - prior))
+        return f"{misses}, so as to lie within {apart:.2g} of the box of the settings that were to be kept."
+    if not len(kept.given_up):
+        return f"{misses}, and no direction was given up."
+    return f"{misses}, and nothing moved along {' or '.join(weighted_sum(row, knobs) for row in kept.given_up)}."
 
 
 def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:

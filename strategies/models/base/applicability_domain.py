@@ -101,15 +101,30 @@ class Domain:
         return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
-def remote_settings(rows: Settings, settings: Settings) -> NDArray[np.float64]:
-    """How far settings ``(m, d)`` lie from distinct rows ``(k, d)``, ``(m,)``: above 1 in a gap of them or beyond all.
+@dataclass(frozen=True, eq=False)
+class SettingsDomain:
+    """The settings of distinct rows ``(k, d)``, asked whether other settings are near any.
 
-    A target may lie among the readings and its settings in a gap all the same, on a branch that nobody measured.
+    A target may lie among the readings and its settings in a gap all the same, on a branch that nobody measured. A gap
+    across the whole box is narrow beside the distances between few rows, and wide beside the steps of its own knob: so
+    each knob counts by itself, too.
     """
-    if len(rows) < 2:
-        return np.zeros(len(settings))
-    nearest = np.asarray(KDTree(rows).query(settings)[0])
-    return np.asarray(nearest / (ALLOWANCE * usual_distance(rows, neighbours(rows)) + _TINY))
+
+    rows: Settings
+
+    def remoteness(self, settings: Settings) -> NDArray[np.float64]:
+        """How far settings ``(m, d)`` lie from the rows, ``(m,)``: above 1 in a gap of them or beyond all."""
+        worst = np.zeros(len(settings))
+        for knobs, tree, usual in self._views:
+            worst = np.maximum(worst, tree.query(settings[:, knobs])[0] / (ALLOWANCE * usual + _TINY))
+        return worst
+
+    @cached_property
+    def _views(self) -> list[tuple[list[int], KDTree, float]]:
+        """All knobs together, and each alone: which, the distinct rows in these, and how far they usually are apart."""
+        d = self.rows.shape[1]
+        views = [(knobs, np.unique(self.rows[:, knobs], axis=0)) for knobs in [[*range(d)], *([k] for k in range(d))]]
+        return [(knobs, KDTree(rows), usual_distance(rows, neighbours(rows))) for knobs, rows in views if len(rows) > 1]
 
 
 def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

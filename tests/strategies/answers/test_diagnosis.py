@@ -8,7 +8,8 @@ from scipy.stats import qmc
 
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.twin import Twin
-from strategies.answers.diagnosis import diagnose, regularised
+from strategies.answers.diagnosis import diagnose
+from strategies.answers.regularisation import regularised
 from strategies.models.mixtures.mixture import Mixture
 from strategies.numerics.jacobian import tangent
 from strategies.numerics.projection import POOL, STARTS, project

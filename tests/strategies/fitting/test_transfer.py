@@ -189,3 +189,37 @@ def test_without_earlier_campaigns_all_is_a_cold_start(drive, tmp_path):
         asked = [(each.purpose, each.settings.tolist()) for each in session.history.observations]
     cold = rehearsed(Twin(seed=1, **DAYLIGHT)).observations
     assert asked == [(each.purpose, each.settings.tolist()) for each in cold]
+
+
+def gappy(lesson, seed):
+    """The same with half of the cells of the channels of the target missing, and none of its rows whole."""
+    rng, at = np.random.default_rng(seed), [lesson.channels.index(name) for name in ("445nm", "515nm", "630nm")]
+    lost = np.zeros((len(lesson.readings), len(lesson.channels)), bool)
+    for row in lost:
+        row[rng.choice(at, rng.integers(1, 3), replace=False)] = True
+    return lesson.model_copy(
+        update={
+            part: tuple(
+                tuple(None if missing else value for value, missing in zip(row, gone, strict=True))
+                for row, gone in zip(getattr(lesson, part), lost, strict=True)
+            )
+            for part in ("readings", "errors")
+        }
+    )
+
+
+def test_rows_with_gaps_of_an_earlier_campaign_teach_a_model_that_learns_from_them(monday):
+    twin = Twin(seed=1002, **DAYLIGHT)
+    plan = Plan(
+        Campaign.parse(PAPER | {"models": ["any-conditional"], "history": {"lessons": [gappy(monday, 0)]}}), twin.space
+    )
+    rehearsal = Simulation(plan, twin)
+    rehearsal.run()
+    assert verified(rehearsal)
+    fitted = plan.fit(Fit(99, 99), rehearsal.history)
+    assert fitted.name == "any-conditional"
+    assert fitted.translated == 0  # no row is whole
+    assert len(fitted.partial.settings) == len(monday.settings)
+    assert len(fitted.taught[0]) == len(fitted.settings) + len(monday.settings)
+    cold = rehearsed(Twin(seed=1002, **DAYLIGHT), models=["any-conditional"])
+    assert len(rehearsal.observations) < len(cold.observations)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from strategies.models.base.applicability_domain import Domain, remote_settings
+from strategies.models.base.applicability_domain import Domain, SettingsDomain
 
 NOISES = (0.0, 0.001, 0.01)
 
@@ -104,19 +104,19 @@ def test_settings_in_a_gap_are_told_from_settings_among_the_rows(d):
         inside, gap = rng.random((200, d)), rng.random((50, d))
         inside[:, 0] = rng.choice([0.0, 0.8], 200) + 0.2 * inside[:, 0]
         gap[:, 0] = rng.uniform(0.45, 0.55, 50)
-        assert np.mean(remote_settings(rows, inside) > 1) <= 0.05
-        assert np.mean(remote_settings(rows, gap) > 1) >= 0.95
+        assert np.mean(SettingsDomain(rows).remoteness(inside) > 1) <= 0.05
+        assert np.mean(SettingsDomain(rows).remoteness(gap) > 1) >= 0.95
 
 
 def test_a_target_among_the_readings_whose_settings_were_never_measured_is_no_target_in_a_gap():
     """The other branch was measured: what says so is the remoteness of the settings."""
     rows = np.linspace(0, 0.5, 40)[:, None]
     assert Domain(folded_everywhere(rows), rows).remoteness(np.array([0.36])).score <= 1
-    assert remote_settings(rows, np.array([[0.2], [0.8]])).tolist() == [
+    assert SettingsDomain(rows).remoteness(np.array([[0.2], [0.8]])).tolist() == [
         pytest.approx(0.2, abs=0.5),
         pytest.approx(18, abs=6),
     ]
 
 
 def test_a_single_row_has_no_gaps():
-    assert remote_settings(np.array([[0.5]]), np.array([[0.1]])).tolist() == [0.0]
+    assert SettingsDomain(np.array([[0.5]])).remoteness(np.array([[0.1]])).tolist() == [0.0]
