@@ -15,11 +15,10 @@ from rich.table import Table
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
 from flows.studies.anchor_words import read_anchors
 from flows.studies.free_channels import foretold_tables
-from flows.studies.target_words import read_ranges, read_target_words
+from flows.studies.target_words import read_rows, read_target_words
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
-from sdl.interchange.export_import import read_data
 from sdl.space import Space
 from strategies.solving.model_answer import (
     ModelAnswer,
@@ -61,6 +60,7 @@ def solve(
     space: Space | None = None,
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
+    quantities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
 
@@ -80,6 +80,7 @@ def solve(
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, each ``KNOB=SETTING,...:CHANNEL=READING,...`` or a file of such rows: every run of
             the rows is taken in its own light then, and the answers are for that of the anchors.
+        quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
 
     Returns:
         Plain data: ``data``, ``rows``, ``target`` and ``tolerance`` (by channel; the bound and None where there is
@@ -101,12 +102,12 @@ def solve(
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
-    data = read_data(path, space, read_ranges(knobs))
+    data = read_rows(path, space, knobs, quantities)
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
     if answers and (sided := [each.name for each in asked[0] if each.interval.one_sided]):
         raise InvalidInput(f"answers: whole regions meet {', '.join(sided)} with one bound: give it two, as LOW:HIGH")
-    problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free)
+    problem = pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free)
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]
