@@ -23,6 +23,7 @@ from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
     describe_nearest_row,
+    describe_target,
     find_option_faults,
     note_gaps,
 )
@@ -90,6 +91,7 @@ def study_models(
     space: Space | None = None,
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
+    quantities: Sequence[str] = (),
     runner: str | None = None,
     progress: Progress = lambda _: None,
 ) -> ComparisonStudy:
@@ -97,7 +99,7 @@ def study_models(
 
     Args:
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
-        targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
+        targets: Readings wanted, as ``flows.studies.solve.solve`` takes them.
         models: Names of registered inverse models; all of them by default.
         free: Of the channels left free, those to be foretold; by default all that were read.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``.
@@ -108,6 +110,7 @@ def study_models(
         space: Knobs and channels, if they are not to be read off the file.
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, as ``flows.studies.solve.solve`` takes them.
+        quantities: Computed from channels, each ``NAME=FORMULA``.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Told of each model in a few words before it begins.
@@ -116,7 +119,8 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors)
+    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities)
+    question = Question(str(path), *words)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
     rows, names = question.split(problem), choose_models(models, len(problem.settings))
@@ -169,8 +173,7 @@ def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
         "row": describe_nearest_row(problem),
         "channels": {problem.space.channels[column].name: problem.space.channels[column].unit for column in columns},
         "free": {problem.space.channels[column].name: problem.space.channels[column].unit for column in free},
-        "target": problem.named(problem.target),
-        "tolerance": problem.named(problem.tolerance),
+        **describe_target(problem),
         "background": problem.named(problem.background),
     }
 

@@ -1,5 +1,6 @@
 """A campaign file checked whole against the instrument and the plug-ins, before the first request."""
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,10 +11,11 @@ from pydantic import ValidationError
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign, Target
-from sdl.campaign.sections import Plugin
+from sdl.campaign.quantities import with_quantities
+from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
-from sdl.space import Readings, Space
+from sdl.space import Interval, Space, Window
 
 OPTION = re.compile(r"\w[\w.]*: ")
 """How the fault of one option begins."""
@@ -28,10 +30,8 @@ class ResolvedTarget:
     """A target in the columns of the instrument."""
 
     name: str
-    readings: Readings
-    """Shape ``(p,)``; NaN where the channel is free."""
-    tolerance: Readings
-    """Largest allowed error, ``(p,)``; NaN where the channel is free."""
+    window: Window
+    """Where the true readings are to lie, over ``p`` channels."""
 
 
 def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None = None) -> tuple[Campaign, Instrument]:
@@ -65,8 +65,15 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
+        broken, quantities = set[str](), campaign.quantities if campaign else _quantities(written)
+        try:
+            instrument = with_quantities(instrument, quantities)
+        except InvalidInput as error:
+            broken, faults = {*quantities}, [*faults, *error.faults]
         faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
+            if target.readings.keys() & broken:
+                continue
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         faults += _unaffordable(campaign) if campaign is not None else []
         if campaign is not None and not faults:
@@ -86,8 +93,12 @@ def _patient(campaign: Campaign) -> Campaign:
 
 def resolve_target(space: Space, target: Target) -> ResolvedTarget:
     """Return a target in the columns of a space."""
-    tolerance = {channel: target.allowed(channel) for channel in target.readings}
-    return ResolvedTarget(target.name, space.readings(target.readings), space.readings(tolerance))
+    free = Interval.about(math.nan, math.nan)
+    space.columns(target.readings)  # says which of them there is not
+    names = space.channel_names
+    return ResolvedTarget(
+        target.name, Window.of([target.interval(name) if name in target.readings else free for name in names])
+    )
 
 
 def target_faults(space: Space, target: Target) -> list[str]:
@@ -97,16 +108,21 @@ def target_faults(space: Space, target: Target) -> list[str]:
     except InvalidInput as error:
         return list(error.faults)
     faults = []
-    for name, value in target.readings.items():
+    for name, wish in target.readings.items():
         channel = space.channels[space.columns([name])[0]]
-        unit, allowed = channel.unit, target.allowed(name)
-        if allowed != EXACT and value + allowed == value:
-            faults.append(f"{name} = {value:g} ± {allowed:g} {unit}: no number of that size shows so small an error")
-        elif channel.floor is not None and value < channel.floor:
-            faults.append(f"{name} = {value:g} {unit} is below the least that the sensor can return, {channel.floor:g}")
-        elif channel.ceiling is not None and value + allowed >= channel.ceiling:
+        unit, interval = channel.unit, target.interval(name)
+        plain = f"= {interval.wanted:g}"
+        short, said = (f"{wish}", f"{wish}") if isinstance(wish, str) else (plain, f"{plain} ± {interval.above:g}")
+        # One bound is met from there on, two are met between them.
+        nearest = interval.high if interval.one_sided else interval.wanted
+        farthest = interval.low if interval.one_sided else interval.high
+        if not interval.one_sided and interval.above != EXACT and interval.high == interval.wanted:
+            faults.append(f"{name} {said} {unit}: no number of that size shows so small an error")
+        elif channel.floor is not None and nearest < channel.floor:
+            faults.append(f"{name} {short} {unit} is below the least that the sensor can return, {channel.floor:g}")
+        elif channel.ceiling is not None and farthest >= channel.ceiling:
             faults.append(
-                f"{name} = {value:g} ± {allowed:g} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
+                f"{name} {said} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
                 'a reading there says "at least" and can verify nothing'
             )
     return faults
@@ -191,6 +207,15 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
             with suppress(ValidationError):  # its faults are listed already
                 parts.append((key, group, Plugin.model_validate(options)))
     return parts
+
+
+def _quantities(written: Mapping[str, Any]) -> dict[str, QuantityPart]:
+    """Every quantity, as far as it can be read."""
+    quantities, readable = written.get("quantities"), dict[str, QuantityPart]()
+    for name, part in quantities.items() if isinstance(quantities, dict) else ():
+        with suppress(ValidationError):  # its faults are listed already
+            readable[name] = QuantityPart.model_validate({"formula": part} if isinstance(part, str) else part)
+    return readable
 
 
 def _targets(written: Mapping[str, Any]) -> list[tuple[int, Target]]:

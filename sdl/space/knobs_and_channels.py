@@ -1,15 +1,17 @@
 """Knobs and channels: the only converter between names and columns."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
+from sdl.space.formula import Formula
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -70,6 +72,18 @@ class Channel(Quantity):
     """Known standard deviation of one reading in the middle of the range, same unit; None if unknown."""
     integral: bool = True
     """Whether the sensor counts: a fractional reading is then a fault."""
+    formula: str | None = Field(default=None, exclude_if=lambda formula: formula is None)
+    """What it is computed from other channels by, as ``445nm / 630nm``; None where it is measured."""
+
+    @field_validator("formula")
+    @classmethod
+    def _readable(cls, formula: str | None) -> str | None:
+        try:
+            if formula is not None:
+                Formula.read(formula)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return formula
 
 
 class StatedChannel(Channel):
@@ -91,6 +105,10 @@ class Space(_Value):
         for kind, names in (("knob", self.knob_names), ("channel", self.channel_names)):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
+        if faults := formula_faults(
+            {name: formula.names for name, formula in self.formulas.items()}, self.channel_names
+        ):
+            raise ValueError("; ".join(f"{name} {fault}" for name, fault in faults.items()))
         return self
 
     @classmethod
@@ -110,6 +128,60 @@ class Space(_Value):
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels, in the order of the columns."""
         return tuple(channel.name for channel in self.channels)
+
+    @property
+    def formulas(self) -> dict[str, Formula]:
+        """By the names of channels that are computed, what from."""
+        return {channel.name: Formula.read(channel.formula) for channel in self.channels if channel.formula is not None}
+
+    @property
+    def measured(self) -> "Space":
+        """The same without channels that are computed: what an instrument, or a person, reads."""
+        return Space(knobs=self.knobs, channels=tuple(c for c in self.channels if c.formula is None))
+
+    def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
+        """The same and channels that are computed, the last ones.
+
+        Args:
+            formulas: By the name of each, its formula and its unit.
+
+        Raises:
+            InvalidInput: for each that has the name of a knob or channel, or that cannot be computed.
+        """
+        taken = (*self.knob_names, *self.channel_names)
+        faults = [f"{name}: a knob or channel has that name already" for name in formulas if name in taken]
+        sources = {name: Formula.read(formula).names for name, (formula, _) in formulas.items()}
+        wrong = formula_faults(sources, (*self.channel_names, *formulas))
+        if faults := faults + [f"{name}: {fault}" for name, fault in wrong.items()]:
+            raise InvalidInput(faults)
+        computed = [
+            Channel(name=name, unit=unit, floor=None, integral=False, formula=formula)
+            for name, (formula, unit) in formulas.items()
+        ]
+        return Space(knobs=self.knobs, channels=(*self.channels, *computed))
+
+    def sources(self, names: Iterable[str]) -> list[str]:
+        """Return the channels that have to be measured for some to be known: each itself, or what it is computed from.
+
+        Raises:
+            InvalidInput: for every channel that this space does not have.
+        """
+        found = dict[str, None]()
+        for name in names:
+            self.columns([name])
+            formula = self.formulas.get(name)
+            found |= dict.fromkeys([name] if formula is None else self.sources(formula.names))
+        return list(found)
+
+    def computed(self, readings: Readings) -> Readings:
+        """Readings ``(p,)`` with the channels that are computed filled in; NaN where one of its own is not known."""
+        if not self.formulas:
+            return readings
+        known = dict(zip(self.channel_names, readings.tolist(), strict=True))
+        for name in TopologicalSorter({name: formula.names for name, formula in self.formulas.items()}).static_order():
+            if (formula := self.formulas.get(name)) is not None:
+                known[name] = formula.value(known)
+        return np.array([known[name] for name in self.channel_names])
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -236,6 +308,27 @@ class Space(_Value):
         if unknown:
             raise InvalidInput(f"unknown channel {name!r}{suggest_nearest(name, channels)}" for name in unknown)
         return [channels.index(name) for name in names]
+
+
+def formula_faults(names: Mapping[str, Sequence[str]], known: Iterable[str]) -> dict[str, str]:
+    """Why some quantities cannot be computed, by their names, as sentences that follow these; none as a rule.
+
+    Args:
+        names: What each is computed from.
+        known: Channels that there are, these quantities among them.
+    """
+    known, faults = list(known), dict[str, str]()
+    for quantity, sources in names.items():
+        if unknown := [name for name in sources if name not in known]:
+            others = [name for name in known if name != quantity]
+            said = ", ".join(f"{name!r}{suggest_nearest(name, others)}" for name in unknown)
+            faults[quantity] = f"is computed from a channel that there is not, {said}"
+    try:
+        TopologicalSorter(names).prepare()
+    except CycleError as error:
+        cycle = list(map(str, error.args[1]))
+        faults[cycle[0]] = f"is computed from itself: {' from '.join(reversed(cycle))}"
+    return faults
 
 
 def is_number(value: object) -> bool:
