@@ -10,7 +10,8 @@ from flows.engine.opening import open_session
 from flows.engine.outcome import recorded_end, summarize_outcome
 from flows.engine.session import Session
 from sdl.campaign.definition import Campaign
-from sdl.errors import CampaignSuspended
+from sdl.errors import CampaignSuspended, LedgerAway
+from sdl.ledger.database_server import AWAY_S
 from sdl.system.signals import set_on_signal
 from strategies.plan.steps import Step, Stop
 
@@ -38,13 +39,20 @@ def run_directly(
         CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted: where that ends it for now; all that came
             before is kept.
     """
-    interrupted = threading.Event()
-    with (
-        set_on_signal(interrupted),
-        open_session(campaign, directory, ledger, again=again, moved=moved, interrupted=interrupted) as session,
-    ):
-        drive(session)
-        return summarize_outcome(session.ledger, session.entry.name)
+    interrupted, patience_s = threading.Event(), 0.0
+    with set_on_signal(interrupted):
+        while True:
+            opened = open_session(
+                campaign, directory, ledger, again=again, moved=moved, interrupted=interrupted, patience_s=patience_s
+            )
+            try:
+                with opened as session:
+                    campaign, again, moved, patience_s = session.campaign, False, False, AWAY_S
+                    drive(session)
+                    return summarize_outcome(session.ledger, session.entry.name)
+            except LedgerAway:  # broke off in the middle: go on as after a kill
+                if not patience_s:
+                    raise
 
 
 def drive(session: Session) -> None:

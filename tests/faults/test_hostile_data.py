@@ -207,7 +207,7 @@ def _number(cell):
 @sizes(200, 1000)
 def test_of_other_peoples_rows_none_is_lost_in_silence_and_none_is_changed(examples, sandbox):
     """Each row is used as it was written, counted among those that are not, or the file is refused in sentences."""
-    names = (f"others-{number}" for number in range(10**9))
+    names = (f"others-{examples}-{number}" for number in range(10**9))
 
     def claim(given):
         header, rows, suffix = given

@@ -157,7 +157,7 @@ def test_whatever_drivers_do_all_of_it_is_kept_and_nothing_is_out_of_bounds(exam
         driver = Driver(space, does)
         settings = [space.from_unit(np.array(row[: space.d])) for row in unit]
         requests = [Request(0, i, 0, Purpose.DESIGN, row) for i, row in enumerate(settings)]
-        entry = ledger.register(f"campaign-{next(numbers)}", driver.identity, space, {}, {})
+        entry = ledger.register(f"campaign-{examples}-{next(numbers)}", driver.identity, space, {}, {})
         with ledger.hold(driver.identity, "the test") as lease:
             ledger.plan(lease, entry.id, Round(0, RoundKind.DESIGN), requests)
             bench = Bench(ledger, lease, entry.id, driver, BUDGET, needed=["y"])

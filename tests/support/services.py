@@ -19,9 +19,9 @@ SOON_S = 300
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 
-def secret_headers(api):
+def secret_headers(api, auth=None):
     """The secret that a Prefect server gives to its own page and to programs of this machine, as headers."""
-    told = requests.get(f"{api}/csrf-token", params={"client": "tests"}, timeout=20)
+    told = requests.get(f"{api}/csrf-token", params={"client": "tests"}, auth=auth, timeout=20)
     return {"Prefect-Csrf-Token": told.json()["token"], "Prefect-Csrf-Client": "tests"} if told.ok else {}
 
 
@@ -62,7 +62,8 @@ class Lab:
     def ask(self, path, body=None, method=None):
         method = method or ("GET" if body is None else "POST")
         for _ in range(20):
-            answer = requests.request(method, self.told["api"] + path, json=body, headers=self._secret(), timeout=20)
+            options = {"json": body, "headers": self._secret(), "auth": self._auth, "timeout": 20}
+            answer = requests.request(method, self.told["api"] + path, **options)
             if answer.status_code != 503:
                 break
             time.sleep(0.5)  # its database is busy: Prefect's own clients ask again too
@@ -71,7 +72,12 @@ class Lab:
 
     def _secret(self):
         """The headers without which the server of a laboratory obeys nobody, as its own page gets them."""
-        return secret_headers(self.told["api"])
+        return secret_headers(self.told["api"], self._auth)
+
+    @property
+    def _auth(self):
+        name, _, secret = self.environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
+        return (name, secret) if secret else None
 
     def deployment(self, flow, name="twin"):
         return self.ask(f"/deployments/name/{flow}/{name}")

@@ -110,8 +110,11 @@ class Answers:
     """A web server that gives the answers it is told to, by path, and else a page."""
 
     def __init__(self, answers, tls=None):
+        self.asked = asked = []
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                asked.append(self.path)
                 status, body = answers.get(self.path.partition("?")[0], (200, "<html>something else</html>"))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))

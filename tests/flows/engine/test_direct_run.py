@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from places import on_twin
+from sqlalchemy import Engine, event
 
 from flows.engine import direct_run
 from flows.engine.direct_run import run_directly
@@ -17,6 +18,7 @@ from sdl.ledger.ledger import Ledger
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 
+STRIKES = 3
 WITHOUT_PREFECT = """
 import sys
 from flows.cli import main
@@ -84,3 +86,24 @@ def test_one_that_does_not_answer_then_either_suspends_it_and_the_next_call_goes
         with Ledger(where) as book:
             assert (book.entry("paper").state, book.sent(book.entry("paper").id)) == ("SUSPENDED", 5)
         assert run_directly(campaign, tmp_path, where)["verified"]
+
+
+@pytest.mark.fault("O-32")
+def test_a_database_that_breaks_off_in_the_middle_of_a_transaction_ends_nothing(paper, postgres, tmp_path):
+    struck = []
+
+    def strike(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO attempts") and len(struck) < STRIKES:
+            struck.append(connection.connection.driver_connection.info.backend_pid)
+            postgres.execute(f"SELECT pg_terminate_backend({struck[-1]})")
+
+    campaign = Campaign.parse(paper | {"instrument": {"plugin": "twin", "seed": 2}})
+    event.listen(Engine, "before_cursor_execute", strike)
+    try:
+        result = run_directly(campaign, tmp_path, place := postgres.fresh())
+    finally:
+        event.remove(Engine, "before_cursor_execute", strike)
+    assert (result["verified"], len(struck)) == (True, STRIKES)
+    undisturbed = run_directly(campaign, tmp_path, str(tmp_path / "undisturbed.sqlite"))
+    assert settings_asked(place) == settings_asked(tmp_path / "undisturbed.sqlite")
+    assert result["requests"] == undisturbed["requests"]
