@@ -34,20 +34,12 @@ class ConfiguredInstrument(Generic[Order]):
         kind: Name of the protocol.
         definition: What the file says.
         transport: The line to it, which is not open yet.
-        secrets: What must stand neither in the ledger nor in a message.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        definition: InstrumentDefinition[Order],
-        transport: Transport[Order],
-        secrets: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, kind: str, definition: InstrumentDefinition[Order], transport: Transport[Order]) -> None:
         self.definition, self.transport = definition, transport
         self.space, self.patience = definition.space, definition.patience
         self.identity = f"{kind} {transport.place}"
-        self._secrets = secrets
         self._stands = dict[str, float]()
         """Where the knobs are, as far as this process set them."""
         self.moved = False
@@ -80,7 +72,7 @@ class ConfiguredInstrument(Generic[Order]):
                 if found is not None:
                     readings[channel.name] = found[0]
             exchange.see_errors()
-        return Reply(applied, readings, self._shown(exchange.raw), time.monotonic() - started)
+        return Reply(applied, readings, exchange.raw, time.monotonic() - started)
 
     def make_safe(self) -> None:
         """Leave each knob where its ``safe`` says, send what the list ``safe`` says, and see whether that was done.
@@ -148,21 +140,20 @@ class ConfiguredInstrument(Generic[Order]):
         except InstrumentError as error:
             self._drop()
             self.moved |= error.sent
-            error.raw = self._shown(error.raw or exchange.raw)
-            error.args = (self._shown(str(error)),)
+            error.raw = error.raw or exchange.raw
             raise
         except OSError as error:
             self._drop()
-            place, raw = self.transport.place, self._shown(exchange.raw)
-            reason = self._shown(" ".join(str(error).split()) or type(error).__name__)
+            place, raw = self.transport.place, exchange.raw
+            reason = " ".join(str(error).split()) or type(error).__name__
             if not exchange.doing:
                 message = f"no connection to {place}: {reason}"
                 raise InstrumentUnavailable(message, sent=False) from error
-            self.moved, doing = True, self._shown(exchange.doing)
+            self.moved = True
             if isinstance(error, TimeoutError):
-                message = f"{place} did not finish its answer to {doing} in time: {reason}"
+                message = f"{place} did not finish its answer to {exchange.doing} in time: {reason}"
                 raise InstrumentSilent(message, raw=raw, wait=self.definition.quiet_s) from error
-            raise InstrumentUnavailable(f"{place} broke off at {doing}: {reason}", raw=raw) from error
+            raise InstrumentUnavailable(f"{place} broke off at {exchange.doing}: {reason}", raw=raw) from error
         except BaseException:  # a library's own fault, or an interruption: nobody knows what is on the line
             self.moved = True
             self._drop()
@@ -207,11 +198,6 @@ class ConfiguredInstrument(Generic[Order]):
         if got is None:
             return None
         return sent if is_number(got[0]) and abs(got[0] - sent) <= knob.tolerance else got[0]
-
-    def _shown(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 class _Exchange(Generic[Order]):

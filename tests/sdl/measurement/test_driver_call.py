@@ -159,7 +159,7 @@ class TestKeptSafe:
     def test_whoever_lost_it_leaves_it_as_it_is(self, ledger):
         heater = Heater(ledger)
         with pytest.raises(LeaseLost), kept_safe(heater, Lease("heater", 1)):
-            raise LeaseLost("taken over")
+            raise LeaseLost("taken over", "heater")
         assert heater.done == [("let go", True)]
 
     def test_one_that_cannot_be_made_safe_is_named_and_keeps_nothing_else_from_its_end(self, ledger, caplog):

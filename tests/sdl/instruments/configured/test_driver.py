@@ -14,6 +14,7 @@ from scpi_server import ScpiServer, scpi_orders
 
 from sdl import plugins
 from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.measurement.driver_call import ask_driver
 
 RED = {"name": "red", "high": 5, "write": "FLOW {value}"}
 LIGHT = {"name": "450nm", "query": "LIGHT?"}
@@ -263,7 +264,7 @@ def test_a_program_knows_the_secrets_that_it_is_given_and_no_other(monkeypatch):
     monkeypatch.setenv("SDL_SECRET_ITS_TOKEN", "hunter2")
     monkeypatch.setenv("SDL_SECRET_ANOTHER", "swordfish")
     code = "import json, os; print(json.dumps({'readings': {'x': 1}, 'all': dict(os.environ)}))"
-    reply = program(code, environment={"TOKEN": {"secret": "its-token"}}).measure({"red": 0.5})
+    reply = ask_driver(program(code, environment={"TOKEN": {"secret": "its-token"}}), {"red": 0.5})
     assert '\\"TOKEN\\": \\"***\\"' in reply.raw
     assert "hunter2" not in reply.raw
     assert "swordfish" not in reply.raw
