@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, get_args, get_type_hints
 
-from pydantic import ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.formatting import format_value, hide_secrets, keep_secret
@@ -173,11 +173,31 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
         try:
             values[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(values[key])
         except ValidationError as error:
-            came = "a secret" if is_secret(written[key]) else format_value(values[key])
-            faults += [
-                f"{'.'.join(map(str, (key, *fault['loc'])))}: {fault['msg']}, got {came}" for fault in error.errors()
-            ]
+            faults += [_option_fault(key, hints[key], dict(fault), is_secret(written[key])) for fault in error.errors()]
     return values, unknown, faults
+
+
+def _option_fault(key: str, hint: Any, fault: dict[str, Any], secret: bool) -> str:
+    path = fault["loc"]
+    place = ".".join(map(str, (key, *path)))
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key{suggest_nearest(str(path[-1]), known_keys(hint, path[:-1]))}"
+    return f"{place}: {fault['msg']}, got {'a secret' if secret else format_value(fault['input'])}"
+
+
+def known_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:
+    """Return the keys that are valid at a place below a model, or below what is annotated with one."""
+    model = _model_in(annotation)
+    for part in path:
+        if model is not None and part in model.model_fields:  # else a place in a list, or the name of an entry
+            model = _model_in(model.model_fields[part].annotation)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    nested = [annotation, *get_args(annotation)]
+    nested += [inner for kind in nested for inner in get_args(kind)]
+    return next((kind for kind in nested if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 SECRET_PREFIX = "SDL_SECRET_"

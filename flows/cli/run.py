@@ -19,7 +19,7 @@ from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Request, State, Verdict
 from sdl.instruments.protocol import HasSafeState, Instrument
 from sdl.ledger.ledger import Ledger
-from sdl.measurement.driver_call import secure_driver
+from sdl.measurement.driver_call import kept_safe
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 NOT_VERIFIED = 3
@@ -142,8 +142,8 @@ def _finished(where: str, campaign: Campaign, instrument: Instrument) -> dict[st
             return None
         refuse_changed_file(entry, campaign)
         if isinstance(instrument, HasSafeState) and book.holder(instrument.identity) is None:
-            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease:
-                secure_driver(instrument, lease)
+            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease, kept_safe(instrument, lease):
+                pass
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return summarize_outcome(book, entry.name)
 

@@ -15,7 +15,7 @@ from sdl.history import State
 from sdl.instruments.protocol import Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
-from sdl.measurement.driver_call import close_driver, secure_driver
+from sdl.measurement.driver_call import close_driver, kept_safe
 from sdl.measurement.manual import BUDGET
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
@@ -68,13 +68,13 @@ def hold_bench(
         name = _of_its_own(book, name, instrument.identity)
         entry = book.register(slugify(name), instrument.identity, instrument.space, config, versions(), title=name)
         wait_out_orphans(book, instrument.identity, interrupted)
-        secure_driver(instrument, lease)
         book.reconcile(lease, entry.id)
         bench = Bench(book, lease, entry.id, instrument, BUDGET)
         bench.interrupted = interrupted or bench.interrupted
         book.set_state(lease, entry.id, State.RUNNING)
         try:
-            yield bench
+            with kept_safe(instrument, lease):
+                yield bench
         except (CampaignSuspended, CampaignPaused, CampaignStopped, Interrupted) as error:
             book.set_state(lease, entry.id, State.FINISHED, str(error))  # a person begins anew, nothing goes on
             raise

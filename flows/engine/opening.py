@@ -22,7 +22,7 @@ from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
-from sdl.measurement.driver_call import close_driver, secure_driver
+from sdl.measurement.driver_call import close_driver, kept_safe
 from sdl.measurement.hand_bench import HandBench
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
@@ -71,7 +71,8 @@ def open_session(
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
                 try:
-                    yield session
+                    with kept_safe(instrument, lease):
+                        yield session
                 finally:
                     session.close()
     finally:
@@ -88,7 +89,6 @@ def _session(
     interrupted: threading.Event | None,
 ) -> Session:
     wait_out_orphans(book, instrument.identity, interrupted)
-    secure_driver(instrument, lease)
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
     campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign

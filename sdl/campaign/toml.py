@@ -3,12 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
+from sdl.plugins import known_keys
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -64,7 +65,7 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
     path = fault["loc"]
     key = ".".join(str(part) for part in path) or whole
     if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key{suggest_nearest(str(path[-1]), _fields(model, path[:-1]))}"
+        return f"{key}: unknown key{suggest_nearest(str(path[-1]), known_keys(model, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
     if fault["type"] in ("tuple_type", "list_type"):
@@ -75,15 +76,3 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {format_value(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"
-
-
-def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
-    """The keys that are valid at a place in the file."""
-    for part in path:
-        if part not in model.model_fields:  # a place in a list, or the name of an entry
-            continue
-        annotation = model.model_fields[part].annotation
-        nested = [annotation, *get_args(annotation)]
-        nested += [inner for kind in nested for inner in get_args(kind)]
-        model = next(kind for kind in nested if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(model.model_fields)

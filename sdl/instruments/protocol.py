@@ -99,11 +99,18 @@ class HasLamp(Protocol):
 
 @runtime_checkable
 class HasSafeState(Protocol):
-    """An instrument that must not be left as a dead process left it."""
+    """An instrument that must not be left as a process left it that died, or that no longer holds it."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether this process may have left it elsewhere than safe."""
 
     def make_safe(self) -> None:
-        """Bring the apparatus into the state in which nobody has to watch it, as ``close`` does.
+        """Bring the apparatus into the state in which nobody has to watch it.
 
         Raises:
             InstrumentError: it could not be done.
         """
+
+    def let_go(self) -> None:
+        """Leave the apparatus as it is, since somebody else holds it by now."""

@@ -2,12 +2,13 @@
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable
+from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable, LeaseLost
 from sdl.formatting import format_value, hide_secrets, make_jsonable
 from sdl.instruments.protocol import HasSafeState, Instrument, Reply
 from sdl.ledger.lease import Lease
@@ -50,11 +51,26 @@ def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
     )
 
 
-def secure_driver(instrument: Instrument, lease: Lease) -> None:
-    """Make an instrument safe that whoever held it before died with; if that fails, the log names it."""
-    if not (lease.abandoned and isinstance(instrument, HasSafeState)):
+@contextmanager
+def kept_safe(instrument: Instrument, lease: Lease) -> Iterator[None]:
+    """Make an instrument safe before a block, if whoever held it died, and after the block, while it is still held."""
+    if not isinstance(instrument, HasSafeState):
+        yield
         return
-    log.info("%s was left by a process that died: it is made safe first", instrument.identity)
+    if lease.abandoned:
+        log.info("%s was left by a process that died: it is made safe first", instrument.identity)
+        _make_safe(instrument)
+    try:
+        yield
+    except LeaseLost:
+        instrument.let_go()
+        raise
+    finally:
+        if instrument.moved:
+            _make_safe(instrument)
+
+
+def _make_safe(instrument: Any) -> None:
     try:
         instrument.make_safe()
     except Exception as error:  # a driver is anybody's code

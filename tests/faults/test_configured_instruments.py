@@ -118,12 +118,11 @@ def test_an_instrument_that_is_not_there_suspends_the_campaign_before_anything_i
     assert [row["verdict"] for row in trail(tmp_path)] == ["RETRY", "RETRY"]
 
 
-@pytest.mark.xdist_group("prefect")
 @each_protocol
-def test_a_file_alone_leads_to_a_verdict_and_no_secret_leaves_the_environment(protocol, tmp_path, prefect, sdl, home):
+def test_a_file_alone_leads_to_a_verdict_and_no_secret_leaves_the_environment(protocol, tmp_path, sdl, home):
     rig = Rig()
     with PROTOCOLS[protocol](rig) as instrument:
-        told = sdl("run", file_of(written(instrument), tmp_path / "mixture.toml"), "--json")
+        told = sdl("run", "--no-server", file_of(written(instrument), tmp_path / "mixture.toml"), "--json")
     assert told.code == 0, told.err
     assert truly_verified(told.json, rig)
     assert rig.stands == SAFE
@@ -133,7 +132,6 @@ def test_a_file_alone_leads_to_a_verdict_and_no_secret_leaves_the_environment(pr
 
 
 @pytest.mark.fault("O-13")
-@pytest.mark.xdist_group("prefect")
 def test_the_state_is_safe_after_ctrl_c(tmp_path, prefect, spawn, ended):
     rig = Rig()
     with PROTOCOLS["scpi"](rig) as instrument:
@@ -150,19 +148,18 @@ def test_the_state_is_safe_after_ctrl_c(tmp_path, prefect, spawn, ended):
 
 
 @pytest.mark.fault("O-02", "O-08")
-@pytest.mark.xdist_group("prefect")
 @pytest.mark.parametrize("place", ["after-send@3", "in-report"])
-def test_after_kill_9_the_next_start_makes_it_safe_first(place, tmp_path, prefect, spawn, ended, monkeypatch):
+def test_after_kill_9_the_next_start_makes_it_safe_first(place, tmp_path, spawn, ended, monkeypatch):
     """Killed in the report, the campaign has nothing more to measure, and the pumps still run."""
     rig = Rig()
     with PROTOCOLS["scpi"](rig) as instrument:
         file = file_of(written(instrument), tmp_path / "mixture.toml")
         monkeypatch.setenv(failpoints.VARIABLE, place)
-        assert ended(spawn("run", file)).code == -signal.SIGKILL
+        assert ended(spawn("run", "--no-server", file)).code == -signal.SIGKILL
         monkeypatch.delenv(failpoints.VARIABLE)
         assert rig.stands != SAFE
         before, number = len(rig.log), rig.number
-        told = ended(spawn("run", file, "--json"))
+        told = ended(spawn("run", "--no-server", file, "--json"))
     assert told.code == 0
     assert truly_verified(json.loads(told.out), rig)
     assert [each for each in rig.log[before:] if each[0] in KNOBS][:2] == [("red", 0.0), ("blue", 0.0)]

@@ -58,6 +58,15 @@ def test_a_wrong_type_is_named_with_what_came():
     assert fault.endswith("got 'many'")
 
 
+def test_a_misspelt_key_of_a_knob_or_a_channel_is_named_with_the_nearest():
+    found = faults("by-hand", {"knobs": [{"name": "red", "hihg": 5}], "channels": [{"name": "A", "ceilign": 3}]})
+    assert found == (
+        "knobs.0.hihg: unknown key; did you mean 'high'?",
+        "channels.0.ceilign: unknown key; did you mean 'ceiling'?",
+    )
+    assert faults("by-hand", {"knobs": [{"name": "red", "high": "much"}], "channels": []})[0].endswith("got 'much'")
+
+
 def test_all_mistakes_of_names_and_types_come_at_once():
     found = faults("claude-light", {"ulr": "https://example.org", "attempts": "many"})
     assert sorted(fault.split(":")[0] for fault in found) == ["attempts", "ulr", "url"]

@@ -56,8 +56,7 @@ class CommandDefinition(InstrumentDefinition[Call]):
 def command(**options: Any) -> ConfiguredInstrument[Call]:
     """An instrument behind a program, by configuration."""
     definition = read_definition(CommandDefinition, _asked(options), "command")
-    secrets = [text.get_secret_value() for text in definition.environment.values() if isinstance(text, SecretStr)]
-    return ConfiguredInstrument("command", definition, ProgramLine(definition), tuple(secrets))
+    return ConfiguredInstrument("command", definition, ProgramLine(definition))
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,18 @@ It knows no protocol; what a line raises becomes here the same classes of errors
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic
 
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
 from sdl.formatting import format_value
-from sdl.instruments.configured.definition import InstrumentDefinition
+from sdl.instruments.configured.definition import ConfiguredKnob, InstrumentDefinition
 from sdl.instruments.configured.picks import MissingPart, Pick
 from sdl.instruments.configured.templates import VALUE, fill_places, find_places
 from sdl.instruments.configured.transport import Deadline, Order, Transport
 from sdl.instruments.protocol import Reply
+from sdl.instruments.screening import ECHO_TOLERANCE
 from sdl.space import is_number
 from sdl.system import failpoints
 
@@ -33,24 +34,16 @@ class ConfiguredInstrument(Generic[Order]):
         kind: Name of the protocol.
         definition: What the file says.
         transport: The line to it, which is not open yet.
-        secrets: What must stand neither in the ledger nor in a message.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        definition: InstrumentDefinition[Order],
-        transport: Transport[Order],
-        secrets: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, kind: str, definition: InstrumentDefinition[Order], transport: Transport[Order]) -> None:
         self.definition, self.transport = definition, transport
         self.space, self.patience = definition.space, definition.patience
         self.identity = f"{kind} {transport.place}"
-        self._secrets = secrets
         self._stands = dict[str, float]()
         """Where the knobs are, as far as this process set them."""
-        self._used = False
-        """Whether this process may have moved anything since it left the apparatus safe."""
+        self.moved = False
+        """Whether this process may have left it elsewhere than safe."""
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
         """Take one reading at named settings; each order is sent once.
@@ -65,20 +58,21 @@ class ConfiguredInstrument(Generic[Order]):
         values = self.space.named_settings(self.space.settings(settings))
         started = time.monotonic()
         with self._exchange() as exchange:
-            self._write(exchange, values)
+            for order, value in self._writes(values):
+                exchange.send(order, value)
             failpoints.pass_failpoint("after-send")
             self._settle(exchange, values)
             exchange.see_errors()
             if self.definition.query is not None and any(find_places(self.definition.query)):
                 exchange.ask(fill_places(self.definition.query, values))  # it sets knobs, which are read back after it
-            applied = {knob.name: self._read_back(exchange, values, i) for i, knob in enumerate(self.definition.knobs)}
+            applied = {knob.name: self._read_back(exchange, values, knob) for knob in self.definition.knobs}
             readings = dict[str, Any]()
             for channel in self.definition.channels:
-                value = exchange.read(channel, channel.query, values)
-                if value is not None:
-                    readings[channel.name] = value[0]
+                found = exchange.read(channel, channel.query, values)
+                if found is not None:
+                    readings[channel.name] = found[0]
             exchange.see_errors()
-        return Reply(applied, readings, self._shown(exchange.raw), time.monotonic() - started)
+        return Reply(applied, readings, exchange.raw, time.monotonic() - started)
 
     def make_safe(self) -> None:
         """Leave each knob where its ``safe`` says, send what the list ``safe`` says, and see whether that was done.
@@ -86,87 +80,107 @@ class ConfiguredInstrument(Generic[Order]):
         Raises:
             InstrumentError: it could not be done, or not be seen.
         """
-        if not self.definition.has_safe_state:
-            return
-        try:
-            self._leave_safe()
-        except InstrumentUnavailable:  # by a line of its own, if the one that was open is dead
-            self._leave_safe()
-        self._used = False
+        if self.definition.has_safe_state:
+            try:
+                self._leave_safe()
+            except InstrumentUnavailable:  # by a line of its own, if the one that was open is dead
+                self._leave_safe()
+        self.moved = False
+
+    def let_go(self) -> None:
+        """Leave the apparatus as it is, since somebody else holds it by now."""
+        self.moved = False
+        self._drop()
 
     def close(self) -> None:
-        """Leave the apparatus safe, if it was used, and let go of it."""
+        """Leave the apparatus safe, if it was moved, and let go of it."""
         try:
-            if self._used:
+            if self.moved:
                 self.make_safe()
         finally:
-            self.transport.drop()
+            self._drop()
 
     def _leave_safe(self) -> None:
-        knobs = self.definition.knobs
-        values = {knob.name: knob.safe for knob in knobs if knob.safe is not None}
-        with self._exchange() as exchange:
-            self._write(exchange, values)
-            query = self.definition.query
+        """Send every order that makes it safe, whatever becomes of the others, and tell all that went wrong."""
+        values = {knob.name: knob.safe for knob in self.definition.knobs if knob.safe is not None}
+        query, wrong = self.definition.query, list[str]()
+
+        def give(order: Callable[..., object], *given: object) -> None:
+            try:
+                order(*given)
+            except (InstrumentRefused, BadReply) as error:
+                wrong.append(str(error))
+
+        with self._exchange(strict=False) as exchange:
+            for order, value in self._writes(values):
+                give(exchange.send, order, value)
             if values and query is not None and any(find_places(query)):
-                exchange.ask(fill_places(query, values))
+                give(exchange.ask, fill_places(query, values))
             for order in self.definition.safe:
-                exchange.send(order, None)
-            exchange.see_errors()
-            self._stands.clear()
-            applied = {
-                knob.name: self._read_back(exchange, values, i)
-                for i, knob in enumerate(knobs)
-                if knob.name in values and knob.readback is not None and knob.readback.query is not None
-            }
-        if wrong := [f"{name} reads back {format_value(got)}" for name, got in applied.items() if got != values[name]]:
-            raise InstrumentRefused(f"{self.transport.place} was told to be safe, and {', '.join(wrong)}")
+                give(exchange.send, order, None)
+            give(exchange.see_errors)
+            for knob in self.definition.knobs:
+                if knob.name in values and knob.readback is not None and knob.readback.query is not None:
+                    got = self._read_back(exchange, values, knob)
+                    near = max(ECHO_TOLERANCE * (knob.high - knob.low), (knob.resolution or 0.0) / 2)
+                    if not is_number(got) or abs(got - values[knob.name]) > near:
+                        wrong.append(f"{knob.name} reads back {format_value(got)}")
+        self._stands.clear()
+        if wrong:
+            raise InstrumentRefused(f"{self.transport.place} was told to be safe, and {'; '.join(wrong)}")
 
     @contextmanager
-    def _exchange(self) -> Iterator["_Exchange[Order]"]:
+    def _exchange(self, strict: bool = True) -> Iterator["_Exchange[Order]"]:
         """The orders of one reading on an open line; what goes wrong is told in classes, and ends the line."""
         exchange = _Exchange(self.definition, self.transport)
         try:
-            self._open(exchange)
+            self._open(exchange, strict)
             yield exchange
-            self._used = True
+            self.moved = True
         except InstrumentError as error:
             self._drop()
-            self._used |= error.sent
-            error.raw = self._shown(error.raw or exchange.raw)
-            error.args = (self._shown(str(error)),)
+            self.moved |= error.sent
+            error.raw = error.raw or exchange.raw
             raise
         except OSError as error:
             self._drop()
-            place, raw = self.transport.place, self._shown(exchange.raw)
-            reason = self._shown(" ".join(str(error).split()) or type(error).__name__)
+            place, raw = self.transport.place, exchange.raw
+            reason = " ".join(str(error).split()) or type(error).__name__
             if not exchange.doing:
                 message = f"no connection to {place}: {reason}"
                 raise InstrumentUnavailable(message, sent=False) from error
-            self._used, doing = True, self._shown(exchange.doing)
+            self.moved = True
             if isinstance(error, TimeoutError):
-                message = f"{place} did not finish its answer to {doing} in time: {reason}"
+                message = f"{place} did not finish its answer to {exchange.doing} in time: {reason}"
                 raise InstrumentSilent(message, raw=raw, wait=self.definition.quiet_s) from error
-            raise InstrumentUnavailable(f"{place} broke off at {doing}: {reason}", raw=raw) from error
+            raise InstrumentUnavailable(f"{place} broke off at {exchange.doing}: {reason}", raw=raw) from error
+        except BaseException:  # a library's own fault, or an interruption: nobody knows what is on the line
+            self.moved = True
+            self._drop()
+            raise
 
-    def _open(self, exchange: "_Exchange[Order]") -> None:
-        if self.transport.open(Deadline(self.definition.connect_s)):
+    def _open(self, exchange: "_Exchange[Order]", strict: bool) -> None:
+        """Open the line and prepare the apparatus; unless strict, without a look at what it says of that."""
+        fresh = self.transport.open(Deadline(self.definition.connect_s))
+        exchange.deadline = Deadline(self.definition.deadline_s)
+        if fresh:
             self._stands.clear()
             for order in self.definition.prepare:
                 exchange.send(order, None)
-            if self.definition.prepare:
+            if self.definition.prepare and strict:
                 exchange.see_errors()
 
     def _drop(self) -> None:
         self._stands.clear()
         self.transport.drop()
 
-    def _write(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
+    def _writes(self, values: Mapping[str, float]) -> Iterator[tuple[Order, float | None]]:
+        """The orders that set knobs, each with the value if it sets a single one."""
         if values and self.definition.write is not None:
-            exchange.send(fill_places(self.definition.write, values), None)
+            yield fill_places(self.definition.write, values), None
         for knob in self.definition.knobs:
             if knob.write is not None and knob.name in values:
-                exchange.send(fill_places(knob.write, {**values, VALUE: values[knob.name]}), values[knob.name])
+                yield fill_places(knob.write, {**values, VALUE: values[knob.name]}), values[knob.name]
 
     def _settle(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
         moved = [knob.settle_s for knob in self.definition.knobs if self._stands.get(knob.name) != values[knob.name]]
@@ -176,8 +190,7 @@ class ConfiguredInstrument(Generic[Order]):
             time.sleep(seconds)
         self._stands = dict(values)
 
-    def _read_back(self, exchange: "_Exchange[Order]", values: Mapping[str, float], number: int) -> Any:
-        knob = self.definition.knobs[number]
+    def _read_back(self, exchange: "_Exchange[Order]", values: Mapping[str, float], knob: ConfiguredKnob[Order]) -> Any:
         sent = values[knob.name]
         if knob.readback is None:
             return sent
@@ -185,11 +198,6 @@ class ConfiguredInstrument(Generic[Order]):
         if got is None:
             return None
         return sent if is_number(got[0]) and abs(got[0] - sent) <= knob.tolerance else got[0]
-
-    def _shown(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 class _Exchange(Generic[Order]):

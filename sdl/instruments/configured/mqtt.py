@@ -80,8 +80,7 @@ class MqttDefinition(InstrumentDefinition[Order]):
 def mqtt(**options: Any) -> ConfiguredInstrument[MqttOrder]:
     """An instrument behind an MQTT broker, by configuration."""
     definition = read_definition(MqttDefinition, options, "mqtt")
-    secrets = (definition.password.get_secret_value(),) if definition.password else ()
-    return ConfiguredInstrument("mqtt", definition, BrokerLine(definition), secrets)
+    return ConfiguredInstrument("mqtt", definition, BrokerLine(definition))
 
 
 class BrokerLine:

@@ -66,8 +66,7 @@ class OpcUaDefinition(InstrumentDefinition[NodeName]):
 def opcua(**options: Any) -> ConfiguredInstrument[str]:
     """An instrument behind an OPC-UA server, by configuration."""
     definition = read_definition(OpcUaDefinition, options, "opcua")
-    secrets = (definition.password.get_secret_value(),) if definition.password else ()
-    return ConfiguredInstrument("opcua", definition, SessionLine(definition), secrets)
+    return ConfiguredInstrument("opcua", definition, SessionLine(definition))
 
 
 class SessionLine:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from sdl.campaign.section import Section
-from sdl.formatting import format_value
+from sdl.formatting import format_value, keep_secret
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.transport import Deadline
@@ -80,9 +80,9 @@ def rest(**options: Any) -> ConfiguredInstrument[RestRequest]:
     """An instrument with a REST API, by configuration."""
     definition = read_definition(RestDefinition, options, "rest")
     every = [definition.headers, *(request.headers for request in _requests(definition))]
-    hidden = [text.get_secret_value() for headers in every for text in headers.values() if isinstance(text, SecretStr)]
-    secrets = (*hidden, *(text.split()[-1] for text in hidden))  # "Bearer ..." may come back without its first word
-    return ConfiguredInstrument("rest", definition, HttpLine(definition), secrets)
+    for text in (text for headers in every for text in headers.values() if isinstance(text, SecretStr)):
+        keep_secret(text.get_secret_value().split()[-1])  # "Bearer ..." may come back without its first word
+    return ConfiguredInstrument("rest", definition, HttpLine(definition))
 
 
 class HttpLine:

@@ -180,7 +180,8 @@ def test_a_killed_process_frees_it_at_once(ledger, holders):
         pass
     other.kill()
     other.process.wait()
-    assert at_once(ledger).token == 2
+    taken = at_once(ledger)
+    assert (taken.token, taken.abandoned) == (2, True)
 
 
 def test_a_killed_process_whose_parent_does_not_care_frees_it_too(ledger, holders):

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdl.errors import CampaignSuspended, InstrumentError, InstrumentRefused
+from sdl.errors import CampaignSuspended, InstrumentError, InstrumentRefused, LeaseLost
 from sdl.history import Purpose, Request, Round, RoundKind
 from sdl.instruments.protocol import Patience, Reply
+from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
-from sdl.measurement.driver_call import ask_driver, close_driver
+from sdl.measurement.driver_call import ask_driver, close_driver, kept_safe
 from sdl.space import Channel, Knob, Space
 
 SPACE = Space(knobs=(Knob(name="x", low=0.0, high=1.0),), channels=(Channel(name="y"), Channel(name="z")))
@@ -123,3 +124,56 @@ def test_whatever_a_driver_does_is_a_plain_reply_or_an_error_of_ours(returned, r
     json.dumps([dict(reply.applied), dict(reply.readings), reply.raw, reply.seconds])
     assert type(reply.raw) is str
     assert type(reply.seconds) is float
+
+
+class Heater(Driver):
+    """Keeps what was done with it, and who held it then."""
+
+    def __init__(self, book, does=lambda _: None):
+        super().__init__(does)
+        self.book, self.moved, self.done = book, True, []
+
+    def make_safe(self):
+        self.done.append(("safe", self.book.holder("heater") is not None))
+        self.does({})
+        self.moved = False
+
+    def let_go(self):
+        self.done.append(("let go", True))
+        self.moved = False
+
+
+class TestKeptSafe:
+    def test_it_is_made_safe_while_it_is_still_held_so_that_nobody_else_is_at_it(self, ledger):
+        heater = Heater(ledger)
+        with ledger.hold("heater", "a campaign") as lease, kept_safe(heater, lease):
+            assert heater.done == []
+        assert heater.done == [("safe", True)]
+
+    def test_whoever_holds_it_after_one_who_died_makes_it_safe_first(self, ledger):
+        heater = Heater(ledger)
+        with kept_safe(heater, Lease("heater", 2, abandoned=True)):
+            assert [done for done, _ in heater.done] == ["safe"]
+        assert len(heater.done) == 1, "and it was not moved since"
+
+    def test_whoever_lost_it_leaves_it_as_it_is(self, ledger):
+        heater = Heater(ledger)
+        with pytest.raises(LeaseLost), kept_safe(heater, Lease("heater", 1)):
+            raise LeaseLost("taken over", "heater")
+        assert heater.done == [("let go", True)]
+
+    def test_one_that_cannot_be_made_safe_is_named_and_keeps_nothing_else_from_its_end(self, ledger, caplog):
+        def stuck(_):
+            raise OSError("no line")
+
+        heater = Heater(ledger, stuck)
+        with pytest.raises(CampaignSuspended, match="cold"), kept_safe(heater, Lease("heater", 1)):
+            raise CampaignSuspended("cold")
+        assert "a stranger's lamp failed with OSError: no line" in caplog.text
+        assert "see to it that it is" in caplog.text
+
+    def test_a_lease_says_whether_its_last_holder_let_go_of_it(self, ledger):
+        with ledger.hold("heater", "first") as first:
+            assert not first.abandoned
+        with ledger.hold("heater", "second") as second:
+            assert not second.abandoned

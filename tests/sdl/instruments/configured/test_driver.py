@@ -14,6 +14,7 @@ from scpi_server import ScpiServer, scpi_orders
 
 from sdl import plugins
 from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.measurement.driver_call import ask_driver
 
 RED = {"name": "red", "high": 5, "write": "FLOW {value}"}
 LIGHT = {"name": "450nm", "query": "LIGHT?"}
@@ -171,6 +172,25 @@ def test_an_order_that_the_instrument_does_not_know_is_not_repeated():
         server.shutdown()
 
 
+def test_each_pump_is_made_safe_whatever_becomes_of_the_other_and_of_what_prepares_them():
+    answers = {"ERR?": [b"-222,range\n"]}
+    knobs = [RED | {"safe": 0}, {"name": "blue", "write": "BLUE {value}", "safe": 0}]
+    options = {"knobs": knobs, "errors": {"query": "ERR?", "most": 1}, "prepare": ["ON"], "safe": ["OFF"]}
+    with connected(answers.get, **options) as (instrument, apparatus):
+        with pytest.raises(InstrumentRefused, match=r"was told to be safe, and .*-222"):
+            instrument.make_safe()
+        assert apparatus.said == ["ON", "FLOW 0.0", "BLUE 0.0", "OFF", "ERR?"]
+        instrument.let_go()
+
+
+def test_who_lost_the_instrument_to_somebody_else_leaves_it_as_it_is():
+    with connected(lights, knobs=[RED | {"safe": 0}]) as (instrument, apparatus):
+        instrument.measure({"red": 2.0})
+        assert instrument.moved
+        instrument.let_go()
+    assert apparatus.said == ["FLOW 2.0", "LIGHT?"]
+
+
 def test_lines_may_end_otherwise():
     answer = {"LIGHT?": [b"1.5\r\n"]}
     with connected(answer.get, end=b"\r\n") as (instrument, apparatus):
@@ -244,7 +264,7 @@ def test_a_program_knows_the_secrets_that_it_is_given_and_no_other(monkeypatch):
     monkeypatch.setenv("SDL_SECRET_ITS_TOKEN", "hunter2")
     monkeypatch.setenv("SDL_SECRET_ANOTHER", "swordfish")
     code = "import json, os; print(json.dumps({'readings': {'x': 1}, 'all': dict(os.environ)}))"
-    reply = program(code, environment={"TOKEN": {"secret": "its-token"}}).measure({"red": 0.5})
+    reply = ask_driver(program(code, environment={"TOKEN": {"secret": "its-token"}}), {"red": 0.5})
     assert '\\"TOKEN\\": \\"***\\"' in reply.raw
     assert "hunter2" not in reply.raw
     assert "swordfish" not in reply.raw

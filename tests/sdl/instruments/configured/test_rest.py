@@ -11,6 +11,7 @@ from wire import http, raw_server
 
 from sdl import plugins
 from sdl.errors import BadReply, InstrumentRefused, InstrumentUnavailable, InvalidInput
+from sdl.measurement.driver_call import ask_driver
 
 SHAPE = {
     "knobs": [{"name": "red", "high": 5}],
@@ -68,7 +69,7 @@ def test_a_secret_header_is_sent_and_hidden_where_the_instrument_repeats_it(monk
         assert plugins.build("sdl.instruments", "rest", options).measure({"red": 1, "blue": 1}).readings
         monkeypatch.setitem(os.environ, "SDL_SECRET_RIG_TOKEN", "Bearer swordfish")
         with pytest.raises(InstrumentRefused) as refused:
-            plugins.build("sdl.instruments", "rest", options).measure({"red": 1, "blue": 1})
+            ask_driver(plugins.build("sdl.instruments", "rest", options), {"red": 1, "blue": 1})
     assert refused.value.raw == '{"error": "not allowed with ***"}'
     assert rig.stands == {"red": 1, "blue": 1}
 
