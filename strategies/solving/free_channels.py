@@ -52,6 +52,15 @@ class FreeChannels:
         some = np.sort(np.random.default_rng(0).permutation(n)[:MOST])
         return learn(rows.at(some), Statement(self.statement.noise, free.floor, free.ceiling, free.step))
 
+    def expected(self, settings: Settings) -> Readings:
+        """Noise-free readings at settings ``(m, d)`` of the unit box, background subtracted, ``(m, c)``."""
+        return self.posterior.at(settings)[0]
+
+    def noise(self, settings: Settings) -> Readings:
+        """Standard deviation of one reading of each channel at settings ``(d,)``, ``(c,)``."""
+        level = self.expected(settings[None])[0]
+        return np.array([channel.noise(level[c])[0] for c, channel in enumerate(self.posterior.channels)])
+
     def foretold(self, settings: Settings) -> dict[str, dict[str, float]]:
         """By channel the interval of one reading at settings ``(d,)`` of the unit box, ``low`` and ``high``."""
         if not self.names:

@@ -1,12 +1,12 @@
 """The inverse problem at a candidate, as plain data: what the target determines there, and what it leaves open."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sdl.space import Readings, Settings
-from strategies.answers.diagnosis import Diagnosis, diagnose, weighted_sum
+from strategies.answers.diagnosis import OPEN, Diagnosis, diagnose, weighted_sum
 from strategies.answers.regularisation import Regularised, Truncated, regularised, truncated
 from strategies.contract import InverseModel
 from strategies.numerics.continuation import follow
@@ -26,11 +26,13 @@ def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, set
         Plain data: ``model``, ``error``, and if that is None ``settings``, ``noise`` of a reading by channel,
         ``jacobian`` (by channel, then knob, in units of both), ``singular`` values in units of noise over the width of
         the box, ``condition`` (None for a direction without effect), ``undetermined`` (directions in the unit box that
-        the target leaves open), ``deviation`` of each knob for the noise of one reading, ``sentences``, ``regularised``
-        (the settings nearest to the middle of the rows that noise cannot tell from the target, as ``regularise`` has
-        them by ``tikhonov``, with their ``strength``), ``projected`` (the target as the model can produce it:
-        ``settings``, ``readings``, ``distance`` in units of noise) and ``path`` (the straight line of readings from the
-        row nearest to the target, as ``follow_path`` has it).
+        the target leaves open), ``deviation`` of each knob for the noise of one reading, ``remedies`` (by knob that is
+        not determined the free ``channel`` that would determine it best, fixed as well, and the ``deviation`` with it;
+        None where no channel that was read would), ``sentences``, ``regularised`` (the settings nearest to the middle
+        of the rows that noise cannot tell from the target, as ``regularise`` has them by ``tikhonov``, with their
+        ``strength``), ``projected`` (the target as the model can produce it: ``settings``, ``readings``, ``distance``
+        in units of noise) and ``path`` (the straight line of readings from the row nearest to the target, as
+        ``follow_path`` has it).
     """
     try:
         unit, wanted = reading_noise(model, problem), problem.target - problem.background
@@ -40,7 +42,7 @@ def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, set
         return {
             "model": name,
             "error": None,
-            **_describe(diagnosis, problem),
+            **_describe(diagnosis, problem, _find_remedies(model, problem, diagnosis, unit)),
             "noise": problem.named(unit),
             "regularised": _keep_to_prior(regularised, model, problem),
             "projected": {
@@ -128,7 +130,34 @@ def _given_up(kept: Regularised | Truncated, prior: Settings, knobs: Sequence[st
     return f"{misses}, and nothing moved along {' or '.join(weighted_sum(row, knobs) for row in kept.given_up)}."
 
 
-def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:
+def _find_remedies(
+    model: InverseModel, problem: InverseProblem, diagnosis: Diagnosis, unit: Readings
+) -> dict[str, tuple[str, float] | None]:
+    """By knob that is not determined the free channel whose slopes would determine it best, and its deviation then."""
+    free, at, wanted = problem.free, diagnosis.settings, problem.target - problem.background
+    lacking = np.flatnonzero(np.linalg.norm(diagnosis.undetermined, axis=0) > OPEN).tolist()
+    with_each = dict[str, Diagnosis]()
+    if lacking and free.names:
+        noise = np.append(unit, free.noise(at))
+        for column, name in enumerate(free.names):
+            fixed = np.where(np.arange(len(free.names)) == column, 0.0, np.nan)  # which ones are is all that matters
+            with_each[name] = diagnose(
+                lambda rows: np.hstack((model.predict(rows), free.expected(rows))), at, np.append(wanted, fixed), noise
+            )
+    found = dict[str, tuple[str, float] | None]()
+    for j in lacking:
+        able = {
+            name: float(seen.deviation[j])
+            for name, seen in with_each.items()
+            if np.linalg.norm(seen.undetermined[:, j]) <= OPEN
+        }
+        found[problem.space.knob_names[j]] = min(able.items(), key=lambda each: each[1], default=None)
+    return found
+
+
+def _describe(
+    diagnosis: Diagnosis, problem: InverseProblem, remedies: Mapping[str, tuple[str, float] | None]
+) -> dict[str, Any]:
     knobs, width = problem.space.knob_names, problem.space.high - problem.space.low
     slopes = [dict(zip(knobs, row, strict=True)) for row in (diagnosis.jacobian / width).tolist()]
     units = {problem.space.channels[column].unit for column in problem.space.columns(problem.names)}
@@ -140,5 +169,17 @@ def _describe(diagnosis: Diagnosis, problem: InverseProblem) -> dict[str, Any]:
         "condition": diagnosis.condition if np.isfinite(diagnosis.condition) else None,
         "undetermined": [dict(zip(knobs, row, strict=True)) for row in diagnosis.undetermined.tolist()],
         "deviation": dict(zip(knobs, (diagnosis.deviation * width).tolist(), strict=True)),
-        "sentences": diagnosis.sentences(knobs, problem.names, unit or "unit"),
+        "remedies": {
+            knob: best and {"channel": best[0], "deviation": best[1] * float(width[knobs.index(knob)])}
+            for knob, best in remedies.items()
+        },
+        "sentences": [
+            *diagnosis.sentences(knobs, problem.names, unit or "unit"),
+            *(
+                f"Fix {best[0]} as well: {knob} within {best[1]:.2g} of its range."
+                if best
+                else f"No channel that was read would determine {knob} by itself: it takes another kind of reading."
+                for knob, best in remedies.items()
+            ),
+        ],
     }

@@ -191,3 +191,25 @@ def test_a_knob_that_never_moved_is_a_note(rows, tmp_path):
     )
     assert "R never moved, so nothing is known of what it does" in result["notes"]
     assert by_name(result)["pls"]["scores"]["settings"]["test"]["r2"]["R"] is None
+
+
+def test_what_would_determine_a_knob_that_is_open_is_named(dark):
+    """And it does, once it is fixed as well."""
+    open_, fixed = (
+        compare_models(dark, targets, models=["linear"], draws=100, free=free)["diagnosis"]
+        for targets, free in ((WHITE[:2], ["630nm", "nir"]), (WHITE, []))
+    )
+    assert "R is not determined by this target." in open_["sentences"]
+    assert list(open_["remedies"]) == ["R"]
+    assert open_["remedies"]["R"]["channel"] == "630nm"
+    assert open_["remedies"]["R"]["deviation"] == pytest.approx(fixed["deviation"]["R"], rel=0.5)
+    assert open_["sentences"][-1].startswith("Fix 630nm as well: R within 0.00")
+    assert fixed["remedies"] == {}
+
+
+def test_where_no_channel_would_determine_it_that_is_said(dark):
+    seen = compare_models(dark, WHITE[:1], models=["linear"], draws=100, free=["515nm"])["diagnosis"]
+    assert (seen["remedies"]["G"]["channel"], seen["remedies"]["R"]) == ("515nm", None)
+    assert (
+        "No channel that was read would determine R by itself: it takes another kind of reading." in seen["sentences"]
+    )
