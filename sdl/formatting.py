@@ -116,16 +116,6 @@ def count_decimals(margin: float) -> int:
     return max(0, 1 - math.floor(math.log10(margin)))
 
 
-def format_against_target(name: str, value: float, wanted: float, allowed: float) -> str:
-    """Write a reading beside its target, to two digits of the allowed error.
-
-    >>> format_against_target("y", 1.234567, 1.2, 0.05)
-    'y 1.235 for 1.200 ± 0.050'
-    """
-    digits = count_decimals(allowed)
-    return f"{name} {value:.{digits}f} for {wanted:.{digits}f} ± {allowed:.{digits}f}"
-
-
 def format_percent(share: float) -> str:
     """Write a share from 0 to 1 in whole percent.
 

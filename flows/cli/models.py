@@ -12,7 +12,14 @@ from flows.cli.data import DataFile
 from flows.cli.options import AsJson, Home, start_prefect
 from flows.terminal import err, show
 
-Targets = Annotated[list[str], typer.Option("--target", help="CHANNEL=READING, repeatable.", show_default=False)]
+Targets = Annotated[
+    list[str],
+    typer.Option(
+        "--target",
+        help="CHANNEL=READING, CHANNEL>=READING, CHANNEL<=READING or CHANNEL=LOW:HIGH, repeatable.",
+        show_default=False,
+    ),
+]
 Free = Annotated[
     list[str] | None,
     typer.Option("--free", help="A channel left free, to be foretold, repeatable; by default all others."),

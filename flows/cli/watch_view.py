@@ -17,6 +17,7 @@ from sdl.history import ReplyClass, Verdict
 from sdl.reports.free_channels import NOT_HELD, free_channels
 from sdl.reports.status import CampaignStatus
 from sdl.reports.status_detail import AttemptLine, CampaignDetail
+from sdl.space import Interval
 
 STATES = {"RUNNING": "green", "FINISHED": "bold", "SUSPENDED": "red", "PAUSED": "yellow", "INTERRUPTED": "bold red"}
 VERDICTS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
@@ -77,16 +78,18 @@ def _readings(seen: CampaignDetail) -> Table:
         made.add_column(Text(escape_invisible(column)), justify="right" if column else "left", overflow="fold")
     knobs = [""] * len(seen.last[0].settings)
     for target in seen.near:
-        fixed = [channel in target.readings for channel in seen.channels]
-        aims = [format_number(target.readings[c]) if f else "free" for c, f in zip(seen.channels, fixed, strict=True)]
-        margins = [
-            f"±{format_number(target.allowed(c))}" if f else "" for c, f in zip(seen.channels, fixed, strict=True)
-        ]
+        wishes = [target.interval(channel) if channel in target.readings else None for channel in seen.channels]
+        aims = ["free" if wish is None else format_number(wish.wanted) for wish in wishes]
+        margins = ["" if wish is None else _margin(wish) for wish in wishes]
         made.add_row("wanted", Text(escape_invisible(target.name)), *knobs, *aims, "", style="bold")
         made.add_row("", "", *knobs, *margins, "")
     for each in seen.last:
         made.add_row(*_row(each, seen))
     return made
+
+
+def _margin(wish: Interval) -> str:
+    return f"at {wish.side}" if wish.one_sided else f"±{format_number(wish.above)}"
 
 
 def _row(each: AttemptLine, seen: CampaignDetail) -> Iterator[Text]:
@@ -102,8 +105,7 @@ def _reading(readings: Mapping[str, float | None], channel: str, seen: CampaignD
     value = readings.get(channel)
     if value is None:
         return Text(NOTHING, "dim")
-    aims = [target for target in seen.near if channel in target.readings]
-    met = any(abs(value - target.readings[channel]) <= target.allowed(channel) for target in aims)
+    met = any(target.interval(channel).holds(value) for target in seen.near if channel in target.readings)
     return Text(format_number(value), "green" if met else "")
 
 

@@ -50,7 +50,7 @@ def find_all_answers(model: InverseModel, problem: InverseProblem, draws: Settin
         ``share`` and ``readings`` as a candidate, the ``uncertainty`` of these, its ``family``, and its ``fragility``.
     """
     rows, background = known_rows(model, problem), problem.background
-    every = family_candidates(model, problem.target, problem.tolerance, background, rows, draws, most=most)
+    every = family_candidates(model, problem.target, problem.unit, background, rows, draws, most=most)
     described = [
         {
             **describe_offer(problem, each, each.readings),

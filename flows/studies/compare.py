@@ -23,6 +23,7 @@ from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
     describe_nearest_row,
+    describe_target,
     find_option_faults,
     note_gaps,
 )
@@ -97,7 +98,7 @@ def study_models(
 
     Args:
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
-        targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
+        targets: Readings wanted, as ``flows.studies.solve.solve`` takes them.
         models: Names of registered inverse models; all of them by default.
         free: Of the channels left free, those to be foretold; by default all that were read.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``.
@@ -169,8 +170,7 @@ def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
         "row": describe_nearest_row(problem),
         "channels": {problem.space.channels[column].name: problem.space.channels[column].unit for column in columns},
         "free": {problem.space.channels[column].name: problem.space.channels[column].unit for column in free},
-        "target": problem.named(problem.target),
-        "tolerance": problem.named(problem.tolerance),
+        **describe_target(problem),
         "background": problem.named(problem.background),
     }
 

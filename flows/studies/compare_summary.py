@@ -103,8 +103,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _offers(result: Mapping[str, Any]) -> Table:
-    allowed = result["tolerance"]
-    wanted = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
+    wanted = ", ".join(f"{name} {wish}" for name, wish in result["wanted"].items())
     table = _table(f"Settings for {wanted}", ["model", "draws"], [*result["units"], *result["target"], "remote"], 0)
     table.caption = escape(
         "\n".join(map(escape_invisible, [*(each["text"] for each in result["warnings"]), *result["notes"]]))

@@ -20,6 +20,7 @@ from flows.studies.free_channels import foretold_tables
 from flows.studies.prior_words import read_prior, read_start
 from flows.studies.target_words import read_ranges, read_target_words
 from flows.terminal import figure_table
+from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
 from sdl.interchange.export_import import read_data
 from sdl.space import Settings, Space
@@ -32,6 +33,7 @@ from strategies.solving.model_answer import (
     collect_warnings,
     describe_answer,
     describe_nearest_row,
+    describe_target,
     draw_settings,
     find_option_faults,
     no_answer,
@@ -78,7 +80,8 @@ def solve(
 
     Args:
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
-        targets: Readings wanted, each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``; other channels are free.
+        targets: Readings wanted, each ``CHANNEL=READING``, ``CHANNEL=READING±TOLERANCE``, ``CHANNEL>=READING``,
+            ``CHANNEL<=READING`` or ``CHANNEL=LOW:HIGH``; other channels are free.
         free: Of the channels left free, those to be foretold; by default all that were read.
         models: Names of registered inverse models; by default all but those that are a mixture with so few rows.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default that of an
@@ -97,7 +100,8 @@ def solve(
             noise allows.
 
     Returns:
-        Plain data: ``data``, ``rows``, ``target``, ``tolerance``, ``background``, ``notes`` (what was done to the
+        Plain data: ``data``, ``rows``, ``target`` and ``tolerance`` (by channel; the bound and None where there is
+        one), ``wanted`` (the same in words), ``background``, ``notes`` (what was done to the
         rows), ``row`` (the measured row that reads nearest to the target: ``line`` of the file, ``settings``,
         ``readings`` in the light of the answers, ``misses``, ``free``, ``chance``), ``seed``, ``draws``, ``first`` (the
         model whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its
@@ -122,6 +126,8 @@ def solve(
     ties = TiedKnobs.find(data.space, data.settings)
     known, origin = read_prior(ties, prior, faults), read_start(ties, start, faults)
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
+    if answers and (sided := [each.name for each in asked[0] if each.interval.one_sided]):
+        raise InvalidInput(f"answers: whole regions meet {', '.join(sided)} with one bound: give it two, as LOW:HIGH")
     problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free, known)
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
@@ -155,8 +161,7 @@ def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequenc
     return {
         "data": str(path),
         "rows": n,
-        "target": problem.named(problem.target),
-        "tolerance": problem.named(problem.tolerance),
+        **describe_target(problem),
         "background": problem.named(problem.background),
         "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), n)],
         "row": describe_nearest_row(problem),
@@ -250,8 +255,7 @@ def solve_tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _answer_table(result: Mapping[str, Any]) -> Table:
-    allowed = result["tolerance"]
-    target = ", ".join(f"{name} {value:.6g} ± {allowed[name]:.3g}" for name, value in result["target"].items())
+    target = ", ".join(f"{name} {wanted}" for name, wanted in result["wanted"].items())
     table = figure_table(f"Settings for {target}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
     notes = [*(warning["text"] for warning in collect_warnings(result["models"])), *result["notes"]]
     table.caption = escape("\n".join(map(escape_invisible, notes)))

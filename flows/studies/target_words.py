@@ -9,11 +9,14 @@ from pydantic import ValidationError
 
 from sdl.campaign.definition import Target
 from sdl.campaign.validation import target_faults
+from sdl.campaign.wishes import read_range
 from sdl.errors import InvalidInput
 from sdl.space import Space
 from strategies.solving.problem import FixedChannel
 
-FORM = re.compile(r"(?P<name>[^=]+)=(?P<value>[^±=]*?)\s*((±|\+/?-)\s*(?P<tolerance>.*))?")
+FORM = re.compile(r"(?P<name>.+?)(?P<wish>(?:=|>=|<=|≥|≤).*)")
+"""Of a target: a channel, and what its reading is to be."""
+MARGIN = re.compile(r"±|\+/?-")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +34,8 @@ def read_target_words(
 
     Args:
         space: Knobs and channels that there are.
-        targets: Each ``CHANNEL=READING`` or ``CHANNEL=READING±TOLERANCE``.
+        targets: Each ``CHANNEL=READING``, ``CHANNEL=READING±TOLERANCE``, ``CHANNEL>=READING``, ``CHANNEL<=READING`` or
+            ``CHANNEL=LOW:HIGH``.
         free: Channels that are free.
         background: Each ``CHANNEL=READING``.
         tolerance: Where a target has none of its own: a number, or a percentage of the reading.
@@ -76,11 +80,12 @@ def read_ranges(words: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 def _range(text: str) -> tuple[str, tuple[float, float]]:
     name, _, bounds = text.rpartition("=")
-    low, colon, high = bounds.partition(":")
-    if not name.strip() or not colon:
+    if not name.strip() or not bounds.strip():
         raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in temperature=20:90")
-    name = name.strip()
-    return name, (read_number(name, low), read_number(name, high))
+    try:
+        return name.strip(), read_range(bounds)
+    except InvalidInput as error:
+        raise InvalidInput(f"the range of {name.strip()} {error}") from None
 
 
 def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: list[str]) -> list[Result]:
@@ -94,14 +99,15 @@ def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: li
     return results
 
 
-def _split(space: Space, text: str) -> tuple[str, float, str | None]:
-    """Channel, reading and tolerance of ``CHANNEL=READING±TOLERANCE``."""
+def _split(space: Space, text: str) -> tuple[str, str]:
+    """A channel and the words that follow it, from their sign on."""
     parts = FORM.fullmatch(text)
     if parts is None:
-        raise InvalidInput(f"{text!r} needs the form CHANNEL=READING, as in 445nm=16384 or 445nm=16384±150")
+        forms = "445nm=16384, 445nm=16384±150, 445nm>=12000 or 445nm=3000:4000"
+        raise InvalidInput(f"{text!r} needs the form CHANNEL=READING, as in {forms}")
     name = parts["name"].strip()
     space.columns([name])
-    return name, read_number(name, parts["value"]), parts["tolerance"]
+    return name, parts["wish"]
 
 
 def read_number(name: str, text: str) -> float:
@@ -120,15 +126,17 @@ def read_number(name: str, text: str) -> float:
 
 
 def _fixed_channel(space: Space, text: str, tolerance: str) -> FixedChannel:
-    name, value, own = _split(space, text)
+    name, wish = _split(space, text)
     try:
-        target = Target.model_validate({"readings": {name: value}, "tolerance": _tolerance(own or tolerance)})
+        target = Target.model_validate({"readings": {name: wish.removeprefix("=")}, "tolerance": _tolerance(tolerance)})
     except ValidationError as error:
-        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InvalidInput(fault if name in fault else f"the tolerance of {name} {fault}") from None
+        fault = error.errors()[0]
+        said = str(fault["msg"]).removeprefix("Value error, ")
+        whose = f"the tolerance of {name}" if "tolerance" in fault["loc"] else name
+        raise InvalidInput(said if name in said else f"{whose} {said}") from None
     if faults := target_faults(space, target):
         raise InvalidInput(faults)
-    return FixedChannel(name, value, target.allowed(name))
+    return FixedChannel(name, target.interval(name))
 
 
 def _tolerance(text: str) -> str | float:
@@ -140,10 +148,11 @@ def _tolerance(text: str) -> str | float:
 
 
 def _background_level(space: Space, text: str) -> tuple[str, float]:
-    name, value, tolerance = _split(space, text)
+    name, wish = _split(space, text)
     channel = space.channels[space.columns([name])[0]]
-    if tolerance is not None:
+    if MARGIN.search(wish):
         raise InvalidInput(f"{text!r} has a tolerance, and a background has none")
+    value = read_number(name, wish.removeprefix("="))
     if channel.floor is not None and value < channel.floor:
         raise InvalidInput(f"{name} needs at least {channel.floor:g}, got {value:g}")
     if channel.ceiling is not None and value >= channel.ceiling:

@@ -6,20 +6,22 @@ import numpy as np
 
 from sdl.campaign.definition import Target
 from sdl.campaign.validation import resolve_target
-from sdl.formatting import format_against_target
 from sdl.history import Observation
 from sdl.space import Space
+
+TINY = 1e-12
+"""Of a channel with one bound that read the same everywhere."""
 
 
 def nearest_reading(target: Target, observations: Sequence[Observation], space: Space) -> str:
     """Say how near the reading came whose worst channel is the fewest tolerances off; empty if nothing was read."""
-    columns, resolved = space.columns(target.readings), resolve_target(space, target)
-    want, allowed = resolved.readings[columns], resolved.tolerance[columns]
+    columns = space.columns(target.readings)
+    window = resolve_target(space, target).window.at(columns)
     rows = [observation.readings[columns] for observation in observations if observation.purpose.teaches]
     whole = [row for row in rows if np.isfinite(row).all()]
     if not whole:
         return ""
-    best = min(whole, key=lambda row: float((np.abs(row - want) / allowed).max()))
+    best = min(whole, key=lambda row: float(window.off(row, window.unit(np.ptp(whole, axis=0) + TINY)).max()))
     return f"the nearest of {len(whole)} readings was " + ", ".join(
-        map(format_against_target, target.readings, best, want, allowed)
+        window[c].compare(name, float(best[c])) for c, name in enumerate(target.readings)
     )

@@ -1,11 +1,11 @@
 """The exam of a candidate: target and fresh replicates in, a verdict out.
 
-An equivalence test: VERIFIED says that the mean reading lies within the tolerance with the stated confidence, not
-that no difference was found. A lucky reading does not pass. The largest number of replicates, and at what level a look
+An equivalence test: VERIFIED says that the mean reading lies between its bounds with the stated confidence, not that
+no difference was found. A lucky reading does not pass. The largest number of replicates, and at what level a look
 at some of them may decide, are fixed before the first (``sdl.analysis.group_sequential``).
 
 Error rates, whatever the number of looks and wherever the exam is broken off: the probability of VERIFIED, when the
-true mean of some channel lies on the edge of its tolerance or beyond, is ``1 - confidence`` at most, and exactly that
+true mean of some channel lies on one of its bounds or beyond, is ``1 - confidence`` at most, and exactly that
 for a known noise; so is that of REFUTED, at most, when the true means of all channels lie within.
 
 References:
@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from sdl.analysis.group_sequential import single_look
 from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
-from sdl.formatting import count_decimals
-from sdl.history import Exam, Finding, FindingFacts, Looks, Observation, Verdict
-from sdl.space import Readings, Space
+from sdl.history import Exam, Finding, FindingFacts, Looks, Observation, Verdict, window_facts
+from sdl.space import Readings, Space, Window
 
 CONTRADICTED = 1e-3
 """A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
@@ -37,10 +36,8 @@ class Verification:
     """A target, the replicates at the settings offered for it, and what they prove."""
 
     verdict: Verdict
-    target: Readings
-    """Shape ``(p,)``; NaN where the channel is free."""
-    tolerance: Readings
-    """Largest allowed distance of the true reading from the target, ``(p,)``."""
+    window: Window
+    """Where the true readings are to lie, over ``p`` channels."""
     mean: Readings
     """Mean of the replicates, ``(p,)``."""
     margin: Readings
@@ -64,8 +61,7 @@ class Verification:
         return FindingFacts(
             channels=tuple(channels),
             model=model,
-            target=self.target,
-            tolerance=self.tolerance,
+            **window_facts(self.window),
             background=background,
             mean=self.mean,
             margin=self.margin,
@@ -77,8 +73,7 @@ class Verification:
 
 
 def verify_replicates(
-    target: Readings,
-    tolerance: Readings,
+    window: Window,
     replicates: Readings,
     *,
     censored: NDArray[np.bool_],
@@ -90,8 +85,7 @@ def verify_replicates(
     """Judge replicates of one candidate.
 
     Args:
-        target: Readings wanted, ``(p,)``; NaN where free.
-        tolerance: Largest distance from them, ``(p,)``.
+        window: Where the true readings are to lie, over ``p`` channels.
         replicates: Fresh readings at the candidate, ``(k, p)``, at least one.
         censored: Which of them stood at the ceiling, ``(k, p)``.
         looks: After how many replicates it may be VERIFIED, at what levels; with any other number it can only fail or
@@ -100,43 +94,44 @@ def verify_replicates(
         known_noise: Standard deviation of one reading, ``(p,)``; NaN where it has to be estimated.
         names: Of the channels.
     """
-    fixed = np.isfinite(target)
+    fixed = np.isfinite(window.wanted)
     over = fixed & censored.any(axis=0)
     k, planned = len(replicates), looks[-1].replicates
     look = next((look for look in looks if look.replicates == k), None)
     mean = np.where(over, np.inf, replicates.mean(axis=0))
     noise, estimated = _noise(replicates, known_noise)
-    error, distance, level = noise / math.sqrt(k), np.abs(mean - target), 1 - confidence
+    error, level = noise / math.sqrt(k), 1 - confidence
+    with np.errstate(invalid="ignore"):  # at the ceiling the mean is infinite
+        room = window.room(mean)
     margin = error * (
         _quantile(estimated, k, level, level) if look is None else _quantile(estimated, k, look.known, look.estimated)
     )
-    # One channel refutes them all, on either side of its target and after any replicate: these share the rate.
-    share = level / (2 * int(fixed.sum()) * planned)
-    missed = fixed & ((distance - error * _quantile(estimated, k, share, share) > tolerance) | over)
-    open_ = fixed & ~(distance + margin <= tolerance)
+    # One channel refutes them all, beyond any of its bounds and after any replicate: these share the rate.
+    share = level / (window.sides * planned)
+    missed = fixed & ((-room > error * _quantile(estimated, k, share, share)) | (over & np.isfinite(window.above)))
+    surely = censored.all(axis=0) & np.isinf(window.above)  # "at least the ceiling" is at least what is wanted
+    open_ = fixed & ~((margin <= room) | surely)
     if missed.any():
-        verdict, reason = Verdict.REFUTED, "off by more than the tolerance: "
-    elif open_.any() or look is None:
-        verdict, reason = Verdict.INCONCLUSIVE, "neither within nor beyond the tolerance: "
+        verdict = Verdict.REFUTED
     else:
-        verdict, reason = Verdict.VERIFIED, "within the tolerance: "
+        verdict = Verdict.INCONCLUSIVE if open_.any() or look is None else Verdict.VERIFIED
     named = missed if missed.any() else open_ if open_.any() else fixed
-    columns = np.flatnonzero(named).tolist()
-    reason += ", ".join(compare_with_target(names[c], mean[c], margin[c], target[c], tolerance[c]) for c in columns)
+    reason = say_verdict(verdict, window) + ", ".join(
+        window[c].compare(names[c], mean[c], margin[c]) for c in np.flatnonzero(named).tolist()
+    )
     if k < planned and verdict is not Verdict.VERIFIED:
         reason += f"; broken off after {k} of {planned} replicates"
-    return Verification(verdict, target, tolerance, mean, margin, k, planned, confidence, noise, reason)
+    return Verification(verdict, window, mean, margin, k, planned, confidence, noise, reason)
 
 
 def judge_exam(
     exam: Exam, target: ResolvedTarget, replicates: Sequence[Observation], rule: VerificationPart, space: Space
 ) -> Finding:
     """Return the finding of an exam, over the channels that its target fixes."""
-    fixed = np.flatnonzero(np.isfinite(target.readings))
+    fixed = target.window.fixed
     names = [space.channel_names[column] for column in fixed]
     result = verify_replicates(
-        target.readings[fixed],
-        target.tolerance[fixed],
+        target.window.at(fixed),
         np.array([observation.readings[fixed] for observation in replicates]),
         censored=np.array([observation.censored[fixed] for observation in replicates]),
         looks=exam.looks or single_look(exam.replicates, rule.confidence),
@@ -153,18 +148,13 @@ def known_noise(rule: VerificationPart, space: Space) -> Readings:
     return space.noise if rule.noise == "known" else np.full(space.p, np.nan)
 
 
-def compare_with_target(name: str, mean: float, margin: float, target: float, tolerance: float) -> str:
-    """Say what was measured and what was wanted, to two digits of the tolerance.
-
-    >>> compare_with_target("reach", 1.4987, 0.0031, 1.5, 0.01)
-    'reach 1.499 ± 0.003 for 1.500 ± 0.010'
-    >>> compare_with_target("515nm", 16363.2, 43.1, 16384, 163.8)
-    '515nm 16363 ± 43 for 16384 ± 164'
-    """
-    if math.isinf(mean):
-        return f"{name} at its ceiling"
-    digits = count_decimals(tolerance)
-    return f"{name} {mean:.{digits}f} ± {margin:.{digits}f} for {target:.{digits}f} ± {tolerance:.{digits}f}"
+def say_verdict(verdict: Verdict, window: Window) -> str:
+    """Say what a verdict is about, in words that the channels follow."""
+    bounds = window.one_sided.any()
+    if verdict is Verdict.REFUTED:
+        return "beyond the bounds: " if bounds else "off by more than the tolerance: "
+    where = "within" if verdict is Verdict.VERIFIED else "neither within nor beyond"
+    return f"{where} the {'bounds' if bounds else 'tolerance'}: "
 
 
 def _noise(replicates: Readings, stated: Readings) -> tuple[Readings, NDArray[np.bool_]]:

@@ -29,9 +29,10 @@ from sdl.campaign.sections import (
     _or,
 )
 from sdl.campaign.toml import read_toml, validate_input
+from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
-from sdl.space import is_number
+from sdl.space import Interval
 
 MOST_ANSWERS = 100
 MANY_TARGETS = 6
@@ -48,15 +49,16 @@ def _named(value: Any) -> Any:
 
 def _tolerance(value: Any) -> Any:
     tolerances = value.values() if isinstance(value, dict) else [value]
-    if wrong := [format_value(tolerance) for tolerance in tolerances if not _is_tolerance(tolerance)]:
+    if wrong := [format_value(tolerance) for tolerance in tolerances if not is_tolerance(tolerance)]:
         raise ValueError(f"needs a number above 0 or a percentage such as '1 %', got {', '.join(wrong)}")
     return value
 
 
-def _is_tolerance(value: Any) -> bool:
-    percentage = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*", value) if isinstance(value, str) else None
-    number = float(percentage[1]) if percentage else value
-    return is_number(number) and number > 0
+def _wish(value: Any) -> Any:
+    try:
+        return plain_wish(value)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
 
 
 def _printable(name: str) -> str:
@@ -72,9 +74,10 @@ class Target(Section):
     """Readings that somebody wants; channels that are not named are free."""
 
     name: Name = Field(default="target", min_length=1, max_length=100)
-    readings: dict[str, float] = Field(min_length=1)
+    readings: dict[str, Annotated[float | str, BeforeValidator(_wish)]] = Field(min_length=1)
+    """By channel: a number, or ``">= 12000"``, ``"<= 9000"``, ``"3000 .. 4000"``, ``"16384 ± 150"``."""
     tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
-    """Largest allowed error, in the unit of the channel (``150``) or as a share of its reading (``"1 %"``)."""
+    """Largest allowed error of what is a number, in its unit (``150``) or as a share of it (``"1 %"``)."""
     answers: Annotated[int | Literal["all"], _or("all", 1, MOST_ANSWERS)] = Field(
         default=1, exclude_if=lambda n: n == 1
     )
@@ -82,20 +85,25 @@ class Target(Section):
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
-        if isinstance(self.tolerance, dict) and (unmatched := self.tolerance.keys() ^ self.readings.keys()):
-            named = ", ".join(sorted(unmatched))
-            raise ValueError(f"tolerance and readings must name the same channels, check {named}")
+        if isinstance(self.tolerance, dict):
+            plain = {channel for channel, wish in self.readings.items() if needs_tolerance(wish)}
+            if sided := self.tolerance.keys() & (self.readings.keys() - plain):
+                raise ValueError(
+                    f"tolerance of {', '.join(sorted(sided))} is said by the reading wanted there already: leave it out"
+                )
+            if unmatched := self.tolerance.keys() ^ plain:
+                named = ", ".join(sorted(unmatched))
+                raise ValueError(f"tolerance and readings must name the same channels, check {named}")
         for channel in self.readings:
-            if not self.allowed(channel) > 0:
+            interval = self.interval(channel)
+            if not interval.below + interval.above > 0:
                 raise ValueError(f"tolerance at {channel} must be above 0; give it in counts, not as a share of 0")
         return self
 
-    def allowed(self, channel: str) -> float:
-        """Return the largest allowed error at a channel, in its unit."""
-        tolerance = self.tolerance[channel] if isinstance(self.tolerance, dict) else self.tolerance
-        if isinstance(tolerance, str):
-            return float(tolerance.strip(" %")) / 100 * abs(self.readings[channel])
-        return tolerance
+    def interval(self, channel: str) -> Interval:
+        """Return where the true reading of a channel that it names is to lie, in its unit."""
+        by_channel = self.tolerance if isinstance(self.tolerance, dict) else {channel: self.tolerance}
+        return read_interval(self.readings[channel], by_channel.get(channel, "1 %"))
 
     def met_by(self, verified: int) -> bool:
         """Return whether so many verified settings satisfy the target; one is enough where ``all`` are wanted."""

@@ -1,5 +1,6 @@
 """A campaign file checked whole against the instrument and the plug-ins, before the first request."""
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,7 @@ from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
-from sdl.space import Readings, Space
+from sdl.space import Interval, Space, Window
 
 OPTION = re.compile(r"\w[\w.]*: ")
 """How the fault of one option begins."""
@@ -28,10 +29,8 @@ class ResolvedTarget:
     """A target in the columns of the instrument."""
 
     name: str
-    readings: Readings
-    """Shape ``(p,)``; NaN where the channel is free."""
-    tolerance: Readings
-    """Largest allowed error, ``(p,)``; NaN where the channel is free."""
+    window: Window
+    """Where the true readings are to lie, over ``p`` channels."""
 
 
 def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None = None) -> tuple[Campaign, Instrument]:
@@ -86,8 +85,12 @@ def _patient(campaign: Campaign) -> Campaign:
 
 def resolve_target(space: Space, target: Target) -> ResolvedTarget:
     """Return a target in the columns of a space."""
-    tolerance = {channel: target.allowed(channel) for channel in target.readings}
-    return ResolvedTarget(target.name, space.readings(target.readings), space.readings(tolerance))
+    free = Interval.about(math.nan, math.nan)
+    space.columns(target.readings)  # says which of them there is not
+    names = space.channel_names
+    return ResolvedTarget(
+        target.name, Window.of([target.interval(name) if name in target.readings else free for name in names])
+    )
 
 
 def target_faults(space: Space, target: Target) -> list[str]:
@@ -97,16 +100,21 @@ def target_faults(space: Space, target: Target) -> list[str]:
     except InvalidInput as error:
         return list(error.faults)
     faults = []
-    for name, value in target.readings.items():
+    for name, wish in target.readings.items():
         channel = space.channels[space.columns([name])[0]]
-        unit, allowed = channel.unit, target.allowed(name)
-        if allowed != EXACT and value + allowed == value:
-            faults.append(f"{name} = {value:g} ± {allowed:g} {unit}: no number of that size shows so small an error")
-        elif channel.floor is not None and value < channel.floor:
-            faults.append(f"{name} = {value:g} {unit} is below the least that the sensor can return, {channel.floor:g}")
-        elif channel.ceiling is not None and value + allowed >= channel.ceiling:
+        unit, interval = channel.unit, target.interval(name)
+        plain = f"= {interval.wanted:g}"
+        short, said = (f"{wish}", f"{wish}") if isinstance(wish, str) else (plain, f"{plain} ± {interval.above:g}")
+        # One bound is met from there on, two are met between them.
+        nearest = interval.high if interval.one_sided else interval.wanted
+        farthest = interval.low if interval.one_sided else interval.high
+        if not interval.one_sided and interval.above != EXACT and interval.high == interval.wanted:
+            faults.append(f"{name} {said} {unit}: no number of that size shows so small an error")
+        elif channel.floor is not None and nearest < channel.floor:
+            faults.append(f"{name} {short} {unit} is below the least that the sensor can return, {channel.floor:g}")
+        elif channel.ceiling is not None and farthest >= channel.ceiling:
             faults.append(
-                f"{name} = {value:g} ± {allowed:g} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
+                f"{name} {said} {unit} reaches the ceiling of the sensor, {channel.ceiling:g}: "
                 'a reading there says "at least" and can verify nothing'
             )
     return faults

@@ -1,6 +1,15 @@
 """What a campaign has asked, learned and recorded so far, as plain values: all that a decision may look at."""
 
-from sdl.history.facts import CandidateFacts, FindingFacts, ForetoldFacts, LessonFacts, Parity, ParityRows, RoundFacts
+from sdl.history.facts import (
+    CandidateFacts,
+    FindingFacts,
+    ForetoldFacts,
+    LessonFacts,
+    Parity,
+    ParityRows,
+    RoundFacts,
+    window_facts,
+)
 from sdl.history.record import (
     USABLE,
     Approval,
@@ -52,4 +61,5 @@ __all__ = [
     "State",
     "Verdict",
     "looks_from_json",
+    "window_facts",
 ]

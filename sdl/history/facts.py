@@ -6,7 +6,7 @@ in ``others`` as it stands and goes out again under its key.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import index
 from typing import Any, Self
@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from sdl.formatting import make_jsonable
-from sdl.space import Readings
+from sdl.space import Readings, Window
 
 _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
@@ -43,8 +43,12 @@ def _bounds(value: Any) -> tuple[float, ...]:
     return tuple(math.inf if each is None else float(each) for each in _list(value))
 
 
-def _bounded(value: tuple[float, ...]) -> list[float | None]:
+def _bounded(value: Iterable[float]) -> list[float | None]:
     return [each if math.isfinite(each) else None for each in value]
+
+
+def _unbounded_row(value: Any) -> Readings:
+    return np.array(_bounds(value), float)
 
 
 def _list(value: Any) -> list[Any]:
@@ -258,9 +262,13 @@ class FindingFacts(_Record):
     model: str | None = field(default=None, metadata=_json("model", _text))
     """Name of the model that offered the candidate."""
     target: Readings | None = field(default=None, metadata=_json("target", _row))
-    """Readings wanted; NaN where a channel is free."""
+    """Readings wanted, or the only bounds that there are; NaN where a channel is free."""
     tolerance: Readings | None = field(default=None, metadata=_json("tolerance", _row))
-    """Largest allowed distance of the true reading from the target."""
+    """Largest allowed distance of the true reading from the target; None where some channel has one bound alone."""
+    below: Readings | None = field(default=None, metadata=_json("below", _unbounded_row, _bounded))
+    """How far below the target it may lie, where the tolerance does not say so; infinite without bound."""
+    above: Readings | None = field(default=None, metadata=_json("above", _unbounded_row, _bounded))
+    """How far above."""
     background: Readings | None = field(default=None, metadata=_json("background", _row))
     """The fresh background that the candidate was made for."""
     mean: Readings | None = field(default=None, metadata=_json("mean", _row))
@@ -298,3 +306,16 @@ class FindingFacts(_Record):
     """The channels that the target leaves free, by name."""
     family: int | None = field(default=None, metadata=_json("family", index))
     """Number of the family that the candidate is of, from 0 on, where several answers are wanted."""
+
+    @property
+    def window(self) -> Window | None:
+        """Where the true readings were to lie; None where it does not say."""
+        below, above = (self.tolerance, self.tolerance) if self.below is None else (self.below, self.above)
+        return None if self.target is None or below is None or above is None else Window(self.target, below, above)
+
+
+def window_facts(window: Window) -> dict[str, Any]:
+    """The facts of a finding that say where the true readings were to lie."""
+    if window.one_sided.any():
+        return {"target": window.wanted, "below": window.below, "above": window.above}
+    return {"target": window.wanted, "tolerance": window.above}

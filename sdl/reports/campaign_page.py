@@ -156,13 +156,22 @@ def _targets_figure(summary: CampaignSummary) -> str | None:
         worst = [(result.target, max(result.lines, key=_reach)) for result in summary.results if result.lines]
         farthest = sorted(range(len(worst)), key=lambda place: -_reach(worst[place][1]))[:MOST_BARS]
         lines = [worst[place] for place in sorted(farthest)]
-    bars = [Bar(f"{name}: {line.channel}", line.off, line.margin / line.tolerance) for name, line in lines]
+    bars = [
+        Bar(
+            f"{name}: {line.channel}",
+            line.off,
+            line.margin / line.one,
+            line.wanted.below / line.one,
+            line.wanted.above / line.one,
+        )
+        for name, line in lines
+    ]
     return figures.draw_targets(bars) if bars else None
 
 
 def _reach(line: ChannelResult) -> float:
     """The far end of a bar, in tolerances; 0 where nothing is known."""
-    return float(np.nan_to_num(abs(line.off) + line.room))
+    return float(np.nan_to_num(abs(line.missed) + line.room))
 
 
 def _pairs_figure(summary: CampaignSummary) -> str | None:

@@ -12,11 +12,12 @@ import numpy as np
 from sdl.analysis import answer_count
 from sdl.campaign.definition import MANY_TARGETS, Campaign, Target
 from sdl.errors import InvalidInput
-from sdl.formatting import float_or_nan, format_quantities
+from sdl.formatting import format_quantities
 from sdl.history import Entry, Finding, History, Verdict
 from sdl.ledger.bulk_reads import Sendings
 from sdl.ledger.ledger import Ledger
 from sdl.reports.free_channels import FreeChannel, free_channels
+from sdl.space import Interval
 
 MOST_CHANNELS = 6
 """Channels shown where no target says which ones matter."""
@@ -29,8 +30,7 @@ class ChannelResult:
 
     channel: str
     unit: str
-    target: float
-    tolerance: float
+    wanted: Interval
     mean: float = np.nan
     """Of the replicates; of the nearest reachable settings, expected, where nothing reaches the target."""
     margin: float = np.nan
@@ -38,13 +38,25 @@ class ChannelResult:
 
     @property
     def off(self) -> float:
-        """How far the mean is from the target, in tolerances."""
-        return (self.mean - self.target) / self.tolerance
+        """How far the mean is from the reading wanted, or from the only bound, in units of ``one``."""
+        return (self.mean - self.wanted.wanted) / self.one
 
     @property
     def room(self) -> float:
-        """How much farther it may be, in tolerances; 0 if that is not known."""
-        return float(np.nan_to_num(self.margin / self.tolerance))
+        """How much farther it may be, in the same; 0 if that is not known."""
+        return float(np.nan_to_num(self.margin / self.one))
+
+    @property
+    def missed(self) -> float:
+        """How far it is off, in the same; 0 where it lies within a single bound."""
+        return self.wanted.missed(self.mean) / self.one
+
+    @property
+    def one(self) -> float:
+        """What counts as one: the tolerance; beside a single bound the margin, or a hundredth of that bound."""
+        if not self.wanted.one_sided:
+            return self.wanted.above
+        return self.margin if self.margin > 0 else 0.01 * abs(self.wanted.wanted) or 1.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class Result:
     @property
     def off(self) -> float:
         """By how much its worst channel missed, in tolerances; NaN if that is not known."""
-        return float(np.max([abs(line.off) for line in self.lines])) if self.lines else np.nan
+        return float(np.max([abs(line.missed) for line in self.lines])) if self.lines else np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,16 +258,16 @@ class CampaignSummary:
         facts, channels = finding.facts, finding.facts.channels or ()
         nothing = np.full(len(channels), np.nan)
         best = facts.readings if facts.mean is None else facts.mean
-        columns = (facts.target, facts.tolerance, best, facts.margin, facts.background)
-        rows = zip(channels, *(nothing if column is None else column for column in columns), strict=True)
-        lines = [ChannelResult(name, self.units.get(name, ""), *map(float_or_nan, numbers)) for name, *numbers in rows]
-        return [line for line in lines if np.isfinite(line.target)]
+        columns = [nothing if column is None else column for column in (best, facts.margin, facts.background)]
+        if (window := facts.window) is None:
+            return []
+        return [
+            ChannelResult(channels[c], self.units.get(channels[c], ""), window[c], *(float(row[c]) for row in columns))
+            for c in window.fixed
+        ]
 
     def _wishes(self, target: Target | None) -> list[ChannelResult]:
         if target is None:
             return []
         units = self.units
-        return [
-            ChannelResult(name, units.get(name, ""), value, target.allowed(name))
-            for name, value in target.readings.items()
-        ]
+        return [ChannelResult(name, units.get(name, ""), target.interval(name)) for name in target.readings]

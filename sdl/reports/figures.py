@@ -67,12 +67,15 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 @dataclass(frozen=True)
 class Bar:
-    """One channel of one target, in units of its tolerance."""
+    """One channel of one target, in units of its tolerance, or of its margin where it has one bound."""
 
     label: str
     off: float
     """Measured less wanted."""
     margin: float
+    below: float = 1.0
+    """How far below the wanted reading the band of what is allowed goes."""
+    above: float = 1.0
 
 
 @matplotlib.rc_context(STYLE)
@@ -80,13 +83,14 @@ def draw_targets(bars: Sequence[Bar]) -> str:
     """Draw how far each channel is from its target, with the band that the tolerance allows."""
     figure = Figure((WIDTH, 0.75 + 0.3 * len(bars)), layout="constrained")
     axes = figure.add_subplot()
-    axes.axvspan(-1, 1, color=BAND, lw=0)
     axes.axvline(0, color=QUIET, lw=0.6)
     widths = (abs(bar.off) + bar.margin for bar in bars)
     reach = max([1.6, *(width for width in widths if width < FARTHEST)])
+    edge = 1.08 * reach
     for place, bar in enumerate(bars):
+        axes.fill_betweenx((place - 0.5, place + 0.5), max(-bar.below, -edge), min(bar.above, edge), color=BAND, lw=0)
         _bar(axes, place, bar, reach)
-    axes.set_xlim(-1.08 * reach, 1.08 * reach)
+    axes.set_xlim(-edge, edge)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_yticks(range(len(bars)), [shorten(bar.label) for bar in bars])
     axes.tick_params(axis="y", length=0)
@@ -118,11 +122,16 @@ def _bar(axes: Axes, place: int, bar: Bar, reach: float) -> None:
     elif abs(bar.off) > reach:
         words = "at its ceiling →" if math.isinf(bar.off) else f"{bar.off:.3g} →" if bar.off > 0 else f"← {bar.off:.3g}"
         axes.text(
-            math.copysign(reach, bar.off), place, words, color=BAD, ha="right" if bar.off > 0 else "left", va="center"
+            math.copysign(reach, bar.off),
+            place,
+            words,
+            color=GOOD if -bar.below <= bar.off <= bar.above else BAD,
+            ha="right" if bar.off > 0 else "left",
+            va="center",
         )
     else:
         margin = bar.margin if bar.margin < reach else reach
-        colour, marker = (GOOD, "o") if abs(bar.off) + margin <= 1 else (BAD, "D")
+        colour, marker = (GOOD, "o") if -bar.below <= bar.off - margin and bar.off + margin <= bar.above else (BAD, "D")
         axes.errorbar(bar.off, place, xerr=margin, color=colour, marker=marker, ms=4.5, capsize=3, lw=1.2)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput
-from sdl.space import Readings, Settings
-from strategies.contract import InverseModel, Predicts, Target
+from sdl.space import Readings, Settings, Window
+from strategies.contract import InverseModel, Predicts
 from strategies.correction.kriging import kriged
 from strategies.correction.rows import TrainingRows
 from strategies.numerics.jacobian import descend
@@ -35,40 +35,44 @@ class Reach:
     """False only if a channel misses by more than the uncertainty of the model explains."""
 
 
-def reach(model: Predicts, target: Target, tolerance: Readings, uncertainty: Readings, d: int) -> Reach:
+def reach(model: Predicts, window: Window, unit: Readings, uncertainty: Readings, d: int) -> Reach:
     """Search the unit box for settings that meet a target; every fixed channel at once, and not by its range alone.
 
     Least squares in units of the tolerances finds the nearest settings. Where those miss a channel, a second search
-    counts only what lies beyond tolerance and uncertainty, so that a miss in one channel cannot be the price of an
+    counts only what lies beyond bounds and uncertainty, so that a miss in one channel cannot be the price of an
     over-exact other one. Deterministic.
 
     Args:
         model: A fitted model, or whoever knows.
-        target: Readings wanted, ``(p,)``, NaN where free.
-        tolerance: Accepted deviation, ``(p,)``, positive where the target is fixed.
+        window: Where the readings are to lie, over ``p`` channels.
+        unit: What counts as 1 in each channel, ``(p,)``: its tolerance, or a noise where there is one bound; positive.
         uncertainty: Standard deviation of the model's prediction near the target, ``(p,)``: not that of a reading.
         d: Number of knobs.
 
     Raises:
         InvalidInput: for a target without a fixed channel, or a fixed channel without a positive tolerance.
     """
-    fixed = np.flatnonzero(~np.isnan(target))
-    if not fixed.size or not (tolerance[fixed] > 0).all():
+    fixed = window.fixed
+    if not fixed or not (unit[fixed] > 0).all():
         raise InvalidInput("a target needs a fixed channel and a positive tolerance for each one that is fixed")
-    allowed = 1 + CERTAINTY * uncertainty[fixed] / tolerance[fixed]
+    wanted, scale = window.at(fixed), unit[fixed]
+    allowed = 1 + CERTAINTY * uncertainty[fixed] / scale
 
     def misfit(settings: Settings) -> NDArray[np.float64]:
-        return (model.predict(settings)[:, fixed] - target[fixed]) / tolerance[fixed]
+        return wanted.missed(model.predict(settings)[:, fixed]) / scale
+
+    def off(settings: Settings) -> NDArray[np.float64]:
+        return wanted.off(model.predict(settings)[:, fixed], scale)
 
     def beyond(settings: Settings) -> NDArray[np.float64]:
-        return np.maximum(np.abs(misfit(settings)) - allowed, 0.0)
+        return np.maximum(off(settings) - allowed, 0.0)
 
     everywhere = pool(d)
     nearest = _least(misfit, everywhere)
     if beyond(nearest[None]).max() > SLACK:
         nearest = _least(beyond, np.vstack((nearest, everywhere)))
-    excess = np.full(target.shape, np.nan)
-    excess[fixed] = np.maximum(np.abs(misfit(nearest[None])[0]) - 1, 0.0)
+    excess = np.full(len(window), np.nan)
+    excess[fixed] = np.maximum(off(nearest[None])[0] - 1, 0.0)
     return Reach(nearest, model.predict(nearest[None])[0], excess, bool(beyond(nearest[None]).max() <= SLACK))
 
 
@@ -98,7 +102,8 @@ def unreachable(
     # Of c channels the worst misses by no less than the root mean square, however the miss is shared out.
     lost = np.sqrt(np.nanmean(excess**2, axis=1)) > np.where(np.isnan(targets), 0.0, allowed).max(axis=1)
     for one in np.flatnonzero(~met & ~lost):
-        nearest = reach(model, targets[one] - missed[one], tolerance[one], uncertainty[one], rows.settings.shape[1])
+        window = Window.about(targets[one] - missed[one], tolerance[one])
+        nearest = reach(model, window, tolerance[one], uncertainty[one], rows.settings.shape[1])
         lost[one] = not nearest.reachable
     return np.asarray(lost)
 

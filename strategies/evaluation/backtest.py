@@ -132,5 +132,5 @@ def _curve(campaign: JudgedCampaign) -> list[float | None]:
 
 def _distance(target: ResolvedTarget, readings: NDArray[np.float64]) -> float:
     """Error of the worst fixed channel, in tolerances."""
-    off = np.abs(readings - target.readings) / target.tolerance
-    return float(off[np.isfinite(target.readings)].max())
+    off = target.window.off(readings, target.window.half)
+    return float(off[target.window.fixed].max())

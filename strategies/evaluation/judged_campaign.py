@@ -87,6 +87,5 @@ class JudgedCampaign:
 
 
 def meets_target(target: ResolvedTarget, readings: Readings) -> bool:
-    """Whether readings ``(c,)`` lie within the tolerance in every channel that the target fixes."""
-    fixed = np.isfinite(target.readings)
-    return bool((np.abs(readings - target.readings) <= target.tolerance)[fixed].all())
+    """Whether readings ``(c,)`` lie within the bounds in every channel that the target fixes."""
+    return bool(target.window.holds(readings))

@@ -135,8 +135,8 @@ class PeerCampaign:
         return Seen(
             self.space.to_unit(np.array([each.settings for each in rows]).reshape(-1, self.space.d)),
             readings[:, self.columns],
-            self.target.readings - conditions.latest[self.columns],
-            self.target.tolerance,
+            self.target.window.wanted - conditions.latest[self.columns],
+            self.target.window.half,
             np.sqrt(self.space.noise**2 + unsure)[:, self.columns],
         )
 

@@ -11,8 +11,7 @@ from sdl.analysis.answer_count import passed_findings
 from sdl.analysis.background import Background
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
-from sdl.formatting import format_against_target
-from sdl.history import Finding, FindingFacts, History, Verdict
+from sdl.history import Finding, FindingFacts, History, Verdict, window_facts
 from sdl.space import Readings, Settings, Space
 from strategies.fitting.fitting import Fitted
 from strategies.numerics.unit_box import in_unit_box
@@ -66,7 +65,7 @@ class Assessment:
         names = [written.name for written in self.campaign.targets]
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
         number = pursuit_number(names.index(target.name), len(passed))
-        return Pursuit(number, target.readings, target.tolerance, 1 - self.campaign.verification.confidence)
+        return Pursuit(number, target.window, 1 - self.campaign.verification.confidence)
 
     def reading(self, target: ResolvedTarget) -> NextReading | None:
         """Where to read next for a target; None if all settings are near to answers that are verified."""
@@ -99,9 +98,19 @@ class Assessment:
     def _offers(self, target: ResolvedTarget) -> Settings | None:
         if self.fitted is None or self.fitted.model is None:
             return None
-        draws = self.fitted.model.sample(target.readings - self.background, OFFERS, self.rng(2))
+        draws = self.fitted.model.sample(self.aim(target) - self.background, OFFERS, self.rng(2))
         inside = draws[in_unit_box(draws)]
         return inside if len(inside) else None
+
+    def unit(self, target: ResolvedTarget) -> Readings:
+        """What counts as one of each channel of a target, ``(p,)``: its tolerance, or the noise; 1 where it is free."""
+        unit, pursuit = np.ones(len(self.columns)), self.pursuit(target)
+        unit[pursuit.fixed] = self.posterior.unit_of(pursuit)
+        return unit
+
+    def aim(self, target: ResolvedTarget) -> Readings:
+        """The readings ``(p,)`` that whoever needs single ones is asked for; NaN where a channel is free."""
+        return target.window.aim(self.posterior.rows.readings, self.unit(target))
 
     def nearest(self, target: ResolvedTarget) -> NearestSettings:
         """The settings that come nearest to a target, those that are to be read next among them."""
@@ -126,19 +135,16 @@ class Assessment:
             return None
         place, names = self.nearest(target), self.campaign.channels
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
-            format_against_target(name, place.readings[c], target.readings[c], target.tolerance[c])
-            for c, name in enumerate(names)
-            if np.isfinite(target.readings[c])
+            target.window[c].compare(names[c], float(place.readings[c])) for c in target.window.fixed
         )
-        off = np.abs(place.readings - target.readings)
+        off = target.window.off(place.readings, self.unit(target))
         facts = FindingFacts(
             channels=tuple(names),
             model=self.model_name,
-            target=target.readings,
-            tolerance=target.tolerance,
+            **window_facts(target.window),
             readings=place.readings,
             uncertainty=self.posterior.at(place.settings[None])[1][0],
-            excess=np.where(np.isfinite(off), np.maximum(off / target.tolerance - 1, 0.0), np.nan),
+            excess=np.maximum(off - 1, 0.0),
         )
         settings = self.space.from_unit(place.settings)
         return Finding(self.fitted.round, target.name, Verdict.NOT_REACHABLE, sentence, settings, facts)

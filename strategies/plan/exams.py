@@ -7,19 +7,13 @@ place.
 import numpy as np
 from scipy.special import ndtri
 
-from sdl.analysis.verification import compare_with_target
+from sdl.analysis.verification import say_verdict
 from sdl.campaign.validation import ResolvedTarget
-from sdl.history import Exam, Finding, FindingFacts, Verdict
+from sdl.history import Exam, Finding, FindingFacts, Verdict, window_facts
 from sdl.space import Settings, Space
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import SAME, Pursuit
 from strategies.posterior.verdict import FEWEST, NEAR, Judgement, estimate, judge, looks, quantiles
-
-REASONS = {
-    Verdict.VERIFIED: "within the tolerance: ",
-    Verdict.REFUTED: "off by more than the tolerance: ",
-    Verdict.INCONCLUSIVE: "neither within nor beyond the tolerance: ",
-}
 
 
 def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgement:
@@ -71,20 +65,17 @@ def exam_finding(
         why: Why it is left without a verdict, in words.
     """
     names = [space.channel_names[columns[c]] for c in pursuit.fixed]
-    wanted, tolerance = pursuit.window
-    margin = judgement.quantile * judgement.deviation
-    beyond = np.abs(judgement.mean - wanted) + margin > tolerance
+    window, margin = pursuit.window, judgement.quantile * judgement.deviation
+    beyond = margin > window.room(judgement.mean)
     shown = np.flatnonzero(beyond if beyond.any() else ~beyond).tolist()
-    sentence = (REASONS[judgement.verdict] if judgement.ripe else "too few readings to judge by: ") + ", ".join(
-        compare_with_target(names[c], judgement.mean[c], margin[c], wanted[c], tolerance[c]) for c in shown
-    )
+    begun = say_verdict(judgement.verdict, window) if judgement.ripe else "too few readings to judge by: "
+    sentence = begun + ", ".join(window[c].compare(names[c], judgement.mean[c], margin[c]) for c in shown)
     if judgement.readings > taken:
         sentence += f"; by {judgement.readings} readings for this target nearby, {taken} of them at these very settings"
     facts = FindingFacts(
         channels=tuple(names),
         model=exam.model,
-        target=wanted,
-        tolerance=tolerance,
+        **window_facts(window),
         background=exam.background[columns][pursuit.fixed],
         mean=judgement.mean,
         margin=margin,

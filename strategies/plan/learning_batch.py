@@ -45,7 +45,7 @@ def _acquired(turn: RoundContext, n: int) -> Settings:
     members = refit_on_resamples(fitted.refit, *fitted.taught, MEMBERS, turn.rng(1), fitted.model)
     if len(members) < 2:
         return np.empty((0, insight.space.d))
-    now = [target.readings - insight.background for target in turn.open]
+    now = [insight.aim(target) - insight.background for target in turn.open]
     measured = np.concatenate((fitted.settings, _unlearned(turn)))
     return acquisition.propose(members, now, measured, insight.noise, n, turn.rng(2), insight.ceiling)
 

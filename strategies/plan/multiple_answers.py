@@ -45,10 +45,10 @@ def family_number(turn: RoundContext, settings: Settings) -> int | None:
     if turn.written.answers == 1:
         return None
     known, pursuit = turn.insight.answers(turn.target), turn.insight.pursuit(turn.target)
-    wanted, noise = pursuit.window[0], turn.insight.posterior.noise_at(pursuit)
+    noise = turn.insight.posterior.noise_at(pursuit)
 
     def missed(places: Settings) -> Readings:
-        return np.asarray((turn.insight.posterior.at(places)[0][:, pursuit.fixed] - wanted) / noise)
+        return pursuit.window.missed(turn.insight.posterior.at(places, pursuit.fixed)[0]) / noise
 
     numbers = [finding.facts.family or 0 for finding in passed_findings(turn.written, turn.history.findings)]
     *labels, mine = families(np.vstack((known, settings)), missed, WAY).tolist()

@@ -61,7 +61,7 @@ class Plan:
     def targets(self) -> list[ResolvedTarget]:
         """The targets over those channels."""
         whole = [resolve_target(self.space, target) for target in self.campaign.targets]
-        return [ResolvedTarget(w.name, w.readings[self.columns], w.tolerance[self.columns]) for w in whole]
+        return [ResolvedTarget(each.name, each.window.at(self.columns)) for each in whole]
 
     def next_step(self, history: History, fitted: Fitted | None) -> Step:
         """What to do next.

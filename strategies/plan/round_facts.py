@@ -61,7 +61,7 @@ def lesson_facts(fitted: Fitted) -> LessonFacts | None:
 def noise_limited_sentence(insight: Assessment, target: ResolvedTarget, n: int) -> str:
     """Why a target is given up that even ``n`` readings at perfect settings would not verify."""
     pursuit = insight.pursuit(target)
-    noise, tolerance = insight.posterior.noise_at(pursuit), pursuit.window[1]
+    noise, tolerance = insight.posterior.noise_at(pursuit), pursuit.window.half
     passed_on = float(noise_correlation(insight.posterior, pursuit).max())
     worst = int(np.argmax(noise / tolerance))
     alike = f" and passes {passed_on:.0%} of that on to the next one" if passed_on > ALIKE else ""

@@ -41,9 +41,9 @@ def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np
     turn, each is asked for its best settings.
     """
     posterior = insight.posterior
-    readings = np.array([target.readings for target in targets])
-    tolerance = np.array([target.tolerance for target in targets])
-    places = project(lambda settings: posterior.at(settings)[0], readings, tolerance, insight.space.d).settings
+    aims = np.array([insight.aim(target) for target in targets])
+    units = np.array([insight.unit(target) for target in targets])
+    places = project(lambda settings: posterior.at(settings)[0], aims, units, insight.space.d).settings
     found = np.array(
         [
             float(forecast(posterior, insight.pursuit(target), place[None]).requests[0])

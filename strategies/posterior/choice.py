@@ -1,4 +1,4 @@
-"""Where to read next for a target: where all its channels are likeliest to be inside their tolerances now.
+"""Where to read next for a target: where all its channels are likeliest to be inside their bounds now.
 
 One reading at a time. A reading there counts for the verdict, and if it is off it teaches most where the answer lies.
 """
@@ -17,9 +17,9 @@ from strategies.posterior.rows import Pursuit
 REPLICATES = 4.0
 """Readings that a verdict rests on, as a rule ..."""
 ERRORS = 1.6
-"""... and how many standard errors of their mean it leaves inside the tolerance."""
+"""... and how many standard errors of their mean it leaves inside the bounds."""
 LEAST = 0.2
-"""Part of the tolerance that is aimed at, however large the noise."""
+"""Part of a tolerance that is aimed at, however large the noise."""
 PRICED = 16
 """Settings of which the price is forecast, the likeliest ones."""
 HOPE = 0.3
@@ -54,16 +54,16 @@ class NextReading:
 
 
 def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
-    """Logarithm of the chance, at settings ``(m, d)``, that every channel is well inside its tolerance, ``(m,)``.
+    """Logarithm of the chance, at settings ``(m, d)``, that every channel is well inside its bounds, ``(m,)``.
 
     Where all chances vanish it falls with the distance from the target, so that a search has a slope to follow.
     """
-    wanted, tolerance = pursuit.window
+    window = pursuit.window
     mean, deviation = posterior.at(settings, pursuit.fixed)
-    margin = ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES)
-    room = np.maximum(tolerance - margin, LEAST * tolerance)
-    off = np.abs(mean - wanted)
-    near, far = log_ndtr((room - off) / deviation), log_ndtr((-room - off) / deviation)
+    margin = np.minimum(ERRORS * posterior.noise_at(pursuit) / np.sqrt(REPLICATES), (1 - LEAST) * window.half)
+    below, above = window.below - margin + mean - window.wanted, window.above - margin - mean + window.wanted
+    near = log_ndtr(np.minimum(below, above) / deviation)
+    far = log_ndtr(-np.maximum(below, above) / deviation)
     inside = near + np.log1p(-np.exp(np.minimum(far - near, -1e-12)))
     return np.asarray(inside.sum(axis=1))
 
@@ -159,8 +159,8 @@ def others(settings: Settings, answers: Settings | None) -> Settings:
 
 def _begun(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Settings:
     """Settings all over the box, and about the rows that read nearest to the target."""
-    rows, (wanted, tolerance) = posterior.rows, pursuit.window
-    off = np.nan_to_num((rows.readings[:, pursuit.fixed] - wanted) / tolerance, nan=1e6)
+    rows, missed = posterior.rows, pursuit.window.missed(posterior.rows.readings[:, pursuit.fixed])
+    off = np.nan_to_num(missed / posterior.unit_of(pursuit), nan=1e6)
     nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
     return np.vstack((rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)))
 

@@ -64,8 +64,12 @@ class Posterior:
 
     def noise_at(self, pursuit: Pursuit) -> Readings:
         """Standard deviation of one reading of each fixed channel of a target, where it is met."""
-        wanted = zip(pursuit.fixed, pursuit.window[0].tolist(), strict=True)
+        wanted = zip(pursuit.fixed, pursuit.window.wanted.tolist(), strict=True)
         return np.array([self.channels[c].noise(reading)[0] for c, reading in wanted])
+
+    def unit_of(self, pursuit: Pursuit) -> Readings:
+        """What counts as one in each fixed channel of a target: its tolerance, or the noise beside a single bound."""
+        return pursuit.window.unit(self.noise_at(pursuit))
 
 
 def learn(rows: Rows, instrument: Statement, before: Posterior | None = None, *, anew: bool | None = None) -> Posterior:

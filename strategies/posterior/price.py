@@ -33,17 +33,18 @@ class Forecast:
 
 def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Forecast:
     """The price of a target at each of settings ``(m, d)``."""
-    wanted, tolerance = pursuit.window
+    window = pursuit.window
     mean, deviation = posterior.at(settings, pursuit.fixed)
     noise, (estimates, widened) = posterior.noise_at(pursuit), _estimates(posterior, pursuit, settings, mean)
     near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (NEAR, SAME))
     ahead = np.arange(1, AHEAD + 1)[:, None]
     k = (near + ahead)[..., None]
     weight = ahead[..., None] / k
-    off = (1 - weight) * estimates + weight * mean - wanted
+    off = (1 - weight) * estimates + weight * mean - window.wanted
     spread = weight * np.sqrt(deviation**2 + noise**2 / ahead[..., None])
-    room = tolerance - _quantiles(posterior, pursuit, near + ahead, widened) * widened * noise / np.sqrt(k)
-    passes = np.where(room > 0, ndtr((room - off) / spread) - ndtr((-room - off) / spread), 0.0).prod(axis=2)
+    margin = _quantiles(posterior, pursuit, near + ahead, widened) * widened * noise / np.sqrt(k)
+    above, below = window.above - margin, window.below - margin
+    passes = np.where(above > -below, ndtr((above - off) / spread) - ndtr((-below - off) / spread), 0.0).prod(axis=2)
     looked = (fresh + ahead >= pursuit.fresh) & (near + ahead >= FEWEST)
     passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
     return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1])

@@ -32,7 +32,7 @@ class NearestSettings:
     readings: Readings
     """Expected there now, ``(p,)``."""
     off: float
-    """Largest distance from the target, in tolerances."""
+    """Of the channel that is farthest off, in tolerances: 1 on a bound, more beyond it."""
     surely: float
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
 
@@ -70,19 +70,18 @@ def nearest(
 
 
 def _nearness(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
-    """Less the largest distance from the target that is expected at settings ``(m, d)``, in tolerances, ``(m,)``."""
-    wanted, tolerance = pursuit.window
+    """Less how far off the farthest channel is expected to be at settings ``(m, d)``, in tolerances, ``(m,)``."""
     mean, _ = posterior.at(settings, pursuit.fixed)
-    return np.asarray(-(np.abs(mean - wanted) / tolerance).max(axis=1))
+    return np.asarray(-pursuit.window.off(mean, posterior.unit_of(pursuit)).max(axis=1))
 
 
 def _nearness_at_best(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
     """The same with every channel as near as it may be, but for a chance of ``BEYOND``."""
-    wanted, tolerance = pursuit.window
     mean, _ = posterior.at(settings, pursuit.fixed)
+    unit = posterior.unit_of(pursuit)
     bolder = replace(posterior, channels=[channel.bolder for channel in posterior.channels])
     doubt = stdtrit(posterior.degrees[pursuit.fixed], 1 - BEYOND) * bolder.at(settings, pursuit.fixed)[1]
-    return np.asarray(-((np.abs(mean - wanted) - doubt) / tolerance).max(axis=1))
+    return np.asarray(-(pursuit.window.off(mean, unit) - doubt / unit).max(axis=1))
 
 
 def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool:
@@ -92,7 +91,8 @@ def lost_in_noise(posterior: Posterior, pursuit: Pursuit, readings: int) -> bool
     whatever else may be true, light or gains that drift, is to say the same.
     """
     repeated = _least_scatter(posterior.rows)
-    for c, tolerance, wanted in zip(pursuit.fixed, pursuit.tolerance[pursuit.fixed], pursuit.window[0], strict=True):
+    window = pursuit.window
+    for c, tolerance, wanted in zip(pursuit.fixed, window.half, window.wanted, strict=True):  # a side has all room
         channel = posterior.channels[c]
         if ndtri(1 - pursuit.error) * _margin(channel, float(wanted), readings) <= tolerance:
             continue

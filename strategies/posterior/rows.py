@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.space import Readings, Settings, Space
+from sdl.space import Readings, Settings, Space, Window
 
 GRID = 3000
 """Most points of a grid that is searched as one."""
@@ -147,24 +147,22 @@ class Pursuit:
 
     number: int
     """Of the target, as it stands in the rows' ``pursuit``."""
-    readings: Readings
-    """Wanted, ``(p,)``; NaN where free."""
-    tolerance: Readings
-    """Largest distance from them, ``(p,)``."""
+    target: Window
+    """Where the true readings are to lie, over ``p`` channels."""
     error: float = 0.05
     """Probability of a false verdict, for the target."""
     fresh: int = FRESH
     """Readings that there must be at the very settings before a look."""
 
-    @cached_property
+    @property
     def fixed(self) -> list[int]:
         """Channels that are not free."""
-        return np.flatnonzero(np.isfinite(self.readings)).tolist()
+        return self.target.fixed
 
     @cached_property
-    def window(self) -> tuple[Readings, Readings]:
-        """Readings wanted and their tolerance, of these channels."""
-        return self.readings[self.fixed], self.tolerance[self.fixed]
+    def window(self) -> Window:
+        """Where those are to lie, over these channels."""
+        return self.target.at(self.fixed)
 
     def taken(self, rows: Rows) -> NDArray[np.bool_]:
         """Which rows were taken for this target and tell of all its channels, ``(n,)``."""

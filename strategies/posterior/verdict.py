@@ -5,8 +5,9 @@ give the slopes by which these are moved to the settings, the light and the nois
 generalised least squares, with the slopes as uncertain as the posterior has them.
 
 Error rates, for a target and however often one looks: the probability of VERIFIED, when at every setting the true
-reading of some channel lies on the edge of its tolerance or beyond, is 5 % at most; so is that of REFUTED for settings
-at which all channels are within.
+reading of some channel lies on a bound of its interval or beyond, is 5 % at most; so is that of REFUTED for settings
+at which all channels are within. To be VERIFIED a channel passes a test at the full rate for each of its bounds, so one
+bound takes one test; REFUTED may come from any bound, so all that there are share the rate.
 
 A verdict that the likeliest hyperparameters give holds only if it bears the doubt of them: a noise that is larger than
 it seems, readings that are alike, light or gains that drift though nobody has seen it yet. Each is followed as far as
@@ -63,7 +64,7 @@ class Judgement:
     deviation: Readings
     """Standard deviation of that estimate."""
     quantile: Readings
-    """How many of these the estimate has to lie inside the tolerance at this look."""
+    """How many of these the estimate has to lie inside its bounds at this look."""
     noise: Readings
     """Standard deviation of one reading that was used."""
     degrees: Readings
@@ -131,16 +132,16 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
     taken = looks(rows, pursuit)
     if len(taken) == len(looks(rows.first(len(rows) - 1), pursuit)):
         return None
-    (wanted, tolerance), look = pursuit.window, (taken[:-1], taken[-1])
-    claims = 2 * len(wanted)  # one channel refutes them all, on either side of its target: these share the rate
+    window, look = pursuit.window, (taken[:-1], taken[-1])
+    claims = window.sides  # one channel refutes them all, beyond any of its bounds: these share the rate
     mean, deviation = estimate(posterior, pursuit, rows.settings[-1], posterior.now - 1)
-    noise, room = posterior.noise_at(pursuit), tolerance - np.abs(mean - wanted)
+    noise, room = posterior.noise_at(pursuit), window.room(mean)
     spent = levels(pursuit, *look, (noise / deviation) ** 2)
     quantile, refuting = -ndtri(spent), -ndtri(spent / claims)
     verdict = _verdict(room / deviation, quantile, refuting)
     if verdict is not Verdict.INCONCLUSIVE:
         claimed = room >= 0 if verdict is Verdict.VERIFIED else -room > refuting * deviation
-        edge = wanted + np.copysign(tolerance, mean - wanted)
+        edge = window.nearer_bound(mean)
         allowed = np.minimum(spent / (LASTING * pursuit.error), 1.0)
         deviation = _with_doubt(posterior, pursuit, allowed, claimed, edge, mean, deviation)
         verdict = _verdict(room / deviation, quantile, refuting)
@@ -150,7 +151,7 @@ def judge(posterior: Posterior, pursuit: Pursuit) -> Judgement | None:
 
 
 def _verdict(inside: Readings, passing: Readings, refuting: Readings) -> Verdict:
-    """The verdict where estimates lie so many standard deviations inside the tolerance, ``(fixed channels,)``."""
+    """The verdict where estimates lie so many standard deviations inside the nearer bound, ``(fixed channels,)``."""
     if (inside >= passing).all():
         return Verdict.VERIFIED
     return Verdict.REFUTED if (-inside > refuting).any() else Verdict.INCONCLUSIVE

@@ -197,16 +197,16 @@ def _reach(model: InverseModel, problem: InverseProblem, draws: Settings) -> tup
     the rows, the draws, and points all over the box.
     """
     rows = known_rows(model, problem)
-    near, readings, _ = corrected_reachability(model, problem.target, problem.tolerance, problem.background, rows)
+    near, readings, _ = corrected_reachability(model, problem.window, problem.background, rows)
     if problem.allowed(near.settings[None])[0]:
         return near.settings, readings, near.reachable
     places = np.vstack((problem.settings, draws, pool(problem.space.d)))
     places = places[problem.allowed(places)]
     forward = CorrectedModel.of(model, rows, problem.target - problem.background)
     expected, doubt = forward.predict(places) + problem.background, forward.missed.at(places)[1]
-    off = np.abs(expected - problem.target) / problem.tolerance
-    possible = bool((off <= 1 + CERTAINTY * doubt / problem.tolerance).all(axis=1).any())
-    at = int((off**2).sum(axis=1).argmin())
+    off = problem.off(expected)
+    possible = bool((off <= 1 + CERTAINTY * doubt / problem.unit).all(axis=1).any())
+    at = int((np.maximum(off, 0.0) ** 2).sum(axis=1).argmin())
     return places[at], expected[at], near.reachable and possible
 
 
@@ -264,10 +264,21 @@ def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, read
     }
 
 
+def describe_target(problem: InverseProblem) -> dict[str, Any]:
+    """What is wanted of each channel, as plain data: the reading and its tolerance, None where there is one bound."""
+    window = problem.window
+    intervals = {name: window[place] for place, name in enumerate(problem.names)}
+    return {
+        "target": {name: interval.wanted for name, interval in intervals.items()},
+        "tolerance": {name: None if interval.one_sided else interval.above for name, interval in intervals.items()},
+        "wanted": {name: str(interval) for name, interval in intervals.items()},
+    }
+
+
 def describe_nearest_row(problem: InverseProblem) -> dict[str, Any]:
     """The measured row that reads nearest to the target, in the light of the answers, as plain data."""
     readings = problem.readings + problem.background
-    at = int((np.abs(readings - problem.target) / problem.tolerance).max(axis=1).argmin())
+    at = int(problem.off(readings).max(axis=1).argmin())
     return {
         "line": int(problem.lines[at]),
         "settings": problem.ties.every.named_settings(problem.measured[at]),

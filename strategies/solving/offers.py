@@ -43,7 +43,7 @@ def choose_offers(model: Predicts, problem: InverseProblem, draws: Settings) -> 
     if not len(inside):
         return []
     chances, readings = problem.chance(inside), model.predict(inside) + problem.background
-    within = np.asarray((np.abs(readings - problem.target) <= problem.tolerance).all(axis=1))
+    within = problem.window.holds(readings)
     offers = list[Offer]()
     for answer in cluster_draws(inside):
         some = answer.members

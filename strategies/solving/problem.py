@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data, name_lines
-from sdl.space import Readings, Settings, Space
+from sdl.space import Interval, Readings, Settings, Space, Window
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
@@ -32,9 +32,8 @@ class FixedChannel:
     """A channel that the target fixes."""
 
     name: str
-    reading: float
-    tolerance: float
-    """Largest allowed error, in the unit of the channel."""
+    interval: Interval
+    """Where its reading is to lie, in its unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +58,8 @@ class InverseProblem:
     """In which the settings are to be used, ``(c,)``."""
     light: NDArray[np.float64]
     """Covariance of the error of that background, ``(c, c)``; 0 where it is taken for known."""
-    target: Readings
-    """Readings wanted, background included, ``(c,)``."""
-    tolerance: Readings
-    """Largest allowed error, ``(c,)``."""
+    window: Window
+    """Where the readings are to lie, background included, over the ``c`` channels."""
     lines: NDArray[np.int_]
     """Where the complete rows stand in their file, ``(n,)``; empty where that is not known."""
     through_origin: bool
@@ -89,8 +86,21 @@ class InverseProblem:
 
     def chance(self, unit: Settings) -> NDArray[np.float64]:
         """Probability, as the rows have it, that all channels are within their tolerance at ``(n, d)``, ``(n,)``."""
-        wanted, light = self.target - self.background, np.sqrt(np.diag(self.light))
-        return self.posterior.chance(unit, wanted, self.tolerance, light)
+        return self.posterior.chance(unit, self.window.less(self.background), np.sqrt(np.diag(self.light)))
+
+    @cached_property
+    def unit(self) -> Readings:
+        """What counts as one of each channel: its tolerance, or the noise of a reading where there is one bound."""
+        return self.window.unit(self.posterior.noise) if self.window.one_sided.any() else self.window.half
+
+    @cached_property
+    def target(self) -> Readings:
+        """The readings ``(c,)`` that models are asked for, background included."""
+        return self.window.aim(self.readings + self.background, self.unit)
+
+    def off(self, readings: Readings) -> Readings:
+        """How far readings ``(..., c)`` are off, in tolerances: 1 on a bound."""
+        return self.window.off(readings, self.unit)
 
     def allowed(self, unit: Settings) -> NDArray[np.bool_]:
         """Which points ``(n, d)`` lie in the unit box, with the knobs that follow within their bounds too, ``(n,)``."""
@@ -137,7 +147,7 @@ class InverseProblem:
 
     def missed(self, readings: Readings) -> list[str]:
         """The channels in which readings ``(c,)`` are outside the tolerance."""
-        off = np.abs(readings - self.target) > self.tolerance
+        off = self.window.room(readings) < 0
         return [name for name, missed in zip(self.names, off, strict=True) if missed]
 
     def named(self, readings: Readings) -> dict[str, float]:
@@ -204,8 +214,7 @@ def pose_problem(
         usual=ties.space.to_unit(data.settings[bare][:, ties.free]),
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
-        target=np.array([each.reading for each in fixed]),
-        tolerance=np.array([each.tolerance for each in fixed]),
+        window=Window.of([each.interval for each in fixed]),
         lines=lines[taught],
         through_origin=data.off is not None and bool((data.off[list(ties.free)] == ties.space.low).all()),
         notes=[

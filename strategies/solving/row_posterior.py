@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
-from sdl.space import Readings, Settings
+from sdl.space import Readings, Settings, Window
 from strategies.models.base.noise import span
 from strategies.numerics.blas_threads import one_thread
 
@@ -72,19 +72,19 @@ class RowPosterior:
         )
         return self.middle + self.scale * mean, self.scale * np.sqrt(np.maximum(variance, TINY))
 
-    def chance(self, settings: Settings, target: Readings, tolerance: Readings, light: Readings) -> NDArray[np.float64]:
-        """Probability that all channels are within the tolerance of a target at settings ``(m, d)``, ``(m,)``.
+    def chance(self, settings: Settings, window: Window, light: Readings) -> NDArray[np.float64]:
+        """Probability that all channels are within their bounds at settings ``(m, d)``, ``(m,)``.
 
         Args:
             settings: In the unit box.
-            target: Readings wanted, background subtracted, ``(c,)``.
-            tolerance: Largest allowed error, ``(c,)``.
+            window: Where the readings are to lie, background subtracted.
             light: Standard deviation of that background, ``(c,)``.
         """
         mean, unsure = self.at(settings)
         deviation = np.hypot(unsure, light)
-        off = np.abs(mean - target)
-        inside = ndtr((tolerance - off) / deviation) - ndtr((-tolerance - off) / deviation)
+        off = mean - window.wanted
+        below, above = off + window.below, window.above - off
+        inside = ndtr(np.minimum(below, above) / deviation) - ndtr(-np.maximum(below, above) / deviation)
         return np.asarray(reduce(np.multiply, inside.T))
 
 

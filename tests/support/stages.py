@@ -9,6 +9,7 @@ from sdl.errors import InstrumentSilent
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundFacts, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.measurement.bench import Bench
+from sdl.space import Window
 
 CHANNELS = ["445nm", "515nm", "630nm"]
 WRITTEN = {
@@ -73,8 +74,7 @@ class Run:
         self.round(round_, Purpose.VERIFICATION, [CANDIDATE] * 4, exam)
         seen = self.ledger.history(self.id).of_round(2, Purpose.VERIFICATION)
         result = verify_replicates(
-            np.full(3, 16384.0),
-            np.full(3, 0.02 * 16384),
+            Window.about(np.full(3, 16384.0), np.full(3, 0.02 * 16384)),
             np.array([each.readings[columns] for each in seen]),
             censored=np.zeros((4, 3), bool),
             looks=plan_looks(4, 0.95),

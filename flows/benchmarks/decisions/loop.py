@@ -209,9 +209,10 @@ def _meets_blindly(plan: Plan, case: LoopCase, seed: int) -> bool:
     readings = np.array(rows, float)[:, plan.columns]
     kept = (readings < twin.space.ceiling[plan.columns]).all(axis=1)
     target = plan.targets[0]
-    fixed = np.isfinite(target.readings)
+    wanted = target.window.wanted
+    fixed = np.isfinite(wanted)
     regression = PLSRegression(min(3, int(fixed.sum()))).fit(readings[kept][:, fixed], settings[kept])
-    answer = np.clip(regression.predict(target.readings[None, fixed])[0], 0, 1)
+    answer = np.clip(regression.predict(wanted[None, fixed])[0], 0, 1)
     return meets_target(target, twin.truth(answer)[plan.columns])
 
 

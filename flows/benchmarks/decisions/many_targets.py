@@ -205,7 +205,7 @@ class TwinTruth:
 
 def is_out_of_reach(truth: TwinTruth, target: ResolvedTarget) -> bool:
     """Whether truly no settings give a target."""
-    return not reach(truth, target.readings, target.tolerance, np.zeros(len(CHANNELS)), len(CHANNELS)).reachable
+    return not reach(truth, target.window, target.window.half, np.zeros(len(CHANNELS)), len(CHANNELS)).reachable
 
 
 def _summarise(campaigns: dict[str, Array]) -> dict[str, Array]:

@@ -18,7 +18,7 @@ from sdl import plugins
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import read_data
-from sdl.space import Readings, Settings
+from sdl.space import Interval, Readings, Settings
 from strategies.answers.clustering import cluster_draws
 from strategies.answers.reachability import unreachable
 from strategies.contract import InverseModel, is_single_valued
@@ -167,7 +167,7 @@ def _records(name: str, path: Path) -> dict[str, float]:
 
 
 def _posed(path: Path) -> InverseProblem:
-    fixed = [FixedChannel(name, WANTED, 0.01 * WANTED) for name in TARGET]
+    fixed = [FixedChannel(name, Interval.about(WANTED, 0.01 * WANTED)) for name in TARGET]
     return pose_problem(read_data(path, SPACE), fixed, {})
 
 

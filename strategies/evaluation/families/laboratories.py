@@ -54,7 +54,7 @@ def laboratory(rng: np.random.Generator, table: str = "") -> Case:
     space, unit = _space(emulator.table), rng.random(len(emulator.table.knobs))
     readings = emulator.response(unit[None])[0]
     allowed = np.maximum(0.05 * np.ptp(emulator.table.readings, axis=0), 1.5 * emulator.noise)
-    target = Target(readings=space.named_readings(readings), tolerance=dict(space.named_readings(allowed)))
+    target = Target(readings={**space.named_readings(readings)}, tolerance=dict(space.named_readings(allowed)))
     noise, nothing = NoiseSize(emulator.noise, emulator.noise), Steady(np.zeros(space.p))
     instrument = Composed(f"emulated-{table}", space, emulator.response, noise, nothing, rng.spawn(1)[0])
     return Case(instrument, (Goal(target, space.from_unit(unit)),))

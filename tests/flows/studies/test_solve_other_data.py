@@ -48,12 +48,12 @@ def test_a_stated_range_gives_room_and_limits(tmp_path):
     ("words", "fault"),
     [
         (["a"], "'a' needs the form KNOB=LOW:HIGH, as in temperature=20:90"),
-        (["a=1"], "'a=1' needs the form KNOB=LOW:HIGH, as in temperature=20:90"),
+        (["a=1"], "the range of a needs LOW .. HIGH, as in 3000 .. 4000, got '1'"),
         (["=0:1"], "'=0:1' needs the form KNOB=LOW:HIGH, as in temperature=20:90"),
-        (["a=0:x"], "a needs a number such as 16384, got 'x'"),
+        (["a=0:x"], "the range of a needs LOW .. HIGH, as in 3000 .. 4000, got '0:x'"),
         (["a=0:1", "a=0:2"], "the range of a is given twice"),
         (["c=0:1"], "unknown knob 'c'; known are 'a', 'b'"),
-        (["a=1:0"], "knob 'a' needs low < high, got low=1.0, high=0.0"),
+        (["a=1:0"], "the range of a needs the least before the most, got '1:0'"),
     ],
 )
 def test_a_range_that_makes_no_sense_is_a_fault(tmp_path, words, fault):

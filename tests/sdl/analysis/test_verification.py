@@ -14,6 +14,7 @@ from sdl.campaign.sections import VerificationPart
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Observation, Purpose, ReplyClass, Verdict
 from sdl.instruments.claude_light.channels import SPACE
+from sdl.space import Window
 
 TARGET, TOLERANCE, NOISE = 16384.0, 164.0, 131.7
 ROUNDS = 2000
@@ -25,8 +26,7 @@ def exam(replicates, *, planned=None, noise=NOISE, confidence=0.95, censored=Non
     values = values[:, None] if values.ndim == 1 else values
     p = values.shape[1]
     return verify_replicates(
-        np.full(p, TARGET),
-        np.full(p, TOLERANCE),
+        Window.about(np.full(p, TARGET), np.full(p, TOLERANCE)),
         values,
         censored=np.zeros(values.shape, bool) if censored is None else np.array(censored),
         looks=plan or single_look(len(values) if planned is None else planned, confidence),
@@ -163,8 +163,7 @@ def test_one_bad_channel_is_named_and_enough():
 
 def test_a_free_channel_decides_nothing():
     result = verify_replicates(
-        np.array([TARGET, np.nan]),
-        np.array([TOLERANCE, np.nan]),
+        Window.about(np.array([TARGET, np.nan]), np.array([TOLERANCE, np.nan])),
         np.tile([TARGET, 1.0], (9, 1)),
         censored=np.tile([False, True], (9, 1)),
         looks=single_look(9, 0.95),
@@ -225,7 +224,8 @@ def test_a_finding_speaks_of_the_channels_of_its_target():
     readings, nothing = SPACE.readings({"515nm": TARGET, "630nm": 9000, "clear": 50000}), np.full(10, np.nan)
     background = np.arange(10.0)
     target = ResolvedTarget(
-        "white", SPACE.readings({"515nm": TARGET, "630nm": 9060}), SPACE.readings({"515nm": 164, "630nm": 90})
+        "white",
+        Window.about(SPACE.readings({"515nm": TARGET, "630nm": 9060}), SPACE.readings({"515nm": 164, "630nm": 90})),
     )
     fresh = [
         Observation(3, 1, i, Purpose.VERIFICATION, np.ones(3), i, ReplyClass.OK, readings, np.zeros(10, bool))

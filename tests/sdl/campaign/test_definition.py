@@ -62,14 +62,14 @@ def test_a_file_says_it_all(tmp_path):
     assert campaign.instrument.options == {"seed": 3}
     assert [model.plugin for model in campaign.models] == ["mixture", "linear"]
     white = resolve_target(SPACE, campaign.targets[0])
-    assert SPACE.named_readings(white.readings) == {"445nm": 16384, "515nm": 16384}
-    assert SPACE.named_readings(white.tolerance) == {"445nm": 81.92, "515nm": 150}
+    assert SPACE.named_readings(white.window.wanted) == {"445nm": 16384, "515nm": 16384}
+    assert SPACE.named_readings(white.window.above) == {"445nm": 81.92, "515nm": 150}
 
 
 def test_three_keys_are_enough():
     campaign, instrument = prepare(GOOD)
     assert instrument.identity == "twin-0"
-    assert campaign.targets[0].allowed("515nm") == 163.84
+    assert campaign.targets[0].interval("515nm").above == 163.84
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_was_parsed_can_be_written_and_parsed_again(part):
 
 @pytest.mark.parametrize("written", ["1 %", "1%", " 1.0 % ", "1e0%", ".5 %"])
 def test_a_percentage_as_people_write_it(written):
-    assert Target(readings={"y": -200.0}, tolerance=written).allowed("y") == (1.0 if "." in written[:1] else 2.0)
+    assert Target(readings={"y": -200.0}, tolerance=written).interval("y").above == (1.0 if "." in written[:1] else 2.0)
 
 
 # ---------------------------------------------------------------------- what is wrong
@@ -146,7 +146,7 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
     )
     assert [each.split(",")[0] for each in found] == [
         "budget: Input should be greater than or equal to 1",
-        "targets.0.readings.nir: Input should be a valid number",
+        "targets.0.readings.nir: needs a number",
         "targets.1.tolerance: needs a number above 0 or a percentage such as '1 %'",
         "targets.2.colour: unknown key; known are 'answers'",
         "targets.1: unknown channel '514nm'; did you mean '515nm'?",

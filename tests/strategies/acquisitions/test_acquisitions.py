@@ -5,6 +5,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from sdl import plugins
 from sdl.errors import InvalidInput, TooFewRows
+from sdl.space import Window
 from strategies.acquisitions.asks_posterior import AsksPosterior
 from strategies.acquisitions.disagreement import Disagreement
 from strategies.acquisitions.ensemble_beliefs import Beliefs
@@ -49,7 +50,7 @@ def test_every_acquisition_asks_an_ensemble_or_the_posterior():
 def test_the_likeliest_settings_are_for_an_exam_and_never_for_learning():
     about = Statement.unstated(2, 1)
     rows = Rows.empty(2, 1).with_row(np.zeros(2), np.zeros(1), about).with_row(np.ones(2), np.ones(1), about)
-    batch = Likeliest().propose_by(learn_all(rows, about), [Pursuit(0, np.ones(1), np.ones(1))], 5, rng())
+    batch = Likeliest().propose_by(learn_all(rows, about), [Pursuit(0, Window.about(np.ones(1), np.ones(1)))], 5, rng())
     assert batch.shape == (0, 2)
 
 

@@ -4,6 +4,7 @@ from problems import CHANNELS, PAPER, Line, twin_answer, twin_rows
 
 from sdl import plugins
 from sdl.errors import InvalidInput
+from sdl.space import Window
 from strategies.answers.reachability import reach
 
 CERTAIN = np.full(10, 40.0)
@@ -19,7 +20,9 @@ def model(request):
 
 
 def sought(model, wanted, uncertainty=CERTAIN):
-    return reach(model, wanted, np.maximum(0.01 * wanted, 100), uncertainty, 3)
+    return reach(
+        model, Window.about(wanted, np.maximum(0.01 * wanted, 100)), np.maximum(0.01 * wanted, 100), uncertainty, 3
+    )
 
 
 def test_target_of_the_paper_is_reachable(model):
@@ -66,9 +69,9 @@ def test_miss_in_one_channel_is_not_the_price_of_another():
     """Least squares alone would settle at 0.467, within tolerance of two channels and beyond that of the first."""
     model = Line([1.0, 1.0, 1.0], [[0.5]])
     wanted, tolerance = np.array([0.40, 0.50, 0.50]), np.array([0.06, 0.06, 0.06])
-    found = reach(model, wanted, tolerance, np.zeros(3), 1)
+    found = reach(model, Window.about(wanted, tolerance), tolerance, np.zeros(3), 1)
     assert found.reachable
-    assert not reach(model, wanted, 0.8 * tolerance, np.zeros(3), 1).reachable
+    assert not reach(model, Window.about(wanted, 0.8 * tolerance), 0.8 * tolerance, np.zeros(3), 1).reachable
 
 
 def test_search_is_deterministic(model):
@@ -80,4 +83,4 @@ def test_search_is_deterministic(model):
 )
 def test_senseless_questions_are_refused(model, wanted, tolerance):
     with pytest.raises(InvalidInput, match="tolerance"):
-        reach(model, wanted, tolerance, CERTAIN, 3)
+        reach(model, Window.about(wanted, tolerance), tolerance, CERTAIN, 3)

@@ -10,7 +10,7 @@ from rehearsing import campaign
 
 from sdl.history import Verdict
 from sdl.instruments.protocol import Reply
-from sdl.space import Channel, Knob, Space
+from sdl.space import Channel, Knob, Space, Window
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 from strategies.posterior import Pursuit, Rows, Statement, learn_all
@@ -73,7 +73,7 @@ def test_the_same_campaign_in_other_units_sends_the_same_requests(unit):
 @pytest.mark.parametrize(("passed_on", "low", "high"), [(0.6, 0.35, 0.9), (0.0, 0.0, 0.3)])
 def test_how_much_of_its_noise_a_reading_passes_on_is_learned(passed_on, low, high):
     rng, last, rows = np.random.default_rng(8), 0.0, Rows.empty(2, 1)
-    statement, pursuit = Statement.unstated(2, 1), Pursuit(0, np.array([1.5]), np.array([0.05]))
+    statement, pursuit = Statement.unstated(2, 1), Pursuit(0, Window.about(np.array([1.5]), np.array([0.05])))
     for place in np.tile([[0.1, 0.2], [0.9, 0.3], [0.3, 0.9], [0.7, 0.7]], (12, 1)):
         last = passed_on * last + np.sqrt(1 - passed_on**2) * rng.standard_normal()
         rows = rows.with_row(place, np.array([place @ np.array([1.0, 2.0]) + 0.1 * last]), statement)

@@ -9,13 +9,14 @@ from rehearsing import WHITE, campaign, rehearsed
 
 from sdl.history import Purpose, Request, Verdict
 from sdl.instruments.claude_light.twin import Twin
+from sdl.space import Window
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.exams import judged
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Conclude, Examine, Measure
 from strategies.posterior import Pursuit, Rows, Statement, learn_all
 
-HERE, TARGET = np.array([0.5, 0.5]), Pursuit(0, np.array([2.0]), np.array([0.1]))
+HERE, TARGET = np.array([0.5, 0.5]), Pursuit(0, Window.about(np.array([2.0]), np.array([0.1])))
 ABOUT = Statement.unstated(2, 1)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sdl.history import Verdict
+from sdl.space import Window
 from strategies.posterior.choice import choose, searched
 from strategies.posterior.posterior import learn, learn_all
 from strategies.posterior.reach import lost_in_noise, nearest
@@ -43,7 +44,7 @@ def campaign(truth, target, tolerance, about, *, noise=0.02, most=30, seed=0):
 
 
 def to(target, tolerance):
-    return Pursuit(0, np.array([target]), np.array([tolerance]))
+    return Pursuit(0, Window.about(np.array([target]), np.array([tolerance])))
 
 
 def slope(settings):
@@ -106,7 +107,7 @@ def test_the_nearest_of_two_channels_is_between_what_each_of_them_wants():
     about = instrument(channels=2)
     both = lambda place: np.array([1.0, 2.0]) * slope(place)  # noqa: E731
     found = learn_all(rows_of(both, about, np.repeat(CORNERS, 4, axis=0)), about)
-    wanted = Pursuit(0, np.array([1.5, 5.0]), np.array([0.1, 0.1]), 0.05)
+    wanted = Pursuit(0, Window.about(np.array([1.5, 5.0]), np.array([0.1, 0.1])), 0.05)
     place = nearest(found, wanted, np.random.default_rng(0))
     assert place.out_of_reach
     assert slope(place.settings) == pytest.approx(6.5 / 3, abs=0.1), "as far off in one channel as in the other"

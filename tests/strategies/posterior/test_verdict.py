@@ -6,6 +6,7 @@ from scipy.special import ndtri
 
 from sdl.analysis.group_sequential import open_ended
 from sdl.history import Verdict
+from sdl.space import Window
 from strategies.posterior.posterior import learn_all
 from strategies.posterior.reach import noise_correlation
 from strategies.posterior.rows import Pursuit, Rows, Statement
@@ -31,7 +32,7 @@ def readings(places, true, pursuit, seed=0, noise=NOISE):
 
 
 def verdict(rows, instrument, target=0):
-    return judge(learn_all(rows, instrument), Pursuit(target, TARGET, TOLERANCE))
+    return judge(learn_all(rows, instrument), Pursuit(target, Window.about(TARGET, TOLERANCE)))
 
 
 def test_there_is_no_verdict_without_two_fresh_readings_at_the_very_settings():
@@ -72,7 +73,7 @@ def test_noise_beyond_its_statement_widens_the_margin():
 def test_looks_are_counted_for_the_target_and_not_for_the_place():
     there = HERE + 0.4
     rows, _ = readings([HERE] * 4 + [there] * 3, 2.0, [0] * 7)
-    assert looks(rows, Pursuit(0, TARGET, TOLERANCE)) == (3, 4, 5)
+    assert looks(rows, Pursuit(0, Window.about(TARGET, TOLERANCE))) == (3, 4, 5)
 
 
 def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
@@ -90,7 +91,7 @@ def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
 
 @pytest.mark.parametrize("fresh", [2, 4])
 def test_a_pursuit_says_how_many_fresh_readings_a_look_needs(fresh):
-    pursuit = Pursuit(0, TARGET, TOLERANCE, fresh=fresh)
+    pursuit = Pursuit(0, Window.about(TARGET, TOLERANCE), fresh=fresh)
     rows, instrument = readings([HERE] * 4, 2.0, [0] * 4)
     assert looks(rows, pursuit) == tuple(range(max(fresh, 3), 5))
     assert judge(learn_all(rows.first(8), instrument), pursuit) is None or fresh == 2
@@ -99,7 +100,7 @@ def test_a_pursuit_says_how_many_fresh_readings_a_look_needs(fresh):
 def test_a_row_that_does_not_tell_of_every_channel_wanted_is_no_reading_of_the_target():
     rows, _ = readings([HERE] * 5, 2.0, [0] * 5)
     masked = Rows(**{**vars(rows), "readings": np.where(rows.order[:, None] == 6, np.nan, rows.readings)})
-    assert looks(masked, Pursuit(0, TARGET, TOLERANCE)) == (3, 4)
+    assert looks(masked, Pursuit(0, Window.about(TARGET, TOLERANCE))) == (3, 4)
 
 
 def test_a_channel_that_nobody_wants_and_nothing_was_read_of_changes_nothing():
@@ -109,7 +110,7 @@ def test_a_channel_that_nobody_wants_and_nothing_was_read_of_changes_nothing():
     both = Statement(
         *(np.repeat(part, 2) for part in (instrument.noise, instrument.floor, instrument.ceiling)), instrument.step
     )
-    free = Pursuit(0, np.array([*TARGET, np.nan]), np.array([*TOLERANCE, np.nan]))
+    free = Pursuit(0, Window.about(np.array([*TARGET, np.nan]), np.array([*TOLERANCE, np.nan])))
     alone, beside = verdict(rows, instrument), judge(learn_all(blank, both), free)
     assert (beside.verdict, beside.look) == (alone.verdict, alone.look)
     assert beside.mean == pytest.approx(alone.mean, rel=1e-6)
@@ -135,7 +136,7 @@ def test_noise_that_is_passed_on_widens_the_interval():
         for place in range(40):
             noise = passed_on * noise + np.sqrt(1 - passed_on**2) * rng.standard_normal()
             rows = rows.with_row(HERE if place > 4 else rng.random(2), np.array([2.0 + NOISE * noise]), instrument, 0)
-        found, pursuit = learn_all(rows, instrument), Pursuit(0, TARGET, TOLERANCE)
+        found, pursuit = learn_all(rows, instrument), Pursuit(0, Window.about(TARGET, TOLERANCE))
         judgement = judge(found, pursuit)
         return judgement.deviation[0] / judgement.noise[0], noise_correlation(found, pursuit)[0]
 

@@ -14,6 +14,7 @@ from flows.studies.compare_summary import comparison_tables
 from flows.studies.solve import ask_model, solve, solve_tables
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import read_data
+from sdl.space import Interval
 from strategies.posterior import Rows, Statement, learn, predict_interval
 from strategies.solving.model_answer import choose_models
 from strategies.solving.problem import FixedChannel, pose_problem
@@ -118,7 +119,7 @@ def test_intervals_hold_at_the_answers_of_every_model(tmp_path):
 def _posed(path, seed):
     wanted = Twin(session_gain=False).truth(np.random.default_rng([seed, 7]).uniform(0.1, 0.9, 3))
     aims = [(name, float(wanted[CHANNELS.index(name)])) for name in FIXED]
-    fixed = [FixedChannel(name, value, 0.01 * value) for name, value in aims]
+    fixed = [FixedChannel(name, Interval.about(value, 0.01 * value)) for name, value in aims]
     return pose_problem(read_data(path, Twin().space, {}), fixed, {})
 
 
@@ -129,7 +130,9 @@ def test_intervals_hold_on_a_real_day(tmp_path):
     kept = [line for place, line in enumerate(lines) if place % 5]
     (tmp_path / "day.jsonl").write_text("\n".join(kept) + "\n")
     problem = pose_problem(
-        read_data(tmp_path / "day.jsonl", Twin().space, {}), [FixedChannel(name, 16384, 164) for name in FIXED], {}
+        read_data(tmp_path / "day.jsonl", Twin().space, {}),
+        [FixedChannel(name, Interval.about(16384, 164)) for name in FIXED],
+        {},
     )
     hits = []
     for line in lines[::5]:

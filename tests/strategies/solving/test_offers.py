@@ -5,7 +5,7 @@ import pytest
 from problems import two_branches
 
 from sdl.interchange.export_import import Data
-from sdl.space import Channel, Knob, Space
+from sdl.space import Channel, Interval, Knob, Space
 from strategies.solving.offers import choose_offers
 from strategies.solving.problem import FixedChannel, pose_problem
 from strategies.solving.row_posterior import RowPosterior
@@ -15,7 +15,11 @@ def posed(settings, readings, wanted, tolerance, names=("y",)):
     channels = tuple(Channel(name=name, floor=None, integral=False) for name in names)
     space = Space(knobs=tuple(Knob(name=f"x{k}") for k in range(settings.shape[1])), channels=channels)
     data = Data(space, settings, readings, np.zeros(readings.shape, bool), np.full(len(settings), np.nan))
-    return pose_problem(data, [FixedChannel(*each) for each in zip(names, wanted, tolerance, strict=True)], {})
+    return pose_problem(
+        data,
+        [FixedChannel(name, Interval.about(*wish)) for name, *wish in zip(names, wanted, tolerance, strict=True)],
+        {},
+    )
 
 
 class Says:

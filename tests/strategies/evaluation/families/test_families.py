@@ -25,7 +25,7 @@ def columns(case, goal):
 def errors(case, goal, settings):
     """Of readings at settings ``(n, d)``, in tolerances, ``(n, c)``."""
     readings = np.array(list(goal.target.readings.values()))
-    allowed = np.array([goal.target.allowed(name) for name in goal.target.readings])
+    allowed = np.array([goal.target.interval(name).above for name in goal.target.readings])
     return (case.instrument.truth(settings)[:, columns(case, goal)] - readings) / allowed
 
 
@@ -66,7 +66,7 @@ def test_a_tolerance_is_one_to_three_standard_deviations_of_a_reading(name):
     for case in cases(name):
         for goal in case.goals:
             noise = case.instrument.noise_at(goal.nearest[None])[0, columns(case, goal)]
-            ratio = np.array([goal.target.allowed(channel) for channel in goal.target.readings]) / noise
+            ratio = np.array([goal.target.interval(channel).above for channel in goal.target.readings]) / noise
             assert (ratio > least - 1e-9).all()
             assert (ratio < most + 1e-9).all()
 
@@ -282,7 +282,7 @@ def test_only_what_has_a_background_says_where_it_is_off():
 def levels(case, n):
     """Background after each of ``n`` requests, in tolerances of the first channel, ``(n,)``."""
     (goal,) = case.goals
-    allowed, space, found = goal.target.allowed("c1"), case.instrument.space, []
+    allowed, space, found = goal.target.interval("c1").above, case.instrument.space, []
     for _ in range(n):
         case.instrument.measure(space.named_settings(space.off))
         found.append(case.instrument.truth(space.off[None])[0, 0] / allowed)
