@@ -40,7 +40,7 @@ class ReadingsForm:
     def blank(self) -> tuple[type[RunInput], list[Sample]]:
         """Return the form, and the samples that it asks for; none where nothing is wanted."""
         entry = self.ledger.entry(self.campaign)
-        space: Space = entry.space
+        space: Space = entry.space.measured
         samples = wanted_samples(self.ledger, entry)[: max(1, SHOWN // space.p)]
         fields: dict[str, Any] = {
             _key(sample, column): (
@@ -68,7 +68,7 @@ class ReadingsForm:
         """Keep what a form says; the next one has what could not be taken."""
         entry, rows = self.ledger.entry(self.campaign), list[SheetRow]()
         for sample in samples:
-            names = enumerate(entry.space.channel_names)
+            names = enumerate(entry.space.measured.channel_names)
             typed = {name: str(answer.get(_key(sample, column), "")).strip() for column, name in names}
             cells: dict[str, Any] = {name: text for name, text in typed.items() if text}
             if FAILED in (text.casefold() for text in typed.values()):

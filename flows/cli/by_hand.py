@@ -75,7 +75,7 @@ def propose_samples(
             f"{count_words(len(samples), 'sample')} in {sheet}; when they are filled in: sdl tell {entry.name} {sheet}"
         )
     else:
-        channels = " ".join(f"{name}=..." for name in entry.space.channel_names)
+        channels = " ".join(f"{name}=..." for name in entry.space.measured.channel_names)
         lines.append(f"when they are read: sdl tell {entry.name} {samples[0].name} {channels}")
     show(data, as_json, *lines)
     return 0

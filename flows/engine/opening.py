@@ -96,7 +96,8 @@ def _session(
         book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
         book.set_state(lease, entry.id, State.RUNNING)
     bench_class = HandBench if isinstance(instrument, ReadByPersons) else Bench
-    bench = bench_class(book, lease, entry.id, instrument, campaign.most, campaign.channels, suspend=campaign.suspend)
+    needed = instrument.space.sources(campaign.channels)
+    bench = bench_class(book, lease, entry.id, instrument, campaign.most, needed, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
     if isinstance(bench, HandBench):
         bench.enter_corrections()

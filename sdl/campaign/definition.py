@@ -24,6 +24,7 @@ from sdl.campaign.sections import (
     FittingPart,
     HistoryPart,
     Plugin,
+    QuantityPart,
     StopPart,
     VerificationPart,
     _or,
@@ -45,6 +46,11 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "
 def _named(value: Any) -> Any:
     """A bare string names a plug-in without options."""
     return {"plugin": value} if isinstance(value, str) else value
+
+
+def _formula(value: Any) -> Any:
+    """A bare string is a formula without a unit."""
+    return {"formula": value} if isinstance(value, str) else value
 
 
 def _tolerance(value: Any) -> Any:
@@ -119,6 +125,10 @@ class Campaign(Section):
     """Requests that may be sent, everything counted."""
     instrument: Annotated[Plugin, BeforeValidator(_named)]
     targets: tuple[Target, ...] = Field(min_length=1)
+    quantities: dict[Name, Annotated[QuantityPart, BeforeValidator(_formula)]] = Field(
+        default_factory=dict, exclude_if=lambda quantities: not quantities
+    )
+    """Computed from channels, by name, as in ``ratio = "445nm / 630nm"``: targets may want them like channels."""
     design: Annotated[DesignPart, BeforeValidator(_named)] = DesignPart()
     models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
         default=(Plugin(plugin="linear"), Plugin(plugin="mixture")), min_length=1

@@ -6,7 +6,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from sdl.campaign.lesson import Lesson
 from sdl.campaign.section import Section, Written
+from sdl.errors import InvalidInput
 from sdl.formatting import format_value, has_password
+from sdl.space import Formula
 
 MOST_REPLICATES = 10_000
 
@@ -21,6 +23,23 @@ class Plugin(Written):
     def options(self) -> dict[str, Any]:
         """The options as written."""
         return dict(self.model_extra or {})
+
+
+class QuantityPart(Section):
+    """A quantity that is computed from channels, and may be wanted as they are."""
+
+    formula: str = Field(min_length=1)
+    """Numbers, channels, ``+ - * / **``, ``log`` and such: ``445nm / 630nm``."""
+    unit: str = ""
+
+    @field_validator("formula")
+    @classmethod
+    def _readable(cls, formula: str) -> str:
+        try:
+            Formula.read(formula)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return formula
 
 
 class DesignPart(Plugin):

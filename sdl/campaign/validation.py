@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign, Target
-from sdl.campaign.sections import Plugin
+from sdl.campaign.quantities import with_quantities
+from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.space import Interval, Space, Window
@@ -64,8 +65,15 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
+        broken, quantities = set[str](), campaign.quantities if campaign else _quantities(written)
+        try:
+            instrument = with_quantities(instrument, quantities)
+        except InvalidInput as error:
+            broken, faults = {*quantities}, [*faults, *error.faults]
         faults += _unknown(instrument.space, campaign)
         for index, target in _targets(written):
+            if target.readings.keys() & broken:
+                continue
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         faults += _unaffordable(campaign) if campaign is not None else []
         if campaign is not None and not faults:
@@ -199,6 +207,15 @@ def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]
             with suppress(ValidationError):  # its faults are listed already
                 parts.append((key, group, Plugin.model_validate(options)))
     return parts
+
+
+def _quantities(written: Mapping[str, Any]) -> dict[str, QuantityPart]:
+    """Every quantity, as far as it can be read."""
+    quantities, readable = written.get("quantities"), dict[str, QuantityPart]()
+    for name, part in quantities.items() if isinstance(quantities, dict) else ():
+        with suppress(ValidationError):  # its faults are listed already
+            readable[name] = QuantityPart.model_validate({"formula": part} if isinstance(part, str) else part)
+    return readable
 
 
 def _targets(written: Mapping[str, Any]) -> list[tuple[int, Target]]:

@@ -46,7 +46,13 @@ class PreviousReply:
 
 
 def screen_reply(
-    space: Space, asked: Settings, reply: Reply, *, needed: Collection[str] = (), before: PreviousReply | None = None
+    space: Space,
+    asked: Settings,
+    reply: Reply,
+    *,
+    needed: Collection[str] = (),
+    before: PreviousReply | None = None,
+    reference: bool = False,
 ) -> Screened:
     """Judge a reply to settings ``(d,)``.
 
@@ -56,11 +62,15 @@ def screen_reply(
         reply: What came back.
         needed: Channels without which the reading is of no use; others may be missing.
         before: The last reply of this instrument, to recognise a sensor that is stuck.
+        reference: Whether it is a reading of the background: nothing is computed of that, as a ratio of two lights that
+            are both off says nothing of either.
     """
     faults = _echo(space, asked, reply.applied)
     readings, censored = np.full(space.p, np.nan), np.zeros(space.p, bool)
     missing = []
     for column, channel in enumerate(space.channels):
+        if channel.formula is not None:
+            continue
         value: Any = reply.readings.get(channel.name)
         if channel.name not in reply.readings:
             missing.append(channel.name)
@@ -70,7 +80,10 @@ def screen_reply(
             censored[column] = True
         else:
             readings[column] = value
-    faults += [f"{name} is missing" for name in missing if name in needed]
+    if not reference:
+        readings = space.computed(readings)
+    sources = space.sources(needed)
+    faults += [f"{name} is missing" for name in missing if name in sources]
     stuck = _stuck(space, asked, reply.readings, before)
     if stuck:
         faults.append("the sensor seems stuck: every channel repeats the reply before to the last count")

@@ -103,7 +103,9 @@ class Attempt(_Measured):
         }
         if not self.believed:
             return row | {"readings": None, "censored": None}
-        screened = screen_reply(space, np.array(row["settings"]), Reply(named, self.out or {}, self.raw))
+        reference = self.purpose is Purpose.REFERENCE
+        reply = Reply(named, self.out or {}, self.raw)
+        screened = screen_reply(space, np.array(row["settings"]), reply, reference=reference)
         if not screened.verdict.usable or self.state != "DONE":
             raise ValueError(f"it cannot be {self.verdict} and {self.state}: {screened.reason or 'no answer came'}")
         # A ceiling that the space does not know of was known when this was measured.

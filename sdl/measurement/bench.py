@@ -132,8 +132,9 @@ def judge_reply(
         needed: Channels without which a reading is of no use.
         before: The reply before this one.
     """
-    screened = screen_reply(space, request.settings, reply, needed=needed, before=before)
-    if request.purpose is not Purpose.REFERENCE or not screened.censored[space.columns(needed)].any():
+    reference = request.purpose is Purpose.REFERENCE
+    screened = screen_reply(space, request.settings, reply, needed=needed, before=before, reference=reference)
+    if not reference or not screened.censored[space.columns(space.sources(needed))].any():
         return screened
     # A background at the ceiling tells nothing, and no reading on top of it would.
     reason = f"the background alone reaches the ceiling: {screened.reason}"

@@ -85,7 +85,7 @@ class Taken:
 def needed_channels(entry: Entry) -> list[str]:
     """Return the channels without which a sample of a campaign is not answered."""
     targets = entry.config.get("targets", [])
-    return list(dict.fromkeys(channel for target in targets for channel in target["readings"]))
+    return entry.space.sources(dict.fromkeys(channel for target in targets for channel in target["readings"]))
 
 
 def wanted_samples(ledger: Ledger, entry: Entry) -> list[Sample]:
@@ -133,7 +133,7 @@ def take_sheet(ledger: Ledger, entry: Entry, sheet: FilledSheet, by: str, *, cor
                 if named.count(row.sample) > 1:
                     raise ValueError(f"sample {row.sample} stands in {named.count(row.sample)} rows: leave one")
                 sample = known[row.sample]
-                edition = _edition(row, sample, entry.space, needed_channels(entry), sheet.comma, by)
+                edition = _edition(row, sample, entry.space.measured, needed_channels(entry), sheet.comma, by)
                 if (new := _news(sample, edition, correct)) is not None:
                     said[row.sample] = new
             except InvalidInput as error:

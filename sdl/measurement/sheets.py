@@ -56,6 +56,7 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
     Raises:
         InvalidInput: if it cannot be written, or its name ends otherwise than in .csv or .xlsx.
     """
+    space = space.measured
     head = [SAMPLE, PURPOSE, *(quantity.heading for quantity in space.quantities), FAILED, NOTE]
     rows: list[list[Any]] = [
         [sample.name, sample.request.purpose.value]

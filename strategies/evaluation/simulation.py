@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sdl.campaign.definition import Campaign
-from sdl.history import Exam, Finding, History, Observation, Request, Round
+from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round
 from sdl.instruments.protocol import Instrument
 from sdl.instruments.screening import PreviousReply, screen_reply
 from strategies.fitting.fitting import Fitted
@@ -85,7 +85,14 @@ class Simulation:
     def _measure(self, request: Request) -> None:
         space = self.instrument.space
         reply = self.instrument.measure(space.named_settings(request.settings))
-        screened = screen_reply(space, request.settings, reply, needed=self.plan.campaign.channels, before=self.before)
+        screened = screen_reply(
+            space,
+            request.settings,
+            reply,
+            needed=self.plan.campaign.channels,
+            before=self.before,
+            reference=request.purpose is Purpose.REFERENCE,
+        )
         if not screened.verdict.usable:
             raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
         self.before = PreviousReply(request.settings, reply.readings)

@@ -190,14 +190,17 @@ def _with_doubt(
         own = near[posterior.members[c]][-len(channel.recent.evidence.values) :]
         moved = _moved(channel.recent, here, own, moment)
         level, spread = level_of(channel.recent, here, own, moment, moved)
-        beyond = ndtr(-abs(away) / deviation[place])
+        beyond, widest = ndtr(-abs(away) / deviation[place]), deviation[place]
         for axis in DOUBTED:
             others, weights = channel.doubted(axis)
             levels, spreads = np.array([level_of(other, here, own, moment, moved) for other in others]).T
             reach = np.sign(away) * (away - levels + level) / (deviation[place] * spreads / spread)
             chance = float(weights @ ndtr(-reach))
             beyond = max(beyond, chance if axis == NOISE else chance * allowed[place])
-        found[place] = abs(away) / max(-ndtri(min(max(beyond, TINY), 0.5)), TINY)
+            together = np.sqrt(weights @ (spreads**2 + (levels - level) ** 2))
+            widest = max(widest, deviation[place] * float(together) / spread)
+        surely = beyond < TINY  # so far off the edge that the chance does not tell how uncertain the estimate is
+        found[place] = widest if surely else abs(away) / max(-ndtri(min(beyond, 0.5)), TINY)
     return found
 
 

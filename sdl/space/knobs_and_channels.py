@@ -1,18 +1,17 @@
-"""Knobs and channels: the only converter between names and columns; and what readings are wanted to be."""
+"""Knobs and channels: the only converter between names and columns."""
 
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, Self, TypeAlias
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.formatting import count_decimals, format_number, format_value, format_with_margin
+from sdl.formatting import format_value
+from sdl.space.formula import Formula
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -73,6 +72,18 @@ class Channel(Quantity):
     """Known standard deviation of one reading in the middle of the range, same unit; None if unknown."""
     integral: bool = True
     """Whether the sensor counts: a fractional reading is then a fault."""
+    formula: str | None = Field(default=None, exclude_if=lambda formula: formula is None)
+    """What it is computed from other channels by, as ``445nm / 630nm``; None where it is measured."""
+
+    @field_validator("formula")
+    @classmethod
+    def _readable(cls, formula: str | None) -> str | None:
+        try:
+            if formula is not None:
+                Formula.read(formula)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return formula
 
 
 class StatedChannel(Channel):
@@ -94,6 +105,10 @@ class Space(_Value):
         for kind, names in (("knob", self.knob_names), ("channel", self.channel_names)):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
+        if faults := formula_faults(
+            {name: formula.names for name, formula in self.formulas.items()}, self.channel_names
+        ):
+            raise ValueError("; ".join(f"{name} {fault}" for name, fault in faults.items()))
         return self
 
     @classmethod
@@ -113,6 +128,43 @@ class Space(_Value):
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels, in the order of the columns."""
         return tuple(channel.name for channel in self.channels)
+
+    @property
+    def formulas(self) -> dict[str, Formula]:
+        """By the names of channels that are computed, what from."""
+        return {channel.name: Formula.read(channel.formula) for channel in self.channels if channel.formula is not None}
+
+    @property
+    def measured(self) -> "Space":
+        """The same without channels that are computed: what an instrument, or a person, reads."""
+        return Space(knobs=self.knobs, channels=tuple(c for c in self.channels if c.formula is None))
+
+    def with_computed(self, channels: Iterable[Channel]) -> "Space":
+        """The same and channels that are computed, the last ones."""
+        return Space(knobs=self.knobs, channels=(*self.channels, *channels))
+
+    def sources(self, names: Iterable[str]) -> list[str]:
+        """Return the channels that have to be measured for some to be known: each itself, or what it is computed from.
+
+        Raises:
+            InvalidInput: for every channel that this space does not have.
+        """
+        found = dict[str, None]()
+        for name in names:
+            self.columns([name])
+            formula = self.formulas.get(name)
+            found |= dict.fromkeys([name] if formula is None else self.sources(formula.names))
+        return list(found)
+
+    def computed(self, readings: Readings) -> Readings:
+        """Readings ``(p,)`` with the channels that are computed filled in; NaN where one of its own is not known."""
+        if not self.formulas:
+            return readings
+        known = dict(zip(self.channel_names, readings.tolist(), strict=True))
+        for name in TopologicalSorter({name: formula.names for name, formula in self.formulas.items()}).static_order():
+            if (formula := self.formulas.get(name)) is not None:
+                known[name] = formula.value(known)
+        return np.array([known[name] for name in self.channel_names])
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -241,192 +293,27 @@ class Space(_Value):
         return [channels.index(name) for name in names]
 
 
+def formula_faults(names: Mapping[str, Sequence[str]], known: Iterable[str]) -> dict[str, str]:
+    """Why some quantities cannot be computed, by their names, as sentences that follow these; none as a rule.
+
+    Args:
+        names: What each is computed from.
+        known: Channels that there are, these quantities among them.
+    """
+    known, faults = list(known), dict[str, str]()
+    for quantity, sources in names.items():
+        if unknown := [name for name in sources if name not in known]:
+            others = [name for name in known if name != quantity]
+            said = ", ".join(f"{name!r}{suggest_nearest(name, others)}" for name in unknown)
+            faults[quantity] = f"is computed from a channel that there is not, {said}"
+    try:
+        TopologicalSorter(names).prepare()
+    except CycleError as error:
+        cycle = list(map(str, error.args[1]))
+        faults[cycle[0]] = f"is computed from itself: {' from '.join(reversed(cycle))}"
+    return faults
+
+
 def is_number(value: object) -> bool:
     """Return whether a value of any kind is a finite number, and no larger than a float can be."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-class Interval(NamedTuple):
-    """Where the true reading of a channel is wanted to lie: about a value, or on one side of it.
-
-    >>> str(Interval.about(16384, 164)), str(Interval.at_least(12000)), Interval.at_most(9).holds(9.5)
-    ('16384 ± 164', 'at least 12000', False)
-    """
-
-    wanted: float
-    """The reading that is wanted, in the middle of the interval, or its only bound."""
-    below: float
-    """How far below that it may lie: infinite where it may lie anywhere below."""
-    above: float
-    """How far above."""
-
-    @classmethod
-    def about(cls, wanted: float, tolerance: float) -> Self:
-        """A value, give or take a tolerance."""
-        return cls(wanted, tolerance, tolerance)
-
-    @classmethod
-    def at_least(cls, bound: float) -> Self:
-        """Anything from a bound on."""
-        return cls(bound, 0.0, math.inf)
-
-    @classmethod
-    def at_most(cls, bound: float) -> Self:
-        """Anything up to a bound."""
-        return cls(bound, math.inf, 0.0)
-
-    @property
-    def low(self) -> float:
-        """The least reading in it; minus infinity where there is none."""
-        return self.wanted - self.below
-
-    @property
-    def high(self) -> float:
-        """The largest reading in it; infinite where there is none."""
-        return self.wanted + self.above
-
-    @property
-    def one_sided(self) -> bool:
-        """Whether it has one bound alone."""
-        return math.isinf(self.below + self.above)
-
-    def holds(self, reading: float) -> bool:
-        """Return whether a reading lies in it."""
-        return self.low <= reading <= self.high
-
-    def missed(self, reading: float) -> float:
-        """Return how far a reading is above the wanted one, or below; where there is one bound, how far beyond it."""
-        off = reading - self.wanted
-        return off if not self.one_sided else min(off, 0.0) if math.isinf(self.above) else max(off, 0.0)
-
-    def compare(self, name: str, reading: float, margin: float = math.nan) -> str:
-        """Say what was read, give or take a margin where it is known, and what is wanted.
-
-        To two digits of the tolerance, or of the margin where there is one bound.
-
-        >>> Interval.about(1.5, 0.01).compare("reach", 1.4987, 0.0031), Interval.about(1.2, 0.05).compare("y", 1.234567)
-        ('reach 1.499 ± 0.003 for 1.500 ± 0.010', 'y 1.235 for 1.200 ± 0.050')
-        >>> Interval.at_least(12000).compare("515nm", 12543.2, 43.1), Interval.at_most(9).compare("G", 9.51)
-        ('515nm 12543 ± 43 for at least 12000', 'G 9.51 for at most 9')
-        """
-        if math.isinf(reading):
-            return f"{name} at its ceiling"
-        scale = margin if self.one_sided else self.above
-        if not 0 < scale < math.inf:
-            return f"{name} {format_number(reading)} for {self}"
-        digits, known = count_decimals(scale), not math.isnan(margin)
-        read, wanted = f"{reading:.{digits}f}", f"{self.wanted:.{digits}f}"
-        read += f" ± {margin:.{digits}f}" if known else ""
-        return f"{name} {read} for " + (
-            f"at {self.side} {wanted}" if self.one_sided else f"{wanted} ± {self.above:.{digits}f}"
-        )
-
-    @property
-    def side(self) -> str:
-        """Which bound there is, of one alone: the ``least`` reading or the ``most``."""
-        return "least" if math.isinf(self.above) else "most"
-
-    def __str__(self) -> str:
-        if not self.one_sided:
-            return format_with_margin(self.wanted, self.above)
-        return f"at {self.side} {format_number(self.wanted)}"
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """An interval for each channel; every array is ``(p,)``, with NaN where a channel is free."""
-
-    wanted: Readings
-    """As those of ``Interval``."""
-    below: Readings
-    above: Readings
-
-    @classmethod
-    def about(cls, wanted: Readings, tolerance: Readings) -> Self:
-        """Readings, give or take a tolerance."""
-        return cls(wanted, tolerance, tolerance)
-
-    @classmethod
-    def of(cls, intervals: Sequence[Interval]) -> Self:
-        """The intervals of some channels, in their order."""
-        wanted, below, above = np.array(intervals, float).reshape(-1, 3).T
-        return cls(wanted, below, above)
-
-    def at(self, columns: Sequence[int]) -> "Window":
-        """Those of some of the channels, ``(columns,)``."""
-        return Window(self.wanted[columns], self.below[columns], self.above[columns])
-
-    def less(self, background: Readings) -> "Window":
-        """The same for readings from which a background ``(p,)`` was subtracted."""
-        return Window(self.wanted - background, self.below, self.above)
-
-    def __getitem__(self, column: int) -> Interval:
-        return Interval(float(self.wanted[column]), float(self.below[column]), float(self.above[column]))
-
-    def __len__(self) -> int:
-        return len(self.wanted)
-
-    @cached_property
-    def fixed(self) -> list[int]:
-        """Channels that are not free."""
-        return np.flatnonzero(np.isfinite(self.wanted)).tolist()
-
-    @cached_property
-    def half(self) -> Readings:
-        """Half of their widths: the tolerance about the reading wanted; infinite where there is one bound."""
-        return (self.below + self.above) / 2
-
-    @cached_property
-    def one_sided(self) -> NDArray[np.bool_]:
-        """Which channels have one bound alone."""
-        return np.isinf(self.half)
-
-    @property
-    def sides(self) -> int:
-        """How many bounds there are: claims that a reading lies beyond one."""
-        return int(np.isfinite(self.below).sum() + np.isfinite(self.above).sum())
-
-    def unit(self, noise: Readings) -> Readings:
-        """What counts as one of each channel: its tolerance, or a noise ``(p,)`` where there is one bound."""
-        return np.where(self.one_sided, noise, self.half)
-
-    def room(self, readings: Readings) -> Readings:
-        """How far readings ``(..., p)`` lie inside the nearer bound; negative outside."""
-        off = readings - self.wanted
-        return np.fmin(off + self.below, self.above - off)  # a reading may be infinite, at its ceiling
-
-    def nearer_bound(self, readings: Readings) -> Readings:
-        """The bound of each channel that readings ``(p,)`` lie nearer to."""
-        off = readings - self.wanted
-        return np.where(off + self.below < self.above - off, self.wanted - self.below, self.wanted + self.above)
-
-    def off(self, readings: Readings, unit: Readings) -> Readings:
-        """How far readings ``(..., p)`` are off in a unit ``(p,)``: 1 at a bound, more outside.
-
-        That is 0 at the reading wanted, in tolerances; well within a single bound it is below 0.
-        """
-        return np.asarray(1 - self.room(readings) / unit)
-
-    def missed(self, readings: Readings) -> Readings:
-        """Readings ``(..., p)`` less those wanted; where there is one bound only what lies beyond it, else 0."""
-        off = readings - self.wanted
-        return np.where(self.one_sided, np.clip(off, -self.above, self.below), off)
-
-    def holds(self, readings: Readings) -> NDArray[np.bool_]:
-        """Which readings ``(..., p)`` lie in their intervals in every channel that is not free, ``(...)``."""
-        return np.asarray((self.room(readings)[..., self.fixed] >= 0).all(axis=-1))
-
-    def aim(self, readings: Readings, unit: Readings) -> Readings:
-        """One reading ``(p,)`` to ask for, of whoever cannot ask for a side.
-
-        It is the one wanted; on one side what was read where all channels together are farthest inside, or the bound.
-
-        Args:
-            readings: Measured, ``(n, p)``.
-            unit: Of each channel, ``(p,)``.
-        """
-        if not self.one_sided.any() or not len(readings):
-            return self.wanted
-        off = self.off(readings, unit)[:, self.fixed]
-        best = readings[np.nan_to_num(off, nan=np.inf).max(axis=1).argmin()]
-        return np.where(self.one_sided, np.clip(best, self.wanted - self.below, self.wanted + self.above), self.wanted)

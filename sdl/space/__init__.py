@@ -1,0 +1,30 @@
+"""Knobs and channels, what is computed from these, and where readings are wanted to lie."""
+
+from sdl.space.formula import Formula
+from sdl.space.intervals import Interval, Window
+from sdl.space.knobs_and_channels import (
+    SAME,
+    Channel,
+    Knob,
+    Quantity,
+    Readings,
+    Settings,
+    Space,
+    formula_faults,
+    is_number,
+)
+
+__all__ = [
+    "SAME",
+    "Channel",
+    "Formula",
+    "Interval",
+    "Knob",
+    "Quantity",
+    "Readings",
+    "Settings",
+    "Space",
+    "Window",
+    "formula_faults",
+    "is_number",
+]
