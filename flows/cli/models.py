@@ -42,6 +42,10 @@ Anchors = Annotated[
         "each run of the rows is taken in its own light, and the answers are for that of today.",
     ),
 ]
+Quantities = Annotated[
+    list[str] | None,
+    typer.Option("--quantity", help="NAME=FORMULA, computed from channels, as ratio=445nm/630nm, repeatable."),
+]
 Tolerance = Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")]
 Draws = Annotated[int, typer.Option(help="Draws of each model.", min=10)]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", min=0)]
@@ -62,6 +66,7 @@ def solve_targets(
     background: Background = None,
     knob: Knobs = None,
     anchor: Anchors = None,
+    quantity: Quantities = None,
     tolerance: Tolerance = "1 %",
     answers: Annotated[str | None, typer.Option(help="Distinct answers of each model: 'all', or a number.")] = None,
     prior: Annotated[
@@ -93,6 +98,7 @@ def solve_targets(
             background=background or (),
             knobs=knob or (),
             anchors=anchor or (),
+            quantities=quantity or (),
             tolerance=tolerance,
             draws=draws,
             answers=answers,
@@ -113,6 +119,7 @@ def compare_models(
     background: Background = None,
     knob: Knobs = None,
     anchor: Anchors = None,
+    quantity: Quantities = None,
     tolerance: Tolerance = "1 %",
     test: Annotated[float, typer.Option(help="Share of the rows that the models are tested on.")] = 0.2,
     draws: Draws = 1000,
@@ -145,6 +152,7 @@ def compare_models(
             background=background or (),
             knobs=knob or (),
             anchors=anchor or (),
+            quantities=quantity or (),
             tolerance=tolerance,
             test=test,
             seed=seed,

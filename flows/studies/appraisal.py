@@ -10,9 +10,8 @@ from typing import Any
 
 from flows.studies.anchor_words import read_anchors
 from flows.studies.solve import ask_model
-from flows.studies.target_words import read_ranges, read_target_words
+from flows.studies.target_words import read_rows, read_target_words
 from sdl.formatting import array_from_json
-from sdl.interchange.export_import import read_data
 from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
@@ -52,6 +51,8 @@ class Question:
     """The range of a knob, each ``KNOB=LOW:HIGH``."""
     anchors: Sequence[str] = ()
     """Readings of today, as ``flows.studies.solve.solve`` takes them."""
+    quantities: Sequence[str] = ()
+    """Computed from channels, each ``NAME=FORMULA``."""
 
     def pose(self, faults: Sequence[str] = ()) -> InverseProblem:
         """The problem.
@@ -63,13 +64,13 @@ class Question:
             InvalidInput: with every fault of the file or of what was asked.
         """
         space = None if self.space is None else Space.model_validate(self.space)
-        data = read_data(self.path, space, read_ranges(self.knobs))
+        data = read_rows(self.path, space, self.knobs, self.quantities)
         wrong = [*faults]
         if not 0 < self.test < 1:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
         words = (self.targets, self.free, self.background, self.tolerance)
         asked = read_target_words(data.space, *words, wrong)
-        return pose_problem(data, *asked, read_anchors(data.space, self.anchors), self.free)
+        return pose_problem(data, *asked, read_anchors(data.space.measured, self.anchors), self.free)
 
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""

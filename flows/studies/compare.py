@@ -91,6 +91,7 @@ def study_models(
     space: Space | None = None,
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
+    quantities: Sequence[str] = (),
     runner: str | None = None,
     progress: Progress = lambda _: None,
 ) -> ComparisonStudy:
@@ -109,6 +110,7 @@ def study_models(
         space: Knobs and channels, if they are not to be read off the file.
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, as ``flows.studies.solve.solve`` takes them.
+        quantities: Computed from channels, each ``NAME=FORMULA``.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Told of each model in a few words before it begins.
@@ -117,7 +119,8 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    question = Question(str(path), targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors)
+    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities)
+    question = Question(str(path), *words)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
     rows, names = question.split(problem), choose_models(models, len(problem.settings))

@@ -18,11 +18,10 @@ from flows.studies.anchor_words import read_anchors
 from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
 from flows.studies.prior_words import read_prior, read_start
-from flows.studies.target_words import read_ranges, read_target_words
+from flows.studies.target_words import read_rows, read_target_words
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
-from sdl.interchange.export_import import read_data
 from sdl.space import Settings, Space
 from strategies.contract import InverseModel
 from strategies.solving.gaps import WidenedModel
@@ -72,6 +71,7 @@ def solve(
     space: Space | None = None,
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
+    quantities: Sequence[str] = (),
     prior: Sequence[str] = (),
     start: str | None = None,
     regularise: bool = False,
@@ -94,6 +94,7 @@ def solve(
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, each ``KNOB=SETTING,...:CHANNEL=READING,...`` or a file of such rows: every run of
             the rows is taken in its own light then, and the answers are for that of the anchors.
+        quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
         prior: What is known of knobs beforehand, each ``KNOB=SETTING±DEVIATION``; draws that disagree are left out.
         start: Settings of a known pair, ``KNOB=SETTING,...``, from which each model follows a path to the target.
         regularise: Whether each model says which settings keep to the prior, or to the middle of the rows, as far as
@@ -121,14 +122,14 @@ def solve(
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
     """
-    data = read_data(path, space, read_ranges(knobs))
+    data = read_rows(path, space, knobs, quantities)
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     ties = TiedKnobs.find(data.space, data.settings)
     known, origin = read_prior(ties, prior, faults), read_start(ties, start, faults)
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
     if answers and (sided := [each.name for each in asked[0] if each.interval.one_sided]):
         raise InvalidInput(f"answers: whole regions meet {', '.join(sided)} with one bound: give it two, as LOW:HIGH")
-    problem = pose_problem(data, *asked, read_anchors(data.space, anchors), free, known)
+    problem = pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free, known)
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]

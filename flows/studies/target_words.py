@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -11,7 +12,8 @@ from sdl.campaign.definition import Target
 from sdl.campaign.validation import target_faults
 from sdl.campaign.wishes import read_range
 from sdl.errors import InvalidInput
-from sdl.space import Space
+from sdl.interchange.export_import import Data, read_data
+from sdl.space import Formula, Space
 from strategies.solving.problem import FixedChannel
 
 FORM = re.compile(r"(?P<name>.+?)(?P<wish>(?:=|>=|<=|≥|≤).*)")
@@ -59,6 +61,36 @@ def read_target_words(
     if wrong:
         raise InvalidInput(wrong)
     return fixed, levels
+
+
+def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quantities: Sequence[str]) -> Data:
+    """The rows of a file, with what is computed from their channels.
+
+    Args:
+        path: As ``sdl.interchange.export_import.read_data`` takes it.
+        space: Knobs and channels, if they are not to be read off the file.
+        knobs: Their ranges, each ``KNOB=LOW:HIGH``.
+        quantities: Each ``NAME=FORMULA``.
+
+    Raises:
+        InvalidInput: with every fault of the words, or of the file.
+    """
+    faults = list[str]()
+    formulas = _read_each(quantities, _formula, faults)
+    if faults:
+        raise InvalidInput(faults)
+    return read_data(path, space, read_ranges(knobs)).with_quantities(dict(formulas))
+
+
+def _formula(text: str) -> tuple[str, str]:
+    name, sign, formula = (part.strip() for part in text.partition("="))
+    if not name or not sign:
+        raise InvalidInput(f"{text!r} needs the form NAME=FORMULA, as in ratio=445nm/630nm")
+    try:
+        Formula.read(formula)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name} {error}") from None
+    return name, formula
 
 
 def read_ranges(words: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -6,7 +6,7 @@ from typing import Any
 from sdl.campaign.sections import QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons, Reply
-from sdl.space import Channel, Formula, Space, formula_faults
+from sdl.space import Space
 
 
 class Computing:
@@ -48,16 +48,9 @@ def with_quantities(instrument: Instrument, quantities: Mapping[str, QuantityPar
         instrument = instrument.instrument
     if not quantities:
         return instrument
-    space, sources = instrument.space, {name: Formula.read(part.formula).names for name, part in quantities.items()}
-    taken = (*space.knob_names, *space.channel_names)
-    faults = [f"quantities.{name}: a knob or channel has that name already" for name in quantities if name in taken]
-    wrong = formula_faults(sources, (*space.channel_names, *quantities))
-    faults += [f"quantities.{name}: {fault}" for name, fault in wrong.items()]
-    if faults:
-        raise InvalidInput(faults)
-    channels = [
-        Channel(name=name, unit=part.unit, floor=None, integral=False, formula=part.formula)
-        for name, part in quantities.items()
-    ]
+    try:
+        space = instrument.space.with_formulas({name: (part.formula, part.unit) for name, part in quantities.items()})
+    except InvalidInput as error:
+        raise InvalidInput(f"quantities.{fault}" for fault in error.faults) from None
     kind = ComputingByHand if isinstance(instrument, ReadByPersons) else Computing
-    return kind(instrument, space.with_computed(channels))
+    return kind(instrument, space)

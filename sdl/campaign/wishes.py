@@ -9,6 +9,7 @@ from sdl.space import Interval, is_number
 
 NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
 SIDE = re.compile(rf"\s*(>=|≥|<=|≤){NUMBER}")
+LEAST = (">=", "≥")
 RANGE = re.compile(rf"{NUMBER}(?:\.\.|:){NUMBER}")
 ABOUT = re.compile(rf"{NUMBER}(?:(?:±|\+/?-)(.+))?")
 PERCENTAGE = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*")
@@ -32,7 +33,7 @@ def read_interval(wish: float | str, tolerance: float | str) -> Interval:
         return _about(wish, tolerance)
     if side := SIDE.fullmatch(wish):
         bound = _number(side[2])
-        return Interval.at_least(bound) if side[1] in (">=", "≥") else Interval.at_most(bound)
+        return Interval.at_least(bound) if side[1] in LEAST else Interval.at_most(bound)
     if RANGE.fullmatch(wish):
         low, high = read_range(wish)
         return Interval.about(low + (high - low) / 2, (high - low) / 2)
@@ -71,7 +72,10 @@ def plain_wish(value: float | str) -> float | str:
         if about is not None and about[2] is None:
             return _number(about[1])
         read_interval(value, 1.0)
-        return " ".join(value.split())
+        if side := SIDE.fullmatch(value):
+            return f"{'>=' if side[1] in LEAST else '<='} {side[2]}"
+        ends = RANGE.fullmatch(value)
+        return f"{ends[1]} .. {ends[2]}" if ends else " ".join(value.split())
     if not is_number(value):
         raise InvalidInput(f"needs {FORMS}, got {format_value(value)}")
     return float(value)

@@ -7,8 +7,8 @@ same bytes. Files from elsewhere need settings and readings alone.
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +66,23 @@ class Data:
     """Where each comes from, in words of the file, ``(n,)``; empty where it does not say."""
     notes: Sequence[str] = ()
     """Which rows of the file are not here, and why, in sentences."""
+
+    def with_quantities(self, formulas: Mapping[str, str]) -> "Data":
+        """The same with quantities that are computed from its channels, by name; nothing is dark then, nor subtracted.
+
+        Raises:
+            InvalidInput: for each that has the name of a knob or channel, or that cannot be computed.
+        """
+        if not formulas:
+            return self
+        space = self.space.with_formulas({name: (formula, "") for name, formula in formulas.items()})
+        blank, p = np.full((len(self.readings), len(formulas)), np.nan), self.space.p
+        readings = np.array([space.computed(row) for row in np.hstack((self.readings, blank))])
+        if self.off is not None:
+            readings[self.space.at_off(self.settings), p:] = np.nan
+        censored = np.hstack((self.censored, np.zeros(blank.shape, bool)))
+        said = f"{', '.join(formulas)} is computed from the readings as they are, and no background is subtracted"
+        return replace(self, space=space, readings=readings, censored=censored, off=None, notes=[*self.notes, said])
 
 
 def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:

@@ -10,7 +10,6 @@ from sdl.space.knobs_and_channels import (
     Readings,
     Settings,
     Space,
-    formula_faults,
     is_number,
 )
 
@@ -25,6 +24,5 @@ __all__ = [
     "Settings",
     "Space",
     "Window",
-    "formula_faults",
     "is_number",
 ]

@@ -139,9 +139,26 @@ class Space(_Value):
         """The same without channels that are computed: what an instrument, or a person, reads."""
         return Space(knobs=self.knobs, channels=tuple(c for c in self.channels if c.formula is None))
 
-    def with_computed(self, channels: Iterable[Channel]) -> "Space":
-        """The same and channels that are computed, the last ones."""
-        return Space(knobs=self.knobs, channels=(*self.channels, *channels))
+    def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
+        """The same and channels that are computed, the last ones.
+
+        Args:
+            formulas: By the name of each, its formula and its unit.
+
+        Raises:
+            InvalidInput: for each that has the name of a knob or channel, or that cannot be computed.
+        """
+        taken = (*self.knob_names, *self.channel_names)
+        faults = [f"{name}: a knob or channel has that name already" for name in formulas if name in taken]
+        sources = {name: Formula.read(formula).names for name, (formula, _) in formulas.items()}
+        wrong = formula_faults(sources, (*self.channel_names, *formulas))
+        if faults := faults + [f"{name}: {fault}" for name, fault in wrong.items()]:
+            raise InvalidInput(faults)
+        computed = [
+            Channel(name=name, unit=unit, floor=None, integral=False, formula=formula)
+            for name, (formula, unit) in formulas.items()
+        ]
+        return Space(knobs=self.knobs, channels=(*self.channels, *computed))
 
     def sources(self, names: Iterable[str]) -> list[str]:
         """Return the channels that have to be measured for some to be known: each itself, or what it is computed from.

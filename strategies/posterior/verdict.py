@@ -199,8 +199,9 @@ def _with_doubt(
             beyond = max(beyond, chance if axis == NOISE else chance * allowed[place])
             together = np.sqrt(weights @ (spreads**2 + (levels - level) ** 2))
             widest = max(widest, deviation[place] * float(together) / spread)
-        surely = beyond < TINY  # so far off the edge that the chance does not tell how uncertain the estimate is
-        found[place] = widest if surely else abs(away) / max(-ndtri(min(beyond, 0.5)), TINY)
+        # Of an estimate far inside a single bound a chance so small does not tell how uncertain it is.
+        surely = beyond < TINY and pursuit.window.one_sided[place]
+        found[place] = widest if surely else abs(away) / max(-ndtri(min(max(beyond, TINY), 0.5)), TINY)
     return found
 
 
