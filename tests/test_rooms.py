@@ -66,7 +66,7 @@ ROOMS = {
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
-    "sdl.analysis": {"sdl": "campaign formatting history space"},
+    "sdl.analysis": {"sdl": "campaign history space"},
     "sdl.measurement": {
         "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
         "system",
@@ -102,7 +102,7 @@ ROOMS = {
         "strategies": "contract models.base models.deep numerics",
     },
     "strategies.plan": {
-        "sdl": "analysis campaign errors formatting history plugins space",
+        "sdl": "analysis campaign errors history plugins space",
         "strategies": "acquisitions answers contract fitting numerics posterior",
     },
     "strategies.models.gaussian_process": {

@@ -111,7 +111,7 @@ class Measures:
         self.pursuits = []
 
     def propose_by(self, posterior, pursuits, n, rng):
-        self.pursuits.append([pursuit.readings[pursuit.fixed].tolist() for pursuit in pursuits])
+        self.pursuits.append([pursuit.window.wanted.tolist() for pursuit in pursuits])
         return np.full((n, posterior.rows.settings.shape[1]), 0.5)
 
 
