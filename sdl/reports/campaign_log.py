@@ -81,7 +81,8 @@ def _asked(summary: CampaignSummary, place: int, row: Mapping[str, Any]) -> Requ
 
 
 def _reading(row: Mapping[str, Any], name: str, column: int) -> str:
-    value = (row["out"] or {}).get(name)
+    computed = row["readings"][column] if row["readings"] else None
+    value = (row["out"] or {}).get(name, computed)
     if value is None:
         return ""
     text = format_number(value) if isinstance(value, int | float) else repr(value)[:20]

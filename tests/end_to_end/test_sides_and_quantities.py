@@ -10,6 +10,7 @@ from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.opening import open_session
 from flows.studies.reproduce import reproduce_bundle
 from sdl.campaign.definition import Campaign
+from sdl.formatting import format_number
 from sdl.history import Purpose, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.bundle_writer import write_bundle
@@ -60,6 +61,7 @@ def test_a_ratio_and_two_sides_from_the_file_to_the_bundle(tmp_path, drive, sdl,
     assert "within the bounds: " in page.text
     assert "at least 12000" in page.text
     assert "at most 20000" in page.text
+    assert format_number(history.observations[-1].readings[column]) in page.text
     assert reproduce_bundle(bundle)["agrees"]
     watched = sdl("watch", "sides", "--once").said
     assert "at least" in watched

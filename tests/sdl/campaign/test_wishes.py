@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from jsonschema import validate
 
 from sdl.campaign import prepare
 from sdl.campaign.definition import Campaign, Target
@@ -74,6 +75,12 @@ def test_a_campaign_is_kept_in_words_that_say_the_same():
     kept = json.loads(json.dumps(Campaign.parse(written).model_dump(mode="json")))
     assert kept["targets"][0]["readings"] == {"a": 16384.0, "b": ">= 3", "c": "1 .. 2"}
     assert Campaign.parse(kept).targets == Campaign.parse(written).targets
+
+
+def test_the_form_takes_what_a_file_says():
+    """Prefect holds the parameters of a run against this schema before it begins."""
+    written = {**TWIN, "quantities": {"a": "445nm / 630nm"}, "targets": [{"readings": {"a": 2, "b": ">= 3"}}]}
+    validate(Campaign.parse(written).model_dump(mode="json"), Campaign.model_json_schema())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rehearsing import campaign
 
+from sdl.campaign.definition import Target
 from sdl.history import Verdict
 from sdl.instruments.protocol import Reply
 from sdl.space import Channel, Knob, Space, Window
@@ -89,3 +90,34 @@ def test_a_channel_between_a_floor_of_noise_and_a_bend_is_verified_with_nothing_
     assert done.findings[-1].verdict is Verdict.VERIFIED
     assert len(done.observations) <= 30
     assert np.isfinite(done.findings[-1].facts.noise).all()
+
+
+@pytest.mark.parametrize(
+    ("wish", "verdict"),
+    [
+        (">= 3.5", Verdict.VERIFIED),
+        ("<= 1.5", Verdict.VERIFIED),
+        ("2.0 .. 2.3", Verdict.VERIFIED),
+        (">= 5", Verdict.NOT_REACHABLE),
+        ("<= 0", Verdict.NOT_REACHABLE),
+    ],
+)
+def test_each_kind_of_target_has_its_verdict(wish, verdict):
+    """A plane that reads from 1 to 4."""
+    instrument = Formula(lambda x, rng: 1 + x @ np.array([[1.0], [2.0]]) + 0.05 * rng.standard_normal(1))
+    done = run_on(instrument, {"c0": wish}, "1 %", budget=40)
+    assert done.findings[-1].verdict is verdict
+    if verdict is Verdict.VERIFIED:
+        assert Target(readings={"c0": wish}).interval("c0").holds(1 + done.findings[-1].settings @ np.array([1.0, 2.0]))
+    else:
+        assert done.findings[-1].facts.excess[0] > 0
+        assert "the nearest that can be reached is c0" in done.findings[-1].sentence
+
+
+def test_of_a_side_several_answers_are_found_far_from_each_other():
+    instrument = Formula(lambda x, rng: 1 + x @ np.array([[1.0], [2.0]]) + 0.05 * rng.standard_normal(1))
+    written = {**target({"c0": ">= 2"}, "1 %"), "answers": 2}
+    done = Simulation(Plan(campaign(targets=[written], budget=60), instrument.space), instrument)
+    done.run()
+    one, other = (each.settings for each in done.findings if each.verdict is Verdict.VERIFIED)
+    assert np.abs(one - other).max() > 0.1
