@@ -30,6 +30,11 @@ from sdl.space import Readings, Space, Window
 CONTRADICTED = 1e-3
 """A known noise is dropped for the estimated one when replicates scatter so that this is all the chance they had."""
 
+MANY = 6
+"""Channels that are told one by one ..."""
+FARTHEST = 3
+"""... and of more these, the farthest off."""
+
 
 @dataclass(frozen=True, eq=False)
 class Verification:
@@ -116,9 +121,8 @@ def verify_replicates(
     else:
         verdict = Verdict.INCONCLUSIVE if open_.any() or look is None else Verdict.VERIFIED
     named = missed if missed.any() else open_ if open_.any() else fixed
-    reason = say_verdict(verdict, window) + ", ".join(
-        window[c].compare(names[c], mean[c], margin[c]) for c in np.flatnonzero(named).tolist()
-    )
+    shown = np.flatnonzero(named).tolist()
+    reason = say_verdict(verdict, window) + compare_channels(names, window, mean, margin, shown)
     if k < planned and verdict is not Verdict.VERIFIED:
         reason += f"; broken off after {k} of {planned} replicates"
     return Verification(verdict, window, mean, margin, k, planned, confidence, noise, reason)
@@ -155,6 +159,29 @@ def say_verdict(verdict: Verdict, window: Window) -> str:
         return "beyond the bounds: " if bounds else "off by more than the tolerance: "
     where = "within" if verdict is Verdict.VERIFIED else "neither within nor beyond"
     return f"{where} the {'bounds' if bounds else 'tolerance'}: "
+
+
+def compare_channels(names: Sequence[str], window: Window, mean: Readings, margin: Readings, shown: list[int]) -> str:
+    """Say what was read of some channels beside what is wanted of them; of a whole spectrum how many, and the farthest.
+
+    Args:
+        names: Of all channels, ``p`` of them.
+        window: Where their true readings are to lie.
+        mean: What was read, ``(p,)``.
+        margin: How uncertain that is, ``(p,)``; NaN where it is not known.
+        shown: Which of them are meant.
+    """
+    count = ""
+    if len(shown) > MANY:
+        part = f"all {len(names)}" if len(shown) == len(names) else f"{len(shown)} of {len(names)}"
+        with np.errstate(invalid="ignore"):  # at its ceiling a mean is infinite
+            off = np.nan_to_num(window.off(mean, window.unit(np.nan_to_num(margin) + TINY)), nan=-np.inf)
+        shown = sorted(shown, key=lambda column: -float(off[column]))[:FARTHEST]
+        count = f"{part} channels, farthest "
+    return count + ", ".join(window[c].compare(names[c], float(mean[c]), float(margin[c])) for c in shown)
+
+
+TINY = 1e-12
 
 
 def _noise(replicates: Readings, stated: Readings) -> tuple[Readings, NDArray[np.bool_]]:

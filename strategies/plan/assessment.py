@@ -9,6 +9,7 @@ import numpy as np
 
 from sdl.analysis.answer_count import passed_findings
 from sdl.analysis.background import Background
+from sdl.analysis.verification import MANY, compare_channels
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, FindingFacts, History, Verdict, window_facts
@@ -133,15 +134,16 @@ class Assessment:
         )
         if self.fitted is None or not refuted or not self.nearest(target).out_of_reach:
             return None
-        place, names = self.nearest(target), self.campaign.channels
-        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + ", ".join(
-            target.window[c].compare(names[c], float(place.readings[c])) for c in target.window.fixed
+        place, names, window = self.nearest(target), self.campaign.channels, target.window
+        off = window.off(place.readings, self.unit(target))
+        shown = window.fixed if len(window.fixed) <= MANY else np.flatnonzero(off > 1).tolist()
+        sentence = "no setting of the knobs gives this: the nearest that can be reached is " + compare_channels(
+            names, window, place.readings, np.full(len(names), np.nan), shown
         )
-        off = target.window.off(place.readings, self.unit(target))
         facts = FindingFacts(
             channels=tuple(names),
             model=self.model_name,
-            **window_facts(target.window),
+            **window_facts(window),
             readings=place.readings,
             uncertainty=self.posterior.at(place.settings[None])[1][0],
             excess=np.maximum(off - 1, 0.0),

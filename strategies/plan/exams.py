@@ -7,7 +7,7 @@ place.
 import numpy as np
 from scipy.special import ndtri
 
-from sdl.analysis.verification import say_verdict
+from sdl.analysis.verification import compare_channels, say_verdict
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Exam, Finding, FindingFacts, Verdict, window_facts
 from sdl.space import Settings, Space
@@ -69,7 +69,7 @@ def exam_finding(
     beyond = margin > window.room(judgement.mean)
     shown = np.flatnonzero(beyond if beyond.any() else ~beyond).tolist()
     begun = say_verdict(judgement.verdict, window) if judgement.ripe else "too few readings to judge by: "
-    sentence = begun + ", ".join(window[c].compare(names[c], judgement.mean[c], margin[c]) for c in shown)
+    sentence = begun + compare_channels(names, window, judgement.mean, margin, shown)
     if judgement.readings > taken:
         sentence += f"; by {judgement.readings} readings for this target nearby, {taken} of them at these very settings"
     facts = FindingFacts(

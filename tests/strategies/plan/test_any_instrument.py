@@ -10,6 +10,7 @@ from rehearsing import campaign
 
 from sdl.campaign.definition import Target
 from sdl.history import Verdict
+from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
 from sdl.space import Channel, Knob, Space, Window
 from strategies.evaluation.simulation import Simulation
@@ -121,3 +122,19 @@ def test_of_a_side_several_answers_are_found_far_from_each_other():
     done.run()
     one, other = (each.settings for each in done.findings if each.verdict is Verdict.VERIFIED)
     assert np.abs(one - other).max() > 0.1
+
+
+@pytest.mark.parametrize(("bend", "verdict"), [(1.0, Verdict.VERIFIED), (1.2, Verdict.NOT_REACHABLE)])
+def test_a_whole_spectrum_has_one_verdict_which_says_what_part_of_it_misses(bend, verdict):
+    """All ten channels of the lamp, of which three knobs give the shape or, with a dent in it, do not."""
+    lamp = Twin(seed=2)
+    spectrum = lamp.space.named_readings(lamp.truth(np.array([[0.3, 0.4, 0.6]]))[0].round())
+    done = run_on(lamp, {**spectrum, "555nm": bend * spectrum["555nm"]}, "3 %", budget=40)
+    found = done.findings[-1]
+    assert found.verdict is verdict
+    assert len(found.facts.channels) == 10
+    if verdict is Verdict.VERIFIED:
+        assert "within the tolerance: all 10 channels, farthest " in found.sentence
+    else:
+        assert " of 10 channels, farthest 555nm " in found.sentence
+        assert int(np.argmax(found.facts.excess)) == list(found.facts.channels).index("555nm")
