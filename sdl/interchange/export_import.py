@@ -78,11 +78,12 @@ class Data:
         space = self.space.with_formulas({name: (formula, "") for name, formula in formulas.items()})
         blank, p = np.full((len(self.readings), len(formulas)), np.nan), self.space.p
         readings = np.array([space.computed(row) for row in np.hstack((self.readings, blank))])
+        notes = [*self.notes]
         if self.off is not None:
             readings[self.space.at_off(self.settings), p:] = np.nan
+            notes.append(f"{', '.join(formulas)} is computed from readings as they are: no background is subtracted")
         censored = np.hstack((self.censored, np.zeros(blank.shape, bool)))
-        said = f"{', '.join(formulas)} is computed from the readings as they are, and no background is subtracted"
-        return replace(self, space=space, readings=readings, censored=censored, off=None, notes=[*self.notes, said])
+        return replace(self, space=space, readings=readings, censored=censored, off=None, notes=notes)
 
 
 def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:
