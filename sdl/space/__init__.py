@@ -10,6 +10,7 @@ from sdl.space.knobs_and_channels import (
     Readings,
     Settings,
     Space,
+    StatedChannel,
     is_number,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "Readings",
     "Settings",
     "Space",
+    "StatedChannel",
     "Window",
     "is_number",
 ]
