@@ -1,12 +1,14 @@
 """What a person knows of settings beforehand, such as ``R=0.4±0.05``, and the known pair that a path starts from."""
 
+import re
 from collections.abc import Mapping, Sequence
 
-from flows.studies.target_words import FORM, read_number
+from flows.studies.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space import Settings
 from strategies.solving.tied_knobs import TiedKnobs
 
+FORM = re.compile(r"(?P<name>[^=]+)=(?P<value>[^±=]*?)\s*(?:±|\+/?-)\s*(?P<deviation>.*)")
 PRIOR = "KNOB=SETTING±DEVIATION, as in R=0.4±0.05"
 START = "KNOB=SETTING,..., as in R=0.5,G=0.2,B=0.1"
 ROUNDING = 5e-3
@@ -24,13 +26,13 @@ def read_prior(ties: TiedKnobs, words: Sequence[str], faults: list[str]) -> dict
     known, found = list[str](), dict[str, tuple[float, float]]()
     for text in words:
         parts = FORM.fullmatch(text)
-        if parts is None or parts["tolerance"] is None:
+        if parts is None:
             faults.append(f"prior: {text!r} needs the form {PRIOR}")
             continue
         known.append(name := parts["name"].strip())
         wrong = _knob_faults(ties, name)
         try:
-            setting, deviation = read_number(name, parts["value"]), read_number(f"± of {name}", parts["tolerance"])
+            setting, deviation = read_number(name, parts["value"]), read_number(f"± of {name}", parts["deviation"])
         except InvalidInput as error:
             faults += [f"prior: {fault}" for fault in (*wrong, *error.faults)]
             continue

@@ -294,7 +294,7 @@ class FindingFacts(_Record):
     uncertainty: Readings | None = field(default=None, metadata=_json("uncertainty", _row))
     """Standard deviation of these."""
     excess: Readings | None = field(default=None, metadata=_json("excess", _row))
-    """By how many tolerances they miss theirs; 0 if met, NaN if free."""
+    """By how many tolerances they miss theirs, or by how much noise a single bound; 0 if met, NaN if free."""
     free: Mapping[str, ForetoldFacts] | None = field(
         default=None,
         metadata=_json(

@@ -164,8 +164,8 @@ class Window:
 
     def nearer_bound(self, readings: Readings) -> Readings:
         """The bound of each channel that readings ``(p,)`` lie nearer to."""
-        off = readings - self.wanted
-        return np.where(off + self.below < self.above - off, self.wanted - self.below, self.wanted + self.above)
+        lower = readings - self.wanted < (self.above - self.below) / 2
+        return np.where(lower, self.wanted - self.below, self.wanted + self.above)
 
     def off(self, readings: Readings, unit: Readings) -> Readings:
         """How far readings ``(..., p)`` are off in a unit ``(p,)``: 1 at a bound, more outside.
