@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import update
@@ -288,7 +289,8 @@ def set_back(ledger, skew_s):
 def at_once(ledger):
     """The lease, which is to be had without waiting for any heartbeat."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leasing.time, "sleep", lambda _: pytest.fail("it waited for a sign of life"))
+        never = SimpleNamespace(sleep=lambda _: pytest.fail("it waited for a sign of life"), monotonic=time.monotonic)
+        patch.setattr(leasing, "time", never)  # and no other thread's clock
         with ledger.hold("light", "me") as lease:
             return lease
 
