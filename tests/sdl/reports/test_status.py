@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -36,21 +37,30 @@ TWIN = {"instrument": {"plugin": "twin", "seed": 1}}
 @pytest.fixture
 def at_work(paper, where, tmp_path):
     """A campaign whose first round is measured, one observation a second, its process alive."""
-    with open_session(paper | TWIN, tmp_path, where) as session:
+    with opened_an_hour_ago(paper | TWIN, tmp_path, where) as session:
         session.execute(session.propose())
         spread(session.ledger, 1.0)
         yield session
 
 
+@contextmanager
+def opened_an_hour_ago(written, directory, where):
+    """A session that has held its instrument since an hour."""
+    with ExitStack() as opened:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(leasing, "now", lambda: time.time() - 3600)
+            session = opened.enter_context(open_session(written, directory, where))
+        yield session
+
+
 def spread(ledger, interval_s):
-    """Let the observations have come at an interval, the last one now and the instrument held since an hour."""
+    """Let the observations have come at an interval, the last one now."""
     at = time.time()
     with ledger.engine.execution_options(writes=True).begin() as connection:
         numbers = connection.execute(attempts.select().order_by(attempts.c.id.desc())).scalars().all()
         for place, number in enumerate(numbers):
             came = {"sent_at": at - (place + 0.9) * interval_s, "done_at": at - place * interval_s}
             connection.execute(update(attempts).where(attempts.c.id == number).values(**came))
-        connection.execute(update(leases).values(since=at - 3600))
 
 
 def later(monkeypatch, seconds):
@@ -297,7 +307,7 @@ class TestCommands:
 
     @pytest.mark.slow
     def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
-        with open_session(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
+        with opened_an_hour_ago(paper | TWIN | {"name": "stuck"}, home, str(home / "ledger.sqlite")) as session:
             session.execute(session.propose())
             spread(session.ledger, 1.0)
             with session.ledger.engine.execution_options(writes=True).begin() as connection:
