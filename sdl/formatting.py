@@ -4,7 +4,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from reprlib import Repr
@@ -220,17 +220,23 @@ def format_value(value: object) -> str:
         return "a number of thousands of digits"
 
 
-def parse_json(text: str) -> Any:
-    """Read JSON that somebody else wrote; NaN and Infinity pass, so that they are judged with other readings.
+def parse_json(text: str, constant: Callable[[str], float] = float) -> Any:
+    """Read JSON that somebody else wrote.
+
+    Args:
+        text: As it came.
+        constant: Of the words NaN and Infinity the number that they stand for; by default they pass, so that they are
+            judged with other readings.
 
     Raises:
         ValueError: it is none, or a key stands twice in one object.
         RecursionError: it is nested too deep.
     """
-    return json.loads(text, object_pairs_hook=_distinct)
+    return json.loads(text, parse_constant=constant, object_pairs_hook=_distinct)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(members := dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return members
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"every key needs a name of its own, found twice: {', '.join(twice)}")
+    return dict(pairs)

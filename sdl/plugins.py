@@ -96,6 +96,8 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     try:
         instance = plugin(**values)
     except InvalidInput as error:
+        if not unknown and _cause(error) is error:
+            raise
         raise InvalidInput([*unknown, *map(hide_secrets, error.faults)]) from _cause(error)
     except ValueError as error:
         raise InvalidInput([*unknown, hide_secrets(f"{name!r}: {error}")]) from _cause(error)
@@ -168,8 +170,8 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
         if parameter.default is parameter.empty and key not in revealed
     ]
     faults += hidden.values()
-    values = {key: revealed[key] for key in revealed.keys() & parameters.keys()}
-    for key in values.keys() - hidden.keys():
+    values = {key: revealed[key] for key in parameters if key in revealed}
+    for key in [key for key in values if key not in hidden]:
         try:
             values[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(values[key])
         except ValidationError as error:

@@ -72,7 +72,8 @@ def run_campaign_file(
     with kept_instrument(config.instrument, instrument):
         if not wait:
             _refuse_early(config, instrument, where)
-        if not again and (done := _finished(where, config, instrument)) is not None:
+        if not again and (done := _finished(where, config)) is not None:
+            _leave_safe(where, config, instrument)
             return conclude_campaign(done, where, directory, open_report, as_json)
         url = None if no_server else start_prefect(directory)
         if not as_json:
@@ -131,8 +132,8 @@ def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> Non
         book.obey(campaign.slug)
 
 
-def _finished(where: str, campaign: Campaign, instrument: Instrument) -> dict[str, Any] | None:
-    """What came of a campaign, if nothing is left to do in it but to make the instrument safe after a crash."""
+def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
+    """What came of a campaign, if nothing is left to measure in it."""
     from flows.engine.opening import refuse_changed_file
     from flows.engine.outcome import summarize_outcome
 
@@ -141,11 +142,18 @@ def _finished(where: str, campaign: Campaign, instrument: Instrument) -> dict[st
         if entry is None or entry.state is not State.FINISHED:
             return None
         refuse_changed_file(entry, campaign)
-        if isinstance(instrument, HasSafeState) and book.holder(instrument.identity) is None:
-            with book.hold(instrument.identity, f"campaign {entry.name!r}") as lease, kept_safe(instrument, lease):
-                pass
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return summarize_outcome(book, entry.name)
+
+
+def _leave_safe(where: str, campaign: Campaign, instrument: Instrument) -> None:
+    """Make the instrument of a finished campaign safe, if its process was killed before it had done so."""
+    if not isinstance(instrument, HasSafeState):
+        return
+    with Ledger(where) as book:
+        if book.holder(instrument.identity) is None:
+            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease, kept_safe(instrument, lease):
+                pass
 
 
 def conclude_campaign(

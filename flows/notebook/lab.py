@@ -60,9 +60,8 @@ class LabReading(Mapping[str, float]):
 class Lab:
     """One instrument, and the ledger behind it.
 
-    >>> lamp = Lab("twin", seed=1)                     # doctest: +SKIP
-    >>> lamp(R=0.1, G=0.2, B=0.3)["445nm"]             # doctest: +SKIP
-    >>> lamp.campaign("blue", {"445nm": 9000}).run()   # doctest: +SKIP
+    Called with settings it reads: ``lamp = Lab("twin"); lamp(R=0.1, G=0.2, B=0.3)["445nm"]``. Asked for readings it
+    finds the settings: ``lamp.campaign("blue", {"445nm": 9000}).run()``.
 
     Args:
         instrument: Name of its plug-in, such as ``"twin"``.

@@ -16,8 +16,8 @@ from sdl.interchange.export_import import Data, read_data
 from sdl.space import Formula, Space
 from strategies.solving.problem import FixedChannel
 
-FORM = re.compile(r"(?P<name>.+?)(?P<wish>(?:=|>=|<=|≥|≤).*)")
-"""Of a target: a channel, and what its reading is to be."""
+SIGN = re.compile(r"(?=>=|<=|≥|≤|=)")
+"""Where what a channel is to read may begin, which stands behind its name."""
 MARGIN = re.compile(r"±|\+/?-")
 
 Item = TypeVar("Item")
@@ -133,13 +133,14 @@ def _read_each(items: Iterable[Item], read: Callable[[Item], Result], faults: li
 
 def _split(space: Space, text: str) -> tuple[str, str]:
     """A channel and the words that follow it, from their sign on."""
-    parts = FORM.fullmatch(text)
-    if parts is None:
+    ways = [(text[: sign.start()].strip(), text[sign.start() :]) for sign in SIGN.finditer(text)]
+    ways = [(name, wish) for name, wish in ways if name]
+    if not ways:
         forms = "445nm=16384, 445nm=16384±150, 445nm>=12000 or 445nm=3000:4000"
         raise InvalidInput(f"{text!r} needs the form CHANNEL=READING, as in {forms}")
-    name = parts["name"].strip()
+    name, wish = next((way for way in ways if way[0] in space.channel_names), ways[0])  # a name may hold a sign, too
     space.columns([name])
-    return name, parts["wish"]
+    return name, wish
 
 
 def read_number(name: str, text: str) -> float:

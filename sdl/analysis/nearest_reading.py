@@ -9,9 +9,6 @@ from sdl.campaign.validation import resolve_target
 from sdl.history import Observation
 from sdl.space import Space
 
-TINY = 1e-12
-"""Of a channel with one bound that read the same everywhere."""
-
 
 def nearest_reading(target: Target, observations: Sequence[Observation], space: Space) -> str:
     """Say how near the reading came whose worst channel is the fewest tolerances off; empty if nothing was read."""
@@ -21,7 +18,7 @@ def nearest_reading(target: Target, observations: Sequence[Observation], space: 
     whole = [row for row in rows if np.isfinite(row).all()]
     if not whole:
         return ""
-    best = min(whole, key=lambda row: float(window.off(row, window.unit(np.ptp(whole, axis=0) + TINY)).max()))
+    best = min(whole, key=lambda row: float(window.off(row, window.unit(np.ptp(whole, axis=0))).max()))
     return f"the nearest of {len(whole)} readings was " + ", ".join(
         window[c].compare(name, float(best[c])) for c, name in enumerate(target.readings)
     )

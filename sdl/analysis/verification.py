@@ -175,13 +175,10 @@ def compare_channels(names: Sequence[str], window: Window, mean: Readings, margi
     if len(shown) > MANY:
         part = f"all {len(names)}" if len(shown) == len(names) else f"{len(shown)} of {len(names)}"
         with np.errstate(invalid="ignore"):  # at its ceiling a mean is infinite
-            off = np.nan_to_num(window.off(mean, window.unit(np.nan_to_num(margin) + TINY)), nan=-np.inf)
+            off = np.nan_to_num(window.off(mean, window.unit(np.nan_to_num(margin))), nan=-np.inf)
         shown = sorted(shown, key=lambda column: -float(off[column]))[:FARTHEST]
         count = f"{part} channels, farthest "
     return count + ", ".join(window[c].compare(names[c], float(mean[c]), float(margin[c])) for c in shown)
-
-
-TINY = 1e-12
 
 
 def _noise(replicates: Readings, stated: Readings) -> tuple[Readings, NDArray[np.bool_]]:

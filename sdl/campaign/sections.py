@@ -6,9 +6,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from sdl.campaign.lesson import Lesson
 from sdl.campaign.section import Section, Written
-from sdl.errors import InvalidInput
 from sdl.formatting import format_value, has_password
-from sdl.space import Formula
+from sdl.space import FormulaText
 
 MOST_REPLICATES = 10_000
 
@@ -28,18 +27,9 @@ class Plugin(Written):
 class QuantityPart(Section):
     """A quantity that is computed from channels, and may be wanted as they are."""
 
-    formula: str = Field(min_length=1)
+    formula: FormulaText
     """Numbers, channels, ``+ - * / **``, ``log`` and such: ``445nm / 630nm``."""
     unit: str = ""
-
-    @field_validator("formula")
-    @classmethod
-    def _readable(cls, formula: str) -> str:
-        try:
-            Formula.read(formula)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from None
-        return formula
 
 
 class DesignPart(Plugin):

@@ -7,7 +7,8 @@ from sdl.errors import InvalidInput
 from sdl.formatting import format_value
 from sdl.space import Interval, is_number
 
-NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+NUMBER = r"\s*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|infinity))\s*"
+"""A number, or a word that Python takes for one, so that it is refused as what it is."""
 SIDE = re.compile(rf"\s*(>=|≥|<=|≤){NUMBER}")
 LEAST = (">=", "≥")
 RANGE = re.compile(rf"{NUMBER}(?:\.\.|:){NUMBER}")
@@ -88,15 +89,16 @@ def is_tolerance(value: object) -> bool:
 
 
 def _about(wanted: float, tolerance: float | str) -> Interval:
-    if isinstance(tolerance, str):
-        share = _share(tolerance)
+    allowed = tolerance
+    if isinstance(allowed, str):
+        share = _share(allowed)
         try:
-            tolerance = float(tolerance) if share is None else share * abs(wanted)
+            allowed = float(allowed) if share is None else share * abs(wanted)
         except ValueError:
-            tolerance = math.nan
-    if not 0 <= tolerance < math.inf:
-        raise InvalidInput("needs a tolerance above 0 or a percentage such as '1 %'")
-    return Interval.about(wanted, tolerance)
+            allowed = math.nan
+    if not 0 <= allowed < math.inf:
+        raise InvalidInput(f"needs a tolerance above 0 or a percentage such as '1 %', got {format_value(tolerance)}")
+    return Interval.about(wanted, allowed)
 
 
 def _share(text: str) -> float | None:
@@ -106,5 +108,5 @@ def _share(text: str) -> float | None:
 
 def _number(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise InvalidInput(f"needs a finite number, got {text}")
+        raise InvalidInput(f"needs a finite number, got {text!r}")
     return value

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from sdl.errors import InvalidInput
+from sdl.formatting import parse_json
 from sdl.interchange.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
@@ -133,7 +134,7 @@ def _from_elsewhere(record: Record, knobs: Sequence[str] | None, raw: str) -> Re
 
 
 def _object(line: str) -> Record:
-    value = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_distinct)
+    value = parse_json(line, _no_constant)
     if not isinstance(value, dict):
         raise ValueError(f"this is {line.strip()[:40]!r}")
     return value
@@ -141,13 +142,6 @@ def _object(line: str) -> Record:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no reading, leave the channel out")
-
-
-def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"every key needs a name of its own, found twice: {', '.join(twice)}")
-    return dict(pairs)
 
 
 def _names(value: Any) -> list[str]:

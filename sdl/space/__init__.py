@@ -1,6 +1,6 @@
 """Knobs and channels, what is computed from these, and where readings are wanted to lie."""
 
-from sdl.space.formula import Formula
+from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knobs_and_channels import (
     SAME,
@@ -18,6 +18,7 @@ __all__ = [
     "SAME",
     "Channel",
     "Formula",
+    "FormulaText",
     "Interval",
     "Knob",
     "Quantity",

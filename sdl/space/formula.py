@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import add, mul, neg, pos, sub, truediv
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
@@ -90,6 +93,23 @@ class Formula:
         except (ArithmeticError, ValueError):
             return math.nan
         return value if math.isfinite(value) else math.nan
+
+
+def check_formula(text: str) -> str:
+    """Return a formula as it is written, for a field of a model.
+
+    Raises:
+        ValueError: it is none, saying why.
+    """
+    try:
+        Formula.read(text)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+FormulaText: TypeAlias = Annotated[str, AfterValidator(check_formula)]
+"""A formula as a person writes it."""
 
 
 def _check(node: ast.expr, text: str) -> None:

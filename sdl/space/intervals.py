@@ -154,8 +154,10 @@ class Window:
         return int(np.isfinite(self.below).sum() + np.isfinite(self.above).sum())
 
     def unit(self, noise: Readings) -> Readings:
-        """What counts as one of each channel: its tolerance, or a noise ``(p,)`` where there is one bound."""
-        return np.where(self.one_sided, noise, self.half)
+        """What counts as one of each channel: its tolerance, or a noise ``(p,)`` where there is one bound; above 0."""
+        least = np.finfo(float).eps * np.abs(self.wanted)  # no number of that size shows a smaller noise
+        beside = np.maximum(noise, least)
+        return np.where(self.one_sided, np.where(beside > 0, beside, 1.0), self.half)
 
     def room(self, readings: Readings) -> Readings:
         """How far readings ``(..., p)`` lie inside the nearer bound; negative outside."""

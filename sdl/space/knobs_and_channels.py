@@ -7,11 +7,11 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
-from sdl.space.formula import Formula
+from sdl.space.formula import Formula, FormulaText
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -72,18 +72,8 @@ class Channel(Quantity):
     """Known standard deviation of one reading in the middle of the range, same unit; None if unknown."""
     integral: bool = True
     """Whether the sensor counts: a fractional reading is then a fault."""
-    formula: str | None = Field(default=None, exclude_if=lambda formula: formula is None)
+    formula: FormulaText | None = Field(default=None, exclude_if=lambda formula: formula is None)
     """What it is computed from other channels by, as ``445nm / 630nm``; None where it is measured."""
-
-    @field_validator("formula")
-    @classmethod
-    def _readable(cls, formula: str | None) -> str | None:
-        try:
-            if formula is not None:
-                Formula.read(formula)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from None
-        return formula
 
 
 class StatedChannel(Channel):

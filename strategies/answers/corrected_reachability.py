@@ -10,8 +10,6 @@ from strategies.correction.corrected_model import CorrectedModel
 from strategies.correction.rows import TrainingRows
 from strategies.numerics.projection import pool
 
-TINY = 1e-12
-
 
 def corrected_reachability(
     model: Predicts,
@@ -30,7 +28,7 @@ def corrected_reachability(
         The reach, the readings there with their background, and what is not known of them, 0 if that did not matter.
     """
     d, fixed, wanted = rows.settings.shape[1], window.fixed, window.less(background)
-    unit = wanted.unit(rows.noise + TINY)
+    unit = wanted.unit(rows.noise)
     first = reach(model, wanted, unit, np.zeros(len(background)), d)
     if first.reachable:
         return first, first.readings + background, np.zeros(len(background))

@@ -5,7 +5,7 @@ prior in every direction, the other leaves the directions that the readings hard
 """
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +29,13 @@ Array: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Regularised:
-    """Settings that keep to a prior as far as the noise of the readings allows."""
+class Kept:
+    """Settings that keep to a prior in some way, and how near they come to the target."""
 
     settings: Settings
     """In the unit box, ``(d,)``."""
     readings: Readings
     """Expected there, ``(p,)``."""
-    strength: float
-    """Weight of the squared distance from the prior, in the box, against the misfit; infinite if the prior itself
-    answers, 0 if nothing comes within the noise."""
     misfit: float
     """Sum over the fixed channels of the squared deviations from the target in units of noise."""
     allowed: float
@@ -50,14 +47,27 @@ class Regularised:
         return self.misfit <= self.allowed
 
     @property
+    def numbers(self) -> str:
+        """Misfit and what is allowed, in words."""
+        return f"a misfit of {self.misfit:.3g} where noise explains {self.allowed:.3g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Regularised(Kept):
+    """Settings that keep to a prior as far as the noise of the readings allows."""
+
+    strength: float
+    """Weight of the squared distance from the prior, in the box, against the misfit; infinite if the prior itself
+    answers, 0 if nothing comes within the noise."""
+
+    @property
     def reason(self) -> str:
         """What came out, in a sentence."""
-        numbers = f"a misfit of {self.misfit:.3g} where noise explains {self.allowed:.3g}"
         if not self.met:
-            return f"Nothing in the box comes within the noise, the nearest has {numbers}: project the target."
+            return f"Nothing in the box comes within the noise, the nearest has {self.numbers}: project the target."
         if np.isinf(self.strength):
-            return f"The prior settings answer the target within the noise, with {numbers}."
-        return f"The settings keep to the prior with strength {self.strength:.3g}, with {numbers}."
+            return f"The prior settings answer the target within the noise, with {self.numbers}."
+        return f"The settings keep to the prior with strength {self.strength:.3g}, with {self.numbers}."
 
 
 def regularised(
@@ -89,21 +99,17 @@ def regularised(
     >>> found.settings.round(3).tolist(), found.met
     ([0.405, 0.405], True)
     """
-    if not tau > 0:
-        raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
-    fixed, unit = asked(target, noise)
-    start, goal = inside(prior, 1), np.asarray(target, float)
-    forward = checked(forward, goal.size)
-    problem = _Tikhonov(forward, fixed, unit, goal[fixed], start, tau**2 * fixed.size, step)
-    if (best := problem.answer(start, np.inf)).met:
+    problem = _Problem.pose(forward, target, noise, prior, tau, step)
+    if (best := problem.answer(problem.prior, np.inf)).met:
         return best
-    free = project(forward, goal[None], noise, start.size, step=step).settings[0]
-    best = problem.solve(STRENGTHS[0], start, free)
+    goal = np.asarray(target, float)[None]
+    free = project(problem.forward, goal, noise, problem.prior.size, step=step).settings[0]
+    best = problem.solve(STRENGTHS[0], problem.prior, free)
     return problem.strongest(best, free) if best.met else replace(best, strength=0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class _Tikhonov:
+class _Problem:
     """Readings that are wanted, over the ``c`` channels that are fixed, and settings to keep to."""
 
     forward: Forward
@@ -115,6 +121,15 @@ class _Tikhonov:
     allowed: float
     step: float
 
+    @classmethod
+    def pose(cls, forward: Forward, target: Target, noise: Readings, prior: Settings, tau: float, step: float) -> Self:
+        """What is asked of ``regularised`` and of ``truncated``; errors as theirs."""
+        if not tau > 0:
+            raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
+        fixed, unit = asked(target, noise)
+        start, goal = inside(prior, 1), np.asarray(target, float)
+        return cls(checked(forward, goal.size), fixed, unit, goal[fixed], start, tau**2 * fixed.size, step)
+
     def missed(self, settings: Settings) -> Array:
         """Readings at settings ``(m, d)`` less those wanted, ``(m, c)``, in units of the noise."""
         return np.asarray((self.forward(settings)[:, self.fixed] - self.wanted) / self.unit)
@@ -122,7 +137,7 @@ class _Tikhonov:
     def answer(self, settings: Settings, strength: float) -> Regularised:
         """Settings ``(d,)`` as an answer that was found with a strength."""
         misfit = float((self.missed(settings[None]) ** 2).sum())
-        return Regularised(settings, self.forward(settings[None])[0], strength, misfit, self.allowed)
+        return Regularised(settings, self.forward(settings[None])[0], misfit, self.allowed, strength)
 
     def solve(self, strength: float, *starts: Settings) -> Regularised:
         """The best of the searches with a strength from these starts."""
@@ -144,35 +159,21 @@ class _Tikhonov:
 
 
 @dataclass(frozen=True, eq=False)
-class Truncated:
+class Truncated(Kept):
     """Settings that leave the prior only along the directions that the readings determine best."""
 
-    settings: Settings
-    """In the unit box, ``(d,)``."""
-    readings: Readings
-    """Expected there, ``(p,)``."""
     kept: int
     """Directions that were moved along, the best determined ones."""
     given_up: Array
     """The others, a row each, ``(d - kept, d)``: along these the settings stay where the prior is."""
-    misfit: float
-    """Sum over the fixed channels of the squared deviations from the target in units of noise."""
-    allowed: float
-    """Misfit that noise alone explains."""
-
-    @property
-    def met(self) -> bool:
-        """Whether the misfit is no more than the noise explains."""
-        return self.misfit <= self.allowed
 
     @property
     def reason(self) -> str:
         """What came out, in a sentence."""
-        numbers = f"a misfit of {self.misfit:.3g} where noise explains {self.allowed:.3g}"
         kept = f"{self.kept} of {self.settings.size} directions leave the prior"
         if not self.met:
-            return f"No number of directions comes within the noise; the nearest, where {kept}, has {numbers}."
-        return f"Only {kept}, with {numbers}."
+            return f"No number of directions comes within the noise; the nearest, where {kept}, has {self.numbers}."
+        return f"Only {kept}, with {self.numbers}."
 
 
 def truncated(
@@ -201,16 +202,12 @@ def truncated(
     >>> found.settings.round(3).tolist(), found.kept, np.abs(found.given_up).round(2).tolist()
     ([0.4, 0.4], 1, [[0.71, 0.71]])
     """
-    if not tau > 0:
-        raise InvalidInput(f"the discrepancy principle needs tau > 0, got {tau}")
-    fixed, unit = asked(target, noise)
-    start, goal = inside(prior, 1), np.asarray(target, float)
-    problem = _Tikhonov(checked(forward, goal.size), fixed, unit, goal[fixed], start, tau**2 * fixed.size, step)
-    tried = [_along(problem, kept) for kept in range(min(fixed.size, start.size) + 1)]
+    problem = _Problem.pose(forward, target, noise, prior, tau, step)
+    tried = [_along(problem, kept) for kept in range(min(problem.fixed.size, problem.prior.size) + 1)]
     return next((each for each in tried if each.met), min(tried, key=lambda each: each.misfit))
 
 
-def _along(problem: "_Tikhonov", kept: int) -> Truncated:
+def _along(problem: _Problem, kept: int) -> Truncated:
     """Settings that leave the prior along so many directions, by Gauss-Newton steps that only ever gain."""
     at, prior = problem.prior, problem.prior
     misfit = float((problem.missed(at[None]) ** 2).sum())
@@ -230,4 +227,4 @@ def _along(problem: "_Tikhonov", kept: int) -> Truncated:
             break
         at, misfit = trial, missed
     readings = problem.forward(at[None])[0]
-    return Truncated(at, readings, kept, directions[kept:], misfit, problem.allowed)
+    return Truncated(at, readings, misfit, problem.allowed, kept, directions[kept:])

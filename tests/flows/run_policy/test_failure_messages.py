@@ -18,7 +18,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_message_begins_with_the_action_and_ends_with_what_happened(kind):
-    words = ("the lamp is off", "twin") if kind is errors.LeaseHeld else ("the lamp is off",)
+    words = ("the lamp is off", "twin") if kind in (errors.LeaseHeld, errors.LeaseLost) else ("the lamp is off",)
     state = failing.failed_state(kind(*words), "campaign 'white'")
     action, _, happened = state.message.rpartition(": ")
     assert happened == "the lamp is off"

@@ -166,4 +166,4 @@ def test_no_verdict_of_a_sweep_is_false_in_daylight():
         if each.verdict is Verdict.VERIFIED:
             rows = [o.seq for o in done.history.of_round(each.round, Purpose.VERIFICATION)]
             wanted = next(target for target in planned.targets if target.name == each.target)
-            assert (np.abs(np.array(truth)[rows].mean(axis=0) - wanted.readings) <= wanted.tolerance).all()
+            assert wanted.window.holds(np.array(truth)[rows].mean(axis=0))
