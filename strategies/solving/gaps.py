@@ -86,21 +86,35 @@ class WidenedModel:
 
     def simulate(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
         """Fresh readings at settings ``(m, d)`` of the unit box, ``(n, m, c)``."""
+        return self.widen(self.simulate_itself(settings, n, rng), settings, rng)
+
+    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` that give a target ``(c,)``, all of whose channels are fixed; some outside the box."""
+        return self.spread(self.sample_itself(target, n, rng), target, rng)
+
+    def simulate_itself(self, settings: Settings, n: int, rng: np.random.Generator) -> Array:
+        """The same readings as the model alone has them."""
         shape = (n, len(settings), self.gaps.posterior.middle.size)
-        drawn = require_finite(self.model.simulate(settings.copy(), n, rng), "simulated readings", shape)
+        return require_finite(self.model.simulate(settings.copy(), n, rng), "simulated readings", shape)
+
+    def sample_itself(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
+        """The same settings as the model alone has them."""
+        return require_finite(self.model.sample(target.copy(), n, rng), "draws", (n, self.gaps.domain.rows.shape[1]))
+
+    def widen(self, drawn: Array, settings: Settings, rng: np.random.Generator) -> Array:
+        """Readings that the model drew at settings ``(m, d)``, ``(n, m, c)``, as uncertain as they are in gaps."""
         far = np.flatnonzero(self.gaps.remote(settings))
         if not len(far):
             return drawn
         doubt = self.gaps.doubt(settings[far], self._predict(settings[far]))
         lacking = np.maximum(doubt - drawn[:, far].var(axis=0), 0.0)
         drawn = drawn.copy()
-        drawn[:, far] += np.sqrt(lacking) * rng.standard_normal((n, *lacking.shape))
+        drawn[:, far] += np.sqrt(lacking) * rng.standard_normal((len(drawn), *lacking.shape))
         return drawn
 
-    def sample(self, target: Target, n: int, rng: np.random.Generator) -> Settings:
-        """Settings ``(n, d)`` that give a target ``(c,)``, all of whose channels are fixed; some outside the box."""
-        drawn = require_finite(self.model.sample(target.copy(), n, rng), "draws", (n, self.gaps.domain.rows.shape[1]))
-        chance = self.gaps.chance(target)
+    def spread(self, drawn: Settings, target: Target, rng: np.random.Generator) -> Settings:
+        """Settings ``(n, d)`` drawn for a target ``(c,)``, with so many in gaps as the answer may lie there."""
+        n, chance = len(drawn), self.gaps.chance(target)
         if not chance:
             return drawn
         inside = in_unit_box(drawn)

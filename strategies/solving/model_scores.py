@@ -146,13 +146,16 @@ def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -
     model, rng = fit_on_part(name, rows), np.random.default_rng([seed, 2])
     widened = WidenedModel(model, rows.known.gaps)
     asked = {part: getattr(rows, part)[:most] for part, most in MOST_ASKED.items()}
-    draws = {part: _answers(widened, problem, places, rng) for part, places in asked.items()}
+    own = {part: _answers(widened, problem, places, rng) for part, places in asked.items()}
+    draws = {part: _spread(widened, own[part], problem, places, rng) for part, places in asked.items()}
     readings = {part: predict_rows(model, problem, getattr(rows, part)) for part in asked}
     settings = {part: (problem.settings[asked[part]], _guesses(draws[part])) for part in asked}
     truths = problem.settings[asked["test"]], problem.readings[asked["test"]]
-    fresh = widened.simulate(truths[0], DRAWS, rng)
-    energy = energy_score(draws["test"], truths[0], span(problem.settings))
-    of_readings = energy_score(fresh, truths[1], span(problem.readings))
+    simulated = widened.simulate_itself(truths[0], DRAWS, rng)
+    fresh = widened.widen(simulated, truths[0], rng)
+    # What all models are widened by alike says nothing of which is the better one: that is for their own draws to say.
+    energy = energy_score(own["test"], truths[0], span(problem.settings))
+    of_readings = energy_score(simulated, truths[1], span(problem.readings))
     knobs, every = problem.space.knob_names, problem.ties.every.knob_names
     covered = {
         "settings": _coverage(draws["test"], truths[0], knobs),
@@ -209,8 +212,16 @@ def lists_to_figure_data(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answers(model: WidenedModel, problem: InverseProblem, places: Places, rng: np.random.Generator) -> Array:
-    """Settings drawn for the readings of some rows, ``(DRAWS, m, d)``."""
-    return np.stack([model.sample(problem.readings[row], DRAWS, rng) for row in places], axis=1)
+    """Settings that a model itself draws for the readings of some rows, ``(DRAWS, m, d)``."""
+    return np.stack([model.sample_itself(problem.readings[row], DRAWS, rng) for row in places], axis=1)
+
+
+def _spread(
+    model: WidenedModel, draws: Array, problem: InverseProblem, places: Places, rng: np.random.Generator
+) -> Array:
+    """The same, with so many of them in gaps as the answers may lie there."""
+    wider = [model.spread(draws[:, m], problem.readings[row], rng) for m, row in enumerate(places)]
+    return np.stack(wider, axis=1)
 
 
 def _guesses(draws: Array) -> Array:
