@@ -64,7 +64,7 @@ def test_every_plug_in_is_described():
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_reference_run(tmp_path):
+def test_the_commands_of_the_reference_run(tmp_path, prefect):
     (tmp_path / "deployments").symlink_to(DEPLOYMENTS)
     for command in commands(REFERENCE):
         assert_done(run(command, tmp_path))

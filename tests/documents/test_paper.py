@@ -12,7 +12,7 @@ END = "---- end of block ----"
 pytestmark = pytest.mark.slow
 
 
-def test_every_line_of_the_document(tmp_path):
+def test_every_line_of_the_document(tmp_path, prefect):
     """Commands before the first Python, then all Python as one program, then the commands after it."""
     steps = blocks(DOCUMENT, "console", "python", "text")
     languages = [step.language for step in steps]

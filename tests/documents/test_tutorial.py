@@ -42,7 +42,7 @@ def answer(command, folder):
     return done.stdout
 
 
-def test_every_line_of_the_tutorial(tmp_path):
+def test_every_line_of_the_tutorial(tmp_path, prefect):
     printed, everything = "", ""
     for block in blocks(TUTORIAL, "console", "python", "toml", "csv", "text"):
         if block.language == "text":

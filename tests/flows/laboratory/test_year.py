@@ -16,7 +16,7 @@ from services import ENDED, Lab
 
 from flows import environment
 
-NIGHTS = int(os.environ.get("SDL_NIGHTS", 120))
+NIGHTS = int(os.environ.get("SDL_NIGHTS", 100))
 """More than runs are kept, after which nothing grows; 365 before a release."""
 INSTRUMENTS, STEP = 4, 5
 MOST_BYTES = 200e6
