@@ -205,9 +205,9 @@ def sdl(home, capfd, monkeypatch):
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        told = Told(ended.value.code or 0, *capfd.readouterr())
-        assert "Traceback" not in told.out + told.err
-        return told
+        result = Told(ended.value.code or 0, *capfd.readouterr())
+        assert "Traceback" not in result.out + result.err
+        return result
 
     yield run
     log.handlers[:] = handlers

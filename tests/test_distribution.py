@@ -89,10 +89,10 @@ def test_the_wheel_runs_a_campaign_and_the_service_in_an_empty_environment(built
     run("python", "-m", "pip", "check")
     assert run("sdl", "--version").startswith("sdl ")
     assert "VERIFIED" in run("sdl", "run", "white.toml")
-    told = json.loads(run("sdl", "up", "--port", 0, "--detach", "--json"))
+    result = json.loads(run("sdl", "up", "--port", 0, "--detach", "--json"))
     try:
         found = requests.post(
-            f"{told['api']}/deployments/filter", json={}, headers=secret_headers(told["api"]), timeout=20
+            f"{result['api']}/deployments/filter", json={}, headers=secret_headers(result["api"]), timeout=20
         ).json()
         assert {"calibrate", "campaign", "verify"} <= {each["entrypoint"].rpartition(".")[2] for each in found}
     finally:

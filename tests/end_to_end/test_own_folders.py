@@ -54,7 +54,9 @@ def test_a_campaign_with_its_server_and_its_fits(project, tmp_path):
 
 def test_the_runs_of_the_service(project, tmp_path):
     lab = Lab(tmp_path / "home")
-    lab.told = {"api": json.loads(run(lab, project, "sdl", "up", "lab.toml", "--port", 0, "--detach", "--json"))["api"]}
+    lab.service = {
+        "api": json.loads(run(lab, project, "sdl", "up", "lab.toml", "--port", 0, "--detach", "--json"))["api"]
+    }
     try:
         served = lab.trigger("calibrate")
         assert lab.until(served, ENDED)["type"] == "COMPLETED", lab.words
@@ -64,7 +66,7 @@ def test_the_runs_of_the_service(project, tmp_path):
 
 def test_the_runs_of_a_worker(project, tmp_path, prefect_server):
     lab = Lab(tmp_path / "home")
-    lab.told = {"api": prefect_server}
+    lab.service = {"api": prefect_server}
     lab.environment |= {"PREFECT_API_URL": prefect_server, "PREFECT_HOME": str(tmp_path / "prefect")}
     run(lab, project, "sdl", "deploy", "lab.toml")
     pooled = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}})

@@ -66,8 +66,8 @@ def test_a_ratio_and_two_sides_from_the_file_to_the_bundle(tmp_path, drive, sdl,
     watched = sdl("watch", "sides", "--once").said
     assert "at least" in watched
     assert "VERIFIED warm: within the bounds" in watched
-    told = sdl("status", "--json").json
-    assert told[0]["verified"] == "1 of 2"
+    result = sdl("status", "--json").json
+    assert result[0]["verified"] == "1 of 2"
     assert "below" in json.dumps(found.facts.to_json())
 
 

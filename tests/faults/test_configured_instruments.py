@@ -66,10 +66,10 @@ def trail(folder):
         return book.trail(book.entry("mixture").id)
 
 
-def truly_verified(told, rig):
-    (target,) = told["targets"]
+def truly_verified(result, rig):
+    (target,) = result["targets"]
     truth = dict(zip(CHANNELS, rig.truth(target["settings"]), strict=True))
-    return told["verified"] and all(abs(truth[name] - value) < 0.02 * value for name, value in WANTED.items())
+    return result["verified"] and all(abs(truth[name] - value) < 0.02 * value for name, value in WANTED.items())
 
 
 @pytest.mark.fault("I-02", "I-03", "I-08", "I-10", "I-11", "I-12", "I-13")
@@ -77,9 +77,9 @@ def truly_verified(told, rig):
 def test_whatever_the_instrument_does_in_between_the_campaign_ends_with_the_truth(protocol, tmp_path, drive):
     rig = Rig(EVERY_OTHER)
     with PROTOCOLS[protocol](rig) as instrument, opened(instrument, tmp_path) as session:
-        told = drive(session)
+        result = drive(session)
     rows = trail(tmp_path)
-    assert truly_verified(told, rig)
+    assert truly_verified(result, rig)
     for number, word in EVERY_OTHER.items():
         verdicts, reason = SEEN[word]
         assert rows[number - 1]["verdict"] in verdicts, (number, word, rows[number - 1])
@@ -102,8 +102,8 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
         assert len(trail(tmp_path)) == 4
         rig.faults = {}
         with opened(instrument, tmp_path) as session:
-            told = drive(session)
-    assert truly_verified(told, rig)
+            result = drive(session)
+    assert truly_verified(result, rig)
     assert rig.stands == SAFE
 
 
@@ -122,11 +122,15 @@ def test_an_instrument_that_is_not_there_suspends_the_campaign_before_anything_i
 def test_a_file_alone_leads_to_a_verdict_and_no_secret_leaves_the_environment(protocol, tmp_path, sdl, home):
     rig = Rig()
     with PROTOCOLS[protocol](rig) as instrument:
-        told = sdl("run", "--no-server", file_of(written(instrument), tmp_path / "mixture.toml"), "--json")
-    assert told.code == 0, told.err
-    assert truly_verified(told.json, rig)
+        result = sdl("run", "--no-server", file_of(written(instrument), tmp_path / "mixture.toml"), "--json")
+    assert result.code == 0, result.err
+    assert truly_verified(result.json, rig)
     assert rig.stands == SAFE
-    shown = [told.out.encode(), told.err.encode(), *(path.read_bytes() for path in home.rglob("*") if path.is_file())]
+    shown = [
+        result.out.encode(),
+        result.err.encode(),
+        *(path.read_bytes() for path in home.rglob("*") if path.is_file()),
+    ]
     for secret in SECRETS.values():
         assert not any(secret.split()[-1].encode() in text for text in shown)
 
@@ -159,9 +163,9 @@ def test_after_kill_9_the_next_start_makes_it_safe_first(place, tmp_path, spawn,
         monkeypatch.delenv(failpoints.VARIABLE)
         assert rig.stands != SAFE
         before, number = len(rig.log), rig.number
-        told = ended(spawn("run", "--no-server", file, "--json"))
-    assert told.code == 0
-    assert truly_verified(json.loads(told.out), rig)
+        result = ended(spawn("run", "--no-server", file, "--json"))
+    assert result.code == 0
+    assert truly_verified(json.loads(result.out), rig)
     assert [each for each in rig.log[before:] if each[0] in KNOBS][:2] == [("red", 0.0), ("blue", 0.0)]
     assert rig.stands == SAFE
     assert (place == "in-report") == (rig.number == number + 1), "nothing was measured again"

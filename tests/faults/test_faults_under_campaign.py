@@ -76,11 +76,11 @@ def trail(tmp_path):
     return read
 
 
-def truly_verified(told, twin):
+def truly_verified(result, twin):
     """A verdict VERIFIED that the twin's own truth bears out, in the light in which it was found."""
-    (target,) = told["targets"]
+    (target,) = result["targets"]
     truth = twin.truth(twin.space.settings(target["settings"]))[COLUMNS]
-    return told["verified"] and bool(np.all(np.abs(truth - 16384) < 164))
+    return result["verified"] and bool(np.all(np.abs(truth - 16384) < 164))
 
 
 def measurements(rows):
@@ -109,7 +109,7 @@ def test_every_fault_has_its_line_here():
 def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served, opened, drive, trail):
     served.faults = Faults.parse([f"{word}@{at}"])
     with opened() as session:
-        told = drive(session)
+        result = drive(session)
     rows, (verdict, reason, raw) = trail(), SEEN[word]
     hit = rows[at - 1]
     assert (hit["seq"], hit["verdict"]) == (at, verdict)
@@ -117,7 +117,7 @@ def test_after_a_passing_fault_the_campaign_ends_with_the_truth(word, at, served
     assert re.search(raw, hit["raw"], re.DOTALL)
     assert all(each["raw"] for each in rows if each is not hit)
     assert hit["readings"] in (None, [None] * 10)
-    assert truly_verified(told, served.instrument)
+    assert truly_verified(result, served.instrument)
     assert (served.requests, served.most_in_flight) == (len(rows), 1)
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
@@ -140,10 +140,10 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
     assert served.requests == len(before)
     served.faults = Faults()
     with opened() as session:
-        told = drive(session)
+        result = drive(session)
     rows = trail()
     assert rows[: len(before)] == before or word == "stuck"
-    assert truly_verified(told, served.instrument)
+    assert truly_verified(result, served.instrument)
     assert (served.requests, served.most_in_flight) == (len(rows), 1)
     assert len(set(measurements(counted(rows)))) == len(counted(rows))
 
@@ -171,10 +171,10 @@ def test_a_lasting_fault_suspends_and_the_campaign_goes_on_when_it_is_mended(wor
 def test_a_lamp_for_a_moment_costs_no_more_than_another_exam_or_two(at, served, opened, drive, trail):
     served.faults = Faults.parse([f"lamp@{at}"])
     with opened() as session:
-        told = drive(session)
+        result = drive(session)
     assert trail()[at - 1]["verdict"].startswith("OK")  # nothing in the reply itself tells
-    assert truly_verified(told, served.instrument)
-    assert told["requests"] == served.requests <= 50
+    assert truly_verified(result, served.instrument)
+    assert result["requests"] == served.requests <= 50
 
 
 @pytest.mark.fault("I-18")
@@ -182,16 +182,16 @@ def test_a_lamp_that_stays_on_is_a_background_like_another(served, opened, drive
     with opened() as session:
         session.execute(session.propose())  # the design, before somebody came in
         served.instrument.lamp = 800.0
-        told = drive(session)
-    assert truly_verified(told, served.instrument)
+        result = drive(session)
+    assert truly_verified(result, served.instrument)
 
 
 @pytest.mark.fault("I-18")
 def test_a_lamp_that_outshines_the_target_leaves_it_out_of_reach(served, opened, drive):
     served.faults = Faults.parse([f"lamp@{DESIGN}-"])
     with opened() as session:
-        told = drive(session)
-    assert [each["verdict"] for each in told["targets"]] == ["NOT REACHABLE"]
+        result = drive(session)
+    assert [each["verdict"] for each in result["targets"]] == ["NOT REACHABLE"]
     served.instrument.lamp = 4000.0
     assert served.instrument.ambient()[COLUMNS].max() > 16384 + 164
 
@@ -201,16 +201,16 @@ def test_faults_at_random_neither_lose_nor_double_a_measurement(served, opened, 
         Faults.parse([f"{word}@4%" for word in SEEN if word not in ("stall", "drip")]),
         3,
     )
-    told = None
+    result = None
     for _ in range(10):
         try:
             with opened() as session:
-                told = drive(session)
+                result = drive(session)
             break
         except CampaignSuspended:
             continue
     rows = trail()
-    assert truly_verified(told, served.instrument)
+    assert truly_verified(result, served.instrument)
     assert (served.requests, served.most_in_flight) == (len(rows), 1)
     assert len({each["verdict"] for each in rows}) >= 3
     assert len(set(measurements(counted(rows)))) == len(counted(rows))

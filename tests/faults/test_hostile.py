@@ -185,6 +185,6 @@ def test_no_command_shows_a_traceback(command, sdl, tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(content)
     changes = zip(FILES, [*TEXTS, "", "-"], strict=True)
     for file, text in changes:
-        told = sdl(*(str(word).format(file=file, text=text) for word in command))
-        assert told.code in (0, 2, 3, 7), "1 is a fault of ours"
-        assert told.said
+        result = sdl(*(str(word).format(file=file, text=text) for word in command))
+        assert result.code in (0, 2, 3, 7), "1 is a fault of ours"
+        assert result.said

@@ -157,9 +157,9 @@ class TestInterrupted:
 
         trap.at, trap.act = EXAM, interrupt
         process = run(*options)
-        told = ended(process)
-        assert told.code == 130
-        assert told.err.endswith("interrupted; everything measured is kept, run the campaign again to go on\n")
+        result = ended(process)
+        assert result.code == 130
+        assert result.err.endswith("interrupted; everything measured is kept, run the campaign again to go on\n")
         assert [each["state"] for each in trail()] == ["DONE"] * EXAM
         (row,) = sdl("status", "--json").json
         assert (row["state"], row["requests"], row["held by"]) == ("SUSPENDED", EXAM, None)
@@ -198,9 +198,9 @@ def test_a_prefect_server_that_dies_takes_nothing_with_it(home, trap, run, ended
         return measure()
 
     trap.at, trap.act = EXAM, kill_the_server
-    told = ended(run())
-    assert told.code == 1
-    assert "Prefect's server no longer answers" in told.err
+    result = ended(run())
+    assert result.code == 1
+    assert "Prefect's server no longer answers" in result.err
     assert asked(trail()) == unharmed
     assert not servers_of(home)
     go_on()

@@ -138,7 +138,7 @@ def laboratory(paper, tmp_path, request):
         yield Laboratory(paper | {"instrument": options}, tmp_path, server)
 
 
-def holds(laboratory, told):
+def holds(laboratory, result):
     """Invariants I1 to I9 of a finished campaign; its attempts."""
     server, campaign = laboratory.server, Campaign.parse(laboratory.written)
     with laboratory.book() as book:
@@ -148,8 +148,8 @@ def holds(laboratory, told):
         exchange.import_campaign(book, laboratory.directory / "paper.jsonl", "again", Twin().space)
         exchange.export_campaign(book, "again", again)
         assert book.holder(entry.instrument) is None  # I8
-    assert told["state"] == "FINISHED"
-    assert told["verified"]
+    assert result["state"] == "FINISHED"
+    assert result["verified"]
     done = [row for row in rows if row["state"] == "DONE"]
     assert server.most_in_flight == 1  # I1
     kept = [row["out"] for row in done]
@@ -267,9 +267,9 @@ def test_so_it_is_with_the_real_command(at, lost, laboratory, prefect, home, spa
     assert ended(spawn(*words)).code == 0
     laboratory.directory = home
     with laboratory.book() as book:
-        told = summarize_outcome(book, "paper")
+        result = summarize_outcome(book, "paper")
         exchange.export_campaign(book, "paper", home / "paper.jsonl")
-    rows = holds(laboratory, told)
+    rows = holds(laboratory, result)
     assert sum(row["verdict"] == "UNKNOWN" for row in rows) == lost
 
 

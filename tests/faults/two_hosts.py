@@ -103,7 +103,7 @@ class Host:
 
     def start(self) -> None:
         """Boot it."""
-        told = {**self.settings, "host": self.name, "home": str(self.folder / self.name), "skew_s": SKEW_S[self.name]}
+        result = {**self.settings, "host": self.name, "home": str(self.folder / self.name), "skew_s": SKEW_S[self.name]}
         boot = ""
         if self.boot is not None:
             file = self.folder / f"boot-{self.name}"
@@ -111,7 +111,7 @@ class Host:
             boot = f"mount --bind {file} /proc/sys/kernel/random/boot_id; "
         own = ["unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
         begin = ["sh", "-c", f'hostname lab-pi; {boot}exec "$@"', "sh"]
-        program = [sys.executable, "-P", CONTROLLER, json.dumps(told)]
+        program = [sys.executable, "-P", CONTROLLER, json.dumps(result)]
         command = [*inside(self.wires.place(self.name)), *own, *begin, *program]
         with self.log.open("ab") as log:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True, "bufsize": 1}
@@ -321,10 +321,10 @@ def two_hosts(folder: Path, haste: float, boots: dict[str, str | None]):
         server = stack.enter_context(running(programs(), inside(wires.place("pg")), "10.77.0.0/16"))
         url, record = stack.enter_context(lamp(wires, folder))
         ledger = server.fresh()
-        told = {"ledger": ledger.replace(f"?host={server.folder}&", "?").replace("@/", f"@{DATABASE}/"), "url": url,
+        result = {"ledger": ledger.replace(f"?host={server.folder}&", "?").replace("@/", f"@{DATABASE}/"), "url": url,
                 "haste": haste, "stop": str(folder / "stop")}  # fmt: skip
         hosts = {}
         for name in HOSTS:
-            hosts[name] = Host(name, wires, folder / "hosts", told, boots[name])
+            hosts[name] = Host(name, wires, folder / "hosts", result, boots[name])
             stack.callback(hosts[name].end)
         yield hosts, wires, server, ledger, record

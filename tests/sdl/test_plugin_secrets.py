@@ -46,18 +46,18 @@ def test_it_is_revealed_where_the_instrument_is_built():
 
 def test_one_that_is_not_there_is_told_with_the_others_faults(monkeypatch):
     monkeypatch.delenv("SDL_SECRET_LAB_TOKEN")
-    told = faults(token={"secret": "lab-token"}, floor="low")
-    assert "token: the secret is not there: set SDL_SECRET_LAB_TOKEN in the environment" in told
-    assert "floor: " in told
+    result = faults(token={"secret": "lab-token"}, floor="low")
+    assert "token: the secret is not there: set SDL_SECRET_LAB_TOKEN in the environment" in result
+    assert "floor: " in result
     assert "a secret has a name of letters" in faults(token={"secret": "../x"})
     assert "a secret has a name of letters" in faults(token={"secret": 7})
 
 
 def test_one_of_the_wrong_kind_is_not_repeated(monkeypatch):
     monkeypatch.setenv("SDL_SECRET_FLOOR", TOKEN)
-    told = faults(token="x", floor={"secret": "floor"})
-    assert told.startswith("floor: ")
-    assert told.endswith("got a secret")
+    result = faults(token="x", floor={"secret": "floor"})
+    assert result.startswith("floor: ")
+    assert result.endswith("got a secret")
 
 
 def test_neither_ledger_nor_parameters_of_a_deployment_hold_it(tmp_path, paper):

@@ -134,7 +134,7 @@ def asked(written, home, kill=""):
     conversation(written, home).ask()
 
 
-def told(written, home, path, correct=False, kill="", name="Ada"):
+def result(written, home, path, correct=False, kill="", name="Ada"):
     """One 'sdl tell'."""
     failpoints.arm_failpoint(kill)
     here = conversation(written, home, name)

@@ -193,10 +193,10 @@ def words(page: str) -> list[str]:
     page = re.sub(r"(?s)<(style|script|head)\b.*?</\1>", "", page)
     lines = (html.unescape(re.sub(r"<[^>]*>", " ", line)) for line in re.sub(r"\n\s*", " ", page).split("</"))
     kept = (" ".join(re.sub(r"^\w+>", "", line).split()) for line in lines)
-    told = [line for line in kept if line]
+    result = [line for line in kept if line]
     for pattern, instead in VARYING:
-        told = [re.sub(pattern, instead, line) for line in told]
-    return told
+        result = [re.sub(pattern, instead, line) for line in result]
+    return result
 
 
 NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")

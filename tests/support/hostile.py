@@ -71,11 +71,11 @@ def refused(call, *arguments):
     try:
         call(*arguments)
     except SdlError as error:
-        told = error.faults if isinstance(error, InvalidInput) else [str(error)]
-        assert told
-        assert all(each.strip() for each in told)
-        assert all(len(each) < 5000 for each in told), "a fault is a sentence, whatever was written"
-        return told
+        result = error.faults if isinstance(error, InvalidInput) else [str(error)]
+        assert result
+        assert all(each.strip() for each in result)
+        assert all(len(each) < 5000 for each in result), "a fault is a sentence, whatever was written"
+        return result
     return []
 
 

@@ -112,12 +112,12 @@ class Browser:
         number = next(self._numbers)
         self.devtools.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            told = json.loads(self.devtools.recv(timeout=SOON_S))
-            if told.get("id") == number:
-                assert "error" not in told, told
-                return told["result"]
-            if told["method"] == "Log.entryAdded":
-                self.console.append(told["params"]["entry"]["text"])
+            result = json.loads(self.devtools.recv(timeout=SOON_S))
+            if result.get("id") == number:
+                assert "error" not in result, result
+                return result["result"]
+            if result["method"] == "Log.entryAdded":
+                self.console.append(result["params"]["entry"]["text"])
 
 
 @contextmanager

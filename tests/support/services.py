@@ -21,8 +21,8 @@ ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 def secret_headers(api, auth=None):
     """The secret that a Prefect server gives to its own page and to programs of this machine, as headers."""
-    told = requests.get(f"{api}/csrf-token", params={"client": "tests"}, auth=auth, timeout=20)
-    return {"Prefect-Csrf-Token": told.json()["token"], "Prefect-Csrf-Client": "tests"} if told.ok else {}
+    result = requests.get(f"{api}/csrf-token", params={"client": "tests"}, auth=auth, timeout=20)
+    return {"Prefect-Csrf-Token": result.json()["token"], "Prefect-Csrf-Client": "tests"} if result.ok else {}
 
 
 class Lab:
@@ -41,7 +41,7 @@ class Lab:
     def up(self, *words):
         done = self.sdl("up", "--port", 0, "--detach", "--json", *words)
         assert done.returncode == 0, done.stdout + done.stderr + self.words
-        self.told = json.loads(done.stdout)
+        self.service = json.loads(done.stdout)
 
     def start(self, *words):
         """Start a command, as a process to wait for."""
@@ -53,7 +53,7 @@ class Lab:
         """Start it at a terminal, as a process to wait for."""
         self.process = self.start("up", "--port", 0, *words)
         assert "Ctrl-C ends it" in self.process.stdout.readline()
-        self.told = {"api": instance.running(self.home).api}
+        self.service = {"api": instance.running(self.home).api}
 
     @property
     def words(self):
@@ -63,7 +63,7 @@ class Lab:
         method = method or ("GET" if body is None else "POST")
         for _ in range(20):
             options = {"json": body, "headers": self._secret(), "auth": self._auth, "timeout": 20}
-            answer = requests.request(method, self.told["api"] + path, **options)
+            answer = requests.request(method, self.service["api"] + path, **options)
             if answer.status_code != 503:
                 break
             time.sleep(0.5)  # its database is busy: Prefect's own clients ask again too
@@ -72,7 +72,7 @@ class Lab:
 
     def _secret(self):
         """The headers without which the server of a laboratory obeys nobody, as its own page gets them."""
-        return secret_headers(self.told["api"], self._auth)
+        return secret_headers(self.service["api"], self._auth)
 
     @property
     def _auth(self):

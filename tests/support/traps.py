@@ -51,9 +51,9 @@ def go_on(served, sdl):
     """Runs the campaign to its end in this process."""
 
     def finish():
-        told = sdl("run", PAPER, "--set", f"instrument.url={served.url}")
-        assert told.code == 0
-        assert "VERIFIED white" in told.out
+        result = sdl("run", PAPER, "--set", f"instrument.url={served.url}")
+        assert result.code == 0
+        assert "VERIFIED white" in result.out
 
     return finish
 

@@ -23,13 +23,13 @@ def table(tmp_path):
 
 
 def test_the_first_offer_works_as_often_as_the_nearest_row(table):
-    told = list[tuple[int, int]]()
-    result = run_offers_benchmark([str(table)], ["nearest", "mixture"], 3, lambda *done: told.append(done))
+    outcome = list[tuple[int, int]]()
+    result = run_offers_benchmark([str(table)], ["nearest", "mixture"], 3, lambda *done: outcome.append(done))
     (found,) = result["tables"]
     assert found["works"][FIRST] >= found["works"][HAND] > 0.5
     assert found["targets"] == 12
     assert all(bar["met"] for bar in result["bars"])
-    assert told == [(1, 1)]
+    assert outcome == [(1, 1)]
     assert json.loads(json.dumps(result)) == result
     with (shown := Console(width=140)).capture() as text:
         shown.print(offers_table(result))

@@ -82,12 +82,12 @@ def test_a_session_asks_what_the_rehearsal_asks_and_reads_what_it_reads(paper, d
 def test_so_it_does_when_the_campaign_is_another(paper, drive, tmp_path, changes, verdicts):
     written = paper | {"instrument": {"plugin": "twin", "seed": 5}} | changes
     with open_session(written, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
-        told, seen = drive(session), session.history
+        result, seen = drive(session), session.history
     rehearsal = rehearsed(written, seed=5)
     assert asked(seen.observations) == asked(rehearsal.observations)
     assert [each.verdict for each in seen.findings] == [each.verdict for each in rehearsal.findings]
     assert {finding.target: finding.verdict for finding in seen.findings} == verdicts
-    assert told["requests"] <= written["budget"]
+    assert result["requests"] <= written["budget"]
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ class TestFlow:
         from flows.campaign import flow as campaign
 
         written = paper | {"seed": seed, "instrument": {"plugin": "twin", "seed": seed, **DAYLIGHT}}
-        told = campaign.run_campaign(Campaign.parse(written), tmp_path, None, again=False, wait=False)
+        result = campaign.run_campaign(Campaign.parse(written), tmp_path, None, again=False, wait=False)
         rehearsal = rehearsed(written, seed=seed, **DAYLIGHT)
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert asked_by(trail) == asked(rehearsal.observations)
-        assert [each["sentence"] for each in told["targets"]] == [rehearsal.findings[-1].sentence]
+        assert [each["sentence"] for each in result["targets"]] == [rehearsal.findings[-1].sentence]
 
     def test_a_sweep_shares_its_measurements_among_all_targets(self, paper, prefect, tmp_path):
         from flows.campaign.sweep import sweep
@@ -149,9 +149,9 @@ class TestFlow:
         readings = ({"445nm": 9000.0}, {"445nm": 18000.0}, {"630nm": 12000.0})
         targets = [Target(name=f"t{n}", readings=each, tolerance="2 %") for n, each in enumerate(readings)]
         config = Campaign.parse(paper | {"instrument": {"plugin": "twin", "seed": 1}})
-        (told,) = asyncio.run(sweep(config, targets, home=str(tmp_path)))
-        assert told["verified"]
-        assert [each["verdict"] for each in told["targets"]] == [Verdict.VERIFIED] * 3
+        (result,) = asyncio.run(sweep(config, targets, home=str(tmp_path)))
+        assert result["verified"]
+        assert [each["verdict"] for each in result["targets"]] == [Verdict.VERIFIED] * 3
         trail = trail_of(tmp_path / "ledger.sqlite")
         assert {each["purpose"] for each in trail if each["round"] == 0} == {"reference", "design"}
         assert sum(each["purpose"] == "design" for each in trail) == paper["design"]["n"], "one design for all of them"
@@ -160,12 +160,12 @@ class TestFlow:
         from flows.campaign import flow as campaign
 
         with lamp_behind_http(seed=3, **DAYLIGHT) as (server, instrument):
-            told = campaign.run_campaign(
+            result = campaign.run_campaign(
                 Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
             )
-            (target,) = told["targets"]
+            (target,) = result["targets"]
             truth = server.instrument.truth(Twin().space.settings(target["settings"]))
-        assert told["verified"]
+        assert result["verified"]
         assert target["verdict"] is Verdict.VERIFIED
         columns = Twin().space.columns(paper["targets"][0]["readings"])
         assert np.abs(truth[columns] - 16384).max() < 164
@@ -176,11 +176,11 @@ class TestFlow:
 
         with lamp_behind_http(seed=3) as (server, instrument):
             server.faults = Faults.parse(["500@4-7"])  # all four attempts at one measurement
-            told = campaign.run_campaign(
+            result = campaign.run_campaign(
                 Campaign.parse(paper | {"instrument": instrument}), tmp_path, None, again=False, wait=False
             )
         trail = trail_of(tmp_path / "ledger.sqlite")
-        assert told["verified"]
+        assert result["verified"]
         assert [each["attempt"] for each in trail[3:8]] == [1, 2, 3, 4, 5]
         assert [each["seq"] for each in trail if each["state"] != "DONE"] == [4, 5, 6, 7]
         done = [place[:3] for place in asked_by(each for each in trail if each["state"] == "DONE")]
@@ -243,7 +243,7 @@ class TestFlow:
             written = paper | {"seed": seed, "instrument": instrument}
             troubling.start()
             try:
-                told = campaign.run_campaign(Campaign.parse(written), tmp_path, place, again=False, wait=True)
+                result = campaign.run_campaign(Campaign.parse(written), tmp_path, place, again=False, wait=True)
             finally:
                 over.set()
                 troubling.join()
@@ -252,7 +252,7 @@ class TestFlow:
         rehearsal = rehearsed(written, seed=seed, **DAYLIGHT)
         assert restarts
         assert asked_by(done) == asked(rehearsal.observations)
-        assert [each["sentence"] for each in told["targets"]] == [rehearsal.findings[-1].sentence]
+        assert [each["sentence"] for each in result["targets"]] == [rehearsal.findings[-1].sentence]
 
 
 @pytest.fixture

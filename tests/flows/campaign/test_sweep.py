@@ -45,7 +45,7 @@ class TestSweep:
         targets = [Target(name="x", readings={"999nm": 1000}), Target(name="y", readings={"445nm": 1e9})]
         with pytest.raises(InvalidInput) as caught:
             variants(self.CONFIG, targets, [1, 1], apart=True)
-        told = caught.value.faults
-        assert sum("999nm" in each for each in told) == 2
-        assert sum("reaches the ceiling" in each for each in told) == 2
-        assert any("'sweep-x-seed-1'" in each for each in told)
+        result = caught.value.faults
+        assert sum("999nm" in each for each in result) == 2
+        assert sum("reaches the ceiling" in each for each in result) == 2
+        assert any("'sweep-x-seed-1'" in each for each in result)

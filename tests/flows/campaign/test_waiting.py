@@ -38,7 +38,7 @@ class Running:
     """The flow at work in a thread, on a twin over HTTP."""
 
     def __init__(self, written, home, wait=True):
-        self.home, self.told, self.error = home, None, None
+        self.home, self.outcome, self.error = home, None, None
         self.config = Campaign.parse(written)
         here = contextvars.copy_context()  # Prefect's settings of the test
         self.thread = threading.Thread(target=here.run, args=(self._run, wait))
@@ -48,7 +48,7 @@ class Running:
         from flows.campaign.flow import campaign
 
         try:
-            self.told = asyncio.run(campaign(self.config, str(self.home), wait=wait))
+            self.outcome = asyncio.run(campaign(self.config, str(self.home), wait=wait))
         except Exception as error:
             self.error = error
 
@@ -78,7 +78,7 @@ class Running:
         assert not self.thread.is_alive()
         if self.error is not None:
             raise self.error
-        return self.told
+        return self.outcome
 
 
 class Form:
@@ -184,7 +184,7 @@ class TestFlow:
         with run.book() as book:
             samples = Samples(book, book.entry("dyes").id).read()
         assert samples[0].editions[0].by == "Ada"
-        while not run.told and not run.error:  # a command is as good
+        while not run.outcome and not run.error:  # a command is as good
             begun = conversation(WRITTEN, home)
             with run.book() as book:
                 wanted = wanted_samples(book, book.entry("dyes"))
@@ -293,12 +293,12 @@ class TestService:
         assert state["type"] == "COMPLETED", state["message"]
         with Ledger(lab.home / "ledger.sqlite") as book:
             entry = book.entry("careful")
-            told = [(each.kind, each.who) for each in Controls(book).notices(entry.id)]
+            result = [(each.kind, each.who) for each in Controls(book).notices(entry.id)]
             assert book.history(entry.id).findings[-1].verdict == "VERIFIED"
         kinds = [NoticeKind.WAITING, NoticeKind.PAUSED, NoticeKind.APPROVED, NoticeKind.RESUMED]
-        assert [kind for kind, _ in told] == kinds
+        assert [kind for kind, _ in result] == kinds
         typed, button = "(a name typed into Prefect's UI)", "Prefect's UI (no name was given there)"
-        assert [who for _, who in told] == ["", f"Eve {typed}", f"Ada {typed}", button]
+        assert [who for _, who in result] == ["", f"Eve {typed}", f"Ada {typed}", button]
 
     def a_name_that_nobody_has_fails_with_what_to_do(self, lab):
         state = lab.until(self.trigger(lab, "stop", {"campaign": "carefull"}), ENDED)

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.usefixtures("no_prefect")
 
 
 def test_plugins_are_listed_with_what_they_are(sdl):
-    told = sdl("plugins")
-    assert told.code == 0
+    result = sdl("plugins")
+    assert result.code == 0
     for name in ("claude-light", "maximin-latin-hypercube", "mixture", "uncertainty"):
-        assert name in told.out
-    assert "Claude-Light, simulated." in told.said
+        assert name in result.out
+    assert "Claude-Light, simulated." in result.said
 
 
 def test_plugins_as_json_are_names_by_group(sdl):
@@ -92,26 +92,26 @@ def test_pause_stop_and_resume_are_written_for_the_campaign_to_read(sdl, home):
     ids=lambda value: " ".join(str(word)[-24:] for word in value)[:60] if isinstance(value, list) else "",
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_at_once(sdl, words, sentence):
-    told = sdl(*words)
-    assert told.code == 2
-    assert sentence in told.said.replace("│ ", "")
+    result = sdl(*words)
+    assert result.code == 2
+    assert sentence in result.said.replace("│ ", "")
 
 
 def test_all_that_is_wrong_is_one_list_for_programs_too(sdl):
-    told = sdl("run", *on_twin("budgte=9", "seed=-1"), "--json")
-    assert told.code == told.json["exit"] == 2
-    assert told.json["error"] == "InvalidInput"
-    assert len(told.json["faults"]) == 2
-    assert not told.err
+    result = sdl("run", *on_twin("budgte=9", "seed=-1"), "--json")
+    assert result.code == result.json["exit"] == 2
+    assert result.json["error"] == "InvalidInput"
+    assert len(result.json["faults"]) == 2
+    assert not result.err
 
 
 @pytest.mark.fault("O-19")
 def test_an_instrument_that_is_held_is_not_waited_for(sdl, home):
     with Ledger(home / "ledger.sqlite") as book, book.hold("twin-2", "campaign 'theirs'"):
-        told = sdl("run", *on_twin())
-        assert told.code == 5
-        assert f"twin-2 is held by campaign 'theirs' (process {os.getpid()} on" in told.said
-        assert "since 20" in told.said
+        result = sdl("run", *on_twin())
+        assert result.code == 5
+        assert f"twin-2 is held by campaign 'theirs' (process {os.getpid()} on" in result.said
+        assert "since 20" in result.said
         assert sdl("run", *on_twin(), "--json").json["error"] == "LeaseHeld"
 
 

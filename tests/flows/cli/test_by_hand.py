@@ -41,8 +41,8 @@ def test_what_to_measure_is_a_table_a_sheet_and_json(sdl, file, begun, tmp_path)
 
 
 def test_what_was_read_is_told_in_words_and_faults_end_with_2(sdl, begun):
-    told = sdl("tell", "dyes", "r0-1-0", "450nm=12,5", "650nm=3,1 V", "--by", "Ada")
-    assert (told.code, "1 sample kept; still wanted: r0-0-0, r0-2-0, r0-3-0, r0-4-0" in told.said) == (0, True)
+    result = sdl("tell", "dyes", "r0-1-0", "450nm=12,5", "650nm=3,1 V", "--by", "Ada")
+    assert (result.code, "1 sample kept; still wanted: r0-0-0, r0-2-0, r0-3-0, r0-4-0" in result.said) == (0, True)
     other = sdl("tell", "dyes", "r0-1-0", "450nm=13")
     assert other.code == 2
     assert "Ada said 450nm 12.5, now 13. If that corrects it, say so: 'sdl tell --correct'" in other.said
@@ -56,10 +56,10 @@ def test_what_was_read_is_told_in_words_and_faults_end_with_2(sdl, begun):
 def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):
     entries = [{"sample": "r0-0-0", "readings": {"450nm": 1, "650nm": 2}}, {"sample": "r0-0-7"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(entries)))
-    told = sdl("tell", "dyes", "-", "--json")
-    assert told.code == 2
-    assert told.json["kept"] == ["r0-0-0"]
-    assert told.json["faults"] == ["entry 2: no sample 'r0-0-7'; did you mean 'r0-0-0'?"]
+    result = sdl("tell", "dyes", "-", "--json")
+    assert result.code == 2
+    assert result.json["kept"] == ["r0-0-0"]
+    assert result.json["faults"] == ["entry 2: no sample 'r0-0-7'; did you mean 'r0-0-0'?"]
     monkeypatch.setattr(sys, "stdin", io.StringIO("readings"))
     assert "standard input is not JSON" in sdl("tell", "dyes", "-").said
 
@@ -76,14 +76,16 @@ def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(sdl, begun, words, why):
-    told = sdl(*words)
-    assert told.code == 2
-    assert why in told.said
+    result = sdl(*words)
+    assert result.code == 2
+    assert why in result.said
 
 
 def test_a_campaign_file_to_begin_with_takes_knobs_and_channels_as_options(sdl, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [f"{name}={literal(WRITTEN['instrument'][name])}" for name in ("knobs", "channels")]
-    told = sdl("new", "campaign", "other.toml", "-i", "by-hand", *(word for option in words for word in ("-o", option)))
-    assert told.code == 0
+    result = sdl(
+        "new", "campaign", "other.toml", "-i", "by-hand", *(word for option in words for word in ("-o", option))
+    )
+    assert result.code == 0
     assert len(sdl("propose", "other.toml", "--json").json["samples"]) == 5

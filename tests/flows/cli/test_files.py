@@ -55,9 +55,9 @@ def test_what_it_prints_is_what_it_was_given(sdl, rows, tmp_path):
 
 def test_solving_offers_settings_by_each_model(sdl, rows):
     target = ("--target", "445nm=16384", "--target", "515nm=16384", "--target", "630nm=16384")
-    told = sdl("solve", rows, *target)
-    assert told.code == 0
-    assert "mixture" in told.out
+    outcome = sdl("solve", rows, *target)
+    assert outcome.code == 0
+    assert "mixture" in outcome.out
     result = sdl("solve", rows, *target, "--model", "linear", "--json")
     assert result.code == 0
     (linear,) = result.json["models"]
@@ -65,9 +65,9 @@ def test_solving_offers_settings_by_each_model(sdl, rows):
 
 
 def test_solving_what_cannot_be_reached_is_no_success(sdl, rows):
-    told = sdl("solve", rows, "--target", "445nm=60000", "--model", "linear")
-    assert told.code == 3
-    assert "NOT REACHABLE" in told.said
+    outcome = sdl("solve", rows, "--target", "445nm=60000", "--model", "linear")
+    assert outcome.code == 3
+    assert "NOT REACHABLE" in outcome.said
 
 
 # ---------------------------------------------------------------------- in the data directory
@@ -83,8 +83,8 @@ def test_a_link_in_the_data_directory_is_not_followed(sdl, rows, home, tmp_path,
     (home / link).unlink(missing_ok=True)
     (tmp_path / "elsewhere").mkdir()
     (home / link).symlink_to(tmp_path / "elsewhere")
-    told = sdl(*words)
-    assert (told.code, "none is followed there: put it aside" in told.said) == (2, True)
+    outcome = sdl(*words)
+    assert (outcome.code, "none is followed there: put it aside" in outcome.said) == (2, True)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -104,9 +104,9 @@ def test_a_ledger_that_is_none_is_left_alone(sdl, tmp_path, command):
     other = tmp_path / "other.sqlite"
     other.write_text("this is a diary, not a ledger. " * 50, encoding="utf-8")
     before = other.read_bytes()
-    told = sdl(*command, "--ledger", other)
-    assert told.code == 7
-    assert "file is not a database; check that it is a ledger" in told.said
+    outcome = sdl(*command, "--ledger", other)
+    assert outcome.code == 7
+    assert "file is not a database; check that it is a ledger" in outcome.said
     assert other.read_bytes() == before
 
 
@@ -115,9 +115,9 @@ def test_a_ledger_of_a_newer_program_is_refused(sdl, rows, home):
     sdl("import", rows)
     with sqlite3.connect(home / "ledger.sqlite") as connection:
         connection.execute("UPDATE about SET version = 99")
-    told = sdl("status", "--json")
-    assert (told.code, told.json["error"]) == (7, "SchemaMismatch")
-    assert "install the version that wrote it" in told.json["faults"][0]
+    outcome = sdl("status", "--json")
+    assert (outcome.code, outcome.json["error"]) == (7, "SchemaMismatch")
+    assert "install the version that wrote it" in outcome.json["faults"][0]
 
 
 # ---------------------------------------------------------------------- what the system refuses
@@ -160,6 +160,6 @@ def test_a_twin_is_served_at_an_address_of_ipv6():
 @pytest.mark.fault("N-14")
 @pytest.mark.parametrize("wait", ["nan", "inf", "1e300"])
 def test_a_twin_that_would_wait_for_ever_is_not_served(sdl, wait):
-    told = sdl("twin", "serve", "--port", 0, "--hold-s", wait, "--", "true")
-    assert told.code == 2
-    assert "hold" in told.said
+    outcome = sdl("twin", "serve", "--port", 0, "--hold-s", wait, "--", "true")
+    assert outcome.code == 2
+    assert "hold" in outcome.said

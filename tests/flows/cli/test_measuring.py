@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.slow]
 
 
 def test_measure_shows_a_column_for_each_reading(sdl):
-    told = sdl("measure", *KNOBS, "--n", 2, "-o", "seed=7")
-    assert told.code == 0
-    assert "reading 1" in told.out
-    assert "445nm" in told.out
+    result = sdl("measure", *KNOBS, "--n", 2, "-o", "seed=7")
+    assert result.code == 0
+    assert "reading 1" in result.out
+    assert "445nm" in result.out
     same = Twin(seed=7)
     wanted = [same.measure({"R": 0.1, "G": 0.2, "B": 0.3}).readings for _ in range(2)]
     rows = sdl("measure", *KNOBS, "--n", 2, "-o", "seed=7", "--json").json
@@ -36,16 +36,16 @@ def test_calibrate_compares_with_the_calibration_before(sdl):
     assert (first.code, first.json["change"]) == (0, None)
     other = sdl("calibrate", "-o", "seed=1", "--json")  # another twin, which has none before
     assert other.json["change"] is None
-    told = sdl("calibrate", "-o", "noise=2")
-    assert told.code == 0
-    assert told.out.count("changed") == 3
-    assert " % " in told.out
+    result = sdl("calibrate", "-o", "noise=2")
+    assert result.code == 0
+    assert result.out.count("changed") == 3
+    assert " % " in result.out
 
 
 def test_verify_examines_what_a_person_offers(sdl, home):
-    told = sdl("verify", *on_twin(), *KNOBS)
-    assert told.code == 3
-    assert told.said.startswith("REFUTED white: off by more than the tolerance")
+    result = sdl("verify", *on_twin(), *KNOBS)
+    assert result.code == 3
+    assert result.said.startswith("REFUTED white: off by more than the tolerance")
     near = ("R=0.536", "G=0.248", "B=0.535")  # the paper's answer in the dark
     found = sdl("verify", *on_twin("targets.0.tolerance='3 %'", "instrument.seed=3"), *near, "--json")
     assert (found.code, found.json["verdict"], found.json["target"]) == (0, "VERIFIED", "white")
@@ -53,10 +53,10 @@ def test_verify_examines_what_a_person_offers(sdl, home):
 
 
 def test_a_campaign_from_the_first_run_to_the_files(sdl, home, tmp_path):
-    told = sdl("run", *on_twin())
-    assert told.code == 0
-    assert "VERIFIED white: within the tolerance" in told.said
-    assert f"report: {home}/reports/paper.html" in told.out.replace("\n", "")
+    result = sdl("run", *on_twin())
+    assert result.code == 0
+    assert "VERIFIED white: within the tolerance" in result.said
+    assert f"report: {home}/reports/paper.html" in result.out.replace("\n", "")
     assert (home / "reports" / "paper.html").exists()
 
     again = sdl("run", *on_twin(), "--json")
@@ -81,9 +81,9 @@ def test_a_campaign_from_the_first_run_to_the_files(sdl, home, tmp_path):
 
 
 def test_done_and_not_verified_is_neither_success_nor_error(sdl):
-    told = sdl("run", *on_twin("name='glare'", OUT_OF_REACH))
-    assert told.code == 3
-    assert "NOT REACHABLE glare: no setting of the knobs gives this: the nearest that can be reached" in told.said
+    result = sdl("run", *on_twin("name='glare'", OUT_OF_REACH))
+    assert result.code == 3
+    assert "NOT REACHABLE glare: no setting of the knobs gives this: the nearest that can be reached" in result.said
     short = sdl("run", *on_twin("name='short'", "budget=5"), "--json")
     assert (short.code, short.json["verified"], short.json["targets"][0]["verdict"]) == (3, False, "UNSETTLED")
     assert short.json["reason"] == "all 5 requests of the budget are sent"
@@ -94,9 +94,9 @@ def test_done_and_not_verified_is_neither_success_nor_error(sdl):
 @pytest.mark.fault("I-01", "I-21")
 def test_an_instrument_that_is_gone_suspends_then_a_person_decides(sdl, spawn, ended, home):
     gone = ("run", PAPER, "--set", "instrument.url=http://127.0.0.1:9/api", "--set", "instrument.first_wait_s=0.01")
-    told = ended(spawn(*gone))
-    assert told.code == 4
-    assert "no connection to http://127.0.0.1:9/api: [Errno 111] Connection refused. Nothing is lost" in told.said
+    result = ended(spawn(*gone))
+    assert result.code == 4
+    assert "no connection to http://127.0.0.1:9/api: [Errno 111] Connection refused. Nothing is lost" in result.said
     (row,) = sdl("status", "--json").json
     assert (row["state"], row["held by"], row["verified"]) == ("SUSPENDED", None, "0 of 1")
     assert "paper: claude-light http://127.0.0.1:9/api gave no usable reading" in sdl("status").said
@@ -109,17 +109,17 @@ def test_an_instrument_that_is_gone_suspends_then_a_person_decides(sdl, spawn, e
         assert sdl("status", "--json").json[0]["control"] == verb
     assert sdl("status", "--json").json[0]["requests"] == row["requests"]
 
-    told = sdl("resume", "paper").said
-    assert told.startswith("paper may go on: a run that waits does so by itself, else 'sdl run' its file again; one")
-    assert told.endswith("gets a new run by 'resume' in Prefect's UI once 'sdl up' runs")
+    result = sdl("resume", "paper").said
+    assert result.startswith("paper may go on: a run that waits does so by itself, else 'sdl run' its file again; one")
+    assert result.endswith("gets a new run by 'resume' in Prefect's UI once 'sdl up' runs")
     back = sdl("run", *on_twin(), "--json")
     assert (back.code, back.json["verified"]) == (0, True)
 
 
 def test_a_survey_reads_a_design_with_the_background_in_between(sdl, tmp_path):
-    told = sdl("survey", "points", "--n", 7, "--every", 3, "--seed", 5)
-    assert told.code == 0
-    assert "7 readings were entered as campaign points" in told.said
+    result = sdl("survey", "points", "--n", 7, "--every", 3, "--seed", 5)
+    assert result.code == 0
+    assert "7 readings were entered as campaign points" in result.said
     rows = tmp_path / "points.jsonl"
     sdl("export", "points", rows)
     settings = np.array([json.loads(line)["in"] for line in rows.read_text().splitlines()])
@@ -133,9 +133,9 @@ def test_a_survey_reads_a_design_with_the_background_in_between(sdl, tmp_path):
 
 def test_an_instrument_that_is_held_is_not_measured_by_hand_either(sdl, home):
     with Ledger(home / "ledger.sqlite") as book, book.hold("twin-0", "campaign 'theirs'"):
-        told = sdl("measure", *KNOBS)
-    assert told.code == 5
-    assert "twin-0 is held by campaign 'theirs'" in told.said
+        result = sdl("measure", *KNOBS)
+    assert result.code == 5
+    assert "twin-0 is held by campaign 'theirs'" in result.said
 
 
 @pytest.mark.fault("O-17")
@@ -143,7 +143,7 @@ def test_a_server_that_is_configured_and_gone_is_replaced_by_one_of_our_own(sdl,
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     running = SimpleNamespace(api=prefect, wait=lambda: None, stop=lambda: None)  # that of all tests, to save time
     monkeypatch.setattr(server, "OwnServer", lambda _: running)
-    told = sdl("measure", *KNOBS)
-    assert told.code == 0
-    assert "no Prefect server answers at http://127.0.0.1:9/api" in told.said
-    assert "going on with one of our own" in told.said
+    result = sdl("measure", *KNOBS)
+    assert result.code == 0
+    assert "no Prefect server answers at http://127.0.0.1:9/api" in result.said
+    assert "going on with one of our own" in result.said

@@ -15,15 +15,15 @@ def test_a_survey_is_refused_before_the_first_reading(sdl):
 
 @pytest.mark.fault("N-05")
 def test_words_of_strangers_in_a_fault_move_no_cursor(sdl):
-    told = sdl("import", "\x1b[2Jgone.csv")
-    assert told.code == 2
-    assert "\x1b" not in told.err
+    result = sdl("import", "\x1b[2Jgone.csv")
+    assert result.code == 2
+    assert "\x1b" not in result.err
 
 
 def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
-    told = ended(spawn("run", PAPER, "--set", "budgte=9"))
-    assert (told.code, told.out) == (2, "")
-    assert told.err == "budgte: unknown key; did you mean 'budget'?\n"
+    result = ended(spawn("run", PAPER, "--set", "budgte=9"))
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "budgte: unknown key; did you mean 'budget'?\n"
     assert not (home / "prefect").exists()
 
 
@@ -32,9 +32,9 @@ def test_bad_input_is_answered_before_prefect_is_imported(spawn, ended, home):
 def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, home, monkeypatch, tmp_path):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}")  # a folder
-    told = ended(spawn("measure", *KNOBS, "--json"))
-    assert (told.code, told.json["error"], told.json["exit"]) == (1, "TimeoutError", 1)
-    assert told.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
+    result = ended(spawn("measure", *KNOBS, "--json"))
+    assert (result.code, result.json["error"], result.json["exit"]) == (1, "TimeoutError", 1)
+    assert result.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
 
 
 @pytest.mark.fault("O-25")
@@ -45,9 +45,9 @@ def test_a_folder_that_cannot_be_made_is_found_out_before_the_first_request(sdl,
     (home / name).touch()
     if name == "reports":
         request.getfixturevalue("prefect")
-    told = sdl("run", *on_twin())
-    assert told.code == 2
-    assert f"cannot make the folder {home}/{name}: File exists; give another --home" in told.said
+    result = sdl("run", *on_twin())
+    assert result.code == 2
+    assert f"cannot make the folder {home}/{name}: File exists; give another --home" in result.said
     assert sdl("status", "--json").json == []
 
 

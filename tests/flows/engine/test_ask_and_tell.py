@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from chemist import WRITTEN, Answering, Chemist, asked, conversation, flow_cell, in_process, spilled, told
+from chemist import WRITTEN, Answering, Chemist, asked, conversation, flow_cell, in_process, result, spilled
 
 from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.handover import kept_instrument
@@ -42,7 +42,7 @@ def work(seed, home, written=WRITTEN, kills=0.0):
         for person in people[: rng.integers(1, 3)]:
             path, wrong = person.sheet(samples, here.entry().space)
             while rng.random() < kills:
-                in_process(told, written, home, path, kill=f"{rng.choice(KILLS)}@{rng.integers(1, 4)}")
+                in_process(result, written, home, path, kill=f"{rng.choice(KILLS)}@{rng.integers(1, 4)}")
             for _ in range(rng.integers(1, 3)):  # whoever is not sure gives a sheet twice
                 taken = conversation(written, home, person.name).tell(read_sheet(path, here.entry().space))
             sentences += taken.faults
@@ -121,7 +121,7 @@ class TestCampaign:
     def test_a_process_dies_where_it_is_told_to(self, place, here, tmp_path):
         begun, samples = here
         path, _ = Chemist(0, tmp_path, typos=0, missing=0).sheet(samples, begun.entry().space)
-        dying = (asked, WRITTEN, tmp_path / "other") if place == "after-intent" else (told, WRITTEN, tmp_path, path)
+        dying = (asked, WRITTEN, tmp_path / "other") if place == "after-intent" else (result, WRITTEN, tmp_path, path)
         assert in_process(*dying, kill=place) == -signal.SIGKILL
         assert in_process(*dying) == 0
 

@@ -111,8 +111,8 @@ def children():
 def test_a_model_that_breaks_the_limits_is_left_out_and_the_loop_goes_on(name, paper, strangers, drive, tmp_path):
     asked = written(paper, [name, "linear"], limit_s=30.0 if name in ("aborting", "greedy") else 1.0)
     with open_session(asked, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
-        told = drive(session)
-        assert told["verified"]
+        result = drive(session)
+        assert result["verified"]
         assert skipped(session.history) == {name: SEEN[name]}
         page = report.render_campaign_page(session.ledger, "paper")
     assert SEEN[name].split(":")[-1].strip() in page

@@ -199,9 +199,9 @@ def test_a_damaged_ledger_is_put_aside_if_that_is_said(kept, lab, where, fault):
 @pytest.mark.fault("O-51")
 def test_without_its_programs_or_its_server_a_sentence_without_the_password(tmp_path, monkeypatch):
     url = "postgresql+psycopg://ada:se%2Fcret@127.0.0.1:1/lab"
-    with pytest.raises(LedgerError, match=r"pg_dump failed at postgresql://ada@127.0.0.1:1/lab: ") as told:
+    with pytest.raises(LedgerError, match=r"pg_dump failed at postgresql://ada@127.0.0.1:1/lab: ") as result:
         dump_postgresql(url, tmp_path / "dump")
-    assert "cret" not in str(told.value)
+    assert "cret" not in str(result.value)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LedgerError, match="there is no pg_dump here"):
         dump_postgresql(url, tmp_path / "dump")
@@ -239,9 +239,9 @@ def test_the_commands_say_where_it_is_and_what_was_there(sdl, kept, lab, where, 
     assert sdl("backup", folder).said == f"{folder}; 'sdl restore' puts it back"
     assert sdl("backup", folder).said == f"{folder} exists: a backup is a new folder"
     assert sdl("restore", kept).code == 2
-    told = sdl("restore", kept, "--force", "--json").json
-    assert (told["campaigns"], told["prefect"]) == (1, False)
-    assert Path(told["before"]).parent == lab / "backups"
+    result = sdl("restore", kept, "--force", "--json").json
+    assert (result["campaigns"], result["prefect"]) == (1, False)
+    assert Path(result["before"]).parent == lab / "backups"
     assert f"the ledger with 1 campaign is as it was in {folder}" in sdl("restore", folder).said
 
 

@@ -281,21 +281,21 @@ def test_it_is_told_in_one_sentence_with_the_remedy(setup, sdl, breaks):
     given = {name: value for name, value in vars(setup).items() if isinstance(value, str | Path)}
     question, state, words = expected.format(**given, port=setup.words[-1] if setup.words else "").split(": ", 2)
     port = () if "--port" in setup.words else ("--port", 1)
-    told = sdl("doctor", "--json", *setup.words, *port, *([setup.file] if setup.file.exists() else []))
-    found = [each for each in told.json if each["what"] == question]
+    result = sdl("doctor", "--json", *setup.words, *port, *([setup.file] if setup.file.exists() else []))
+    found = [each for each in result.json if each["what"] == question]
     fitting = [each for each in found if words in each["found"]]
-    assert fitting, told.json
+    assert fitting, result.json
     assert fitting[0]["state"] == state
     assert advice.format(**given) in fitting[0]["advice"]
     assert "\n" not in fitting[0]["found"]
-    assert told.code == (3 if state == "fault" else 0), [each for each in told.json if each["state"] != "ok"]
-    others = [each for each in told.json if each["state"] != "ok" and each not in found]
+    assert result.code == (3 if state == "fault" else 0), [each for each in result.json if each["state"] != "ok"]
+    others = [each for each in result.json if each["state"] != "ok" and each not in found]
     assert others == [], "one thing is broken, and one is told"
-    assert "hushhush" not in told.out
+    assert "hushhush" not in result.out
 
 
 def test_a_sound_one_has_nothing_to_tell(setup, sdl):
     with InstrumentServer(Twin()) as served:
         setup.write(LAMP.format("claude-light", served.url))
-        told = sdl("doctor", "--json", "--port", 1, setup.file)
-    assert (told.code, {each["state"] for each in told.json}) == (0, {"ok"}), told.json
+        result = sdl("doctor", "--json", "--port", 1, setup.file)
+    assert (result.code, {each["state"] for each in result.json}) == (0, {"ok"}), result.json

@@ -26,8 +26,8 @@ def doctor(sdl, home, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
     def ask(*words):
-        told = sdl("doctor", "--json", *words)
-        return told.code, {each["what"]: each for each in told.json}
+        result = sdl("doctor", "--json", *words)
+        return result.code, {each["what"]: each for each in result.json}
 
     return ask
 
@@ -41,10 +41,10 @@ def test_a_good_set_up_has_no_fault(doctor, home):
 
 
 def test_as_a_table_too(sdl):
-    told = sdl("doctor", "--port", 1)
-    assert told.code == 0
-    assert "what to do" in told.out
-    assert "all there" in told.out
+    result = sdl("doctor", "--port", 1)
+    assert result.code == 0
+    assert "what to do" in result.out
+    assert "all there" in result.out
 
 
 def test_files_that_others_may_read(doctor, home):

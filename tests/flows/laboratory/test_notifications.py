@@ -113,7 +113,7 @@ class TestFile:
 
 class TestEvents:
     @pytest.fixture
-    def told(self, monkeypatch):
+    def result(self, monkeypatch):
         """What was emitted: name, resource and payload."""
         emitted = []
         monkeypatch.setattr(
@@ -121,31 +121,31 @@ class TestEvents:
         )
         return emitted
 
-    def test_a_verdict_says_target_verdict_and_sentence(self, told):
+    def test_a_verdict_says_target_verdict_and_sentence(self, result):
         events.emit_verdict("paper", "twin", FINDING)
-        ((name, resource, payload),) = told
+        ((name, resource, payload),) = result
         assert (name, resource["prefect.resource.id"]) == ("sdl.verdict", "sdl.campaign.paper")
         assert payload["message"] == "paper: VERIFIED white: within the tolerance"
         assert (payload["target"], payload["verdict"], payload["round"]) == ("white", "VERIFIED", 3)
 
-    def test_a_suspension_by_drift_is_an_event_of_the_instrument_too(self, told):
+    def test_a_suspension_by_drift_is_an_event_of_the_instrument_too(self, result):
         events.emit_suspended("paper", "twin", CampaignSuspended("lamp off", drift=True, hold_off_s=600))
-        assert [(name, of["prefect.resource.id"]) for name, of, _ in told] == [
+        assert [(name, of["prefect.resource.id"]) for name, of, _ in result] == [
             ("sdl.campaign.suspended", "sdl.campaign.paper"), ("sdl.instrument.drifted", "sdl.instrument.twin")
         ]  # fmt: skip
 
     @pytest.mark.fault("I-19")
-    def test_a_gain_out_of_its_band_is_an_event_of_the_instrument(self, told):
+    def test_a_gain_out_of_its_band_is_an_event_of_the_instrument(self, result):
         events.emit_out_of_band("twin", ["gain of R is -10.00 % off"], {"R": 0.9})
-        ((name, of, payload),) = told
+        ((name, of, payload),) = result
         assert (name, of["prefect.resource.id"]) == ("sdl.calibration.out-of-band", "sdl.instrument.twin")
         assert (payload["message"], payload["gain"]) == ("twin: gain of R is -10.00 % off", {"R": 0.9})
 
     @pytest.mark.fault("N-05")
-    def test_words_of_strangers_act_on_nothing(self, told):
+    def test_words_of_strangers_act_on_nothing(self, result):
         hostile = "<!channel> @all [x](http://evil) `a` \x1b[2J\u202e {{ 7 * 7 }}\n" + "long " * 1000
         events.emit_verdict("paper", "twin", Finding(1, hostile, Verdict.REFUTED, hostile))
-        for word in told[0][2].values():
+        for word in result[0][2].values():
             assert not set(str(word)) & set("<>[]`|@\x1b\u202e\n")
             assert len(str(word)) <= events.LONGEST
 
@@ -198,8 +198,8 @@ class TestServer:
         assert known(prefect) == []
 
     def test_a_block_that_is_missing_is_told_with_what_to_do(self, prefect):
-        told = keep(Notify(block="slack-webhook/nobody"))
-        assert "no block 'slack-webhook/nobody'; make it in its UI under Blocks" in told
+        result = keep(Notify(block="slack-webhook/nobody"))
+        assert "no block 'slack-webhook/nobody'; make it in its UI under Blocks" in result
         assert known(prefect) == []
 
     def test_the_doctor_looks_for_the_block(self, prefect, block, sdl, tmp_path):
@@ -221,8 +221,8 @@ class TestServer:
         assert keep(Notify(block=block("down", address), on=("verdict",))) is None
         self.until_lost(prefect, f"to {address.split(':')[0]}")
         written = paper | {"name": "unheard", "instrument": {"plugin": "twin", "seed": 1}}
-        told = asyncio.run(campaign(Campaign.parse(written), str(tmp_path)))
-        assert told["verified"]
+        result = asyncio.run(campaign(Campaign.parse(written), str(tmp_path)))
+        assert result["verified"]
 
     def until_lost(self, url, campaign):
         """Tell of a verdict until it is known that it did not get through."""

@@ -79,7 +79,7 @@ class TestService:
         run = begin(lab, "bold")
         measuring(lab, "bold")
         begun = names(lab)
-        os.kill(lab.told["pid"], signal.SIGKILL)
+        os.kill(lab.service["pid"], signal.SIGKILL)
         assert lab.gone() == []
         lab.up(lab.file)
         assert lab.until(run, ENDED)["type"] == "COMPLETED"
@@ -103,8 +103,8 @@ class TestService:
         with Ledger(lab.home / "ledger.sqlite") as book:
             Controls(book, "Ada").ask("halted", Control.STOP)
         assert lab.until(run, ENDED)["name"] == "Stopped"
-        told = lab.sdl("resume", "halted").stdout
-        assert f"gets a new run by 'resume' in Prefect's UI at {lab.told['ui']}" in told
+        result = lab.sdl("resume", "halted").stdout
+        assert f"gets a new run by 'resume' in Prefect's UI at {lab.service['ui']}" in result
         resumed = lab.until(lab.trigger("resume", {"campaign": "halted"}, name="laboratory"), ENDED)
         assert resumed["message"].startswith("halted goes on as run ")
         until(lambda: entry(lab, "halted")[0].state is State.FINISHED, lambda: lab.words)

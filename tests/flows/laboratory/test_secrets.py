@@ -91,9 +91,9 @@ def test_no_secret_is_in_a_process_list_a_database_a_log_a_report_a_bundle_a_bac
         ("backup", tmp_path / "backup"),
     ]  # fmt: skip
     for words in commands:
-        told = lab.sdl(*words)
-        assert found(told.stdout + told.stderr) == [], words
-        assert "Traceback" not in told.stderr, words
+        result = lab.sdl(*words)
+        assert found(result.stdout + result.stderr) == [], words
+        assert "Traceback" not in result.stderr, words
     assert (tmp_path / "backup" / "manifest.json").exists()
     assert (tmp_path / "white.zip").exists()
     kinds = ("flow_runs", "deployments", "logs", "events", "artifacts", "automations", "task_runs", "variables")
@@ -120,9 +120,9 @@ def test_no_message_repeats_it(where, sdl, home, monkeypatch):
     assert refused.code == 2
     assert "a password on a command line is seen by every user" in refused.said
     monkeypatch.setenv("SDL_LEDGER", where)
-    told = sdl("status")
-    assert told.code in (2, 7)
-    assert not found(refused.said + told.said)
+    result = sdl("status")
+    assert result.code in (2, 7)
+    assert not found(refused.said + result.said)
 
 
 @pytest.mark.fault("N-12")
@@ -163,8 +163,8 @@ def test_a_history_that_is_not_there_is_not_made(paper, tmp_path, prefix):
 @pytest.mark.parametrize("name", ["what?", "a#b", "100%", "with space", "ü&x=1"])
 def test_a_ledger_lies_where_it_was_put_whatever_the_folder_is_called(sdl, tmp_path, monkeypatch, name):
     home = tmp_path / name
-    told = sdl("status", "--home", home)
-    assert told.code == 0
+    result = sdl("status", "--home", home)
+    assert result.code == 0
     assert (home / "ledger.sqlite").is_file()
     assert {path.name for path in tmp_path.iterdir()} <= {name, "home", "prefect"}
     with Ledger(home / "ledger.sqlite") as book, Ledger(book.url) as again:
@@ -183,9 +183,9 @@ def test_a_tilde_is_the_persons_home(sdl, tmp_path, monkeypatch):
 @pytest.mark.fault("N-13")
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
 def test_a_misspelt_ledger_is_said_and_not_made(sdl, tmp_path, prefix):
-    told = sdl("status", "--ledger", f"{prefix}{tmp_path / 'typo.sqlite'}")
-    assert told.code == 2
-    assert "there is no ledger" in told.said
+    result = sdl("status", "--ledger", f"{prefix}{tmp_path / 'typo.sqlite'}")
+    assert result.code == 2
+    assert "there is no ledger" in result.said
     assert not (tmp_path / "typo.sqlite").exists()
 
 
@@ -202,9 +202,9 @@ def test_a_ledger_on_a_disk_that_nobody_can_write_is_read(sdl, tmp_path):
         pytest.skip("only root may mount a disk")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
-        told = sdl("status", "--ledger", folder / "ledger.sqlite", "--json")
-        assert told.code == 0, told.err
-        assert "white" in told.out
+        result = sdl("status", "--ledger", folder / "ledger.sqlite", "--json")
+        assert result.code == 0, result.err
+        assert "white" in result.out
         paused = sdl("pause", "white", "--ledger", folder / "ledger.sqlite")
         assert paused.code == 7
         assert "readonly" in paused.said

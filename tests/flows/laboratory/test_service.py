@@ -58,13 +58,13 @@ class TestUp:
 
     def it_serves_the_page_and_every_flow(self, lab):
         lab.up("--twin", "--twin-port", 0)
-        page = requests.get(lab.told["ui"], timeout=60)
+        page = requests.get(lab.service["ui"], timeout=60)
         assert page.ok
         assert "<html" in page.text
         offered = lab.ask("/deployments/filter", {})
         assert {each["entrypoint"] for each in offered} == {*ENTRYPOINTS.values(), *STEERED}
-        assert requests.get(lab.told["twin"], timeout=60).json()["in"] == [0, 0, 0]
-        assert server.api(lab.home) == lab.told["api"]  # what other commands then use
+        assert requests.get(lab.service["twin"], timeout=60).json()["in"] == [0, 0, 0]
+        assert server.api(lab.home) == lab.service["api"]  # what other commands then use
 
     def one_limit_is_shared_by_all_flows_of_an_instrument(self, lab):
         offered = [each for each in lab.ask("/deployments/filter", {}) if each["entrypoint"] not in STEERED]
@@ -90,8 +90,8 @@ class TestUp:
     def a_second_one_says_who_runs(self, lab):
         second = lab.sdl("up", "--port", 0, "--detach")
         assert second.returncode == 5
-        assert f"runs already for {lab.home}: process {lab.told['pid']} since" in second.stderr
-        assert lab.told["ui"] in second.stderr
+        assert f"runs already for {lab.home}: process {lab.service['pid']} since" in second.stderr
+        assert lab.service["ui"] in second.stderr
 
     def a_campaign_started_from_the_api_ends_verified(self, lab):
         state = lab.until(lab.trigger("campaign"), ENDED)
@@ -143,11 +143,11 @@ class TestUp:
         assert len(lab.ask("/automations/filter", {})) == 1
 
     def a_kill_ends_the_runs_too_and_the_next_life_says_what_became_of_them(self, lab):
-        stalled = requests.post(lab.told["twin"].replace("/api", "/faults"), json=["stall"], timeout=60)
+        stalled = requests.post(lab.service["twin"].replace("/api", "/faults"), json=["stall"], timeout=60)
         assert stalled.ok
         run = lab.trigger("measure", {"settings": {"R": 0.1, "G": 0.1, "B": 0.1}})
         lab.until(run, {"RUNNING"})
-        os.kill(lab.told["pid"], signal.SIGKILL)
+        os.kill(lab.service["pid"], signal.SIGKILL)
         assert lab.gone() == []
         lab.front("--twin", "--twin-port", 0)
         state = lab.until(run, ENDED)
@@ -167,9 +167,9 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path):
     lab = Lab(tmp_path / "home")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        told = lab.sdl("up", "--port", port, "--detach")
-    assert told.returncode == 1
-    assert f"another program listens at port {port}: give another --port" in told.stderr
+        result = lab.sdl("up", "--port", port, "--detach")
+    assert result.returncode == 1
+    assert f"another program listens at port {port}: give another --port" in result.stderr
     assert lab.gone() == []
 
 
@@ -191,11 +191,11 @@ def test_with_an_auth_string_only_those_who_have_it_are_served(tmp_path):
 @pytest.mark.parametrize(
     ("url", "told"), [("", "names no Prefect server"), ("http://127.0.0.1:9/api", "no Prefect server")]
 )
-def test_deploy_needs_the_server_of_the_workers(url, told, sdl, monkeypatch):
+def test_deploy_needs_the_server_of_the_workers(url, result, sdl, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", url)
     refused = sdl("deploy", ROOT / "deployments" / "lab.toml")
     assert refused.code == 2
-    assert told in refused.said
+    assert result in refused.said
 
 
 class TestLaboratoryFile:
@@ -221,20 +221,20 @@ class TestLaboratoryFile:
         }  # fmt: skip
         with pytest.raises(InvalidInput) as caught:
             Laboratory.parse(faulty)
-        told = "\n".join(caught.value.faults)
-        assert "timezone: needs a time zone such as 'Europe/Berlin'" in told
-        assert "schedule.0.cron: needs five fields" in told
-        assert "schedule.1.run" in told
+        result = "\n".join(caught.value.faults)
+        assert "timezone: needs a time zone such as 'Europe/Berlin'" in result
+        assert "schedule.0.cron: needs five fields" in result
+        assert "schedule.1.run" in result
 
     def test_names_and_plug_ins_are_checked_too(self):
         faulty = {"instruments": {"Twin 1": "twin", "other": {"plugin": "twin", "sped": 2}},
                   "schedule": [{"run": "calibrate", "instrument": "oter", "cron": "0 3 * * *"}]}  # fmt: skip
         with pytest.raises(InvalidInput) as caught:
             Laboratory.parse(faulty)
-        told = "\n".join(caught.value.faults)
-        assert "an instrument's name is written 'twin-1', got 'Twin 1'" in told
-        assert "no 'oter'; did you mean 'other'?" in told
-        assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in told
+        result = "\n".join(caught.value.faults)
+        assert "an instrument's name is written 'twin-1', got 'Twin 1'" in result
+        assert "no 'oter'; did you mean 'other'?" in result
+        assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in result
 
     def test_one_table_where_a_list_of_them_belongs(self):
         one = {"run": "calibrate", "instrument": "twin", "every_min": 5}
@@ -247,7 +247,7 @@ class TestLaboratoryFile:
 def test_a_worker_of_a_pool_runs_what_prefect_yaml_deploys(prefect, tmp_path):
     lab = Lab(tmp_path / "home")
     lab.environment |= {"PREFECT_API_URL": prefect, "PREFECT_HOME": str(tmp_path / "prefect")}
-    lab.told = {"api": prefect}
+    lab.service = {"api": prefect}
 
     def tool(*words, where=ROOT):
         command = [Path(sys.executable).with_name("prefect"), *words]

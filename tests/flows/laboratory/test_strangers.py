@@ -88,24 +88,24 @@ def test_no_page_of_another_origin_reaches_an_instrument_and_our_own_does(lab, p
     deployment = lab.deployment("measure")["id"]
     for name in ("127.0.0.1", "localhost", REBOUND):
         for target in ("127.0.0.1", REBOUND):
-            known = {"API": lab.told["api"], "TWIN": lab.told["twin"], "DEPLOYMENT": deployment}
+            known = {"API": lab.service["api"], "TWIN": lab.service["twin"], "DEPLOYMENT": deployment}
             known |= {key: known[key].replace("127.0.0.1", target) for key in ("API", "TWIN")}
             given = "".join(f"const {key} = {json.dumps(value)};" for key, value in known.items())
             with browsing(tmp_path / f"{name}-{target}", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
                 browser.open(f"http://{name}:{page}/")
-                told = browser.run(given + ATTACK)
-            assert not any(str(each).startswith(("cors", "basic")) for each in told), told
-            assert told[5] == "TypeError: Failed to fetch", told
-            assert told[-1] == "events refused", told
+                result = browser.run(given + ATTACK)
+            assert not any(str(each).startswith(("cors", "basic")) for each in result), result
+            assert result[5] == "TypeError: Failed to fetch", result
+            assert result[-1] == "events refused", result
             assert browser.console, "Chromium says what it was refused"
     assert runs(lab, deployment) == 0
     first = Twin().measure({"R": 0.0, "G": 0.0, "B": 0.0}).readings
-    assert requests.get(lab.told["twin"], timeout=60).json()["out"] == first, "nobody has measured before"
+    assert requests.get(lab.service["twin"], timeout=60).json()["out"] == first, "nobody has measured before"
     with browsing(tmp_path / "rebound", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
-        browser.open(lab.told["ui"].replace("127.0.0.1", REBOUND))
+        browser.open(lab.service["ui"].replace("127.0.0.1", REBOUND))
         assert "this machine has no such name" in browser.run("document.body.innerText")
     with browsing(tmp_path / "own") as browser:
-        browser.open(lab.told["ui"])
+        browser.open(lab.service["ui"])
         started = browser.run(
             f"""(async () => {{
               const secret = await (await fetch("/api/csrf-token?client=page")).json()
@@ -125,7 +125,7 @@ def test_no_page_of_another_origin_reaches_an_instrument_and_our_own_does(lab, p
 @pytest.mark.slow
 @pytest.mark.fault("N-11")
 def test_forged_headers_and_a_missing_secret_are_refused(lab):
-    api = lab.told["api"]
+    api = lab.service["api"]
     secret = secret_headers(api)
     assert secret
     for headers in (
@@ -141,5 +141,5 @@ def test_forged_headers_and_a_missing_secret_are_refused(lab):
         answer = requests.post(f"{api}/deployments/filter", json={}, headers=headers, timeout=20)
         assert answer.status_code == 403, headers
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-        assert requests.get(lab.told["twin"], headers=headers, timeout=20).status_code == 403
+        assert requests.get(lab.service["twin"], headers=headers, timeout=20).status_code == 403
     assert requests.post(f"{api}/deployments/filter", json={}, headers=secret, timeout=20).ok

@@ -38,16 +38,16 @@ def test_of_two_on_one_port_at_once_one_serves_and_the_other_says_why_not(tmp_pa
     labs = [made(tmp_path / name) for name in ("one", "two")]
     port = server.free_port()
     started = [lab.start("up", "--port", port, "--detach", "--json") for lab in labs]
-    told = [process.communicate(timeout=SOON_S) for process in started]
+    result = [process.communicate(timeout=SOON_S) for process in started]
     codes = [process.returncode for process in started]
-    assert sorted(codes) == [0, 1], told
+    assert sorted(codes) == [0, 1], result
     winner, loser = (labs[codes.index(code)] for code in (0, 1))
     try:
-        assert f"listens at port {port}: give another --port" in "".join(told[codes.index(1)])
+        assert f"listens at port {port}: give another --port" in "".join(result[codes.index(1)])
         assert "Traceback" not in loser.words + winner.words
         assert loser.processes() == []
-        winner.told = {"api": instance.running(winner.home).api}
-        assert winner.told["api"] == server.address(port)
+        winner.service = {"api": instance.running(winner.home).api}
+        assert winner.service["api"] == server.address(port)
         state = winner.until(winner.trigger("measure", {"settings": {"R": 0.1, "G": 0.2, "B": 0.3}}), ENDED)
         assert state["type"] == "COMPLETED", state
         assert len(winner.trail("by-hand")) == 1
@@ -70,7 +70,7 @@ def test_two_on_one_server_do_not_take_each_others_deployments(tmp_path, home, m
     try:
         own.wait()
         one.up(file, "--twin")
-        assert one.told["twin"] == f"http://127.0.0.1:{port}/api"  # where the file looks for it
+        assert one.service["twin"] == f"http://127.0.0.1:{port}/api"  # where the file looks for it
         before = one.deployment("measure", "lamp")
         refused = two.sdl("up", "--detach")
         assert refused.returncode == 1
@@ -165,10 +165,10 @@ def test_a_twin_stands_where_the_laboratory_file_looks_for_it(sdl, tmp_path):
     (tmp_path / "lab.toml").write_text(AT.format(6006), encoding="utf-8")
     assert Laboratory.read(tmp_path / "lab.toml").twin_port(None) == 6006
     for port in (5005, 0):
-        told = sdl("up", tmp_path / "lab.toml", "--twin", "--twin-port", port, "--detach")
-        assert told.code == 2
-        assert f"no instrument of the laboratory file uses a twin at port {port}" in told.said
-        assert "leave --twin-port out, or give 6006" in told.said
+        result = sdl("up", tmp_path / "lab.toml", "--twin", "--twin-port", port, "--detach")
+        assert result.code == 2
+        assert f"no instrument of the laboratory file uses a twin at port {port}" in result.said
+        assert "leave --twin-port out, or give 6006" in result.said
     (tmp_path / "lab.toml").write_text('[instruments]\nlamp = "twin"\n', encoding="utf-8")
     assert "leave --twin out" in sdl("up", tmp_path / "lab.toml", "--twin", "--detach").said
 
@@ -179,7 +179,7 @@ def test_a_port_of_the_twin_that_somebody_has_is_told(tmp_path):
     lab = made(tmp_path / "home")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        told = lab.sdl("up", "--port", 0, "--twin", "--twin-port", port, "--detach")
-    assert told.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in told.stderr
+        result = lab.sdl("up", "--port", 0, "--twin", "--twin-port", port, "--detach")
+    assert result.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
     assert lab.gone() == []

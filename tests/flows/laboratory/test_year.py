@@ -129,9 +129,9 @@ def test_a_year_of_campaigns_on_four_instruments_stays_within_the_stated_size(tm
     command = [sys.executable, __file__, str(file), run, today.isoformat()]
     lived = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
     assert lived.returncode == 0, lived.stderr
-    told = json.loads(lived.stdout.splitlines()[-1])
-    assert told["runs"] == NIGHTS * INSTRUMENTS
-    assert told["largest"] <= MOST_BYTES, told
+    result = json.loads(lived.stdout.splitlines()[-1])
+    assert result["runs"] == NIGHTS * INSTRUMENTS
+    assert result["largest"] <= MOST_BYTES, result
     with closing(sqlite3.connect(file)) as connection:
         count = lambda words: connection.execute(f"SELECT count(*) FROM {words}").fetchone()[0]  # noqa: E731
         kept = count(f"flow_run WHERE start_time < '{today}'")

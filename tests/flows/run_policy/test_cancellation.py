@@ -52,9 +52,9 @@ def test_it_stops_measuring_and_says_so(prefect, home, tmp_path, spawn, ended, s
     (run,) = runs(prefect, "campaign-cancelled").keys() - before.keys()
     change = {"state": {"type": state}, "force": True}
     assert requests.post(f"{prefect}/flow_runs/{run}/set_state", json=change, timeout=60).ok
-    told = ended(process)
-    assert told.code == 130
-    assert "cancelled in Prefect; everything measured is kept, start it again to go on" in told.said
+    result = ended(process)
+    assert result.code == 130
+    assert "cancelled in Prefect; everything measured is kept, start it again to go on" in result.said
     assert runs(prefect, "campaign-cancelled")[run]["type"] == "CANCELLED"
     with Ledger(home / "ledger.sqlite") as book:
         entry = book.entry("cancelled")

@@ -71,9 +71,9 @@ def test_the_environment_comes_first(clean, monkeypatch):
 @pytest.mark.fault("O-42")
 def test_a_file_of_prefects_that_cannot_be_read_is_a_sentence(clean, sdl):
     (clean / "prefect.toml").write_text("[api\n", encoding="utf-8")
-    told = sdl("status")
-    assert told.code == 2
-    assert "prefect.toml, which Prefect reads too, cannot be read" in told.said
+    result = sdl("status")
+    assert result.code == 2
+    assert "prefect.toml, which Prefect reads too, cannot be read" in result.said
 
 
 @pytest.mark.slow

@@ -68,8 +68,8 @@ def test_a_file_that_is_there_and_a_database_server_are_left_alone(tmp_path):
 def test_what_fails_is_left_to_prefect_with_a_word_in_its_log(tmp_path):
     file = tmp_path / "prefect.db"
     broken = "from flows.server import database_setup as n; n._migrate = lambda file: 1 / 0; n.make_database()"
-    told = run(tmp_path, sys.executable, "-c", broken)
-    assert "not made ahead of it: division by zero" in told
+    result = run(tmp_path, sys.executable, "-c", broken)
+    assert "not made ahead of it: division by zero" in result
     assert not file.exists()
     assert not list(tmp_path.glob(".*draft*"))
 

@@ -44,9 +44,9 @@ def test_the_doctor_tells_of_proxies(sdl, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://me:hushhush@proxy.example:3128")
     monkeypatch.setenv("ALL_PROXY", SOCKS)
-    told = sdl("doctor", "--port", 1, "--json")
-    found = [each for each in told.json if each["what"] == "proxy"]
+    result = sdl("doctor", "--port", 1, "--json")
+    found = [each for each in result.json if each["what"] == "proxy"]
     assert [each["state"] for each in found] == ["warning", "ok"]
     assert found[0]["found"].startswith(f"ALL_PROXY = {SOCKS} is a SOCKS proxy, which needs: pip install")
     assert "instruments are asked through HTTPS_PROXY = http://me:***@proxy.example:3128" in found[1]["found"]
-    assert "hushhush" not in told.out
+    assert "hushhush" not in result.out

@@ -92,8 +92,8 @@ def statuses(api):
     flow = requests.post(f"{api}/flows/", json={"name": "crowded"}, timeout=20).json()["id"]
 
     def ask(number):
-        told = {"flow_id": flow, "name": f"run {number}", "state": {"type": "SCHEDULED"}}
-        return requests.post(f"{api}/flow_runs/", json=told, timeout=20).status_code
+        result = {"flow_id": flow, "name": f"run {number}", "state": {"type": "SCHEDULED"}}
+        return requests.post(f"{api}/flow_runs/", json=result, timeout=20).status_code
 
     with ThreadPoolExecutor(4) as crowd:
         return set(crowd.map(ask, range(60)))

@@ -13,15 +13,15 @@ ALL = choose_models((), 60)
 
 def test_the_command_says_what_it_does_and_where_the_page_is(sdl, dark, home, tmp_path):
     words = [word for target in WHITE for word in ("--target", target)]
-    told = sdl("compare", dark, *words, "--model", "linear", "--model", "pls")
-    assert told.code == 0
-    assert "linear (1 of 2)" in told.err
-    assert "no worse" in told.said
-    assert told.out.splitlines()[-1] == str(home / "reports" / "dark-compare.html")
+    outcome = sdl("compare", dark, *words, "--model", "linear", "--model", "pls")
+    assert outcome.code == 0
+    assert "linear (1 of 2)" in outcome.err
+    assert "no worse" in outcome.said
+    assert outcome.out.splitlines()[-1] == str(home / "reports" / "dark-compare.html")
     mine = tmp_path / "new" / "mine.html"
-    told = sdl("compare", dark, *words, "--model", "pls", "--page", mine, "--json")
-    assert told.json["page"] == str(mine)
-    assert told.json["best"] == "pls"
+    outcome = sdl("compare", dark, *words, "--model", "pls", "--page", mine, "--json")
+    assert outcome.json["page"] == str(mine)
+    assert outcome.json["best"] == "pls"
     check(mine.read_text(), SECTIONS)
 
 
@@ -63,24 +63,24 @@ def bad(kind, settings, readings):
 )
 def test_bad_input_is_a_sentence(sdl, rows, tmp_path, command, kind, target, sentence):
     path = written(tmp_path / "a.jsonl", *bad(kind, *rows))
-    told = sdl(command, path, *(word for each in target for word in ("--target", each)))
-    assert told.code == 2
-    assert sentence in told.said
-    assert told.out == ""
+    outcome = sdl(command, path, *(word for each in target for word in ("--target", each)))
+    assert outcome.code == 2
+    assert sentence in outcome.said
+    assert outcome.out == ""
 
 
 def test_too_few_rows_are_a_sentence_for_each_model(sdl, rows, tmp_path):
     path = written(tmp_path / "a.jsonl", *bad("few", *rows))
-    told = sdl("compare", path, "--target", "445nm=16384", "--model", "linear", "--model", "mixture")
-    assert told.code == 2
-    assert "linear has no answer: LinearProgram needs 3 rows, got 2: measure 1 more" in told.said
+    outcome = sdl("compare", path, "--target", "445nm=16384", "--model", "linear", "--model", "mixture")
+    assert outcome.code == 2
+    assert "linear has no answer: LinearProgram needs 3 rows, got 2: measure 1 more" in outcome.said
 
 
 @pytest.mark.parametrize("share", ["0", "1", "nan"])
 def test_a_share_of_test_rows_is_between_0_and_1(sdl, dark, share):
-    told = sdl("compare", dark, "--target", "445nm=16384", "--test", share)
-    assert told.code == 2
-    assert "test needs a share between 0 and 1" in told.said
+    outcome = sdl("compare", dark, "--target", "445nm=16384", "--test", share)
+    assert outcome.code == 2
+    assert "test needs a share between 0 and 1" in outcome.said
 
 
 @pytest.mark.slow

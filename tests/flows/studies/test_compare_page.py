@@ -68,9 +68,9 @@ def test_a_browser_shows_the_page_and_refuses_nothing(page, tmp_path):
     shot = tmp_path / "page.png"
     look = [f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--window-size=1200,4000", f"--screenshot={shot}"]
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *look, f"file://{tmp_path}/page.html"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
-    assert "Refused to" not in told
-    assert "CONSOLE" not in told
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
+    assert "Refused to" not in outcome
+    assert "CONSOLE" not in outcome
     picture = imread(shot)[..., :3]
     assert picture.shape[:2] == (4000, 1200)
     lit = [(part.min(axis=(1, 2)) < 0.5).mean() for part in np.array_split(picture, 8)]

@@ -44,9 +44,11 @@ def test_side_by_side_finds_the_same_as_one_after_another(runner, prefect, found
     words = [word for model in QUICK for word in ("--model", model)] + [
         word for each in WHITE for word in ("--target", each)
     ]
-    told = sdl("compare", dark, *words, "--draws", 300, "--runner", runner, "--page", tmp_path / "page.html", "--json")
-    assert told.code == 0, told.said
-    assert timeless(told.json) | {"page": ""} == timeless(json.loads(json.dumps(found.result))) | {"page": ""}
+    outcome = sdl(
+        "compare", dark, *words, "--draws", 300, "--runner", runner, "--page", tmp_path / "page.html", "--json"
+    )
+    assert outcome.code == 0, outcome.said
+    assert timeless(outcome.json) | {"page": ""} == timeless(json.loads(json.dumps(found.result))) | {"page": ""}
 
 
 def test_a_runner_that_is_not_there_is_refused_with_what_to_install(dark, monkeypatch):

@@ -77,8 +77,8 @@ def changed(path, name, change):
         files = {each: archive.read(each) for each in archive.namelist() if each != bundle.MANIFEST}
     lines = [json.loads(line) for line in files[name].splitlines()] if name != CAMPAIGN else json.loads(files[name])
     change(lines)
-    told = [json.dumps(line) for line in lines] if name != CAMPAIGN else [json.dumps(lines)]
-    files[name] = ("\n".join(told) + "\n").encode()
+    outcome = [json.dumps(line) for line in lines] if name != CAMPAIGN else [json.dumps(lines)]
+    files[name] = ("\n".join(outcome) + "\n").encode()
     forged = path.with_name("forged.zip")
     with zipfile.ZipFile(forged, "w", zipfile.ZIP_DEFLATED) as archive:
         for each, content in [*files.items(), (bundle.MANIFEST, bundle.bundle_manifest("paper", files))]:
@@ -114,9 +114,9 @@ def test_it_needs_nothing_but_the_file(paper, bundled, tmp_path, tmp_path_factor
     shutil.copy(bundled(paper | {"instrument": twin()}), elsewhere / "evidence.zip")
     shutil.rmtree(tmp_path)
     monkeypatch.chdir(elsewhere)
-    told = sdl("reproduce", "evidence.zip")
-    assert told.code == 0
-    assert "paper agrees with its record" in told.said
+    outcome = sdl("reproduce", "evidence.zip")
+    assert outcome.code == 0
+    assert "paper agrees with its record" in outcome.said
     assert [each.name for each in elsewhere.iterdir()] == ["evidence.zip"], "nothing is unpacked"
 
 
@@ -255,8 +255,8 @@ CHANGES = {
     "the mean": ("verdicts.jsonl", lambda lines: lines[0]["facts"]["mean"].__setitem__(0, 1.0), {2}),
     "the model of a round": ("rounds.jsonl", lambda lines: lines[1]["facts"].__setitem__("model", "pls"), {1}),
     "the chance of passing": ("rounds.jsonl", lambda lines: lines[1]["facts"].__setitem__("chance of passing", 1), {1}),
-    "the seed": (CAMPAIGN, lambda told: told["config"].__setitem__("seed", 99), {0, 1, 2}),
-    "a tolerance": (CAMPAIGN, lambda told: told["config"]["targets"][0].__setitem__("tolerance", 9.0), {1, 2}),
+    "the seed": (CAMPAIGN, lambda outcome: outcome["config"].__setitem__("seed", 99), {0, 1, 2}),
+    "a tolerance": (CAMPAIGN, lambda outcome: outcome["config"]["targets"][0].__setitem__("tolerance", 9.0), {1, 2}),
 }
 
 
@@ -272,25 +272,25 @@ def test_a_change_is_found_and_its_round_named(genuine, what):
 
 
 def test_the_command_says_where_and_by_how_much(genuine, sdl):
-    told = sdl("reproduce", changed(genuine, "exams.jsonl", _settings(0)))
-    assert told.code == 3
-    assert "round 2, exam: candidate, R: differs by 0.0001" in told.said
-    assert "paper differs from its record" in told.said
+    outcome = sdl("reproduce", changed(genuine, "exams.jsonl", _settings(0)))
+    assert outcome.code == 3
+    assert "round 2, exam: candidate, R: differs by 0.0001" in outcome.said
+    assert "paper differs from its record" in outcome.said
 
 
 def test_other_versions_are_named_and_do_not_count(genuine, sdl):
-    path = changed(genuine, CAMPAIGN, lambda told: told["versions"].__setitem__("numpy", "1.0"))
-    told = sdl("reproduce", path)
-    assert told.code == 0
-    assert "numpy was 1.0 and is" in told.said
+    path = changed(genuine, CAMPAIGN, lambda outcome: outcome["versions"].__setitem__("numpy", "1.0"))
+    outcome = sdl("reproduce", path)
+    assert outcome.code == 0
+    assert "numpy was 1.0 and is" in outcome.said
 
 
 def test_a_campaign_at_work_has_no_bundle_yet(paper, book, sdl, home, tmp_path):
     with open_session(paper | {"instrument": twin()}, tmp_path, str(home / "ledger.sqlite")) as session:
         session.execute(session.propose())
-        told = sdl("bundle", "paper")
-    assert told.code == 2
-    assert "a bundle is of a campaign at rest" in told.said
+        outcome = sdl("bundle", "paper")
+    assert outcome.code == 2
+    assert "a bundle is of a campaign at rest" in outcome.said
     assert sdl("bundle", "paper").code == 0
     assert sdl("reproduce", home / "bundles" / "paper.zip").code == 0
     assert sdl("bundle", "paper", tmp_path / "mine.zip").code == 0

@@ -134,7 +134,7 @@ def test_a_day_that_was_left_out_of_the_real_records_gets_its_own_answer(tmp_pat
 
 
 def test_the_command_takes_an_anchor(sdl, records, today):
-    told = sdl(
+    outcome = sdl(
         "solve",
         records,
         *(f"--target={each}" for each in WHITE),
@@ -143,5 +143,5 @@ def test_the_command_takes_an_anchor(sdl, records, today):
         "--anchor",
         words(today[0], KEPT),
     )
-    assert told.code == 0
-    assert "each in a light of its own" in " ".join(told.out.split())
+    assert outcome.code == 0
+    assert "each in a light of its own" in " ".join(outcome.out.split())

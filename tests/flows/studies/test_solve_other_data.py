@@ -134,9 +134,9 @@ def test_the_nearest_measured_row_stands_beside_the_offers(tmp_path):
 def test_the_exit_status_says_whether_an_offer_hits(sdl, tmp_path, target, code):
     settings = np.random.default_rng(0).random((30, 2))
     path = table(tmp_path / "a.csv", settings, settings.sum(axis=1), "ab")
-    told = sdl("solve", path, "--target", target, "--model", "linear", "--knob", "a=0:1")
-    assert told.code == code
-    assert "row in line" in told.said
+    outcome = sdl("solve", path, "--target", target, "--model", "linear", "--knob", "a=0:1")
+    assert outcome.code == code
+    assert "row in line" in outcome.said
 
 
 def test_an_offer_that_misses_by_its_models_own_word_is_no_success(sdl, tmp_path):
@@ -144,14 +144,14 @@ def test_an_offer_that_misses_by_its_models_own_word_is_no_success(sdl, tmp_path
     some = np.random.default_rng(0).uniform(-1, 1, (60, 2))
     path = tmp_path / "ring.jsonl"
     path.write_text("\n".join(json.dumps({"in": row, "out": {"y": float(np.hypot(*row))}}) for row in some.tolist()))
-    told = sdl("solve", path, "--target", "y=0.9±0.0001", "--model", "mixture", "--draws", "20", "--json")
-    assert told.json["models"][0]["candidates"][0]["misses"] == ["y"]
-    assert told.code == 3
+    outcome = sdl("solve", path, "--target", "y=0.9±0.0001", "--model", "mixture", "--draws", "20", "--json")
+    assert outcome.json["models"][0]["candidates"][0]["misses"] == ["y"]
+    assert outcome.code == 3
 
 
 def test_import_says_which_rows_do_not_count(sdl, tmp_path):
     path = tmp_path / "a.jsonl"
     lines = [{"in": [0.1, 0, 0], "out": {"515nm": 5}}, {"in": [0.2, 0, 0], "out": {"515nm": 5.5}}]
     path.write_text("\n".join(map(json.dumps, lines)))
-    told = sdl("import", path)
-    assert "1 of 2 rows of the file does not count (line 2): 515nm is not a whole count: 5.5" in told.said
+    outcome = sdl("import", path)
+    assert "1 of 2 rows of the file does not count (line 2): 515nm is not a whole count: 5.5" in outcome.said

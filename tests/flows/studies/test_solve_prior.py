@@ -195,10 +195,10 @@ def test_a_knob_that_follows_needs_no_prior_and_no_start_of_its_own(tmp_path):
 
 def test_at_the_command_line(sdl, sums):
     words = ("--prior", "x=0.7+-0.02", "--from", "x=0.5,z=0.5", "--regularise")
-    told = sdl("solve", sums, "--target", "a=100", "--model", "linear", *words)
-    assert told.code == 0
+    outcome = sdl("solve", sums, "--target", "a=100", "--model", "linear", *words)
+    assert outcome.code == 0
     for words in ("Path from the known pair", "Tikhonov", "truncated SVD", "mean of draws", "most probable"):
-        assert words in told.said
+        assert words in outcome.said
     refused = sdl("solve", sums, "--target", "a=100", "--prior", "x=0.7", "--from", "x=2,z=0.5")
     assert refused.code == 2
     assert "prior: 'x=0.7' needs the form" in refused.err

@@ -27,8 +27,8 @@ def ran(prefect, paper, tmp_path):
 
     target = paper["targets"][0] | {"name": "white [x](http://evil) <b>"}
     written = paper | {"name": "Beheld <b>", "targets": [target], "instrument": {"plugin": "twin", "seed": 1}}
-    told = asyncio.run(campaign(Campaign.parse(written), str(tmp_path)))
-    assert told["verified"]
+    result = asyncio.run(campaign(Campaign.parse(written), str(tmp_path)))
+    assert result["verified"]
     with Ledger(tmp_path / "ledger.sqlite") as book:
         entry = book.entry("beheld-b")
         return prefect, book.history(entry.id), book.trail(entry.id)
@@ -147,5 +147,5 @@ def test_a_server_that_is_gone_is_said_once_and_nothing_is_in_its_way(paper, dri
         caplog.at_level(logging.WARNING),
     ):
         assert asyncio.run(at_work(session))["verified"]
-    told = [each for each in caplog.messages if "not shown in Prefect" in each]
-    assert len(told) == 1
+    result = [each for each in caplog.messages if "not shown in Prefect" in each]
+    assert len(result) == 1

@@ -163,8 +163,8 @@ def test_every_fault_is_told_at_once(content, folder):
     del entries["rounds.jsonl"], entries["report.html"]
     with pytest.raises(InvalidInput) as error:
         unbundling.read_bundle(packed(folder, entries.items()))
-    told = [fault.split(": ", 1)[1].split(":")[0] for fault in error.value.faults]
-    assert told == ["report.html is missing", "rounds.jsonl is missing", "exams.jsonl is not what the manifest says"]
+    result = [fault.split(": ", 1)[1].split(":")[0] for fault in error.value.faults]
+    assert result == ["report.html is missing", "rounds.jsonl is missing", "exams.jsonl is not what the manifest says"]
 
 
 def test_a_table_that_the_manifest_does_not_list_is_extra(content, folder):
@@ -375,7 +375,7 @@ def test_a_record_that_was_tampered_with_is_refused_or_differs(content, folder, 
         place = place[where]
     files = {**without_manifest(content), name: "\n".join(map(json.dumps, lines)).encode()}
     try:
-        told = summarise_reproduction(reproduce_bundle(packed(folder, signed(files))))
+        result = summarise_reproduction(reproduce_bundle(packed(folder, signed(files))))
     except InvalidInput as error:
-        told = error.faults
-    assert all(told)
+        result = error.faults
+    assert all(result)

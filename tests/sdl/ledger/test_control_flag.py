@@ -46,9 +46,9 @@ def test_nobody_asked_for_anything_so_it_goes_on_with_a_warning(ledger, flag, ca
     with caplog.at_level(logging.WARNING):
         assert send(ledger, 0) == 1
         assert send(ledger, 1) == 2
-    (told,) = (each.getMessage() for each in caplog.records)
-    assert told.startswith("campaign 'white' has the flag '")
-    assert told.isprintable()
+    (result,) = (each.getMessage() for each in caplog.records)
+    assert result.startswith("campaign 'white' has the flag '")
+    assert result.isprintable()
     assert ledger.entry("white").control is Control.RUN
     ledger.obey("white")
 

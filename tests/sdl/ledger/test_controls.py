@@ -105,9 +105,9 @@ class TestExtend:
     def test_a_campaign_at_work_takes_it_at_its_next_step(self, opened, drive, twin_paper):
         with opened(twin_paper | {"budget": 10}) as session:
             during(session, 7, lambda: Controls(session.ledger).extend("paper", 60))
-            told = drive(session)
-        assert told["verified"], told["reason"]
-        assert 10 < told["requests"] <= 70
+            result = drive(session)
+        assert result["verified"], result["reason"]
+        assert 10 < result["requests"] <= 70
 
     def test_one_that_ended_because_its_budget_was_spent_goes_on(self, opened, drive, twin_paper):
         written = twin_paper | {"budget": 10}
@@ -131,9 +131,9 @@ class TestExtend:
     def test_never_more_is_sent_than_the_extended_budget(self, opened, drive, twin_paper):
         with opened(twin_paper | {"budget": 6}) as session:
             Controls(session.ledger).extend("paper", 2)
-            told = drive(session)
-        assert told["requests"] <= 8
-        assert told["reason"] == "all 8 requests of the budget are sent"
+            result = drive(session)
+        assert result["requests"] <= 8
+        assert result["reason"] == "all 8 requests of the budget are sent"
 
     @pytest.mark.parametrize("wrong", [0, -5, 10**9])
     def test_what_is_no_number_of_requests_is_refused(self, opened, twin_paper, wrong):
@@ -167,7 +167,7 @@ class TestApproval:
         while True:
             with opened(written) as session:
                 try:
-                    told = drive(session)
+                    result = drive(session)
                     break
                 except ApprovalWanted:
                     asked += 1
@@ -175,7 +175,7 @@ class TestApproval:
                     taken = [each for each in session.history.observations if each.purpose.teaches]
                     assert all(each.round < wanted.round for each in taken)
             self.answered(tmp_path)
-        assert told["verified"]
+        assert result["verified"]
         assert asked >= 2
 
     def test_declined_it_is_paused_and_asks_again(self, opened, drive, twin_paper, tmp_path):

@@ -41,7 +41,7 @@ def patch(readings, fresh=True):
     return AttemptOutcome(Purpose.PATCH, ReplyClass.OK, np.array(readings, float), fresh)
 
 
-def told(suspenders, *seen):
+def result(suspenders, *seen):
     for each in seen:
         suspenders.observe(each)
     return suspenders.hold()
@@ -51,18 +51,18 @@ class TestBackground:
     rule: ClassVar = {"background": {"a": [0, 500]}, "hold_off_s": 60}
 
     def test_within_its_band_nothing_is_held(self):
-        assert told(of(**self.rule), reference(OFF)) is None
+        assert result(of(**self.rule), reference(OFF)) is None
 
     @pytest.mark.parametrize("reading", [501.0, np.nan], ids=["too bright", "at the ceiling"])
     def test_out_of_its_band_it_is_held_with_what_was_read_and_what_is_allowed(self, reading):
-        held = told(of(**self.rule), reference([reading, 50]))
+        held = result(of(**self.rule), reference([reading, 50]))
         assert "at a, outside of 0 to 500" in held.reason
         assert (held.seconds, held.drift) == (60, False)
 
     def test_a_reading_before_the_last_suspension_is_not_judged_again(self):
         suspenders = of(**self.rule)
-        assert told(suspenders, reference([900, 50], fresh=False)) is None
-        assert told(suspenders, reference([900, 50])) is not None
+        assert result(suspenders, reference([900, 50], fresh=False)) is None
+        assert result(suspenders, reference([900, 50])) is not None
 
 
 class TestPatch:
@@ -74,29 +74,29 @@ class TestPatch:
         for _ in range(200):
             light = rng.uniform(0, 300) * np.array([1, 0.5])
             pair = [light + each + rng.normal(0, [10, 1]) for each in (0, LIT)]
-            assert told(suspenders, reference(pair[0]), patch(pair[1])) is None
+            assert result(suspenders, reference(pair[0]), patch(pair[1])) is None
 
     def test_more_than_sigma_is_drift_and_says_where_and_by_how_much(self):
         suspenders = of(**self.rule)
-        assert told(suspenders, reference(OFF), patch(LIT), reference(OFF), patch(LIT)) is None
-        held = told(suspenders, reference(OFF), patch(brighter(90)))
+        assert result(suspenders, reference(OFF), patch(LIT), reference(OFF), patch(LIT)) is None
+        held = result(suspenders, reference(OFF), patch(brighter(90)))
         assert held.drift
         assert "reads +90 at a against the 2 before it" in held.reason
 
     def test_without_stated_noise_the_patches_tell_from_the_fourth_on(self):
         suspenders = of(**self.rule)
         rows = [brighter(each, 1) for each in (-2, 0, 2)]
-        assert told(suspenders, *(each for row in rows for each in (reference(OFF), patch(row)))) is None
-        assert "at b against the 3" in told(suspenders, reference(OFF), patch(brighter(30, 1))).reason
+        assert result(suspenders, *(each for row in rows for each in (reference(OFF), patch(row)))) is None
+        assert "at b against the 3" in result(suspenders, reference(OFF), patch(brighter(30, 1))).reason
 
     def test_one_that_was_off_is_no_measure_for_the_next(self):
         suspenders = of(**self.rule)
-        assert told(suspenders, patch(LIT), patch(brighter(90))).drift
-        assert told(suspenders, patch(brighter(90))).drift
-        assert told(suspenders, patch(LIT)) is None
+        assert result(suspenders, patch(LIT), patch(brighter(90))).drift
+        assert result(suspenders, patch(brighter(90))).drift
+        assert result(suspenders, patch(LIT)) is None
 
     def test_the_light_of_the_moment_is_taken_off(self):
-        assert told(of(**self.rule), reference(OFF), patch(LIT), reference(OFF + 400), patch(LIT + 400)) is None
+        assert result(of(**self.rule), reference(OFF), patch(LIT), reference(OFF + 400), patch(LIT + 400)) is None
 
 
 class TestFailures:
@@ -108,13 +108,13 @@ class TestFailures:
     def test_a_share_of_the_last_requests_holds_it(self):
         suspenders = of(**self.rule)
         lost, came = self.outcome(ReplyClass.UNKNOWN), self.outcome(ReplyClass.OK)
-        assert told(suspenders, lost, lost, lost) is None  # too few to judge
-        assert "75 % of the last 4 requests" in told(suspenders, came).reason
-        assert told(suspenders, came, came, came) is None
+        assert result(suspenders, lost, lost, lost) is None  # too few to judge
+        assert "75 % of the last 4 requests" in result(suspenders, came).reason
+        assert result(suspenders, came, came, came) is None
 
     def test_failures_before_the_last_suspension_do_not_count(self):
         suspenders = of(**self.rule)
-        assert told(suspenders, *[self.outcome(ReplyClass.RETRY, fresh=False)] * 9) is None
+        assert result(suspenders, *[self.outcome(ReplyClass.RETRY, fresh=False)] * 9) is None
 
 
 class TestQuietHours:
@@ -217,9 +217,9 @@ class TestCampaign:
     def test_what_the_instrument_has_not_is_refused_before_the_first_request(self, paper):
         with pytest.raises(InvalidInput) as caught:
             prepare(self.written(paper, background={"515": [0, 1]}, patch={"settings": {"R": 2, "G": 0, "B": 0}}))
-        told = "\n".join(caught.value.faults)
-        assert "suspend.background: " in told
-        assert "suspend.patch.settings: " in told
+        result = "\n".join(caught.value.faults)
+        assert "suspend.background: " in result
+        assert "suspend.patch.settings: " in result
 
     def test_a_twin_in_daylight_is_suspended_by_nothing_without_reason(self, paper, drive, tmp_path):
         patch = {"settings": {"R": 0.5, "G": 0.5, "B": 0.5}, "every": 10}

@@ -164,16 +164,16 @@ def test_decisions_follow_the_rounds(ledger, run):
     for step in STAGES["finished"]:
         step(run)
     ledger.find(run.lease, run.id, Finding(3, "paper", Verdict.INCONCLUSIVE, "given up: enough"))
-    told = list(round_chapters(CampaignSummary.of(ledger, run.name)))
-    assert [chapter.title for chapter in told] == [
+    result = list(round_chapters(CampaignSummary.of(ledger, run.name)))
+    assert [chapter.title for chapter in result] == [
         "Round 0: design",
         "Round 1: learning",
         "Round 2: exam of paper",
         "After round 2",
     ]
-    assert told[0].paragraphs == ["Read: 1 reference, 5 design."]
-    assert told[2].paragraphs[2].startswith("Candidate of the model 'linear' for at most 4 replicates: R = 0.536")
-    assert told[3].paragraphs == ["paper: INCONCLUSIVE – given up: enough."]
+    assert result[0].paragraphs == ["Read: 1 reference, 5 design."]
+    assert result[2].paragraphs[2].startswith("Candidate of the model 'linear' for at most 4 replicates: R = 0.536")
+    assert result[3].paragraphs == ["paper: INCONCLUSIVE – given up: enough."]
 
 
 # ---------------------------------------------------------------------- the file

@@ -57,8 +57,8 @@ def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
 
 def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
     ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
-    told = list(round_chapters(CampaignSummary.of(ledger, "rounds")))
-    assert told[0].paragraphs == [
+    result = list(round_chapters(CampaignSummary.of(ledger, "rounds")))
+    assert result[0].paragraphs == [
         "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
     ]
-    assert [told[1].title, told[-1].title] == ["Round 0: imported", "Round 599: imported"]
+    assert [result[1].title, result[-1].title] == ["Round 0: imported", "Round 599: imported"]

@@ -50,9 +50,9 @@ def test_the_report_has_them_beside_the_verdict(ledger, run):
 
 def test_who_watches_sees_them(ledger, run):
     console = Console(width=160)
-    with console.capture() as told:
+    with console.capture() as result:
         console.print(draw_frame(campaign_detail(ledger, campaign_statuses(ledger, run.name)[0])))
-    assert all(sentence in told.get() for sentence in WORDS)
+    assert all(sentence in result.get() for sentence in WORDS)
 
 
 def test_the_artifact_of_the_verdict_has_them(ledger, run):

@@ -200,23 +200,23 @@ class TestStall:
         assert (found.alarm, found.silent_s) == ("", None)
 
     def test_each_is_told_once_as_an_event_and_a_notice(self, at_work, monkeypatch):
-        told = []
-        monkeypatch.setattr(events, "emit_stalled", lambda *words: told.append(words))
+        result = []
+        monkeypatch.setattr(events, "emit_stalled", lambda *words: result.append(words))
         watchman = StallWatch(at_work.ledger)
         watchman.look()
-        assert told == []
+        assert result == []
         later(monkeypatch, 100)
         watchman.look()
         watchman.look()
-        assert [words[0] for words in told] == ["paper"]
+        assert [words[0] for words in result] == ["paper"]
         (notice,) = Controls(at_work.ledger).notices(at_work.entry.id)
-        assert (notice.kind, notice.text) == (NoticeKind.STALLED, told[0][2])
+        assert (notice.kind, notice.text) == (NoticeKind.STALLED, result[0][2])
         spread(at_work.ledger, 1.0)  # it goes on, and stalls again
         later(monkeypatch, 5)
         watchman.look()
         later(monkeypatch, 200)
         watchman.look()
-        assert len(told) == 2
+        assert len(result) == 2
 
 
 def test_from_near_there_are_targets_readings_verdicts_and_notices(at_work, paper):
@@ -239,11 +239,11 @@ def test_of_many_targets_the_one_under_exam_and_those_judged_last_are_near(at_wo
     assert many.tally == "6 VERIFIED, 2 open, 1 NOT REACHABLE"
     assert (seen.near, seen.tally) == (seen.targets, ""), "a few are all looked at"
     console = Console(width=120)
-    with console.capture() as told:
+    with console.capture() as result:
         console.print(draw_frame(many))
-    assert "6 VERIFIED, 2 open, 1 NOT REACHABLE" in told.get()
-    assert "REFUTED t6" in told.get()
-    assert "VERIFIED t1" not in told.get()
+    assert "6 VERIFIED, 2 open, 1 NOT REACHABLE" in result.get()
+    assert "REFUTED t6" in result.get()
+    assert "VERIFIED t1" not in result.get()
 
 
 # ---------------------------------------------------------------------- at a terminal
@@ -263,21 +263,21 @@ def known(paper, drive, home):
 
 class TestCommands:
     def test_status_has_its_keys_for_programs(self, sdl, known):
-        (told,) = sdl("status", "--json").json
+        (result,) = sdl("status", "--json").json
         assert {"campaign", "state", "requests", "verified", "instrument", "held by", "updated", "reason", "control",
                 "budget", "round", "last observation", "interval_s", "held since", "heartbeat_s", "waits for",
-                "alarm"} <= set(told)  # fmt: skip
-        assert (told["campaign"], told["verified"], told["held by"]) == ("seen", "1 of 1", None)
+                "alarm"} <= set(result)  # fmt: skip
+        assert (result["campaign"], result["verified"], result["held by"]) == ("seen", "1 of 1", None)
 
     @pytest.mark.fault("N-05")
     @pytest.mark.parametrize("words", [("status",), ("watch", "--once"), ("watch", "seen", "--once")])
     def test_words_of_strangers_move_no_cursor(self, sdl, known, words):
-        told = sdl(*words)
-        assert told.code == 0
-        assert "\x1b" not in told.out
-        assert "\u202e" not in told.out
-        assert r"\x1b[2J" in told.out
-        assert "[red]" in told.said
+        result = sdl(*words)
+        assert result.code == 0
+        assert "\x1b" not in result.out
+        assert "\u202e" not in result.out
+        assert r"\x1b[2J" in result.out
+        assert "[red]" in result.said
 
     def test_one_frame_shows_progress_readings_and_the_verdict(self, sdl, known):
         said = sdl("watch", "seen", "--once").said
@@ -296,14 +296,14 @@ class TestCommands:
             raise LedgerError("server closed the connection")
 
         monkeypatch.setattr(cli_watching, "campaign_statuses", fails)
-        told = sdl("watch", "--once", *words)
-        assert told.code == 0
-        assert "the ledger does not answer, looking again: server closed the connection" in told.said
+        result = sdl("watch", "--once", *words)
+        assert result.code == 0
+        assert "the ledger does not answer, looking again: server closed the connection" in result.said
 
     def test_an_alarm_needs_the_server_that_it_tells(self, sdl, monkeypatch):
         monkeypatch.setenv("PREFECT_API_URL", "")
-        told = sdl("watch", "--alarm")
-        assert (told.code, "set PREFECT_API_URL" in told.said) == (2, True)
+        result = sdl("watch", "--alarm")
+        assert (result.code, "set PREFECT_API_URL" in result.said) == (2, True)
 
     @pytest.mark.slow
     def test_where_workers_run_it_tells_of_stalls_until_ctrl_c(self, paper, prefect, spawn, ended, home, tmp_path):
@@ -314,10 +314,10 @@ class TestCommands:
                 moments = {name: attempts.c[name] - 600 for name in ("sent_at", "done_at")}
                 connection.execute(update(attempts).values(**moments))
             process, until = spawn("watch", "--alarm"), time.monotonic() + 60
-            while not (told := Controls(session.ledger).notices(session.entry.id)):
+            while not (result := Controls(session.ledger).notices(session.entry.id)):
                 assert time.monotonic() < until
                 time.sleep(0.1)
-            assert [each.kind for each in told] == [NoticeKind.STALLED]
+            assert [each.kind for each in result] == [NoticeKind.STALLED]
             asked = {"filter": {"event": {"name": [events.STALLED]}}}
             said = list[str]()  # others may have stalled on this server too
             while not any(each.startswith("stuck has stalled: no observation for 10 min") for each in said):
@@ -337,8 +337,8 @@ class TestCommands:
         watching_ = spawn("watch", "seen")
         assert "seen" in watching_.stdout.readline()
         watching_.send_signal(signal.SIGINT)
-        told = ended(watching_)
-        assert (told.code, told.err) == (0, "")
+        result = ended(watching_)
+        assert (result.code, result.err) == (0, "")
 
 
 def test_the_holder_in_words_is_the_same_for_one_and_for_all(at_work):

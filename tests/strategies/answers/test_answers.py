@@ -38,8 +38,8 @@ def test_slopes_are_those_of_what_is_expected():
 
 
 def test_the_light_of_this_moment_is_part_of_what_is_expected():
-    told = PresentBackground(np.full(2, 1e-4), np.full((60, 2), 1e-5))
-    forward = CorrectedModel.of(blind(), rows(present=told), TARGET)
+    result = PresentBackground(np.full(2, 1e-4), np.full((60, 2), 1e-5))
+    forward = CorrectedModel.of(blind(), rows(present=result), TARGET)
     mean, _ = forward.missed.at(starts(5))
     np.testing.assert_allclose(forward.predict(starts(5)), blind().predict(starts(5)) + mean, atol=1e-9)
 

@@ -67,10 +67,10 @@ def test_replicates_at_a_candidate_make_it_certain():
 def test_an_error_that_all_rows_of_a_span_share_counts_once():
     at, n = np.full((1, 3), 0.5), 9
     settings, residuals = np.repeat(at, n, axis=0), np.full((n, 1), 30.0)
-    told = [
+    result = [
         kriged(rows(settings, 1000 * np.arange(9), 10.0, drift, np.ones((n, n))), residuals, at) for drift in (0, 900)
     ]
-    (sure, _), (unsure, _) = told
+    (sure, _), (unsure, _) = result
     assert sure[0, 0] > 25
     assert unsure[0, 0] < 0.8 * sure[0, 0]
 

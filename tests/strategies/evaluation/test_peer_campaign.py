@@ -163,46 +163,46 @@ def test_one_reading_is_too_little_for_an_exam_whatever_it_reads():
 
 
 def test_a_peer_is_told_readings_without_their_background():
-    told = []
+    result = []
 
     class Listens(AtRandom):
         def propose(self, seen, rng):
-            told.append(seen)
+            result.append(seen)
             return np.zeros(3)
 
     led(Listens(), problem=replace(DARK, options={"steady": {"515nm": 4000.0}}), budget=9)
-    assert np.abs(told[-1].readings).max() < 1000
-    assert told[-1].target[1] == pytest.approx(16384 - 4000, abs=1000)
+    assert np.abs(result[-1].readings).max() < 1000
+    assert result[-1].target[1] == pytest.approx(16384 - 4000, abs=1000)
 
 
 def test_a_peer_is_told_which_rows_have_an_unsure_background():
     """A lamp is switched on after the eighth request: what was read between the two references is known less well."""
-    told = []
+    result = []
 
     class Listens(AtRandom):
         def propose(self, seen, rng):
-            told.append(seen.noise[:, 1])
+            result.append(seen.noise[:, 1])
             return rng.random(3)
 
     stated = led(Listens(), problem=every(10, SCENARIOS["lamp"]), budget=20).plan.space.noise[3]
-    walked = np.diff(told[5] ** 2, prepend=stated**2)  # what each request adds, by what is usual
+    walked = np.diff(result[5] ** 2, prepend=stated**2)  # what each request adds, by what is usual
     assert walked == pytest.approx(np.full(5, walked[0]))
     assert 0 < walked[0] < 0.01 * stated**2
-    assert told[-1][5] > 3 * stated
-    assert told[-1][5] > told[-1][0] > stated
+    assert result[-1][5] > 3 * stated
+    assert result[-1][5] > result[-1][0] > stated
 
 
 def test_a_reading_at_the_ceiling_stands_there_for_a_peer():
-    told = []
+    result = []
 
     class Listens(AtRandom):
         def propose(self, seen, rng):
-            told.append(seen)
+            result.append(seen)
             return np.ones(3)
 
     led(Listens(), problem=replace(DARK, options={"steady": {"515nm": 9000.0}}), budget=6)
-    assert np.isfinite(told[-1].readings).all()
-    assert told[-1].readings[:, 1].max() == pytest.approx(65535 - 9000, abs=1000)
+    assert np.isfinite(result[-1].readings).all()
+    assert result[-1].readings[:, 1].max() == pytest.approx(65535 - 9000, abs=1000)
 
 
 def test_distance_is_that_of_the_worst_channel():

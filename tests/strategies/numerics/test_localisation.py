@@ -164,9 +164,9 @@ def test_many_targets_at_once_are_answered_as_each_of_them(rough):
 
 def test_all_ends_are_told_the_lost_ones_too(rough):
     model = rough(noise=False)
-    told = model.localise(np.array([[5.0]]), 40, rng())
-    assert len(told.settings) == 40
-    assert not told.arrived.any()
+    result = model.localise(np.array([[5.0]]), 40, rng())
+    assert len(result.settings) == 40
+    assert not result.arrived.any()
     assert model.sample(np.array([5.0]), 40, rng()).shape == (40, 2)
 
 

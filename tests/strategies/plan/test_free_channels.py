@@ -58,9 +58,9 @@ def test_a_channel_that_was_never_read_is_not_foretold(white):
         replace(each, readings=np.where(np.array(plan.space.channel_names) == "590nm", np.nan, each.readings))
         for each in white.history.observations
     ]
-    told = with_free_channels(plan.campaign, plan.space, replace(white.history, observations=blind), finding)
-    assert "590nm" not in told.facts.free
-    assert "480nm" in told.facts.free
+    result = with_free_channels(plan.campaign, plan.space, replace(white.history, observations=blind), finding)
+    assert "590nm" not in result.facts.free
+    assert "480nm" in result.facts.free
 
 
 @pytest.mark.slow

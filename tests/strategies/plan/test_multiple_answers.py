@@ -169,12 +169,12 @@ def test_the_verdict_on_the_target_as_a_whole(answers, verified, verdict, words)
 def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
     where = str(tmp_path / "ledger.db")
     with open_session(campaign(2), tmp_path / "home", where) as session:
-        told = drive(session)
-    assert told["verified"]
-    (target,) = told["targets"]
+        outcome = drive(session)
+    assert outcome["verified"]
+    (target,) = outcome["targets"]
     assert target["sentence"] == "2 of 2 answers verified, of 2 families"
     assert [each["family"] for each in target["answers"]] == [1, 2]
-    json.dumps(told)
+    json.dumps(outcome)
     with Ledger(where) as ledger:
         page = render_campaign_page(ledger, "several")
         packed = bundle.write_bundle(ledger, "several", tmp_path / "several.zip")
@@ -187,10 +187,10 @@ def test_report_and_bundle_have_every_answer(folded, tmp_path, drive):
 def test_a_campaign_of_one_answer_tells_of_no_families(folded, tmp_path, drive):
     where = str(tmp_path / "ledger.db")
     with open_session(campaign(1), tmp_path / "home", where) as session:
-        told = drive(session)
+        outcome = drive(session)
         history = session.history
-    assert told["verified"]
-    assert "answers" not in told["targets"][0]
+    assert outcome["verified"]
+    assert "answers" not in outcome["targets"][0]
     assert all(each.facts.family is None for each in (*history.rounds, *history.findings))
 
 

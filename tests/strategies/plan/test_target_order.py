@@ -131,8 +131,8 @@ class TestSmallBudget:
         once = len(rehearsed(WHITE, verification=rule).observations)
         done = rehearsed(budget=once, targets=[narrow, *targets(WHITE)], verification=rule)
         assert verdicts(done) == {named(WHITE): Verdict.VERIFIED, "narrow": Verdict.INCONCLUSIVE}
-        told = next(each for each in done.findings if each.target == "narrow")
-        assert told.sentence.startswith(f"given up: even {once} readings at perfect settings could not verify it")
+        result = next(each for each in done.findings if each.target == "narrow")
+        assert result.sentence.startswith(f"given up: even {once} readings at perfect settings could not verify it")
 
     def test_without_a_reading_it_ends(self):
         space = Space(knobs=(Knob(name="a"),), channels=(Channel(name="y", noise=0.1),))
@@ -151,8 +151,8 @@ class TestSmallBudget:
 
     def test_there_are_rounds_for_each_target_unless_told(self):
         assert Campaign.parse({"name": "x", "instrument": "twin", "targets": targets(*GAMUT)}).rounds == 300
-        told = {"name": "x", "instrument": "twin", "targets": targets(*GAMUT), "stop": {"rounds": 7}}
-        assert Campaign.parse(told).rounds == 7
+        result = {"name": "x", "instrument": "twin", "targets": targets(*GAMUT), "stop": {"rounds": 7}}
+        assert Campaign.parse(result).rounds == 7
 
 
 def test_no_verdict_of_a_sweep_is_false_in_daylight():

@@ -15,7 +15,7 @@ def plane(settings, _):
     return SLOPES @ settings
 
 
-def told(truth, n, noise, *, stated=np.nan, ceiling=np.inf, unit=1.0, seed=0, times=1):
+def result(truth, n, noise, *, stated=np.nan, ceiling=np.inf, unit=1.0, seed=0, times=1):
     """The posterior of ``n`` readings at random settings, each so many times."""
     rng = np.random.default_rng(seed)
     instrument = Statement(np.full(1, stated * unit), np.full(1, -np.inf), np.full(1, ceiling * unit), np.zeros(3))
@@ -45,17 +45,17 @@ def test_the_gradient_is_that_of_the_density():
 
 @pytest.mark.parametrize("stated", [np.nan, 0.005, 0.02, 0.08], ids=["unknown", "a quarter", "right", "four times"])
 def test_noise_is_learned_whatever_the_instrument_states(stated):
-    found = [told(plane, 40, white(0.02), stated=stated, seed=seed, times=2).channels[0] for seed in range(3)]
+    found = [result(plane, 40, white(0.02), stated=stated, seed=seed, times=2).channels[0] for seed in range(3)]
     assert np.mean([channel.noise(3.0)[0] for channel in found]) == pytest.approx(0.02, rel=0.25)
 
 
 def test_a_stated_noise_counts_as_some_degrees_of_freedom():
-    stated, unknown = (told(plane, 8, white(0.02), stated=s).channels[0].degrees_of_freedom for s in (0.02, np.nan))
+    stated, unknown = (result(plane, 8, white(0.02), stated=s).channels[0].degrees_of_freedom for s in (0.02, np.nan))
     assert stated > unknown + 1
 
 
 def test_noise_that_grows_with_the_signal_is_a_function_of_the_reading():
-    channel = told(plane, 60, lambda rng, u: 0.03 * plane(u, 0) / 3 * rng.standard_normal()).channels[0]
+    channel = result(plane, 60, lambda rng, u: 0.03 * plane(u, 0) / 3 * rng.standard_normal()).channels[0]
     low, high = channel.noise(np.array([1.5, 5.0]))
     assert high > 1.6 * low
 
@@ -73,14 +73,14 @@ def test_the_noise_of_references_is_a_quantity_of_its_own():
 
 
 def test_outliers_leave_the_noise_as_it_is():
-    spoiled = told(lambda u, i: plane(u, i) + 0.3 * (i % 11 == 5), 40, white(0.02)).channels[0]
+    spoiled = result(lambda u, i: plane(u, i) + 0.3 * (i % 11 == 5), 40, white(0.02)).channels[0]
     assert spoiled.noise(3.0)[0] == pytest.approx(0.02, rel=0.35)
     assert (spoiled.evidence.spread[5::11] > 5).all()
     assert spoiled.outliers <= 8
 
 
 def test_rows_at_the_ceiling_teach():
-    posterior = told(plane, 40, white(0.02), ceiling=3.0)
+    posterior = result(plane, 40, white(0.02), ceiling=3.0)
     above = np.array([[0.9, 0.9, 0.9], [0.6, 0.7, 0.7]])
     assert (posterior.at(above)[0][:, 0] > 3.0).all()
     below = np.array([[0.4, 0.4, 0.4]])
@@ -88,24 +88,24 @@ def test_rows_at_the_ceiling_teach():
 
 
 def test_a_lamp_keeps_the_rows_on_both_sides():
-    posterior = told(lambda u, i: plane(u, i) + 0.5 * (i >= 20), 30, white(0.02))
+    posterior = result(lambda u, i: plane(u, i) + 0.5 * (i >= 20), 30, white(0.02))
     assert posterior.switches == (20.0,)
     assert posterior.at(np.full((1, 3), 0.5))[0][0, 0] == pytest.approx(3.5, abs=0.05)
 
 
 def test_no_lamp_is_seen_in_noise_alone():
-    assert all(told(plane, 25, white(0.02), seed=seed).switches == () for seed in range(4))
+    assert all(result(plane, 25, white(0.02), seed=seed).switches == () for seed in range(4))
 
 
 def test_slow_drift_of_the_gain_is_followed():
-    posterior = told(lambda u, i: plane(u, i) * (1 - 0.2 * i / 100), 50, white(0.02))
+    posterior = result(lambda u, i: plane(u, i) * (1 - 0.2 * i / 100), 50, white(0.02))
     mean, deviation = posterior.at(np.full((1, 3), 0.5))
     assert abs(mean[0, 0] - 3.0 * 0.9) < 4 * deviation[0, 0] < 0.2
 
 
 @pytest.mark.parametrize("unit", [1e-15, 1e15])
 def test_units_do_not_matter(unit):
-    here, there = (told(plane, 15, white(0.02), stated=0.02, unit=u) for u in (1.0, unit))
+    here, there = (result(plane, 15, white(0.02), stated=0.02, unit=u) for u in (1.0, unit))
     places = np.random.default_rng(3).random((5, 3))
     assert there.at(places)[0] == pytest.approx(unit * here.at(places)[0], rel=1e-6)
     assert there.at(places)[1] == pytest.approx(unit * here.at(places)[1], rel=1e-3)
@@ -114,6 +114,6 @@ def test_units_do_not_matter(unit):
 def test_stated_and_predicted_uncertainty_agree():
     places, errors = np.random.default_rng(4).random((50, 3)), []
     for seed in range(6):
-        mean, deviation = told(plane, 12, white(0.02), stated=0.02, seed=seed).at(places)
+        mean, deviation = result(plane, 12, white(0.02), stated=0.02, seed=seed).at(places)
         errors.append((mean[:, 0] - places @ SLOPES) / deviation[:, 0])
     assert np.sqrt(np.mean(np.square(errors))) < 1.3

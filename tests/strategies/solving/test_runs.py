@@ -44,6 +44,6 @@ def test_what_goes_on_for_hours_is_in_several_lights():
     ],
 )
 def test_rows_of_several_days_or_sources_are_said_to_be_pooled(times, sources, said):
-    told = say_pooled(np.array(times), sources)
-    assert bool(told) == (said is not None)
-    assert all(each.startswith(said) for each in told)
+    result = say_pooled(np.array(times), sources)
+    assert bool(result) == (said is not None)
+    assert all(each.startswith(said) for each in result)

@@ -53,8 +53,8 @@ def test_one_wrong_row_is_named_and_does_not_make_the_background(rows, wrong):
     readings[4] = wrong
     found = subtracted(settings, readings, floor=-np.inf)
     assert found.levels[:, 0] == pytest.approx(500, abs=10)
-    (told,) = found.oddities
-    assert told == "line 15 read far from what the others say, and the background was extrapolated without"
+    (result,) = found.oddities
+    assert result == "line 15 read far from what the others say, and the background was extrapolated without"
 
 
 def test_a_background_below_what_a_sensor_returns_is_said(rows):

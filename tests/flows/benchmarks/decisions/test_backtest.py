@@ -43,11 +43,11 @@ def test_first_figure_lies_beside_the_page_on_white_paper(studied):
 
 
 def test_what_was_run_is_shown_without_a_run(studied):
-    told = []
+    outcome = []
     result = run_backtest_study(
-        studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=told.append
+        studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=outcome.append
     )
-    assert not told
+    assert not outcome
     assert [each["runs"] for each in result["problems"][0]["strategies"]] == [2, 2]
 
 
@@ -61,23 +61,23 @@ def test_page_says_what_crashed_and_what_is_left_out(studied):
 
 
 def test_command_tells_every_wrong_name_at_once(sdl):
-    told = sdl("backtest", "--problem", "drak", "--strategy", "sld", "--tolerance", "1 %")
-    assert told.code == 2
-    assert "unknown problem 'drak'" in told.said
-    assert "unknown strategy 'sld'" in told.said
+    outcome = sdl("backtest", "--problem", "drak", "--strategy", "sld", "--tolerance", "1 %")
+    assert outcome.code == 2
+    assert "unknown problem 'drak'" in outcome.said
+    assert "unknown strategy 'sld'" in outcome.said
 
 
 def test_command_refuses_what_is_no_tolerance(sdl):
-    told = sdl("backtest", "--problem", "dark", "--strategy", "random", "--tolerance", "soon")
-    assert told.code == 2
-    assert "'1 %'" in told.said
+    outcome = sdl("backtest", "--problem", "dark", "--strategy", "random", "--tolerance", "soon")
+    assert outcome.code == 2
+    assert "'1 %'" in outcome.said
 
 
 def test_command_shows_a_table_and_where_the_page_is(sdl, home):
     words = ("backtest", "--problem", "dark", "--strategy", "random", "--seeds", 1, "--budget", 8)
-    told = sdl(*words)
-    assert told.code == 0
-    assert "No strategy is VERIFIED within 8 requests" in told.said
-    assert str(home / "backtest" / "index.html") in told.out.replace("\n", "")
+    outcome = sdl(*words)
+    assert outcome.code == 0
+    assert "No strategy is VERIFIED within 8 requests" in outcome.said
+    assert str(home / "backtest" / "index.html") in outcome.out.replace("\n", "")
     again = sdl(*words, "--json").json
     assert again["problems"][0]["strategies"][0]["median"]["value"] == 8

@@ -21,10 +21,10 @@ def file(tmp_path):
 
 
 def test_cells_are_run_once(file):
-    cells, told = cells_of(3), []
-    first = run_backtest_cells(cells[:2], file, 0, told.append)
-    again = run_backtest_cells(cells, file, 0, told.append)
-    assert [each.cell.seed for each in told] == [0, 1, 2]
+    cells, result = cells_of(3), []
+    first = run_backtest_cells(cells[:2], file, 0, result.append)
+    again = run_backtest_cells(cells, file, 0, result.append)
+    assert [each.cell.seed for each in result] == [0, 1, 2]
     assert [each.run for each in again[:2]] == [each.run for each in first]
 
 
@@ -41,14 +41,14 @@ def test_the_same_question_has_the_key_that_it_always_had(monkeypatch):
 
 
 def test_a_line_cut_off_by_a_kill_is_run_again(file):
-    cells, told = cells_of(2), []
+    cells, result = cells_of(2), []
     run_backtest_cells(cells, file, 0, lambda _: None)
     whole = file.read_text()
     file.write_text(whole[:-40])
-    run_backtest_cells(cells, file, 0, told.append)
-    assert [each.cell.seed for each in told] == [1]
-    run_backtest_cells(cells, file, 0, told.append)
-    assert len(told) == 1
+    run_backtest_cells(cells, file, 0, result.append)
+    assert [each.cell.seed for each in result] == [1]
+    run_backtest_cells(cells, file, 0, result.append)
+    assert len(result) == 1
 
 
 def test_a_cell_that_crashes_says_so_and_is_run_again(file, monkeypatch):

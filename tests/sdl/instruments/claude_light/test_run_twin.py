@@ -16,8 +16,8 @@ N = 20
 
 def measured(twin, settings, start):
     """Rows of a file, a second apart."""
-    told = [(row.tolist(), twin.measure(SPACE.named_settings(row)).readings) for row in settings]
-    return [{"in": asked, "out": out, "time": start + i} for i, (asked, out) in enumerate(told)]
+    result = [(row.tolist(), twin.measure(SPACE.named_settings(row)).readings) for row in settings]
+    return [{"in": asked, "out": out, "time": start + i} for i, (asked, out) in enumerate(result)]
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def answering(answer):
 )
 @pytest.mark.fault("I-05", "I-06", "I-07")
 def test_a_status_means_what_it_means_for_the_lamp(status, error):
-    told = http(b'{"x": 1}', status, Retry_After="7", Location="http://elsewhere.example/?token=x")
-    with answering(told) as instrument, pytest.raises(error, match=f"answered {status[:3]}") as caught:
+    result = http(b'{"x": 1}', status, Retry_After="7", Location="http://elsewhere.example/?token=x")
+    with answering(result) as instrument, pytest.raises(error, match=f"answered {status[:3]}") as caught:
         instrument.measure({"red": 0.5})
     assert json.loads(caught.value.raw) == {"x": 1}
     assert "token" not in str(caught.value)

@@ -87,11 +87,11 @@ def test_many_targets_at_once(name):
 
 
 def test_progress_is_told():
-    told, model = [], build("conditional-spline", steps=60)
-    model.progress = lambda done, of: told.append((done, of))
+    result, model = [], build("conditional-spline", steps=60)
+    model.progress = lambda done, of: result.append((done, of))
     model.fit(*conformance_rows())
-    assert told[-1] == (60, 60)
-    assert (6, 6) in told  # the forward networks, two steps each
+    assert result[-1] == (60, 60)
+    assert (6, 6) in result  # the forward networks, two steps each
 
 
 def test_a_training_in_no_time_ends_and_says_so():

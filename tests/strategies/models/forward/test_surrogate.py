@@ -111,9 +111,9 @@ def test_a_channel_that_never_changes_is_no_exception():
 
 
 def test_progress_is_told_to_the_last_step():
-    told = []
-    Surrogate.of(*rows(60), rng(), steps=4, tell=lambda done, of: told.append((done, of)))
-    assert told == [(step, 12) for step in range(1, 13)]
+    result = []
+    Surrogate.of(*rows(60), rng(), steps=4, tell=lambda done, of: result.append((done, of)))
+    assert result == [(step, 12) for step in range(1, 13)]
 
 
 # ---------------------------------------------------------------------- the time a training may take

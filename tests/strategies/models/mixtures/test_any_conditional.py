@@ -184,12 +184,12 @@ def test_conditions_known_and_not():
     model = AnyConditional().fit(*lit(60, 0))
     truth, light = np.array([[0.5]]), 15.0
     target = np.array([50.0 + light, FREE])
-    blind, told = (model.sample(target, 400, rng(), conditions) for conditions in (None, [light]))
-    assert abs(np.median(told) - 0.5) < 0.01
-    assert told.std() < 0.2 * blind.std()
+    blind, result = (model.sample(target, 400, rng(), conditions) for conditions in (None, [light]))
+    assert abs(np.median(result) - 0.5) < 0.01
+    assert result.std() < 0.2 * blind.std()
     np.testing.assert_allclose(model.predict(truth, [light])[0], [65.0, 32.5], atol=0.5)
-    blind, told = (model.simulate(truth, 200, rng(), conditions).std(axis=0) for conditions in (None, [light]))
-    assert (told < 0.3 * blind).all()
+    blind, result = (model.simulate(truth, 200, rng(), conditions).std(axis=0) for conditions in (None, [light]))
+    assert (result < 0.3 * blind).all()
     known = np.array([0.5, 65.0, FREE, FREE])
     assert abs(model.complete(known, 400, rng())[:, 3].mean() - light) < 0.5
 

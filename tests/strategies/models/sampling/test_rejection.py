@@ -132,9 +132,9 @@ class TestRowsAlone:
 
     def test_localised_they_give_the_target_though_the_forward_model_does_not(self, coarse):
         draws = coarse.sample(np.array([0.5]), 40, rng())
-        told, true = (np.abs(each(draws) - 0.5).mean() for each in (coarse.predict, bent))
+        result, true = (np.abs(each(draws) - 0.5).mean() for each in (coarse.predict, bent))
         assert true < 0.03
-        assert told > 5 * true
+        assert result > 5 * true
 
     def test_draws_between_the_rows_have_no_reading_of_their_own(self, fitted):
         assert fitted.draws_and_misses(np.array([[0.09]]), 8, rng())[1] is None
