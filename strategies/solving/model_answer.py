@@ -31,7 +31,7 @@ MOST_DRAWS = 5000
 MORE = 5
 """Times as many draws are asked of a model of which a prior will keep a part."""
 CONTRADICTS = 0.01
-"""Share of the draws below which a prior is said to contradict what model and target say."""
+"""Share of the draws below which a prior contradicts what model and target say."""
 
 
 @dataclass(frozen=True, eq=False)

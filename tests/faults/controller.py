@@ -82,16 +82,16 @@ def serve_lamp(host, record):
     server.serve_forever()
 
 
-def be_host(result):
+def be_host(orders):
     """Import all, then fork a controller for each line that is read."""
     real = time.time
-    time.time = lambda: real() + result["skew_s"]
+    time.time = lambda: real() + orders["skew_s"]
     from flows.engine import opening, outcome, session  # noqa: F401
     from sdl.ledger import database_server
     from sdl.ledger import lease as leasing
     from strategies.plan import plan  # noqa: F401
 
-    haste = result["haste"]
+    haste = orders["haste"]
     leasing.BEAT_S, leasing.TTL_S = leasing.BEAT_S / haste, leasing.TTL_S / haste
     database_server.ANSWER_S /= haste
     database_server.LIMITS = (
@@ -108,7 +108,7 @@ def be_host(result):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             code = 1
             try:
-                code = control(result)
+                code = control(orders)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -116,7 +116,7 @@ def be_host(result):
                 os._exit(code)
 
 
-def control(result):
+def control(orders):
     """Work on one campaign after another, until somebody wants an end."""
     import logging
 
@@ -132,13 +132,13 @@ def control(result):
 
     signal.signal(signal.SIGTERM, handle)
     logging.basicConfig(
-        level=logging.WARNING, format=f"%(asctime)s {result['host']} {os.getpid()} %(message)s", force=True
+        level=logging.WARNING, format=f"%(asctime)s {orders['host']} {os.getpid()} %(message)s", force=True
     )
     log = logging.getLogger("sdl")
     number = 0
-    while not Path(result["stop"]).exists():
+    while not Path(orders["stop"]).exists():
         try:
-            number = work(result, number, interrupted)
+            number = work(orders, number, interrupted)
         except Interrupted:
             return 130
         except SdlError as error:
@@ -147,7 +147,7 @@ def control(result):
     return 0
 
 
-def work(result, number, interrupted):
+def work(orders, number, interrupted):
     """Bring a campaign to its end, as a run that waits does; return the number of the next one."""
     from flows.engine.opening import open_session
     from flows.engine.outcome import recorded_end
@@ -157,19 +157,19 @@ def work(result, number, interrupted):
     from sdl.ledger.ledger import Ledger
     from strategies.plan.steps import Stop
 
-    directory = Path(result["home"])
+    directory = Path(orders["home"])
     directory.mkdir(mode=0o700, exist_ok=True)
-    with Ledger(result["ledger"], directory, AWAY_S, interrupted) as book:
+    with Ledger(orders["ledger"], directory, AWAY_S, interrupted) as book:
         done = {entry.title for entry in book.entries() if entry.state is State.FINISHED}
         while f"night {number}" in done:
             number += 1
         # Every third is worked on by one host, and the next one by the other, on the same instrument.
-        if number % 3 == 2 and result["host"] == "b" and f"night {number + 1}" not in done:
+        if number % 3 == 2 and orders["host"] == "b" and f"night {number + 1}" not in done:
             number += 1
     while True:
         try:
             opened = open_session(
-                written(number, result["url"]), directory, result["ledger"], interrupted=interrupted, patience_s=AWAY_S
+                written(number, orders["url"]), directory, orders["ledger"], interrupted=interrupted, patience_s=AWAY_S
             )
             with opened as session, recorded_end(session):
                 while not isinstance(step := session.propose(), Stop):
@@ -179,11 +179,11 @@ def work(result, number, interrupted):
         except LedgerAway:
             continue
         except (LeaseHeld, LeaseLost) as error:
-            with Ledger(result["ledger"], directory, AWAY_S, interrupted) as book:
+            with Ledger(orders["ledger"], directory, AWAY_S, interrupted) as book:
                 while book.holder(error.instrument) is not None:
                     if interrupted.wait(0.1):
                         raise Interrupted("interrupted while it waited") from error
-            if _finished(result, number, directory, interrupted):
+            if _finished(orders, number, directory, interrupted):
                 return number
         except CampaignSuspended as error:
             if error.hold_off_s is None:
@@ -192,12 +192,12 @@ def work(result, number, interrupted):
                 raise Interrupted("interrupted while it waited") from error
 
 
-def _finished(result, number, directory, interrupted):
+def _finished(orders, number, directory, interrupted):
     from sdl.history import State
     from sdl.ledger.database_server import AWAY_S
     from sdl.ledger.ledger import Ledger
 
-    with Ledger(result["ledger"], directory, AWAY_S, interrupted) as book:
+    with Ledger(orders["ledger"], directory, AWAY_S, interrupted) as book:
         return any(entry.title == f"night {number}" and entry.state is State.FINISHED for entry in book.entries())
 
 

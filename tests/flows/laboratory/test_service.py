@@ -189,13 +189,13 @@ def test_with_an_auth_string_only_those_who_have_it_are_served(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"), [("", "names no Prefect server"), ("http://127.0.0.1:9/api", "no Prefect server")]
+    ("url", "why"), [("", "names no Prefect server"), ("http://127.0.0.1:9/api", "no Prefect server")]
 )
-def test_deploy_needs_the_server_of_the_workers(url, result, sdl, monkeypatch):
+def test_deploy_needs_the_server_of_the_workers(url, why, sdl, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", url)
     refused = sdl("deploy", ROOT / "deployments" / "lab.toml")
     assert refused.code == 2
-    assert result in refused.said
+    assert why in refused.said
 
 
 class TestLaboratoryFile:

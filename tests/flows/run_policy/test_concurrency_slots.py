@@ -19,8 +19,8 @@ def leases(monkeypatch):
 
 
 @pytest.mark.fault("O-17")
-@pytest.mark.parametrize("told", [True, False])
-def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(result, leases, caplog):
+@pytest.mark.parametrize("loud", [True, False])
+def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(loud, leases, caplog):
     concurrency_slots.keep_going()
     concurrency_slots.keep_going()  # a second flow in one process
     ends = []
@@ -29,10 +29,10 @@ def test_a_slot_that_cannot_be_renewed_ends_no_run_and_is_said_in_a_sentence(res
         def cancel(self):
             ends.append(True)
 
-    getattr(leases, concurrency_slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, not result, Scope())
+    getattr(leases, concurrency_slots.NAME)(RuntimeError("gone"), uuid.uuid4(), True, not loud, Scope())
     assert ends == []
     said = [record for record in caplog.records if record.levelname != "DEBUG"]
-    assert [record.message for record in said] == [concurrency_slots.LOST] * result
+    assert [record.message for record in said] == [concurrency_slots.LOST] * loud
     assert not any(record.exc_info for record in said)
 
 
