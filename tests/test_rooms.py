@@ -1,19 +1,14 @@
 """The floors of the house and their rooms: who imports whom, what nobody uses, and how many doors a folder has."""
 
-import ast
 import subprocess
 import sys
 from collections import defaultdict
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-OURS = ("sdl", "strategies", "flows")
-FILES = sorted(path for floor in OURS for path in (ROOT / floor).rglob("*.py"))
+from places import ROOT
+from source import FILES, MODULES, OURS, each_file, floor, imported, innermost, module, uses
 
 LABORATORY = {"numpy", "pydantic", "requests", "urllib3", "sqlalchemy", "jinja2", "matplotlib", "pyarrow"}
 DECISIONS = {"numpy", "scipy", "sklearn", "gmr", "threadpoolctl"}
@@ -192,76 +187,9 @@ ROOMS = {
 longest that it begins with."""
 DATABASES = {"flows.server"}
 """Who has a database of its own beside the ledger: Prefect's."""
-ARRAYS = {"flows.engine.fitting_process", "flows.engine.fitting_worker"}
-"""Modules of the upper floor that hold rows in arrays, beside the benchmarks."""
 DOORS = {"sdl": 14, "strategies": 14, "flows": 14, "tests": 20}
 """Files and folders that one may see in a folder of each floor."""
 UNCOUNTED = {"__init__.py", "__main__.py", "py.typed", "__pycache__"}
-VAGUE = {"run", "table", "write"}
-"""Names that say nothing of what a function runs, shows or writes."""
-RUNS_CODE = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "marshal", "shelve", "code", "runpy"}
-BUILT_IN_DANGERS = {"eval", "exec", "compile", "__import__"}
-WORLD = {
-    *("time", "datetime", "os", "pathlib", "io", "socket", "subprocess", "threading", "multiprocessing", "random"),
-    *("asyncio", "logging", "urllib", "http", "sqlite3", "tempfile", "shutil"),
-}
-"""What a decision has no business with: files, networks, clocks, and chance that is not handed down."""
-CLOCKS = {"strategies.models.base.time_budget"}
-"""Who may look at the clock: a training has only so much time."""
-CONTAINERS = {
-    "strategies.models.mixtures.forest": {"get_state", "set_state"},
-    "strategies.models.conformance": {"get_state", "random"},
-    "strategies.evaluation.peers.library_guard": {"get_state", "set_state", "seed"},
-}
-"""Who may touch the global generator: to undo what a library does to it, and to see that a model does not."""
-GENERATORS = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
-
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-@cache
-def tree(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def module(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {module(path): path for path in FILES}
-
-
-def imported(path):
-    """Full names of what a file imports, wherever in it: ``scipy.special.ndtr`` for a name out of a module."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def floor(path):
-    return path.relative_to(ROOT).parts[0]
-
-
-def calls(path):
-    """Dotted names of what a file calls, with the call."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
-
-
-def uses(names, allowed):
-    """Those of the names that no package or module of the allowed ones holds."""
-    return sorted({name for name in names if not any(name == each or name.startswith(f"{each}.") for each in allowed)})
-
-
-def innermost(name, packages):
-    """The longest of the packages that a full name stands for or lives in; empty if it lives in none."""
-    while name and name not in packages:
-        name = name.rpartition(".")[0]
-    return name
 
 
 def allowed(name):
@@ -345,45 +273,6 @@ def test_a_floor_keeps_to_its_packages(path):
     assert uses(strange, allowed(module(path))) == []
 
 
-@pytest.mark.fault("N-02", "N-06", "M-14")
-@each_file
-def test_nothing_that_can_run_code_is_read_or_built(path):
-    assert [name for name in imported(path) if name.partition(".")[0] in RUNS_CODE] == []
-    for name, call in calls(path):
-        assert name not in BUILT_IN_DANGERS, f"line {call.lineno}: {name}"
-        assert name.rpartition(".")[2] not in ("read_pickle", "to_pickle"), f"line {call.lineno}: {name}"
-        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        assert options.get("allow_pickle", "False") == "False", f"line {call.lineno}: {name}"
-        # 'trusted' is of a type that has no False.
-        assert options.get("verify", "True") in ("True", "trusted"), f"line {call.lineno}: {name}"
-        assert options.get("shell", "False") == "False", f"line {call.lineno}: {name}"
-
-
-@each_file
-def test_chance_is_handed_down_and_never_global(path):
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
-            assert node.attr in GENERATORS | CONTAINERS.get(module(path), set()), (
-                f"line {node.lineno}: np.random.{node.attr}"
-            )
-    assert (
-        uses(
-            [name for name in imported(path) if name.startswith("numpy.random.")],
-            {f"numpy.random.{g}" for g in GENERATORS},
-        )
-        == []
-    )
-    unseeded = [call.lineno for name, call in calls(path) if name.endswith("default_rng") and not call.args]
-    assert floor(path) != "strategies" or not unseeded
-
-
-@pytest.mark.parametrize("path", [p for p in FILES if floor(p) == "strategies"], ids=module)
-def test_a_decision_knows_neither_files_nor_clocks(path):
-    world = WORLD - {"time"} if module(path) in CLOCKS else WORLD
-    assert [name for name in imported(path) if name.partition(".")[0] in world] == []
-    assert "open" not in {name for name, _ in calls(path)}
-
-
 def test_the_table_allows_nothing_that_no_file_needs():
     needed = defaultdict(set)
     for name, path in MODULES.items():
@@ -416,12 +305,6 @@ def uses_sql(path):
     )
 
 
-def test_the_upper_floor_does_no_arithmetic_on_arrays():
-    upper = {name: path for name, path in MODULES.items() if floor(path) == "flows"}
-    counting = [name for name, path in upper.items() if any(each.startswith("numpy") for each in imported(path))]
-    assert [name for name in counting if name not in ARRAYS and not name.startswith("flows.benchmarks.")] == []
-
-
 @pytest.mark.parametrize("top", DOORS)
 def test_no_folder_has_more_doors_than_one_can_hold_in_mind(top):
     folders = [ROOT / top, *(path for path in (ROOT / top).rglob("*") if path.is_dir())]
@@ -432,18 +315,3 @@ def test_no_folder_has_more_doors_than_one_can_hold_in_mind(top):
 def is_door(path):
     """Whether somebody who looks for a behaviour sees this in a folder: code, and folders; records are no doors."""
     return path.name not in UNCOUNTED and not path.name.startswith(".") and (path.is_dir() or path.suffix == ".py")
-
-
-def test_a_public_class_name_has_one_meaning():
-    places = defaultdict(list)
-    for name, path in MODULES.items():
-        for node in tree(path).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(name)
-    assert {name: where for name, where in places.items() if len(where) > 1} == {}
-
-
-@each_file
-def test_a_public_function_says_what_it_is_about(path):
-    functions = [node.name for node in tree(path).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert not VAGUE & set(functions)
