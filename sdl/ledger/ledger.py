@@ -25,7 +25,7 @@ from sdl.errors import (
     LedgerError,
     suggest_nearest,
 )
-from sdl.formatting import escape_invisible, format_value, json_list, make_jsonable
+from sdl.formatting import escape_invisible, format_value
 from sdl.history import Control, Entry, Exam, Finding, History, NoticeKind, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
@@ -36,7 +36,15 @@ from sdl.ledger.database_server import wait_for_answer
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.journal import Journal, JournalEntry
 from sdl.ledger.lease import Lease
-from sdl.ledger.row_mapping import entry_from_row, row_of_exam, row_of_finding, row_of_request, row_of_round
+from sdl.ledger.row_mapping import (
+    answer_columns,
+    entry_from_row,
+    failure_columns,
+    row_of_exam,
+    row_of_finding,
+    row_of_request,
+    row_of_round,
+)
 from sdl.ledger.tables import attempts, campaigns, exams, findings, metadata, requests, rounds, storable
 from sdl.space import Space
 from sdl.system import failpoints
@@ -610,23 +618,6 @@ def _same_rows(begun: Row[Any], row: Mapping[str, Any]) -> bool:
 
 def _entered(done: int, trail: Sequence[Any]) -> str:
     return f"{done} of {len(trail)} rows are entered, the same import again enters the others"
-
-
-def answer_columns(reply: Reply, screened: Screened) -> dict[str, Any]:
-    """Return what is written of an attempt that brought a reply, whatever it is worth."""
-    answer: dict[str, Any] = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, "raw": reply.raw}
-    answer |= {"applied": make_jsonable(reply.applied), "out": make_jsonable(reply.readings), "seconds": reply.seconds}
-    return answer | {
-        "readings": json_list(screened.readings),
-        "censored": screened.censored.tolist(),
-        "done_at": now(),
-    }
-
-
-def failure_columns(verdict: ReplyClass, reason: str, raw: str = "") -> dict[str, Any]:
-    """Return what is written of an attempt that brought no reply."""
-    state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
-    return {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}
 
 
 def _obey(name: str, control: Control) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row
 
-from sdl.formatting import array_from_json, json_list
+from sdl.formatting import array_from_json, json_list, make_jsonable
 from sdl.history import (
     Approval,
     Control,
@@ -14,6 +14,7 @@ from sdl.history import (
     Finding,
     FindingFacts,
     Purpose,
+    ReplyClass,
     Request,
     Round,
     RoundFacts,
@@ -22,6 +23,8 @@ from sdl.history import (
     Verdict,
     looks_from_json,
 )
+from sdl.instruments.protocol import Reply
+from sdl.instruments.screening import Screened
 from sdl.space import Space
 from sdl.system.clock import now
 
@@ -103,3 +106,20 @@ def finding_from_row(row: Row[Any]) -> Finding:
     settings = None if row.settings is None else np.array(row.settings, float)
     facts = FindingFacts.from_json(row.facts)
     return Finding(row.round, row.target, Verdict(row.verdict), row.sentence, settings, facts)
+
+
+def answer_columns(reply: Reply, screened: Screened) -> dict[str, Any]:
+    """Return what is written of an attempt that brought a reply, whatever it is worth."""
+    answer: dict[str, Any] = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, "raw": reply.raw}
+    answer |= {"applied": make_jsonable(reply.applied), "out": make_jsonable(reply.readings), "seconds": reply.seconds}
+    return answer | {
+        "readings": json_list(screened.readings),
+        "censored": screened.censored.tolist(),
+        "done_at": now(),
+    }
+
+
+def failure_columns(verdict: ReplyClass, reason: str, raw: str = "") -> dict[str, Any]:
+    """Return what is written of an attempt that brought no reply."""
+    state = "UNKNOWN" if verdict is ReplyClass.UNKNOWN else "FAILED"
+    return {"state": state, "verdict": verdict, "reason": reason, "raw": raw, "done_at": now()}

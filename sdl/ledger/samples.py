@@ -20,8 +20,8 @@ from sdl.instruments.screening import Screened
 from sdl.ledger import statements
 from sdl.ledger.journal import JournalEntry
 from sdl.ledger.lease import Lease
-from sdl.ledger.ledger import Ledger, answer_columns, failure_columns
-from sdl.ledger.row_mapping import request_from_row
+from sdl.ledger.ledger import Ledger
+from sdl.ledger.row_mapping import answer_columns, failure_columns, request_from_row
 from sdl.ledger.tables import attempts, editions, requests, samples
 from sdl.system import failpoints
 from sdl.system.clock import now
