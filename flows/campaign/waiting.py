@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 from prefect import get_client, runtime
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
 from prefect.states import Running
@@ -177,6 +178,11 @@ async def _mirror(wait: Wait) -> None:
     while True:
         try:
             await _ask_in_prefect(wait)
+        except (
+            Pause
+        ):  # shown by an earlier wait, which reached the server when it was over: else the run would end here
+            await _show_state(Running())
+            await asyncio.sleep(LOOK_S)
         except (httpx.HTTPError, RuntimeError, LedgerError) as error:
             log.warning("Prefect does not show that the campaign waits: %s", error)
             await asyncio.sleep(AGAIN_S)

@@ -55,8 +55,8 @@ def written(number, url):
     }  # fmt: skip
 
 
-def serve_lamp(host, record):
-    """Serve the instrument until the process is killed."""
+def serve_lamp(host, record, port="0", seconds="0.05"):
+    """Serve the instrument until the process is killed; a reading takes so many seconds at least."""
 
     class Watched(InstrumentServer):
         """Writes down what comes and goes."""
@@ -74,10 +74,10 @@ def serve_lamp(host, record):
         """Takes its time, at some settings more than at others."""
 
         def measure(self, settings):
-            time.sleep(0.05 + 0.2 * (sum(settings.values()) * 1e4 % 1) ** 2)
+            time.sleep(float(seconds) + 0.2 * (sum(settings.values()) * 1e4 % 1) ** 2)
             return super().measure(settings)
 
-    server = Watched(Slow(), host=host)
+    server = Watched(Slow(), host=host, port=int(port))
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -118,7 +118,7 @@ class Host:
             self.process = subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, **pipes)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.log.read_text()
-        (self.first,) = _children(self.process.pid)
+        (self.first,) = children(self.process.pid)
 
     def end(self) -> None:
         """Switch it off, and with it all that runs on it."""
@@ -139,10 +139,11 @@ class Host:
     @property
     def controllers(self) -> list[int]:
         """Its controllers that live, by their numbers outside."""
-        return _children(self.first)
+        return children(self.first)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """The numbers of the living processes that a process started."""
     try:
         words = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [

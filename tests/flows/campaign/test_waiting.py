@@ -49,7 +49,7 @@ class Running:
 
         try:
             self.outcome = asyncio.run(campaign(self.config, str(self.home), wait=wait))
-        except Exception as error:
+        except BaseException as error:  # what ends a run of Prefect is no Exception
             self.error = error
 
     @contextlib.contextmanager
@@ -140,6 +140,30 @@ class TestFlow:
         assert run.end()["verified"]
         assert run.kinds() == [NoticeKind.WAITING, NoticeKind.APPROVED]
 
+    @pytest.mark.fault("O-39")
+    def test_a_pause_that_reached_the_server_too_late_is_taken_back_and_ends_no_run(
+        self, prefect, home, written, lamp, sdl, monkeypatch
+    ):
+        from prefect import get_client, runtime
+        from prefect.states import Paused
+
+        from flows.campaign import waiting
+
+        asked, ask = [], waiting.apause_flow_run
+
+        async def ask_after_an_earlier_pause(*words, **options):
+            asked.append(options["key"])
+            if len(asked) == 1:
+                async with get_client() as client:
+                    await client.set_flow_run_state(runtime.flow_run.id, Paused(timeout_seconds=600), force=True)
+            return await ask(*words, **options)
+
+        monkeypatch.setattr(waiting, "apause_flow_run", ask_after_an_earlier_pause)
+        run = Running(written | {"approval": {"when": "first-round"}}, home)
+        until(lambda: len(asked) >= 2 and "Paused" in self.states(prefect), "it is not shown as paused")
+        assert sdl("approve", "paper", "--yes").code == 0
+        assert run.end()["verified"]
+
     @pytest.mark.fault("I-18")
     def test_a_lamp_holds_it_off_until_it_is_out(self, prefect, home, written, lamp):
         lamp.instrument.lamp = 6000.0
@@ -184,7 +208,9 @@ class TestFlow:
         with run.book() as book:
             samples = Samples(book, book.entry("dyes").id).read()
         assert samples[0].editions[0].by == "Ada"
+        deadline = time.monotonic() + SOON_S
         while not run.outcome and not run.error:  # a command is as good
+            assert time.monotonic() < deadline
             begun = conversation(WRITTEN, home)
             with run.book() as book:
                 wanted = wanted_samples(book, book.entry("dyes"))
