@@ -11,8 +11,8 @@ campaign: $(RUNS)  ## The paper's problem on the twin in daylight, over HTTP: ve
 	OPENBLAS_NUM_THREADS=1 $(BIN)/sdl twin serve --port 0 --option daylight=1500 --option memory_h=1 --option speed=20 -- \
 	  $(BIN)/sdl run deployments/paper.toml --again --set instrument.url={url} --set instrument.apparatus=twin
 
-test: $(TESTED) check  ## Every test, the slow ones too, on two cores: many wait for a server or a heartbeat
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadscope
+test: $(TESTED) check  ## Every test, the slow ones too
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 quick: $(TESTED)  ## The tests that take no more than a few seconds each
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"

@@ -94,11 +94,11 @@ class Parts:
             words = [*self.on_host(name), program("prefect"), "worker", "start", "--pool", "laboratory"]
         with (self.folder / f"{name}.log").open("ab") as log:
             options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "cwd": self.folder}
-            environment = self.environment | {
-                "SDL_HOME": str(self.folder / name),
-                "PREFECT_HOME": str(self.folder / name),
-            }
-            self.running[name] = subprocess.Popen(list(map(str, words)), env=environment, **options)
+            self.running[name] = subprocess.Popen(list(map(str, words)), env=self.environment_of(name), **options)
+
+    def environment_of(self, name):
+        """That of a part, with a home of its own."""
+        return self.environment | dict.fromkeys(("SDL_HOME", "PREFECT_HOME"), str(self.folder / name))
 
     def on_host(self, name):
         """The words before a command of one of the two hosts, which have one name, and processes of their own."""

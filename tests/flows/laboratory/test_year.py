@@ -18,7 +18,7 @@ from flows import environment
 
 NIGHTS = int(os.environ.get("SDL_NIGHTS", 100))
 """More than runs are kept, after which nothing grows; 365 before a release."""
-INSTRUMENTS, STEP = 4, 5
+INSTRUMENTS, STEP = 4, 10
 MOST_BYTES = 200e6
 """As flows/environment.py and service.md say."""
 RUN_DAYS, EVENT_DAYS = 90, 7
