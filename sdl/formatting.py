@@ -116,6 +116,16 @@ def count_decimals(margin: float) -> int:
     return max(0, 1 - math.floor(math.log10(margin)))
 
 
+def format_interval(low: float, high: float) -> str:
+    """Write the ends of an interval, to two digits of half its width.
+
+    >>> format_interval(8917.13, 9058.0), format_interval(0.5, 0.5)
+    ('8917 to 9058', '0.5 to 0.5')
+    """
+    digits = count_decimals((high - low) / 2 or 1.0)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
 def format_percent(share: float) -> str:
     """Write a share from 0 to 1 in whole percent.
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.terminal import figure_table
-from sdl.formatting import escape_invisible, format_percent
+from sdl.formatting import escape_invisible, format_interval, format_percent
 from strategies.posterior.predictive_interval import LEVEL
 
 
@@ -29,5 +29,5 @@ def foretold_tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _add(table: Table, words: str, free: Mapping[str, Mapping[str, float]]) -> None:
-    cells = [f"{each['low']:.5g} to {each['high']:.5g}" for each in free.values()]
+    cells = [format_interval(each["low"], each["high"]) for each in free.values()]
     table.add_row(escape(escape_invisible(words)), *map(escape, cells))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sdl.formatting import count_decimals, format_percent
+from sdl.formatting import count_decimals, format_interval, format_percent
 from sdl.history import Finding, ForetoldFacts
 
 NOT_HELD = "NOT HELD"
@@ -41,7 +41,7 @@ def _in_words(name: str, unit: str, facts: ForetoldFacts) -> FreeChannel:
     return FreeChannel(
         channel=name,
         unit=unit,
-        foretold=f"{facts.low:.{digits}f} to {facts.high:.{digits}f}",
+        foretold=format_interval(facts.low, facts.high),
         measured="" if facts.mean is None else f"{facts.mean:.{digits}f}",
         held=held,
         level="" if facts.level is None else format_percent(facts.level),
