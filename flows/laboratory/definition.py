@@ -1,6 +1,7 @@
 """The laboratory file: which instruments there are, what runs on them at what times, who is told. Read from TOML."""
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -34,19 +35,33 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+LEAP_YEAR = 2024
+
+
 def _cron(text: str | None) -> str | None:
     from prefect.client.schemas.schedules import CronSchedule  # who counts by it says what it can read
 
     if text is None:
         return text
     try:
-        if len(text.split()) == 5 and CronSchedule(cron=text):
-            return text
+        readable = len(text.split()) == 5 and bool(CronSchedule(cron=text))
     except ValueError:
-        pass
-    raise ValueError(
-        f"needs five fields (minute hour day month weekday), each within its range, got {format_value(text)}"
-    )
+        readable = False
+    if not readable:
+        raise ValueError(
+            f"needs five fields (minute hour day month weekday), each within its range, got {format_value(text)}"
+        )
+    if _never_comes(*text.split()[2:]):
+        raise ValueError(f"needs a day that the month has, got {format_value(text)}, which never comes")
+    return text
+
+
+def _never_comes(day: str, month: str, weekday: str) -> bool:
+    """Whether the months that are listed have none of the days that are; of ranges and steps nothing is said."""
+    days, months = day.split(","), month.split(",")
+    if weekday != "*" or not all(each.isdigit() for each in (*days, *months)):
+        return False
+    return all(int(each) > monthrange(LEAP_YEAR, int(number))[1] for each in days for number in months)
 
 
 def _instruments(written: Any) -> Any:

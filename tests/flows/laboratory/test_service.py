@@ -236,6 +236,25 @@ class TestLaboratoryFile:
         assert "no 'oter'; did you mean 'other'?" in result
         assert "instruments.other: sped: 'twin' has no such option; did you mean 'speed'?" in result
 
+    @pytest.mark.parametrize(
+        ("cron", "comes"),
+        [
+            ("0 0 31 2 *", False),
+            ("0 0 31 4,6 *", False),
+            ("0 0 29 2 *", True),
+            ("0 0 31 2,3 *", True),
+            ("0 0 31 2 1", True),
+        ],
+    )
+    def test_a_schedule_that_never_comes_is_refused(self, cron, comes):
+        schedule = [{"run": "calibrate", "instrument": "lamp", "cron": cron}]
+        laboratory = {"instruments": {"lamp": "twin"}, "schedule": schedule}
+        if comes:
+            assert Laboratory.parse(laboratory).schedule[0].cron == cron
+            return
+        with pytest.raises(InvalidInput, match=r"schedule\.0\.cron: needs a day that the month has, .*never comes"):
+            Laboratory.parse(laboratory)
+
     def test_one_table_where_a_list_of_them_belongs(self):
         one = {"run": "calibrate", "instrument": "twin", "every_min": 5}
         with pytest.raises(InvalidInput) as caught:
