@@ -117,7 +117,7 @@ ROOMS = {
     "flows.versions": {},
     "flows.environment": {"sdl": "errors formatting"},
     "flows.server": {"sdl": "errors formatting system", "flows": "environment"},
-    "flows.run_policy": {"sdl": "campaign errors formatting history ledger plugins system"},
+    "flows.run_policy": {"sdl": "campaign errors formatting history instruments.configured ledger plugins system"},
     "flows.terminal": {"sdl": "formatting"},
     "flows.ui": {"sdl": "analysis campaign errors formatting history ledger reports"},
     "flows.benchmarks.bars": {"flows": "terminal"},

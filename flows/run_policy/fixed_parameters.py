@@ -12,12 +12,10 @@ from prefect.context import FlowRunContext
 from sdl import plugins
 from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
+from sdl.instruments.configured.driver import ConfiguredInstrument
 
 PLACES = ("home", "ledger", "instruments")
 """Parameters that nobody but the laboratory gives."""
-
-DESCRIBED = frozenset({"scpi", "rest", "command", "mqtt", "opcua"})
-"""Instruments whose options are their program: what is sent where, with which secret, or run on this machine."""
 
 
 async def refuse_changes() -> None:
@@ -52,11 +50,13 @@ def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str
     # Equal sections name one instrument; only others have to be built to learn which one they name.
     if deployed is None or section == deployed:
         return faults
-    if DESCRIBED & {part.plugin for part in (section, deployed) if part is not None}:
+    own_names, own_described = _examine(deployed)
+    names, described = _examine(section)
+    if described or own_described:
         faults.append("instrument: what is sent to it, or run for it, is for the laboratory to say: leave it as it is")
-    elif (here := _identity(section)) != (there := _identity(deployed)):
+    elif names != own_names:
         faults.append(
-            f"instrument: this deployment is for {there}, got {here}; another one needs a deployment of its own"
+            f"instrument: this deployment is for {own_names}, got {names}; another one needs a deployment of its own"
         )
     return faults
 
@@ -75,11 +75,16 @@ def _history_ledger(parameters: Mapping[str, Any]) -> Any:
     return history.get("ledger") if isinstance(history, Mapping) else None
 
 
-def _identity(part: Plugin | None) -> str | None:
-    """Which instrument a section names, with its address: another one of the same name may be anybody's."""
+def _examine(part: Plugin | None) -> tuple[str | None, bool]:
+    """Which instrument a section names, with its address, and whether its options are its program.
+
+    Another one of the same name may be anybody's; and of one that a file describes the options say what is sent where,
+    with which secret, or run on this machine.
+    """
     if part is None:
-        return None
+        return None, False
     instrument = plugins.build("sdl.instruments", part.plugin, part.options)
     instrument.close()
-    names = (instrument.identity, getattr(instrument, "driver", instrument).identity)
-    return " at ".join(dict.fromkeys(map(str, names)))
+    driver = instrument.driver if isinstance(instrument, plugins.Apparatus) else instrument
+    names = dict.fromkeys((str(instrument.identity), str(driver.identity)))
+    return " at ".join(names), isinstance(driver, ConfiguredInstrument)
