@@ -4,7 +4,7 @@ A form leaves these out, or shows them; whoever starts a run may write anything 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from prefect import get_client
 from prefect.context import FlowRunContext
@@ -50,13 +50,11 @@ def describe_changes(run: Mapping[str, Any], own: Mapping[str, Any]) -> list[str
     # Equal sections name one instrument; only others have to be built to learn which one they name.
     if deployed is None or section == deployed:
         return faults
-    own_names, own_described = _examine(deployed)
-    names, described = _examine(section)
-    if described or own_described:
+    if any(_is_described(part) for part in (section, deployed) if part is not None):
         faults.append("instrument: what is sent to it, or run for it, is for the laboratory to say: leave it as it is")
-    elif names != own_names:
+    elif (here := _identity(section)) != (there := _identity(deployed)):
         faults.append(
-            f"instrument: this deployment is for {own_names}, got {names}; another one needs a deployment of its own"
+            f"instrument: this deployment is for {there}, got {here}; another one needs a deployment of its own"
         )
     return faults
 
@@ -75,16 +73,20 @@ def _history_ledger(parameters: Mapping[str, Any]) -> Any:
     return history.get("ledger") if isinstance(history, Mapping) else None
 
 
-def _examine(part: Plugin | None) -> tuple[str | None, bool]:
-    """Which instrument a section names, with its address, and whether its options are its program.
+def _is_described(part: Plugin) -> bool:
+    """Whether the options of an instrument are its program: what is sent where, with which secret, or run here.
 
-    Another one of the same name may be anybody's; and of one that a file describes the options say what is sent where,
-    with which secret, or run on this machine.
+    Its plug-in says so by what it returns; it is not built for that, since the options may be a stranger's.
     """
+    returned = get_type_hints(plugins.load("sdl.instruments", part.plugin)).get("return")
+    return get_origin(returned) is ConfiguredInstrument
+
+
+def _identity(part: Plugin | None) -> str | None:
+    """Which instrument a section names, with its address: another one of the same name may be anybody's."""
     if part is None:
-        return None, False
+        return None
     instrument = plugins.build("sdl.instruments", part.plugin, part.options)
     instrument.close()
     driver = instrument.driver if isinstance(instrument, plugins.Apparatus) else instrument
-    names = dict.fromkeys((str(instrument.identity), str(driver.identity)))
-    return " at ".join(names), isinstance(driver, ConfiguredInstrument)
+    return " at ".join(dict.fromkeys((str(instrument.identity), str(driver.identity))))

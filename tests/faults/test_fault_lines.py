@@ -82,6 +82,16 @@ def test_what_is_the_laboratorys_to_say_cannot_be_changed_in_a_form(given, told)
     assert [fault[: len(begins)] for fault, begins in zip(faults, told, strict=True)] == told
 
 
+@pytest.mark.fault("N-09")
+@pytest.mark.parametrize("plugin", ["scpi", "rest", "command", "mqtt", "opcua"])
+def test_an_instrument_that_is_described_is_refused_by_its_kind_and_never_built(plugin):
+    """Its options may be a stranger's, and need not even be whole."""
+    given = {"config": {"instrument": {"plugin": plugin, "program": ["sh"], "address": "tcp://10.0.0.1"}}}
+    assert pinned.describe_changes(given, OWN) == [
+        "instrument: what is sent to it, or run for it, is for the laboratory to say: leave it as it is"
+    ]
+
+
 def test_a_deployment_without_an_instrument_is_about_any():
     assert pinned.describe_changes({"campaign": "x"}, {}) == []
 
