@@ -79,7 +79,7 @@ def _readings(seen: CampaignDetail) -> Table:
     knobs = [""] * len(seen.last[0].settings)
     for target in seen.near:
         wishes = [target.interval(channel) if channel in target.readings else None for channel in seen.channels]
-        aims = ["free" if wish is None else format_number(wish.wanted) for wish in wishes]
+        aims = ["free" if wish is None else _aim(wish) for wish in wishes]
         margins = ["" if wish is None else _margin(wish) for wish in wishes]
         made.add_row("wanted", Text(escape_invisible(target.name)), *knobs, *aims, "", style="bold")
         made.add_row("", "", *knobs, *margins, "")
@@ -88,7 +88,15 @@ def _readings(seen: CampaignDetail) -> Table:
     return made
 
 
+def _aim(wish: Interval) -> str:
+    if wish.extreme:
+        return "largest" if wish.wanted > 0 else "smallest"
+    return format_number(wish.wanted)
+
+
 def _margin(wish: Interval) -> str:
+    if wish.extreme:
+        return f"±{format_number(min(wish.below, wish.above))}"
     return f"at {wish.side}" if wish.one_sided else f"±{format_number(wish.above)}"
 
 

@@ -14,6 +14,7 @@ from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.campaign.sections import DesignPart, Plugin
 from sdl.campaign.validation import prepare, resolve_target
+from sdl.errors import InvalidInput
 from sdl.history import Observation
 from sdl.measurement import manual as by_hand
 from sdl.space import Space
@@ -110,6 +111,11 @@ async def judge_settings(
     _, instrument = prepare(config, take_instrument(config.instrument))
     space, name = instrument.space, f"{config.slug} verified by hand"
     chosen = next((part for part in config.targets if part.name == target), config.targets[0])
+    if extremes := [channel for channel in chosen.readings if chosen.interval(channel).extreme]:
+        raise InvalidInput(
+            f"{chosen.name}: readings at one place do not tell whether others give more of {', '.join(extremes)}; "
+            "run the campaign, or name a bound"
+        )
     with (
         finish_on_signal() as interrupted,
         kept_instrument(config.instrument, instrument),

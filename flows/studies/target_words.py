@@ -169,6 +169,8 @@ def _fixed_channel(space: Space, text: str, tolerance: str) -> FixedChannel:
         raise InvalidInput(said if name in said else f"{whose} {said}") from None
     if faults := target_faults(space, target):
         raise InvalidInput(faults)
+    if target.interval(name).extreme:
+        raise InvalidInput(f"{name}: {wish} is for a campaign, whose readings show what is possible; name a bound here")
     return FixedChannel(name, target.interval(name))
 
 

@@ -81,7 +81,8 @@ class Target(Section):
 
     name: Name = Field(default="target", min_length=1, max_length=100)
     readings: dict[str, Annotated[float | str, BeforeValidator(_wish)]] = Field(min_length=1)
-    """By channel: a number, or ``">= 12000"``, ``"<= 9000"``, ``"3000 .. 4000"``, ``"16384 ± 150"``."""
+    """By channel: a number, or ``">= 12000"``, ``"<= 9000"``, ``"3000 .. 4000"``, ``"16384 ± 150"``;
+    or ``"maximum ± 150"``: settings that no others are expected to surpass by more than that, and ``minimum``."""
     tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
     """Largest allowed error of what is a number, in its unit (``150``) or as a share of it (``"1 %"``)."""
     answers: Annotated[int | Literal["all"], _or("all", 1, MOST_ANSWERS)] = Field(

@@ -116,6 +116,8 @@ def target_faults(space: Space, target: Target) -> list[str]:
         # One bound is met from there on, two are met between them.
         nearest = interval.high if interval.one_sided else interval.wanted
         farthest = interval.low if interval.one_sided else interval.high
+        if interval.extreme:
+            continue
         if not interval.one_sided and interval.above != EXACT and interval.high == interval.wanted:
             faults.append(f"{name} {said} {unit}: no number of that size shows so small an error")
         elif channel.floor is not None and nearest < channel.floor:

@@ -1,4 +1,4 @@
-"""What a reading is wanted to be, in the words of a person: ``16384``, ``>= 12000``, ``3000 .. 4000``."""
+"""What a reading is wanted to be, in words: ``16384``, ``>= 12000``, ``3000 .. 4000``, ``maximum ± 150``."""
 
 import math
 import re
@@ -14,7 +14,8 @@ LEAST = (">=", "≥")
 RANGE = re.compile(rf"{NUMBER}(?:\.\.|:){NUMBER}")
 ABOUT = re.compile(rf"{NUMBER}(?:(?:±|\+/?-)(.+))?")
 PERCENTAGE = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*")
-FORMS = "a number, or words such as '16384 ± 150', '>= 12000', '<= 9000' or '3000 .. 4000'"
+EXTREME = re.compile(rf"\s*(maximum|minimum)\s*(?:±|\+/?-){NUMBER}")
+FORMS = "a number, or words such as '16384 ± 150', '>= 12000', '<= 9000', '3000 .. 4000' or 'maximum ± 150'"
 
 
 def read_interval(wish: float | str, tolerance: float | str) -> Interval:
@@ -29,12 +30,16 @@ def read_interval(wish: float | str, tolerance: float | str) -> Interval:
 
     >>> [str(read_interval(wish, "1 %")) for wish in (16384, ">= 12000", "<=9e3", "3000 .. 4000", "5 ± 10 %")]
     ['16384 ± 164', 'at least 12000', 'at most 9000', '3500 ± 500', '5.00 ± 0.50']
+    >>> str(read_interval("maximum ± 150", "1 %"))
+    'the largest possible, to within 150'
     """
     if not isinstance(wish, str):
         return _about(wish, tolerance)
     if side := SIDE.fullmatch(wish):
         bound = _number(side[2])
         return Interval.at_least(bound) if side[1] in LEAST else Interval.at_most(bound)
+    if extreme := EXTREME.fullmatch(wish):
+        return _extreme(extreme[1], _number(extreme[2]))
     if RANGE.fullmatch(wish):
         low, high = read_range(wish)
         return Interval.about(low + (high - low) / 2, (high - low) / 2)
@@ -75,6 +80,8 @@ def plain_wish(value: float | str) -> float | str:
         read_interval(value, 1.0)
         if side := SIDE.fullmatch(value):
             return f"{'>=' if side[1] in LEAST else '<='} {side[2]}"
+        if extreme := EXTREME.fullmatch(value):
+            return f"{extreme[1]} ± {extreme[2]}"
         ends = RANGE.fullmatch(value)
         return f"{ends[1]} .. {ends[2]}" if ends else " ".join(value.split())
     if not is_number(value):
@@ -86,6 +93,12 @@ def is_tolerance(value: object) -> bool:
     """Whether a value is a tolerance: a number above 0, or a percentage."""
     number = _share(value) if isinstance(value, str) else value
     return isinstance(number, float | int) and is_number(number) and number > 0
+
+
+def _extreme(which: str, allowance: float) -> Interval:
+    if not allowance > 0:
+        raise InvalidInput(f"needs an allowance above 0, as in '{which} ± 150', got {allowance:g}")
+    return Interval.largest(allowance) if which == "maximum" else Interval.smallest(allowance)
 
 
 def _about(wanted: float, tolerance: float | str) -> Interval:

@@ -42,6 +42,21 @@ class Interval(NamedTuple):
         """Anything up to a bound."""
         return cls(bound, math.inf, 0.0)
 
+    @classmethod
+    def largest(cls, allowance: float) -> Self:
+        """As much as any settings give, less an allowance: a bound that nobody knows yet."""
+        return cls(math.inf, allowance, math.inf)
+
+    @classmethod
+    def smallest(cls, allowance: float) -> Self:
+        """As little as any settings give, and an allowance more."""
+        return cls(-math.inf, math.inf, allowance)
+
+    @property
+    def extreme(self) -> bool:
+        """Whether it is as much or as little as possible."""
+        return math.isinf(self.wanted)
+
     @property
     def low(self) -> float:
         """The least reading in it; minus infinity where there is none."""
@@ -79,7 +94,7 @@ class Interval(NamedTuple):
         if math.isinf(reading):
             return f"{name} at its ceiling"
         scale = margin if self.one_sided else self.above
-        if not 0 < scale < math.inf:
+        if self.extreme or not 0 < scale < math.inf:
             return f"{name} {format_number(reading)} for {self}"
         digits, known = count_decimals(scale), not math.isnan(margin)
         read, wanted = f"{reading:.{digits}f}", f"{self.wanted:.{digits}f}"
@@ -96,6 +111,9 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         if not self.one_sided:
             return format_with_margin(self.wanted, self.above)
+        if self.extreme:
+            which, allowance = ("largest", self.below) if self.wanted > 0 else ("smallest", self.above)
+            return f"the {which} possible, to within {format_number(allowance)}"
         return f"at {self.side} {format_number(self.wanted)}"
 
 

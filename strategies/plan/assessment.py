@@ -1,7 +1,7 @@
 """What everything that was read says about each target at this moment: where to read next, and whether it is there."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from strategies.fitting.fitting import Fitted
 from strategies.numerics.unit_box import in_unit_box
 from strategies.plan.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
+from strategies.posterior.extreme import within_reach
 from strategies.posterior.verdict import NEAR
 
 Found = TypeVar("Found")
@@ -63,10 +64,23 @@ class Assessment:
 
     def pursuit(self, target: ResolvedTarget) -> Pursuit:
         """The pursuit of a target, or of its next answer."""
+        return self.once(("pursuit", target.name), lambda: self._pursuit(target))
+
+    def _pursuit(self, target: ResolvedTarget) -> Pursuit:
         names = [written.name for written in self.campaign.targets]
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
         number = pursuit_number(names.index(target.name), len(passed))
-        return Pursuit(number, target.window, 1 - self.campaign.verification.confidence)
+        pursuit = Pursuit(number, target.window, 1 - self.campaign.verification.confidence)
+        if not np.isinf(target.window.wanted).any():
+            return pursuit
+        return replace(pursuit, target=within_reach(self.posterior, pursuit, self.rng(4)))
+
+    def beyond_ceiling(self, target: ResolvedTarget) -> list[str]:
+        """Channels of a maximum that lies where they have been seen at their ceiling, so that none can be told."""
+        bound, extreme = self.pursuit(target).target.wanted, np.isposinf(target.window.wanted)
+        seen = (self.posterior.rows.censored > 0).any(axis=0)
+        stuck = extreme & seen & (bound >= self.posterior.instrument.ceiling)
+        return [self.campaign.channels[c] for c in np.flatnonzero(stuck)]
 
     def reading(self, target: ResolvedTarget) -> NextReading | None:
         """Where to read next for a target; None if all settings are near to answers that are verified."""
@@ -111,7 +125,7 @@ class Assessment:
 
     def aim(self, target: ResolvedTarget) -> Readings:
         """The readings ``(p,)`` that whoever needs single ones is asked for; NaN where a channel is free."""
-        return target.window.aim(self.posterior.rows.readings, self.unit(target))
+        return self.pursuit(target).target.aim(self.posterior.rows.readings, self.unit(target))
 
     def nearest(self, target: ResolvedTarget) -> NearestSettings:
         """The settings that come nearest to a target, those that are to be read next among them."""
@@ -134,7 +148,7 @@ class Assessment:
         )
         if self.fitted is None or not refuted or not self.nearest(target).out_of_reach:
             return None
-        place, names, window = self.nearest(target), self.campaign.channels, target.window
+        place, names, window = self.nearest(target), self.campaign.channels, self.pursuit(target).target
         off = window.off(place.readings, self.unit(target))
         shown = window.fixed if len(window.fixed) <= MANY else np.flatnonzero(off > 1).tolist()
         sentence = "no setting of the knobs gives this: the nearest that can be reached is " + compare_channels(

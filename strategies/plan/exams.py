@@ -9,8 +9,9 @@ from scipy.special import ndtri
 
 from sdl.analysis.verification import compare_channels, say_verdict
 from sdl.campaign.validation import ResolvedTarget
+from sdl.formatting import format_number
 from sdl.history import Exam, Finding, FindingFacts, Verdict, window_facts
-from sdl.space import Settings, Space
+from sdl.space import Interval, Settings, Space
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import SAME, Pursuit
 from strategies.posterior.verdict import FEWEST, NEAR, Judgement, estimate, judge, looks, quantiles
@@ -72,6 +73,9 @@ def exam_finding(
     sentence = begun + compare_channels(names, window, judgement.mean, margin, shown)
     if judgement.readings > taken:
         sentence += f"; by {judgement.readings} readings for this target nearby, {taken} of them at these very settings"
+    for place, (name, column) in enumerate(zip(names, pursuit.fixed, strict=True)):
+        if (wish := target.window[column]).extreme:
+            sentence += _say_of_others(name, wish, float(window.wanted[place]), judgement.verdict)
     facts = FindingFacts(
         channels=tuple(names),
         model=exam.model,
@@ -89,3 +93,13 @@ def exam_finding(
     )
     sentence = "; ".join(filter(None, (sentence, why)))
     return Finding(exam.round, target.name, judgement.verdict, sentence, exam.settings, facts)
+
+
+def _say_of_others(name: str, wish: Interval, bound: float, verdict: Verdict) -> str:
+    """What is known of all other settings where a maximum or minimum is wanted, and where its bound is by now."""
+    upwards = wish.wanted > 0
+    allowance = wish.below if upwards else -wish.above
+    if verdict is Verdict.VERIFIED:
+        more = f"{format_number(abs(allowance))} {'more' if upwards else 'less'}"
+        return f"; no settings are expected to give {name} by more than {more}"
+    return f"; some settings may give {name} {'up' if upwards else 'down'} to {format_number(bound + allowance)}"

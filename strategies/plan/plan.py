@@ -196,6 +196,9 @@ class Plan:
             return self._give_up(history, number, target, f"none of {n} candidates passed its exam")
         if insight.lost_in_noise(target, self.campaign.most):
             return self._give_up(history, number, target, noise_limited_sentence(insight, target, self.campaign.most))
+        if channels := insight.beyond_ceiling(target):
+            why = f"the largest of {', '.join(channels)} is beyond the ceiling of the sensor, where none can be told"
+            return self._give_up(history, number, target, why)
         passed = several.answers_passed(turn)
         if not passed and (finding := insight.unreachable(target)) is not None:
             return Conclude(with_free_channels(self.campaign, self.space, history, finding))

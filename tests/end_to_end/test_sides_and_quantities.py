@@ -103,3 +103,39 @@ def test_a_person_is_asked_for_what_is_measured_and_not_for_what_is_computed(tmp
     assert found.verdict is Verdict.VERIFIED
     dye, acid = found.settings
     assert 1.9 <= (0.3 + 2.0 * dye) / (0.4 + 0.5 * acid + 0.3 * dye) <= 2.1
+
+
+EXTREMES = {
+    "name": "extremes",
+    "budget": 60,
+    "instrument": {"plugin": "twin", "seed": 5},
+    "targets": [
+        {"name": "brightest", "readings": {"515nm": "maximum ± 1500", "630nm": "<= 9000"}},
+        {"name": "glare", "readings": {"clear": "maximum ± 500"}},
+    ],
+}
+
+
+@pytest.mark.slow
+def test_a_maximum_is_verified_and_one_beyond_the_ceiling_is_given_up(tmp_path, drive, home):
+    where = str(home / "ledger.sqlite")
+    with open_session(EXTREMES, home, where) as session:
+        drive(session)
+    with Ledger(where) as book:
+        history = book.history(book.entry("extremes").id)
+        page = check(render_campaign_page(book, "extremes"))
+        bundle = write_bundle(book, "extremes", tmp_path / "extremes.zip")
+    found, twin = history.concluded("brightest"), Twin(seed=5)
+    assert found.verdict is Verdict.VERIFIED
+    assert "no settings are expected to give 515nm by more than 1500 more" in found.sentence
+    green, red = (twin.space.channel_names.index(name) for name in ("515nm", "630nm"))
+    everywhere = twin.truth(twin.space.from_unit(np.random.default_rng(0).random((20000, 3))))
+    best = everywhere[everywhere[:, red] <= 9000, green].max()
+    true = twin.truth(found.settings[None])[0]
+    assert true[green] >= best - 1500
+    assert true[red] <= 9000
+    assert found.sentence in page.text
+    beyond = history.concluded("glare")
+    assert beyond.verdict is Verdict.INCONCLUSIVE
+    assert "beyond the ceiling of the sensor" in beyond.sentence
+    assert reproduce_bundle(bundle)["agrees"]

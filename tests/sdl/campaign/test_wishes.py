@@ -115,3 +115,24 @@ def test_a_side_is_refused_where_no_reading_whatever_could_verify_it(wish, fault
 def test_readings_are_told_beside_what_is_wanted(interval, said):
     assert interval.compare("y", 16390.2, 75.4) == said
     assert interval.compare("y", math.inf, math.nan) == "y at its ceiling"
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("maximum ± 150", "the largest possible, to within 150"),
+        (" maximum +- 1.5e2", "the largest possible, to within 150"),
+        ("minimum ± 0.02", "the smallest possible, to within 0.02"),
+    ],
+)
+def test_as_much_and_as_little_as_possible_are_wishes_with_an_allowance(wish, words):
+    target = Target(readings={"y": wish})
+    assert str(target.interval("y")) == words
+    assert target.interval("y").extreme
+    assert Target(readings=target.model_dump()["readings"]) == target
+
+
+@pytest.mark.parametrize("wish", ["maximum", "maximum ± 0", "maximum ± -3", "maximum ± 2 %", "largest ± 3"])
+def test_a_maximum_without_a_number_to_be_within_is_refused(wish):
+    with pytest.raises(InvalidInput, match=r"needs (a number, or words|an allowance above 0)"):
+        Campaign.parse({**TWIN, "targets": [{"readings": {"445nm": wish}}]})
