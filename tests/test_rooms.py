@@ -97,7 +97,7 @@ ROOMS = {
         "strategies": "contract models.base models.deep numerics",
     },
     "strategies.plan": {
-        "sdl": "analysis campaign errors history plugins space",
+        "sdl": "analysis campaign errors formatting history plugins space",
         "strategies": "acquisitions answers contract fitting numerics posterior",
     },
     "strategies.models.gaussian_process": {
