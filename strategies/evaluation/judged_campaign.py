@@ -1,5 +1,6 @@
 """A campaign in memory whose verdicts are held against the truth, which only a simulated instrument knows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, Observation, Purpose, Verdict
 from sdl.instruments.protocol import KnowsTruth
-from sdl.space import Readings
+from sdl.space import Interval, Readings, Window
 from strategies.evaluation.scenarios import Scenario
 from strategies.evaluation.simulation import Decides, Simulation
 from strategies.numerics.blas_threads import one_thread
@@ -25,12 +26,14 @@ class JudgedCampaign:
         instrument: The scenario's, or one like it.
         scenario: What befalls the instrument on the way; nothing if it is not given.
         leader: Who says what to do next; the plan itself if it is not given.
+        bounds: By target and channel, where readings truly have to lie to be as large or as small as is wanted.
     """
 
     plan: Plan
     instrument: Any
     scenario: Scenario | None = None
     leader: Decides | None = None
+    bounds: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     truths: list[Readings] = field(default_factory=list)
     """Noise-free readings ``(c,)`` of the moment of each observation, over the channels of the plan; where the
     instrument does not know them, what was read."""
@@ -83,7 +86,13 @@ class JudgedCampaign:
         exam = (finding.round, Purpose.VERIFICATION)
         rows = [each.seq for each in self.simulation.observations if (each.round, each.purpose) == exam]
         target = next(each for each in self.plan.targets if each.name == finding.target)
-        return meets_target(target, np.array(self.truths)[rows].mean(axis=0)) != (finding.verdict is Verdict.VERIFIED)
+        within, claimed = np.array(self.truths)[rows].mean(axis=0), finding.verdict is Verdict.VERIFIED
+        known = self.bounds.get(target.name, {})
+        if known and not claimed:
+            return False  # that it lies beyond the bound of that moment is no word about the best settings
+        names = self.plan.campaign.channels
+        window = Window.of([known.get(name, target.window[place]) for place, name in enumerate(names)])
+        return meets_target(ResolvedTarget(target.name, window), within) != claimed
 
 
 def meets_target(target: ResolvedTarget, readings: Readings) -> bool:

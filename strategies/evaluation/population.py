@@ -132,7 +132,8 @@ def run_on_case(case: Case, campaign: Campaign, strategy: str, clock: Callable[[
     """The same on an instrument that is drawn already; its targets are those of the campaign."""
     plan = Plan(campaign, case.instrument.space)
     leader = TimedLeader(choose_leader(plan, strategy), clock)
-    judged = JudgedCampaign(plan, case.instrument, leader=leader)
+    bounds = {goal.target.name: goal.bounds for goal in case.goals}
+    judged = JudgedCampaign(plan, case.instrument, leader=leader, bounds=bounds)
     ended = judged.run()
     observations = judged.simulation.observations
     return PopulationRun(

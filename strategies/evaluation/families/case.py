@@ -8,7 +8,7 @@ import numpy as np
 
 from sdl.campaign.definition import Campaign, Target
 from sdl.instruments.protocol import Instrument
-from sdl.space import Readings, Settings
+from sdl.space import Interval, Readings, Settings
 
 
 class KnownInstrument(Instrument, Protocol):
@@ -27,6 +27,8 @@ class Goal:
     """Settings that come nearest, in the units of the knobs, ``(d,)``."""
     miss: float = 0.0
     """Error of the worst channel there, in tolerances, in the conditions that the target was posed for."""
+    bounds: Mapping[str, Interval] = field(default_factory=dict)
+    """By channel that a target wants as large or as small as possible, where readings truly have to lie for that."""
 
     @property
     def reachable(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from sdl.analysis.verification import Verdict
 from sdl.history import Finding
+from sdl.space import Interval
 from strategies.evaluation.families.drawing import Split, draw
 from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_case, run_on_family
 from strategies.evaluation.population_statistics import family_row
@@ -48,6 +49,19 @@ def test_what_is_far_out_of_reach_is_right_without_being_verified():
     assert outcome.right
     assert outcome.targets[0].not_reachable
     assert not outcome.targets[0].falsely_not_reachable
+
+
+def test_the_most_that_there_is_is_known_and_a_verdict_held_against_it():
+    case = draw("largest-beside", 3)
+    (goal,), space = case.goals, case.instrument.space
+    everywhere = case.instrument.truth(space.from_unit(np.random.default_rng(0).random((5000, space.d))))
+    allowed = everywhere[:, 1] <= goal.target.interval("c2").high
+    allowance = goal.target.interval("c1").below
+    assert everywhere[allowed, 0].max() <= goal.bounds["c1"].low + 1.01 * allowance
+    assert run("largest-beside", 3).right
+    pretended = replace(case, goals=(replace(goal, bounds={"c1": Interval.at_least(1e12)}),))
+    outcome = run_on_case(pretended, pretended.campaign("largest-beside", 3, 40), "sdl", clock())
+    assert outcome.targets[0].falsely_verified
 
 
 def test_a_peer_runs_under_the_same_rules():
