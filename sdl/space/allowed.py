@@ -27,7 +27,7 @@ KNOWN = 1024
 """... and how many of these are kept."""
 SEED = 17
 """Of these: the same space has the same ones wherever it is asked."""
-MOVES = 24
+MOVES = 16
 """Moves of each point of hit and run."""
 SWEEPS = 80
 """Rounds of Dykstra's projection."""
@@ -95,7 +95,9 @@ class Allowed:
         """
         found = self._standing(settings)
         lost = np.flatnonzero(~self.holds(found))
-        apart = self._apart(found[lost], self.known)
+        if not len(lost):
+            return found
+        apart = self._apart(found[lost])
         for row, place in enumerate(lost):
             taken = int(apart[row].argmin())
             found[place] = self.known[taken]
@@ -112,7 +114,7 @@ class Allowed:
         rng = np.random.default_rng(SEED)
         points = np.column_stack([self._drawn(knob, rng) for knob in self.knobs])
         if self._equal[0].size or self.holds(self._standing(points)).sum() < KNOWN:
-            points = self._all_over(self._kept(points), rng)
+            points = self._all_over(self._kept(points[: 2 * KNOWN]), rng)
         points = self._balanced(points)
         points = points[self.holds(points) & self._inside(points)]
         if not len(points):
@@ -260,7 +262,7 @@ class Allowed:
 
     def _reached(self, settings: Array) -> Array:
         """Allowed settings ``(m, d)`` on the way from known ones to those that are meant, as near as can be."""
-        apart = self._apart(settings, self.known)
+        apart = self._apart(settings)
         nearest = np.argsort(apart, axis=1, kind="stable")[:, :TOWARDS]
         starts = self.known[nearest.ravel()]
         ends = np.repeat(settings, nearest.shape[1], axis=0)
@@ -279,9 +281,13 @@ class Allowed:
         """Settings ``(m, d)`` in the unit box, ``(m, u)``."""
         return np.concatenate([knob.to_unit(settings[:, place]) for place, knob in enumerate(self.knobs)], axis=1)
 
-    def _apart(self, settings: Array, others: Array) -> Array:
-        """Squared distances ``(m, k)`` in the unit box."""
-        one, other = self._placed(settings), self._placed(others)
+    @cached_property
+    def _known_placed(self) -> Array:
+        return self._placed(self.known)
+
+    def _apart(self, settings: Array) -> Array:
+        """Squared distances ``(m, k)`` of settings from the known ones, in the unit box."""
+        one, other = self._placed(settings), self._known_placed
         squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
         return np.asarray(np.maximum(squares, 0.0))
 

@@ -5,8 +5,10 @@ arithmetic of this file. ``SDL_EXAMPLES=100000`` tries as many.
 """
 
 from collections.abc import Callable
+from itertools import cycle
 
 import numpy as np
+import pytest
 from hostile import sizes
 
 from sdl import plugins
@@ -23,8 +25,10 @@ from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 from strategies.posterior.rows import Statement
 
-CAMPAIGNS = 200
+CAMPAIGNS = 1000
 """Of so many examples one is a whole campaign."""
+TRIES = {"maximin-latin-hypercube": {"tries": 8}}
+"""Options of designs, so that they take no longer than the others."""
 DESIGNS = ("maximin-latin-hypercube", "latin-hypercube", "sobol", "random", "one-by-one", "full-factorial")
 MODELS = ("linear", "nearest", "mixture", "bayesian-linear", "pls")
 ACQUISITIONS = ("likeliest", "space-filling", "random", "latin-hypercube", "disagreement", "expected-improvement")
@@ -146,15 +150,15 @@ def apparatus(space, rng):
     return made
 
 
-def by_a_campaign(rng, space):
-    """All that a whole campaign sends, of any model and acquisition."""
+def by_a_campaign(rng, space, model, acquisition):
+    """All that a whole campaign sends."""
     made = apparatus(space, rng)
     wanted = float(made.truth(space.from_unit(rng.random((1, space.u))))[0, 0])
     written = {
         **{"name": "any", "seed": int(rng.integers(1000)), "budget": 14, "instrument": "twin"},
         "targets": [{"readings": {"y": wanted}, "tolerance": 0.02}],
-        "models": [str(rng.choice(MODELS)), "mixture"],
-        "acquisition": {"plugin": str(rng.choice(ACQUISITIONS)), "n": int(rng.integers(1, 4)), "below": 0.9},
+        "models": [model, "mixture"],
+        "acquisition": {"plugin": acquisition, "n": int(rng.integers(1, 4)), "below": 0.9},
         "design": str(rng.choice(DESIGNS[:4])),
     }
     Simulation(Plan(Campaign.parse(written), space), made).run()
@@ -162,7 +166,8 @@ def by_a_campaign(rng, space):
 
 
 def by_a_design(rng, space):
-    design: Design = plugins.build("sdl.designs", str(rng.choice(DESIGNS)))
+    name = str(rng.choice(DESIGNS))
+    design: Design = plugins.build("sdl.designs", name, TRIES.get(name))
     try:
         return list(design.propose(space, int(rng.integers(1, 9)), rng))
     except InvalidInput:  # it has a number of points of its own
@@ -218,7 +223,7 @@ def sent_by_example(seed) -> tuple[int, list]:
     except InvalidInput:  # nothing was found that is allowed, so that nothing is sent
         return 0, []
     if seed % CAMPAIGNS == 0:
-        sent = by_a_campaign(rng, space)
+        sent = by_a_campaign(rng, space, str(rng.choice(MODELS)), str(rng.choice(ACQUISITIONS)))
     else:
         sent = [*by_a_design(rng, space), *by_a_model(rng, space), space.off]
         sent += [*by_hand(rng, space, judges), *by_the_bench(rng, space, judges)]
@@ -233,3 +238,14 @@ def test_no_forbidden_setting_is_sent(examples):
         sent, forbidden = sent + number, forbidden + wrong
     assert sent > 20 * examples
     assert forbidden == []
+
+
+@pytest.mark.parametrize(("model", "acquisition"), [*zip(cycle(MODELS), ACQUISITIONS, strict=False)])
+def test_nor_by_any_model_or_acquisition(model, acquisition):
+    rng = np.random.default_rng([18, ACQUISITIONS.index(acquisition)])
+    space, judges = drawn(rng)
+    while not judges or space.d < 2:
+        space, judges = drawn(rng)
+    sent = by_a_campaign(rng, space, model, acquisition)
+    assert len(sent) > 5
+    assert [row for row in sent if not is_allowed(space, judges, row)] == []
