@@ -150,7 +150,14 @@ def format_quantities(named: Mapping[str, Any], units: Mapping[str, str] | None 
     'R = 0.5 duty, G = 0.25'
     """
     units = units or {}
-    return ", ".join(f"{name} = {format_number(value)} {units.get(name, '')}".rstrip() for name, value in named.items())
+    return ", ".join(
+        f"{name} = {format_setting(value)} {units.get(name, '')}".rstrip() for name, value in named.items()
+    )
+
+
+def format_setting(value: Any) -> str:
+    """Write a setting as a number is written; the name of a category stays as it is."""
+    return value if isinstance(value, str) else format_number(value)
 
 
 def format_duration(seconds: float) -> str:

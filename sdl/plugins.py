@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.formatting import format_value, hide_secrets, keep_secret
@@ -173,7 +173,7 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
     values = {key: revealed[key] for key in parameters if key in revealed}
     for key in [key for key in values if key not in hidden]:
         try:
-            values[key] = TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(values[key])
+            values[key] = TypeAdapter(hints[key]).validate_python(values[key])
         except ValidationError as error:
             faults += [_option_fault(key, hints[key], dict(fault), is_secret(written[key])) for fault in error.errors()]
     return values, unknown, faults

@@ -31,7 +31,7 @@ class LatinHypercube:
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         """Settings ``(n, d)`` of one random hypercube; a number of points is needed."""
-        return space.from_unit(qmc.LatinHypercube(space.d, rng=rng).random(_given(n, self)))
+        return space.from_unit(space.spread(qmc.LatinHypercube(space.u, rng=rng).random(_given(n, self))))
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class MaximinLatinHypercube:
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         """Settings ``(n, d)`` of that one of ``tries`` hypercubes whose closest points are farthest apart."""
         n = _given(n, self)
-        hypercube = qmc.LatinHypercube(space.d, scramble=False, rng=rng)
-        return space.from_unit(max((hypercube.random(n) for _ in range(self.tries)), key=_closest))
+        hypercube = qmc.LatinHypercube(space.u, scramble=False, rng=rng)
+        return space.from_unit(max((space.spread(hypercube.random(n)) for _ in range(self.tries)), key=_closest))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Sobol:
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         """The first ``n`` settings ``(n, d)`` of a scrambled sequence."""
         n = _given(n, self)
-        return space.from_unit(spread_points(n, space.d, rng)[:n])
+        return space.from_unit(space.spread(spread_points(n, space.u, rng)[:n]))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class OneByOne:
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         """One setting for each knob, ``(d, d)``; another number of points is refused."""
         _own(n, space.d, f"one by one over {space.d} knobs")
-        return space.from_unit(np.where(np.eye(space.d) > 0, self.high, self.low))
+        return space.at_shares(np.where(np.eye(space.d) > 0, self.high, self.low))
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Random:
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
         """Settings ``(n, d)`` that are independent and uniform over the box."""
-        return space.from_unit(rng.random((_given(n, self), space.d)))
+        return space.from_unit(space.spread(rng.random((_given(n, self), space.u))))
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class FullFactorial:
         if points > MOST:
             raise InvalidInput(f"a full factorial of {points} points is not a plan: take fewer levels, or a sequence")
         levels = np.linspace(0, 1, self.levels)
-        return space.from_unit(rng.permutation(list(product(levels, repeat=space.d))))
+        return _distinct(space, rng.permutation(list(product(levels, repeat=space.d))))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class BoxBehnken:
         points = np.full((len(edges) + self.center, space.d), 0.5)
         for point, (pair, walls) in zip(points, edges, strict=False):
             point[list(pair)] = walls
-        return space.from_unit(rng.permutation(points))
+        return _distinct(space, rng.permutation(points))
 
 
 def propose_by_seed(design: Design, space: Space, n: int | None, seed: int) -> Settings:
@@ -205,6 +205,14 @@ def propose_by_seed(design: Design, space: Space, n: int | None, seed: int) -> S
         InvalidInput: for a number of points that the design cannot have.
     """
     return design.propose(space, n, np.random.default_rng(seed))
+
+
+def _distinct(space: Space, shares: Settings) -> Settings:
+    """The settings at shares ``(n, d)`` of the ranges; where some of these fall together, each once."""
+    settings = space.at_shares(shares)
+    if space.plain:
+        return settings
+    return settings[np.sort(np.unique(settings, axis=0, return_index=True)[1])]
 
 
 def _closest(points: Settings) -> float:

@@ -152,7 +152,10 @@ def _table(samples: list[Sample], space: Space) -> Table:
     heads = {quantity.name: escape(quantity.heading) for quantity in space.quantities}
     rows = [
         [sample.name, sample.request.purpose.value]
-        + [f"{value:.10g}" for value in sample.request.settings.tolist()]
+        + [
+            value if isinstance(value, str) else f"{value:.10g}"
+            for value in space.shown_settings(sample.request.settings).values()
+        ]
         + [sample.readings.get(name) for name in known]
         for sample in samples
     ]
@@ -164,7 +167,7 @@ def _plain(samples: list[Sample], space: Space) -> list[dict[str, Any]]:
         {
             "sample": sample.name,
             "purpose": sample.request.purpose,
-            "settings": space.named_settings(sample.request.settings),
+            "settings": space.shown_settings(sample.request.settings),
             "readings": sample.readings,
         }
         for sample in samples

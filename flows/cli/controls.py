@@ -125,7 +125,7 @@ def _resumed(entry: Entry, directory: Path) -> str:
 def _planned(book: Ledger, name: str, round_: int) -> Table:
     entry = book.entry(name)
     rows = [
-        (purpose.value, *settings, times)
+        (purpose.value, *entry.space.shown_settings(settings).values(), times)
         for purpose, settings, times in summarize_planned(book.history(entry.id), round_)
     ]
     return plain_table(["purpose", *entry.space.knob_names, "times"], rows)

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sdl.formatting import NOTHING, escape_invisible, format_duration, format_number
+from sdl.formatting import NOTHING, escape_invisible, format_duration, format_number, format_setting
 from sdl.history import ReplyClass, Verdict
 from sdl.reports.free_channels import NOT_HELD, free_channels
 from sdl.reports.status import CampaignStatus
@@ -103,7 +103,7 @@ def _margin(wish: Interval) -> str:
 def _row(each: AttemptLine, seen: CampaignDetail) -> Iterator[Text]:
     yield Text(_clock(each.sent_at))
     yield Text(escape_invisible(f"{each.round} {each.purpose}"))
-    yield from (Text(format_number(value)) for value in each.settings.values())
+    yield from (Text(escape_invisible(format_setting(value))) for value in each.settings.values())
     yield from (_reading(each.readings, channel, seen) for channel in seen.channels)
     reason = f": {escape_invisible(each.reason)[:60]}" if each.reason else ""
     yield Text(f"{escape_invisible(each.verdict)}{reason}", "" if each.verdict in COUNTS else "red")

@@ -86,7 +86,7 @@ class FittingWorker:
     def _warm_up(self, left_out: Mapping[str, str]) -> None:
         """Load what the models need, by a fit of random rows: a library may take seconds for that."""
         rng = np.random.default_rng(0)
-        readings, settings = rng.random((WARM_ROWS, len(self.plan.columns))), rng.random((WARM_ROWS, self.space.d))
+        readings, settings = rng.random((WARM_ROWS, len(self.plan.columns))), rng.random((WARM_ROWS, self.space.u))
         for name, part in fitting.named_models(self.campaign.models).items():
             if name not in left_out:
                 self.announce(name)

@@ -78,6 +78,6 @@ def _settled(target: Target, history: History, space: Space) -> dict[str, Any]:
 
 
 def _named(finding: Finding, space: Space) -> dict[str, Any]:
-    settings = None if finding.settings is None else space.named_settings(finding.settings)
+    settings = None if finding.settings is None else space.shown_settings(finding.settings)
     free = [str(channel) for channel in free_channels(finding, {})]
     return {"verdict": finding.verdict, "sentence": finding.sentence, "settings": settings, "free": free}

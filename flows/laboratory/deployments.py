@@ -142,7 +142,7 @@ def define_deployments(laboratory: Laboratory) -> Iterator[Definition]:
 
 def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict[str, Any]:
     """What a run is given by default: the start of a form."""
-    settings = space.named_settings(space.off)
+    settings = space.shown_settings(space.off)
     if run in ("campaign", "sweep", "verify"):
         suits_paper = PAPER["readings"].keys() <= set(space.channel_names)  # type: ignore[attr-defined]
         config = {
@@ -162,11 +162,13 @@ def _parameters(run: Run, name: str, part: dict[str, Any], space: Space) -> dict
 def _knobs(space: Space) -> dict[str, Any]:
     fields = {
         knob.name: {
-            "type": "number",
+            **(
+                {"type": "string", "enum": list(knob.names)}
+                if knob.names
+                else {"type": "number", "minimum": knob.low, "maximum": knob.high}
+            ),
             "title": knob.name,
-            "minimum": knob.low,
-            "maximum": knob.high,
-            "description": f"from {knob.low:g} to {knob.high:g} {knob.unit}".rstrip(),
+            "description": f"{knob.range} {knob.unit}".rstrip(),
         }
         for knob in space.knobs
     }

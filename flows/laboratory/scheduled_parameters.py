@@ -17,17 +17,18 @@ from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.protocol import Instrument
+from sdl.space import NamedSettings
 
 Seed = Annotated[int, Field(ge=0)]
 PARAMETERS: dict[str, dict[str, Any]] = {
     "campaign": {"config": Campaign, "again": bool, "wait": bool, "moved": bool},
     "verify": {
         "config": Campaign,
-        "settings": dict[str, float],
+        "settings": NamedSettings,
         "target": str | None,
         "replicates": Annotated[int, Field(ge=2, le=1000)],
     },
-    "measure": {"settings": dict[str, float], "n": Annotated[int, Field(ge=1, le=1000)]},
+    "measure": {"settings": NamedSettings, "n": Annotated[int, Field(ge=1, le=1000)]},
     "survey": {"name": str, "design": DesignPart, "seed": Seed, "every": Annotated[int, Field(ge=0, le=100_000)]},
     "calibrate": {},
     "sweep": {
@@ -114,7 +115,7 @@ def _campaign_faults(written: Any, part: Plugin, instrument: Instrument) -> list
 def _value_faults(kind: Any, value: Any, instrument: Instrument) -> Iterator[str]:
     try:
         checked = TypeAdapter(kind).validate_python(value)
-        if kind == dict[str, float]:
+        if kind == NamedSettings:
             instrument.space.settings(checked)
         if isinstance(checked, DesignPart):
             plugins.build("sdl.designs", checked.plugin, checked.options)

@@ -17,13 +17,13 @@ from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
 from sdl.history import Observation
 from sdl.measurement import manual as by_hand
-from sdl.space import Space
+from sdl.space import NamedSettings, Space
 from strategies.contract import Design
 
 
 @task(name="measure", cache_policy=NO_CACHE)
 async def take_readings(
-    instrument: Plugin, home: str | None, ledger: str | None, settings: dict[str, float], n: int
+    instrument: Plugin, home: str | None, ledger: str | None, settings: NamedSettings, n: int
 ) -> list[dict[str, Any]]:
     """Take the readings and return them by name."""
     with finish_on_signal() as interrupted, open_bench(instrument, home, ledger, "by hand", interrupted) as bench:
@@ -43,7 +43,7 @@ def _named_readings(space: Space, observation: Observation) -> dict[str, Any]:
 @says_what_to_do
 async def measure(
     instrument: Plugin,
-    settings: dict[str, float],
+    settings: NamedSettings,
     n: Annotated[int, Field(ge=1, le=1000)] = 1,
     home: str | None = None,
     ledger: str | None = None,
@@ -103,7 +103,7 @@ async def judge_settings(
     config: Campaign,
     home: str | None,
     ledger: str | None,
-    settings: dict[str, float],
+    settings: NamedSettings,
     target: str | None,
     replicates: int,
 ) -> dict[str, Any]:
@@ -136,7 +136,7 @@ async def judge_settings(
 @says_what_to_do
 async def verify(
     config: Campaign,
-    settings: dict[str, float],
+    settings: NamedSettings,
     target: str | None = None,
     replicates: Annotated[int, Field(ge=2, le=1000)] = 8,
     home: str | None = None,

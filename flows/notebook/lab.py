@@ -35,7 +35,9 @@ class LabReading(Mapping[str, float]):
         at_ceiling: Channels at their ceiling, of which nothing but that is known.
     """
 
-    def __init__(self, settings: Mapping[str, float], readings: Mapping[str, float], at_ceiling: Iterable[str]) -> None:
+    def __init__(
+        self, settings: Mapping[str, float | str], readings: Mapping[str, float], at_ceiling: Iterable[str]
+    ) -> None:
         self.settings, self.readings, self.at_ceiling = dict(settings), dict(readings), tuple(at_ceiling)
 
     def __getitem__(self, channel: str) -> float:
@@ -93,7 +95,7 @@ class Lab:
         """Let the instrument go; the ledger stays."""
         close_driver(self._instrument)
 
-    def __call__(self, settings: Mapping[str, float] | None = None, /, **knobs: float) -> LabReading:
+    def __call__(self, settings: Mapping[str, float | str] | None = None, /, **knobs: float | str) -> LabReading:
         """Take one reading at settings, which are given by name, and keep it in the ledger.
 
         Raises:
@@ -104,15 +106,17 @@ class Lab:
         (reading,) = self._take([{**(settings or {}), **knobs}])
         return reading
 
-    def measure(self, rows: "Iterable[Mapping[str, float]] | pd.DataFrame") -> "pd.DataFrame":
+    def measure(self, rows: "Iterable[Mapping[str, float | str]] | pd.DataFrame") -> "pd.DataFrame":
         """Take a reading at each row of settings, in order, and return them as a table; errors as those of a call."""
         library = display.pandas()
         records: Iterable[Any] = rows.to_dict("records") if isinstance(rows, library.DataFrame) else rows
         taken = self._take([{str(knob): value for knob, value in row.items()} for row in records])
-        table: pd.DataFrame = library.DataFrame([reading.settings | reading.readings for reading in taken])
+        table: pd.DataFrame = library.DataFrame([{**reading.settings, **reading.readings} for reading in taken])
         return table
 
-    def repeat(self, n: int, settings: Mapping[str, float] | None = None, /, **knobs: float) -> "pd.DataFrame":
+    def repeat(
+        self, n: int, settings: Mapping[str, float | str] | None = None, /, **knobs: float | str
+    ) -> "pd.DataFrame":
         """Take ``n`` readings at the same settings and return them as a table; errors as those of a call."""
         return self.measure([{**(settings or {}), **knobs}] * n)
 
@@ -153,7 +157,7 @@ class Lab:
         config = Campaign.parse({"name": name, "instrument": instrument, "targets": written, **sections})
         return LabCampaign(config, self._directory, self._where)
 
-    def _take(self, rows: Sequence[Mapping[str, float]]) -> list[LabReading]:
+    def _take(self, rows: Sequence[Mapping[str, float | str]]) -> list[LabReading]:
         settings = [self.space.settings(row) for row in rows]
         interrupted = threading.Event()
         with (
@@ -163,7 +167,7 @@ class Lab:
             taken = measure_by_hand(bench, settings)
         return [
             LabReading(
-                self.space.named_settings(observation.settings),
+                self.space.shown_settings(observation.settings),
                 self.space.named_readings(observation.readings),
                 [name for name, is_at in zip(self.space.channel_names, observation.censored, strict=True) if is_at],
             )
@@ -174,7 +178,7 @@ class Lab:
         return f"<Lab {self._instrument.identity}: {', '.join(self.space.knob_names)} -> {self._channels()}>"
 
     def _repr_html_(self) -> str:
-        knobs = [[knob.name, f"{knob.low:g} to {knob.high:g}", knob.unit] for knob in self.space.knobs]
+        knobs = [[knob.name, knob.range, knob.unit] for knob in self.space.knobs]
         return (
             f"<b>{display.html_text(self._instrument.identity)}</b>, read in {display.html_text(self._channels())}"
             + display.html_table(["knob", "range", "unit"], knobs)

@@ -99,7 +99,7 @@ class LabCampaign:
         """Whether every target is."""
         return self._entry() is not None and bool(self.outcome["verified"])
 
-    def settings(self, target: str | None = None) -> dict[str, float]:
+    def settings(self, target: str | None = None) -> dict[str, float | str]:
         """Return the settings that were verified for a target, by default the first one.
 
         Raises:
@@ -170,7 +170,7 @@ def observations_table(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
     library = display.pandas()
     rows = [
         {name: row[name] for name in ("round", "index", "replicate", "purpose")}
-        | entry.space.named_settings(row["settings"])
+        | entry.space.shown_settings(row["settings"])
         | dict(zip(entry.space.channel_names, row["readings"] or [None] * entry.space.p, strict=True))
         | {"verdict": row["verdict"], "time": library.to_datetime(row["sent_at"], unit="s", utc=True)}
         for row in ledger.trail(entry.id)
@@ -182,6 +182,7 @@ def observations_table(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
 def _verdict_html(part: Mapping[str, Any]) -> str:
     colour = COLOURS.get(part["verdict"], "inherit")
     words = f'<b style="color:{colour}">{display.html_text(part["verdict"])}</b> {display.html_text(part["target"])}'
-    rows = [[f"{value:.5g}" for value in part["settings"].values()]] if part["settings"] else []
+    shown = [value if isinstance(value, str) else f"{value:.5g}" for value in (part["settings"] or {}).values()]
+    rows = [shown] if shown else []
     settings = display.html_table(part["settings"], rows) if rows else ""
     return f"<div>{words}: {display.html_text(part['sentence'])}</div>{settings}"

@@ -89,13 +89,18 @@ async def _show(key: str, kind: str, data: Any, description: str) -> None:
 def _verdict(entry: Entry, finding: Finding) -> str:
     lines = [f"# {finding.verdict}: {escape_markdown(finding.target)}", "", escape_markdown(finding.sentence), ""]
     if finding.settings is not None:
-        named = entry.space.named_settings(finding.settings)
-        lines += ["| knob | setting |", "|---|---|", *(f"| {escape_markdown(k)} | {v:.5g} |" for k, v in named.items())]
+        named = entry.space.shown_settings(finding.settings)
+        rows = (f"| {escape_markdown(knob)} | {_cell(setting)} |" for knob, setting in named.items())
+        lines += ["| knob | setting |", "|---|---|", *rows]
     if free := free_channels(finding, {}):
         lines += ["", "| left free | foretold | measured | interval |", "|---|---|---|---|"]
         cells = ((each.channel, each.foretold, each.measured, f"{each.level} {each.held}") for each in free)
         lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in cells]
     return "\n".join(lines)
+
+
+def _cell(setting: float | str) -> str:
+    return escape_markdown(setting) if isinstance(setting, str) else f"{setting:.5g}"
 
 
 def _rows(ledger: Ledger, campaign: str) -> tuple[list[dict[str, Any]], str]:
@@ -110,6 +115,7 @@ def _row(entry: Entry, attempt: dict[str, Any]) -> dict[str, Any]:
     space = entry.space
     readings = attempt["readings"] or [None] * space.p
     place = {key: attempt[key] for key in ("seq", "round", "purpose", "verdict")}
-    settings = {name: round(value, 5) for name, value in zip(space.knob_names, attempt["settings"], strict=True)}
+    shown = space.shown_settings(attempt["settings"])
+    settings = {name: value if isinstance(value, str) else round(value, 5) for name, value in shown.items()}
     named = dict(zip(space.channel_names, readings, strict=True))
     return {**place, "reason": make_harmless(attempt["reason"]), **settings, **named}

@@ -33,7 +33,7 @@ from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
-from sdl.space import Interval
+from sdl.space import UNCONSTRAINED, Constraints, Interval
 
 MOST_ANSWERS = 100
 MANY_TARGETS = 6
@@ -130,6 +130,9 @@ class Campaign(Section):
         default_factory=dict, exclude_if=lambda quantities: not quantities
     )
     """Computed from channels, by name, as in ``ratio = "445nm / 630nm"``: targets may want them like channels."""
+    constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
+    """What all settings have to keep, beside what the instrument states: ``always = ["A + B + C = 1"]``, and
+    ``never = ["T >= 80 and flow <= 0.2"]``."""
     design: Annotated[DesignPart, BeforeValidator(_named)] = DesignPart()
     models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
         default=(Plugin(plugin="linear"), Plugin(plugin="mixture")), min_length=1

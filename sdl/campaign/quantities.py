@@ -1,4 +1,4 @@
-"""An instrument that reads what a campaign computes from its channels too."""
+"""An instrument as a campaign has it: with channels that are computed, and with constraints of the campaign's own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from sdl.campaign.sections import QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons, Reply
-from sdl.space import Space
+from sdl.space import UNCONSTRAINED, Constraints, Space
 
 
 class Computing:
-    """An instrument as it is, with a space that has computed channels: whoever screens its replies computes them."""
+    """An instrument as it is, with a space of more: whoever screens its replies computes, and the bench refuses."""
 
     def __init__(self, instrument: Instrument, space: Space) -> None:
         self.instrument, self.space = instrument, space
@@ -38,19 +38,29 @@ class ComputingByHand(Computing):
     read_by_persons = True
 
 
-def with_quantities(instrument: Instrument, quantities: Mapping[str, QuantityPart]) -> Instrument:
-    """Return an instrument that reads some quantities too, or the same one where there are none.
+def with_quantities(
+    instrument: Instrument, quantities: Mapping[str, QuantityPart], constraints: Constraints = UNCONSTRAINED
+) -> Instrument:
+    """Return an instrument that reads some quantities too and keeps constraints, or the same one where there are none.
 
     Raises:
-        InvalidInput: for each that has the name of a knob or channel, or that cannot be computed.
+        InvalidInput: for each quantity that has the name of a knob or channel, or that cannot be computed; for
+            constraints that say nothing of the knobs, or that no settings keep.
     """
     if isinstance(instrument, Computing):  # it was kept from another flow
         instrument = instrument.instrument
-    if not quantities:
+    if not quantities and not constraints:
         return instrument
+    faults, space = list[str](), instrument.space
     try:
-        space = instrument.space.with_formulas({name: (part.formula, part.unit) for name, part in quantities.items()})
+        space = space.with_formulas({name: (part.formula, part.unit) for name, part in quantities.items()})
     except InvalidInput as error:
-        raise InvalidInput(f"quantities.{fault}" for fault in error.faults) from None
+        faults += [f"quantities.{fault}" for fault in error.faults]
+    try:
+        space = space.with_constraints(constraints)
+    except InvalidInput as error:
+        faults += error.faults
+    if faults:
+        raise InvalidInput(faults)
     kind = ComputingByHand if isinstance(instrument, ReadByPersons) else Computing
     return kind(instrument, space)

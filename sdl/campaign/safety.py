@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sdl.campaign.section import Section
 from sdl.formatting import format_value
+from sdl.space import NamedSettings
 
 Occasion: TypeAlias = Literal["always", "first-round", "outside-range"]
 """When approval is asked for: for every round, for the first one, for settings beyond all that were measured."""
@@ -72,7 +73,7 @@ class ApprovalPart(Section):
 class PatchPart(Section):
     """Settings that are measured again and again, to see whether the instrument still is what it was."""
 
-    settings: dict[str, float] = Field(min_length=1)
+    settings: NamedSettings = Field(min_length=1)
     """A value for every knob; lamps half on are a good choice."""
     every: int = Field(default=20, ge=2, le=100_000)
     """Requests between two of these readings; each comes right after a reference."""

@@ -15,7 +15,7 @@ from sdl.campaign.quantities import with_quantities
 from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
-from sdl.space import Interval, Space, Window
+from sdl.space import UNCONSTRAINED, Interval, Space, Window
 
 OPTION = re.compile(r"\w[\w.]*: ")
 """How the fault of one option begins."""
@@ -67,7 +67,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
     if instrument is not None:
         broken, quantities = set[str](), campaign.quantities if campaign else _quantities(written)
         try:
-            instrument = with_quantities(instrument, quantities)
+            instrument = with_quantities(instrument, quantities, campaign.constraints if campaign else UNCONSTRAINED)
         except InvalidInput as error:
             broken, faults = {*quantities}, [*faults, *error.faults]
         faults += _unknown(instrument.space, campaign)
@@ -150,7 +150,7 @@ def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, pl
     """
     if campaign.history is not None:
         return []
-    knobs, channels = space.d, len(campaign.channels)
+    knobs, channels = space.u, len(campaign.channels)
     models = models_named or {part.plugin: _model(part) for part in campaign.models}
     needed = {name: model.rows_needed(knobs, channels) for name, model in models.items()}
     least = min(needed, key=lambda name: needed[name])

@@ -8,9 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from sdl.errors import InstrumentRefused, InvalidInput
 from sdl.instruments.protocol import Patience, Reply
-from sdl.space import Channel, Knob, Space, StatedChannel
+from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Space, StatedChannel
 
 STEPS = 1000
 """Steps of a knob that states none, at least: nobody sets sixteen digits by hand."""
@@ -26,14 +28,17 @@ class ByHand:
         knobs: With ``name``, ``low``, ``high``, and ``unit``, ``resolution`` or ``off`` if it has them; a knob that
             states no ``resolution`` is set in steps of a power of ten, a thousand of them at least.
         channels: With ``name``, and ``unit``, ``floor``, ``ceiling`` or ``noise`` if they are known.
+        constraints: What all settings have to keep, ``always`` and ``never``.
     """
 
     patience = Patience(attempts=1)
     read_by_persons = True
 
-    def __init__(self, knobs: list[Knob], channels: list[StatedChannel]) -> None:
+    def __init__(
+        self, knobs: list[Knob], channels: list[StatedChannel], constraints: Constraints = UNCONSTRAINED
+    ) -> None:
         stated = tuple(Channel(**channel.model_dump()) for channel in channels)
-        self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated)
+        self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated, constraints=constraints)
         names = [quantity.name.casefold() for quantity in self.space.quantities]
         if twice := sorted({name for name in names if name in RESERVED or names.count(name) > 1}):
             raise InvalidInput(
@@ -62,7 +67,10 @@ class ByHand:
 
 
 def _in_steps(knob: Knob) -> Knob:
-    if knob.resolution is not None:
+    if knob.resolution is not None or knob.values is not None:
         return knob
+    if knob.scale == "log":
+        listed = {float(f"{value:.3g}") for value in np.geomspace(knob.low, knob.high, STEPS)} | {knob.low, knob.high}
+        return Knob(**knob.model_dump(exclude={"values"}), values=tuple(sorted(listed)))
     values: dict[str, Any] = {"resolution": 10.0 ** math.floor(math.log10((knob.high - knob.low) / STEPS))}
     return knob.model_copy(update=values)

@@ -65,7 +65,10 @@ def state_ranges(space: Space, ranges: Ranges) -> Space:
     ]
     knobs = list[Knob]()
     for knob in space.knobs:
-        low, high = ranges.get(knob.name, (knob.low, knob.high))
+        if knob.name not in ranges:
+            knobs.append(knob)
+            continue
+        low, high = ranges[knob.name]
         off = knob.off if knob.off is not None and low <= knob.off <= high else None
         try:
             knobs.append(Knob.model_validate(knob.model_dump() | {"low": low, "high": high, "off": off}))
@@ -73,4 +76,4 @@ def state_ranges(space: Space, ranges: Ranges) -> Space:
             faults.append(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, "))
     if faults:
         raise InvalidInput(faults)
-    return space.model_copy(update={"knobs": tuple(knobs)})
+    return Space(knobs=tuple(knobs), channels=space.channels, constraints=space.constraints)

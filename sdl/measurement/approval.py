@@ -46,4 +46,4 @@ def approval_reason(
 
 
 def _named(space: Space, request: Request) -> str:
-    return ", ".join(f"{name}={value:.4g}" for name, value in space.named_settings(request.settings).items())
+    return space.compact_settings(request.settings)

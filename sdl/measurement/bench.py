@@ -17,7 +17,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
 from sdl.measurement.driver_call import ask_driver
 from sdl.measurement.suspenders import Suspenders
-from sdl.space import Space
+from sdl.space import Settings, Space
 from sdl.system import failpoints
 
 SUSPECTS = 2
@@ -59,12 +59,24 @@ class Bench:
         """Take the measurements in this order, each until it has a usable reply.
 
         Raises:
+            InvalidInput: one of them must not be sent, by what the space allows; none is then.
             CampaignSuspended: if one cannot be had, with the reason; all that came is kept.
             CampaignPaused, CampaignStopped, Interrupted, BudgetSpent, LeaseLost: before a request is sent.
         """
-        for request in requests:
+        planned = list(requests)
+        self.interlock(request.settings for request in planned)
+        for request in planned:
             self._measure(request)
             progress(request)
+
+    def interlock(self, settings: Iterable[Settings]) -> None:
+        """Refuse settings ``(d,)`` that must not be sent, whoever chose them.
+
+        Raises:
+            InvalidInput: saying what they break.
+        """
+        for row in settings:
+            self.instrument.space.refuse(row)
 
     def _measure(self, request: Request) -> None:
         patience, suspects, wait = self.instrument.patience, 0, 0.0
@@ -80,7 +92,7 @@ class Bench:
                 break
         raise CampaignSuspended(
             f"{self.instrument.identity} gave no usable reading at "
-            f"{_shown(self.instrument.space.named_settings(request.settings))} in {attempt} "
+            f"{self.instrument.space.compact_settings(request.settings)} in {attempt} "
             f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
             "Nothing is lost; mend this and run the campaign again to go on from here",
             transient=verdict in (ReplyClass.RETRY, ReplyClass.UNKNOWN),
@@ -140,7 +152,3 @@ def judge_reply(
     reason = f"the background alone reaches the ceiling: {screened.reason}"
     nothing = np.full_like(screened.readings, np.nan)
     return Screened(ReplyClass.SUSPECT, reason, nothing, np.zeros_like(screened.censored))
-
-
-def _shown(settings: dict[str, float]) -> str:
-    return ", ".join(f"{name}={value:.4g}" for name, value in settings.items())

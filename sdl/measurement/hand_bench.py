@@ -39,6 +39,7 @@ class HandBench(Bench):
             CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted, BudgetSpent, LeaseLost: as an instrument's.
         """
         planned = list(requests)
+        self.interlock(request.settings for request in planned)
         self._may_go_on()
         asked = Samples(self.ledger, self.campaign).ask(self.lease, planned, self.budget)
         if wanted := [sample for sample in asked if not sample.answered(self.needed)]:
@@ -167,8 +168,14 @@ def _edition(row: SheetRow, sample: Sample, space: Space, needed: Sequence[str],
     """
     faults, numbers = list[str](), dict[str, float]()
     units = {quantity.name: quantity.unit for quantity in space.quantities}
+    categories = {knob.name: knob for knob in space.knobs if knob.names}
     for name, cell in row.cells.items():
-        if name in units:
+        if name in categories:
+            try:
+                numbers[name] = categories[name].setting(str(cell))
+            except InvalidInput as error:
+                faults += error.faults
+        elif name in units:
             try:
                 numbers[name] = _number(cell, units[name], comma)
             except ValueError as error:

@@ -26,8 +26,10 @@ def measure_by_hand(
     """Take one reading at each of the settings ``(d,)``, in order.
 
     Raises:
+        InvalidInput: one of them must not be sent.
         CampaignSuspended: if one cannot be had.
     """
+    bench.interlock(settings)
     number = _next_round(bench)
     requests = [Request(number, index, 0, purpose, row) for index, row in enumerate(settings)]
     bench.ledger.plan(bench.lease, bench.campaign, Round(number, RoundKind.BY_HAND), requests)
@@ -49,6 +51,7 @@ def survey_space(bench: Bench, settings: Settings, every: int) -> list[Observati
     Raises:
         CampaignSuspended: if one cannot be had.
     """
+    bench.interlock(settings)
     number, requests = _next_round(bench), list[Request]()
     for place, row in enumerate(settings):
         if every and place % every == 0:
@@ -63,6 +66,7 @@ def verify_by_hand(
     bench: Bench, target: ResolvedTarget, settings: Settings, rule: VerificationPart, replicates: int
 ) -> Finding:
     """Examine settings ``(d,)`` that a person offers: a fresh reference, then the replicates, then the verdict."""
+    bench.interlock([settings])
     space, number = bench.instrument.space, _next_round(bench)
     round_ = Round(number, RoundKind.EXAM, target.name)
     reference = Request(number, 0, 0, Purpose.REFERENCE, space.off)

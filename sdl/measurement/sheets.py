@@ -60,7 +60,10 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
     head = [SAMPLE, PURPOSE, *(quantity.heading for quantity in space.quantities), FAILED, NOTE]
     rows: list[list[Any]] = [
         [sample.name, sample.request.purpose.value]
-        + [float(f"{value:.10g}") for value in sample.request.settings.tolist()]
+        + [
+            value if isinstance(value, str) else float(f"{value:.10g}")
+            for value in space.shown_settings(sample.request.settings).values()
+        ]
         + [*(sample.readings.get(name, "") for name in space.channel_names), "", ""]
         for sample in samples
     ]

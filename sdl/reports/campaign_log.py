@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sdl.formatting import float_or_nan, format_number, format_quantities, format_time
+from sdl.formatting import float_or_nan, format_number, format_quantities, format_setting, format_time
 from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
 from sdl.reports.free_channels import free_channels
@@ -72,7 +72,7 @@ def _asked(summary: CampaignSummary, place: int, row: Mapping[str, Any]) -> Requ
         time=format_time(row["sent_at"]),
         round=row["round"],
         purpose=row["purpose"],
-        settings=[format_number(value) for value in row["settings"]],
+        settings=[format_setting(value) for value in summary.entry.space.shown_settings(row["settings"]).values()],
         verdict=row["verdict"] or row["state"],
         tone="" if is_usable(row) else "bad",
         reason=row["reason"],

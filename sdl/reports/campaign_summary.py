@@ -204,7 +204,7 @@ class CampaignSummary:
 
     def settings(self, settings: Any) -> str:
         """Write settings ``(d,)`` with their names and units."""
-        return format_quantities(self.entry.space.named_settings(settings), self.units)
+        return format_quantities(self.entry.space.shown_settings(settings), self.units)
 
     @cached_property
     def _taken(self) -> Counter[str | None]:

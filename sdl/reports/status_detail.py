@@ -10,6 +10,7 @@ from sdl.history import Finding, Notice
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.reports.status import CampaignStatus
+from sdl.space import Space
 
 READINGS, NOTICES = 8, 5
 """How many are shown, the last ones."""
@@ -27,7 +28,7 @@ class AttemptLine:
     verdict: str
     """Class of the reply; what became of the attempt where there is none."""
     reason: str
-    settings: Mapping[str, float]
+    settings: Mapping[str, float | str]
     readings: Mapping[str, float | None]
     """As they count: None where masked or at the ceiling."""
 
@@ -80,15 +81,16 @@ def campaign_detail(ledger: Ledger, status: CampaignStatus) -> CampaignDetail:
     return CampaignDetail(
         status=status,
         targets=[Target.model_validate(target) for target in entry.config.get("targets", [])],
-        last=[_sighting(row, entry.space.knob_names, entry.space.channel_names) for row in reversed(trail)],
+        last=[_sighting(row, entry.space) for row in reversed(trail)],
         findings=ledger.findings(entry.id),
         notices=list(reversed(Controls(ledger).notices(entry.id, NOTICES))),
     )
 
 
-def _sighting(row: Mapping[str, Any], knobs: Sequence[str], channels: Sequence[str]) -> AttemptLine:
+def _sighting(row: Mapping[str, Any], space: Space) -> AttemptLine:
+    channels = space.channel_names
     return AttemptLine(
         *(row["sent_at"], row["round"], row["purpose"], row["verdict"] or row["state"], row["reason"]),
-        settings=dict(zip(knobs, row["settings"], strict=True)),
+        settings=space.shown_settings(row["settings"]),
         readings=dict(zip(channels, row["readings"] or [None] * len(channels), strict=True)),
     )

@@ -80,7 +80,7 @@ def _with_options(described: str, options: Mapping[str, Any]) -> str:
 
 
 def _knob_words(knobs: Sequence[Knob]) -> list[str]:
-    words = [f"{knob.name} from {knob.low:g} to {knob.high:g} {knob.unit}".strip() for knob in knobs[:MOST_KNOBS]]
+    words = [f"{knob.name} {knob.range} {knob.unit}".strip() for knob in knobs[:MOST_KNOBS]]
     return [*words, f"and {len(knobs) - MOST_KNOBS} more"] if len(knobs) > MOST_KNOBS else words
 
 

@@ -1,26 +1,21 @@
 """Knobs and channels, what is computed from these, and where readings are wanted to lie."""
 
+from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
-from sdl.space.knobs_and_channels import (
-    SAME,
-    Channel,
-    Knob,
-    Quantity,
-    Readings,
-    Settings,
-    Space,
-    StatedChannel,
-    is_number,
-)
+from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
+from sdl.space.knobs_and_channels import Channel, Readings, Settings, Space, StatedChannel
 
 __all__ = [
     "SAME",
+    "UNCONSTRAINED",
     "Channel",
+    "Constraints",
     "Formula",
     "FormulaText",
     "Interval",
     "Knob",
+    "NamedSettings",
     "Quantity",
     "Readings",
     "Settings",

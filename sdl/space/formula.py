@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import add, mul, neg, pos, sub, truediv
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from sdl.errors import InvalidInput, suggest_nearest
@@ -41,6 +43,13 @@ FUNCTIONS: Mapping[str, Callable[..., float]] = {
 }
 SEVERAL = ("max", "min")
 """Functions of two numbers or more; the others are of one."""
+ON_ARRAYS: Mapping[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in ("abs", "exp", "log", "log10", "sqrt")},
+    "max": lambda *parts: np.maximum.reduce(np.broadcast_arrays(*parts)),
+    "min": lambda *parts: np.minimum.reduce(np.broadcast_arrays(*parts)),
+    "pow": np.power,
+}
+"""The same for many values at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +76,15 @@ class Formula:
         Raises:
             InvalidInput: for anything else, saying what.
         """
+        found = cls.parse(text)
+        if not found.words:
+            raise InvalidInput(f"needs a formula with a channel in it, got {format_value(text)}")
+        return found
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> "Formula":
+        """The same for a formula that may have no names in it."""
         if len(text) > LONGEST:
             raise InvalidInput(f"a formula has at most {LONGEST} characters, got {len(text)}")
         words = list[str]()
@@ -82,8 +100,6 @@ class Formula:
                 f"needs a formula such as '445nm / 630nm', names of several words in quotes, got {format_value(text)}"
             ) from None
         _check(tree, text)
-        if not words:
-            raise InvalidInput(f"needs a formula with a channel in it, got {format_value(text)}")
         return cls(tree, tuple(words))
 
     def value(self, readings: Mapping[str, float]) -> float:
@@ -93,6 +109,23 @@ class Formula:
         except (ArithmeticError, ValueError):
             return math.nan
         return value if math.isfinite(value) else math.nan
+
+    def values(self, columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The values ``(n,)`` for many of each name, ``(n,)``; not finite where there is none."""
+        with np.errstate(all="ignore"):
+            places = {f"_{place}": columns[word] for place, word in enumerate(self.words)}
+            return np.asarray(_value(self.tree, places, ON_ARRAYS), float)
+
+    @property
+    def linear(self) -> tuple[Mapping[str, float], float] | None:
+        """By name its constant factor, and what is added to them all; None if it is no sum of that kind."""
+        found = _linear(self.tree)
+        if found is None:
+            return None
+        factors = dict.fromkeys(self.names, 0.0)
+        for place, factor in found[0].items():
+            factors[self.words[int(place.removeprefix("_"))]] += factor
+        return factors, found[1]
 
 
 def check_formula(text: str) -> str:
@@ -137,19 +170,52 @@ def _check(node: ast.expr, text: str) -> None:
             raise InvalidInput(f"a formula has {parts}, got {format_value(text)}")
 
 
-def _value(node: ast.expr, readings: Mapping[str, float]) -> float:
+def _value(node: ast.expr, known: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] = FUNCTIONS) -> Any:
+    """The value of a formula that was read, of numbers or of arrays as its functions are."""
     match node:
         case ast.Name(id=name):
-            return readings[name]
+            return known[name]
         case ast.Constant(value=int() | float() as number):
             return float(number)
         case ast.UnaryOp(op=op, operand=operand):
-            return UNARY[type(op)](_value(operand, readings))
+            return UNARY[type(op)](_value(operand, known, functions))
         case ast.BinOp(left=left, op=op, right=right):
-            return BINARY[type(op)](_value(left, readings), _value(right, readings))
+            combine = functions.get("pow", math.pow) if isinstance(op, ast.Pow) else BINARY[type(op)]
+            return combine(_value(left, known, functions), _value(right, known, functions))
         case ast.Call(func=ast.Name(id=function), args=args):
-            return FUNCTIONS[function](*(_value(part, readings) for part in args))
+            return functions[function](*(_value(part, known, functions) for part in args))
     raise AssertionError("a formula that was read has no other parts")
+
+
+def _linear(node: ast.expr) -> tuple[dict[str, float], float] | None:
+    """Factors of the names and what is added, of a sum; None of anything else."""
+    match node:
+        case ast.Name(id=name):
+            return {name: 1.0}, 0.0
+        case ast.Constant(value=int() | float() as number):
+            return {}, float(number)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _times(_linear(operand), -1.0)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _linear(operand)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
+            one, other = _linear(left), _times(_linear(right), 1.0 if isinstance(op, ast.Add) else -1.0)
+            if one is None or other is None:
+                return None
+            factors = {name: one[0].get(name, 0.0) + other[0].get(name, 0.0) for name in one[0] | other[0]}
+            return factors, one[1] + other[1]
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+            one, other = _linear(left), _linear(right)
+            if one is None or other is None:
+                return None
+            if not other[0] and (isinstance(op, ast.Mult) or other[1]):
+                return _times(one, other[1] if isinstance(op, ast.Mult) else 1 / other[1])
+            return _times(other, one[1]) if not one[0] and isinstance(op, ast.Mult) else None
+    return None
+
+
+def _times(parts: tuple[dict[str, float], float] | None, factor: float) -> tuple[dict[str, float], float] | None:
+    return None if parts is None else ({name: factor * by for name, by in parts[0].items()}, factor * parts[1])
 
 
 def _refuse_large(number: float) -> None:

@@ -1,63 +1,25 @@
 """Knobs and channels: the only converter between names and columns."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import product
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.formatting import format_value
+from sdl.space.allowed import Allowed
+from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
+from sdl.space.knob import SAME, Knob, Quantity, Value
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
 Readings: TypeAlias = NDArray[np.float64]
 """What the sensor returns: ``(p,)`` or ``(n, p)``; NaN where a channel is masked or free."""
-
-
-SAME = 1e-6
-"""Settings that differ by less, as a share of a knob's range, are the same."""
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Quantity(_Value):
-    """What has a name and a unit."""
-
-    name: str = Field(min_length=1)
-    unit: str = ""
-
-    @property
-    def heading(self) -> str:
-        """The name with the unit, as it stands above a column."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
-
-class Knob(Quantity):
-    """One setting of the instrument."""
-
-    low: float = 0.0
-    high: float = 1.0
-    off: float | None = None
-    """Where the knob stands in a reference reading; ``low`` by default."""
-    resolution: float | None = Field(default=None, gt=0)
-    """Step in which the instrument applies it, from ``low`` on; None if it applies any value."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError(f"knob {self.name!r} needs low < high, got low={self.low}, high={self.high}")
-        if self.high - self.low > sys.float_info.max:
-            raise ValueError(f"knob {self.name!r} needs a narrower range than {self.low} to {self.high}")
-        if self.off is not None and not self.low <= self.off <= self.high:
-            raise ValueError(f"knob {self.name!r} needs off within {self.low} to {self.high}, got {self.off}")
-        return self
 
 
 class Channel(Quantity):
@@ -84,11 +46,17 @@ class StatedChannel(Channel):
     integral: bool = False
 
 
-class Space(_Value):
-    """The knobs and channels of an instrument, in the order of the columns."""
+class Space(Value):
+    """The knobs and channels of an instrument, in the order of the columns, and which settings are allowed.
+
+    Strategies see points of a unit box with ``u`` axes: one a knob, and of a category as many as tell its names apart.
+    Whatever point they choose, ``from_unit`` makes allowed settings of it.
+    """
 
     knobs: tuple[Knob, ...] = Field(min_length=1)
     channels: tuple[Channel, ...] = Field(min_length=1)
+    constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
+    """What all settings have to keep."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -99,6 +67,8 @@ class Space(_Value):
             {name: formula.names for name, formula in self.formulas.items()}, self.channel_names
         ):
             raise ValueError("; ".join(f"{name} {fault}" for name, fault in faults.items()))
+        if wrong := self.constraints.faults(self.knobs):
+            raise ValueError("; ".join(wrong))
         return self
 
     @classmethod
@@ -127,7 +97,20 @@ class Space(_Value):
     @property
     def measured(self) -> "Space":
         """The same without channels that are computed: what an instrument, or a person, reads."""
-        return Space(knobs=self.knobs, channels=tuple(c for c in self.channels if c.formula is None))
+        measured = tuple(channel for channel in self.channels if channel.formula is None)
+        return Space(knobs=self.knobs, channels=measured, constraints=self.constraints)
+
+    def with_constraints(self, constraints: Constraints) -> "Space":
+        """The same and further constraints.
+
+        Raises:
+            InvalidInput: for each that says nothing of these knobs, or that no settings keep.
+        """
+        if faults := constraints.faults(self.knobs):
+            raise InvalidInput(faults)
+        found = Space(knobs=self.knobs, channels=self.channels, constraints=self.constraints + constraints)
+        _ = found.off
+        return found
 
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
         """The same and channels that are computed, the last ones.
@@ -148,7 +131,7 @@ class Space(_Value):
             Channel(name=name, unit=unit, floor=None, integral=False, formula=formula)
             for name, (formula, unit) in formulas.items()
         ]
-        return Space(knobs=self.knobs, channels=(*self.channels, *computed))
+        return Space(knobs=self.knobs, channels=(*self.channels, *computed), constraints=self.constraints)
 
     def sources(self, names: Iterable[str]) -> list[str]:
         """Return the channels that have to be measured for some to be known: each itself, or what it is computed from.
@@ -200,8 +183,8 @@ class Space(_Value):
 
     @property
     def off(self) -> Settings:
-        """The settings of a reference reading, ``(d,)``."""
-        return np.array([knob.low if knob.off is None else knob.off for knob in self.knobs])
+        """The settings of a reference reading, ``(d,)``: the nearest ones that are allowed."""
+        return self.reachable(np.array([knob.low if knob.off is None else knob.off for knob in self.knobs]))
 
     @property
     def ceiling(self) -> Readings:
@@ -213,8 +196,28 @@ class Space(_Value):
         """Known noise of every channel, ``(p,)``, NaN where unknown."""
         return np.array([np.nan if c.noise is None else c.noise for c in self.channels])
 
+    @property
+    def u(self) -> int:
+        """Number of axes of the unit box."""
+        return sum(knob.columns for knob in self.knobs)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether every point of the unit box is allowed, up to the steps of knobs, and has one axis for each knob."""
+        return not self.constraints and all(knob.plain for knob in self.knobs)
+
+    @cached_property
+    def _allowed(self) -> Allowed:
+        return Allowed(self.knobs, self.constraints)
+
     def reachable(self, settings: Settings) -> Settings:
-        """Return the nearest settings ``(..., d)`` within the bounds that the instrument can apply."""
+        """Return the nearest settings ``(..., d)`` that the instrument can apply and that are allowed.
+
+        Raises:
+            InvalidInput: no settings are.
+        """
+        if not self.plain:
+            return self._allowed.nearest(settings.reshape(-1, self.d)).reshape(settings.shape)
         steps = np.array([0.0 if knob.resolution is None else knob.resolution for knob in self.knobs])
         if not steps.any():
             return settings
@@ -223,23 +226,78 @@ class Space(_Value):
         return np.where(steps > 0, nearest_, settings)
 
     def to_unit(self, settings: ArrayLike) -> Settings:
-        """Scale settings ``(..., d)`` to the unit box."""
-        return (np.asarray(settings, float) - self.low) / (self.high - self.low)
+        """Place settings ``(..., d)`` in the unit box, ``(..., u)``."""
+        values = np.asarray(settings, float)
+        if all(knob.plain for knob in self.knobs):
+            return (values - self.low) / (self.high - self.low)
+        return np.concatenate([knob.to_unit(values[..., k]) for k, knob in enumerate(self.knobs)], axis=-1)
 
     def from_unit(self, unit: ArrayLike) -> Settings:
-        """Scale points ``(..., d)`` of the unit box to settings that the instrument can apply.
+        """Make settings ``(..., d)`` that are allowed of points ``(..., u)`` of the unit box.
 
         A point of the box never leaves the bounds, whatever rounding does: 0.15 + (0.45 - 0.15) is above 0.45.
         """
         points = np.asarray(unit, float)
+        if not self.plain:
+            return self.reachable(self._settings_at(points))
         settings = self.low + points * (self.high - self.low)
         inside = (points >= 0) & (points <= 1)
         return self.reachable(np.where(inside, np.clip(settings, self.low, self.high), settings))
 
+    def _settings_at(self, points: Settings) -> Settings:
+        """Settings at points of the unit box, whether they are allowed or not."""
+        ends = np.cumsum([knob.columns for knob in self.knobs])[:-1]
+        parts = zip(self.knobs, np.split(points, ends, axis=-1), strict=True)
+        return np.stack([knob.from_unit(part) for knob, part in parts], axis=-1)
+
+    def at_shares(self, shares: Settings) -> Settings:
+        """The settings ``(..., d)`` that are allowed next to shares of the knobs' ranges, from 0 to 1."""
+        if self.plain:
+            return self.from_unit(shares)
+        places = [knob.at_share(shares[..., k]) for k, knob in enumerate(self.knobs)]
+        return self.reachable(np.stack(places, axis=-1))
+
+    def applied(self, unit: Settings) -> Settings:
+        """The points ``(..., u)`` of the unit box at which the instrument stands for some of them."""
+        return self.to_unit(self.from_unit(unit))
+
+    def spread(self, unit: Settings) -> Settings:
+        """Points ``(m, u)`` all over what is allowed, for points all over the unit box."""
+        return unit if self.plain else self.to_unit(self._allowed.spread(self._settings_at(unit)))
+
+    def grid(self, most: int) -> Settings | None:
+        """All points ``(m, u)`` of the unit box that are allowed; None where there are more than so many."""
+        choices = [knob.choices for knob in self.knobs]
+        listed = [each for each in choices if each is not None]
+        if len(listed) < self.d or np.prod([float(len(each)) for each in listed]) > most:
+            return None
+        settings = np.array(list(product(*listed)))
+        return self.to_unit(settings[self.contains(settings)])
+
     def contains(self, settings: ArrayLike) -> NDArray[np.bool_]:
-        """Return whether settings ``(..., d)`` are finite and within the bounds, ``(...)``."""
+        """Return whether settings ``(..., d)`` are finite, within the bounds, and allowed, ``(...)``."""
         values = np.asarray(settings, float)
-        return np.asarray(np.all((values >= self.low) & (values <= self.high), axis=-1))
+        inside = np.all([knob.takes(values[..., k]) for k, knob in enumerate(self.knobs)], axis=0)
+        if not self.constraints:
+            return np.asarray(inside)
+        kept = self._allowed.holds(values.reshape(-1, self.d)).reshape(values.shape[:-1])
+        return np.asarray(inside & kept)
+
+    def refuse(self, settings: Settings) -> None:
+        """Refuse settings ``(d,)`` that must not be sent.
+
+        Raises:
+            InvalidInput: saying what they break.
+        """
+        faults = list[str]()
+        for knob, value in zip(self.knobs, settings.tolist(), strict=True):
+            if not knob.takes(value):
+                faults.append(f"knob {knob.name!r} needs {knob.span}, got {value}")
+        if not faults and self.constraints:
+            shown = ", ".join(f"{name} = {value}" for name, value in self.shown_settings(settings).items())
+            faults = [f"{shown} is not allowed: {text}" for text in self._allowed.broken(settings)]
+        if faults:
+            raise InvalidInput(faults)
 
     def at_off(self, settings: ArrayLike) -> NDArray[np.bool_]:
         """Return whether settings ``(..., d)`` are those of a reference reading, ``(...)``, rounding apart."""
@@ -257,20 +315,35 @@ class Space(_Value):
             for name in named
             if name not in self.knob_names
         ]
+        values = dict[str, float]()
         for knob in self.knobs:
             if knob.name not in named:
-                faults.append(f"knob {knob.name!r} is missing: give a value from {knob.low} to {knob.high}")
-            elif not is_number(value := named[knob.name]) or not knob.low <= value <= knob.high:
-                faults.append(
-                    f"knob {knob.name!r} needs a number from {knob.low} to {knob.high}, got {format_value(value)}"
-                )
+                faults.append(f"knob {knob.name!r} is missing: give {knob.span.replace('a number', 'a value')}")
+                continue
+            try:
+                values[knob.name] = knob.setting(named[knob.name])
+            except InvalidInput as error:
+                faults += error.faults
         if faults:
             raise InvalidInput(faults)
-        return self.reachable(np.array([float(named[name]) for name in self.knob_names]))
+        settings = np.array([values[name] for name in self.knob_names])
+        if not self.plain:
+            self.refuse(settings)
+        return self.reachable(settings)
 
     def named_settings(self, settings: ArrayLike) -> dict[str, float]:
         """Name one row of settings ``(d,)``."""
         return dict(zip(self.knob_names, np.asarray(settings, float).tolist(), strict=True))
+
+    def shown_settings(self, settings: ArrayLike) -> dict[str, float | str]:
+        """Name one row of settings ``(d,)`` for persons, who know categories by name."""
+        named = self.named_settings(settings)
+        return {knob.name: knob.shown(named[knob.name]) for knob in self.knobs}
+
+    def compact_settings(self, settings: ArrayLike) -> str:
+        """Settings ``(d,)`` in a few words."""
+        shown = self.shown_settings(settings).items()
+        return ", ".join(f"{name}={value if isinstance(value, str) else format(value, '.4g')}" for name, value in shown)
 
     def readings(self, named: Mapping[str, float | None]) -> Readings:
         """Put named readings in the order of the columns, ``(p,)``; a channel that is absent or None becomes NaN.
@@ -319,8 +392,3 @@ def formula_faults(names: Mapping[str, Sequence[str]], known: Iterable[str]) -> 
         cycle = list(map(str, error.args[1]))
         faults[cycle[0]] = f"is computed from itself: {' from '.join(reversed(cycle))}"
     return faults
-
-
-def is_number(value: object) -> bool:
-    """Return whether a value of any kind is a finite number, and no larger than a float can be."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

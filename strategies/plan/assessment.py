@@ -114,6 +114,8 @@ class Assessment:
         if self.fitted is None or self.fitted.model is None:
             return None
         draws = self.fitted.model.sample(self.aim(target) - self.background, OFFERS, self.rng(2))
+        if not self.space.plain:  # of a draw between two names, or beside what is allowed, the nearest is meant
+            return self.space.applied(np.clip(draws, 0.0, 1.0))
         inside = draws[in_unit_box(draws)]
         return inside if len(inside) else None
 

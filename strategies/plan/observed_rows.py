@@ -44,7 +44,7 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
     """
     observations = history.observations
     if not observations:
-        return Rows.empty(space.d, len(columns))
+        return Rows.empty(space.u, len(columns))
     above = np.array([observation.censored[columns] for observation in observations])
     # A channel at its ceiling has no reading; it stands there, so that an exam with it can be refuted.
     readings = np.where(above, space.ceiling[columns], [observation.readings[columns] for observation in observations])

@@ -121,7 +121,7 @@ class Plan:
         except InvalidInput:
             if part.n is not None:
                 raise
-            return design.propose(self.space, max(FIRST, self.space.d + 1), self._rng(0))
+            return design.propose(self.space, max(FIRST, self.space.u + 1), self._rng(0))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         open_ = [
@@ -151,7 +151,7 @@ class Plan:
         if not any(observation.purpose is Purpose.DESIGN for observation in history.observations):
             return self._measure_design(history, number)
         facts = RoundFacts(why="too few readings to begin with")
-        return self._learn(history, number, self._rng(number).random((1, self.space.d)), facts)
+        return self._learn(history, number, self.space.spread(self._rng(number).random((1, self.space.u))), facts)
 
     def _learn(self, history: History, number: int, batch: Settings, facts: RoundFacts) -> Measure:
         requests = self.batch(history, number, self.space.from_unit(batch), Purpose.LEARNING)

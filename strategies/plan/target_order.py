@@ -43,7 +43,7 @@ def prices(insight: Assessment, targets: Sequence[ResolvedTarget]) -> NDArray[np
     posterior = insight.posterior
     aims = np.array([insight.aim(target) for target in targets])
     units = np.array([insight.unit(target) for target in targets])
-    places = project(lambda settings: posterior.at(settings)[0], aims, units, insight.space.d).settings
+    places = project(lambda settings: posterior.at(settings)[0], aims, units, insight.space.u).settings
     found = np.array(
         [
             float(forecast(posterior, insight.pursuit(target), place[None]).requests[0])

@@ -162,7 +162,8 @@ def _begun(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> 
     rows, missed = posterior.rows, pursuit.window.missed(posterior.rows.readings[:, pursuit.fixed])
     off = np.nan_to_num(missed / posterior.unit_of(pursuit), nan=1e6)
     nearest = rows.settings[np.argsort((off**2).sum(axis=1), kind="stable")[:3]]
-    return np.vstack((rng.random((SPREAD, rows.settings.shape[1])), _about(nearest, CLOSE, 0.1, rng)))
+    around = posterior.instrument.spread(rng.random((SPREAD, rows.settings.shape[1])))
+    return np.vstack((around, _about(nearest, CLOSE, 0.1, rng)))
 
 
 def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> Settings:

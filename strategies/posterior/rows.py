@@ -29,13 +29,16 @@ class Statement:
     """Largest value that a channel can show, ``(p,)``; infinite where there is none."""
     step: Settings
     """Step in which each knob is applied, as a part of its range, ``(d,)``; 0 where it takes any value."""
+    space: Space | None = None
+    """Where more than steps and ends say which settings there are; then ``d`` is its number of axes."""
 
     @classmethod
     def of(cls, space: Space, columns: list[int]) -> Self:
         """The statement of a space about some of its channels."""
         floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])
         step = np.array([knob.resolution or 0.0 for knob in space.knobs]) / (space.high - space.low)
-        return cls(space.noise[columns], floor[columns], space.ceiling[columns], step)
+        kinds = None if space.plain else space
+        return cls(space.noise[columns], floor[columns], space.ceiling[columns], step, kinds)
 
     @classmethod
     def unstated(cls, d: int, p: int) -> Self:
@@ -45,6 +48,8 @@ class Statement:
     @cached_property
     def grid(self) -> Settings | None:
         """All settings that can be applied, ``(m, d)``, in the unit box; None if they are too many to be searched."""
+        if self.space is not None:
+            return self.space.grid(GRID)
         if not (self.step > 0).all():
             return None
         counts = np.floor(1 / self.step + 1e-9) + 1
@@ -55,10 +60,16 @@ class Statement:
 
     def applied(self, settings: Settings) -> Settings:
         """The settings ``(..., d)`` that are applied for those asked, within the box."""
+        if self.space is not None:
+            return self.space.applied(np.clip(settings, 0.0, 1.0))
         whole = np.where(self.step > 0, self.step, 1.0)
         last = np.floor(1 / whole + 1e-9) * whole
         nearest = np.clip(np.rint(settings / whole) * whole, 0.0, last)
         return np.asarray(np.where(self.step > 0, nearest, np.clip(settings, 0.0, 1.0)))
+
+    def spread(self, settings: Settings) -> Settings:
+        """Settings ``(m, d)`` all over those that are allowed, for some all over the box."""
+        return settings if self.space is None else self.space.spread(settings)
 
 
 @dataclass(frozen=True, eq=False)

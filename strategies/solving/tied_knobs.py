@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sdl.errors import InvalidInput
 from sdl.space import Settings, Space
 
 EXACT, ROUNDED = 1e-6, 5e-3
@@ -38,7 +39,15 @@ class TiedKnobs:
 
     @classmethod
     def find(cls, space: Space, settings: Settings) -> Self:
-        """Find the rules that settings ``(n, all)`` keep without exception, going from knob to knob."""
+        """Find the rules that settings ``(n, all)`` keep without exception, going from knob to knob.
+
+        Raises:
+            InvalidInput: a knob has names, which keep no rule of numbers.
+        """
+        if named := [knob.name for knob in space.knobs if knob.names]:
+            raise InvalidInput(
+                f"{', '.join(named)}: settings are found here for numbers alone: give the rows of one name, without it"
+            )
         rows, free = np.unique(settings, axis=0), list[int]()
         slopes, constant, notes = np.zeros((space.d, 0)), np.zeros(space.d), list[str]()
         for column in range(space.d):
@@ -53,8 +62,9 @@ class TiedKnobs:
 
     @cached_property
     def space(self) -> Space:
-        """The free knobs, and all channels."""
-        return self.every.model_copy(update={"knobs": tuple(self.every.knobs[column] for column in self.free)})
+        """The free knobs, each on a linear scale, and all channels; constraints are those of all knobs together."""
+        knobs = (self.every.knobs[column].model_copy(update={"scale": "linear"}) for column in self.free)
+        return Space(knobs=tuple(knobs), channels=self.every.channels)
 
     def whole(self, settings: Settings) -> Settings:
         """All knobs ``(..., all)`` at settings of the free ones ``(..., d)``, both in the units of the knobs."""
@@ -68,10 +78,14 @@ class TiedKnobs:
         return np.asarray(np.sqrt(self.slopes**2 @ deviation**2))
 
     def allow(self, settings: Settings) -> NDArray[np.bool_]:
-        """Whether the knobs that follow stay within their bounds, at settings of the free ones ``(n, d)``, ``(n,)``."""
-        tied = [column for column in range(self.every.d) if column not in self.free]
-        values, low, high = self.whole(settings)[:, tied], self.every.low[tied], self.every.high[tied]
-        return np.asarray(((values >= low) & (values <= high)).all(axis=1))
+        """Whether the knobs that follow stay within their bounds, at settings of the free ones ``(n, d)``, ``(n,)``.
+
+        And whether all knobs together keep what the space asks of them.
+        """
+        tied, whole = [column for column in range(self.every.d) if column not in self.free], self.whole(settings)
+        values, low, high = whole[:, tied], self.every.low[tied], self.every.high[tied]
+        inside = np.asarray(((values >= low) & (values <= high)).all(axis=1))
+        return inside if self.every.plain else inside & self.every.contains(whole)
 
     @property
     def _rounding(self) -> Settings:

@@ -92,7 +92,7 @@ class ProgramLine:
         """There is nothing to open."""
         return False
 
-    def send(self, order: Call, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: Call, value: float | str | None, deadline: Deadline) -> None:
         """Run the program, and let it say what it wants."""
         self.ask(order, deadline)
 

@@ -4,7 +4,16 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+import numpy as np
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from sdl.campaign.section import Section
 from sdl.campaign.toml import validate_input
@@ -15,7 +24,7 @@ from sdl.instruments.configured.templates import SPEC, VALUE, NumberPlace, find_
 from sdl.instruments.configured.transport import Order
 from sdl.instruments.protocol import Patience
 from sdl.instruments.screening import ECHO_TOLERANCE
-from sdl.space import Channel, Knob, Space, StatedChannel
+from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Space, StatedChannel
 
 Defined = TypeVar("Defined", bound="InstrumentDefinition[Any]")
 
@@ -69,6 +78,16 @@ class ConfiguredKnob(Knob, Section, Generic[Order]):
     """Seconds to wait after it was moved."""
     safe: float | None = None
     """Where it is left at the end; by default it stays."""
+    max_step: float | None = Field(default=None, gt=0)
+    """Farthest that it is moved at once, in its unit: a longer way is gone in equal steps, each written by itself."""
+    step_s: float = Field(default=0.0, ge=0, le=86_400)
+    """Seconds to wait after each of these steps."""
+
+    @field_validator("safe", mode="before")
+    @classmethod
+    def _place(cls, safe: Any, info: ValidationInfo) -> Any:
+        names = info.data.get("values") or ()
+        return float(names.index(safe)) if isinstance(safe, str) and safe in names else safe
 
 
 class ConfiguredChannel(StatedChannel, Pick, Generic[Order]):
@@ -83,6 +102,8 @@ class InstrumentDefinition(Section, Generic[Order]):
 
     knobs: tuple[ConfiguredKnob[Order], ...] = Field(min_length=1)
     channels: tuple[ConfiguredChannel[Order], ...] = Field(min_length=1)
+    constraints: Constraints = UNCONSTRAINED
+    """What all settings have to keep, ``always`` and ``never``, whoever asks for them."""
     prepare: tuple[Order, ...] = ()
     """Sent after each connecting, before anything else."""
     write: Order | None = None
@@ -132,6 +153,7 @@ class InstrumentDefinition(Section, Generic[Order]):
             channels=tuple(
                 Channel(**channel.model_dump(include=set(Channel.model_fields))) for channel in self.channels
             ),
+            constraints=self.constraints,
         )
 
     @property
@@ -156,6 +178,7 @@ class InstrumentDefinition(Section, Generic[Order]):
                 faults.append(f"{key}.readback.query: is missing, and the instrument has no query of its own")
             if knob.tolerance and knob.readback is None:
                 faults.append(f"{key}.tolerance: needs a readback, or else there is nothing to compare")
+            faults += [f"{key}.max_step: {fault}" for fault in self._step_faults(knob)]
             faults += self._place_faults(f"{key}.write", knob.write, [*names, VALUE], knob)
         for i, channel in enumerate(self.channels):
             if channel.query is None and self.query is None:
@@ -169,12 +192,28 @@ class InstrumentDefinition(Section, Generic[Order]):
                 for i, order in enumerate(orders)
                 for place in find_places(order)
             ]
+        if not faults and all(knob.safe is not None for knob in self.knobs):
+            try:
+                self.space.refuse(np.array([knob.safe for knob in self.knobs], float))
+            except InvalidInput as error:
+                faults += [f"safe: {fault}" for fault in error.faults]
         left = [knob.name for knob in self.knobs if knob.safe is None and knob.name in in_shared]
         if left and len(left) < len(names) and any(knob.safe is not None for knob in self.knobs):
             faults.append(
                 f"safe: one order sets several knobs, so each of them needs one; missing at {', '.join(left)}"
             )
         return faults
+
+    def _step_faults(self, knob: ConfiguredKnob[Order]) -> Iterator[str]:
+        if knob.max_step is None:
+            return
+        if knob.names:
+            yield "goes with numbers, and this knob has names: leave it out"
+        if knob.write is None and self.write is None:
+            yield "needs an order that writes the knob and reads nothing"
+        asked = None if knob.readback is None else knob.readback.query or self.query
+        if asked is None or any(find_places(asked)):
+            yield "needs a readback with a query that sets nothing, which says where the way begins"
 
     def _place_faults(self, key: str, order: Order | None, names: list[str], own: Knob | None = None) -> Iterator[str]:
         knobs = {knob.name: knob for knob in self.knobs} | ({VALUE: own} if own is not None else {})
@@ -206,10 +245,12 @@ def read_definition(model: type[Defined], options: Mapping[str, Any], kind: str)
 
 def _rounding(knob: Knob, place: NumberPlace) -> str:
     """Why a knob needs a resolution: what is written is not what is meant."""
-    span = knob.high - knob.low
-    allowed = max(ECHO_TOLERANCE * span, (knob.resolution or 0.0) / 2)
-    for step in range(SETTINGS_TRIED):
-        meant = knob.low + span * step / (SETTINGS_TRIED - 1)
+    if knob.names:
+        return f"{knob.name} has names, which are written as they are: leave the form out" if place.spec else ""
+    allowed = max(ECHO_TOLERANCE * (knob.high - knob.low), (knob.resolution or 0.0) / 2)
+    choices = knob.choices if knob.values is not None else None
+    tried = knob.at_share(np.linspace(0, 1, SETTINGS_TRIED)) if choices is None else choices
+    for meant in tried.tolist():
         written = written_number(meant, place.spec)
         if abs(float(written) - meant) > allowed * (1 + 1e-9):
             return (

@@ -4,9 +4,10 @@ It knows no protocol; what a line raises becomes here the same classes of errors
 """
 
 import json
+import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic
 
@@ -58,17 +59,19 @@ class ConfiguredInstrument(Generic[Order]):
         values = self.space.named_settings(self.space.settings(settings))
         started = time.monotonic()
         with self._exchange() as exchange:
+            self._approach(exchange, values)
             for order, value in self._writes(values):
                 exchange.send(order, value)
             failpoints.pass_failpoint("after-send")
             self._settle(exchange, values)
             exchange.see_errors()
             if self.definition.query is not None and any(find_places(self.definition.query)):
-                exchange.ask(fill_places(self.definition.query, values))  # it sets knobs, which are read back after it
+                # It sets knobs, which are read back after it.
+                exchange.ask(fill_places(self.definition.query, self._shown(values)))
             applied = {knob.name: self._read_back(exchange, values, knob) for knob in self.definition.knobs}
             readings = dict[str, Any]()
             for channel in self.definition.channels:
-                found = exchange.read(channel, channel.query, values)
+                found = exchange.read(channel, channel.query, self._shown(values))
                 if found is not None:
                     readings[channel.name] = found[0]
             exchange.see_errors()
@@ -112,10 +115,11 @@ class ConfiguredInstrument(Generic[Order]):
                 wrong.append(str(error))
 
         with self._exchange(strict=False) as exchange:
+            give(self._approach, exchange, values)
             for order, value in self._writes(values):
                 give(exchange.send, order, value)
             if values and query is not None and any(find_places(query)):
-                give(exchange.ask, fill_places(query, values))
+                give(exchange.ask, fill_places(query, self._shown(values)))
             for order in self.definition.safe:
                 give(exchange.send, order, None)
             give(exchange.see_errors)
@@ -174,13 +178,46 @@ class ConfiguredInstrument(Generic[Order]):
         self._stands.clear()
         self.transport.drop()
 
-    def _writes(self, values: Mapping[str, float]) -> Iterator[tuple[Order, float | None]]:
+    def _shown(self, values: Mapping[str, float]) -> Mapping[str, float | str]:
+        """Settings as they are written: of a category the name."""
+        knobs = {knob.name: knob for knob in self.definition.knobs}
+        return {name: knobs[name].shown(value) for name, value in values.items()}
+
+    def _writes(self, values: Mapping[str, float]) -> Iterator[tuple[Order, float | str | None]]:
         """The orders that set knobs, each with the value if it sets a single one."""
+        shown = self._shown(values)
         if values and self.definition.write is not None:
-            yield fill_places(self.definition.write, values), None
+            yield fill_places(self.definition.write, shown), None
         for knob in self.definition.knobs:
             if knob.write is not None and knob.name in values:
-                yield fill_places(knob.write, {**values, VALUE: values[knob.name]}), values[knob.name]
+                yield fill_places(knob.write, {**shown, VALUE: shown[knob.name]}), shown[knob.name]
+
+    def _approach(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
+        """Go most of the way to settings in steps, where a knob must not go it at once; the last step is left."""
+        slow = [knob for knob in self.definition.knobs if knob.max_step is not None and knob.name in values]
+        begun = {knob.name: self._stands_at(exchange, values, knob) for knob in slow}
+        ways = [abs(values[knob.name] - begun[knob.name]) / (knob.max_step or 1.0) for knob in slow]
+        steps = math.ceil(max(ways, default=0.0) * (1 - 1e-9))
+        for step in range(1, steps):
+            at = {name: here + (values[name] - here) * step / steps for name, here in begun.items()}
+            for order, value in self._writes({**values, **at}):
+                exchange.send(order, value)
+            seconds = max(knob.step_s for knob in slow)
+            exchange.deadline.extend(seconds)
+            time.sleep(seconds)
+
+    def _stands_at(
+        self, exchange: "_Exchange[Order]", values: Mapping[str, float], knob: ConfiguredKnob[Order]
+    ) -> float:
+        """Where a knob is: as this process left it, or else as it reads back."""
+        if knob.name in self._stands:
+            return self._stands[knob.name]
+        assert knob.readback is not None, "a definition without one is refused"
+        got = exchange.read(knob.readback, knob.readback.query, values)
+        exchange.forget()  # it is asked again when the knob was moved
+        if got is None or not is_number(got[0]):
+            raise BadReply(f"{self.transport.place} does not say where {knob.name} stands", raw=exchange.raw)
+        return float(got[0])
 
     def _settle(self, exchange: "_Exchange[Order]", values: Mapping[str, float]) -> None:
         moved = [knob.settle_s for knob in self.definition.knobs if self._stands.get(knob.name) != values[knob.name]]
@@ -194,7 +231,7 @@ class ConfiguredInstrument(Generic[Order]):
         sent = values[knob.name]
         if knob.readback is None:
             return sent
-        got = exchange.read(knob.readback, knob.readback.query, values)
+        got = exchange.read(knob.readback, knob.readback.query, self._shown(values), knob.names)
         if got is None:
             return None
         return sent if is_number(got[0]) and abs(got[0] - sent) <= knob.tolerance else got[0]
@@ -215,7 +252,7 @@ class _Exchange(Generic[Order]):
         """The answers as they came, as JSON by what was asked; empty if there are none."""
         return json.dumps(self._answers, ensure_ascii=False) if self._answers else ""
 
-    def send(self, order: Order, value: float | None) -> None:
+    def send(self, order: Order, value: float | str | None) -> None:
         self.doing = _written(order)
         self._transport.send(order, value, self.deadline)
 
@@ -230,14 +267,20 @@ class _Exchange(Generic[Order]):
                 raise BadReply(f"{self._transport.place} answered {written} with more than {LONGEST} characters")
         return self._answers[written]
 
-    def read(self, pick: Pick, order: Order | None, values: Mapping[str, float]) -> tuple[Any] | None:
+    def forget(self) -> None:
+        """Ask anew from here on."""
+        self._answers.clear()
+
+    def read(
+        self, pick: Pick, order: Order | None, values: Mapping[str, float | str], names: Sequence[str] = ()
+    ) -> tuple[Any] | None:
         """Return what stands in the answer to an order, or to the instrument's own; None if nothing does."""
         asked = order if order is not None else self._definition.query
         assert asked is not None, "a definition without a question is refused"
         filled = fill_places(asked, values)
         answer = self.ask(filled)
         try:
-            return (pick.read(answer),)
+            return (pick.read(answer, names),)
         except MissingPart:
             return None
         except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from sdl.campaign.section import Section
 from sdl.errors import InstrumentRefused
 from sdl.instruments.configured.definition import InstrumentDefinition, Secret, missing_extra, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
+from sdl.instruments.configured.templates import written_number
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
 
@@ -164,11 +165,11 @@ class BrokerLine:
             raise ConnectionError("the broker closed the connection")
         return True
 
-    def send(self, order: MqttOrder, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: MqttOrder, value: float | str | None, deadline: Deadline) -> None:
         """Publish an order, and see that the broker has it."""
         if not self._waits:
             self._forget(self._topics)
-        payload = order.payload if order.payload is not None else "" if value is None else repr(value)
+        payload = order.payload if order.payload is not None else "" if value is None else written_number(value, "")
         self._publish(order, payload, deadline)
 
     def ask(self, order: MqttOrder, deadline: Deadline) -> str:

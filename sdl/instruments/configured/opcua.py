@@ -108,7 +108,7 @@ class SessionLine:
         self._url.check(str(line.transport.get_extra_info("peername")[0]))  # the name may lead elsewhere by now
         return True
 
-    def send(self, order: str, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: str, value: float | str | None, deadline: Deadline) -> None:
         """Write the value of a node."""
         assert value is not None, "a definition whose orders have no value is refused"
         self._wait(self._write(order, value), deadline)
@@ -132,7 +132,7 @@ class SessionLine:
                     loop.post(client.disconnect())
             loop.stop()
 
-    async def _write(self, order: str, value: float) -> None:
+    async def _write(self, order: str, value: float | str) -> None:
         from asyncua import ua
 
         assert self._client is not None
@@ -141,6 +141,9 @@ class SessionLine:
             self._types[order] = await node.read_data_type_as_variant_type()
         kind = self._types[order]
         whole = "Int" in kind.name or kind.name in ("Byte", "SByte")
+        if isinstance(value, str):
+            await node.write_value(ua.DataValue(ua.Variant(value, ua.VariantType.String)))
+            return
         typed = round(value) if whole else bool(value) if kind.name == "Boolean" else value
         await node.write_value(ua.DataValue(ua.Variant(typed, kind)))
 

@@ -1,6 +1,7 @@
 """Where in an answer a number stands: at a place in JSON, in a field of a line, or where a pattern finds it."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -43,15 +44,20 @@ class Pick(Section):
             raise ValueError("give one of at, field and pattern")
         return self
 
-    def read(self, answer: str) -> Any:
-        """Return what stands there: of JSON a value of whatever kind, of text a number.
+    def read(self, answer: str, names: Sequence[str] = ()) -> Any:
+        """Return what stands there: of JSON a value of whatever kind, of text a number; of names the place.
+
+        Args:
+            answer: As it came.
+            names: Those of a category, one of which may stand there.
 
         Raises:
             MissingPart: the answer is JSON, and nothing is at the place.
             ValueError: saying what it is instead.
         """
         if self.at is not None:
-            return _value_at(parse_json(answer), self.at.split(".") if isinstance(self.at, str) else self.at)
+            value = _value_at(parse_json(answer), self.at.split(".") if isinstance(self.at, str) else self.at)
+            return names.index(value) if isinstance(value, str) and value in names else value
         text = answer
         if self.field is not None:
             fields = answer.split(",")
@@ -63,7 +69,7 @@ class Pick(Section):
             if found is None:
                 raise ValueError(f"expected {self.pattern!r}, got {format_value(answer)}")
             text = found[1] or ""
-        return _number(text.strip())
+        return names.index(text.strip()) if text.strip() in names else _number(text.strip())
 
 
 def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:

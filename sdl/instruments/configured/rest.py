@@ -104,7 +104,7 @@ class HttpLine:
         fresh, self._known = not self._known, True
         return fresh
 
-    def send(self, order: RestRequest, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: RestRequest, value: float | str | None, deadline: Deadline) -> None:
         """Send a request whose answer says no more than its status."""
         self.ask(order, deadline)
 

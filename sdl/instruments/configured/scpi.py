@@ -90,7 +90,7 @@ class SocketLine:
         self._url.check(str(self._socket.getpeername()[0]))  # the name may lead elsewhere by now
         return True
 
-    def send(self, order: str, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: str, value: float | str | None, deadline: Deadline) -> None:
         """Send a line."""
         assert self._socket is not None
         self._socket.settimeout(deadline.left)

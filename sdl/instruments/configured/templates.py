@@ -35,7 +35,7 @@ def find_places(template: Any) -> Iterator[NumberPlace]:
             yield from (place for _, each in template for place in find_places(each))
 
 
-def fill_places(template: Template, values: Mapping[str, float]) -> Template:
+def fill_places(template: Template, values: Mapping[str, float | str]) -> Template:
     """Return a template with settings in its places; a text that is nothing but a place becomes a number in JSON."""
     filled: Any = template
     match template:
@@ -50,18 +50,20 @@ def fill_places(template: Template, values: Mapping[str, float]) -> Template:
     return filled  # type: ignore[no-any-return]
 
 
-def _member(template: Any, values: Mapping[str, float]) -> Any:
+def _member(template: Any, values: Mapping[str, float | str]) -> Any:
     filled = fill_places(template, values)
     alone = PLACE.fullmatch(template) if isinstance(template, str) else None
-    return filled if alone is None else _number(filled)
+    return filled if alone is None or isinstance(values[alone["name"]], str) else _number(filled)
 
 
-def written_number(value: float, spec: str) -> str:
-    """Write a setting as the file wants it; without a word exactly.
+def written_number(value: float | str, spec: str) -> str:
+    """Write a setting as the file wants it; without a word exactly, and the name of a category as it is.
 
     >>> written_number(0.125, ""), written_number(0.125, ".1f"), written_number(2.0, "d")
     ('0.125', '0.1', '2')
     """
+    if isinstance(value, str):
+        return value
     if spec.endswith("d"):
         return format(round(value), spec)
     return format(value, spec) if spec else repr(value)

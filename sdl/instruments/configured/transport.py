@@ -48,7 +48,7 @@ class Transport(Protocol[OrderOf]):
     def open(self, deadline: Deadline) -> bool:
         """See to it that the line is open; return whether it was opened just now."""
 
-    def send(self, order: OrderOf, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: OrderOf, value: float | str | None, deadline: Deadline) -> None:
         """Send an order, whose places are filled, with the value that it is to set, if it is one for a single knob."""
 
     def ask(self, order: OrderOf, deadline: Deadline) -> str:

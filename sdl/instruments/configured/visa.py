@@ -73,7 +73,7 @@ class VisaLine:
         self._session = session
         return True
 
-    def send(self, order: str, value: float | None, deadline: Deadline) -> None:
+    def send(self, order: str, value: float | str | None, deadline: Deadline) -> None:
         """Send a line."""
         with self._timed(deadline):
             self._session.write(order)

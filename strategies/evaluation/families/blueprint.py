@@ -16,7 +16,7 @@ from sdl.instruments.simulated.backgrounds import AddedLight, Steady
 from sdl.instruments.simulated.composed import Composed, NoiseSize
 from sdl.instruments.simulated.reading_errors import Normal, ReadingErrors
 from sdl.instruments.simulated.responses import Plane, Response
-from sdl.space import Channel, Knob, Readings, Settings, Space
+from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Readings, Settings, Space
 from strategies.evaluation.families.case import Case, Goal
 
 Array = NDArray[np.float64]
@@ -62,6 +62,8 @@ class Blueprint:
     ceiling: Readings | None = None
     fixed: int = 1
     """Channels that a target fixes: the first ones."""
+    constraints: Constraints = UNCONSTRAINED
+    """What its settings have to keep."""
 
     @property
     def d(self) -> int:
@@ -86,8 +88,13 @@ class Blueprint:
 
     def applied(self, unit: Settings) -> Settings:
         """The settings in the unit box that the knobs can stand at, next to ``(..., d)``."""
-        space = Space(knobs=self.knobs, channels=(Channel(name="y"),))
-        return space.to_unit(space.from_unit(unit))
+        return self.space.applied(unit)
+
+    @property
+    def space(self) -> Space:
+        """Its knobs and channels."""
+        channels = tuple(self._channel(column) for column in range(self.p))
+        return Space(knobs=self.knobs, channels=channels, constraints=self.constraints)
 
     def goal(self, name: str, unit: Settings, offset: Readings | float = 0.0, miss: float = 0.0) -> Goal:
         """A target of what settings ``(d,)`` in the unit box read, moved by an offset in tolerances, ``(p,)``."""
@@ -99,17 +106,20 @@ class Blueprint:
             readings=dict(zip(names, readings.tolist(), strict=False)),
             tolerance=dict(zip(names, tolerance.tolist(), strict=False)),
         )
-        low, high = (np.array([getattr(knob, end) for knob in self.knobs]) for end in ("low", "high"))
-        return Goal(target, low + unit * (high - low), miss)
+        return Goal(target, self._settings_at(unit), miss)
+
+    def _settings_at(self, unit: Settings) -> Settings:
+        if not self.space.plain:
+            return self.space.from_unit(unit)
+        return np.asarray(self.space.low + unit * (self.space.high - self.space.low))
 
     def case(self, rng: np.random.Generator, *goals: Goal) -> Case:
         """The instrument with these goals; by default with one that settings inside the box meet."""
         chosen = goals or (self.reachable_goal("target", rng),)
         name = f"drawn-{int(rng.integers(1 << 32)):08x}"
-        space = Space(knobs=self.knobs, channels=tuple(self._channel(column) for column in range(self.p)))
         instrument = Composed(
             name,
-            space,
+            self.space,
             self.response,
             self.noise,
             self.background,

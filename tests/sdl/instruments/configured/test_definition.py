@@ -56,6 +56,24 @@ def test_all_that_does_not_go_together_comes_at_once():
     assert "red = 0.01 is written as 0.0: give the knob a resolution" in found[3]
 
 
+def test_what_kinds_and_steps_do_not_go_with_comes_at_once():
+    valve = {"name": "valve", "values": ["air", "argon"], "write": "GAS {value:.2f}", "max_step": 1, "safe": "air"}
+    knobs = [
+        RED | {"max_step": 0.5, "readback": "F? {red}", "safe": 5},
+        valve | {"readback": "GAS?"},
+        {"name": "grain", "values": [0.125, 0.25], "write": "G {value:.1f}", "safe": 0.25},
+    ]
+    found = faults(url="http://8.8.8.8", knobs=knobs, channels=[LIGHT])
+    assert [fault.partition(":")[0] for fault in found] == [
+        "knobs.0.max_step", "knobs.1.max_step", "knobs.1.write", "knobs.2.write", "url"
+    ]  # fmt: skip
+    assert "needs a readback with a query that sets nothing" in found[0]
+    assert "this knob has names" in found[1]
+    assert "valve has names, which are written as they are" in found[2]
+    safe = [RED | {"safe": 1}, {"name": "grain", "values": [0.125, 0.25], "write": "G {value}", "safe": 0.2}]
+    assert faults(knobs=safe, channels=[LIGHT]) == ("safe: knob 'grain' needs one of 0.125, 0.25, got 0.2",)
+
+
 def test_a_campaign_file_is_refused_with_the_keys_of_all_its_parts(tmp_path):
     text = """
 name = "first"

@@ -9,12 +9,13 @@ import time
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rig import HASTY, Rig
 from scpi_server import ScpiServer, scpi_orders
 
 from sdl import plugins
-from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable
+from sdl.errors import BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable, InvalidInput
 from sdl.instruments.configured import driver
 from sdl.measurement.driver_call import ask_driver
 
@@ -104,6 +105,51 @@ def test_it_settles_after_writing_and_a_slow_knob_only_when_it_moved(monkeypatch
         for red in (1.0, 1.0, 2.0):
             instrument.measure({"red": red})
     assert waited == [1.5, 0.5, 1.5]
+
+
+def test_names_are_written_and_read_back_as_they_are():
+    valve = {"name": "valve", "values": ["air", "argon"], "write": "GAS {value}", "readback": "GAS?", "safe": "air"}
+    answers = {"LIGHT?": [b"1\n"], "GAS?": [b"argon\n"]}
+    with connected(answers.get, knobs=[RED, valve]) as (instrument, apparatus):
+        assert instrument.measure({"red": 1.0, "valve": 1.0}).applied == {"red": 1.0, "valve": 1.0}
+        assert apparatus.said == ["FLOW 1.0", "GAS argon", "GAS?", "LIGHT?"]
+        answers["GAS?"] = [b"air\n"]
+        assert instrument.measure({"red": 1.0, "valve": 1.0}).applied["valve"] == 0
+        instrument.make_safe()
+        assert apparatus.said[-2:] == ["GAS air", "GAS?"]
+
+
+def test_what_must_never_be_sent_is_not():
+    constraints = {"never": ["red >= 4 and valve = argon"]}
+    valve = {"name": "valve", "values": ["air", "argon"], "write": "GAS {value}"}
+    with connected(lights, knobs=[RED, valve], constraints=constraints) as (instrument, apparatus):
+        with pytest.raises(InvalidInput, match="never red >= 4 and valve = argon"):
+            instrument.measure({"red": 4.5, "valve": 1.0})
+        assert instrument.measure({"red": 4.5, "valve": 0.0}).readings == {"450nm": 7.5}
+        assert apparatus.said == ["FLOW 4.5", "GAS air", "LIGHT?"]
+
+
+def test_a_long_way_is_gone_in_steps_from_where_the_knob_stands(monkeypatch):
+    waited, stands = [], ["0.5"]
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
+
+    def answer(text):
+        if text.startswith("FLOW "):
+            stands[0] = text.removeprefix("FLOW ")
+        return {"FLOW?": [f"{stands[0]}\n".encode()], "LIGHT?": [b"1\n"]}.get(text)
+
+    knobs = [RED | {"readback": "FLOW?", "max_step": 1.0, "step_s": 2.0, "safe": 0.0}]
+    with connected(answer, knobs=knobs) as (instrument, apparatus):
+        assert instrument.measure({"red": 3.0}).applied == {"red": 3.0}
+        flows = ["FLOW 1.3333333333333335", "FLOW 2.166666666666667", "FLOW 3.0"]
+        assert apparatus.said == ["FLOW?", *flows, "FLOW?", "LIGHT?"]
+        assert waited == [2.0, 2.0]
+        instrument.measure({"red": 3.5})
+        assert apparatus.said[6:] == ["FLOW 3.5", "FLOW?", "LIGHT?"], "a short way is gone at once"
+        instrument.make_safe()
+    written = [float(text.removeprefix("FLOW ")) for text in apparatus.said if text.startswith("FLOW ")]
+    assert np.abs(np.diff([0.5, *written])).max() <= 1.0
+    assert written[-1] == 0.0
 
 
 @pytest.mark.parametrize(("says", "applied"), [(b"2.04\n", 2.0), (b"2.06\n", 2.06), (b"off\n", None)])
