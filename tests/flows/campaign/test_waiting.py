@@ -19,7 +19,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.samples import Samples
+from sdl.ledger.people.samples import Samples
 from sdl.ledger.tables import leases
 from sdl.measurement.hand_bench import wanted_samples
 
