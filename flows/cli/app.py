@@ -23,7 +23,7 @@ from rich.logging import RichHandler
 
 from flows import environment
 from flows.cli import backtest, benchmark, data, instruments, models, new, run, service, watch
-from flows.cli.people import by_hand, controls, who
+from flows.cli.people import agents, by_hand, controls, who
 from flows.server.configured_server import adopt_files
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
@@ -82,7 +82,9 @@ def _before_any_command(
 
 
 # In the order in which 'sdl --help' lists them.
-for commands in (run, controls, who, by_hand, watch, instruments, models, new, backtest, data, benchmark, service):
+for commands in (
+    *(run, controls, by_hand, who, agents, watch, instruments, models, new, backtest, data, benchmark, service),
+):
     commands.add_to(app)
 
 

@@ -13,7 +13,7 @@ from sdl.history import Entry, State
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.driver_call import close_driver
 from sdl.measurement.manual import measure_by_hand
-from strategies.plan.steps import Fit, Step
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
 
 
 def take_proposed(entry: Entry, directory: Path, where: str) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def take_proposed(entry: Entry, directory: Path, where: str) -> list[dict[str, A
     ]
 
 
-def foresee(ledger: Ledger, entry: Entry) -> Step:
+def foresee(ledger: Ledger, entry: Entry) -> Measure | Examine | Conclude | Stop:
     """Return what the plan of a campaign would do next, by what the ledger holds now; nothing is changed.
 
     Raises:

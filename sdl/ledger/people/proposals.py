@@ -46,6 +46,11 @@ class Proposals:
         with self.ledger.reading() as connection:
             return _used(connection, self.by.id)
 
+    def refuse_excess(self, requests: int) -> None:
+        """Refuse early what ``enter`` would refuse for the limits of the token; errors as there."""
+        with self.ledger.reading() as connection:
+            _refuse_excess(self.by, _used(connection, self.by.id), requests)
+
     def enter(
         self,
         name: str,
