@@ -151,7 +151,6 @@ ROOMS = {
     },
     "flows.laboratory.agents": {
         "sdl": "campaign errors formatting history ledger reports system",
-        "strategies": "plan",
         "flows": "engine laboratory versions",
     },
     "flows.manual": {

@@ -46,8 +46,12 @@ def take_proposed(entry: Entry, directory: Path, where: str) -> list[dict[str, A
     ]
 
 
-def foresee(ledger: Ledger, entry: Entry) -> Measure | Examine | Conclude | Stop:
+def foresee(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     """Return what the plan of a campaign would do next, by what the ledger holds now; nothing is changed.
+
+    Returns:
+        The ``step`` in a word, and what there is to say of it: its round, with ``rows`` of a purpose and settings by
+        name, or a verdict, or the reason to stop.
 
     Raises:
         InvalidInput: if it has no plan, since it was measured by hand or imported.
@@ -60,4 +64,13 @@ def foresee(ledger: Ledger, entry: Entry) -> Measure | Examine | Conclude | Stop
     while isinstance(step, Fit):
         planner.fit(step, history)
         step = planner.next_step(history)
-    return step
+    found: dict[str, Any] = {"step": type(step).__name__.lower()}
+    match step:
+        case Measure() | Examine():
+            round_ = step.round
+            rows = [(request.purpose, entry.space.named_settings(request.settings)) for request in step.requests]
+            return found | {"round": round_.number, "kind": round_.kind, "target": round_.target, "rows": rows}
+        case Conclude(finding):
+            return found | {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence}
+        case Stop(reason):
+            return found | {"reason": reason}

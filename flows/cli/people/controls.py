@@ -3,6 +3,7 @@
 They write to the ledger and need no server.
 """
 
+import json
 import os
 import platform
 import pwd
@@ -20,7 +21,7 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.server import service_lock
 from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
-from sdl.formatting import count_words, format_value
+from sdl.formatting import count_words
 from sdl.history import PROPOSAL, Approval, Control, Entry, State
 from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
@@ -145,8 +146,8 @@ def _content(book: Ledger, entry: Entry, approval: Approval) -> Iterator[Table |
     yield f"{entry.title!r} on {entry.instrument}, at most {count_words(entry.config['budget'], 'request')}"
     yield "; ".join(notice.text for notice in Controls(book).notices(entry.id))
     for target in entry.config.get("targets", ()):
-        wish = f"{format_value(target['readings'])}, tolerance {format_value(target['tolerance'])}"
-        yield f"target {target['name']!r}: {wish}"
+        wish = json.dumps({key: target[key] for key in ("name", "readings", "tolerance")}, ensure_ascii=False)
+        yield f"target {wish}"
     if settings := entry.config.get("settings"):
         yield plain_table(knobs, [[row[knob] for knob in knobs] for row in settings])
 

@@ -19,7 +19,7 @@ from sdl.campaign.definition import slugify
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
-from sdl.history import Entry, Finding
+from sdl.history import Entry
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.proposals import Proposals
@@ -27,7 +27,6 @@ from sdl.ledger.people.tokens import Identity
 from sdl.reports.campaign_log import round_chapters
 from sdl.reports.campaign_summary import CampaignSummary
 from sdl.reports.status import CampaignStatus, campaign_statuses
-from strategies.plan.steps import Conclude, Examine, Measure
 
 SHOWN = 100
 """Campaigns, rounds and settings in one answer."""
@@ -140,14 +139,10 @@ class Desk:
 
         entry = self._entry(campaign)
         with self._thinking:
-            step = foresee(self.ledger, entry)
-        found: Row = {"step": Own(type(step).__name__.lower())}
-        if isinstance(step, Measure | Examine):
-            found |= {"round": step.round.number, "kind": step.round.kind, "target": step.round.target}
-            requests = [(request.purpose, entry.space.named_settings(request.settings)) for request in step.requests]
-            rows = [{"purpose": purpose, "settings": pairs(settings)} for purpose, settings in requests[:SHOWN]]
-            return found | {"requests": rows, "number": len(requests)}
-        return found | (_verdict(step.finding) if isinstance(step, Conclude) else {"reason": step.reason})
+            found = foresee(self.ledger, entry)
+        found["step"], rows = Own(found["step"]), found.pop("rows", [])
+        requests = [{"purpose": purpose, "settings": pairs(settings)} for purpose, settings in rows[:SHOWN]]
+        return found | {"requests": requests, "number": len(rows)}
 
     def propose_campaign(
         self,
@@ -245,10 +240,6 @@ def _standing(status: CampaignStatus) -> Row:
         "approved": status.approved,
         "round": None if status.place is None else asdict(status.place),
     }
-
-
-def _verdict(finding: Finding) -> Row:
-    return {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence}
 
 
 def _plain(tolerance: Any) -> Any:

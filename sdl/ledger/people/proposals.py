@@ -77,7 +77,7 @@ class Proposals:
             NotAllowed: if the token was ended, is a viewer's, or has used up what it may propose.
             InvalidInput: if the name is taken.
         """
-        why = escape_invisible(why)[:LONGEST_REASON]
+        why = escape_invisible(" ".join(why.split()))[:LONGEST_REASON]  # one line: more could look like ours
         row: dict[str, Any] = {"name": name, "title": title, "instrument": instrument, "config": dict(config)}
         row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.PAUSED}
         row |= {"reason": "an agent proposed it", "created": now(), "updated": now()}

@@ -1,7 +1,12 @@
 """The commands about who may do what, and an approval that takes a token."""
 
+import json
+import re
+import stat
+
 import pytest
 
+from flows.laboratory.agents.clients import PLACES, Client
 from flows.versions import versions
 from sdl.campaign.validation import prepare
 from sdl.ledger.ledger import Ledger
@@ -85,6 +90,7 @@ def test_a_proposal_is_shown_and_approved_with_a_token_and_then_run_by_its_name(
     done = sdl("approve", entry.name, "--yes", "--note", "fine")
     assert f"next: sdl run {entry.name}" in done.said
     assert "at most 60 requests" in done.said
+    assert all(f'"{channel}": 16384' in done.said for channel in ("445nm", "515nm", "630nm"))
     assert sdl("run", entry.name, "--no-server").code == 0
     approved = sdl("status", entry.name, "--json").json[0]["approved"]
     assert approved.startswith("the proposal was approved by Ada (token 1 of a person, approver, login on")
@@ -97,3 +103,51 @@ def test_a_campaign_that_is_begun_goes_on_by_its_name(sdl, home, paper, tmp_path
         book.register("begun", instrument.identity, instrument.space, config, versions())
     assert sdl("run", "begun", "--no-server").code == 0
     assert sdl("run", "begnu", "--no-server").code == 2
+
+
+class TestClients:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("SDL_TOKEN", "sdl-2-token")
+
+    @pytest.mark.parametrize("client", list(Client))
+    def test_a_client_is_told_and_its_file_is_its_owners_alone(self, sdl, tmp_path, client):
+        place, table = PLACES[client]
+        file = tmp_path / place.removeprefix("~/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({table: {"other": {"command": "x"}}, "theme": "dark"}))
+        assert sdl("mcp", "install", client, "lab.toml").code == 0
+        written = json.loads(file.read_text())
+        assert written["theme"] == "dark"
+        assert written[table]["other"] == {"command": "x"}
+        ours = written[table]["sdl-laboratory"]
+        assert ours["env"] == {"SDL_TOKEN": "sdl-2-token"}
+        assert str(tmp_path / "lab.toml") in ours["args"]
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert sdl("mcp", "install", client, "--url", "http://127.0.0.1:4210/mcp").code == 0
+        ours = json.loads(file.read_text())[table]["sdl-laboratory"]
+        assert ours["headers"] == {"Authorization": "Bearer sdl-2-token"}
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": 3}', "\xff"])
+    def test_a_file_that_is_no_such_thing_stays_as_it_is(self, sdl, tmp_path, text):
+        (tmp_path / ".mcp.json").write_text(text, encoding="latin-1")
+        assert sdl("mcp", "install", "claude-code").code == 2
+        assert (tmp_path / ".mcp.json").read_text(encoding="latin-1") == text
+
+    def test_without_a_token_nothing_is_written(self, sdl, tmp_path, monkeypatch):
+        monkeypatch.delenv("SDL_TOKEN")
+        assert "the agent's token" in sdl("mcp", "install", "claude-code").said
+        assert not (tmp_path / ".mcp.json").exists()
+
+    def test_the_skill_names_tools_that_there_are(self, sdl):
+        from flows.laboratory.agents.desk import PROPOSALS, READS
+
+        said = sdl("mcp", "skill").out
+        named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+|whoami)`", said))
+        assert named
+        assert named <= {*READS, *PROPOSALS}
+
+    def test_nobody_is_served_before_somebody_may_approve(self, sdl, home):
+        assert "nobody has a token yet" in sdl("mcp", "serve").said
