@@ -32,6 +32,10 @@ class UnknownPlugin(InvalidInput):
     """A name that no installed plug-in answers to."""
 
 
+class NotAllowed(InvalidInput):
+    """Whoever asks may not have that done; the message says whose token it takes. Nothing was done."""
+
+
 class InstrumentError(SdlError):
     """The instrument gave no usable reading. What it said stands in the message as text that acts on no terminal.
 

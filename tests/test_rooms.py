@@ -39,6 +39,7 @@ ALLOWED = {
         "rich",
     },  # five are what Prefect stands on
 }
+ALLOWED["flows.laboratory.agents"] = ALLOWED["flows"] | {"fastmcp", "mcp_types"}
 """Third-party packages of each floor."""
 ROOMS = {
     "sdl.formatting": {},
@@ -148,6 +149,10 @@ ROOMS = {
         "instruments.protocol ledger measurement plugins reports space system",
         "flows": "engine environment run_policy server ui versions",
     },
+    "flows.laboratory.agents": {
+        "sdl": "campaign errors formatting history ledger reports system",
+        "flows": "engine laboratory versions",
+    },
     "flows.manual": {
         "sdl": "analysis campaign errors history ledger measurement plugins space",
         "strategies": "contract designs",
@@ -180,7 +185,7 @@ ROOMS = {
         "instruments.protocol interchange ledger measurement plugins reports skeletons space system",
         "strategies": "designs models.conformance",
         "flows": "benchmarks.decisions benchmarks.inverse benchmarks.suite campaign engine environment laboratory "
-        "manual server studies terminal",
+        "laboratory.agents manual server studies terminal",
     },
 }
 """Rooms, the lowest first, and whose names each may import beside its own; a module is of the room whose name is the

@@ -30,6 +30,7 @@ from sdl.errors import (
     CampaignPaused,
     CampaignSuspended,
     Interrupted,
+    InvalidInput,
     LeaseHeld,
     LeaseLost,
     LedgerError,
@@ -209,7 +210,10 @@ async def _ask_in_prefect(wait: Wait) -> None:
     answer = await apause_flow_run(wait_for_input=form, **pause)  # type: ignore[call-overload]
     if wait.pending_approval() is not None:  # a command was not faster
         controls = Controls.of_form(wait.ledger, answer.name)
-        controls.answer(wait.campaign, answer.decision == "approve", answer.note)
+        try:
+            controls.answer(wait.campaign, answer.decision == "approve", answer.note, approval.round)
+        except InvalidInput as error:  # a name that was typed is no token: the form is shown again
+            log.warning("not approved: %s", error)
 
 
 async def _show_state(state: State[Any]) -> None:
@@ -230,7 +234,7 @@ def _describe_plan(wait: Wait, approval: Approval) -> str:
     left = summarize_planned(wait.ledger.history(entry.id), approval.round)
     head = ["purpose", *entry.space.knob_names, "times"]
     lines = [
-        f"**Campaign {escape_markdown(entry.title)}, round {approval.round}**: {escape_markdown(approval.why)}.",
+        f"**Campaign {escape_markdown(entry.title)}, {approval.what}**: {escape_markdown(approval.why)}.",
         "",
         f"| {' | '.join(map(escape_markdown, head))} |",
         "|" + "---|" * len(head),
@@ -239,4 +243,6 @@ def _describe_plan(wait: Wait, approval: Approval) -> str:
         lines.append(f"| {purpose.value} | {' | '.join(f'{value:.4g}' for value in settings)} | {times} |")
     more = f" and {len(left) - SHOWN} more settings" if len(left) > SHOWN else ""
     total = sum(times for *_, times in left)
+    if Controls(wait.ledger).takes_token(approval):
+        more += f". To approve takes a person's token, which no form asks for: `sdl approve {entry.name}`"
     return "\n".join([*lines, "", f"{total} requests on {escape_markdown(entry.instrument)}{more}."])

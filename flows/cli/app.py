@@ -22,7 +22,8 @@ import typer
 from rich.logging import RichHandler
 
 from flows import environment
-from flows.cli import backtest, benchmark, by_hand, controls, data, instruments, models, new, run, service, watch
+from flows.cli import backtest, benchmark, data, instruments, models, new, run, service, watch
+from flows.cli.people import agents, by_hand, controls, who
 from flows.server.configured_server import adopt_files
 from flows.server.service_lock import AlreadyUp
 from flows.terminal import err
@@ -81,7 +82,9 @@ def _before_any_command(
 
 
 # In the order in which 'sdl --help' lists them.
-for commands in (run, controls, by_hand, watch, instruments, models, new, backtest, data, benchmark, service):
+for commands in (
+    *(run, controls, by_hand, who, agents, watch, instruments, models, new, backtest, data, benchmark, service),
+):
     commands.add_to(app)
 
 

@@ -16,7 +16,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
-from sdl.history import Request, State, Verdict
+from sdl.history import Entry, Request, State, Verdict
 from sdl.instruments.protocol import HasSafeState, Instrument
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.driver_call import kept_safe
@@ -24,7 +24,9 @@ from sdl.measurement.driver_call import kept_safe
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
 NOT_VERIFIED = 3
 
-File = Annotated[Path, typer.Argument(help="The campaign file (TOML).", show_default=False)]
+File = Annotated[
+    Path, typer.Argument(help="The campaign file (TOML), or the name of one that is begun.", show_default=False)
+]
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
 Changes = Annotated[
     list[str] | None,
@@ -65,9 +67,12 @@ def run_campaign_file(
     """Run a campaign, or continue it where it was left."""
     if wait and no_server:
         raise InvalidInput("--wait needs Prefect's server, where a person answers: leave --no-server out, or --wait")
-    written = override_keys(read_campaign_file(file), parse_pairs(changes, "--set"))
     directory = environment.home(home)
     where = environment.ledger(ledger, directory)
+    begun = _begun(str(file), where)
+    if begun is not None and "settings" in begun.config:
+        return _take_proposed(begun, directory, where, as_json)
+    written = override_keys(begun.config if begun else read_campaign_file(file), parse_pairs(changes, "--set"))
     config, instrument = prepare(written)
     with kept_instrument(config.instrument, instrument):
         if not wait:
@@ -121,6 +126,25 @@ def write_report(
             else _write_report(book, entry.name, environment.home(home))
         )
     show({"report": str(page)}, as_json, str(page))
+
+
+def _begun(name: str, where: str) -> Entry | None:
+    """The campaign that the ledger has under a name that no file has; None if it has none."""
+    if Path(name).suffix or Path(name).exists() or not ("://" in where or Path(where).exists()):
+        return None
+    with Ledger(where) as book:
+        return next((entry for entry in book.entries() if entry.name == name), None)
+
+
+def _take_proposed(entry: Entry, directory: Path, where: str, as_json: bool) -> int:
+    """Take the readings that an agent proposed, and print them."""
+    from flows.engine.proposed import take_proposed
+
+    knobs, channels = entry.space.knob_names, entry.space.channel_names
+    taken = take_proposed(entry, directory, where)
+    table = plain_table([*knobs, *channels], [[*row["settings"].values(), *row["readings"].values()] for row in taken])
+    show(taken, as_json, table)
+    return 0
 
 
 def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> None:

@@ -19,7 +19,7 @@ from sdl.errors import InvalidInput, LeaseHeld, ReadingsWanted
 from sdl.history import Entry, State
 from sdl.instruments.protocol import ReadByPersons
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.samples import Sample
+from sdl.ledger.people.samples import Sample
 from sdl.measurement.hand_bench import Taken, take_sheet, wanted_samples
 from sdl.measurement.sheets import FilledSheet, read_said
 

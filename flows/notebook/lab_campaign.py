@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flows.engine.ask_and_tell import AskAndTell
-    from sdl.ledger.samples import Sample
+    from sdl.ledger.people.samples import Sample
     from sdl.measurement.hand_bench import Taken
 
 COLOURS = {Verdict.VERIFIED: "#1a7f37", Verdict.REFUTED: "#cf222e", Verdict.NOT_REACHABLE: "#9a6700"}

@@ -11,6 +11,7 @@ from sdl.history.facts import (
     window_facts,
 )
 from sdl.history.record import (
+    PROPOSAL,
     USABLE,
     Approval,
     Control,
@@ -34,6 +35,7 @@ from sdl.history.record import (
 )
 
 __all__ = [
+    "PROPOSAL",
     "USABLE",
     "Approval",
     "CandidateFacts",

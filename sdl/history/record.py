@@ -133,11 +133,16 @@ class Notice:
         return _person(self.by, self.known)
 
 
+PROPOSAL = -1
+"""What stands for a round where a whole campaign, proposed by an agent, waits for approval."""
+
+
 @dataclass(frozen=True)
 class Approval:
-    """A round whose settings a person has to see before they are sent."""
+    """A round whose settings a person has to see before they are sent, or a campaign that was proposed."""
 
     round: int
+    """Its number; ``PROPOSAL`` for the campaign as a whole."""
     why: str
     """Why it is asked for, in words."""
     granted: bool | None
@@ -146,6 +151,11 @@ class Approval:
     """Who answered; empty until then."""
     known: str = ""
     """As that of a notice."""
+
+    @property
+    def what(self) -> str:
+        """What is to be approved, in words."""
+        return "the proposal" if self.round == PROPOSAL else f"round {self.round}"
 
     @property
     def who(self) -> str:

@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from sdl.errors import InvalidInput
-from sdl.history import Approval, Control, Entry, History, Notice, NoticeKind, Purpose, State
+from sdl.errors import InvalidInput, NotAllowed
+from sdl.history import PROPOSAL, Approval, Control, Entry, History, Notice, NoticeKind, Purpose, State
 from sdl.ledger import statements
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.tokens import Identity, Kind, Role, is_guarded, present, require_person
 from sdl.ledger.row_mapping import approval_from_row
 from sdl.ledger.tables import approvals, campaigns, notices
 from sdl.system.clock import now
@@ -38,12 +39,20 @@ class Controls:
     Args:
         ledger: Where the campaigns are.
         by: Who asks, for the record; empty for the program itself.
-        known: How that is known, in words, since nothing here proves who it is.
+        known: How that is known, in words, since nothing but a token proves who it is.
+        identity: The token that was shown. Where there are persons who may approve, an approval and an extension take
+            that of a person; to pause, to stop and to decline takes none.
     """
 
     ledger: Ledger
     by: str = ""
     known: str = ""
+    identity: Identity | None = None
+
+    @classmethod
+    def of_token(cls, ledger: Ledger, identity: Identity, how: str = "") -> Self:
+        """Ask for the holder of a token; ``how`` says by which way it was shown."""
+        return cls(ledger, identity.name, ", ".join(filter(None, [identity.known, how])), identity)
 
     @classmethod
     def of_form(cls, ledger: Ledger, name: str = "") -> Self:
@@ -57,11 +66,16 @@ class Controls:
 
         Raises:
             InvalidInput: if there is no campaign of that name, or it is finished and could obey no pause or stop.
+            NotAllowed: to a viewer, and to an agent that wants it to go on.
         """
         entry, (kind, words) = self.ledger.entry(name), ASKED[control]
         if entry.state is State.FINISHED and control is not Control.RUN:
             raise InvalidInput(f"campaign {name!r} is finished ({entry.reason}): there is nothing to {control.value}")
         with self.ledger.writing() as connection:
+            if self.identity is not None:
+                holder = present(connection, self.identity)
+                if not holder.role.covers(Role.OPERATOR) or (holder.kind is Kind.AGENT and control is Control.RUN):
+                    raise NotAllowed(f"{holder.name!r} may not ask for that: it has {holder.known}")
             connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(control=control))
             self._write(connection, entry.id, kind, f"{words}: {why}" if why else words)
         return entry
@@ -71,6 +85,7 @@ class Controls:
 
         Raises:
             InvalidInput: if there is no campaign of that name, or it has no budget, or the number is out of bounds.
+            NotAllowed: without the token that this takes.
         """
         entry = self.ledger.entry(name)
         if not 1 <= requests <= MOST:
@@ -78,6 +93,8 @@ class Controls:
         if "budget" not in entry.config:
             raise InvalidInput(f"{name!r} has no budget to extend: it was measured by hand or imported")
         with self.ledger.writing() as connection:
+            if self.identity is not None or is_guarded(connection):
+                require_person(connection, self.identity, Role.OPERATOR)
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == entry.id)).scalar_one()
             config = {**before, "extra": before.get("extra", 0) + requests}
             statements.replace_config(connection, entry.id, before, config)
@@ -88,25 +105,41 @@ class Controls:
             self._write(connection, entry.id, NoticeKind.EXTENDED, f"allowed {requests} more requests, {most} in all")
         return most
 
-    def answer(self, name: str, granted: bool, note: str = "") -> Approval:
+    def answer(self, name: str, granted: bool, note: str = "", seen: int | None = None) -> Approval:
         """Approve the settings that a campaign wants to send, or decline them, which pauses it.
 
+        A proposal is approved as a whole; declined, it is over.
+
+        Args:
+            name: Of the campaign.
+            granted: Whether they may be sent.
+            note: Why, for the record.
+            seen: The round whose settings were shown; by default the one that waits now.
+
         Raises:
-            InvalidInput: if it waits for no approval.
+            InvalidInput: if it waits for no approval, or for that of another round than was shown.
+            NotAllowed: without the token that this takes.
         """
         entry = self.ledger.entry(name)
-        waiting = self.pending_approval(entry.id)
-        if waiting is None:
-            raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
         kind = NoticeKind.APPROVED if granted else NoticeKind.DECLINED
-        words = f"round {waiting.round} {kind.value}{f': {note}' if note else ''}"
-        in_round = (approvals.c.campaign == entry.id) & (approvals.c.round == waiting.round)
         with self.ledger.writing() as connection:
-            by, known = (self.by, self.known) if granted else ("", "")
-            values = {"granted": granted or None, "by": by, "known": known, "at": now()}
+            waiting = _pending(connection, entry.id)
+            if waiting is None or seen not in (None, waiting.round):
+                raise InvalidInput(
+                    f"campaign {name!r} waits for no approval of that ('sdl status {name}' says what it waits for)"
+                )
+            proposed = waiting.round == PROPOSAL
+            if granted and (proposed or self.identity is not None or is_guarded(connection)):
+                require_person(connection, self.identity, Role.APPROVER, entry.id)
+            in_round = (approvals.c.campaign == entry.id) & (approvals.c.round == waiting.round)
+            by, known = (self.by, self.known) if granted or proposed else ("", "")
+            values = {"granted": granted or (False if proposed else None), "by": by, "known": known, "at": now()}
             connection.execute(update(approvals).where(in_round).values(**values))
-            if not granted:  # it asks again when it goes on
-                connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(control=Control.PAUSE))
+            if not granted:  # a round is asked for again when the campaign goes on, a proposal is not
+                over = {"control": Control.STOP, "state": State.STOPPED, "reason": f"declined by {self.by}"}
+                change = over if proposed else {"control": Control.PAUSE}
+                connection.execute(update(campaigns).where(campaigns.c.id == entry.id).values(**change))
+            words = f"{waiting.what} {kind.value}{f': {note}' if note else ''}"
             self._write(connection, entry.id, kind, words)
         return Approval(waiting.round, waiting.why, granted, self.by, self.known)
 
@@ -132,10 +165,13 @@ class Controls:
 
     def pending_approval(self, campaign: int) -> Approval | None:
         """Return the approval that a campaign waits for; None if it waits for none."""
-        query = select(approvals).where(approvals.c.campaign == campaign, approvals.c.granted.is_(None))
         with self.ledger.reading() as connection:
-            row = connection.execute(query.order_by(approvals.c.round.desc()).limit(1)).one_or_none()
-        return None if row is None else approval_from_row(row)
+            return _pending(connection, campaign)
+
+    def takes_token(self, approval: Approval) -> bool:
+        """Return whether a person has to show a token for an approval to count."""
+        with self.ledger.reading() as connection:
+            return approval.round == PROPOSAL or is_guarded(connection)
 
     def notices(self, campaign: int, last: int | None = None) -> list[Notice]:
         """Return what was asked of a campaign and what befell it, oldest first: all, or the ``last`` so many."""
@@ -158,6 +194,12 @@ def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tupl
         again = bool(groups) and groups[-1][:2] == (request.purpose, settings)
         groups.append((request.purpose, settings, 1 + (groups.pop()[2] if again else 0)))
     return groups
+
+
+def _pending(connection: Connection, campaign: int) -> Approval | None:
+    query = select(approvals).where(approvals.c.campaign == campaign, approvals.c.granted.is_(None))
+    row = connection.execute(query.order_by(approvals.c.round.desc()).limit(1)).one_or_none()
+    return None if row is None else approval_from_row(row)
 
 
 def _approval(connection: Connection, campaign: int, round_: int) -> Approval | None:

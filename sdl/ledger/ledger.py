@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sdl.errors import (
+    ApprovalWanted,
     BudgetSpent,
     CampaignPaused,
     CampaignStopped,
@@ -341,13 +342,13 @@ class Ledger:
         """Refuse to begin where a person asked for a pause or a stop; a campaign that is not there yet may begin.
 
         Raises:
-            CampaignPaused, CampaignStopped: with what takes that back.
+            CampaignPaused, CampaignStopped: with what takes that back; so where no person approved of a proposal.
         """
         with self.reading() as connection:
-            query = select(statements.CONTROL).where(campaigns.c.name == name)
-            control = connection.execute(query).scalar_one_or_none()
-        if control is not None:
-            _obey(name, Control(control))
+            query = select(statements.CONTROL, statements.UNAPPROVED).where(campaigns.c.name == name)
+            row = connection.execute(query).one_or_none()
+        if row is not None:
+            _obey(name, Control(row.control), row.unapproved)
 
     # ------------------------------------------------------------------ the instrument
 
@@ -414,7 +415,7 @@ class Ledger:
         intent = connection.execute(statements.SELECT_INTENT, place | {"counted": last}).one()
         sent = counted + intent.sent
         self._doubt(intent.name, intent.flag, intent.control)
-        _obey(intent.name, intent.control)
+        _obey(intent.name, intent.control, intent.unapproved)
         if sent >= budget:
             raise BudgetSpent(f"all {budget} requests of the budget are sent; raise 'budget' to go on")
         row = {"campaign": campaign, "request": intent.planned, "attempt": intent.tried + 1}
@@ -620,8 +621,10 @@ def _entered(done: int, trail: Sequence[Any]) -> str:
     return f"{done} of {len(trail)} rows are entered, the same import again enters the others"
 
 
-def _obey(name: str, control: Control) -> None:
+def _obey(name: str, control: Control, unapproved: int) -> None:
     if control == Control.STOP:
         raise CampaignStopped(f"campaign {name!r} was stopped by a person; 'sdl resume {name}' takes that back")
     if control == Control.PAUSE:
         raise CampaignPaused(f"campaign {name!r} was paused by a person; go on with 'sdl resume {name}'")
+    if unapproved:
+        raise ApprovalWanted(f"an agent proposed {name!r}, and no person approved of it: 'sdl approve {name}' shows it")

@@ -19,10 +19,10 @@ from sqlalchemy import (
     update,
 )
 
-from sdl.history import USABLE, Control, NoticeKind, ReplyClass, Request, Round, RoundKind
+from sdl.history import PROPOSAL, USABLE, Control, NoticeKind, ReplyClass, Request, Round, RoundKind
 from sdl.ledger.journal import JournalEntry
 from sdl.ledger.row_mapping import row_of_round
-from sdl.ledger.tables import attempts, campaigns, changes, exams, notices, requests, rounds
+from sdl.ledger.tables import approvals, attempts, campaigns, changes, exams, notices, requests, rounds
 from sdl.system.clock import now
 
 Place: TypeAlias = tuple[int, int, int]
@@ -49,6 +49,13 @@ CONTROL = case(
     else_=func.coalesce(LAST_CONTROL_NOTICE, Control.RUN),
 ).label("control")
 """What a person wants of a campaign: its flag, or what was asked for last where somebody wrote nonsense over that."""
+UNAPPROVED = (
+    select(func.count())
+    .where(approvals.c.campaign == campaigns.c.id, approvals.c.round == PROPOSAL, approvals.c.granted.is_not(True))
+    .scalar_subquery()
+    .label("unapproved")
+)
+"""1 for a campaign that an agent proposed and no person approved of, 0 for any other."""
 SELECT_ENTRY = select(*(CONTROL if column is campaigns.c.control else column for column in campaigns.c))
 """Campaigns, for ``entry_from_row``."""
 
@@ -167,6 +174,7 @@ SELECT_INTENT = select(
     campaigns.c.name,
     CONTROL,
     campaigns.c.control.label("flag"),
+    UNAPPROVED,
     select(func.count())
     .where(attempts.c.campaign == campaigns.c.id, attempts.c.id > bindparam("counted"))
     .scalar_subquery()

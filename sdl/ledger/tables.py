@@ -165,9 +165,29 @@ approvals = Table(
     Column("granted", Boolean),
     Column("by", _Words, nullable=False),
     Column("known", _Words),  # empty in what was written before schema 6
+    Column("proposer", Integer),  # empty but in a proposal, whose round is -1; and before schema 7
     Column("at", Float, nullable=False),
 )
-"""Rounds whose settings a person has to see before they are sent; ``granted`` is empty until somebody answered."""
+"""Rounds whose settings a person has to see before they are sent; ``granted`` is empty until somebody answered.
+
+What an agent proposes is a campaign with such a row of its own, in place of a round."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _Words, nullable=False, unique=True),
+    Column("kind", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("salt", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Column("hourly", Integer, nullable=False),
+    Column("daily", Integer, nullable=False),
+    Column("by", _Words, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("ended", Float),
+)
+"""Persons, agents and services, each known by a token of which a salted hash alone is kept; none is ever removed."""
 
 samples = Table(
     "samples",

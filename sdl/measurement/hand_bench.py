@@ -16,8 +16,8 @@ from sdl.history import Entry, ReplyClass, Request
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.samples import NO_BUDGET, Edition, Sample, Samples
 from sdl.ledger.queries import AttemptOutcome
-from sdl.ledger.samples import NO_BUDGET, Edition, Sample, Samples
 from sdl.measurement.bench import Bench, judge_reply
 from sdl.measurement.quantities import read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow

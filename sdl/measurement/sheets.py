@@ -15,7 +15,7 @@ from typing import Any
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
-from sdl.ledger.samples import Sample
+from sdl.ledger.people.samples import Sample
 from sdl.measurement.quantities import has_decimal_comma
 from sdl.space import Space
 from sdl.system.atomic_files import write_atomically

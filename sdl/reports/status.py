@@ -214,8 +214,8 @@ def _status(overview: CampaignOverview, seen_at: float) -> CampaignStatus:
         targets=[target["name"] for target in overview.config.get("targets", [])],
         verified=overview.verified,
         holder=overview.holder,
-        approved="" if given is None else f"round {given.round} was approved by {given.who}",
-        asks="" if approval is None else f"approval of round {approval.round} ({approval.why})",
+        approved="" if given is None else f"{given.what} was approved by {given.who}",
+        asks="" if approval is None else f"approval of {approval.what} ({approval.why})",
         asks_persons=overview.asks_persons,
         seen_at=seen_at,
     )

@@ -179,7 +179,10 @@ MATRIX = {
         "N-07": ("CSV from elsewhere: headers twice, other units, decimal commas", "said with the line"),
         "N-08": ("addresses that the instrument must not have", "refused before connecting"),
         "N-09": ("parameters of a flow edited in the UI", "checked again inside the flow"),
-        "N-10": ("a language model asks for more", "read-only"),
+        "N-10": (
+            "an agent asks for more: forged names, replayed approvals, prompts in names and notes, 10,000 calls",
+            "nothing is sent before a person with a token approves; what strangers wrote reaches it marked as data",
+        ),
         "N-11": (
             "a page open in a browser of this machine: other origins, names that lead here, forged hosts",
             "none reaches an instrument; the laboratory's own page does",

@@ -19,7 +19,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.samples import Samples
+from sdl.ledger.people.samples import Samples
 from sdl.ledger.tables import leases
 from sdl.measurement.hand_bench import wanted_samples
 
@@ -104,7 +104,7 @@ class Form:
                 keys = run["state"]["state_details"]["run_input_keyset"]
                 schema = self.ask(f"/flow_runs/{run['id']}/input/{keys['schema']}")
                 self.description = self.ask(f"/flow_runs/{run['id']}/input/{keys['description']}")
-                self.run = run["id"]
+                self.run, self.key = run["id"], keys["schema"]
                 found["fields"] = schema["properties"]
                 return right(found["fields"])
             return False
@@ -139,6 +139,23 @@ class TestFlow:
         assert "the first round is to be approved" in shown.said
         assert run.end()["verified"]
         assert run.kinds() == [NoticeKind.WAITING, NoticeKind.APPROVED]
+
+    @pytest.mark.fault("N-10")
+    def test_where_persons_have_tokens_a_name_in_a_form_approves_of_nothing(
+        self, prefect, home, written, lamp, sdl, monkeypatch
+    ):
+        token = sdl("who", "add", "Ada", "--role", "approver", "--json").json["token"]
+        run, form = Running(written | {"approval": {"when": "first-round"}}, home), Form(prefect, "paper")
+        form.opened(lambda fields: "decision" in fields)
+        assert "takes a person's token, which no form asks for: `sdl approve paper`" in str(form.description)
+        form.send({"decision": "approve", "name": "Ada", "note": ""})
+        first = form.key
+        form.opened(lambda fields: "decision" in fields and form.key != first)
+        assert run.kinds() == [NoticeKind.WAITING]
+        assert lamp.requests == 0
+        monkeypatch.setenv("SDL_TOKEN", token)
+        assert sdl("approve", "paper", "--yes").code == 0
+        assert run.end()["verified"]
 
     @pytest.mark.fault("O-39")
     def test_a_pause_that_reached_the_server_too_late_is_taken_back_and_ends_no_run(

@@ -20,7 +20,7 @@ from sdl.interchange.evidence import parse_evidence
 from sdl.interchange.rescreening import rescreen
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.samples import Samples
+from sdl.ledger.people.samples import Samples
 from sdl.measurement.sheets import read_sheet
 from strategies.plan.steps import Stop
 

@@ -8,7 +8,7 @@ from openpyxl import Workbook, load_workbook
 
 from sdl.errors import InvalidInput
 from sdl.history import Purpose, Request
-from sdl.ledger.samples import Edition, Sample
+from sdl.ledger.people.samples import Edition, Sample
 from sdl.measurement.quantities import has_decimal_comma, read_quantity
 from sdl.measurement.sheets import read_sheet, write_sheet
 from sdl.space import Channel, Knob, Space

@@ -3,6 +3,7 @@
 They write to the ledger and need no server.
 """
 
+import json
 import os
 import platform
 import pwd
@@ -20,12 +21,16 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.server import service_lock
 from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
-from sdl.history import Control, Entry, State
+from sdl.formatting import count_words
+from sdl.history import PROPOSAL, Approval, Control, Entry, State
 from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.tokens import Identity, Tokens
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
 Note = Annotated[str, typer.Option("--note", help="Reason, for the record.", show_default=False)]
+TOKEN = "SDL_TOKEN"
+"""Variable of the environment that holds the token of who gives a command; a command line is seen by every user."""
 SENTENCES = {Control.PAUSE: "{} pauses before its next request", Control.STOP: "{} stops before its next request"}
 
 
@@ -91,15 +96,22 @@ def answer_approval(
         if approval is None:
             raise InvalidInput(f"campaign {name!r} waits for no approval ('sdl status {name}' says what it waits for)")
         if not as_json:
-            show(
-                None, False, f"round {approval.round}: {approval.why}", _planned(controls.ledger, name, approval.round)
-            )
+            show(None, False, f"{approval.what}: {approval.why}", *_content(controls.ledger, entry, approval))
         granted = not decline and (yes or typer.confirm("approve?", default=False))
-        controls.answer(name, granted, note)
+        if granted and controls.takes_token(approval):
+            controls = _speaking(controls.ledger, how, ask=True)
+        controls.answer(name, granted, note, approval.round)
         control = controls.ledger.entry(name).control
+    shown = {"campaign": name, "round": approval.round, "granted": granted}
+    show(shown, as_json, _answered(name, approval, granted, control))
+
+
+def _answered(name: str, approval: Approval, granted: bool, control: Control) -> str:
+    """What becomes of a campaign after the answer."""
+    if approval.round == PROPOSAL:
+        return f"next: sdl run {name}" if granted else f"{name} is declined, and sends nothing"
     goes_on = f"{name} goes on" if control is Control.RUN else f"{name} goes on after 'sdl resume {name}'"
-    sentence = goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
-    show({"campaign": name, "round": approval.round, "granted": granted}, as_json, sentence)
+    return goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
 
 
 def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str | None, as_json: bool) -> None:
@@ -122,20 +134,52 @@ def _resumed(entry: Entry, directory: Path) -> str:
     )
 
 
-def _planned(book: Ledger, name: str, round_: int) -> Table:
-    entry = book.entry(name)
-    rows = [
-        (purpose.value, *entry.space.shown_settings(settings).values(), times)
-        for purpose, settings, times in summarize_planned(book.history(entry.id), round_)
-    ]
-    return plain_table(["purpose", *entry.space.knob_names, "times"], rows)
+def _content(book: Ledger, entry: Entry, approval: Approval) -> Iterator[Table | str]:
+    """All that would be sent: the settings of a round, or what a proposal asks for."""
+    knobs = entry.space.knob_names
+    if approval.round != PROPOSAL:
+        rows = [
+            (purpose.value, *entry.space.shown_settings(settings).values(), times)
+            for purpose, settings, times in summarize_planned(book.history(entry.id), approval.round)
+        ]
+        yield plain_table(["purpose", *knobs, "times"], rows)
+        return
+    yield f"{entry.title!r} on {entry.instrument}, at most {count_words(entry.config['budget'], 'request')}"
+    yield "; ".join(notice.text for notice in Controls(book).notices(entry.id))
+    for target in entry.config.get("targets", ()):
+        wish = json.dumps({key: target[key] for key in ("name", "readings", "tolerance")}, ensure_ascii=False)
+        yield f"target {wish}"
+    if settings := entry.config.get("settings"):
+        yield plain_table(knobs, [[row[knob] for knob in knobs] for row in settings])
 
 
 @contextmanager
 def _controls(home: Path | None, ledger: str | None, how: str = "") -> Iterator[Controls]:
-    name, known = person_at_terminal()
     with open_ledger(home, ledger) as book:
-        yield Controls(book, name, ", ".join(filter(None, [known, how])))
+        yield _speaking(book, how)
+
+
+def _speaking(book: Ledger, how: str, ask: bool = False) -> Controls:
+    """Controls for the holder of a token, or else for whom the operating system says."""
+    name, known = person_at_terminal()
+    how, identity = ", ".join(filter(None, [known, how])), caller(book, ask)
+    return Controls(book, name, how) if identity is None else Controls.of_token(book, identity, how)
+
+
+def caller(book: Ledger, ask: bool = False) -> Identity | None:
+    """Return whose token this command was given; None if it was given none.
+
+    Args:
+        book: The ledger that knows it.
+        ask: Whether a person at a terminal is asked for it.
+
+    Raises:
+        NotAllowed: if it is nobody's.
+    """
+    token = os.environ.get(TOKEN, "")
+    if not token and ask and sys.stdin.isatty():
+        token = typer.prompt("your token", hide_input=True, err=True)
+    return Tokens(book).identify(token) if token else None
 
 
 def person_at_terminal() -> tuple[str, str]:

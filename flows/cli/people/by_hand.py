@@ -13,15 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import environment
-from flows.cli.controls import person_at_terminal
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, parse_pairs
+from flows.cli.people.controls import person_at_terminal
 from flows.cli.run import conclude_campaign, read_campaign_file
 from flows.terminal import err, plain_table, show
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.formatting import count_words
-from sdl.ledger.samples import Sample
+from sdl.ledger.people.samples import Sample
 from sdl.measurement.hand_bench import take_sheet
 from sdl.measurement.sheets import FAILED, KINDS, FilledSheet, read_said, read_sheet, write_sheet
 from sdl.space import Space
