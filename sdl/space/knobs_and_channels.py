@@ -55,6 +55,8 @@ class Knob(Quantity):
             raise ValueError(f"knob {self.name!r} needs low < high, got low={self.low}, high={self.high}")
         if self.high - self.low > sys.float_info.max:
             raise ValueError(f"knob {self.name!r} needs a narrower range than {self.low} to {self.high}")
+        if self.high - self.low < sys.float_info.min:  # of which a share would be no number
+            raise ValueError(f"knob {self.name!r} needs a wider range than {self.low} to {self.high}")
         if self.off is not None and not self.low <= self.off <= self.high:
             raise ValueError(f"knob {self.name!r} needs off within {self.low} to {self.high}, got {self.off}")
         return self
@@ -219,7 +221,9 @@ class Space(_Value):
         if not steps.any():
             return settings
         whole = np.where(steps > 0, steps, 1.0)
-        nearest_ = np.clip(self.low + np.rint((settings - self.low) / whole) * whole, self.low, self.high)
+        last = np.floor((self.high - self.low) / whole + SAME)  # no step leads to the wall where it lies between two
+        taken = np.minimum(np.rint((settings - self.low) / whole), last)
+        nearest_ = np.clip(self.low + taken * whole, self.low, self.high)
         return np.where(steps > 0, nearest_, settings)
 
     def to_unit(self, settings: ArrayLike) -> Settings:
