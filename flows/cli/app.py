@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from typing import Annotated, NoReturn
 
 HANDLER = signal.getsignal(signal.SIGINT)
@@ -25,7 +26,7 @@ from flows import environment
 from flows.cli import backtest, benchmark, by_hand, controls, data, instruments, models, new, run, service, watch
 from flows.server.configured_server import adopt_files
 from flows.server.service_lock import AlreadyUp
-from flows.terminal import err
+from flows.terminal import err, kept_for_json
 from sdl import __version__, errors
 from sdl.formatting import escape_invisible
 
@@ -93,7 +94,8 @@ def main() -> NoReturn:
     try:
         adopt_files()
         environment.share_authorities()
-        sys.exit(app())
+        with kept_for_json() if "--json" in sys.argv else nullcontext():
+            sys.exit(app())
     except errors.SdlError as error:
         sys.exit(_print_error(error))
     except TimeoutError as error:
