@@ -146,7 +146,10 @@ def test_any_parquet_is_refused_or_its_rows_are_sane(examples, sandbox):
 # ---------------------------------------------------------------------- other people's rows
 
 QUANTITIES = st.decimals(-999, 999, places=3).map(str) | st.sampled_from(["1e-9", "532.003", "2.5e6", "0", "-0.0"])
-WRONG = ["", "true", "nan", "inf", "1,5", "9" * 400, "-1e400", "x", " 7 ", "+3", "0x1F", "1_0"]
+WRONG = [
+    "", " ", "50%", "1.234,5", "3’000", "<0.5", "−5", "7_0", "#N/A", "true", "nan", "inf", "1,5", "9" * 400, "-1e400",
+    "x", " 7 ", "+3", "0x1F", "1_0",
+]  # fmt: skip
 
 
 @st.composite
@@ -154,7 +157,7 @@ def others(draw):
     """Rows of somebody else's laboratory: any knobs and channels, and here and there a cell that is wrong."""
     knobs = [f"in.{name}" for name in draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True))]
     channels = [f"out.{name}" for name in draw(st.lists(st.sampled_from("wxyz"), min_size=1, max_size=3, unique=True))]
-    header = [*knobs, *channels, *draw(st.sampled_from([[], ["time"], ["note"]]))]
+    header = [*knobs, *channels, *draw(st.sampled_from([[], ["time"], ["note"], ["a", "in"], ["Time", ""]]))]
     rows = [[draw(QUANTITIES) for _ in header] for _ in range(draw(st.integers(2, 8)))]
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         row = draw(st.sampled_from(rows))
