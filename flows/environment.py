@@ -128,14 +128,16 @@ def keep_loopback_direct() -> None:
 
     One that Prefect's client cannot speak to keeps it from speaking to anybody, whatever ``NO_PROXY`` says.
     """
-    proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
-    if not proxies:
+    # Libraries heed more names than ours, such as SOCKS_PROXY and WS_PROXY, and all of them heed NO_PROXY.
+    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") and value}
+    if not proxies.keys() - {"NO_PROXY", "no_proxy"}:
         return
     own = [host.strip() for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",")]
-    exempt = ",".join(dict.fromkeys(filter(None, (*own, *LOOPBACK))))
+    # A star means all by itself alone: beside other names some libraries take it for the name of a host.
+    exempt = "*" if "*" in own else ",".join(dict.fromkeys(filter(None, (*own, *LOOPBACK))))
     os.environ |= {"NO_PROXY": exempt, "no_proxy": exempt}
     for name, value in proxies.items():
-        if fault := _proxy_fault(value):
+        if name.lower() in PROXIES and (fault := _proxy_fault(value)):
             set_aside[name] = f"{name} = {hide_password(value)} {fault}"
             del os.environ[name]
 

@@ -1,11 +1,13 @@
 """What a terminal shows: lines of JSON for programs, and tables whose figures are never cut for people."""
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,17 +18,38 @@ from sdl.formatting import escape_invisible, make_jsonable
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+_for_json: TextIO | None = None
+"""Standard output, where it is kept for JSON."""
+
+
+@contextlib.contextmanager
+def kept_for_json() -> Iterator[None]:
+    """Let nothing but JSON to standard output in this block: what drivers and models print there goes to the errors."""
+    global _for_json
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with open(kept, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False) as _for_json:
+            yield
+    finally:
+        _for_json = None
+        with contextlib.suppress(OSError, ValueError):  # a driver may have closed it
+            sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def print_json_line(data: Any) -> None:
     """Print data as one line of JSON, for a program that reads on and on."""
-    print(json.dumps(make_jsonable(data), ensure_ascii=False), flush=True)
+    print(json.dumps(make_jsonable(data), ensure_ascii=False), file=_for_json, flush=True)
 
 
 def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
     """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
     if as_json:
-        print(json.dumps(make_jsonable(data), indent=2, ensure_ascii=False), flush=True)  # a server goes on after it
+        text = json.dumps(make_jsonable(data), indent=2, ensure_ascii=False)
+        print(text, file=_for_json, flush=True)  # a server goes on after it
         return
     for each in parts:
         if isinstance(each, Table):

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, get_args, get_type_hints
 
-from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.formatting import format_value, hide_secrets, keep_secret
@@ -29,6 +29,14 @@ Group = Literal[
 GROUPS: tuple[Group, ...] = get_args(Group)
 LONGEST_NAME = 200
 """Characters of the name of an apparatus."""
+MEMBERS = {
+    "identity": "a text that says which apparatus it is",
+    "space": "its knobs and channels",
+    "patience": "how to try again",
+    "measure": "a method that takes one reading",
+    "close": "a method that lets go of it",
+}
+"""What an instrument has (``sdl.instruments.protocol.Instrument``), in words."""
 EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}
 """What our own plug-ins of a group may need besides."""
 
@@ -75,7 +83,7 @@ def load(group: Group, name: str) -> Any:
         raise InvalidInput(f"{name!r} cannot be imported{lacking}{extra}") from error
     except AttributeError as error:
         raise InvalidInput(f"{name!r} cannot be imported: {error}") from error
-    except Exception as error:  # a plug-in is anybody's code
+    except (Exception, SystemExit) as error:  # a plug-in is anybody's code, such as a script that ends itself
         raise InvalidInput(f"{name!r} cannot be imported: it failed with {type(error).__name__}: {error}") from error
 
 
@@ -101,11 +109,11 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         raise InvalidInput([*unknown, *map(hide_secrets, error.faults)]) from _cause(error)
     except ValueError as error:
         raise InvalidInput([*unknown, hide_secrets(f"{name!r}: {error}")]) from _cause(error)
-    except Exception as error:  # a plug-in is anybody's code
+    except (Exception, SystemExit) as error:  # a plug-in is anybody's code
         words = hide_secrets(f"{name!r} failed with {type(error).__name__}: {error}")
         raise InvalidInput([*unknown, words]) from _cause(error)
-    if unknown:
-        raise InvalidInput(unknown)
+    if faults := [*unknown, *(_member_faults(instance, name) if group == "sdl.instruments" else ())]:
+        raise InvalidInput(faults)
     if apparatus is not None:
         return Apparatus(instance, apparatus)
     if group == "sdl.instruments" and hide_secrets(shown := str(instance.identity)) != shown:
@@ -116,7 +124,7 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
     return instance
 
 
-def _cause(error: Exception) -> Exception | None:
+def _cause(error: BaseException) -> BaseException | None:
     """The error itself, for whoever reads a traceback; nothing where it says a secret."""
     return error if hide_secrets(str(error)) == str(error) else None
 
@@ -149,6 +157,21 @@ def _name_fault(name: Any) -> str:
     return f"needs a name of 1 to {LONGEST_NAME} printable characters without blanks about it, got {format_value(name)}"
 
 
+def _member_faults(instrument: Any, name: str) -> list[str]:
+    """What of an instrument cannot be: it lacks a member, or one that is read now fails."""
+    faults = list[str]()
+    for member, kind in MEMBERS.items():
+        try:
+            value = getattr(instrument, member)
+        except Exception as error:  # a plug-in is anybody's code
+            words = hide_secrets(f"{name!r} gives no {member!r}, {kind}: {type(error).__name__}: {error}")
+            faults.append(words)
+            continue
+        if member == "identity" and not (isinstance(value, str) and value.strip()):
+            faults.append(f"{name!r} gives {format_value(value)} as 'identity', and needs {kind}")
+    return faults
+
+
 def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
     """Read the options of a plug-in by the types of its parameters.
 
@@ -156,12 +179,15 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
         The options that it has, in their types; a fault for each option that it does not have; every other fault.
         A plug-in that takes any option checks them itself; secrets come to it covered, at any depth.
     """
-    parameters = inspect.signature(plugin).parameters
+    try:
+        parameters = inspect.signature(plugin).parameters
+    except (TypeError, ValueError) as error:  # a module, a constant, a class of C
+        raise InvalidInput(f"{name!r} is {format_value(plugin)}, which cannot be asked for its options") from error
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         faults = list[str]()
         return {key: _covered(value, key, faults) for key, value in written.items()}, [], faults
     revealed, hidden = reveal_secrets(written)
-    hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+    hints = _type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
     strange = [key for key in revealed if key not in parameters]
     unknown = [f"{key}: {name!r} has no such option{suggest_nearest(key, parameters)}" for key in strange]
     faults = [
@@ -173,10 +199,26 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
     values = {key: revealed[key] for key in parameters if key in revealed}
     for key in [key for key in values if key not in hidden]:
         try:
-            values[key] = TypeAdapter(hints[key]).validate_python(values[key])
+            values[key] = _adapter(hints.get(key, Any)).validate_python(values[key])
         except ValidationError as error:
             faults += [_option_fault(key, hints[key], dict(fault), is_secret(written[key])) for fault in error.errors()]
     return values, unknown, faults
+
+
+def _type_hints(function: Any) -> dict[str, Any]:
+    """Types of the parameters, as far as their author wrote any that can be found."""
+    try:
+        return get_type_hints(function)
+    except Exception:  # a name that only a type checker imports
+        return {}
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """What reads values of a type; one of the author's own, which nothing here can read, takes them as they are."""
+    try:
+        return TypeAdapter(hint, config=ConfigDict(strict=False, allow_inf_nan=False))
+    except PydanticUserError:
+        return TypeAdapter(Any)
 
 
 def _option_fault(key: str, hint: Any, fault: dict[str, Any], secret: bool) -> str:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from typing import Annotated, NoReturn
 
 HANDLER = signal.getsignal(signal.SIGINT)
@@ -26,7 +27,7 @@ from flows.cli import backtest, benchmark, data, instruments, models, new, run, 
 from flows.cli.people import agents, by_hand, controls, who
 from flows.server.configured_server import adopt_files
 from flows.server.service_lock import AlreadyUp
-from flows.terminal import err
+from flows.terminal import err, kept_for_json
 from sdl import __version__, errors
 from sdl.formatting import escape_invisible
 
@@ -96,7 +97,8 @@ def main() -> NoReturn:
     try:
         adopt_files()
         environment.share_authorities()
-        sys.exit(app())
+        with kept_for_json() if "--json" in sys.argv else nullcontext():
+            sys.exit(app())
     except errors.SdlError as error:
         sys.exit(_print_error(error))
     except TimeoutError as error:

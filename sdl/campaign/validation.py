@@ -132,7 +132,11 @@ def target_faults(space: Space, target: Target) -> list[str]:
 
 def _unaffordable(campaign: Campaign) -> list[str]:
     """Parts of a campaign of which one alone takes more requests than its budget."""
-    parts = {"verification.replicates": campaign.verification.replicates, "design.n": campaign.design.n}
+    parts: dict[str, Any] = {
+        "verification.replicates": campaign.verification.replicates,
+        "design.n": campaign.design.n,
+        "targets": len(campaign.targets),  # each takes a reading at least
+    }
     return [
         f"{key}: {requests} requests are more than the budget of {campaign.budget} allows: raise it, or take fewer"
         for key, requests in parts.items()

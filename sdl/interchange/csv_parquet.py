@@ -27,8 +27,8 @@ COUNTS = ("round", "index", "replicate", "attempt")
 SECONDS = ("time", "done", "seconds")
 GUARDED = tuple("=+-@\t\r'")
 """A spreadsheet takes text that begins like this for a formula; the last one marks text that was guarded."""
-THOUSANDS = re.compile(r"[+-]?\d{1,3}([,'_ \u00a0\u2009\u202f]\d{3})+(\.\d*)?")
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}([,'’_ \u00a0\u2009\u202f]\d{3})+(\.\d*)?")
+DECIMAL_COMMA = re.compile(r"[+-]?[\d.'’ \u00a0\u2009\u202f]*,\d+")
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 OTHER_MARKS = ";\t|"
 """What stands between columns where it is no comma."""
@@ -58,8 +58,8 @@ def read_csv(path: Path, space: Space) -> Loaded:
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.reader(file, strict=True)
         try:
-            header = next(filter(None, table), [])
-            rows = [(table.line_num, row) for row in table if row]
+            header = next(filter(any, table), [])
+            rows = [(table.line_num, row) for row in table if any(row)]
         except csv.Error as error:
             raise InvalidInput(f"{path.name}, line {table.line_num}: {error}") from error
     if not set(COLUMNS) <= set(header):
@@ -175,22 +175,25 @@ def _table(
 ) -> Loaded:
     ours = set(COLUMNS) <= set(header)
     inputs, outputs = _roles(path, header, space)
-    records, faults = list[tuple[int, Record]](), list[Fault]()
+    records, faults, filled = list[tuple[int, Record]](), list[Fault](), set[str]()
     for place, cells in rows:
         if isinstance(cells, str):
             faults.append((place, cells))
             continue
+        filled |= cells.keys()
         try:
             thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
             records.append((place, (_nested if ours else _plain)(thawed, inputs, outputs)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
-    return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults)
+    kept = {*inputs, *outputs, *TIMES, "source", *(COLUMNS if ours else ())}
+    unused = [name for name in dict.fromkeys(header) if name in filled - kept]
+    return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults, unused)
 
 
 def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, str], dict[str, str]]:
     """Columns of knobs and of channels, each with its name."""
-    if twice := sorted({name for name in header if header.count(name) > 1}):
+    if twice := sorted({name for name in filter(None, header) if header.count(name) > 1}):
         raise InvalidInput(
             f"{path.name}, line 1: every column needs a name of its own, found twice: {', '.join(twice)}"
         )
@@ -216,6 +219,7 @@ def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, s
 
 
 def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
+    cells = {name: cell for name, cell in cells.items() if not isinstance(cell, str) or cell.strip()}
     if missing := [name for name in inputs if name not in cells]:
         raise ValueError(f"{', '.join(missing)} is empty")
     record: Record = {"in": [parse_number(name, cells[name]) for name in inputs]}
@@ -245,6 +249,6 @@ def _parsed(name: str, text: str) -> int | float:
     if DECIMAL_COMMA.fullmatch(text):
         raise ValueError(f"{name} is {text!r}: write it with a decimal point, not a decimal comma")
     try:
-        return int(text) if WHOLE.fullmatch(text) else float(text)
+        return int(text) if WHOLE.fullmatch(text) else float(text.replace("_", "x"))  # Python's 1_0 is nobody's 10
     except ValueError:
         raise ValueError(f"{name} is {text[:40]!r}, not a number") from None

@@ -38,6 +38,8 @@ FORMATS = {
 BYTE = 255
 NAMED = 5
 """Lines that are named before the rest is counted."""
+DAYS = (30_000, 60_000)
+"""Days of our time as a spreadsheet counts them, from 1900 on."""
 VALUE = re.compile(r": [^;]*| sent [^;]*")
 """What differs between two reasons that are the same."""
 
@@ -205,6 +207,8 @@ class _Contents:
     sources: Sequence[str]
     rows: list[Row]
     """As ``Ledger.trail`` gives them, each from the line of the same place."""
+    beside: Sequence[str]
+    """What else of the file is not used or may be meant otherwise, in sentences."""
 
     @property
     def used(self) -> list[int]:
@@ -216,7 +220,7 @@ class _Contents:
         return list(first.values())
 
     def notes(self) -> list[str]:
-        """Which rows do not count, and why: as often as each reason comes, the commonest first."""
+        """Which rows do not count, and why: as often as each reason comes, the commonest first; and what is beside."""
         left = sorted({*range(len(self.rows))} - {*self.used})
         why = defaultdict[str, list[int]](list)
         for at in left:
@@ -224,7 +228,7 @@ class _Contents:
             reason = "another attempt at it counts" if row["readings"] is not None else row["reason"] or row["state"]
             why[VALUE.sub("", reason)].append(at)
         n = len(self.rows)
-        return [
+        return [*self.beside] + [
             f"{len(places)} of {n} rows of the file {'does' if len(places) == 1 else 'do'} not count "
             f"({name_lines([self.lines[at] for at in places])}): {self.rows[places[0]]['reason'] or reason}"
             for reason, places in sorted(why.items(), key=lambda item: -len(item[1]))
@@ -278,7 +282,22 @@ def _read(path: Path, space: Space | None, ranges: Ranges | None) -> _Contents:
         [number for number, _ in rows],
         [getattr(record, "source", "") for _, (record, _) in named],
         [row for _, row in rows],
+        _beside(loaded, channels, [row["sent_at"] for _, row in rows if row["sent_at"] is not None]),
     )
+
+
+def _beside(loaded: Loaded, channels: Sequence[str], times: Sequence[float]) -> list[str]:
+    """What of a file is not used, and times that look like days, in sentences."""
+    silent = [repr(name) for name in loaded.channels if name not in channels]
+    notes = [f"no number was read from {', '.join(silent)}, so it is no channel here"] if silent else []
+    if unused := [repr(name) for name in loaded.unused]:
+        notes += [f"columns that are not used: {', '.join(unused)}; a knob is a column 'in.NAME', a channel 'out.NAME'"]
+    if times and all(DAYS[0] < time < DAYS[1] for time in times):
+        notes += [
+            f"times from {min(times):g} to {max(times):g} are taken for seconds: if a spreadsheet counted them, "
+            "in days, write them as in 2025-07-31T19:44:16Z"
+        ]
+    return notes
 
 
 def _loaded(path: Path, space: Space) -> Loaded:

@@ -1,5 +1,6 @@
 """The knobs and channels of a file that states none: Claude-Light's by their names, else as wide as the rows."""
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -49,7 +50,10 @@ def infer_space(path: Path, knobs: Sequence[str], channels: Sequence[str], value
 def _knob(name: str, values: Settings) -> Knob:
     """A knob from the least to the greatest of the values; one that never moved may go as far again."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    return Knob(name=name, low=low, high=high if low < high else low + (abs(low) or 1.0))
+    least = sys.float_info.min
+    return Knob(
+        name=name, low=low, high=high if high - low >= least else low + (abs(low) if abs(low) >= least else 1.0)
+    )
 
 
 def state_ranges(space: Space, ranges: Ranges) -> Space:

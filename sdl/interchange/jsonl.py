@@ -53,6 +53,8 @@ class Loaded:
     channels: Sequence[str]
     """In the order of the file."""
     faults: Sequence[Fault]
+    unused: Sequence[str] = ()
+    """Columns of a table with something in them that is neither of a knob nor of a channel."""
 
 
 def refuse_unsafe_file(path: Path) -> None:

@@ -1,9 +1,15 @@
 """A reading through anybody's driver: whatever it returns or raises becomes plain types, or an error with its name."""
 
+import inspect
 import logging
+import os
+import sys
 import traceback
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +20,8 @@ from sdl.instruments.protocol import HasSafeState, Instrument, Reply
 from sdl.ledger.lease import Lease
 
 log = logging.getLogger(__name__)
+COPIES_END = 70
+"""With this a copy of the process that a driver made ends where the driver returns: one process measures."""
 
 
 def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
@@ -23,7 +31,7 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
         InstrumentError: as the driver does; where it fails with what it does not promise, one that names it.
     """
     try:
-        return _plain_reply(instrument, instrument.measure(settings))
+        return _plain_reply(instrument, _measured(instrument, settings))
     except InstrumentError as error:
         words = hide_secrets(str(error))
         nothing = f"the driver of {instrument.identity} says no more than {type(error).__name__}"
@@ -32,11 +40,37 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
         raise
     except OSError as error:  # a port or a line, which may come back
         raise InstrumentUnavailable(_failed(instrument, error)) from error
-    except Exception as error:  # a driver is anybody's code, and so is what it returns
+    except BaseException as error:  # a driver is anybody's code, and so is what it returns
+        _let_end(error)
         raise InstrumentRefused(f"{_failed(instrument, error)}; that has to be mended in the driver") from error
 
 
+def _measured(instrument: Instrument, settings: Mapping[str, float]) -> Any:
+    """What a driver returns; what it changes of the process is as before, and a copy of the process goes no further."""
+    process = os.getpid()
+    try:
+        with np.errstate():
+            return instrument.measure(settings)
+    finally:
+        if os.getpid() != process:
+            print(f"the driver of {instrument.identity} forked, and its copy ends here", file=sys.stderr, flush=True)
+            os._exit(COPIES_END)
+
+
+def _let_end(error: BaseException) -> None:
+    """Raise what asks this process to end, such as Ctrl-C; ``sys.exit`` in a driver asks for nothing of ours."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            _let_end(inner)
+    elif not isinstance(error, Exception | SystemExit | GeneratorExit | CancelledError):
+        raise error
+
+
 def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
+    if inspect.iscoroutine(reply):
+        reply.close()
+        wait = "'measure' is an async function, for which nothing waits: it needs 'def measure', with asyncio.run in it"
+        raise InstrumentRefused(f"the driver of {instrument.identity} cannot be asked: {wait}")
     applied, readings = (getattr(reply, name, None) for name in ("applied", "readings"))
     if not isinstance(applied, Mapping) or not isinstance(readings, Mapping):
         came = hide_secrets(format_value(reply))
@@ -73,7 +107,8 @@ def kept_safe(instrument: Instrument, lease: Lease) -> Iterator[None]:
 def _make_safe(instrument: Any) -> None:
     try:
         instrument.make_safe()
-    except Exception as error:  # a driver is anybody's code
+    except BaseException as error:  # a driver is anybody's code
+        _let_end(error)
         log.warning("%s when it was to be made safe; see to it that it is", _failed(instrument, error))
 
 
@@ -81,11 +116,12 @@ def close_driver(instrument: Instrument) -> None:
     """Let go of an instrument; a driver that fails at that is named in the log, and keeps nothing else from its end."""
     try:
         instrument.close()
-    except Exception as error:  # a driver is anybody's code
+    except BaseException as error:  # a driver is anybody's code
+        _let_end(error)
         log.warning("%s when it was closed; see whether the instrument is safe", _failed(instrument, error))
 
 
-def _failed(instrument: Instrument, error: Exception) -> str:
+def _failed(instrument: Instrument, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     try:
@@ -97,7 +133,7 @@ def _failed(instrument: Instrument, error: Exception) -> str:
 
 def _plain(value: Any) -> Any:
     """One number or whatever else a driver says was read, as Python's own type."""
-    if isinstance(value, np.floating):
+    if isinstance(value, np.floating | Fraction) or (isinstance(value, Decimal) and not value.is_snan()):
         return float(value)
     return make_jsonable(value) if not isinstance(value, float) else value
 

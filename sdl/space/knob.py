@@ -101,6 +101,8 @@ class Knob(Quantity):
             raise ValueError(f"knob {self.name!r} needs low < high, got low={self.low}, high={self.high}")
         if self.high - self.low > sys.float_info.max:
             raise ValueError(f"knob {self.name!r} needs a narrower range than {self.low} to {self.high}")
+        if self.high - self.low < sys.float_info.min:  # of which a share would be no number
+            raise ValueError(f"knob {self.name!r} needs a wider range than {self.low} to {self.high}")
         if self.off is not None and not self.low <= self.off <= self.high:
             raise ValueError(f"knob {self.name!r} needs off within {self.low} to {self.high}, got {self.off}")
         if fault := self._kind_fault():
@@ -219,8 +221,9 @@ class Knob(Quantity):
             return np.asarray(choices[right - (asked - known[right - 1] <= known[right] - asked)])
         if self.resolution is None:
             return np.clip(settings, self.low, self.high)
-        stepped = self.low + np.rint((settings - self.low) / self.resolution) * self.resolution
-        return np.clip(stepped, self.low, self.high)
+        last = np.floor((self.high - self.low) / self.resolution + SAME)  # no step leads to the wall between two
+        taken = np.clip(np.rint((settings - self.low) / self.resolution), 0.0, last)
+        return np.clip(self.low + taken * self.resolution, self.low, self.high)
 
     @cached_property
     def corners(self) -> Array:

@@ -222,7 +222,9 @@ class Space(Value):
         if not steps.any():
             return settings
         whole = np.where(steps > 0, steps, 1.0)
-        nearest_ = np.clip(self.low + np.rint((settings - self.low) / whole) * whole, self.low, self.high)
+        last = np.floor((self.high - self.low) / whole + SAME)  # no step leads to the wall where it lies between two
+        taken = np.minimum(np.rint((settings - self.low) / whole), last)
+        nearest_ = np.clip(self.low + taken * whole, self.low, self.high)
         return np.where(steps > 0, nearest_, settings)
 
     def to_unit(self, settings: ArrayLike) -> Settings:

@@ -18,6 +18,7 @@ from strategies.contract import InverseModel, Remoteness, stands_in
 from strategies.correction.corrected_model import CorrectedModel
 from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
+from strategies.models.base.noise import span
 from strategies.numerics.projection import pool
 from strategies.solving.gaps import WidenedModel
 from strategies.solving.offers import Offer, choose_offers
@@ -28,6 +29,8 @@ from strategies.solving.run_backgrounds import sample_in_lights
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000
 """All distances between draws are kept at once."""
+ROUNDING = 1e-9
+"""Share of a channel's range below which two readings are the same."""
 MORE = 5
 """Times as many draws are asked of a model of which a prior will keep a part."""
 CONTRADICTS = 0.01
@@ -98,7 +101,9 @@ def reading_noise(model: InverseModel, problem: InverseProblem) -> Readings:
     """Standard deviation of one reading, ``(c,)``: as stated, else what model or rows leave over, whichever is less."""
     stated = problem.space.noise[problem.space.columns(problem.names)]
     left = np.std(problem.readings - model.predict(problem.settings.copy()), axis=0)
-    return np.asarray(np.where(np.isnan(stated), np.minimum(left, problem.posterior.noise), stated))
+    # A model that meets every row has only rounding left, of which no search can make a unit.
+    least = ROUNDING * span(problem.readings)
+    return np.asarray(np.where(np.isnan(stated), np.maximum(np.minimum(left, problem.posterior.noise), least), stated))
 
 
 def choose_models(models: Sequence[str], n: int) -> list[str]:

@@ -332,7 +332,6 @@ def _refuse_still(names: Sequence[str], settings: Settings, readings: Readings) 
     n = len(settings)
     if n > 1 and not np.ptp(settings, axis=0).any():
         raise InvalidInput(f"all {n} rows have the same settings: measure at others")
-    still = [name for name, width in zip(names, np.ptp(readings, axis=0), strict=True) if n > 1 and not width]
     most = np.abs(readings).max(axis=0)
     extreme = [
         (name, high) for name, high in zip(names, most, strict=True) if high and not 1 / EXTREME < high < EXTREME
@@ -341,6 +340,7 @@ def _refuse_still(names: Sequence[str], settings: Settings, readings: Readings) 
         raise InvalidInput(
             [f"{name} reads up to {high:.3g}: give it in a unit in which it is nearer to 1" for name, high in extreme]
         )
+    still = [name for name, width in zip(names, np.ptp(readings, axis=0), strict=True) if n > 1 and not width]
     if still:
         raise InvalidInput(
             [f"{name} reads the same in all {n} rows: leave it free, or measure where it moves" for name in still]

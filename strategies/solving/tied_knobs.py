@@ -6,6 +6,7 @@ Rows say nothing of what such a knob does by itself, so models see the free ones
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,12 @@ of the whole where amounts add up to one."""
 SPARE = 3
 WHOLE = 1e-2
 """How near to -1 a slope must be for an amount of a sum."""
+COARSE = 0.1
+"""Share of a knob's range that the rounding of a sum may make up; beyond it a sum is hardly a rule."""
+NEARLY = 0.8
+"""Share of the rows that must keep a sum for the others to be worth a note."""
+MOST = 8
+"""Knobs among which sums that only most rows keep are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,8 @@ class TiedKnobs:
             else:
                 slopes[column], constant[column] = rule
                 notes += _sentences(space, free, column, *rule)
+        if len(free) <= MOST:
+            notes += _nearly(space, rows, free)
         return cls(space, tuple(free), slopes, constant, notes)
 
     @cached_property
@@ -107,14 +116,44 @@ def _rule(rows: Settings, free: Sequence[int], column: int) -> tuple[NDArray[np.
     found = np.linalg.lstsq(inputs / size, values)[0] / size
     slopes, constant = found[:-1], float(found[-1])
     summed = np.where(np.abs(slopes) < 0.5, 0.0, -1.0)
-    if summed.any() and np.abs(slopes - summed).max() <= WHOLE:
-        rest = values - inputs[:, :-1] @ summed
+    rest = values - inputs[:, :-1] @ summed
+    rounding = 2 * _rounding(np.column_stack((values, inputs[:, :-1][:, summed != 0])))
+    written_so = spare >= SPARE and np.ptp(rest) <= (1 + EXACT) * rounding <= COARSE * width
+    if summed.any() and (written_so or np.abs(slopes - summed).max() <= WHOLE):
         slopes, constant = summed, _roundest(float(rest.min()), float(rest.max()))
+        if written_so:
+            return slopes, constant
         scale = max(width, abs(constant))  # every amount of the sum was rounded, so they all depart together
     allowed = scale * (ROUNDED if spare >= SPARE else EXACT)
     if np.abs(values - inputs[:, :-1] @ slopes - constant).max() > allowed:
         return None
     return slopes, constant
+
+
+def _rounding(columns: NDArray[np.float64]) -> float:
+    """By how much a sum of columns ``(n, m)`` may be off for the digits that they were written to; 0 for all digits."""
+    slack = EXACT * EXACT * np.abs(columns).max(axis=0, initial=0.0)
+    written = (np.abs(np.round(columns, digits) - columns).max(axis=0, initial=0.0) <= slack for digits in range(7))
+    units = [np.where(so, 0.5 * 10.0**-digits, 0.0) for digits, so in enumerate(written)]
+    return float(np.max(units, axis=0).sum())
+
+
+def _nearly(space: Space, rows: Settings, free: Sequence[int]) -> list[str]:
+    """The sum that most rows ``(n, all)`` keep and some do not, as a sentence: of most knobs, if there are several."""
+    for size in range(len(free), 1, -1):
+        for some in combinations(free, size):
+            amounts = rows[:, list(some)]
+            sums, unit = amounts.sum(axis=1), _rounding(amounts)
+            kept = np.abs(sums - np.median(sums)) <= max(2 * unit, EXACT * float(np.abs(sums).max()))
+            if not NEARLY * len(rows) <= kept.sum() < len(rows):
+                continue
+            moved = np.ptp(amounts[kept], axis=0)
+            if (moved >= np.maximum(COARSE * np.ptp(amounts, axis=0), unit / COARSE)).all():
+                names = ", ".join(space.knob_names[column] for column in some)
+                total = _roundest(float(sums[kept].min()), float(sums[kept].max()))
+                few = f"{len(rows) - kept.sum()} of {len(rows)} different settings"
+                return [f"{names} add up to {total:.6g}, but not in {few}: no answer needs to keep that; see to these"]
+    return []
 
 
 def _roundest(low: float, high: float) -> float:

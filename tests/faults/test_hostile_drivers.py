@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+from asyncio import CancelledError
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -102,6 +105,16 @@ def nasty(driver, settings):
     return Nasty()
 
 
+async def later(driver, settings):
+    """A driver that nothing waits for."""
+    return driver.right(settings)
+
+
+def in_pieces(driver, settings):
+    """A driver that is a generator."""
+    yield driver.right(settings)
+
+
 def broken(driver, settings):
     return Reply(Broken(settings), Broken(driver.right(settings).readings), "", 0.0)
 
@@ -112,17 +125,23 @@ def shy(driver, settings):
 
 
 names = st.sampled_from(["a", "b", "y", "z"]) | words
-oddities = leaves | trees | st.sampled_from([DEEP, np.float32("nan"), np.array([1, 2]), b"\xff", {1}, 2j, object])
+ODDITIES = [
+    DEEP, np.float32("nan"), np.array([1, 2]), np.array(7), np.ma.masked, np.datetime64("nat"), b"\xff", {1}, 2j,
+    object, Decimal("0.25"), Decimal("NaN"), Decimal("sNaN"), Decimal("1e999"), Fraction(1, 4), Fraction(10**400),
+]  # fmt: skip
+oddities = leaves | trees | st.sampled_from(ODDITIES)
 replies = st.builds(Reply, oddities, oddities, oddities, oddities) | st.builds(
     Reply, st.dictionaries(names, oddities, max_size=3), st.dictionaries(names, oddities, max_size=3), words, numbers
 )
 errors = st.sampled_from([ValueError, KeyError, OSError, RecursionError, MemoryError, UnicodeError, StopIteration])
+endings = st.sampled_from([SystemExit, GeneratorExit, CancelledError, TimeoutError, StopAsyncIteration])
 ours = st.sampled_from([BadReply, InstrumentRefused, InstrumentSilent, InstrumentUnavailable, InvalidInput])
 acts = st.one_of(
-    st.sampled_from([Driver.right, meddling, nasty, broken, shy, raising(Mute())]),
+    st.sampled_from([Driver.right, meddling, nasty, broken, shy, later, in_pieces, raising(Mute())]),
+    st.builds(lambda kind, text: raising(BaseExceptionGroup("many", [kind(text)])), errors | endings, words),
     st.builds(spoiling, st.dictionaries(names, oddities, max_size=2), st.dictionaries(names, oddities, max_size=2)),
     st.builds(returning, replies | oddities),
-    st.builds(lambda kind, text: raising(kind(text)), errors | ours, words),
+    st.builds(lambda kind, text: raising(kind(text)), errors | endings | ours, words),
 )
 
 

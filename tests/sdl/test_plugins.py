@@ -100,6 +100,57 @@ def test_a_value_error_of_a_strangers_constructor_becomes_invalid_input(monkeypa
     assert faults("strange", {"size": 3}) == ("'strange': size needs to be even, got 3",)
 
 
+class Bare:
+    """A driver without a word on the types of its options; the parts that a case takes away fail."""
+
+    space = patience = object()
+
+    def __init__(self, does=None, *, size: "Elsewhere" = 0):  # noqa: F821 - as under TYPE_CHECKING
+        self.does, self.identity = does, "bare"
+
+    def measure(self, settings):
+        """Measure nothing."""
+
+    def close(self):
+        """Close nothing."""
+
+
+class Own:
+    """A type that nothing but its author's code can read."""
+
+
+def given_own(value: Own | None = None) -> Bare:
+    return Bare(value)
+
+
+def ends_itself() -> Bare:
+    raise SystemExit(0)
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(("plugin", "options"), [(Bare, {"does": 3, "size": "x"}), (given_own, {"value": [1]})])
+def test_options_of_no_type_or_of_an_authors_own_are_taken_as_they_are(monkeypatch, plugin, options):
+    monkeypatch.setattr(plugins, "load", lambda group, name: plugin)
+    assert plugins.build("sdl.instruments", "bare", options).does in ([1], 3)
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [
+        (ends_itself, "'strange' failed with SystemExit: 0"),
+        (inspect, "'strange' is <module 'inspect' from"),
+        (dict, "cannot be asked for its options"),
+        (object, "'strange' gives no 'identity', a text that says which apparatus it is: AttributeError"),
+        (type("Nameless", (Bare,), {"identity": property(lambda _: 7, lambda *_: None)}), "gives 7 as 'identity'"),
+        (type("Deaf", (Bare,), {"close": property(lambda _: 1 / 0)}), "gives no 'close', a method that lets go of it"),
+    ],
+)
+def test_what_is_no_instrument_is_a_sentence(monkeypatch, plugin, words):
+    monkeypatch.setattr(plugins, "load", lambda group, name: plugin)
+    assert any(words in fault for fault in faults("strange"))
+
+
 def test_building_does_not_change_the_options_it_was_given():
     options = {"url": "https://example.org/api", "attempts": "3"}
     plugins.build("sdl.instruments", "claude-light", options)

@@ -79,6 +79,11 @@ def refused(call, *arguments):
     return []
 
 
+def unused_rows(notes):
+    """How many rows of a file the notes of it say that do not count."""
+    return sum(int(note.split()[0]) for note in notes if " rows of the file do" in note)
+
+
 def sane(space, readings):
     """What a fit may see: finite numbers of the sensor's range, below its ceiling; NaN stands for nothing."""
     given = np.asarray(readings, float)

@@ -1,6 +1,7 @@
 """Commands that need no Prefect: what they print for people and for programs, and that errors are sentences."""
 
 import os
+import subprocess
 from importlib.metadata import version
 
 import pytest
@@ -8,6 +9,7 @@ from places import KNOBS, PAPER, on_twin
 
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.ledger import Ledger
+from strategies.models.linear.bayesian_linear import BayesianLinear
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
 
@@ -38,6 +40,22 @@ def test_pause_stop_and_resume_are_written_for_the_campaign_to_read(sdl, home):
     assert sdl("status", "rows", "--json").json[0]["control"] == "pause"
     assert sdl("stop", "rows").said == "rows stops before its next request"
     assert sdl("resume", "rows", "--json").json == {"campaign": "rows", "control": "run", "held_by": None}
+
+
+@pytest.mark.fault("I-25")
+def test_nothing_but_json_is_on_standard_output_whatever_a_plug_in_prints_there(sdl, tmp_path, monkeypatch):
+    def fit(model, readings, settings):
+        os.write(1, b"a library of C says something\n")
+        subprocess.run(["echo", "and so does a program"], check=True)
+        return real(model, readings, settings)
+
+    real = BayesianLinear.fit
+    monkeypatch.setattr(BayesianLinear, "fit", fit)
+    (tmp_path / "a.csv").write_text("in.a,out.y\n" + "".join(f"{k},{3 * k + k % 2}\n" for k in range(9)))
+    result = sdl("solve", tmp_path / "a.csv", "--target", "y=10±2", "--model", "bayesian-linear", "--json")
+    assert result.json["models"][0]["error"] is None
+    assert "a library of C says something" in result.err
+    assert "and so does a program" in result.err
 
 
 # ---------------------------------------------------------------------- what cannot be done

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from requests.utils import get_environ_proxies, select_proxy
+
+from flows import environment
 
 DEAD = "http://127.0.0.1:9"
 SOCKS = "socks5://127.0.0.1:9"
@@ -14,6 +17,7 @@ ENVIRONMENTS = {
     "lower case, with exceptions": {"http_proxy": DEAD, "no_proxy": "example.org, .example.com"},
     "socks for all": {"ALL_PROXY": SOCKS, "all_proxy": SOCKS, "NO_PROXY": "example.org"},
     "nonsense": {"HTTP_PROXY": "http://[", "ALL_PROXY": "nowhere://x:1"},
+    "names of other libraries": {"SOCKS_PROXY": SOCKS, "WS_PROXY": DEAD, "WSS_PROXY": DEAD, "FTP_PROXY": DEAD},
 }
 
 
@@ -35,6 +39,29 @@ def test_a_server_of_our_own_starts_and_a_reading_is_taken(tmp_path, variables):
     done = subprocess.run(command, env=clean | variables, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert '"readings"' in done.stdout
+
+
+@pytest.mark.fault("O-35")
+@pytest.mark.parametrize(
+    ("exempt", "direct", "through"),
+    [
+        ("", ["http://127.0.0.1:4200", "http://localhost", "http://[::1]:8000"], ["http://lamp.example"]),
+        ("*", ["http://127.0.0.1:4200", "http://lamp.example"], []),
+        (
+            " lamp.example , 10.0.0.0/8",
+            ["http://localhost", "http://lamp.example", "http://10.1.2.3"],
+            ["http://x.org"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_what_no_proxy_says_holds_and_this_machine_besides(monkeypatch, name, exempt, direct, through):
+    variables = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", variables | {"http_proxy": DEAD, name: exempt})
+        environment.keep_loopback_direct()
+        chosen = {url: select_proxy(url, get_environ_proxies(url)) for url in (*direct, *through)}
+    assert chosen == dict.fromkeys(direct) | dict.fromkeys(through, DEAD)
 
 
 @pytest.mark.fault("O-35")

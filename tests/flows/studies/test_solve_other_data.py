@@ -64,7 +64,16 @@ def test_a_range_that_makes_no_sense_is_a_fault(tmp_path, words, fault):
     assert raised.value.faults == (fault,)
 
 
-@pytest.mark.parametrize(("total", "digits"), [(1.0, 6), (100.0, 1)])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_rows_without_any_noise_are_rows_like_others(tmp_path):
+    steps = np.arange(10.0)
+    path = table(tmp_path / "a.csv", np.column_stack((steps / 10, 10 + steps)), 100 + 3 * steps, "ab")
+    result = solve(path, ["y=110"])
+    assert {row["error"] for row in result["models"]} == {None}
+    assert all(row["candidates"] for row in result["models"])
+
+
+@pytest.mark.parametrize(("total", "digits"), [(1.0, 6), (100.0, 1), (100.0, 0)])
 def test_amounts_that_add_up_do_so_in_every_offer(tmp_path, total, digits):
     amounts = np.round(np.random.default_rng(0).dirichlet(np.ones(4), 80) * total, digits)
     path = table(tmp_path / "a.csv", amounts, (amounts @ [1, 5, 2, 9]) / total, "abcd")

@@ -394,6 +394,12 @@ def taken_or_refused(check, written):
             {"budget": 20, "verification": {"replicates": 30}},
             "verification.replicates: 30 requests are more than",
         ),
+        (
+            {"targets": [{"name": f"t{k}", "readings": {"445nm": 16384}, "tolerance": 9} for k in range(150)]},
+            "targets: 150 requests are more than the budget of 100 allows",
+        ),
+        ({"instrument": {"plugin": "twin", "noise": math.inf}}, "instrument.noise: Input should be a finite number"),
+        ({"instrument": {"plugin": "twin", "daylight": math.nan}}, "instrument.daylight.*finite number"),
         ({"budget": 20, "design": {"n": 40}}, "design.n: 40 requests are more than the budget of 20 allows"),
         (
             {"targets": [{"readings": {"445nm": 16384}, "tolerance": 1e-300}]},

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hostile import unused_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -178,10 +179,56 @@ READINGS = st.one_of(
 def test_whatever_stands_in_a_file_no_row_is_lost_in_silence(tmp_path, rows):
     lines = [{"in": [k / 20, 0, 0], "out": row} for k, row in enumerate([{"515nm": 7}, *rows])]
     data = read_data(file(tmp_path, *lines))
-    unused = sum(int(note.split()[0]) for note in data.notes)
+    unused = unused_rows(data.notes)
     assert len(data.settings) + unused == len(lines)
     assert sorted({*data.lines.tolist()}) == data.lines.tolist()
     assert data.space.contains(data.settings).all()
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "note"),
+    [
+        (
+            "in.a,b,out.y",
+            "{},2,3",
+            "columns that are not used: 'b'; a knob is a column 'in.NAME', a channel",
+        ),
+        ("in.a,In.b,out.y,Time", "{},2,3,4", "columns that are not used: 'In.b', 'Time'; a knob is"),
+        (",in.a,out.y", "7,{},3", "columns that are not used: ''; a knob is"),
+        ("in.a,out.y,time", "{},3,45869.25", "times from 45869.2 to 45869.2 are taken for seconds: if a spreadsheet"),
+    ],
+)
+def test_what_a_table_holds_beside_its_rows_and_is_not_used_is_told(tmp_path, header, row, note):
+    data = read_data(file(tmp_path, header, *(row.format(k) for k in range(4)), name="a.csv"))
+    assert data.space.knob_names == ("a",)
+    assert [told.startswith(note) for told in data.notes] == [True]
+
+
+def test_a_channel_without_a_number_is_told(tmp_path):
+    rows = [{"in": [k], "out": {"y": k, "z": "5", "w": [1, 2]}} for k in range(4)]
+    data = read_data(file(tmp_path, *rows))
+    assert data.space.channel_names == ("y",)
+    assert data.notes == ["no number was read from 'z', 'w', so it is no channel here"]
+
+
+def test_what_a_spreadsheet_leaves_empty_is_nothing(tmp_path):
+    data = read_data(file(tmp_path, "in.a,out.y,,", "1,2,,", "3,4,,", ",,,", name="a.csv"))
+    assert (data.settings.tolist(), data.notes) == ([[1], [3]], [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("1_0", "not a number"),
+        ("1.234,5", "not a decimal comma"),
+        ("3’000.5", "without thousands separators"),
+        ("50%", "not a number"),
+        ("<0.5", "not a number"),
+    ],
+)
+def test_a_number_in_a_way_of_its_own_is_refused_and_not_guessed(tmp_path, cell, words):
+    with pytest.raises(InvalidInput, match=words):
+        read_data(file(tmp_path, "in.a,out.y", "1,2", f'"{cell}",3', name="a.csv"))
 
 
 # ---------------------------------------------------------------------- off

@@ -1,7 +1,10 @@
 """Other people's drivers: other types count, and what they do wrong is a sentence with their name."""
 
+import asyncio
 import json
+import os
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from sdl.instruments.protocol import Patience, Reply
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
-from sdl.measurement.driver_call import ask_driver, close_driver, kept_safe
+from sdl.measurement.driver_call import COPIES_END, ask_driver, close_driver, kept_safe
 from sdl.space import Channel, Knob, Space
 
 SPACE = Space(knobs=(Knob(name="x", low=0.0, high=1.0),), channels=(Channel(name="y"), Channel(name="z")))
@@ -53,10 +56,11 @@ def measured(tmp_path, does):
 @pytest.mark.fault("I-25")
 @pytest.mark.parametrize(
     "number",
-    [np.int64(7), np.uint16(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0, np.float16)],
+    [np.int64(7), np.uint16(7), np.float32(7), np.float64(7), np.array(7), np.array(7.0, np.float16), np.longdouble(7),
+     Decimal("7.0"), Fraction(14, 2), np.ma.array(7)],
     ids=repr,
-)
-def test_numbers_of_numpy_are_numbers(tmp_path, number):
+)  # fmt: skip
+def test_numbers_of_any_kind_are_numbers(tmp_path, number):
     row, error = measured(tmp_path, Reply({"x": np.float32(0.25)}, {"y": number, "z": 2}, b"\xff raw", np.float32(0.5)))
     assert error is None
     assert (row["verdict"], row["readings"], row["seconds"]) == ("OK", [7.0, 2.0], 0.5)
@@ -65,8 +69,10 @@ def test_numbers_of_numpy_are_numbers(tmp_path, number):
 
 @pytest.mark.fault("I-25")
 @pytest.mark.parametrize(
-    "value", [True, np.True_, "7", b"7", None, [7], 7j, Decimal(7), np.nan, np.float32("inf"), {1}]
-)
+    "value",
+    [True, np.True_, "7", b"7", None, [7], 7j, Decimal("NaN"), Decimal("sNaN"), Decimal("1e999"), np.nan,
+     np.float32("inf"), {1}, np.ma.masked],
+)  # fmt: skip
 def test_what_is_no_number_is_said_and_kept(tmp_path, value):
     row, error = measured(tmp_path, Reply({"x": 0.25}, {"y": value, "z": 2}, "raw"))
     assert row["verdict"] == "SUSPECT"
@@ -83,6 +89,72 @@ def test_an_exception_is_a_sentence_with_the_drivers_name_and_place(tmp_path):
     assert row["verdict"] == "RETRY"
     assert "failed with FileNotFoundError" in str(error)
     assert row["attempt"] == 2, "a port may come back"
+
+
+def raising(error):
+    def act(_):
+        raise error
+
+    return act
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(0), SystemExit("bye"), GeneratorExit(), asyncio.CancelledError(),
+     ExceptionGroup("many", [ValueError()]), BaseExceptionGroup("many", [SystemExit(0)])],
+    ids=repr,
+)  # fmt: skip
+def test_a_driver_ends_no_process_of_ours(tmp_path, caplog, error):
+    """A campaign that ends with the exit status of a driver would be a success to whoever reads that."""
+    row, suspended = measured(tmp_path, raising(error))
+    assert (row["state"], row["verdict"]) == ("FAILED", "REJECT")
+    assert f"the driver of a stranger's lamp failed with {type(error).__name__}" in str(suspended)
+    close_driver(Driver(raising(error)))
+    assert "when it was closed" in caplog.text
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BaseExceptionGroup("many", [KeyboardInterrupt()])], ids=repr)
+def test_ctrl_c_during_a_reading_is_the_persons(error):
+    with pytest.raises(KeyboardInterrupt):
+        ask_driver(Driver(raising(error)), {"x": 0.25})
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.filterwarnings("error")
+def test_an_async_driver_is_told_what_it_needs(tmp_path):
+    async def measure(_):
+        return Reply({"x": 0.25}, {"y": 7, "z": 2}, "raw")
+
+    row, error = measured(tmp_path, measure)
+    assert row["verdict"] == "REJECT"
+    assert "'measure' is an async function, for which nothing waits" in str(error)
+
+
+@pytest.mark.fault("I-25")
+def test_the_copy_of_a_process_that_forked_measures_nothing(tmp_path):
+    """It would write with the lease of the other one."""
+    children = []
+
+    def measure(_):
+        children.append(os.fork())
+        return Reply({"x": 0.25}, {"y": 7 if children[0] else 999, "z": 2}, "raw")
+
+    row, error = measured(tmp_path, measure)
+    assert (error, row["readings"]) == (None, [7.0, 2.0])
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == COPIES_END
+
+
+@pytest.mark.fault("I-25")
+def test_how_a_driver_has_numpy_treat_errors_is_its_own(tmp_path):
+    def measure(_):
+        np.seterr(all="raise")
+        return Reply({"x": 0.25}, {"y": 7, "z": 2}, "raw")
+
+    before = np.geterr()
+    assert measured(tmp_path, measure)[1] is None
+    assert np.geterr() == before
 
 
 @pytest.mark.fault("I-25")

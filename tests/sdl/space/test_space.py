@@ -57,6 +57,17 @@ def test_no_point_of_the_unit_box_is_out_of_bounds(bounds, share, step):
     assert space.contains(space.from_unit(space.to_unit([high])))
 
 
+@pytest.mark.fault("I-26")
+@given(ranges, st.floats(0, 1) | st.just(1.0), st.floats(1e-3, 1.5))
+def test_a_setting_is_a_whole_number_of_steps_at_the_wall_too(bounds, share, step):
+    """Else an instrument that moves in steps applies another one, and a campaign that sent it is suspended."""
+    low, high = bounds
+    width = step * (high - low)
+    space = Space(knobs=(Knob(name="x", low=low, high=high, resolution=width),), channels=(Channel(name="y"),))
+    steps = (space.from_unit([share]) - low) / width
+    assert steps == pytest.approx(np.rint(steps), abs=1e-5 + 1e-15 * max(abs(low), abs(high)) / width)
+
+
 def test_a_wall_is_a_setting_like_any_other():
     space = Space(knobs=(Knob(name="x", low=0.15, high=0.45),), channels=(Channel(name="y"),))
     assert space.from_unit([1.0]).tolist() == [0.45]

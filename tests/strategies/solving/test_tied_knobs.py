@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from sdl.space import Channel, Knob, Space
@@ -75,3 +75,32 @@ def test_one_row_beyond_the_rule_breaks_it():
     settings = amounts(30, 3, 1.0, 4)
     settings[7] *= 0.9
     assert TiedKnobs.find(space(settings), settings).free == (0, 1, 2)
+
+
+@given(st.integers(0, 1000), st.integers(3, 5), st.sampled_from([(100.0, 0), (1.0, 2), (50.0, 0)]))
+def test_so_do_amounts_that_were_written_in_whole_percent(seed, d, whole):
+    total, digits = whole
+    settings = amounts(40, d, total, digits, seed)
+    assume(np.ptp(settings, axis=0).min() > 11 * d * 10.0**-digits)
+    ties = TiedKnobs.find(space(settings), settings)
+    assert ties.notes == [f"{', '.join('abcdef'[:d])} add up to {total:g} in every row, so they do in every answer"]
+
+
+@given(st.integers(0, 1000), st.sampled_from([(1.0, 9), (1.0, 3), (100.0, 0)]), st.booleans())
+def test_a_sum_that_some_rows_break_is_told(seed, whole, heated):
+    total, digits = whole
+    settings = amounts(30, 3, total, digits, seed)
+    settings[7] += 0.2 * total
+    if heated:
+        settings = np.column_stack((settings, np.random.default_rng(seed).uniform(20, 90, len(settings))))
+    ties = TiedKnobs.find(space(settings), settings)
+    assert ties.free == tuple(range(settings.shape[1]))
+    assert len(ties.notes) == 1
+    assert ties.notes[0].startswith(f"a, b, c add up to {total:g}, but not in 1 of ")
+
+
+@pytest.mark.parametrize("d", [3, 5, 8])
+def test_one_knob_moved_after_the_other_is_no_sum(d):
+    middle, step = np.full(d, 5.0), np.arange(-2.0, 3.0)
+    settings = np.array([middle + move * (np.arange(d) == column) for column in range(d) for move in step])
+    assert TiedKnobs.find(space(settings), settings).notes == []
