@@ -14,6 +14,7 @@ from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.templates import refuse_open_secrets, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.system.connections import take_back_unsent
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -176,6 +177,7 @@ class BrokerLine:
         asks = order.answer is not None or order.payload is not None
         if asks or self._waits:
             self._forget([order.heard_at])
+        self._take_back(True)
         if asks:
             self._publish(order, order.payload if order.payload is not None else "", deadline)
         try:
@@ -184,6 +186,7 @@ class BrokerLine:
             raise TimeoutError(f"no message at {order.heard_at}") from None
         if message is None:
             raise ConnectionError("the broker closed the connection")
+        self._take_back(False)
         return message.decode(errors="replace")
 
     def drop(self) -> None:
@@ -192,6 +195,11 @@ class BrokerLine:
         if client is not None:
             client.disconnect()
             client.loop_stop()
+
+    def _take_back(self, on: bool) -> None:
+        line: Any = self._client and self._client.socket()
+        if line is not None:
+            take_back_unsent(line, on)
 
     def _publish(self, order: MqttOrder, payload: Any, deadline: Deadline) -> None:
         assert self._client is not None
