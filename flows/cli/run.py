@@ -18,7 +18,7 @@ from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Entry, Request, State, Verdict
 from sdl.instruments.protocol import HasSafeState, Instrument
-from sdl.ledger.ledger import Ledger
+from sdl.ledger.ledger import Ledger, refuse_other_instrument
 from sdl.measurement.driver_call import kept_safe
 
 COLOURS = {Verdict.VERIFIED: "bold green", Verdict.REFUTED: "bold red", Verdict.NOT_REACHABLE: "bold yellow"}
@@ -77,7 +77,7 @@ def run_campaign_file(
     with kept_instrument(config.instrument, instrument):
         if not wait:
             _refuse_early(config, instrument, where)
-        if not again and (done := _finished(where, config)) is not None:
+        if not again and (done := _finished(where, config, instrument.identity)) is not None:
             _leave_safe(where, config, instrument)
             return conclude_campaign(done, where, directory, open_report, as_json)
         url = None if no_server else start_prefect(directory)
@@ -156,16 +156,17 @@ def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> Non
         book.obey(campaign.slug)
 
 
-def _finished(where: str, campaign: Campaign) -> dict[str, Any] | None:
+def _finished(where: str, campaign: Campaign, instrument: str) -> dict[str, Any] | None:
     """What came of a campaign, if nothing is left to measure in it."""
-    from flows.engine.opening import refuse_changed_file
+    from flows.engine.opening import take_as_begun
     from flows.engine.outcome import summarize_outcome
 
     with Ledger(where) as book:
         entry = next((each for each in book.entries() if each.name == campaign.slug), None)
         if entry is None or entry.state is not State.FINISHED:
             return None
-        refuse_changed_file(entry, campaign)
+        refuse_other_instrument(entry, instrument)
+        take_as_begun(campaign, entry)
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return summarize_outcome(book, entry.name)
 

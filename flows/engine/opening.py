@@ -23,7 +23,7 @@ from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver, kept_safe
-from sdl.measurement.hand_bench import HandBench
+from sdl.measurement.hand_bench import HandBench, refuse_asked_persons
 from sdl.measurement.orphaned_requests import wait_out_orphans
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
@@ -66,6 +66,8 @@ def open_session(
                 campaign = _renamed(campaign, book)
             campaign = freeze_lessons(campaign, book, instrument)
             owner = f"campaign {campaign.slug!r}"
+            if not isinstance(instrument, ReadByPersons):
+                refuse_asked_persons(book, campaign.slug)
             with book.hold(instrument.identity, owner) as lease:
                 book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
@@ -114,13 +116,27 @@ def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> tuple[Campaign, Entry]:
     config = campaign.model_dump(mode="json")
     entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
+    return take_as_begun(campaign, entry), entry
+
+
+def take_as_begun(campaign: Campaign, entry: Entry) -> Campaign:
+    """Return the campaign with all that its file leaves out as it was when it was begun: defaults may change.
+
+    Raises:
+        InvalidInput: if its file asks for something else than the campaign of its name was begun with.
+    """
     campaign = _as_begun(campaign, entry)
-    refuse_changed_file(entry, campaign)
-    return campaign, entry
+    config = campaign.model_dump(mode="json")
+    changed = sorted(key for key in config.keys() - MAY_CHANGE if entry.config.get(key) != config[key])
+    if changed:
+        raise InvalidInput(
+            f"campaign {entry.name!r} was begun with another {', another '.join(changed)}: give this one another "
+            "name, or write what it was begun with ('sdl report' shows that)"
+        )
+    return campaign
 
 
 def _as_begun(campaign: Campaign, entry: Entry) -> Campaign:
-    """The campaign with all that its file leaves out as it was when it was begun: defaults may have changed since."""
     written, whole = (campaign.model_dump(mode="json", exclude_unset=unset) for unset in (True, False))
     begun = dict(written)
     for key in whole.keys() & entry.config.keys() - MAY_CHANGE:
@@ -132,21 +148,6 @@ def _as_begun(campaign: Campaign, entry: Entry) -> Campaign:
         elif key not in written and recorded != now:
             begun[key] = recorded
     return campaign if begun == written else Campaign.parse(begun)
-
-
-def refuse_changed_file(entry: Entry, campaign: Campaign) -> None:
-    """Refuse a campaign file that asks for something else than the campaign of its name was begun with.
-
-    Raises:
-        InvalidInput: naming what differs.
-    """
-    config = campaign.model_dump(mode="json")
-    changed = sorted(key for key in config.keys() - MAY_CHANGE if entry.config.get(key) != config[key])
-    if changed:
-        raise InvalidInput(
-            f"campaign {entry.name!r} was begun with another {', another '.join(changed)}: give this one another "
-            "name, or write what it was begun with ('sdl report' shows that)"
-        )
 
 
 def _renamed(campaign: Campaign, book: Ledger) -> Campaign:

@@ -9,7 +9,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, Request, State, Verdict
-from sdl.ledger.ledger import Ledger
+from sdl.ledger.ledger import Ledger, refuse_other_instrument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +38,11 @@ class LabCampaign:
         instrument.close()
         self._directory, self._where, self._space = directory, where, instrument.space
         if (begun := self._entry()) is not None:
-            from flows.engine.opening import refuse_changed_file  # brings what learns and draws, which takes a second
+            from flows.engine.opening import take_as_begun  # brings what learns and draws, which takes a second
 
-            refuse_changed_file(begun, self.config)
+            if begun.state is State.FINISHED:
+                refuse_other_instrument(begun, instrument.identity)
+            self.config = take_as_begun(self.config, begun)
 
     def run(self) -> Self:
         """Go on until every target is settled; what is finished stays so. The stop button keeps the reading under way.

@@ -60,6 +60,24 @@ BATCH = 1000
 log = logging.getLogger(__name__)
 
 
+def refuse_other_instrument(entry: Entry, instrument: str) -> None:
+    """Refuse to take a campaign for one of another instrument than the ledger books it on.
+
+    Args:
+        entry: The campaign.
+        instrument: Identity of what stands in its file.
+
+    Raises:
+        InvalidInput: naming both.
+    """
+    if entry.instrument != storable(instrument):
+        raise InvalidInput(
+            f"campaign {entry.name!r} was begun on {entry.instrument}, and this is {instrument}: give it another name; "
+            "or say 'sdl run --moved' if it is to go on here; where both are one apparatus, say so in the file: "
+            f"apparatus = {json.dumps(entry.instrument)} below [instrument]"
+        )
+
+
 class Ledger:
     """Everything measured and decided, in one database.
 
@@ -184,12 +202,7 @@ class Ledger:
                 f"campaign {name!r} was begun on {entry.instrument} with other knobs or channels than "
                 f"{instrument} has; give this campaign another name"
             )
-        if entry.instrument != storable(instrument):
-            raise InvalidInput(
-                f"campaign {name!r} was begun on {entry.instrument}, and this is {instrument}: give it another name; "
-                "or say 'sdl run --moved' if it is to go on here; where both are one apparatus, say so in the file: "
-                f"apparatus = {json.dumps(entry.instrument)} below [instrument]"
-            )
+        refuse_other_instrument(entry, instrument)
         return entry
 
     def move(self, name: str, lease: Lease, owner: str, *, measured: bool) -> None:

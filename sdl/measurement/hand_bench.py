@@ -95,6 +95,22 @@ def wanted_samples(ledger: Ledger, entry: Entry) -> list[Sample]:
     return [sample for sample in Samples(ledger, entry.id).read() if not sample.answered(needed)]
 
 
+def refuse_asked_persons(ledger: Ledger, name: str) -> None:
+    """Refuse to let an instrument go on with a campaign that persons were asked to measure for.
+
+    What they read, and have not told yet, belongs to it.
+
+    Raises:
+        InvalidInput: with what to do.
+    """
+    for entry in (each for each in ledger.entries() if each.name == name):
+        if samples := Samples(ledger, entry.id).read():
+            raise InvalidInput(
+                f"campaign {name!r} is measured by persons, who were asked for {count_words(len(samples), 'sample')}: "
+                "give this one, which an instrument measures, another name"
+            )
+
+
 def describe_wanted(wanted: Sequence[Sample]) -> str:
     """Say what a campaign waits for, and by what commands it gets that."""
     number = wanted[0].request.round

@@ -117,7 +117,7 @@ def be_host(orders):
 
 
 def control(orders):
-    """Work on one campaign after another, until somebody wants an end."""
+    """Bring one campaign after another to its end, one at least, until no further one is wanted."""
     import logging
 
     from sdl.errors import Interrupted, SdlError
@@ -136,7 +136,7 @@ def control(orders):
     )
     log = logging.getLogger("sdl")
     number = 0
-    while not Path(orders["stop"]).exists():
+    while True:
         try:
             number = work(orders, number, interrupted)
         except Interrupted:
@@ -144,7 +144,8 @@ def control(orders):
         except SdlError as error:
             log.warning("ended: %s: %s", type(error).__name__, error)
             return 5
-    return 0
+        if Path(orders["stop"]).exists():
+            return 0
 
 
 def work(orders, number, interrupted):

@@ -40,6 +40,10 @@ MATRIX = {
             "NumPy's numbers count; the rest is a sentence with the driver's name and place",
         ),
         "I-26": ("a setting at a wall, where rounding leads beyond it", "within the bounds, always"),
+        "I-27": (
+            "the line is cut after a question that is given up, or whose process dies, and comes back",
+            "the question is taken back: the network delivers it no more, amid the next one",
+        ),
     },
     "Orchestrator": {
         "O-01": ("kill -9 after the intent", "one command finishes it; I1 to I9 hold"),

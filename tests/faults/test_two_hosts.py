@@ -2,11 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 from sqlalchemy import select
-from two_hosts import Night, two_hosts, why_not
+from two_hosts import LAMP, Night, Wires, inside, two_hosts, why_not
 
 from flows.engine.outcome import summarize_outcome
 from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
@@ -42,6 +46,74 @@ def test_whatever_happens_to_two_hosts_one_controls_the_instrument(tmp_path, boo
             check_one_controller(book, arrivals)
             for entry in book.entries():
                 check_end(book, entry, tmp_path)
+
+
+ASKER = """
+import sys
+from sdl import plugins
+from sdl.errors import InstrumentError
+knobs = [{"name": "red", "write": "RED {value}"}]
+rig = plugins.build("sdl.instruments", "scpi", {"url": sys.argv[1], "allow_private": True, "deadline_s": 0.7,
+    "knobs": knobs, "channels": [{"name": "light", "query": "LIGHT?"}]})
+for line in sys.stdin:
+    try:
+        print(rig.measure({"red": float(line)}).readings, flush=True)
+    except InstrumentError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.fault("I-27")
+def test_what_was_asked_over_a_line_that_was_cut_and_is_given_up_arrives_no_more(tmp_path):
+    """Else it would be measured amid the next request, minutes later."""
+    server = [*inside_python(RIG), str(tmp_path / "heard")]
+    with Wires() as wires, ExitStack() as stack:
+        rig = stack.enter_context(talking([*inside(wires.place("lamp")), *server]))
+        url = f"tcp://{LAMP}:{rig.stdout.readline().strip()}"
+        asker = stack.enter_context(talking([*inside(wires.place("a")), *inside_python(ASKER), url]))
+
+        def ask(red):
+            asker.stdin.write(f"{red}\n")
+            return asker.stdout.readline().strip()
+
+        assert ask(0.25) == "{'light': 7.0}"
+        wires.connect("a", "lamp", on=False)
+        assert ask(0.5) in ("InstrumentSilent", "InstrumentUnavailable")
+        wires.connect("a", "lamp", on=True)
+        assert ask(0.75) == "{'light': 7.0}"
+        time.sleep(5.0)  # in which it would be sent once more
+    heard = (tmp_path / "heard").read_text().splitlines()
+    assert heard == ["RED 0.25", "LIGHT?", "RED 0.75", "LIGHT?"]
+
+
+RIG = f"""
+import socket, sys, threading
+listener = socket.create_server(("{LAMP}", 0))
+print(listener.getsockname()[1], flush=True)
+def serve(line):
+    for order in line.makefile():
+        with open(sys.argv[1], "a") as heard:
+            heard.write(order)
+        if "?" in order:
+            line.sendall(b"7.0\\n")
+while True:
+    threading.Thread(target=serve, args=[listener.accept()[0]], daemon=True).start()
+"""
+
+
+def inside_python(code):
+    return [sys.executable, "-P", "-c", code]
+
+
+@contextmanager
+def talking(command):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    process = subprocess.Popen(command, **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def check_one_at_a_time(arrivals):

@@ -72,11 +72,14 @@ class Wires:
             _ip("-n", self.place(role), "address", "add", f"{address}/32", "dev", "lo")
             for number, host in enumerate(HOSTS):
                 far, near = (f"{address.rpartition('.0.')[0]}.{number + 1}.{end}" for end in (1, 2))
+                hardware = f"02:00:00:00:{len(role):02x}:{number:02x}"
                 _ip("link", "add", role, "netns", self.place(host), "type", "veth",
-                    "peer", "name", host, "netns", self.place(role))  # fmt: skip
+                    "peer", "name", host, "address", hardware, "netns", self.place(role))  # fmt: skip
                 for place, device, own in ((host, role, near), (role, host, far)):
                     _ip("-n", self.place(place), "address", "add", f"{own}/30", "dev", device)
                     _ip("-n", self.place(place), "link", "set", "dev", device, "up")
+                # Known for good: a host that asks for it anew keeps what it has to send until it is answered.
+                _ip("-n", self.place(host), "neighbour", "add", far, "lladdr", hardware, "dev", role)
                 _ip("-n", self.place(host), "route", "add", address, "via", far)
 
     def place(self, role: str) -> str:

@@ -1,23 +1,25 @@
 """A program of somebody's own for each reading: settings to it as JSON, readings from it as JSON, within a time."""
 
-import json
 import os
 import selectors
 import shutil
 import signal
 import subprocess
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from sdl.campaign.section import Section
 from sdl.errors import BadReply, InstrumentUnavailable
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
+from sdl.instruments.configured.templates import refuse_open_secrets, reveal_texts, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
 from sdl.plugins import SECRET_PREFIX
 
+OURS = (SECRET_PREFIX, "SDL_LEDGER", "PREFECT_", "PGPASS")
+"""What the names of variables begin with that may hold a password of ours: no program gets them, so none tells them."""
 PIECE = 65_536
 SHOWN = 500
 """Characters of the last line of what a program complained of that are shown."""
@@ -28,12 +30,12 @@ class Call(Section):
 
     arguments: tuple[str, ...] = ()
     """After the program's own; ``{NAME}`` is the setting of a knob."""
-    input: Any = None
+    input: Annotated[Any, AfterValidator(refuse_open_secrets)] = None
     """What it reads from its standard input as JSON; by default ``{"settings": {NAME: ...}}`` when it is to read."""
 
     def __str__(self) -> str:
         """The call for people."""
-        given = "" if self.input is None else f" < {json.dumps(self.input)}"
+        given = "" if self.input is None else f" < {show_json(self.input)}"
         return f"{' '.join(self.arguments)}{given}".strip() or "the program"
 
 
@@ -42,7 +44,9 @@ class CommandDefinition(InstrumentDefinition[Call]):
 
     program: tuple[str, ...] = Field(min_length=1)
     """The program and its arguments; no shell is between."""
-    environment: dict[str, str | SecretStr] = Field(default_factory=dict)
+    environment: Annotated[dict[str, str | SecretStr], AfterValidator(refuse_open_secrets)] = Field(
+        default_factory=dict
+    )
     """Variables of the program beside ours; our own secrets are none of them."""
 
     @field_validator("program")
@@ -98,17 +102,13 @@ class ProgramLine:
 
     def ask(self, order: Call, deadline: Deadline) -> str:
         """Run the program and return what it wrote; at the deadline it is ended, with all that it started."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIX)}
-        given = {
-            name: text.get_secret_value() if isinstance(text, SecretStr) else text
-            for name, text in self._definition.environment.items()
-        }
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         with subprocess.Popen(
             [*self._definition.program, *order.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=ours | given,
+            env=ours | reveal_texts(self._definition.environment),
             start_new_session=True,  # Ctrl-C at our terminal is ours to judge
         ) as process:
             try:
@@ -134,7 +134,7 @@ def _conversation(process: "subprocess.Popen[bytes]", written: Any, deadline: De
     pipes: tuple[Any, Any] = (process.stdout, process.stderr)
     with suppress(BrokenPipeError):  # it does not want to know
         if written is not None:
-            process.stdin.write(json.dumps(written).encode())
+            process.stdin.write(write_json(written).encode())
         process.stdin.close()
     came = {pipe: bytearray() for pipe in pipes}
     with selectors.DefaultSelector() as waiting:

@@ -1,20 +1,20 @@
 """MQTT: a topic for each knob and each channel, by Eclipse Paho (extra ``mqtt``)."""
 
-import json
 import queue
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from sdl.campaign.section import Section
 from sdl.errors import InstrumentRefused
 from sdl.instruments.configured.definition import InstrumentDefinition, Secret, missing_extra, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
-from sdl.instruments.configured.templates import written_number
+from sdl.instruments.configured.templates import refuse_open_secrets, show_json, write_json, written_number
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.system.connections import take_back_unsent
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -27,7 +27,7 @@ class MqttOrder(Section):
 
     topic: str = Field(min_length=1, max_length=1000)
     """Published to; listened to where there is neither ``payload`` nor ``answer``."""
-    payload: Any = None
+    payload: Annotated[Any, AfterValidator(refuse_open_secrets)] = None
     """A table or a list as JSON, in which a text that is only ``{NAME}`` becomes a number; text as it is. By default
     the setting of the knob."""
     answer: str | None = None
@@ -44,7 +44,7 @@ class MqttOrder(Section):
 
     def __str__(self) -> str:
         """The order for people."""
-        given = "" if self.payload is None else f" {json.dumps(self.payload)}"
+        given = "" if self.payload is None else f" {show_json(self.payload)}"
         return f"{self.topic}{given}"
 
     @property
@@ -177,6 +177,7 @@ class BrokerLine:
         asks = order.answer is not None or order.payload is not None
         if asks or self._waits:
             self._forget([order.heard_at])
+        self._take_back(True)
         if asks:
             self._publish(order, order.payload if order.payload is not None else "", deadline)
         try:
@@ -185,6 +186,7 @@ class BrokerLine:
             raise TimeoutError(f"no message at {order.heard_at}") from None
         if message is None:
             raise ConnectionError("the broker closed the connection")
+        self._take_back(False)
         return message.decode(errors="replace")
 
     def drop(self) -> None:
@@ -194,9 +196,14 @@ class BrokerLine:
             client.disconnect()
             client.loop_stop()
 
+    def _take_back(self, on: bool) -> None:
+        line: Any = self._client and self._client.socket()
+        if line is not None:
+            take_back_unsent(line, on)
+
     def _publish(self, order: MqttOrder, payload: Any, deadline: Deadline) -> None:
         assert self._client is not None
-        text = payload if isinstance(payload, str) else json.dumps(payload)
+        text = payload if isinstance(payload, str) else write_json(payload)
         sent = self._client.publish(order.topic, text, order.qos, order.retain)
         try:
             sent.wait_for_publish(deadline.left)

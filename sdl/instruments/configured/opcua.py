@@ -14,6 +14,7 @@ from sdl.instruments.configured.definition import InstrumentDefinition, Secret, 
 from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.system.connections import take_back_unsent
 
 if TYPE_CHECKING:
     from asyncua.client.client import Client
@@ -106,6 +107,7 @@ class SessionLine:
         self._wait(client.connect(), deadline)
         line: Any = client.uaclient.protocol
         self._url.check(str(line.transport.get_extra_info("peername")[0]))  # the name may lead elsewhere by now
+        take_back_unsent(line.transport.get_extra_info("socket"))  # all that counts is answered before the end
         return True
 
     def send(self, order: str, value: float | str | None, deadline: Deadline) -> None:

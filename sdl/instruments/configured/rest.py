@@ -1,6 +1,5 @@
 """REST of any shape: method, path, query, headers, body, and where in the answer a number stands."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -9,13 +8,11 @@ from sdl.campaign.section import Section
 from sdl.formatting import format_value, keep_secret
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
+from sdl.instruments.configured.templates import refuse_open_secrets, reveal_texts, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.bounded_request import HttpRequest, Limits, send_request
 from sdl.instruments.http.statuses import check_status
 from sdl.instruments.http.url_guard import GuardedUrl
-
-CONFIDENTIAL = ("auth", "cookie", "key", "token", "secret", "password")
-"""Parts of the names of headers whose value belongs in no file."""
 
 
 def _printable(headers: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
@@ -23,8 +20,9 @@ def _printable(headers: dict[str, str | SecretStr]) -> dict[str, str | SecretStr
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not (name.replace("-", "").isalnum() and name.isascii() and text.isascii() and text.isprintable()):
             raise ValueError(f"{format_value(name)}: a header is one line of ASCII")
-        if isinstance(value, str) and any(part in name.lower() for part in CONFIDENTIAL):
+        if isinstance(value, str) and "key" in name.lower():
             raise ValueError(f'{name} must not stand in the file: write {name} = {{ secret = "lab-token" }}')
+    refuse_open_secrets(headers)
     return headers
 
 
@@ -37,9 +35,11 @@ class RestRequest(Section):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: str = ""
     """Appended to the URL of the instrument."""
-    params: dict[str, str | float | int] = Field(default_factory=dict)
+    params: Annotated[dict[str, str | float | int | SecretStr], AfterValidator(refuse_open_secrets)] = Field(
+        default_factory=dict
+    )
     """What stands after the question mark."""
-    body: Any = None
+    body: Annotated[Any, AfterValidator(refuse_open_secrets)] = None
     """A table or a list is sent as JSON, in which a text that is only ``{NAME}`` becomes a number; text as it is."""
     headers: Headers = Field(default_factory=dict)
     """Of this request, beside those of the instrument."""
@@ -54,8 +54,8 @@ class RestRequest(Section):
         return path
 
     def __str__(self) -> str:
-        """The request for people: without headers."""
-        rest = "".join(f" {json.dumps(part)}" for part in (self.params, self.body) if part)
+        """The request for people: without headers and secrets."""
+        rest = "".join(f" {show_json(part)}" for part in (self.params, self.body) if part)
         return f"{self.method} {self.path or '/'}{rest}"
 
 
@@ -112,15 +112,14 @@ class HttpLine:
         """Send a request and return the body of its answer."""
         definition, left = self._definition, deadline.left
         limits = Limits(min(definition.connect_s, left), left, left, definition.quiet_s, ca_file=definition.ca_file)
-        body = order.body if order.body is None or isinstance(order.body, str) else json.dumps(order.body)
+        body = order.body if order.body is None or isinstance(order.body, str) else write_json(order.body)
         headers = {"Content-Type": "application/json"} if body is not None and body is not order.body else {}
-        for name, text in (definition.headers | order.headers).items():
-            headers[name] = text.get_secret_value() if isinstance(text, SecretStr) else text
+        headers |= reveal_texts(definition.headers | order.headers)
         if order.path not in self._urls:
             whole = f"{str(self._url).rstrip('/')}{order.path}"
             self._urls[order.path] = GuardedUrl.parse(whole, definition.allow_private)
         url = self._urls[order.path]
-        answer = send_request(url, HttpRequest(order.method, order.params, headers, body), limits)
+        answer = send_request(url, HttpRequest(order.method, reveal_texts(order.params), headers, body), limits)
         check_status(answer, f"{url}", definition.longest_wait_s, order.status)
         return answer.text
 

@@ -13,6 +13,7 @@ from sdl.instruments.configured.definition import InstrumentDefinition, read_def
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.system.connections import limit_sending, take_back_unsent
 
 PORTS = {"tcp": 5025}
 """The port that most instruments with SCPI listen on."""
@@ -87,6 +88,7 @@ class SocketLine:
         self._url.check_resolved()
         self._socket = socket.create_connection((self._url.host, self._url.port), deadline.left)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        limit_sending(self._socket, deadline.left)
         self._url.check(str(self._socket.getpeername()[0]))  # the name may lead elsewhere by now
         return True
 
@@ -101,6 +103,7 @@ class SocketLine:
         assert self._socket is not None
         if not self._is_quiet(self._socket):
             raise BadReply(f"{self.place} sent more than it was asked for before {order}")
+        take_back_unsent(self._socket)
         self.send(order, None, deadline)
         answer = bytearray()
         while self._terminator not in answer:
@@ -111,6 +114,7 @@ class SocketLine:
                 raise ConnectionError(f"it closed the connection after {bytes(answer[:100])!r}")
             if len(answer) > LONGEST:
                 raise BadReply(f"{self.place} answered {order} with more than {LONGEST} bytes", raw=_text(answer))
+        take_back_unsent(self._socket, on=False)  # what makes it safe is sent before the end, and is to arrive
         line, _, more = answer.partition(self._terminator)
         if more:
             raise BadReply(f"{self.place} answered {order} with more than one line", raw=_text(answer))

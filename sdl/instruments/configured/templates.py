@@ -1,14 +1,17 @@
-"""What is sent, as a person writes it: text with ``{red}`` or ``{value:.3f}`` where a number goes."""
+"""What is sent, as a person writes it: text with ``{red}`` or ``{value:.3f}`` where a number goes, and secrets."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 PLACE = re.compile(r'\{(?P<name>[^{}:"\']+)(?::(?P<spec>[^{}]*))?\}')
 """A name in braces; braces of JSON stand about quotes or nothing."""
 SPEC = re.compile(r"\+?0?\d{0,2}(\.\d{1,2})?[deEfgG]")
+CONFIDENTIAL = re.compile(r"auth(?!or\b|ority)|cookie|token|secret|passw|(api|access|private)[-_]?key", re.IGNORECASE)
+"""Names whose value belongs in no file."""
 VALUE = "value"
 """What the setting of a knob is called in its own ``write``."""
 
@@ -54,6 +57,39 @@ def _member(template: Any, values: Mapping[str, float | str]) -> Any:
     filled = fill_places(template, values)
     alone = PLACE.fullmatch(template) if isinstance(template, str) else None
     return filled if alone is None or isinstance(values[alone["name"]], str) else _number(filled)
+
+
+def write_json(template: Any) -> str:
+    """Return a part of an order as JSON, with its secrets in it: for the instrument alone."""
+    return json.dumps(template, default=SecretStr.get_secret_value)
+
+
+def reveal_texts(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return headers, parameters or variables with their secrets in them: for the instrument alone."""
+    return {name: text.get_secret_value() if isinstance(text, SecretStr) else text for name, text in named.items()}
+
+
+def show_json(template: Any) -> str:
+    """Return a part of an order as JSON for people, without its secrets."""
+    return json.dumps(template, default=str)
+
+
+def refuse_open_secrets(template: Any) -> Any:
+    """Return a part of an order, all of whose secrets are named and not said.
+
+    Raises:
+        ValueError: with what is to be written instead.
+    """
+    match template:
+        case Mapping():
+            for name, value in template.items():
+                if isinstance(value, str) and not PLACE.search(value) and CONFIDENTIAL.search(str(name)):
+                    raise ValueError(f'{name} must not stand in the file: write {name} = {{ secret = "lab-token" }}')
+                refuse_open_secrets(value)
+        case list() | tuple():
+            for value in template:
+                refuse_open_secrets(value)
+    return template
 
 
 def written_number(value: float | str, spec: str) -> str:

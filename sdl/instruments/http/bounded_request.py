@@ -29,6 +29,7 @@ from sdl.instruments.http.url_guard import GuardedUrl
 from sdl.system import failpoints
 from sdl.system.browsers import OURSELVES
 from sdl.system.clock import moment
+from sdl.system.connections import limit_sending, take_back_unsent
 
 HEADERS = {
     "User-Agent": f"sdl/{__version__}",
@@ -149,6 +150,9 @@ class _Link:
         self._timer.cancel()
         self._timer.join()
         if self._handle:
+            if error is None:
+                with suppress(OSError):
+                    take_back_unsent(self._handle, on=False)
             self._handle.close()
 
     def opened(self, sock: socket.socket) -> socket.socket:
@@ -159,6 +163,8 @@ class _Link:
                 self._url.check(sock.getpeername()[0])
             # TLS takes the socket over and a reply outlives its connection; a duplicate reaches it throughout.
             self._handle = sock.dup()
+            take_back_unsent(sock)
+            limit_sending(sock, self._limits.deadline_s)
             if self.late:  # the name server took all the time
                 raise TimeoutError("the deadline passed before it was open")
         except BaseException:

@@ -1,16 +1,24 @@
 """One campaign has one controller and one instrument, whatever its file says by now."""
 
+import json
+import re
+import sys
 import threading
 
 import pytest
+from chemist import WRITTEN
+from places import ROOT
+from sqlalchemy import update
 
 from flows.engine.opening import open_session
-from sdl.errors import InvalidInput, LeaseHeld, LeaseLost
+from sdl import Lab
+from sdl.errors import InvalidInput, LeaseHeld, LeaseLost, ReadingsWanted
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange.bundle_writer import write_bundle
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.tables import campaigns
 from strategies.plan.steps import Stop
 
 HERE, THERE = ({"plugin": "twin", "seed": seed, "daylight": 1500.0} for seed in (3, 4))
@@ -126,6 +134,58 @@ def test_of_two_that_begin_it_at_once_on_two_instruments_one_does(opened, book):
     assert (len(began), len(refused)) == (1, 1)
     (entry,) = book.entries()
     assert {row["instrument"] for row in book.trail(entry.id)} == set(began)
+
+
+@pytest.mark.fault("O-30")
+def test_what_one_found_is_not_shown_as_found_by_another(opened, where, tmp_path, sdl, monkeypatch):
+    """A finished campaign asks no instrument any more, so nothing else would notice."""
+    with opened(HERE) as session:
+        advance(session, 50)
+        assert isinstance(session.propose(), Stop)
+    monkeypatch.setenv("SDL_LEDGER", where)
+    file = tmp_path / "paper.toml"
+    text = (ROOT / "deployments" / "paper.toml").read_text(encoding="utf-8")
+    for instrument, code, words in ((HERE, 0, "VERIFIED"), (THERE, 2, "was begun on twin-3, and this is twin-4")):
+        table = "\n".join(f"{key} = {json.dumps(value)}" for key, value in instrument.items())
+        file.write_text(re.sub(r"\[instrument\][^\[]*", f"[instrument]\n{table}\n", text), encoding="utf-8")
+        result = sdl("run", file, "--no-server")
+        assert (result.code, words in result.said) == (code, True), result.said
+
+
+@pytest.mark.fault("O-30")
+def test_nor_in_a_notebook_and_defaults_that_changed_since_are_no_other_file(where, home, sdl):
+    def campaign(seed):
+        lab = Lab("twin", ledger=where, seed=seed)
+        return lab.campaign("white", {"445nm": 16384, "515nm": 16384, "630nm": 16384})
+
+    campaign(3).run()
+    with Ledger(where) as book, book.writing() as connection:
+        earlier = book.entry("white").config | {"background": {"every": "planned", "max_age_s": 60.0}}
+        connection.execute(update(campaigns).values(config=earlier))
+    assert campaign(3).verified
+    with pytest.raises(InvalidInput, match="was begun on twin-3, and this is twin-4"):
+        campaign(4)
+
+
+@pytest.mark.fault("O-30")
+def test_what_persons_were_asked_no_instrument_goes_on_with(where, tmp_path):
+    """What they told would be in no decision, and what they tell later in none either."""
+    with pytest.raises(ReadingsWanted), open_session(WRITTEN, tmp_path, where) as session:
+        advance(session)
+    code = "import json; print(json.dumps({'readings': {'450nm': 1, '650nm': 1}}))"
+    machine = {
+        "plugin": "command",
+        "program": [sys.executable, "-c", code],
+        "channels": WRITTEN["instrument"]["channels"],
+    }
+    machine["knobs"] = [knob.model_dump(exclude={"formula"}) for knob in session.entry.space.knobs]
+    for moved in (False, True):
+        with (
+            pytest.raises(InvalidInput, match=r"measured by persons, who were asked for .* another name"),
+            open_session(WRITTEN | {"instrument": machine}, tmp_path, where, moved=moved),
+        ):
+            pass
+    assert session.entry.instrument.startswith("a person")
 
 
 @pytest.mark.fault("O-31")

@@ -2,12 +2,16 @@
 
 import socket
 import struct
+import subprocess
+import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
-from wire import DIM, GOOD, HASTY, answering, driver, measure, raw_server
+from wire import DIM, GOOD, HASTY, answering, driver, http, measure, raw_server
 
 from sdl import errors
 from sdl.instruments.claude_light.twin import Twin
@@ -160,3 +164,62 @@ def test_nonsense_instead_of_a_status_line_is_kept_and_acts_on_no_terminal():
     assert str(caught.value).isprintable()
     assert "\\x1b[2J" in str(caught.value)
     assert caught.value.raw.startswith("\x1b[2J")
+
+
+# ---------------------------------------------------------------------- what is given up is taken back
+
+
+@contextmanager
+def waiting():
+    """A server that answers nothing: its URL, and a queue of how each connection ended."""
+    ended = Queue()
+
+    def serve(connection):
+        try:
+            ended.put("closed" if connection.recv(1) == b"" else "went on")
+        except ConnectionResetError:
+            ended.put("taken back")
+
+    with raw_server(serve) as url:
+        yield url, ended
+
+
+@pytest.mark.fault("I-27")
+def test_a_request_that_is_given_up_is_taken_back():
+    with waiting() as (url, ended), pytest.raises(errors.InstrumentSilent):
+        driver(url, **HASTY).measure(DIM)
+    assert ended.get(timeout=60) == "taken back"
+
+
+@pytest.mark.fault("I-27")
+def test_so_is_that_of_a_process_that_is_killed():
+    with waiting() as (url, ended):
+        ask = f"from sdl.instruments.claude_light.driver import ClaudeLight as C; C({url!r}, allow_private=True)"
+        process = subprocess.Popen([sys.executable, "-c", f"{ask}.measure({DIM})"])
+        while ended.empty() and process.poll() is None and not asked(process.pid, url):
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert ended.get(timeout=60) == "taken back"
+
+
+def asked(pid, url):
+    """Whether a process has a connection there."""
+    port = f":{int(url.rpartition(':')[2].partition('/')[0]):04X}"
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()
+    return any(port in line.split()[2] and line.split()[3] == "01" for line in lines[1:])
+
+
+def test_an_answer_that_came_ends_its_connection_as_usual():
+    ended = Queue()
+
+    def serve(connection):
+        connection.sendall(http(GOOD))
+        try:
+            ended.put(connection.recv(1))
+        except ConnectionResetError:
+            ended.put("taken back")
+
+    with raw_server(serve) as url:
+        assert measure(url).readings
+    assert ended.get(timeout=60) == b""

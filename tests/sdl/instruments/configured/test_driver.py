@@ -290,6 +290,23 @@ def test_a_program_that_fails_is_told_with_its_last_words():
         program("import sys; print('no lamp', file=sys.stderr); sys.exit(3)").measure({"red": 0.5})
 
 
+@pytest.mark.fault("N-12")
+def test_a_program_that_tells_its_whole_environment_tells_no_password_of_ours(monkeypatch):
+    ours = {"SDL_LEDGER": "postgresql+psycopg://sdl:pear-1@h/lab", "PGPASSWORD": "pear-2", "SDL_SECRET_X": "pear-3"}
+    ours |= {f"PREFECT_{name}": "sdl:pear-4" for name in ("API_KEY", "API_AUTH_STRING", "SERVER_API_AUTH_STRING")}
+    for name, value in {**ours, "LANG": "C"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SDL_SECRET_LAB", "plum-6")
+    told = "import os, sys; print(os.environ, file=sys.stderr); sys.exit(3)"
+    instrument = program(told, environment={"SAID": {"secret": "lab"}, "ROOM": "12"})
+    with pytest.raises(InstrumentUnavailable, match="ended with status 3") as caught:
+        ask_driver(instrument, {"red": 0.5})
+    assert "LANG" in caught.value.raw
+    assert "ROOM" in caught.value.raw
+    assert not [each for each in (1, 2, 3, 4) if f"pear-{each}" in caught.value.raw]
+    assert "plum" not in caught.value.raw + str(caught.value)
+
+
 @pytest.mark.fault("I-03")
 def test_a_program_is_ended_at_the_deadline_with_all_that_it_started(tmp_path):
     child = f"import time; time.sleep(1.5); open({str(tmp_path / 'alive')!r}, 'w')"

@@ -2,7 +2,10 @@
 
 import json
 import os
+import threading
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import unquote
 
 import pytest
 from rest_server import TOKEN, served_rest
@@ -78,3 +81,40 @@ def test_a_secret_header_is_sent_and_hidden_where_the_instrument_repeats_it(monk
 def test_a_path_is_nothing_but_a_path(path):
     with pytest.raises(InvalidInput, match=r"query\.path: needs a path such as /api/led"):
         rest("http://127.0.0.1", query={"path": path})
+
+
+@pytest.mark.fault("N-12")
+@pytest.mark.parametrize("part", ["params", "body"])
+def test_a_secret_in_what_is_asked_goes_to_the_instrument_alone(monkeypatch, part):
+    came = list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            came.append(self.path + self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.wfile.write(http(b'{"x": 1, "you said": "pear/t0ken"}'))
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("SDL_SECRET_LAB_TOKEN", "pear/t0ken")
+    query = {"method": "POST", "path": "/go", "body": {"red": "{red}"}}
+    query[part] = {"red": "{red}", "api_key": {"secret": "lab-token"}}
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reply = ask_driver(rest(f"http://127.0.0.1:{server.server_port}", query=query), {"red": 1.0})
+        server.shutdown()
+    assert "pear/t0ken" in unquote(came[0])
+    assert reply.readings == {"x": 1}
+    assert "pear" not in reply.raw
+    assert "***" in reply.raw
+
+
+@pytest.mark.fault("N-12")
+@pytest.mark.parametrize(
+    "query",
+    [{"params": {"api_key": "pear"}}, {"body": {"a": [{"Password": "pear"}]}}, {"headers": {"X-Key": "pear"}}],
+)
+def test_one_that_stands_in_the_file_is_refused_and_not_repeated(query):
+    with pytest.raises(InvalidInput, match=r"must not stand in the file: write .* = { secret =") as caught:
+        rest("http://127.0.0.1", query={"method": "POST", "path": "/{red}", **query})
+    assert "pear" not in str(caught.value)
