@@ -1,9 +1,12 @@
 """A chemist's solvents and amounts, by hand: from the campaign file to its sheet, verdict, report and bundle."""
 
 import csv
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from documents import blocks
 from pages import check
 
 from flows.engine.ask_and_tell import AskAndTell
@@ -105,3 +108,17 @@ def test_constraints_that_cannot_be_are_refused_before_anything_is_asked_for(cha
     with pytest.raises(InvalidInput) as caught:
         prepare(WRITTEN | {"constraints": changes})
     assert words in str(caught.value)
+
+
+def test_the_file_of_the_reference_is_a_campaign_and_its_settings_keep_what_it_says():
+    reference = Path(__file__).parents[2] / "deployments" / "reference.md"
+    (text,) = (block.text for block in blocks(reference, "toml") if "[constraints]" in block.text)
+    written = tomllib.loads(text) | {"name": "reference", "targets": [{"readings": {"yield": 80}}]}
+    space = prepare(written)[1].space
+    for a, b, c, heat, flow, solvent in space.from_unit(np.random.default_rng(6).random((300, space.u))).tolist():
+        assert a + b + c == pytest.approx(1)
+        assert a + 2 * b <= 0.8 + 1e-9
+        assert heat * flow <= 500
+        assert heat == round(heat)
+        assert not (heat >= 80 and flow <= 0.2)
+        assert not (solvent == 0 and heat > 95)
