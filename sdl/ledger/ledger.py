@@ -338,11 +338,18 @@ class Ledger:
             ]
 
     def reconfigure(self, lease: Lease, campaign: int, config: Mapping[str, Any]) -> None:
-        """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept."""
+        """Replace the configuration of a campaign (what may change is for its owner to judge); the old one is kept.
+
+        Raises:
+            InvalidInput: if an agent proposed it: it stays what a person approves of, but for ``sdl extend``.
+        """
         with self.writing(lease) as connection:
             before = connection.execute(select(campaigns.c.config).where(campaigns.c.id == campaign)).scalar_one()
             if before == dict(config):
                 return
+            changed = sorted(key for key, value in before.items() if key != "extra" and config.get(key) != value)
+            if changed and statements.is_proposed(connection, campaign):
+                raise InvalidInput(f"what an agent proposed stays as it was, and here is another {', '.join(changed)}")
             statements.replace_config(connection, campaign, before, config)
 
     def set_state(self, lease: Lease, campaign: int, state: State, reason: str = "") -> None:

@@ -67,6 +67,12 @@ def replace_config(connection: Connection, campaign: int, before: Mapping[str, A
     connection.execute(update(campaigns).where(campaigns.c.id == campaign).values(config=dict(config)))
 
 
+def is_proposed(connection: Connection, campaign: int) -> bool:
+    """Return whether an agent proposed a campaign."""
+    of_campaign = (approvals.c.campaign == campaign) & (approvals.c.round == PROPOSAL)
+    return connection.execute(select(approvals.c.campaign).where(of_campaign)).first() is not None
+
+
 def insert_notice(
     connection: Connection, campaign: int, kind: NoticeKind, text: str, by: str = "", known: str = ""
 ) -> None:

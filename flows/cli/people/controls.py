@@ -144,7 +144,8 @@ def _content(book: Ledger, entry: Entry, approval: Approval) -> Iterator[Table |
         ]
         yield plain_table(["purpose", *knobs, "times"], rows)
         return
-    yield f"{entry.title!r} on {entry.instrument}, at most {count_words(entry.config['budget'], 'request')}"
+    most = entry.config["budget"] + entry.config.get("extra", 0)
+    yield f"{entry.title!r} on {entry.instrument}, at most {count_words(most, 'request')}"
     yield "; ".join(notice.text for notice in Controls(book).notices(entry.id))
     for target in entry.config.get("targets", ()):
         wish = json.dumps({key: target[key] for key in ("name", "readings", "tolerance")}, ensure_ascii=False)

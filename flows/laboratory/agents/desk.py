@@ -164,8 +164,8 @@ class Desk:
         taken for good, so give another one to what you propose anew.
         """
         self._gate().refuse_excess(budget)
-        part = self._part(instrument).model_dump(mode="json")
-        campaign, built = prepare({"name": unmark(name), "instrument": part, "targets": targets, "budget": budget})
+        part, title = self._part(instrument).model_dump(mode="json"), self._title(name)
+        campaign, built = prepare({"name": title, "instrument": part, "targets": targets, "budget": budget})
         built.close()
         config = campaign.model_dump(mode="json")
         return self._enter(campaign.slug, campaign.name, built.identity, built.space, config, why)
@@ -182,7 +182,7 @@ class Desk:
     ) -> Row:
         """Propose readings at settings of your choice, one for each, in this order. They wait for a person."""
         self._gate().refuse_excess(len(settings))
-        part, title = self._part(instrument), unmark(name)
+        part, title = self._part(instrument), self._title(name)
         where = self.laboratory.space(unmark(instrument))
         rows, faults = list[dict[str, float]](), list[str]()
         for number, row in enumerate(settings):
@@ -209,6 +209,10 @@ class Desk:
     def _gate(self) -> Proposals:
         return Proposals(self.ledger, self.identify())
 
+    def _title(self, name: str) -> str:
+        """The name of a proposal: with that of its proposer before it, so that nobody takes the name of another's."""
+        return f"{self.identify().name}: {unmark(name)}"
+
     def _entry(self, name: str) -> Entry:
         return self.ledger.entry(unmark(name))
 
@@ -218,13 +222,6 @@ class Desk:
         if unmark(name) not in there:
             raise InvalidInput(f"no instrument {format_value(unmark(name))} here{suggest_nearest(unmark(name), there)}")
         return there[unmark(name)]
-
-
-READS = (
-    *("whoami", "list_instruments", "list_campaigns", "read_campaign", "read_readings", "read_verdicts"),
-    *("read_report", "foresee_next_step"),
-)
-PROPOSALS = ("propose_campaign", "propose_readings")
 
 
 def _standing(status: CampaignStatus) -> Row:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import wraps
-from inspect import getdoc
+from inspect import getdoc, isfunction
 from typing import Any
 
 from fastmcp import FastMCP
@@ -13,7 +13,7 @@ from fastmcp.server.auth import AccessToken, TokenVerifier
 from fastmcp.server.dependencies import get_access_token
 from mcp_types import ToolAnnotations
 
-from flows.laboratory.agents.desk import PROPOSALS, READS, Desk
+from flows.laboratory.agents.desk import Desk
 from flows.laboratory.agents.marking import INSTRUCTIONS, NOTE, mark
 from flows.laboratory.definition import Laboratory
 from sdl import __version__
@@ -86,10 +86,9 @@ def _shown() -> str:
 
 def _build(desk: Desk, auth: TokenVerifier | None = None) -> FastMCP:
     server: FastMCP = FastMCP("laboratory", INSTRUCTIONS, version=__version__, auth=auth, mask_error_details=True)
-    for name in (*READS, *PROPOSALS):
-        reads = name in READS
+    for name in (name for name, made in vars(Desk).items() if isfunction(made) and not name.startswith("_")):
+        reads, tool = not name.startswith("propose"), getattr(desk, name)
         notes = ToolAnnotations(read_only_hint=reads, destructive_hint=False, open_world_hint=False)
-        tool = getattr(desk, name)
         server.tool(_guarded(desk, tool), description=f"{getdoc(tool)}\n\n{NOTE}", annotations=notes)
     return server
 

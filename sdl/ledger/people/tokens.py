@@ -7,6 +7,7 @@ does it, and all machines with one ledger know the same people. A ledger without
 import hashlib
 import re
 import secrets
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hmac import compare_digest
@@ -81,6 +82,8 @@ class Tokens:
     ledger: Ledger
     _tried: dict[bytes, str] = field(default_factory=dict)
     """Hashes of tokens that were right, by a digest of them: scrypt is slow, and an agent calls often."""
+    _trying: threading.Lock = field(default_factory=threading.Lock)
+    """Held while one is tried: who guesses keeps one core busy, and no more."""
 
     def issue(
         self, name: str, kind: Kind, role: Role, by: Identity | None = None, *, hourly: int = 6, daily: int = 200
@@ -153,7 +156,9 @@ class Tokens:
                 row = connection.execute(select(tokens).where(tokens.c.id == number)).one_or_none()
             if row is not None and row.ended is None:
                 digest = hashlib.sha256(token.strip().encode()).digest()
-                right = self._tried.get(digest) or _hash(secret, row.salt)
+                if (right := self._tried.get(digest)) is None:
+                    with self._trying:
+                        right = _hash(secret, row.salt)
                 if compare_digest(right, row.hash):
                     self._tried[digest] = right
                     return _identity(row)

@@ -164,10 +164,10 @@ class TestTools:
 
         asyncio.run(propose())
         monkeypatch.setenv("SDL_TOKEN", agents.person)
-        assert sdl("run", "two").code == 6
-        assert sdl("approve", "two", "--yes").code == 0
-        assert [row["settings"]["R"] for row in sdl("run", "two", "--json").json] == [0.1, 0.2]
-        assert sdl("run", "two").code == 2  # what was approved is done
+        assert sdl("run", "bot-two").code == 6
+        assert sdl("approve", "bot-two", "--yes").code == 0
+        assert [row["settings"]["R"] for row in sdl("run", "bot-two", "--json").json] == [0.1, 0.2]
+        assert sdl("run", "bot-two").code == 2  # what was approved is done
         assert agents.lamp.requests == 2
 
     def test_nobody_without_a_token_is_answered_and_a_viewer_proposes_nothing(self, agents, connect):

@@ -220,6 +220,20 @@ class TestGate:
         assert people.lamp.requests <= 12
         assert people.speaking(people.eve).extend(entry.name, 8) == 20
 
+    def test_what_was_proposed_stays_as_it_was_and_sends_no_more_than_was_approved(self, people, tmp_path):
+        entry = people.propose(people.bot, budget=12)
+
+        def change_it():
+            for change in ({"budget": 1000}, {"suspend": {"failures": 1.0}}):
+                with pytest.raises(InvalidInput, match=f"stays as it was, and here is another {next(iter(change))}"):
+                    run_directly(prepare(dict(entry.config) | change)[0], tmp_path, people.where)
+
+        change_it()
+        people.speaking(people.ada).answer(entry.name, True)
+        change_it()
+        people.run(entry, tmp_path)
+        assert people.lamp.requests <= 12
+
     def test_a_name_that_is_taken_cannot_be_proposed(self, people):
         people.propose(people.bot)
         with pytest.raises(InvalidInput, match="there is a campaign 'by-a-bot' already"):
