@@ -230,7 +230,7 @@ def sent_by_example(seed) -> tuple[int, list]:
     return len(sent), [(space, row) for row in sent if not is_allowed(space, judges, row)]
 
 
-@sizes(300, 5000)
+@sizes(60, 400)
 def test_no_forbidden_setting_is_sent(examples):
     sent, forbidden = 0, []
     for seed in range(examples):

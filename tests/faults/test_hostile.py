@@ -37,13 +37,13 @@ KEYS = [*Campaign.model_fields, *Laboratory.model_fields, "plugin", "n", "rounds
 
 
 @pytest.mark.fault("N-01", "N-03")
-@sizes(60, 750)
+@sizes(60, 187)
 def test_a_bent_campaign_is_taken_or_refused_in_sentences(examples):
     holds(lambda tree: refused(prepare, tree), bent(WHOLE, KEYS), examples)
 
 
 @pytest.mark.fault("N-01", "N-02")
-@sizes(60, 750)
+@sizes(60, 187)
 def test_so_is_any_campaign_file(examples, sandbox):
     path = sandbox / "campaign.toml"
 
@@ -60,7 +60,7 @@ def test_so_is_any_campaign_file(examples, sandbox):
 
 
 @pytest.mark.fault("N-01", "N-02")
-@sizes(60, 600)
+@sizes(60, 150)
 def test_so_is_any_laboratory_file(examples, sandbox):
     path = sandbox / "lab.toml"
 
@@ -73,7 +73,7 @@ def test_so_is_any_laboratory_file(examples, sandbox):
 
 
 @pytest.mark.fault("N-09")
-@sizes(40, 300)
+@sizes(40, 100)
 def test_so_is_what_is_edited_in_a_form(examples):
     def claim(tree):
         refused(Laboratory.parse, tree)
@@ -92,7 +92,7 @@ def test_nesting_without_end_is_refused_at_every_key(check, key):
     assert refused(check, {**PAPER, key: DEEP})
 
 
-@sizes(40, 400)
+@sizes(40, 100)
 def test_so_are_commandof_the_command_line(examples):
     def claim(given):
         changes, specs = given
@@ -109,7 +109,7 @@ def test_so_are_commandof_the_command_line(examples):
 
 
 @pytest.mark.fault("N-03", "N-04")
-@sizes(30, 200)
+@sizes(30, 100)
 def test_no_name_leads_out_of_the_data_directory(examples, sandbox):
     home, campaign = sandbox / "home", WHOLE | {"instrument": "twin", "fitting": None}
     outside = {path: content for path, content in everything_in(sandbox).items() if home not in path.parents}
@@ -127,7 +127,7 @@ def test_no_name_leads_out_of_the_data_directory(examples, sandbox):
 
 
 @pytest.mark.fault("N-03")
-@sizes(30, 200)
+@sizes(30, 100)
 def test_no_name_of_a_file_is_followed_out_of_it_either(examples, sandbox):
     source = written(sandbox / "rows.jsonl", *reversed(twin_rows(3)))
 

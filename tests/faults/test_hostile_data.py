@@ -49,7 +49,7 @@ def tables(sandbox):
 
 
 @pytest.mark.fault("N-07", "I-10")
-@sizes(60, 600)
+@sizes(60, 150)
 def test_a_spoiled_file_is_refused_or_its_rows_are_sane(examples, sandbox, tables):
     def claim(given):
         name, content = given
@@ -65,7 +65,7 @@ def test_a_spoiled_file_is_refused_or_its_rows_are_sane(examples, sandbox, table
 
 
 @pytest.mark.fault("N-07", "I-10")
-@sizes(40, 400)
+@sizes(40, 100)
 def test_a_bent_record_is_refused_or_its_rows_are_sane(examples, sandbox, tables):
     path = sandbox / "bent.jsonl"
 
@@ -86,7 +86,7 @@ headers = st.sampled_from(HEADERS) | words
 
 
 @pytest.mark.fault("N-07")
-@sizes(40, 400)
+@sizes(40, 100)
 def test_any_table_of_text_is_refused_or_its_rows_are_sane(examples, sandbox):
     path = sandbox / "any.csv"
 
@@ -125,7 +125,7 @@ columns = st.one_of(
 
 
 @pytest.mark.fault("N-07", "N-06")
-@sizes(40, 400)
+@sizes(40, 100)
 def test_any_parquet_is_refused_or_its_rows_are_sane(examples, sandbox):
     path = sandbox / "any.parquet"
 
@@ -207,7 +207,7 @@ def _number(cell):
 
 
 @pytest.mark.fault("N-07", "I-26")
-@sizes(200, 500)
+@sizes(60, 125)
 def test_of_other_peoples_rows_none_is_lost_in_silence_and_none_is_changed(examples, sandbox):
     """Each row is used as it was written, counted among those that are not, or the file is refused in sentences."""
     names = (f"others-{examples}-{number}" for number in range(10**9))

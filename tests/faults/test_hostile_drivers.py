@@ -167,7 +167,7 @@ def ledger(tmp_path_factory):
 
 
 @pytest.mark.fault("I-25", "I-26")
-@sizes(150, 250)
+@sizes(60, 100)
 def test_whatever_drivers_do_all_of_it_is_kept_and_nothing_is_out_of_bounds(examples, ledger):
     numbers = itertools.count()
 
@@ -204,7 +204,7 @@ DESIGNS = [*sorted(plugins.names("sdl.designs"))]
 
 
 @pytest.mark.fault("I-26", "N-15")
-@sizes(60, 250)
+@sizes(60, 100)
 def test_whatever_a_campaign_file_asks_for_its_first_round_is_refused_or_within_bounds(examples):
     """On knobs of any range: by every design, of any size, with and without references."""
 

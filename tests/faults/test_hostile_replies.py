@@ -114,7 +114,7 @@ def answers(draw):
 
 
 @pytest.mark.fault("I-08", "I-09", "I-10", "I-11", "I-12")
-@sizes(60, 1000)
+@sizes(60, 250)
 def test_nothing_wrong_in_a_reply_is_in_a_fit(examples, bench, liar):
     ledger, asked = bench.ledger, np.array(list(ASKED.values()))
 
