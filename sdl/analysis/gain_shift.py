@@ -75,6 +75,8 @@ def gain_shifts(space: Space, then: RowSet, now: RowSet) -> tuple[GainShift, ...
         then: Rows from elsewhere.
         now: Rows of the present.
     """
+    if any(knob.names for knob in space.knobs):  # of which there is no gain
+        return ()
     x = space.to_unit(np.vstack((then[0], now[0])))
     net = np.vstack((_net(space, *then), _net(space, *now)))
     old = np.arange(len(x)) < len(then[0])

@@ -38,7 +38,7 @@ class ByHand:
         self, knobs: list[Knob], channels: list[StatedChannel], constraints: Constraints = UNCONSTRAINED
     ) -> None:
         stated = tuple(Channel(**channel.model_dump()) for channel in channels)
-        self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated, constraints=constraints)
+        self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated).with_constraints(constraints)
         names = [quantity.name.casefold() for quantity in self.space.quantities]
         if twice := sorted({name for name in names if name in RESERVED or names.count(name) > 1}):
             raise InvalidInput(

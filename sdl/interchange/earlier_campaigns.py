@@ -85,4 +85,5 @@ def _lesson(ledger: Ledger, entry: Entry, instrument: Instrument) -> Lesson | No
 
 def _fits(theirs: Space, ours: Space) -> bool:
     """Whether what was measured with one space says something in another one."""
-    return set(theirs.knob_names) == set(ours.knob_names) and bool({*theirs.channel_names} & {*ours.channel_names})
+    same = {knob.name: knob.names for knob in theirs.knobs} == {knob.name: knob.names for knob in ours.knobs}
+    return same and bool({*theirs.channel_names} & {*ours.channel_names})

@@ -25,6 +25,8 @@ TRIED = 4096
 """Settings at random among which those are sought that are allowed ..."""
 KNOWN = 1024
 """... and how many of these are kept."""
+ENDS = 0.2
+"""Shape of the beta distribution of settings near the ends of their knobs, which are tried last."""
 SEED = 17
 """Of these: the same space has the same ones wherever it is asked."""
 MOVES = 16
@@ -115,12 +117,20 @@ class Allowed:
         points = np.column_stack([self._drawn(knob, rng) for knob in self.knobs])
         if self._equal[0].size or self.holds(self._standing(points)).sum() < KNOWN:
             points = self._all_over(self._kept(points[: 2 * KNOWN]), rng)
-        points = self._balanced(points)
-        points = points[self.holds(points) & self._inside(points)]
+        points = self._tried(points)
+        if not len(points):  # what is allowed may be a sliver beside the ends of knobs
+            shares = rng.beta(ENDS, ENDS, (4 * TRIED, len(self.knobs)))
+            near_ends = np.column_stack([knob.at_share(shares[:, k]) for k, knob in enumerate(self.knobs)])
+            points = np.concatenate((self._tried(near_ends), self._tried(self._kept(near_ends))))
         if not len(points):
             words = "; ".join((*self.constraints.always, *(f"never {text}" for text in self.constraints.never)))
             raise InvalidInput(f"constraints: no settings were found that keep them all: {words}")
         return points[:KNOWN]
+
+    def _tried(self, settings: Array) -> Array:
+        """Of settings ``(m, d)``, on the steps of their knobs, those that are allowed."""
+        points = self._balanced(settings)
+        return points[self.holds(points) & self._inside(points)]
 
     # ------------------------------------------------------------------ what is linear
 

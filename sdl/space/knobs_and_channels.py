@@ -109,7 +109,8 @@ class Space(Value):
         if faults := constraints.faults(self.knobs):
             raise InvalidInput(faults)
         found = Space(knobs=self.knobs, channels=self.channels, constraints=self.constraints + constraints)
-        _ = found.off
+        if found.constraints:
+            _ = found._allowed.known
         return found
 
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":

@@ -63,7 +63,7 @@ class PeerCampaign:
     def next_step(self, history: History, fitted: Fitted | None) -> Step:
         """What to do next; what is fitted serves the exams alone, and the peer sees nothing of it."""
         if not history.rounds:
-            design = self.peer.design(self.space.d, self._rng(0))
+            design = self.peer.design(self.space.u, self._rng(0))
             return self._measure(history, 0, RoundKind.DESIGN, design) if len(design) else self._propose(history, 1)
         if history.open_exam is not None:
             return self.plan.next_step(history, fitted)

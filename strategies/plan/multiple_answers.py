@@ -51,8 +51,12 @@ def family_number(turn: RoundContext, settings: Settings) -> int | None:
         return pursuit.window.missed(turn.insight.posterior.at(places, pursuit.fixed)[0]) / noise
 
     numbers = [finding.facts.family or 0 for finding in passed_findings(turn.written, turn.history.findings)]
-    *labels, mine = families(np.vstack((known, settings)), missed, WAY).tolist()
-    return int(dict(zip(labels, numbers, strict=True)).get(mine, 1 + max(numbers, default=-1)))
+    space = turn.insight.space
+    named = [bool(knob.names) for knob in space.knobs]
+    alike = (space.from_unit(known)[:, named] == space.from_unit(settings)[named]).all(axis=1)  # no way between names
+    *labels, mine = families(np.vstack((known[alike], settings)), missed, WAY).tolist()
+    own = [number for number, same in zip(numbers, alike, strict=True) if same]
+    return int(dict(zip(labels, own, strict=True)).get(mine, 1 + max(numbers, default=-1)))
 
 
 def with_family(round_: Round, finding: Finding) -> Finding:

@@ -219,7 +219,7 @@ def sent_by_example(seed) -> tuple[int, list]:
     rng = np.random.default_rng([17, seed])
     space, judges = drawn(rng)
     try:
-        _ = space.off
+        space = space.with_constraints(space.constraints)
     except InvalidInput:  # nothing was found that is allowed, so that nothing is sent
         return 0, []
     if seed % CAMPAIGNS == 0:

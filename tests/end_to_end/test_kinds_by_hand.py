@@ -2,6 +2,7 @@
 
 import csv
 import tomllib
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_from_the_file_to_sheet_verdict_report_and_bundle(tmp_path):
     assert f"solvent = {told['settings']['solvent']}" in page.text
     assert entry.space.constraints.always == ("acid + salt + rest = 1", "acid <= 0.7")
     assert reproduce_bundle(bundle)["agrees"]
+
+
+def test_a_campaign_learns_from_earlier_ones_that_mean_the_same_by_a_name(tmp_path):
+    rng, here = np.random.default_rng(9), AskAndTell(Campaign.parse(WRITTEN), tmp_path)
+    for _ in range(3):
+        here.tell([{"sample": s.name, "readings": read(s.request.settings, rng)} for s in here.ask()])
+    here.ask()
+    history = {"history": {"campaigns": ["extract"]}, "name": "again"}
+    assert AskAndTell(Campaign.parse(WRITTEN | history), tmp_path).ask()
+    turned = deepcopy(WRITTEN) | history | {"name": "turned"}
+    turned["instrument"]["knobs"][3]["values"] = list(reversed(SOLVENTS))
+    with pytest.raises(InvalidInput, match="was measured with other knobs"):
+        AskAndTell(Campaign.parse(turned), tmp_path).ask()
 
 
 def test_another_solvent_on_the_sheet_than_was_asked_for_is_noticed(tmp_path):

@@ -165,9 +165,11 @@ class InstrumentDefinition(Section, Generic[Order]):
         """Return what of it does not go together, as sentences with the key; none if all is well."""
         faults = list[str]()
         try:
-            _ = self.space
+            self.space.with_constraints(self.constraints)
         except ValidationError as error:
             faults += [fault["msg"].removeprefix("Value error, ") for fault in error.errors()]
+        except InvalidInput as error:
+            faults += error.faults
         names = [knob.name for knob in self.knobs]
         in_shared = {place.name for order in (self.write, self.query) for place in find_places(order)}
         for i, knob in enumerate(self.knobs):

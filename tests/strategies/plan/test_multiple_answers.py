@@ -206,3 +206,30 @@ def test_a_noisy_arm_ends_with_several_verified_answers():
         assert np.abs(arm.truth(each.settings[None])[0] - [1.6, 0.4]).max() <= 0.02
     apart = np.linalg.norm(arm.space.to_unit(one.settings[None]) - arm.space.to_unit(other.settings[None]))
     assert apart > 0.1, "one speaks for those within 0.15, as they were before the last correction"
+
+
+class TwoSolvents(Simulated):
+    """Both solvents give every reading, each at nearly the same settings."""
+
+    NAME = "two solvents"
+    KNOBS = (Knob(name="x"), Knob(name="solvent", values=("water", "ethanol")))
+    CHANNELS = {"a": "V"}  # noqa: RUF012
+    patience = Patience(attempts=1)
+
+    def truth(self, settings):
+        x, solvent = np.asarray(settings, float).T
+        return (x + 0.02 * solvent)[:, None]
+
+    def prior(self, n, rng):
+        return self.space.from_unit(rng.random((n, 2)))
+
+
+def test_answers_with_different_names_are_of_different_families_however_near_they_read():
+    made = TwoSolvents(noise=0.005)
+    target = {"name": "half", "readings": {"a": 0.5}, "tolerance": 0.02, "answers": 2}
+    written = {"name": "any", "seed": 2, "budget": 80, "instrument": {"plugin": "twin"}, "targets": [target]}
+    done = Simulation(Plan(Campaign.parse(written), made.space), made)
+    assert done.run() == "every target is settled"
+    one, other = passed(done)
+    assert one.settings[1] != other.settings[1]
+    assert one.facts.family != other.facts.family
