@@ -47,7 +47,19 @@ set_aside = dict[str, str]()
 
 def home(given: str | Path | None = None) -> Path:
     """The data directory: as given, else ``SDL_HOME``, else ``sdl-data`` here."""
-    return _made(Path(given or os.environ.get("SDL_HOME", "sdl-data")).expanduser().absolute())
+    return _made(_absolute(given or os.environ.get("SDL_HOME", "sdl-data")))
+
+
+def _absolute(path: str | Path) -> Path:
+    """A path from the root, with the home of a person in place of a tilde.
+
+    Raises:
+        InvalidInput: if there is no such person here.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidInput(f"{path}: nobody of that name has a home here; write the whole path, or ./~NAME") from error
 
 
 def folder(path: Path) -> Path:
@@ -101,10 +113,16 @@ def refuse_link(path: Path) -> None:
 
 
 def ledger(given: str | None, directory: Path) -> str:
-    """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory; no relative path."""
+    """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory; no relative path.
+
+    Raises:
+        InvalidInput: if it would be lost with this process, or is below the home of nobody.
+    """
     if place := given or os.environ.get("SDL_LEDGER"):
         file = place.removeprefix("sqlite:///")
-        return place if "://" in file else str(Path(file).expanduser().absolute())
+        if place.startswith("sqlite") and file.rstrip("/").endswith((":", ":memory:")):
+            raise InvalidInput(f"a ledger at {place!r} is in memory and would be lost with this command: give a file")
+        return place if "://" in file else str(_absolute(file))
     refuse_link(directory / "ledger.sqlite")
     return str(directory / "ledger.sqlite")
 

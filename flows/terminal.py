@@ -18,6 +18,8 @@ from sdl.formatting import escape_invisible, make_jsonable
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+NARROWEST = 7
+"""Columns of a terminal below which one of a table's is too narrow to be read."""
 _for_json: TextIO | None = None
 """Standard output, where it is kept for JSON."""
 
@@ -26,8 +28,12 @@ _for_json: TextIO | None = None
 def kept_for_json() -> Iterator[None]:
     """Let nothing but JSON to standard output in this block: what drivers and models print there goes to the errors."""
     global _for_json
-    sys.stdout.flush()
-    kept = os.dup(1)
+    try:
+        sys.stdout.flush()
+        kept = os.dup(1)
+    except (OSError, AttributeError):  # it is closed, or a full disk
+        yield
+        return
     try:
         os.dup2(2, 1)
         with open(kept, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False) as _for_json:
@@ -42,22 +48,39 @@ def kept_for_json() -> Iterator[None]:
 
 def print_json_line(data: Any) -> None:
     """Print data as one line of JSON, for a program that reads on and on."""
-    print(json.dumps(make_jsonable(data), ensure_ascii=False), file=_for_json, flush=True)
+    print(_written(data), file=_for_json, flush=True)
 
 
 def show(data: Any, as_json: bool, *parts: Table | Text | str) -> None:
     """Print data as JSON, or else as tables and lines for people; nothing in a line is taken for markup."""
     if as_json:
-        text = json.dumps(make_jsonable(data), indent=2, ensure_ascii=False)
-        print(text, file=_for_json, flush=True)  # a server goes on after it
+        print(_written(data, indent=2), file=_for_json, flush=True)  # a server goes on after it
         return
     for each in parts:
         if isinstance(each, Table):
             for part in split_wide_table(each, out):
-                out.print(part)
+                for line in [part] if out.width >= NARROWEST * len(part.columns) else _listed(part):
+                    out.print(line)
         else:
             words = each if isinstance(each, Text) else escape_invisible(each)
             out.print(words, markup=False, soft_wrap=True)  # a terminal breaks lines itself, a pipe needs them whole
+
+
+def _written(data: Any, indent: int | None = None) -> str:
+    """Data as JSON, in characters that standard output has."""
+    has_all = sys.stdout is not None and (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(make_jsonable(data), indent=indent, ensure_ascii=not has_all)
+
+
+def _listed(table: Table) -> Iterator[Text]:
+    """The cells of a table a line each, for a terminal in which its columns would have no room."""
+    if table.title:
+        yield Text.from_markup(str(table.title))
+    headings = [Text.from_markup(str(column.header)) for column in table.columns]
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        for heading, cell in zip(headings, row, strict=True):
+            yield Text.assemble(heading, ": ", cell if isinstance(cell, Text) else Text.from_markup(str(cell)))
+        yield Text()
 
 
 def plain_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
-from typing import Annotated, NoReturn
+from io import TextIOWrapper
+from typing import Annotated, NoReturn, TextIO
 
 HANDLER = signal.getsignal(signal.SIGINT)
 if HANDLER is signal.default_int_handler:
@@ -92,6 +93,9 @@ for commands in (
 def main() -> NoReturn:
     """Run a command and end the process with its exit code."""
     environment.keep_loopback_direct()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a character that a terminal lacks is better spelt out than not said
+            stream.reconfigure(errors="backslashreplace")
     # Ours alone, and above the progress bar: Prefect's own lines go to its server.
     logging.getLogger("sdl").addHandler(RichHandler(logging.WARNING, console=err, show_time=False, show_path=False))
     try:
@@ -106,7 +110,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
         os._exit(code)  # else Prefect tries for minutes to say its last words to a server that is gone
     except OSError as error:
-        print(_system_fault(error), file=sys.stderr)
+        _say(_system_fault(error), sys.stderr)
         sys.exit(EXIT[errors.InvalidInput])
 
 
@@ -117,7 +121,7 @@ def _system_fault(error: OSError) -> str:
     except OSError:
         return "the folder in which this runs was deleted: go to another one"
     if error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_unsaid(sys.stdout)
         return f"what this had to say could not be written: {error.strerror}; it is done all the same"
     return escape_invisible(f"{error.filename}: {error.strerror}")
 
@@ -127,10 +131,24 @@ def _print_error(error: BaseException) -> int:
     code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
     faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
     if "--json" in sys.argv:
-        print(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}))
+        _say(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}), sys.stdout)
     else:
-        print(escape_invisible("\n".join(faults)), file=sys.stderr)
+        _say(escape_invisible("\n".join(faults)), sys.stderr)
     return code
+
+
+def _say(words: str, stream: TextIO | None) -> None:
+    """Print the last words of a command; where nobody can hear them the exit code says enough."""
+    try:
+        print(words, file=stream, flush=True)
+    except OSError:
+        _leave_unsaid(stream)
+
+
+def _leave_unsaid(stream: TextIO | None) -> None:
+    """Have what is still to be printed go nowhere, so that the end of the process is not a failure to print it."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

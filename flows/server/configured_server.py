@@ -5,6 +5,7 @@ process of ours has a working directory of its own: what concerns the server is 
 """
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,8 @@ PLACES = {
 }
 """By variable, its place in ``prefect.toml``."""
 PATIENCE_S = 5.0
+WORD = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a word begins in the name of a class."""
 adopted = dict[str, str]()
 """Variables that were taken from a file, and from which."""
 
@@ -50,7 +53,11 @@ def _files(prefect_home: Path | None) -> Iterator[tuple[str, Mapping[str, Any]]]
     """What each file says, by variable, in Prefect's order."""
     own = dict[str, str | None]()
     if Path(".env").is_file():
-        yield ".env", (own := dotenv.dotenv_values(".env"))
+        try:
+            own = dotenv.dotenv_values(".env")
+        except (OSError, ValueError) as error:
+            raise _unreadable(".env", error) from error
+        yield ".env", own
     for place, path in (("prefect.toml", ()), ("pyproject.toml", ("tool", "prefect"))):
         written = _at(_toml(Path(place)), path)
         yield place, {name: _at(written, where) for name, where in PLACES.items()}
@@ -69,8 +76,11 @@ def _toml(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        words = f"{file}, which Prefect reads too, cannot be read ({error}): mend it or put it aside"
-        raise InvalidInput(words) from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: str | Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{file}, which Prefect reads too, cannot be read ({error}): mend it or put it aside")
 
 
 def _at(written: Any, path: tuple[str, ...]) -> Any:
@@ -91,11 +101,12 @@ def read_settings() -> None:
     try:
         get_current_settings()
     except ValidationError as error:
-        section = error.title.removesuffix("Settings")
+        section = WORD.sub("_", error.title.removesuffix("Settings"))
+        names = ["_".join(filter(None, ("PREFECT", section, *map(str, fault["loc"])))) for fault in error.errors()]
         raise InvalidInput(
-            f"PREFECT_{section.upper()}_{'_'.join(map(str, fault['loc'])).upper()}, of the environment or a file that "
+            f"{name.upper() if '_' in name else 'an address or another setting'}, of the environment or a file that "
             f"Prefect reads: {fault['msg']}, got {format_value(fault['input'])}"
-            for fault in error.errors()
+            for name, fault in zip(names, error.errors(), strict=True)
         ) from error
 
 

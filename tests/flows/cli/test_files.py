@@ -15,6 +15,7 @@ from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
+from sdl.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("no_prefect")
 
@@ -139,6 +140,41 @@ def test_a_full_disk_behind_its_words_is_a_sentence(tmp_path, words):
     assert "could not be written: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("words", ["status --home {home}", "status nosuch --home {home}", "nonsense"])
+@pytest.mark.parametrize("json", ["", " --json"])
+@pytest.mark.parametrize("ends", [">/dev/full", "2>/dev/full", ">/dev/full 2>&1", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_wherever_its_words_go_the_exit_code_says_what_came_of_it(tmp_path, words, json, ends):
+    done = run_outside(f"{{sdl}} {words}{json} {ends}", tmp_path, tmp_path / "home")
+    lost = words == "status --home {home}" and not ends.startswith(">/dev/full")
+    assert done.returncode == (0 if lost else 2)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize(("option", "shown"), [("", "10.0 \\xb1 2"), ("--json", '"10.0 \\u00b1 2.0"')])
+def test_a_terminal_without_a_character_spells_it_out(tmp_path, option, shown):
+    (tmp_path / "a.csv").write_text("in.a,out.y\n" + "".join(f"{k},{3 * k + k % 2}\n" for k in range(9)))
+    ascii_only = "LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=ascii"
+    done = run_outside(
+        f"{ascii_only} {{sdl}} solve a.csv --target y=10 --tolerance 2 --model linear {option}", tmp_path, tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("width", [1, 20, 40])
+def test_a_narrow_terminal_shows_every_cell(tmp_path, width):
+    home = environment.home(tmp_path / "home")
+    with Ledger(home / "ledger.sqlite") as book:
+        book.register("rows", "twin", Twin().space, {}, {})
+    done = run_outside(f"COLUMNS={width} {{sdl}} status --home {{home}}", tmp_path, home)
+    assert "rows" in "".join(done.stdout.split())
+    assert "INTERRUPTED" in "".join(done.stdout.split())
 
 
 @pytest.mark.fault("N-14")

@@ -181,6 +181,20 @@ def test_a_tilde_is_the_persons_home(sdl, tmp_path, monkeypatch):
 
 
 @pytest.mark.fault("N-13")
+@pytest.mark.parametrize("option", ["--ledger", "--home"])
+def test_the_home_of_nobody_is_a_sentence(sdl, option):
+    result = sdl("status", option, "~nobody-of-this-name/lab")
+    assert (result.code, "nobody of that name has a home here" in result.said) == (2, True)
+
+
+@pytest.mark.fault("N-13")
+@pytest.mark.parametrize("place", ["sqlite://", "sqlite:///:memory:", "sqlite+pysqlite://"])
+def test_a_ledger_that_would_be_lost_with_the_command_is_refused(sdl, place):
+    result = sdl("status", "--ledger", place)
+    assert (result.code, "is in memory and would be lost" in result.said) == (2, True)
+
+
+@pytest.mark.fault("N-13")
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
 def test_a_misspelt_ledger_is_said_and_not_made(sdl, tmp_path, prefix):
     result = sdl("status", "--ledger", f"{prefix}{tmp_path / 'typo.sqlite'}")

@@ -69,11 +69,32 @@ def test_the_environment_comes_first(clean, monkeypatch):
 
 
 @pytest.mark.fault("O-42")
-def test_a_file_of_prefects_that_cannot_be_read_is_a_sentence(clean, sdl):
-    (clean / "prefect.toml").write_text("[api\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("prefect.toml", b"[api\n"), (".env", "PREFECT_API_URL=x".encode("utf-16")), ("pyproject.toml", b"\xff")],
+)
+def test_a_file_of_prefects_that_cannot_be_read_is_a_sentence(clean, sdl, file, content):
+    (clean / file).write_bytes(content)
     result = sdl("status")
     assert result.code == 2
-    assert "prefect.toml, which Prefect reads too, cannot be read" in result.said
+    assert f"{file}, which Prefect reads too, cannot be read" in result.said
+
+
+@pytest.mark.slow
+@pytest.mark.fault("O-42")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PREFECT_SERVER_API_PORT", "x"),
+        ("PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS", "soon"),
+        ("PREFECT_API_URL", "http://[::1/api"),
+    ],
+)
+def test_it_is_named_as_the_environment_names_it(tmp_path, name, value):
+    examined = command({name: value, "SDL_HOME": str(tmp_path)}, "doctor", "--port", 1, "--json")
+    found = [each["found"] for each in json.loads(examined.stdout) if each["what"] == "Prefect's settings"]
+    wanted = "an address or another setting" if value.startswith("http") else name
+    assert any(words.startswith(f"{wanted}, of the environment or a file that Prefect reads") for words in found)
 
 
 @pytest.mark.slow
