@@ -5,6 +5,7 @@ process of ours has a working directory of its own: what concerns the server is 
 """
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,10 @@ def _at(written: Any, path: tuple[str, ...]) -> Any:
     return written
 
 
+MAY_BE_SECRET = re.compile("KEY|AUTH|HEADERS|URL|PASS|SECRET|TOKEN")
+"""Parts of the names of Prefect's settings whose value is not repeated."""
+
+
 def read_settings() -> None:
     """Have Prefect read its settings; call it where Prefect is used anyway, or failed.
 
@@ -87,16 +92,20 @@ def read_settings() -> None:
     """
     from prefect.settings import get_current_settings
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     try:
         get_current_settings()
+    except SettingsError as error:  # it names the setting and not its value
+        raise InvalidInput(f"Prefect cannot read its settings, of the environment or a file: {error}") from None
     except ValidationError as error:
-        section = error.title.removesuffix("Settings")
+        section = error.title.removesuffix("Settings").upper()
+        faults = ((f"PREFECT_{section}_{'_'.join(map(str, f['loc'])).upper()}", f) for f in error.errors())
         raise InvalidInput(
-            f"PREFECT_{section.upper()}_{'_'.join(map(str, fault['loc'])).upper()}, of the environment or a file that "
-            f"Prefect reads: {fault['msg']}, got {format_value(fault['input'])}"
-            for fault in error.errors()
-        ) from error
+            f"{name}, of the environment or a file that Prefect reads: {fault['msg']}, got "
+            f"{'what may be a secret' if MAY_BE_SECRET.search(name) else format_value(fault['input'])}"
+            for name, fault in faults
+        ) from None
 
 
 # ---------------------------------------------------------------------- whether it can be used
