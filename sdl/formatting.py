@@ -35,6 +35,8 @@ def escape_invisible(text: object) -> str:
 
 
 PASSWORD = re.compile(r"(?P<before>://[^:/@?#]*:).*(?=@)|(?P<query>[?&](?:ssl)?password=)[^&]*")
+TOKEN = re.compile(r"(?P<query>[?&][\w.-]*(?:passw|token|secret|key|auth|sig)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
+"""What else of a URL is nobody's to read."""
 
 
 def has_password(url: str) -> bool:
@@ -49,10 +51,11 @@ def has_password(url: str) -> bool:
 def hide_password(url: str) -> str:
     """Return a URL for people to read.
 
-    >>> hide_password("postgresql://me:p@ss/word@host/lab?sslpassword=x")
-    'postgresql://me:***@host/lab?sslpassword=***'
+    >>> hide_password("postgresql://me:p@ss/word@host/lab?sslpassword=x"), hide_password("http://host/api?v=1&api_key=x")
+    ('postgresql://me:***@host/lab?sslpassword=***', 'http://host/api?v=1&api_key=***')
     """
-    return PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", url)
+    shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", url)
+    return TOKEN.sub(r"\g<query>***", shown)
 
 
 def keep_secret(value: str) -> None:

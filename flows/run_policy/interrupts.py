@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM: once finishes the measurement under way and keeps it, twice ends at once.
 
 A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more. So does a run that somebody
-cancels in Prefect's UI: by force Prefect only writes that down, and of a run from a terminal it can do no more.
+cancels in Prefect's UI, sets to another end there or deletes: by force Prefect only writes that down, of a run from a
+terminal it can do no more.
 """
 
 import contextvars
@@ -12,9 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sdl.system.signals import set_on_signal
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 SERVICE = "SDL_SERVICE"
 """Environment variable with the process that 'sdl up' runs its flows from."""
@@ -59,23 +64,37 @@ def _ends_with_service(event: threading.Event) -> Iterator[None]:
 
 
 def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> None:
-    """Set the event when somebody cancelled this run, or the one that it is a part of."""
+    """Set the event when somebody cancelled this run, or the one that it is a part of, or ended or deleted this one."""
     from prefect import get_client, runtime  # not before the service has said where its server is
+    from prefect.exceptions import ObjectNotFound
 
     if (own := runtime.flow_run.id) is None:
         return
     while not over.wait(CANCEL_LOOK_S):
         try:
             with get_client(httpx_settings={"timeout": PATIENCE_S}, sync_client=True) as client:
-                states = [client.read_flow_run(UUID(run)).state for run in {own, runtime.flow_run.root_flow_run_id}]
+                shown = client.read_flow_run(UUID(own)).state
+                whole = client.read_flow_run(UUID(str(runtime.flow_run.root_flow_run_id))).state
+                ended = _is_ended(shown) or _is_cancelled(whole)
+        except ObjectNotFound:
+            ended = True
         except Exception as error:  # whatever Prefect makes of a server that is away: nobody cancels there
             log.debug("cannot see whether this run was cancelled: %s", error)
             continue
-        if any(state is not None and (state.is_cancelled() or state.is_cancelling()) for state in states):
+        if ended:
             log.warning("cancelled in Prefect: finishing the measurement under way, which is kept")
             cancelled.add(own)
             event.set()
             return
+
+
+def _is_cancelled(state: "State[Any] | None") -> bool:
+    return state is not None and (state.is_cancelled() or state.is_cancelling())
+
+
+def _is_ended(state: "State[Any] | None") -> bool:
+    """Whether a person ended a run that is at work; that one has crashed Prefect says of whoever slept, too."""
+    return _is_cancelled(state) or (state is not None and state.is_final() and not state.is_crashed())
 
 
 def _follow(service: int, event: threading.Event) -> None:

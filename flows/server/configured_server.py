@@ -89,6 +89,10 @@ def _at(written: Any, path: tuple[str, ...]) -> Any:
     return written
 
 
+MAY_BE_SECRET = re.compile("KEY|AUTH|HEADERS|URL|PASS|SECRET|TOKEN")
+"""Parts of the names of Prefect's settings whose value is not repeated."""
+
+
 def read_settings() -> None:
     """Have Prefect read its settings; call it where Prefect is used anyway, or failed.
 
@@ -97,17 +101,21 @@ def read_settings() -> None:
     """
     from prefect.settings import get_current_settings
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     try:
         get_current_settings()
+    except SettingsError as error:  # it names the setting and not its value
+        raise InvalidInput(f"Prefect cannot read its settings, of the environment or a file: {error}") from None
     except ValidationError as error:
         section = WORD.sub("_", error.title.removesuffix("Settings"))
         names = ["_".join(filter(None, ("PREFECT", section, *map(str, fault["loc"])))) for fault in error.errors()]
         raise InvalidInput(
             f"{name.upper() if '_' in name else 'an address or another setting'}, of the environment or a file that "
-            f"Prefect reads: {fault['msg']}, got {format_value(fault['input'])}"
+            f"Prefect reads: {fault['msg']}, got "
+            f"{'what may be a secret' if MAY_BE_SECRET.search(name.upper()) else format_value(fault['input'])}"
             for name, fault in zip(names, error.errors(), strict=True)
-        ) from error
+        ) from None
 
 
 # ---------------------------------------------------------------------- whether it can be used

@@ -107,7 +107,7 @@ MATRIX = {
             "the next 'sdl up' goes on with the same run; none is begun anew",
         ),
         "O-40": (
-            "a run that somebody cancels in Prefect, by force or from a terminal",
+            "a run that somebody cancels in Prefect, by force or from a terminal, sets to another end or deletes there",
             "it stops measuring; Cancelled",
         ),
         "O-41": ("a campaign from a form, stopped and resumed", "it goes on, or the command says how"),

@@ -101,17 +101,20 @@ def answer_approval(
         if granted and controls.takes_token(approval):
             controls = _speaking(controls.ledger, how, ask=True)
         controls.answer(name, granted, note, approval.round)
-        control = controls.ledger.entry(name).control
+        entry = controls.ledger.entry(name)
     shown = {"campaign": name, "round": approval.round, "granted": granted}
-    show(shown, as_json, _answered(name, approval, granted, control))
+    show(shown, as_json, _answered(entry, approval, granted, environment.home(home)))
 
 
-def _answered(name: str, approval: Approval, granted: bool, control: Control) -> str:
+def _answered(entry: Entry, approval: Approval, granted: bool, directory: Path) -> str:
     """What becomes of a campaign after the answer."""
+    name = entry.name
     if approval.round == PROPOSAL:
         return f"next: sdl run {name}" if granted else f"{name} is declined, and sends nothing"
-    goes_on = f"{name} goes on" if control is Control.RUN else f"{name} goes on after 'sdl resume {name}'"
-    return goes_on if granted else f"{name} is paused; 'sdl resume {name}' lets it ask again"
+    if not granted:
+        return f"{name} is paused; 'sdl resume {name}' lets it ask again"
+    paused = entry.control is not Control.RUN
+    return f"{name} goes on after 'sdl resume {name}'" if paused else _resumed(entry, directory)
 
 
 def _ask(name: str, control: Control, note: str, home: Path | None, ledger: str | None, as_json: bool) -> None:

@@ -86,15 +86,31 @@ class TestService:
         assert names(lab) == begun
 
     @pytest.mark.fault("O-40")
-    def test_cancelled_by_force_it_stops_measuring_and_stays_cancelled(self, lab):
-        run = begin(lab, "forced")
-        measuring(lab, "forced")
-        lab.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
-        ended = until(lambda: (found := entry(lab, "forced"))[0].state is State.SUSPENDED and found, lambda: lab.words)
-        state = until(lambda: (s := lab.ask(f"/flow_runs/{run}")["state"])["message"] and s, lambda: lab.words)
-        assert (state["type"], state["message"]) == ("CANCELLED", CANCELLED)
-        assert "a new start, since it was interrupted" in lab.sdl("status", "forced").stdout
-        assert entry(lab, "forced")[1] == ended[1] < ended[0].config["budget"]
+    @pytest.mark.parametrize("end", ["cancelled", "failed", "completed", "deleted"])
+    def test_ended_by_force_it_stops_measuring_and_stays_so(self, lab, end):
+        run = begin(lab, end)
+        measuring(lab, end)
+        if end == "deleted":
+            lab.ask(f"/flow_runs/{run}", method="DELETE")
+        else:
+            lab.ask(f"/flow_runs/{run}/set_state", {"state": {"type": end.upper()}, "force": True})
+        ended = until(lambda: (found := entry(lab, end))[0].state is State.SUSPENDED and found, lambda: lab.words)
+        if end != "deleted":
+            state = until(lambda: (s := lab.ask(f"/flow_runs/{run}")["state"])["message"] and s, lambda: lab.words)
+            assert (state["type"], state["message"]) == ("CANCELLED", CANCELLED)
+        assert "a new start, since it was interrupted" in lab.sdl("status", end).stdout
+        assert entry(lab, end)[1] == ended[1] < ended[0].config["budget"]
+        assert "Traceback" not in lab.words
+
+    @pytest.mark.fault("O-41")
+    def test_approved_after_its_run_was_cancelled_it_says_what_starts_it(self, lab):
+        run = begin(lab, "unwatched", approval={"when": ["first-round"]})
+        assert lab.until(run, ENDED | {"PAUSED"})["type"] == "PAUSED"
+        lab.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+        assert lab.until(run, ENDED)["type"] == "CANCELLED"
+        assert "gets a new run by 'resume' in Prefect's UI" in lab.sdl("approve", "unwatched", "--yes").stdout
+        assert lab.until(lab.trigger("resume", {"campaign": "unwatched"}, name="laboratory"), ENDED)
+        until(lambda: entry(lab, "unwatched")[0].state is State.FINISHED, lambda: lab.words)
 
     @pytest.mark.fault("O-41")
     def test_after_a_stop_a_campaign_from_a_form_goes_on_as_the_command_says(self, lab):
