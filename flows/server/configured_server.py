@@ -101,12 +101,9 @@ def read_settings() -> None:
     """
     from prefect.settings import get_current_settings
     from pydantic import ValidationError
-    from pydantic_settings import SettingsError
 
     try:
         get_current_settings()
-    except SettingsError as error:  # it names the setting and not its value
-        raise InvalidInput(f"Prefect cannot read its settings, of the environment or a file: {error}") from None
     except ValidationError as error:
         section = WORD.sub("_", error.title.removesuffix("Settings"))
         names = ["_".join(filter(None, ("PREFECT", section, *map(str, fault["loc"])))) for fault in error.errors()]
@@ -116,6 +113,8 @@ def read_settings() -> None:
             f"{'what may be a secret' if MAY_BE_SECRET.search(name.upper()) else format_value(fault['input'])}"
             for name, fault in zip(names, error.errors(), strict=True)
         ) from None
+    except ValueError as error:  # it is no JSON: the words name the setting and not its value
+        raise InvalidInput(f"Prefect cannot read its settings, of the environment or a file: {error}") from None
 
 
 # ---------------------------------------------------------------------- whether it can be used
