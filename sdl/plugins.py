@@ -215,6 +215,8 @@ def _type_hints(function: Any) -> dict[str, Any]:
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     """What reads values of a type; one of the author's own, which nothing here can read, takes them as they are."""
+    if inspect.isclass(hint) and issubclass(hint, BaseModel):  # it says itself how it is read
+        return TypeAdapter(hint)
     try:
         return TypeAdapter(hint, config=ConfigDict(strict=False, allow_inf_nan=False))
     except PydanticUserError:
