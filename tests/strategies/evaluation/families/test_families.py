@@ -11,7 +11,10 @@ OURS = [name for name in family_names() if not name.startswith("laboratory:")]
 NAMES = [*OURS, *[name for name in family_names() if name not in OURS][-1:]]
 """One of the laboratories, where there are any."""
 SEEDS = range(8)
+EXTREMES = [name for name in OURS if name.startswith("largest")]
+"""Where as much as possible is wanted, and no reading in particular."""
 each_family = pytest.mark.parametrize("name", NAMES)
+each_of_readings = pytest.mark.parametrize("name", [name for name in NAMES if name not in EXTREMES])
 
 
 def cases(name, seeds=SEEDS):
@@ -42,13 +45,26 @@ def readings_of(case, settings, n):
 # ---------------------------------------------------------------------- all of them
 
 
-@each_family
+@each_of_readings
 def test_settings_that_are_said_to_come_nearest_miss_by_what_is_said(name):
     for case in cases(name):
         for goal in case.goals:
             assert case.instrument.space.contains(goal.nearest)
             assert misses(case, goal, goal.nearest[None])[0] == pytest.approx(goal.miss, abs=1e-6)
             assert goal.reachable == (goal.miss <= 1)
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_no_settings_give_more_than_those_that_are_said_to_give_most(name):
+    for case in cases(name):
+        (goal,), space = case.goals, case.instrument.space
+        everywhere = space.from_unit(np.random.default_rng(1).random((4000, space.d)))
+        readings = case.instrument.truth(np.vstack((goal.nearest, everywhere)))[:, columns(case, goal)]
+        highest = [goal.target.interval(channel).high * (1 + 1e-9) for channel in goal.target.readings]
+        kept = (readings <= highest).all(axis=1)  # what is wanted as large as possible has no highest reading
+        assert kept[0]
+        assert readings[kept, 0].max() <= readings[0, 0] + 0.01 * np.ptp(readings[:, 0])
+        assert goal.bounds["c1"].low == pytest.approx(readings[0, 0] - goal.target.interval("c1").below)
 
 
 @each_family
@@ -58,7 +74,7 @@ def test_a_target_is_one_that_the_sensor_could_read_and_a_campaign_takes(name):
         assert len(case.campaign(name, 0).targets) == len(case.goals)
 
 
-@each_family
+@each_of_readings
 def test_a_tolerance_is_one_to_three_standard_deviations_of_a_reading(name):
     if name.startswith("laboratory:"):
         pytest.skip("its tolerance is a share of the span")
