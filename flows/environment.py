@@ -2,8 +2,15 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -193,3 +200,32 @@ def set_up_prefect(directory: Path, api_url: str | None = None) -> None:
         os.environ.setdefault("PREFECT_API_AUTH_STRING", secret)
     if api_url is not None:
         os.environ["PREFECT_API_URL"] = api_url
+
+
+class _DiscreetImport(MetaPathFinder):
+    """Imports Prefect without what that prints of a setting which it cannot read: the value may be a secret.
+
+    Nothing is lost: whatever asks for the settings next fails on the same one, and ``read_settings`` names it.
+    """
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Find Prefect, once."""
+        if name != "prefect":
+            return None
+        sys.meta_path.remove(self)
+        if (spec := find_spec(name)) is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def load_discreetly(module: ModuleType) -> None:
+            with redirect_stderr(StringIO()) as printed:
+                load(module)
+            if not (words := printed.getvalue()).startswith("Failed to initialize plugins"):
+                sys.stderr.write(words)
+
+        spec.loader.exec_module = load_discreetly  # type: ignore[method-assign]
+        return spec
+
+
+if "prefect" not in sys.modules:
+    sys.meta_path.insert(0, _DiscreetImport())

@@ -23,7 +23,7 @@ from flows.run_policy.import_path import leave_project
 from flows.run_policy.interrupts import SERVICE
 from flows.server import server
 from flows.server import service_lock as instance
-from flows.server.configured_server import adopt_files, find_server
+from flows.server.configured_server import adopt_files, find_server, read_settings
 from flows.server.service_lock import Service
 from sdl.errors import SdlError
 from sdl.instruments.claude_light.twin import Twin
@@ -100,6 +100,7 @@ def _serve(request: ServiceRequest) -> None:
         file = Path(request.laboratory) if request.laboratory else None
         laboratory = Laboratory.read(file) if file else Laboratory.of_a_twin(service.twin)
         # Prefect and the flows are imported while the server starts.
+        read_settings()
         from flows.laboratory.registration import import_flow
         from flows.laboratory.runner import serve_deployments
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from flows.server.write_retry import App, Receive, Scope, Send
 
 REFUSED = 3
-"""Exit code of a server that does not start for this reason; the last line of its log is the sentence."""
+"""Exit code of a server that does not start for a reason that it knows; the last line of its log is the sentence."""
 
 
 def refuse_newer_database(app: App) -> App:

@@ -162,7 +162,6 @@ class OwnServer:
                 log = self.directory / "prefect" / "server.log"
                 if self.child.returncode == REFUSED:
                     raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
-                read_settings()
                 raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(self.directory)}")
             time.sleep(0.1)
 
@@ -219,6 +218,11 @@ def taken(port: int) -> bool:
 
 def _serve(listener: socket.socket) -> None:
     gc.set_threshold(ALLOCATIONS)
+    try:
+        read_settings()
+    except InvalidInput as error:
+        print("; ".join(error.faults), file=sys.stderr, flush=True)
+        os._exit(REFUSED)
     import uvicorn
     from prefect.server.api.server import create_app
 

@@ -103,6 +103,8 @@ def test_it_is_named_as_the_environment_names_it(tmp_path, name, value):
     ("setting", "words"),
     [
         ({"PREFECT_API_REQUEST_TIMEOUT": "soon"}, "PREFECT_API_REQUEST_TIMEOUT, of the environment or a file that"),
+        ({"PREFECT_CLIENT_CUSTOM_HEADERS": '["Pear"]'}, "PREFECT_CLIENT_CUSTOM_HEADERS, of the environment or a file"),
+        ({"PREFECT_CLIENT_CUSTOM_HEADERS": '{"A": {"b": "Pear"}}'}, "PREFECT_CLIENT_CUSTOM_HEADERS_A, of the"),
         ({"PREFECT_CLIENT_CUSTOM_HEADERS": "{Pear"}, "Prefect cannot read its settings, of the environment or a file"),
     ],
 )
@@ -115,7 +117,12 @@ def test_a_setting_of_prefects_that_is_none_is_a_sentence_without_secrets(tmp_pa
     measured = command(faulty, "measure", "R=0.1", "G=0.2", "B=0.3")
     assert measured.returncode == 2
     assert words in " ".join(measured.stderr.split())
-    assert not [word for word in ("Traceback", "Pear") if word in measured.stderr + examined.stderr + examined.stdout]
+    started = command(faulty, "up", "--twin", "--port", 0)
+    assert started.returncode == 1
+    assert words in " ".join(started.stderr.split())
+    printed = "".join(each.stderr + each.stdout for each in (examined, measured, started))
+    kept = "".join(file.read_text(errors="replace") for file in tmp_path.rglob("*.log"))
+    assert not [word for word in ("Traceback", "Pear") if word in printed + kept]
 
 
 @pytest.mark.slow
