@@ -179,9 +179,7 @@ async def _mirror(wait: Wait) -> None:
     while True:
         try:
             await _ask_in_prefect(wait)
-        except (
-            Pause
-        ):  # shown by an earlier wait, which reached the server when it was over: else the run would end here
+        except Pause:  # an earlier wait reached the server when it was over: else the run would end here
             await _show_state(Running())
             await asyncio.sleep(LOOK_S)
         except (httpx.HTTPError, RuntimeError, LedgerError) as error:

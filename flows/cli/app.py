@@ -84,9 +84,8 @@ def _before_any_command(
 
 
 # In the order in which 'sdl --help' lists them.
-for commands in (
-    *(run, controls, by_hand, who, agents, watch, instruments, models, new, backtest, data, benchmark, service),
-):
+COMMANDS = (run, controls, by_hand, who, agents, watch, instruments, models, new, backtest, data, benchmark, service)
+for commands in COMMANDS:
     commands.add_to(app)
 
 

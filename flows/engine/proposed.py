@@ -41,7 +41,7 @@ def take_proposed(entry: Entry, directory: Path, where: str) -> list[dict[str, A
     finally:
         close_driver(instrument)
     return [
-        {"settings": space.named_settings(each.settings), "readings": space.named_readings(each.readings)}
+        {"settings": space.shown_settings(each.settings), "readings": space.named_readings(each.readings)}
         for each in taken
     ]
 
@@ -68,7 +68,7 @@ def foresee(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     match step:
         case Measure() | Examine():
             round_ = step.round
-            rows = [(request.purpose, entry.space.named_settings(request.settings)) for request in step.requests]
+            rows = [(request.purpose, entry.space.shown_settings(request.settings)) for request in step.requests]
             return found | {"round": round_.number, "kind": round_.kind, "target": round_.target, "rows": rows}
         case Conclude(finding):
             return found | {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence}

@@ -1,4 +1,4 @@
-"""How the common clients of the Model Context Protocol are told of this laboratory: an entry in a file of theirs."""
+"""Where the common clients of the Model Context Protocol look for their servers: an entry for this laboratory."""
 
 import json
 import sys

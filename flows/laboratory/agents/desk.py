@@ -1,4 +1,4 @@
-"""What an agent may read and propose. Each public method is a tool, and its docstring what the agent is told of it.
+"""What an agent may read and propose. Each public method is a tool, and its docstring what an agent reads of it.
 
 None of them builds an instrument to measure with it, or sends a request: a person's command does, after an approval.
 What decides and judges takes seconds to load, so that it is loaded when it is asked for.
@@ -27,6 +27,7 @@ from sdl.ledger.people.tokens import Identity
 from sdl.reports.campaign_log import round_chapters
 from sdl.reports.campaign_summary import CampaignSummary
 from sdl.reports.status import CampaignStatus, campaign_statuses
+from sdl.space import Knob, NamedSettings
 
 SHOWN = 100
 """Campaigns, rounds and settings in one answer."""
@@ -64,13 +65,17 @@ class Desk:
         return {"name": holder.name, "kind": holder.kind, "role": holder.role, "left": left}
 
     def list_instruments(self) -> list[Row]:
-        """List the instruments with their knobs (bounds, units), channels, and who holds each at the moment."""
+        """List the instruments with their knobs (bounds or values, units), channels, and who holds each at the moment.
+
+        Settings have to keep the constraints: what is always so, and what is never so.
+        """
         return [
             {
                 "instrument": name,
                 "identity": self.laboratory.identity(name),
-                "knobs": [{"name": k.name, "low": k.low, "high": k.high, "unit": k.unit} for k in space.knobs],
+                "knobs": list(map(_knob, space.knobs)),
                 "channels": [{"name": c.name, "unit": c.unit, "ceiling": c.ceiling} for c in space.channels],
+                "constraints": space.constraints.model_dump(),
                 "held_by": self.ledger.holder(self.laboratory.identity(name)),
             }
             for name, space in ((name, self.laboratory.space(name)) for name in self.laboratory.instruments)
@@ -97,13 +102,13 @@ class Desk:
     ) -> list[Row]:
         """Read the last requests of a campaign: settings, readings, and why a reading does not count."""
         entry = self._entry(campaign)
-        knobs, channels = entry.space.knob_names, entry.space.channel_names
+        channels = entry.space.channel_names
         return [
             {
                 "sent_at": row["sent_at"] and Own(datetime.fromtimestamp(row["sent_at"], UTC).isoformat()),
                 "round": row["round"],
                 "purpose": Own(row["purpose"]),
-                "settings": pairs(dict(zip(knobs, row["settings"], strict=True))),
+                "settings": pairs(entry.space.shown_settings(row["settings"])),
                 "readings": pairs(dict(zip(channels, row["readings"] or (), strict=False))),
                 "reply": Own(row["verdict"] or row["state"]),
                 "reason": row["reason"],
@@ -152,7 +157,8 @@ class Desk:
             list[dict[str, Any]],
             Field(
                 description="Each {'name': ..., 'readings': {channel: wish}, 'tolerance': '1 %' or a number}. A wish "
-                "is a number, '>= 12000', '<= 9000' or '3000 .. 4000'. Channels that are not named are free."
+                "is a number, '>= 12000', '<= 9000', '3000 .. 4000', or 'maximum ± 150' (no settings are to give more "
+                "than 150 more) and 'minimum ± 150'. Channels that are not named are free."
             ),
         ],
         budget: Annotated[int, Field(description="Most requests that it may send.", ge=1, le=1_000_000)] = 60,
@@ -175,8 +181,12 @@ class Desk:
         instrument: InstrumentName,
         name: NewName,
         settings: Annotated[
-            list[dict[str, float]],
-            Field(description="Each a value for every knob, by its name.", min_length=1, max_length=MOST_SETTINGS),
+            list[NamedSettings],
+            Field(
+                description="Each a value for every knob, by its name: a number, or one of the knob's names.",
+                min_length=1,
+                max_length=MOST_SETTINGS,
+            ),
         ],
         why: Why = "",
     ) -> Row:
@@ -184,10 +194,10 @@ class Desk:
         self._gate().refuse_excess(len(settings))
         part, title = self._part(instrument), self._title(name)
         where = self.laboratory.space(unmark(instrument))
-        rows, faults = list[dict[str, float]](), list[str]()
+        rows, faults = list[NamedSettings](), list[str]()
         for number, row in enumerate(settings):
             try:
-                rows.append(where.named_settings(where.settings({unmark(knob): value for knob, value in row.items()})))
+                rows.append(where.shown_settings(where.settings({unmark(knob): _bare(row[knob]) for knob in row})))
             except InvalidInput as error:
                 faults += [f"settings.{number}: {fault}" for fault in error.faults]
         if not title.isprintable():
@@ -237,6 +247,15 @@ def _standing(status: CampaignStatus) -> Row:
         "approved": status.approved,
         "round": None if status.place is None else asdict(status.place),
     }
+
+
+def _knob(knob: Knob) -> Row:
+    takes = {"low": knob.low, "high": knob.high} if knob.values is None else {"values": list(knob.values)}
+    return {"name": knob.name, "unit": knob.unit, **takes, "whole": knob.whole, "scale": Own(knob.scale)}
+
+
+def _bare(value: float | str) -> float | str:
+    return unmark(value) if isinstance(value, str) else value
 
 
 def _plain(tolerance: Any) -> Any:

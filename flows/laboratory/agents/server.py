@@ -13,6 +13,7 @@ from fastmcp.server.auth import AccessToken, TokenVerifier
 from fastmcp.server.dependencies import get_access_token
 from mcp_types import ToolAnnotations
 
+from flows.environment import LOOPBACK
 from flows.laboratory.agents.desk import Desk
 from flows.laboratory.agents.marking import INSTRUCTIONS, NOTE, mark
 from flows.laboratory.definition import Laboratory
@@ -20,8 +21,6 @@ from sdl import __version__
 from sdl.errors import NotAllowed, SdlError
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.tokens import Identity, Tokens
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve_at_pipes(laboratory: Laboratory, ledger: Ledger, token: str) -> None:
@@ -44,7 +43,7 @@ def serve_at_port(laboratory: Laboratory, ledger: Ledger, host: str, port: int, 
         ledger: Its ledger.
         host: Address to listen at.
         port: Port; 0 takes a free one.
-        ready: Told the address once it listens.
+        ready: Called with the address once it listens.
     """
     tokens = Tokens(ledger)
     server = _build(Desk(laboratory, ledger, lambda: tokens.identify(_shown())), _Verifier(tokens))

@@ -170,6 +170,45 @@ class TestTools:
         assert sdl("run", "bot-two").code == 2  # what was approved is done
         assert agents.lamp.requests == 2
 
+    def test_knobs_with_names_and_constraints_are_read_and_proposed_as_a_person_writes_them(
+        self, agents, sdl, monkeypatch
+    ):
+        program = "import json, sys; asked = json.load(sys.stdin)['settings']; print(json.dumps({'A450': 0.5}))"
+        agents.file.write_text(
+            f"[instruments.cell]\nplugin = 'command'\nprogram = {json.dumps([sys.executable, '-c', program])}\n"
+            "knobs = [{ name = 'solvent', values = ['water', 'ethanol'] }, { name = 'dye' }]\n"
+            "channels = [{ name = 'A450' }]\n"
+            "constraints = { never = ['solvent = ethanol and dye > 0.5'] }\n"
+        )
+
+        async def propose():
+            async with agents.at_pipes(agents.agent) as client:
+                (cell,) = await call(client, "list_instruments")
+                assert [[bare(name) for name in knob.get("values", ())] for knob in cell["knobs"]] == [
+                    ["water", "ethanol"],
+                    [],
+                ]
+                assert [bare(text) for text in cell["constraints"]["never"]] == ["solvent = ethanol and dye › 0.5"]
+                wrong = [{"solvent": "methanol", "dye": 0.1}, {"solvent": "ethanol", "dye": 0.9}]
+                refusal = await refused(client, "propose_readings", instrument="cell", name="two", settings=wrong)
+                assert "settings.0" in refusal
+                assert "never solvent = ethanol and dye" in refusal.replace("‹", "<").replace("›", ">")
+                right = [{"solvent": "<data>ethanol</data>", "dye": 0.2}, {"solvent": "water", "dye": 0.9}]
+                await call(client, "propose_readings", instrument="cell", name="two", settings=right)
+
+        async def read():
+            async with agents.at_pipes(agents.agent) as client:
+                rows = await call(client, "read_readings", campaign="bot-two")
+                return [{bare(each["name"]): bare(each["value"]) for each in row["settings"]} for row in rows]
+
+        asyncio.run(propose())
+        monkeypatch.setenv("SDL_TOKEN", agents.person)
+        approved = sdl("approve", "bot-two", "--yes")
+        assert (approved.code, "ethanol" in approved.said) == (0, True)
+        taken = [row["settings"] for row in sdl("run", "bot-two", "--json").json]
+        assert taken == [{"solvent": "ethanol", "dye": 0.2}, {"solvent": "water", "dye": 0.9}]
+        assert sorted(map(str, asyncio.run(read()))) == sorted(map(str, taken))
+
     def test_nobody_without_a_token_is_answered_and_a_viewer_proposes_nothing(self, agents, connect):
         async def try_all():
             for nobody in ("", "sdl-1-" + "x" * 43, agents.person[:-1] + "!"):
