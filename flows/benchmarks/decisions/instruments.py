@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from flows.benchmarks.bars import Bar, hold_bar
@@ -17,6 +18,7 @@ from flows.benchmarks.kept_cells import run_kept_cells
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
 from strategies.evaluation.backtest import OURS, why_lacking
+from strategies.evaluation.families.case import Case
 from strategies.evaluation.families.drawing import Split, draw, family_names, family_sentence
 from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_family
 from strategies.evaluation.population_statistics import family_row
@@ -38,6 +40,11 @@ COSTS = {
     "slowest_ms": "slowest decision, ms",
 }
 COLUMNS = VERDICTS | COSTS
+BEYOND_PEERS: Mapping[str, Callable[[Case], bool]] = {
+    "one target": lambda case: len(case.goals) > 1,
+    "readings that are given": lambda case: any(goal.bounds for goal in case.goals),
+}
+"""What a peer takes, and which instruments ask for more."""
 """What each figure of a row is, in words."""
 SHARES = ("verified", "right", "false_verified", "false_refuted", "false_not_reachable", "silent", "references")
 AT_LEAST = ("verified", "right")
@@ -113,10 +120,11 @@ class PopulationRequest:
             if reason := why_lacking(strategy):
                 left_out.append(reason)
                 continue
-            peer = strategy.partition(":")[0] != OURS
-            able[strategy] = [name for name in families if not (peer and len(draw(name, 0, self.split).goals) > 1)]
-            if several := [name for name in families if name not in able[strategy]]:
-                left_out.append(f"{strategy} takes one target, so it has no row in {', '.join(several)}")
+            peer, able[strategy] = strategy.partition(":")[0] != OURS, families
+            for takes, refused in BEYOND_PEERS.items() if peer else ():
+                if others := [name for name in able[strategy] if refused(draw(name, 0, self.split))]:
+                    left_out.append(f"{strategy} takes {takes}, so it has no row in {', '.join(others)}")
+                    able[strategy] = [name for name in able[strategy] if name not in others]
         common = {"budget": self.budget, "split": self.split.value}
         cells = [
             {"family": family, "strategy": strategy, "seed": seed, **common}
@@ -184,8 +192,8 @@ def hold_bars(row: Mapping[str, Any]) -> list[Bar]:
 def instrument_table(result: Mapping[str, Any]) -> Table:
     """The rows for people, a figure that does not meet its bar marked with an exclamation mark."""
     title = f"{result['seeds']} campaigns a family, budget {result['budget']}, instruments for {result['split']}"
-    caption = "95 % intervals are in the page and in the data; ! does not meet its bar"
-    table = figure_table(title, ["family", "strategy"], COLUMNS.values(), caption=caption)
+    caption = ["95 % intervals are in the page and in the data; ! does not meet its bar", *result["notes"]]
+    table = figure_table(title, ["family", "strategy"], COLUMNS.values(), caption=escape("\n".join(caption)))
     for row in result["rows"]:
         table.add_row(row["family"], row["strategy"], *(write_figure(result, row, name) for name in COLUMNS))
     return table

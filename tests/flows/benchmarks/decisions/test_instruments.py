@@ -96,6 +96,12 @@ def test_a_peer_has_no_row_where_there_are_several_targets_and_that_is_said():
     assert notes == ["random takes one target, so it has no row in photometer"]
 
 
+def test_nor_where_the_largest_possible_is_wanted_and_the_terminal_says_so_too(tmp_path):
+    result = run_instruments_benchmark(request(families=["largest"], strategies=["random"], seeds=1), tmp_path)
+    assert result["notes"] == ["random takes readings that are given, so it has no row in largest"]
+    assert result["notes"][0] in instrument_table(result).caption
+
+
 def test_bars_hold_the_least_share_verified_and_the_most_of_what_is_false():
     row = {"family": "photometer"} | {
         name: {"value": value} for name, value in (("verified", 0.99), ("references", 0.2), ("false_verified", 0.0))
