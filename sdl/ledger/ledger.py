@@ -41,6 +41,7 @@ from sdl.ledger.row_mapping import (
     answer_columns,
     entry_from_row,
     failure_columns,
+    row_of_campaign,
     row_of_exam,
     row_of_finding,
     row_of_request,
@@ -186,13 +187,11 @@ class Ledger:
         Raises:
             InvalidInput: if the name belongs to a campaign on another instrument.
         """
-        row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
-        row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.RUNNING}
-        new = insert(campaigns).values(**row, reason="", created=now(), updated=now())
+        row = row_of_campaign(name, title, instrument, space, config, versions, state=State.RUNNING)
         try:
             with self.writing() as connection:
                 if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is None:
-                    connection.execute(new)
+                    connection.execute(insert(campaigns).values(**row))
         except LedgerError as error:
             if not isinstance(error.__cause__, IntegrityError):  # then somebody was faster
                 raise
@@ -259,16 +258,15 @@ class Ledger:
             InvalidInput: if the name is taken.
             Interrupted, LedgerError: with how many rows are entered.
         """
-        row = {"name": name, "title": title or name, "instrument": instrument, "config": dict(config)}
-        row |= {"space": space.model_dump(mode="json"), "versions": {}, "state": State.IMPORTING}
-        row |= {"reason": "not all its rows are entered: the same import again enters the others"}
+        reason = "not all its rows are entered: the same import again enters the others"
+        row = row_of_campaign(name, title, instrument, space, config, {}, state=State.IMPORTING, reason=reason)
         with self.writing() as connection:
             begun = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
             in_part = begun is not None and begun.state == State.IMPORTING
             if begun is not None and not (in_part and _same_rows(begun, row)):
                 part = " of other rows, entered in part," if in_part else ""
                 raise InvalidInput(f"there is a campaign {name!r}{part} in this ledger already; give another name")
-            new = insert(campaigns).values(**row, created=now(), updated=now())
+            new = insert(campaigns).values(**row)
             campaign = begun.id if begun is not None else statements.inserted_id(connection.execute(new))
             places = statements.read_places(connection, campaign)
             done = connection.execute(statements.select_sent_count(campaign)).one()[0]

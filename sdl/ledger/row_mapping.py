@@ -1,5 +1,6 @@
 """Rows of the ledger's tables to plain values, and plain values to rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,33 @@ def entry_from_row(row: Row[Any]) -> Entry:
     values = dict(row._mapping)
     values |= {"space": Space.model_validate(row.space), "state": State(row.state), "control": Control(row.control)}
     return Entry(**values)
+
+
+def row_of_campaign(
+    name: str,
+    title: str,
+    instrument: str,
+    space: Space,
+    config: Mapping[str, Any],
+    versions: Mapping[str, str],
+    *,
+    state: State,
+    reason: str = "",
+) -> dict[str, Any]:
+    """Return the row of a new campaign, stamped with the present time; without a title its name is that."""
+    stamp = now()
+    return {
+        "name": name,
+        "title": title or name,
+        "instrument": instrument,
+        "space": space.model_dump(mode="json"),
+        "config": dict(config),
+        "versions": dict(versions),
+        "state": state,
+        "reason": reason,
+        "created": stamp,
+        "updated": stamp,
+    }
 
 
 def approval_from_row(row: Row[Any]) -> Approval:

@@ -16,6 +16,7 @@ from sdl.history import PROPOSAL, Entry, NoticeKind, State
 from sdl.ledger import statements
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.tokens import Identity, Role, present
+from sdl.ledger.row_mapping import row_of_campaign
 from sdl.ledger.tables import approvals, campaigns
 from sdl.space import Space
 from sdl.system.clock import now
@@ -71,16 +72,15 @@ class Proposals:
             config: What is to be done, with the ``budget`` of requests.
             versions: Of the programs.
             title: The name as it was written.
-            why: What the person who decides is told, in the proposer's words.
+            why: For the person who decides, in the proposer's words.
 
         Raises:
             NotAllowed: if the token was ended, is a viewer's, or has used up what it may propose.
             InvalidInput: if the name is taken.
         """
         why = escape_invisible(" ".join(why.split()))[:LONGEST_REASON]  # one line: more could look like ours
-        row: dict[str, Any] = {"name": name, "title": title, "instrument": instrument, "config": dict(config)}
-        row |= {"space": space.model_dump(mode="json"), "versions": dict(versions), "state": State.PAUSED}
-        row |= {"reason": "an agent proposed it", "created": now(), "updated": now()}
+        words = "an agent proposed it"
+        row = row_of_campaign(name, title, instrument, space, config, versions, state=State.PAUSED, reason=words)
         with self.ledger.writing() as connection:
             holder = present(connection, self.by)
             _refuse_excess(holder, _used(connection, holder.id), config["budget"])
