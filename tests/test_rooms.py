@@ -150,8 +150,8 @@ ROOMS = {
         "flows": "engine environment run_policy server ui versions",
     },
     "flows.laboratory.agents": {
-        "sdl": "campaign errors formatting history ledger reports system",
-        "flows": "engine laboratory versions",
+        "sdl": "campaign errors formatting history ledger reports space system",
+        "flows": "engine environment laboratory versions",
     },
     "flows.manual": {
         "sdl": "analysis campaign errors history ledger measurement plugins space",

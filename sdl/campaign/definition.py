@@ -101,6 +101,12 @@ class Target(Section):
             if unmatched := self.tolerance.keys() ^ plain:
                 named = ", ".join(sorted(unmatched))
                 raise ValueError(f"tolerance and readings must name the same channels, check {named}")
+        extremes = [channel for channel in self.readings if self.interval(channel).extreme]
+        if len(extremes) > 1:
+            raise ValueError(
+                f"one reading may be as large or as small as possible, got {', '.join(extremes)}: "
+                "give bounds to the others, or each a target of its own"
+            )
         for channel in self.readings:
             interval = self.interval(channel)
             if not interval.below + interval.above > 0:

@@ -107,6 +107,18 @@ class ChannelPosterior:
         variance = self.covariance.prior(self.theta, settings, now) - np.einsum("nm,nm->m", whitened, whitened)
         return self.middle + self.scale * (cross.T @ self._weighted), self.scale * np.sqrt(np.maximum(variance, JITTER))
 
+    def drawn(self, settings: Matrix, now: float, n: int, rng: np.random.Generator) -> Matrix:
+        """Noise-free readings ``(n, m)`` at settings ``(m, d)`` at a moment: by ``n`` functions of the posterior."""
+        m = len(settings)
+        places = Covariance(settings, np.full(m, now), np.zeros(m, bool), self.covariance.switches)
+        whole = places.cross(self.theta, settings, now)
+        if len(self.evidence.values):
+            whitened = dtrtrs(self._factor, self.covariance.cross(self.theta, settings, now), lower=1)[0]
+            whole = whole - whitened.T @ whitened
+        values, vectors = np.linalg.eigh((whole + whole.T) / 2)
+        root = vectors * np.sqrt(np.maximum(values, JITTER))
+        return np.asarray(self.at(settings, now)[0] + self.scale * rng.standard_normal((n, m)) @ root.T)
+
     def noise(self, reading: Matrix | float) -> Matrix:
         """Standard deviation of one reading, where readings ``(m,)`` are expected."""
         height = (np.atleast_1d(reading) - self.middle) / self.scale

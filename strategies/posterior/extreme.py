@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.space import Readings, Settings, Window
-from strategies.posterior.channel import ChannelPosterior
 from strategies.posterior.choice import log_chance, searched
-from strategies.posterior.covariance import JITTER, Covariance
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit
 
@@ -31,32 +29,20 @@ LIKELY = 0.5
 """Chance to meet all other wishes from which on settings are compared."""
 
 
-def within_reach(
-    posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator, offers: Settings | None = None
-) -> Window:
-    """The window of a target with a bound for each maximum or minimum in it.
+def within_reach(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Window:
+    """The window of a target with a bound in the place of its maximum or minimum.
 
     Args:
         posterior: Of all rows.
         pursuit: The target; where it wants a maximum its window has plus infinity, for a minimum minus infinity.
         rng: Source of randomness.
-        offers: Settings to look at as well, ``(m, d)``.
     """
     window = pursuit.target
-    for column in np.flatnonzero(np.isinf(window.wanted)).tolist():
-        window = _bounded(posterior, replace(pursuit, target=window), column, rng, offers)
-    return window
-
-
-def _bounded(
-    posterior: Posterior, pursuit: Pursuit, column: int, rng: np.random.Generator, offers: Settings | None
-) -> Window:
-    """The window with a bound in the place of one maximum or minimum."""
-    window = pursuit.target
+    column = int(np.flatnonzero(np.isinf(window.wanted))[0])
     upwards = 1.0 if window.wanted[column] > 0 else -1.0
     allowance = float(window.below[column] if upwards > 0 else window.above[column])
     others = replace(pursuit, target=_with(window, column, np.nan, np.nan, np.nan))
-    places = _places(posterior, others, column, upwards, rng, offers)
+    places = _places(posterior, others, column, upwards, rng)
     drawn = upwards * _draws(posterior, column, places, rng)
     mean = upwards * posterior.at(places, [column])[0][:, 0]
     allowed = np.ones(drawn.shape, bool)
@@ -84,14 +70,7 @@ def _inside(readings: Readings, window: Window, column: int) -> NDArray[np.bool_
     return np.asarray((readings >= low) & (readings <= high))
 
 
-def _places(
-    posterior: Posterior,
-    others: Pursuit,
-    column: int,
-    upwards: float,
-    rng: np.random.Generator,
-    offers: Settings | None,
-) -> Settings:
+def _places(posterior: Posterior, others: Pursuit, column: int, upwards: float, rng: np.random.Generator) -> Settings:
     """Settings ``(m, d)`` among which the best is likely to be, by several degrees of hope."""
     if (grid := posterior.instrument.grid) is not None:
         return grid
@@ -103,7 +82,7 @@ def _places(
             value = np.asarray((upwards * mean + hope * deviation)[:, 0] / scale)
             return value if not others.fixed else value + np.maximum(log_chance(known, others, settings), -30.0)
 
-        found = searched(posterior, begun, rng, offers=offers, score=score)
+        found = searched(posterior, begun, rng, score=score)
         return found[np.argsort(-score(posterior, begun, found), kind="stable")[:EVERYWHERE]]
 
     everywhere = posterior.instrument.applied(rng.random((EVERYWHERE, posterior.rows.settings.shape[1])))
@@ -119,23 +98,4 @@ def _draws(posterior: Posterior, column: int, settings: Settings, rng: np.random
     """Noise-free readings of a channel at settings ``(m, d)``, now, ``(DRAWS, m)``: half of them of a bolder bend."""
     channel = posterior.channels[column]
     kinds = (channel, channel.bolder)
-    return np.vstack([_drawn(each, settings, posterior.now, DRAWS // len(kinds), rng) for each in kinds])
-
-
-def _drawn(channel: ChannelPosterior, settings: Settings, now: float, n: int, rng: np.random.Generator) -> Readings:
-    mean, _ = channel.at(settings, now)
-    m, known = len(settings), channel.covariance
-    pool = Covariance(settings, np.full(m, now), np.zeros(m, bool), known.switches)
-    whole = pool.cross(channel.theta, settings, now)
-    if len(channel.evidence.values):
-        cross = known.cross(channel.theta, settings, now)
-        whole = whole - cross.T @ np.linalg.solve(_full(channel), cross)
-    values, vectors = np.linalg.eigh((whole + whole.T) / 2)
-    root = vectors * np.sqrt(np.maximum(values, JITTER))
-    return np.asarray(mean + channel.scale * rng.standard_normal((n, m)) @ root.T)
-
-
-def _full(channel: ChannelPosterior) -> Readings:
-    """The covariance of a channel's rows, of which it keeps the lower triangle."""
-    lower = np.tril(channel.whole)
-    return np.asarray(lower + np.tril(lower, -1).T)
+    return np.vstack([each.drawn(settings, posterior.now, DRAWS // len(kinds), rng) for each in kinds])

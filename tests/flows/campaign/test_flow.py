@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import requests
 from postgres import programs, running
+from sqlalchemy import text
 
 from flows.engine.opening import open_session
+from flows.engine.session import Session
 from sdl.campaign.definition import Campaign, Target
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, State, Verdict
@@ -213,14 +215,19 @@ class TestFlow:
 
     def runs(self, url, flow):
         """Names of the tasks of a flow run in the order of their start, once its record is complete."""
+        return [name for name, _ in self.tasks(url, flow)]
+
+    def tasks(self, url, flow):
+        """Names and states of the tasks of a flow run in the order of their start, once its record is complete."""
         query = {"flow_runs": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
         deadline = time.monotonic() + 300  # for a server that has stopped; a busy one takes what it takes
         while time.monotonic() < deadline:
             found = requests.post(f"{url}/task_runs/filter", json=query, timeout=60).json()
-            if any(each["name"] == "report" for each in found) and all(each["start_time"] for each in found):
+            if found and all(each["end_time"] for each in found) and found[-1]["name"] == "report":
                 break
             time.sleep(0.2)
-        return [each["name"] for each in sorted(found, key=lambda each: each["start_time"])]
+        found = sorted(found, key=lambda each: each["start_time"])
+        return [(each["name"], each["state_type"]) for each in found]
 
     @pytest.mark.fault("O-32")
     @pytest.mark.parametrize("seed", [1, 2])
@@ -253,6 +260,33 @@ class TestFlow:
         assert restarts
         assert asked_by(done) == asked(rehearsal.observations)
         assert [each["sentence"] for each in result["targets"]] == [rehearsal.findings[-1].sentence]
+
+    @pytest.mark.fault("O-32")
+    @pytest.mark.parametrize("work", ["propose", "execute", "report"])
+    def test_one_that_breaks_off_amid_a_read_is_a_sentence_and_no_failure_of_a_task(
+        self, paper, prefect, tmp_path, database, monkeypatch, capfd, work
+    ):
+        from flows.campaign import flow as campaign
+
+        broken, does = [], getattr(Session, work)
+
+        def broken_off(session, *arguments):
+            if not broken:
+                broken.append(work)
+                with session.ledger.reading() as connection:
+                    database.stop()
+                    database.start()
+                    connection.execute(text("SELECT 1"))
+            return does(session, *arguments)
+
+        monkeypatch.setattr(Session, work, broken_off)
+        with lamp_behind_http() as (_, instrument):
+            config = Campaign.parse(paper | {"name": f"broken off {work}", "instrument": instrument})
+            result = campaign.run_campaign(config, tmp_path, database.fresh(), again=False, wait=False)
+        assert broken
+        assert result["verified"]
+        assert "Traceback" not in "".join(capfd.readouterr())
+        assert {kind for _, kind in self.tasks(prefect, f"campaign-{config.name}")} == {"COMPLETED"}
 
 
 @pytest.fixture

@@ -132,6 +132,11 @@ def test_as_much_and_as_little_as_possible_are_wishes_with_an_allowance(wish, wo
     assert Target(readings=target.model_dump()["readings"]) == target
 
 
+def test_one_reading_of_a_target_may_be_as_large_or_as_small_as_possible():
+    with pytest.raises(InvalidInput, match="one reading may be as large or as small as possible, got 445nm, 515nm: "):
+        Campaign.parse({**TWIN, "targets": [{"readings": {"445nm": "maximum ± 5", "515nm": "minimum ± 5"}}]})
+
+
 @pytest.mark.parametrize("wish", ["maximum", "maximum ± 0", "maximum ± -3", "maximum ± 2 %", "largest ± 3"])
 def test_a_maximum_without_a_number_to_be_within_is_refused(wish):
     with pytest.raises(InvalidInput, match=r"needs (a number, or words|an allowance above 0)"):
