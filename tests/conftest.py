@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from comparisons import QUICK, WHITE
-from desk import Desk
 from hypothesis import settings
 from places import ROOT
 from postgres import programs, running
@@ -27,7 +26,7 @@ from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
 
 pytest_plugins = ["traps"]
-pytest.register_assert_rewrite("hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
+pytest.register_assert_rewrite("desk", "hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -69,6 +68,8 @@ def ledger(tmp_path):
 @pytest.fixture
 def desk(where):
     """A ledger with one campaign on an instrument that is held."""
+    from desk import Desk
+
     made = Desk(where)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""What nobody should write and somebody will: hypothesis strategies for files, names and values that are wrong."""
+"""What nobody should write and somebody will: files, names and values that are wrong, and what is said of them."""
 
 import json
 import math
@@ -10,8 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, SdlError
 
+WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
+GOOD = {"name": "White light", "instrument": "twin", "targets": [{"readings": WHITE}]}
+"""A campaign with which nothing is wrong until a test changes it."""
 WORDS = [
     "", " ", "0", "1 %", "-1 %", "1e999 %", "nan", "true", "planned", "linear", "twin", "claude-light", "recorded",
     "sobol", "random", "CON", "..", "../../x", "/etc/passwd", "/dev/zero", "~root", "C:\\x", "-rf", "a/b",
@@ -77,6 +81,18 @@ def refused(call, *arguments):
         assert all(len(each) < 5000 for each in result), "a fault is a sentence, whatever was written"
         return result
     return []
+
+
+def faults(**changes):
+    """Every fault of a good campaign after some changes."""
+    with pytest.raises(InvalidInput) as caught:
+        prepare({**GOOD, **changes})
+    return caught.value.faults
+
+
+def fault(**changes):
+    (only,) = faults(**changes)
+    return only
 
 
 def unused_rows(notes):
