@@ -26,7 +26,9 @@ from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
 
 pytest_plugins = ["traps"]
-pytest.register_assert_rewrite("desk", "hostile", "pages", "rehearsing")  # a claim that fails there shows its values too
+pytest.register_assert_rewrite(
+    "desk", "hostile", "pages", "rehearsing"
+)  # a claim that fails there shows its values too
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
