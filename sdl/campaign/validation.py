@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdl import plugins
+from sdl.campaign.campaign_instrument import adapt_to_campaign
 from sdl.campaign.definition import Campaign, Target
-from sdl.campaign.quantities import with_quantities
 from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
@@ -67,7 +67,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
     if instrument is not None:
         broken, quantities = set[str](), campaign.quantities if campaign else _quantities(written)
         try:
-            instrument = with_quantities(instrument, quantities, campaign.constraints if campaign else UNCONSTRAINED)
+            instrument = adapt_to_campaign(instrument, quantities, campaign.constraints if campaign else UNCONSTRAINED)
         except InvalidInput as error:
             broken, faults = {*quantities}, [*faults, *error.faults]
         faults += _unknown(instrument.space, campaign)

@@ -1,10 +1,11 @@
 """Knobs and channels, what is computed from these, and where readings are wanted to lie."""
 
+from sdl.space.channel import Channel, StatedChannel
 from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
-from sdl.space.knobs_and_channels import Channel, Readings, Settings, Space, StatedChannel
+from sdl.space.space import Readings, Settings, Space
 
 __all__ = [
     "SAME",

@@ -7,9 +7,10 @@
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from operator import add, mul, neg, pos, sub, truediv
 from typing import Annotated, Any, TypeAlias
 
@@ -223,3 +224,24 @@ def _refuse_large(number: float) -> None:
         float(number)
     except OverflowError:
         raise InvalidInput("a number in a formula is larger than any that can be computed with") from None
+
+
+def formula_faults(names: Mapping[str, Sequence[str]], known: Iterable[str]) -> dict[str, str]:
+    """Why some quantities cannot be computed, by their names, as sentences that follow these; none as a rule.
+
+    Args:
+        names: What each is computed from.
+        known: Channels that there are, these quantities among them.
+    """
+    known, faults = list(known), dict[str, str]()
+    for quantity, sources in names.items():
+        if unknown := [name for name in sources if name not in known]:
+            others = [name for name in known if name != quantity]
+            said = ", ".join(f"{name!r}{suggest_nearest(name, others)}" for name in unknown)
+            faults[quantity] = f"is computed from a channel that there is not, {said}"
+    try:
+        TopologicalSorter(names).prepare()
+    except CycleError as error:
+        cycle = list(map(str, error.args[1]))
+        faults[cycle[0]] = f"is computed from itself: {' from '.join(reversed(cycle))}"
+    return faults

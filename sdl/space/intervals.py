@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.formatting import count_decimals, format_number, format_with_margin
-from sdl.space.knobs_and_channels import Readings
+from sdl.space.space import Readings
 
 
 class Interval(NamedTuple):

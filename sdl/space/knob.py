@@ -154,7 +154,7 @@ class Knob(Quantity):
             return np.array(self.values, float)
         if self.resolution is None:
             return None
-        return self.low + self.resolution * np.arange(np.floor((self.high - self.low) / self.resolution + 1e-9) + 1)
+        return self.low + self.resolution * np.arange(np.floor((self.high - self.low) / self.resolution + SAME) + 1)
 
     @property
     def plain(self) -> bool:

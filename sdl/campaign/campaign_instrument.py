@@ -9,7 +9,7 @@ from sdl.instruments.protocol import Instrument, ReadByPersons, Reply
 from sdl.space import UNCONSTRAINED, Constraints, Space
 
 
-class Computing:
+class CampaignInstrument:
     """An instrument as it is, with a space of more: whoever screens its replies computes, and the bench refuses."""
 
     def __init__(self, instrument: Instrument, space: Space) -> None:
@@ -32,13 +32,13 @@ class Computing:
         return getattr(self.instrument, name)
 
 
-class ComputingByHand(Computing):
+class CampaignInstrumentByHand(CampaignInstrument):
     """The same where persons bring the readings."""
 
     read_by_persons = True
 
 
-def with_quantities(
+def adapt_to_campaign(
     instrument: Instrument, quantities: Mapping[str, QuantityPart], constraints: Constraints = UNCONSTRAINED
 ) -> Instrument:
     """Return an instrument that reads some quantities too and keeps constraints, or the same one where there are none.
@@ -47,7 +47,7 @@ def with_quantities(
         InvalidInput: for each quantity that has the name of a knob or channel, or that cannot be computed; for
             constraints that say nothing of the knobs, or that no settings keep.
     """
-    if isinstance(instrument, Computing):  # it was kept from another flow
+    if isinstance(instrument, CampaignInstrument):  # it was kept from another flow
         instrument = instrument.instrument
     if not quantities and not constraints:
         return instrument
@@ -62,5 +62,5 @@ def with_quantities(
         faults += error.faults
     if faults:
         raise InvalidInput(faults)
-    kind = ComputingByHand if isinstance(instrument, ReadByPersons) else Computing
+    kind = CampaignInstrumentByHand if isinstance(instrument, ReadByPersons) else CampaignInstrument
     return kind(instrument, space)

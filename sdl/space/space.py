@@ -1,8 +1,8 @@
-"""Knobs and channels: the only converter between names and columns."""
+"""All knobs and channels of an instrument: the only converter between names and columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from itertools import product
 from typing import Any, Self, TypeAlias
 
@@ -12,38 +12,15 @@ from pydantic import Field, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space.allowed import Allowed
+from sdl.space.channel import Channel
 from sdl.space.constraints import UNCONSTRAINED, Constraints
-from sdl.space.formula import Formula, FormulaText
+from sdl.space.formula import Formula, formula_faults
 from sdl.space.knob import SAME, Knob, Quantity, Value
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
 Readings: TypeAlias = NDArray[np.float64]
 """What the sensor returns: ``(p,)`` or ``(n, p)``; NaN where a channel is masked or free."""
-
-
-class Channel(Quantity):
-    """One reading of the instrument."""
-
-    unit: str = "counts"
-    floor: float | None = 0.0
-    """Least value that the sensor can return; anything below it is not a reading."""
-    ceiling: float | None = None
-    """Value at which the sensor saturates: a reading there says "at least"."""
-    noise: float | None = None
-    """Known standard deviation of one reading in the middle of the range, same unit; None if unknown."""
-    integral: bool = True
-    """Whether the sensor counts: a fractional reading is then a fault."""
-    formula: FormulaText | None = Field(default=None, exclude_if=lambda formula: formula is None)
-    """What it is computed from other channels by, as ``445nm / 630nm``; None where it is measured."""
-
-
-class StatedChannel(Channel):
-    """A channel as a file states it: any number, unless the file says otherwise."""
-
-    unit: str = ""
-    floor: float | None = None
-    integral: bool = False
 
 
 class Space(Value):
@@ -219,14 +196,11 @@ class Space(Value):
         """
         if not self.plain:
             return self._allowed.nearest(settings.reshape(-1, self.d)).reshape(settings.shape)
-        steps = np.array([0.0 if knob.resolution is None else knob.resolution for knob in self.knobs])
-        if not steps.any():
-            return settings
-        whole = np.where(steps > 0, steps, 1.0)
-        last = np.floor((self.high - self.low) / whole + SAME)  # no step leads to the wall where it lies between two
-        taken = np.minimum(np.rint((settings - self.low) / whole), last)
-        nearest_ = np.clip(self.low + taken * whole, self.low, self.high)
-        return np.where(steps > 0, nearest_, settings)
+        nearest = settings.copy()
+        for k, knob in enumerate(self.knobs):
+            if knob.resolution is not None:
+                nearest[..., k] = knob.nearest(settings[..., k])
+        return nearest
 
     def to_unit(self, settings: ArrayLike) -> Settings:
         """Place settings ``(..., d)`` in the unit box, ``(..., u)``."""
@@ -374,24 +348,3 @@ class Space(Value):
         if unknown:
             raise InvalidInput(f"unknown channel {name!r}{suggest_nearest(name, channels)}" for name in unknown)
         return [channels.index(name) for name in names]
-
-
-def formula_faults(names: Mapping[str, Sequence[str]], known: Iterable[str]) -> dict[str, str]:
-    """Why some quantities cannot be computed, by their names, as sentences that follow these; none as a rule.
-
-    Args:
-        names: What each is computed from.
-        known: Channels that there are, these quantities among them.
-    """
-    known, faults = list(known), dict[str, str]()
-    for quantity, sources in names.items():
-        if unknown := [name for name in sources if name not in known]:
-            others = [name for name in known if name != quantity]
-            said = ", ".join(f"{name!r}{suggest_nearest(name, others)}" for name in unknown)
-            faults[quantity] = f"is computed from a channel that there is not, {said}"
-    try:
-        TopologicalSorter(names).prepare()
-    except CycleError as error:
-        cycle = list(map(str, error.args[1]))
-        faults[cycle[0]] = f"is computed from itself: {' from '.join(reversed(cycle))}"
-    return faults
