@@ -1,8 +1,10 @@
 """Where things lie, and Prefect's settings; both before Prefect is imported, which is when it reads them."""
 
 import os
+import re
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from importlib.abc import MetaPathFinder
@@ -196,10 +198,22 @@ def set_up_prefect(directory: Path, api_url: str | None = None) -> None:
     """Set what Prefect reads at its first import."""
     for name, value in {**SETTINGS, "PREFECT_HOME": str(directory / "prefect")}.items():
         os.environ.setdefault(name, value)
+    os.environ["PREFECT_HOME"] = str(
+        _absolute(os.environ["PREFECT_HOME"])
+    )  # each process stands in a folder of its own
+    # A server that cannot start there says so; who needs none goes on.
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")
     if secret := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):  # a server of ours asks its clients for it
         os.environ.setdefault("PREFECT_API_AUTH_STRING", secret)
     if api_url is not None:
         os.environ["PREFECT_API_URL"] = api_url
+
+
+def settings_of_persons(directory: Path) -> list[str]:
+    """Names of Prefect's settings that the environment states and that are not ours, for a data directory."""
+    ours = {**SETTINGS, "PREFECT_HOME": str(directory / "prefect")}
+    stated = {name: value for name, value in os.environ.items() if re.match("PREFECT_(?!_)", name) and value}
+    return sorted(name for name, value in stated.items() if ours.get(name) != value and name not in AUTHORITIES)
 
 
 class _DiscreetImport(MetaPathFinder):

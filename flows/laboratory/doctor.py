@@ -224,7 +224,7 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
             else DoctorFinding("'sdl up'", "warning", "about to start, or to end", "ask again in a few seconds")
         )
     elif not configured:
-        yield DoctorFinding("Prefect server", "ok", "none runs: commands start one of their own; 'sdl up' keeps one")
+        yield _own_server(setup.directory)
     here = server.address(setup.port)
     if (service is None or service.api != here) and configured != here and server.taken(setup.port):
         whose = "a second Prefect server" if server.healthy(here) else "another program"
@@ -232,6 +232,22 @@ def _prefect(setup: Setup) -> Iterator[DoctorFinding]:
             f"end it, or use it with PREFECT_API_URL={here}" if server.healthy(here) else "give 'sdl up' another --port"
         )
         yield DoctorFinding(f"port {setup.port}", "warning", f"{whose} listens there", advice)
+
+
+def _own_server(directory: Path) -> DoctorFinding:
+    """Whether commands can start a server of their own; it is tried where a person has stated settings of Prefect's."""
+    what, found = "Prefect server", "none runs: commands start one of their own; 'sdl up' keeps one"
+    if not (stated := ", ".join(environment.settings_of_persons(directory))):
+        return DoctorFinding(what, "ok", found)
+    try:
+        own = server.OwnServer(directory)
+        own.wait()
+        own.stop()
+    except (InvalidInput, TimeoutError) as error:
+        return DoctorFinding(
+            what, "fault", str(error), "mend or unset what is stated; Prefect's own words are in its log"
+        )
+    return DoctorFinding(what, "ok", f"{found}; it starts with {stated}")
 
 
 def _prefect_database(file: Path) -> Iterator[DoctorFinding]:

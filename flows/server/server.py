@@ -22,10 +22,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.environment import folder, keep_loopback_direct, log_file
+from flows.environment import folder, keep_loopback_direct, log_file, settings_of_persons
 from flows.server import service_lock as instance
 from flows.server.configured_server import find_server, read_settings
-from flows.server.newer_database import REFUSED, refuse_newer_database
+from flows.server.failed_start import REFUSED, tell_failed_start, told_failed_start
 from sdl.errors import Interrupted, InvalidInput
 from sdl.system.atomic_files import describe_full_disk
 
@@ -78,7 +78,7 @@ def run_with_server(flow_run: Coroutine[Any, Any, Result]) -> Result:
     """Run a flow from a program that has no event loop.
 
     Raises:
-        TimeoutError: if Prefect's server went away meanwhile; what was measured is in the ledger.
+        TimeoutError: if Prefect's server went away or refused something; what was measured is in the ledger.
         Interrupted: if somebody cancelled the run in Prefect's UI.
     """
     import httpx  # what Prefect's client speaks
@@ -88,6 +88,12 @@ def run_with_server(flow_run: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(_watched(flow_run))
     except CancelledRun as error:
         raise Interrupted(str(error)) from error
+    except httpx.HTTPStatusError as error:
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
+        raise TimeoutError(
+            f"Prefect's server answered {answer} to {error.request.method} {error.request.url.path}; everything "
+            "measured is kept: see what 'sdl doctor' says of that server, and run this again to go on"
+        ) from error
     except httpx.TransportError as error:
         raise TimeoutError(
             f"Prefect's server no longer answers ({error}); everything measured is kept, run this again to go on"
@@ -113,7 +119,7 @@ class OwnServer:
     It is given a socket that listens already, so that whoever answers at its port is it and nobody else.
 
     Raises:
-        InvalidInput: if somebody else listens at the port.
+        InvalidInput: if somebody else listens at the port, or this process could not show what the server asks for.
     """
 
     directory: Path
@@ -122,6 +128,12 @@ class OwnServer:
     child: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
+        shown, asked = map(os.environ.get, ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"))
+        if asked and shown != asked:
+            raise InvalidInput(
+                "PREFECT_API_AUTH_STRING is not what PREFECT_SERVER_API_AUTH_STRING has a server of our own ask for: "
+                "set both alike, or the latter alone"
+            )
         self._start()
 
     @property
@@ -152,7 +164,7 @@ class OwnServer:
         """Wait until it answers.
 
         Raises:
-            InvalidInput: if a newer Prefect has written its database, or Prefect's settings are faulty.
+            InvalidInput: if it ends with a reason: a newer Prefect has written its database, a setting is faulty.
             TimeoutError: if it does not; its words are in ``prefect/server.log``.
         """
         deadline = time.monotonic() + START_S
@@ -161,7 +173,9 @@ class OwnServer:
                 self.stop()
                 log = self.directory / "prefect" / "server.log"
                 if self.child.returncode == REFUSED:
-                    raise InvalidInput(log.read_text(errors="replace").splitlines()[-1])
+                    reason = log.read_text(errors="replace").splitlines()[-1]
+                    stated = ", ".join(settings_of_persons(self.directory))
+                    raise InvalidInput(f"{reason} (stated in the environment: {stated})" if stated else reason)
                 raise TimeoutError(f"Prefect's server did not start; see {log}{describe_full_disk(self.directory)}")
             time.sleep(0.1)
 
@@ -218,26 +232,18 @@ def taken(port: int) -> bool:
 
 def _serve(listener: socket.socket) -> None:
     gc.set_threshold(ALLOCATIONS)
-    try:
+    with told_failed_start():
         read_settings()
-    except InvalidInput as error:
-        print("; ".join(error.faults), file=sys.stderr, flush=True)
-        os._exit(REFUSED)
-    import uvicorn
-    from prefect.server.api.server import create_app
+        import uvicorn
+        from prefect.server.api.server import create_app
 
-    from flows.server.database_setup import make_database
-    from flows.server.own_origin import refuse_strangers
-    from flows.server.write_retry import retry_writes
+        from flows.server.database_setup import make_database
+        from flows.server.own_origin import refuse_strangers
+        from flows.server.write_retry import retry_writes
 
-    make_database()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            refuse_strangers(refuse_newer_database(retry_writes(create_app()))),
-            log_level="error",
-            timeout_graceful_shutdown=3,
-        )
-    )
+        make_database()
+        app = refuse_strangers(tell_failed_start(retry_writes(create_app())))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3))
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read()

@@ -222,6 +222,28 @@ def a_block_that_nobody_made(setup):
     setup.write(TWIN + '[notify]\nblock = "slack-webhook/lab"\n')
 
 
+def a_database_of_a_kind_that_prefect_has_none_of(setup):
+    """Prefect server: fault: Got dialect name 'mysql' (stated in the environment: -> mend or unset"""
+    setup.set("PREFECT_API_DATABASE_CONNECTION_URL", "mysql://lab:hushhush@localhost/prefect")
+
+
+def a_database_server_of_prefects_that_is_not_there(setup):
+    """Prefect server: fault: Connect call failed ('127.0.0.1', 1) (stated in the environment: -> mend or unset"""
+    setup.set("PREFECT_API_DATABASE_CONNECTION_URL", "postgresql+asyncpg://lab:hushhush@127.0.0.1:1/prefect")
+
+
+def a_home_of_prefects_that_is_a_file(setup):
+    """Prefect server: fault: unable to open database file (stated in the environment: PREFECT_HOME) -> mend or unset"""
+    (made(setup) / "notes.txt").write_text("a file")
+    setup.set("PREFECT_HOME", str(setup.home / "notes.txt"))
+
+
+def a_secret_that_is_not_the_one_which_is_asked_for(setup):
+    """Prefect server: fault: PREFECT_API_AUTH_STRING is not what PREFECT_SERVER_API_AUTH_STRING has -> mend or unset"""
+    setup.set("PREFECT_SERVER_API_AUTH_STRING", "lab:hushhush")
+    setup.set("PREFECT_API_AUTH_STRING", "lab:hushhush2")
+
+
 BROKEN = [
     each for each in list(globals().values())
     if callable(each) and getattr(each, "__module__", "") == __name__ and (each.__doc__ or "").count(": ") >= 2
@@ -261,7 +283,14 @@ def mounted(setup, folder, options):
 @pytest.fixture
 def setup(tmp_path, home, monkeypatch):
     proxies = [name for name in os.environ if name.lower() in (*environment.PROXIES, "no_proxy")]
-    for name in (*proxies, *configured.PLACES, *environment.AUTHORITIES, "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+    for name in (
+        *proxies,
+        *configured.PLACES,
+        *environment.AUTHORITIES,
+        "PREFECT_PROFILE",
+        "PREFECT_PROFILES_PATH",
+        "PREFECT_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)
     for noted in (configured.adopted, environment.set_aside):  # of this process, by an earlier test
         noted.clear()

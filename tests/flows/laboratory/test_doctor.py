@@ -22,7 +22,7 @@ DEPLOYMENTS = ROOT / "deployments"
 @pytest.fixture
 def doctor(sdl, home, monkeypatch):
     """What the doctor says, by question, and its exit code."""
-    for variable in ("PREFECT_API_URL", *environment.AUTHORITIES):
+    for variable in ("PREFECT_API_URL", "PREFECT_HOME", *environment.AUTHORITIES):
         monkeypatch.delenv(variable, raising=False)
 
     def ask(*words):

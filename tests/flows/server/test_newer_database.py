@@ -1,11 +1,8 @@
 """Prefect's database, once a newer Prefect has had it: a sentence says what to do, and nothing is touched."""
 
-import asyncio
 import sqlite3
 
 import pytest
-
-from flows.server.newer_database import refuse_newer_database
 
 
 @pytest.mark.slow
@@ -25,13 +22,3 @@ def test_a_database_of_a_newer_prefect_is_refused_with_what_to_do(home, spawn, e
         assert "pip install --upgrade prefect" in refused.said
     with sqlite3.connect(file) as base:
         assert base.execute("SELECT version_num FROM alembic_version").fetchall() == [("ffffffffffff",)]
-
-
-def test_another_fault_of_the_application_stays_what_it_is():
-    from alembic.util import CommandError
-
-    async def faulty(scope, receive, send):
-        raise CommandError("no room")
-
-    with pytest.raises(CommandError, match="no room"):
-        asyncio.run(refuse_newer_database(faulty)({"type": "lifespan"}, None, None))
