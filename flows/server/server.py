@@ -191,9 +191,14 @@ class OwnServer:
 
 
 def _own_address(port: int) -> dict[str, str]:
-    """Settings by which the UI finds its server, and no other page may read from it."""
-    names = (f"http://127.0.0.1:{port}", f"http://localhost:{port}")
-    return {"PREFECT_UI_API_URL": address(port), "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(names)}
+    """Settings by which the UI and we find the server, and no other page may read from it."""
+    names = ",".join((f"http://127.0.0.1:{port}", f"http://localhost:{port}"))
+    return {
+        "PREFECT_UI_API_URL": address(port),
+        "PREFECT_SERVER_API_BASE_PATH": "/api",
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": names,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": names,  # the same by its other name
+    }
 
 
 def listen(port: int) -> socket.socket:

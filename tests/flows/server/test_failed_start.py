@@ -42,6 +42,21 @@ def test_a_server_that_asks_for_what_this_process_has_not_is_not_started(home, m
     assert "hushhush" not in str(refused.value)
 
 
+@pytest.mark.slow
+def test_one_of_our_own_answers_where_we_ask_whatever_was_stated_for_a_server_of_somebody_elses(home, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_SERVER_API_BASE_PATH", "/lab/prefect")
+    monkeypatch.setenv("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "*")
+    own = OwnServer(home)
+    own.wait()
+    try:
+        health = requests.get(f"{own.api}/health", headers={"Origin": "http://stranger.example"}, timeout=60)
+    finally:
+        own.stop()
+    assert health.status_code == 403
+    assert "Access-Control-Allow-Origin" not in health.headers
+
+
 def test_what_a_server_refuses_is_a_sentence(prefect):
     from prefect.client.orchestration import get_client
 
