@@ -81,6 +81,8 @@ def _watch_for_cancellation(event: threading.Event, over: threading.Event) -> No
         except Exception as error:  # whatever Prefect makes of a server that is away: nobody cancels there
             log.debug("cannot see whether this run was cancelled: %s", error)
             continue
+        if over.is_set():  # while it was asked: an end that is shown is that of the run itself
+            return
         if ended:
             log.warning("cancelled in Prefect: finishing the measurement under way, which is kept")
             cancelled.add(own)

@@ -15,6 +15,7 @@ from sdl.formatting import array_from_json
 from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
+from strategies.solving.extreme_bound import with_bound
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
 from strategies.solving.model_scores import (
     TEST,
@@ -70,7 +71,7 @@ class Question:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
         words = (self.targets, self.free, self.background, self.tolerance)
         asked = read_target_words(data.space, *words, wrong)
-        return pose_problem(data, *asked, read_anchors(data.space.measured, self.anchors), self.free)
+        return with_bound(pose_problem(data, *asked, read_anchors(data.space.measured, self.anchors), self.free))
 
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""

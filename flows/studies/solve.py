@@ -24,6 +24,7 @@ from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
 from sdl.space import Settings, Space
 from strategies.contract import InverseModel
+from strategies.solving.extreme_bound import with_bound
 from strategies.solving.gaps import WidenedModel
 from strategies.solving.model_answer import (
     ModelAnswer,
@@ -81,7 +82,8 @@ def solve(
     Args:
         path: Rows, as ``sdl.interchange.export_import.read_data`` takes them.
         targets: Readings wanted, each ``CHANNEL=READING``, ``CHANNEL=READING±TOLERANCE``, ``CHANNEL>=READING``,
-            ``CHANNEL<=READING`` or ``CHANNEL=LOW:HIGH``; other channels are free.
+            ``CHANNEL<=READING``, ``CHANNEL=LOW:HIGH`` or ``CHANNEL=maximum±ALLOWANCE`` (or ``minimum``); other channels
+            are free.
         free: Of the channels left free, those to be foretold; by default all that were read.
         models: Names of registered inverse models; by default all but those that are a mixture with so few rows.
         background: What each channel of the target reads with all knobs off, ``CHANNEL=READING``; by default that of an
@@ -129,7 +131,7 @@ def solve(
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
     if answers and (sided := [each.name for each in asked[0] if each.interval.one_sided]):
         raise InvalidInput(f"answers: whole regions meet {', '.join(sided)} with one bound: give it two, as LOW:HIGH")
-    problem = pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free, known)
+    problem = with_bound(pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free, known))
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]

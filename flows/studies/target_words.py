@@ -36,8 +36,8 @@ def read_target_words(
 
     Args:
         space: Knobs and channels that there are.
-        targets: Each ``CHANNEL=READING``, ``CHANNEL=READING±TOLERANCE``, ``CHANNEL>=READING``, ``CHANNEL<=READING`` or
-            ``CHANNEL=LOW:HIGH``.
+        targets: Each ``CHANNEL=READING``, ``CHANNEL=READING±TOLERANCE``, ``CHANNEL>=READING``, ``CHANNEL<=READING``,
+            ``CHANNEL=LOW:HIGH``, ``CHANNEL=maximum±ALLOWANCE`` or ``CHANNEL=minimum±ALLOWANCE``.
         free: Channels that are free.
         background: Each ``CHANNEL=READING``.
         tolerance: Where a target has none of its own: a number, or a percentage of the reading.
@@ -53,6 +53,10 @@ def read_target_words(
     twice = sorted({name for name in names if names.count(name) > 1})
     wrong += [f"{name} is fixed twice: give one reading for it" for name in twice]
     wrong += [f"{name} is both fixed and free: leave out one of the two" for name in sorted({*names} & {*free})]
+    if len(extremes := [channel.name for channel in fixed if channel.interval.extreme]) > 1:
+        wrong.append(
+            f"one reading may be as large or as small as possible, got {', '.join(extremes)}: bound the others"
+        )
     unlit = list[str]()
     levels = dict(_read_each(background, lambda text: _background_level(space, text), unlit))
     if levels and not unlit and (missing := [name for name in names if name not in levels]):
@@ -169,8 +173,6 @@ def _fixed_channel(space: Space, text: str, tolerance: str) -> FixedChannel:
         raise InvalidInput(said if name in said else f"{whose} {said}") from None
     if faults := target_faults(space, target):
         raise InvalidInput(faults)
-    if target.interval(name).extreme:
-        raise InvalidInput(f"{name}: {wish} is for a campaign, whose readings show what is possible; name a bound here")
     return FixedChannel(name, target.interval(name))
 
 

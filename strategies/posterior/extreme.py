@@ -48,15 +48,30 @@ def within_reach(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generato
     allowed = np.ones(drawn.shape, bool)
     for other in others.fixed:
         allowed &= _inside(_draws(posterior, other, places, rng), window, other)
+    return put_bound(window, column, upwards * bound_extreme(mean, drawn, allowed, allowance, pursuit.error))
+
+
+def bound_extreme(mean: Readings, drawn: Readings, allowed: NDArray[np.bool_], allowance: float, error: float) -> float:
+    """Return the least reading that, but for an error, no setting passes by more than an allowance.
+
+    Args:
+        mean: Expected at each of some settings, ``(m,)``.
+        drawn: Of so many functions of a posterior, ``(n, m)``.
+        allowed: Where these meet all other wishes, ``(n, m)``.
+        allowance: By how much the best may pass the bound.
+        error: Chance that it does so by more.
+    """
     usual = allowed.mean(axis=0) >= LIKELY
-    if usual.any():
-        best = int(np.argmax(np.where(usual, mean, -np.inf)))
-        more = np.where(allowed, drawn - drawn[:, best : best + 1], -np.inf).max(axis=1)
-        bound = mean[best] + np.quantile(np.maximum(more, 0.0), 1 - pursuit.error) - allowance
-    else:  # nothing is known that meets the other wishes: no bound that anything there could meet unseen
-        bound = np.quantile(drawn.max(axis=1), 1 - pursuit.error)
-    bounds = (0.0, np.inf) if upwards > 0 else (np.inf, 0.0)
-    return _with(window, column, upwards * float(bound), *bounds)
+    if not usual.any():  # nothing is known that meets the other wishes: no bound that anything there could meet unseen
+        return float(np.quantile(drawn.max(axis=1), 1 - error))
+    best = int(np.argmax(np.where(usual, mean, -np.inf)))
+    more = np.where(allowed, drawn - drawn[:, best : best + 1], -np.inf).max(axis=1)
+    return float(mean[best] + np.quantile(np.maximum(more, 0.0), 1 - error) - allowance)
+
+
+def put_bound(window: Window, column: int, bound: float) -> Window:
+    """Return a window with a bound in the place of the maximum or minimum of one channel."""
+    return _with(window, column, bound, *((0.0, np.inf) if window.wanted[column] > 0 else (np.inf, 0.0)))
 
 
 def _with(window: Window, column: int, wanted: float, below: float, above: float) -> Window:

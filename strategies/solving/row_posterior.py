@@ -72,6 +72,16 @@ class RowPosterior:
         )
         return self.middle + self.scale * mean, self.scale * np.sqrt(np.maximum(variance, TINY))
 
+    def drawn(self, settings: Settings, column: int, n: int, rng: np.random.Generator) -> Readings:
+        """Noise-free readings of one channel at settings ``(m, d)``, by ``n`` functions that the rows allow."""
+        process = self.processes[column]
+        mean, covariance = process.predict(settings, return_cov=True)
+        covariance -= _white(process) * np.eye(len(settings))
+        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+        root = vectors * np.sqrt(np.maximum(values, TINY))
+        drawn = mean + rng.standard_normal((n, len(settings))) @ root.T
+        return np.asarray(self.middle[column] + self.scale[column] * drawn)
+
     def chance(self, settings: Settings, window: Window, light: Readings) -> NDArray[np.float64]:
         """Probability that all channels are within their bounds at settings ``(m, d)``, ``(m,)``.
 

@@ -1,6 +1,7 @@
 """A run from a terminal that somebody cancels in Prefect, as its button does and by force, alone and within a sweep."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -61,6 +62,38 @@ def test_it_stops_measuring_and_says_so(prefect, home, tmp_path, spawn, ended, s
         assert entry.state is State.SUSPENDED
         assert book.sent(entry.id) < entry.config["budget"]
         assert not any(row["state"] == "SENT" for row in book.trail(entry.id))  # the one under way was finished
+
+
+def test_the_end_of_the_run_itself_is_no_cancellation(prefect, monkeypatch):
+    """It may come while Prefect is asked: the answer says COMPLETED then."""
+    from prefect import flow
+
+    from flows.run_policy import interrupts
+
+    asked, answered = threading.Event(), threading.Event()
+
+    def is_ended(state):
+        asked.set()
+        assert answered.wait(SOON_S)
+        return True
+
+    watches = set(threading.enumerate())
+    monkeypatch.setattr(interrupts, "CANCEL_LOOK_S", 0.01)
+    monkeypatch.setattr(interrupts, "_is_ended", is_ended)
+
+    @flow
+    def brief():
+        with interrupts.finish_on_signal() as interrupted:
+            assert asked.wait(SOON_S)
+        return interrupted
+
+    interrupted = brief()
+    answered.set()
+    for thread in set(threading.enumerate()) - watches:
+        if "_watch" in thread.name or thread.name.endswith("(run)"):
+            thread.join(SOON_S)
+    assert not interrupted.is_set()
+    assert not interrupts.cancelled
 
 
 def test_a_sweep_ends_with_it(prefect, home, monkeypatch):
