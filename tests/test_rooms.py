@@ -20,6 +20,7 @@ ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
+    "sdl.campaign.colour": LABORATORY | {"colour"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
@@ -107,7 +108,7 @@ ROOMS = {
     },
     "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
     "strategies.solving": {
-        "sdl": "analysis errors history interchange plugins space",
+        "sdl": "analysis errors formatting history interchange plugins space",
         "strategies": "answers contract correction fitting metrics models.base models.linear numerics posterior",
     },
     "strategies.evaluation": {

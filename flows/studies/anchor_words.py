@@ -7,7 +7,7 @@ from flows.studies.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.interchange.export_import import FORMATS, read_data
 from sdl.space import Space
-from strategies.solving.anchored_background import Anchors
+from strategies.solving.backgrounds.anchored_background import Anchors
 
 FORM = "KNOB=SETTING,...:CHANNEL=READING,..., as in R=0.5,G=0.5,B=0.5:445nm=15600,515nm=32500, or a file of such rows"
 

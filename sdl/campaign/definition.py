@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdl.campaign.colour import ColourPart, LabColour, with_wishes
 from sdl.campaign.lesson import Lesson
 from sdl.campaign.safety import ApprovalPart, SuspendPart
 from sdl.campaign.section import Section
@@ -85,10 +86,17 @@ class Target(Section):
     or ``"maximum ± 150"``: settings that no others are expected to surpass by more than that, and ``minimum``."""
     tolerance: Annotated[float | str | dict[str, float | str], BeforeValidator(_tolerance)] = "1 %"
     """Largest allowed error of what is a number, in its unit (``150``) or as a share of it (``"1 %"``)."""
+    colour: LabColour | None = Field(default=None, exclude_if=lambda colour: colour is None)
+    """A colour that is wanted, ``{ L = 60, a = 20, b = -30, delta_e = 1 }``, of which the section ``colour`` tells."""
     answers: Annotated[int | Literal["all"], _or("all", 1, MOST_ANSWERS)] = Field(
         default=1, exclude_if=lambda n: n == 1
     )
     """Distinct settings that are wanted, each verified by an exam of its own; ``all`` as many as can be found."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _coloured(cls, given: Any) -> Any:
+        return with_wishes(given)
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
@@ -136,6 +144,8 @@ class Campaign(Section):
         default_factory=dict, exclude_if=lambda quantities: not quantities
     )
     """Computed from channels, by name, as in ``ratio = "445nm / 630nm"``: targets may want them like channels."""
+    colour: ColourPart | None = Field(default=None, exclude_if=lambda colour: colour is None)
+    """The colour that channels read, for targets that want one."""
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep, beside what the instrument states: ``always = ["A + B + C = 1"]``, and
     ``never = ["T >= 80 and flow <= 0.2"]``."""
@@ -173,6 +183,17 @@ class Campaign(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every target needs a name of its own, found twice: {', '.join(twice)}")
         return targets
+
+    @model_validator(mode="after")
+    def _coloured(self) -> Self:
+        if self.colour is None and (wanting := [target.name for target in self.targets if target.colour]):
+            raise ValueError(f"{', '.join(wanting)} wants a colour: a section [colour] has to tell what channels read")
+        return self
+
+    @property
+    def computed(self) -> dict[str, QuantityPart]:
+        """Every quantity that is computed from channels, by name: its own, and those of colour."""
+        return {**(self.colour.quantities if self.colour else {}), **self.quantities}
 
     @property
     def slug(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sdl import plugins
 from sdl.campaign.campaign_instrument import adapt_to_campaign
+from sdl.campaign.colour import ColourPart
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
@@ -65,7 +66,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
-        broken, quantities = set[str](), campaign.quantities if campaign else _quantities(written)
+        broken, quantities = set[str](), campaign.computed if campaign else _quantities(written)
         try:
             instrument = adapt_to_campaign(instrument, quantities, campaign.constraints if campaign else UNCONSTRAINED)
         except InvalidInput as error:
@@ -221,6 +222,8 @@ def _quantities(written: Mapping[str, Any]) -> dict[str, QuantityPart]:
     for name, part in quantities.items() if isinstance(quantities, dict) else ():
         with suppress(ValidationError):  # its faults are listed already
             readable[name] = QuantityPart.model_validate({"formula": part} if isinstance(part, str) else part)
+    with suppress(ValidationError):
+        readable |= ColourPart.model_validate(written.get("colour")).quantities
     return readable
 
 

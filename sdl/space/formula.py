@@ -35,6 +35,7 @@ BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
 }
 FUNCTIONS: Mapping[str, Callable[..., float]] = {
     "abs": abs,
+    "cbrt": math.cbrt,
     "exp": math.exp,
     "log": math.log,
     "log10": math.log10,
@@ -45,7 +46,7 @@ FUNCTIONS: Mapping[str, Callable[..., float]] = {
 SEVERAL = ("max", "min")
 """Functions of two numbers or more; the others are of one."""
 ON_ARRAYS: Mapping[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in ("abs", "exp", "log", "log10", "sqrt")},
+    **{name: getattr(np, name) for name in ("abs", "cbrt", "exp", "log", "log10", "sqrt")},
     "max": lambda *parts: np.maximum.reduce(np.broadcast_arrays(*parts)),
     "min": lambda *parts: np.minimum.reduce(np.broadcast_arrays(*parts)),
     "pow": np.power,

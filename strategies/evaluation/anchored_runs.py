@@ -12,7 +12,7 @@ from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.contract import InverseModel, Target
 from strategies.models.base.input_checks import complete_rows, must_be_fitted
-from strategies.solving.run_backgrounds import RunBackgrounds, sample_in_lights
+from strategies.solving.backgrounds.run_backgrounds import RunBackgrounds, sample_in_lights
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,11 +20,11 @@ from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.models.base.noise import span
 from strategies.numerics.projection import pool
+from strategies.solving.backgrounds.run_backgrounds import sample_in_lights
 from strategies.solving.gaps import WidenedModel
 from strategies.solving.offers import Offer, choose_offers
 from strategies.solving.prior import most_probable
 from strategies.solving.problem import InverseProblem
-from strategies.solving.run_backgrounds import sample_in_lights
 
 GROUP: plugins.Group = "sdl.inverse_models"
 MOST_DRAWS = 5000

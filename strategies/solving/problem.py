@@ -14,13 +14,13 @@ from sdl.space import Interval, Readings, Settings, Space, Window
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
-from strategies.solving.anchored_background import Anchors, anchored_background
+from strategies.solving.backgrounds.anchored_background import Anchors, anchored_background
+from strategies.solving.backgrounds.runs import say_pooled
+from strategies.solving.backgrounds.subtracted_background import SubtractedBackground, subtract_background
 from strategies.solving.free_channels import FEWEST, FreeChannels
 from strategies.solving.gaps import Gaps
 from strategies.solving.prior import KnobPrior
 from strategies.solving.row_posterior import RowPosterior
-from strategies.solving.runs import say_pooled
-from strategies.solving.subtracted_background import SubtractedBackground, subtract_background
 from strategies.solving.tied_knobs import TiedKnobs
 
 EXTREME = 1e100

@@ -63,14 +63,14 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
         targets=[
             {"readings": {"nir": "x"}},
             {"name": "b", "readings": {"514nm": 1000, "infra": 2}, "tolerance": 0},
-            {"name": "c", "readings": {"515nm": 70000}, "colour": "red"},
+            {"name": "c", "readings": {"515nm": 70000}, "shade": "red"},
         ],
     )
     assert [each.split(",")[0] for each in found] == [
         "budget: Input should be greater than or equal to 1",
         "targets.0.readings.nir: needs a number",
         "targets.1.tolerance: needs a number above 0 or a percentage such as '1 %'",
-        "targets.2.colour: unknown key; known are 'answers'",
+        "targets.2.shade: unknown key; known are 'answers'",
         "targets.1: unknown channel '514nm'; did you mean '515nm'?",
         "targets.1: unknown channel 'infra'; known are '415nm'",
         "targets.2: 515nm = 70000 ± 1e-09 counts reaches the ceiling of the sensor",

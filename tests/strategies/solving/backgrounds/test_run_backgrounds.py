@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sdl.errors import InvalidInput, TooFewRows
-from strategies.solving.run_backgrounds import RunBackgrounds
+from strategies.solving.backgrounds.run_backgrounds import RunBackgrounds
 
 SLOPES = np.array([[300.0, 0, 100, 20], [0, 600, 50, 30]])
 DAYLIGHT = np.array([1.0, 2.0, 3.0, 4.0])

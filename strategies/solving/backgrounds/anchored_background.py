@@ -9,9 +9,9 @@ import numpy as np
 from sdl.errors import InvalidInput
 from sdl.interchange.export_import import Data, name_lines
 from sdl.space import Readings, Settings, Space
-from strategies.solving.run_backgrounds import RunBackgrounds
-from strategies.solving.runs import find_runs
-from strategies.solving.subtracted_background import SubtractedBackground
+from strategies.solving.backgrounds.run_backgrounds import RunBackgrounds
+from strategies.solving.backgrounds.runs import find_runs
+from strategies.solving.backgrounds.subtracted_background import SubtractedBackground
 
 COMPLETE = 0.9
 """Part of the rows in which a channel has to be read, below its ceiling, to tell the light of a run."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sdl.space import SAME, Channel, Knob, Space
-from strategies.solving.subtracted_background import subtract_background
+from strategies.solving.backgrounds.subtracted_background import subtract_background
 
 LAMP = Space(knobs=tuple(Knob(name=name) for name in "ab"), channels=(Channel(name="y"),))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strategies.solving.runs import find_runs, say_pooled
+from strategies.solving.backgrounds.runs import find_runs, say_pooled
 
 NIGHT = 1.7e9
 
