@@ -7,10 +7,11 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sdl import __version__
+from sdl.analysis.model_card import ModelCard, model_cards
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
 from sdl.interchange import evidence
@@ -25,10 +26,10 @@ from sdl.system.atomic_files import write_atomically
 SCHEMA = 1
 """Version of what a bundle is; a program reads those that it knows."""
 MANIFEST = "manifest.json"
-REPORT, WORDS = "report.html", "README.txt"
+REPORT, WORDS, CARDS = "report.html", "README.txt", "models.json"
 TABLES = tuple(f"observations{suffix}" for suffix in FORMATS)
 REQUIRED = {evidence.CAMPAIGN, *evidence.LINES, "observations.jsonl", REPORT, WORDS}
-MAY_BE = {*REQUIRED, *TABLES}
+MAY_BE = {*REQUIRED, *TABLES, CARDS}
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member: the earliest that a zip file knows."""
 LEVEL = 6
@@ -41,6 +42,7 @@ ABOUT = {
     "exams.jsonl": "every candidate as it was frozen before its first replicate",
     "verdicts.jsonl": "every verdict with its numbers",
     "steering.jsonl": "what persons asked for, and what was suspended, in the order of asking",
+    "models.json": "a card of each model that was asked: data, domain, calibration, limits, seed and version",
     "report.html": "the report",
     "manifest.json": "SHA-256 and size of each of these",
 }
@@ -70,13 +72,14 @@ def write_bundle(
     """
     before = _at_rest(ledger, name)
     files = evidence.evidence_files(ledger, name) | _observations(ledger, before)
-    files |= {REPORT: render_campaign_page(ledger, name).encode(), WORDS: README.encode()}
+    cards = model_cards(before, ledger.history(before.id))
+    files |= {REPORT: render_campaign_page(ledger, name).encode(), WORDS: README.encode(), CARDS: _json(cards)}
     samples = Samples(ledger, before.id).read() if crate else []
     if _at_rest(ledger, name) != before:
         raise InvalidInput(f"campaign {name!r} went on while its bundle was made: pause it, then try again")
     if crate:
         sizes = {member: (len(content), about_file(member)) for member, content in sorted(files.items())}
-        files[METADATA] = crate_metadata(evidence.parse_evidence(files), samples, sizes, crate)
+        files[METADATA] = crate_metadata(evidence.parse_evidence(files), samples, cards, sizes, crate)
     members = [*sorted(files.items()), (MANIFEST, bundle_manifest(before.name, files))]
     path = Path(path)
     with write_atomically(path, force=force) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -124,6 +127,10 @@ def _at_rest(ledger: Ledger, name: str) -> Entry:
             f"rest; wait for its end, or 'sdl pause {name}'"
         )
     return entry
+
+
+def _json(cards: Sequence[ModelCard]) -> bytes:
+    return (json.dumps([card.plain() for card in cards], indent=1) + "\n").encode("ascii")
 
 
 def _observations(ledger: Ledger, entry: Entry) -> dict[str, bytes]:

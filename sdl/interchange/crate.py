@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
+from sdl.analysis.model_card import ModelCard
 from sdl.formatting import count_words, format_quantities
 from sdl.history import ReplyClass, RoundKind
 from sdl.interchange.evidence import CAMPAIGN, Evidence, NoticeLine, ReplyLine
@@ -60,6 +61,7 @@ class Rights:
 def crate_metadata(
     evidence: Evidence,
     samples: Sequence[Sample],
+    cards: Sequence[ModelCard],
     files: Mapping[str, tuple[int, str]],
     rights: Rights,
 ) -> bytes:
@@ -68,10 +70,11 @@ def crate_metadata(
     Args:
         evidence: What the bundle holds.
         samples: What persons were asked to measure.
+        cards: What is on record of the models.
         files: Size in bytes of each file of the bundle, and what it is in words, by name.
         rights: Whose it is.
     """
-    graph = _Crate(evidence, samples, files, rights).entities()
+    graph = _Crate(evidence, samples, cards, files, rights).entities()
     return (json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1) + "\n").encode("ascii")
 
 
@@ -99,6 +102,7 @@ def _time(seconds: float | None) -> str:
 class _Crate:
     evidence: Evidence
     samples: Sequence[Sample]
+    cards: Sequence[ModelCard]
     files: Mapping[str, tuple[int, str]]
     rights: Rights
 
@@ -174,9 +178,16 @@ class _Crate:
         properties += [_to(self._channel(place)) for place in range(self.evidence.space.p)]
         yield _entity("#laboratory", "Organization", name=f"laboratory of {campaign.name}", description=LABORATORY)
         yield _entity("#instrument", "IndividualProduct", name=campaign.instrument, additionalProperty=properties)
+        cards = {card.model: card.words() for card in self.cards}
         for name, identifier in self._models.items():
-            yield _entity(identifier, "SoftwareApplication", name=f"inverse model {name}", softwareVersion=version,
-                          softwareRequirements=_to("#sdl"))  # fmt: skip
+            yield _entity(
+                identifier,
+                "SoftwareApplication",
+                name=f"inverse model {name}",
+                description=". ".join(f"{about}: {words}" for about, words in cards.get(name, {}).items()),
+                softwareVersion=version,
+                softwareRequirements=_to("#sdl"),
+            )
 
     def _quantities(self) -> Iterator[Entity]:
         space = self.evidence.space

@@ -156,6 +156,7 @@ def test_another_library_reads_actions_with_who_when_what_and_result(campaigns, 
     assert all(action["description"].startswith("R ") for action in sent)
     rounds = [mentioned[f"#round-{round_.number}"] for round_ in history.rounds]
     assert rounds[-1]["instrument"][1]["name"] == f"inverse model {history.rounds[-1].facts.model}"
+    assert "calibration: candidates" in rounds[-1]["instrument"][1]["description"]
     verdict = mentioned["#verdict-0"]
     assert verdict["description"] == history.findings[0].sentence
     assert verdict["result"][1]["value"] == history.findings[0].verdict
@@ -164,6 +165,18 @@ def test_another_library_reads_actions_with_who_when_what_and_result(campaigns, 
     assert [(each["agent"]["name"], each["agent"].type) for each in said][:1] == [("Ada <b>", "Person")]
     assert said[1]["agent"].id == "#laboratory", "nobody is made a person by a button"
     assert [channel["unitText"] for channel in crate.root_dataset["variableMeasured"]] == ["counts"] * 10
+
+
+def test_the_cards_of_the_models_are_in_the_bundle_and_shown_by_a_command(campaigns, sdl, tmp_path):
+    root = unpacked(campaigns["wei"], tmp_path / "wei")
+    cards = json.loads((root / "evidence" / "models.json").read_text())
+    assert [card["model"] for card in cards] == ["linear"]
+    assert sum(cards[0]["calibration"]["exams"].values()) > 0
+    shown = sdl("models", "wei", "--ledger", campaigns["ledger"])
+    for words in ("linear", "fitted", "R 0.1", "candidates", "seed 0, sdl"):
+        assert words in shown.out
+    assert sdl("models", "wei", "--ledger", campaigns["ledger"], "--json").json == cards
+    assert sdl("models", "rows", "--ledger", campaigns["ledger"]).said == "no model was asked so far"
 
 
 def test_samples_and_who_read_them_are_there(campaigns, tmp_path):
