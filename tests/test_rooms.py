@@ -20,6 +20,7 @@ ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
+    "sdl.interchange.formats": LABORATORY | {"h5py"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,

@@ -57,7 +57,8 @@ def import_file(
 def export_campaign(
     name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
     file: Annotated[
-        Path, typer.Argument(help="File to write, ending in .jsonl, .csv or .parquet.", show_default=False)
+        Path,
+        typer.Argument(help="File to write: .jsonl, .csv, .parquet or .nxs (NeXus).", show_default=False),
     ],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: Home = None,

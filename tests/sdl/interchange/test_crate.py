@@ -74,6 +74,8 @@ def campaigns(tmp_path_factory):
     samples = hand.ask()
     hand.tell([{"sample": each.name, "readings": {"450nm": 1.0, "650nm": 2.0}} for each in samples[1:]])
     hand.tell([{"sample": samples[0].name, "failed": True, "note": "spilled"}])
+    (again,) = hand.ask()
+    hand.tell([{"sample": again.name, "readings": {"450nm": 1.0, "650nm": 2.0}}])
     hand.ask()
     (home / "rows.csv").write_text("in.T,out.y,time\n300,1,1753991056\n310,2,\n320,,1753991060\n")
     with Ledger(hand.where) as ledger, Ledger(home / "ledger") as book:
@@ -183,9 +185,10 @@ def test_samples_and_who_read_them_are_there(campaigns, tmp_path):
     entities = graph(unpacked(campaigns["dyes"], tmp_path / "dyes"))
     samples = {sample.name: sample for sample in campaigns["samples"]}
     assert {f"#sample-{name}" for name in samples} <= entities.keys()
-    for sample in samples.values():
-        if sample.entered is None:
-            continue
+    entered = [sample for sample in samples.values() if sample.entered is not None]
+    assert [sample.failed for sample in entered].count(True) == 1
+    assert len(entered) == 6
+    for sample in entered:
         action = entities[f"#request-{sample.entered}"]
         assert action["object"][1] == {"@id": f"#sample-{sample.name}"}
         assert entities[action["agent"]["@id"]]["name"] == "Ben"
