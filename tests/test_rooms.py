@@ -21,6 +21,7 @@ ALLOWED = {
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
     "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
     "sdl.campaign.colour": LABORATORY | {"colour"},
+    "sdl.interchange.formats": LABORATORY | {"h5py"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
@@ -63,7 +64,7 @@ ROOMS = {
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
-    "sdl.analysis": {"sdl": "campaign history space"},
+    "sdl.analysis": {"sdl": "campaign formatting history space"},
     "sdl.measurement": {
         "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
         "system",
@@ -182,7 +183,7 @@ ROOMS = {
         "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.operation versions",
     },
     "flows.cli": {
-        "sdl": "campaign errors formatting history instruments.claude_light instruments.emulator "
+        "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.emulator "
         "instruments.protocol interchange ledger measurement plugins reports skeletons space system",
         "strategies": "designs models.conformance",
         "flows": "benchmarks.decisions benchmarks.inverse benchmarks.suite campaign engine environment laboratory "

@@ -57,7 +57,8 @@ def import_file(
 def export_campaign(
     name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
     file: Annotated[
-        Path, typer.Argument(help="File to write, ending in .jsonl, .csv or .parquet.", show_default=False)
+        Path,
+        typer.Argument(help="File to write: .jsonl, .csv, .parquet or .nxs (NeXus).", show_default=False),
     ],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: Home = None,
@@ -75,7 +76,17 @@ def export_campaign(
 def bundle_campaign(
     name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
     file: Annotated[
-        Path | None, typer.Argument(help="File to write; by default bundles/NAME.zip in the data directory.")
+        Path | None, typer.Argument(help="File to write; by default bundles/NAME.zip, or .eln, in the data directory.")
+    ] = None,
+    crate: Annotated[
+        bool, typer.Option("--crate", help="As an RO-Crate, which electronic notebooks read as .eln.")
+    ] = False,
+    licence: Annotated[
+        str, typer.Option("--license", help="For --crate: what others may do with it, such as CC-BY-4.0, or a URL.")
+    ] = "",
+    author: Annotated[
+        list[str] | None,
+        typer.Option("--author", help="For --crate: the name of a person whose work it is, repeatable."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: Home = None,
@@ -84,11 +95,16 @@ def bundle_campaign(
 ) -> None:
     """Write all evidence of a campaign into one file, for 'sdl reproduce' to check anywhere."""
     from sdl.interchange.bundle_writer import write_bundle
+    from sdl.interchange.crate import Rights
 
+    if (licence or author) and not crate:
+        raise InvalidInput("--license and --author are said in the metadata of an RO-Crate: give --crate as well")
+    rights = Rights(licence, author or ()) if crate else None
     with open_ledger(home, ledger) as book:
         entry = book.entry(name)
-        kept = file or environment.folder(environment.home(home) / "bundles") / f"{entry.name}.zip"
-        path = write_bundle(book, name, kept, force=force or file is None)
+        place = environment.folder(environment.home(home) / "bundles")
+        kept = file or place / f"{entry.name}{'.eln' if crate else '.zip'}"
+        path = write_bundle(book, name, kept, force=force or file is None, crate=rights)
     show({"bundle": str(path)}, as_json, str(path))
 
 

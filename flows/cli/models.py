@@ -1,4 +1,4 @@
-"""Commands about inverse models on data that exist: solve, compare."""
+"""Commands about inverse models: what a campaign says of its own (models), and on data that exist (solve, compare)."""
 
 from functools import partial
 from pathlib import Path
@@ -9,8 +9,8 @@ from rich.status import Status
 
 from flows import environment
 from flows.cli.data import DataFile
-from flows.cli.options import AsJson, Home, start_prefect
-from flows.terminal import err, show
+from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, start_prefect
+from flows.terminal import err, plain_table, show
 
 Targets = Annotated[
     list[str],
@@ -54,8 +54,26 @@ NOT_SOLVED = 3
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command("models")(show_models)
     app.command("solve")(solve_targets)
     app.command("compare")(compare_models)
+
+
+def show_models(
+    name: Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)],
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a card of each model of a campaign: its data, its domain, how right it was, its limits, seed and version."""
+    from sdl.analysis.model_card import model_cards
+
+    with open_ledger(home, ledger) as book:
+        entry = book.entry(name)
+        cards = model_cards(entry, book.history(entry.id))
+    tables = [plain_table([card.model, ""], card.words().items()) for card in cards]
+    nothing = ["no model was asked so far"][: not cards]
+    show([card.plain() for card in cards], as_json, *tables, *nothing)
 
 
 def solve_targets(

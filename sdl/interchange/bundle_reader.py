@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
-from sdl.interchange.bundle_writer import MANIFEST, MAY_BE, REQUIRED, SCHEMA
+from sdl.interchange.bundle_writer import MANIFEST, MAY_BE, REQUIRED, SCHEMA, inside_crate
+from sdl.interchange.crate import METADATA
 from sdl.interchange.evidence import CAMPAIGN, LINES
 
 LARGEST = 1_000_000_000
@@ -94,8 +95,9 @@ def _members(archive: zipfile.ZipFile, path: Path, size: int) -> dict[str, zipfi
         InvalidInput: listing all that is wrong.
     """
     faults, members = list[str](), dict[str, zipfile.ZipInfo]()
+    names = inside_crate(info.orig_filename for info in archive.infolist())
     for info in archive.infolist():
-        name, mode = info.orig_filename, info.external_attr >> 16
+        name, mode = names[info.orig_filename], info.external_attr >> 16
         if name in members:
             faults.append(f"{format_value(name)} is there twice")
         elif stat.S_IFMT(mode) not in (0, stat.S_IFREG) or name.endswith("/"):
@@ -104,7 +106,7 @@ def _members(archive: zipfile.ZipFile, path: Path, size: int) -> dict[str, zipfi
             faults.append(f"{format_value(name)} is encrypted")
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             faults.append(f"{format_value(name)} is packed in a way that bundles are not")
-        elif name != MANIFEST and name not in MAY_BE:
+        elif name not in {MANIFEST, *MAY_BE} and not (name == METADATA != info.orig_filename):
             faults.append(f"{format_value(name)} is extra: no bundle of schema {SCHEMA} has such a file")
         members[name] = info
     if (unpacked := sum(info.file_size for info in members.values())) > min(UNPACKED, max(SMALL, INFLATION * size)):

@@ -1,5 +1,7 @@
 """Observations out of a ledger and into one, as files: ``.jsonl`` (the paper's format), ``.csv`` or ``.parquet``.
 
+A campaign goes out as NeXus too (``.nxs``).
+
 A file that was exported holds every attempt, whatever became of it, so that export, import and export again give the
 same bytes. Files from elsewhere need settings and readings alone.
 """
@@ -20,10 +22,19 @@ from sdl.campaign.definition import slugify
 from sdl.errors import InvalidInput
 from sdl.history import Entry, NoticeKind, Purpose
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.interchange.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
 from sdl.interchange.epoch_check import compare_epochs
+from sdl.interchange.formats import nexus
+from sdl.interchange.formats.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
+from sdl.interchange.formats.jsonl import (
+    KNOWN,
+    Fault,
+    Loaded,
+    raise_faults,
+    read_lines,
+    refuse_unsafe_file,
+    write_lines,
+)
 from sdl.interchange.inferred_space import Ranges, infer_space, is_claude_light, name_knobs, state_ranges
-from sdl.interchange.jsonl import KNOWN, Fault, Loaded, raise_faults, read_lines, refuse_unsafe_file, write_lines
 from sdl.interchange.record_rows import Attempt, Reading, Row, record_of_row
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
@@ -98,14 +109,19 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
     Args:
         ledger: That holds the campaign.
         campaign: Its name.
-        path: With a suffix of ``FORMATS``.
+        path: With a suffix of ``FORMATS``, or ``.nxs`` for NeXus.
         force: Whether a file of that name may be replaced.
 
     Raises:
         InvalidInput: if there is no such campaign, or not all of it, no such format, or the file cannot be written.
     """
     path, entry = Path(path), ledger.whole_entry(campaign)
-    _, write = _format(path)
+    if path.suffix.lower() in nexus.SUFFIXES:
+        content = nexus.nexus_file(entry, ledger.trail(entry.id), ledger.account(entry.id)["findings"])
+        with write_atomically(path, force=force) as file:
+            file.write(content)
+        return path
+    _, write = _format(path, f"{KNOWN}, or {nexus.SUFFIXES[0]} for NeXus")
     records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     try:
         with write_atomically(path, force=force) as file:
@@ -187,9 +203,9 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
     )
 
 
-def _format(path: Path) -> Any:
+def _format(path: Path, known: str = KNOWN) -> Any:
     if path.suffix.lower() not in FORMATS:
-        raise InvalidInput(f"{path}: no format for the suffix {path.suffix!r}; {KNOWN}")
+        raise InvalidInput(f"{path}: no format for the suffix {path.suffix!r}; {known}")
     return FORMATS[path.suffix.lower()]
 
 

@@ -11,8 +11,8 @@ from sdl.formatting import json_list, make_jsonable
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened, screen_reply
-from sdl.interchange.csv_parquet import is_plain
-from sdl.interchange.jsonl import COLUMNS, Record
+from sdl.interchange.formats.csv_parquet import is_plain
+from sdl.interchange.formats.jsonl import COLUMNS, Record
 from sdl.space import Space
 
 Row: TypeAlias = dict[str, Any]

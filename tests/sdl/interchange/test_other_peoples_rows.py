@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.export_import import export_campaign, import_campaign, read_data
-from sdl.interchange.times import parse_time
+from sdl.interchange.formats.times import parse_time
 from sdl.space import Channel, Knob, Space
 
 MOMENT = datetime(2025, 7, 31, 19, 44, 16, 850000, UTC)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from sdl.errors import InvalidInput
 from sdl.formatting import parse_json
-from sdl.interchange.times import parse_time
+from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
 

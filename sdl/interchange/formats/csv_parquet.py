@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdl.errors import InvalidInput
-from sdl.interchange.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, Loaded, Record
-from sdl.interchange.times import parse_time
+from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, Loaded, Record
+from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
 

@@ -1,0 +1,361 @@
+"""A bundle in the words of others: the metadata that make of it an RO-Crate, which electronic notebooks read as .eln.
+
+RO-Crate 1.1 with the profile Process Run Crate 0.5 (https://w3id.org/ro/wfrun/process): every request, round, verdict
+and word of a person is an action with its times, who did it, what it used and what it made. The files of the bundle
+are one data set in a folder of its own, as the ELN file format of the ELN Consortium wants it. All of it is said of
+what the bundle holds anyway, so that no more is given away.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+from sdl.analysis.model_card import ModelCard
+from sdl.formatting import count_words, format_quantities
+from sdl.history import ReplyClass, RoundKind
+from sdl.interchange.evidence import CAMPAIGN, Evidence, NoticeLine, ReplyLine
+from sdl.ledger.controls import NAMELESS
+from sdl.ledger.people.samples import Sample
+from sdl.ledger.people.tokens import Kind
+
+METADATA = "ro-crate-metadata.json"
+FOLDER = "evidence/"
+"""Where the files of the bundle lie, beside the metadata."""
+CONTEXT, VERSION = "https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/crate/1.1"
+PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+LICENCES = "https://spdx.org/licenses/"
+"""Where licences have an address by their short names."""
+LABORATORY = "Nobody who began this campaign is on record: what is asked for is asked and judged by the program."
+UNLICENSED = "Nobody stated a licence: ask whoever gave you this before you use it."
+DONE, FAILED = "http://schema.org/CompletedActionStatus", "http://schema.org/FailedActionStatus"
+MEDIA = {
+    ".json": "application/json", ".jsonl": "application/x-ndjson", ".csv": "text/csv", ".html": "text/html",
+    ".parquet": "application/vnd.apache.parquet", ".txt": "text/plain",
+}  # fmt: skip
+
+Entity: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Whose a crate is, and what others may do with it."""
+
+    licence: str = ""
+    """Its short name (``CC-BY-4.0``) or address; empty where nobody stated one."""
+    authors: Sequence[str] = ()
+    """Names of persons."""
+
+    @property
+    def entity(self) -> Entity:
+        """The licence in the words of a crate."""
+        if not self.licence:
+            return _entity("#licence", "CreativeWork", name="No licence stated", description=UNLICENSED)
+        address = self.licence if "://" in self.licence else LICENCES + self.licence
+        return _entity(address, "CreativeWork", name=self.licence)
+
+
+def crate_metadata(
+    evidence: Evidence,
+    samples: Sequence[Sample],
+    cards: Sequence[ModelCard],
+    files: Mapping[str, tuple[int, str]],
+    rights: Rights,
+) -> bytes:
+    """Return the metadata of a crate.
+
+    Args:
+        evidence: What the bundle holds.
+        samples: What persons were asked to measure.
+        cards: What is on record of the models.
+        files: Size in bytes of each file of the bundle, and what it is in words, by name.
+        rights: Whose it is.
+    """
+    graph = _Crate(evidence, samples, cards, files, rights).entities()
+    return (json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1) + "\n").encode("ascii")
+
+
+def _entity(identifier: str, kind: str | list[str], **properties: Any) -> Entity:
+    """An entity without the properties that are None or empty."""
+    return {"@id": identifier, "@type": kind, **{key: value for key, value in properties.items() if value}}
+
+
+def _to(*identifiers: str) -> Any:
+    references = [{"@id": identifier} for identifier in identifiers]
+    return references[0] if len(references) == 1 else references
+
+
+def _time(seconds: float | None) -> str:
+    """As the profile writes times; empty where none is known."""
+    if seconds is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):  # a stranger's file said so
+        return ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Crate:
+    evidence: Evidence
+    samples: Sequence[Sample]
+    cards: Sequence[ModelCard]
+    files: Mapping[str, tuple[int, str]]
+    rights: Rights
+
+    def entities(self) -> list[Entity]:
+        actions = [*self._rounds(), *self._requests(), *self._verdicts(), *self._steering()]
+        campaign = self.evidence.campaign
+        authors = [f"#author-{place}" for place, _ in enumerate(self.rights.authors)]
+        common = {"author": _to(*authors) if authors else None, "license": _to(self.rights.entity["@id"])}
+        title = campaign.title or campaign.name
+        descriptor = _entity(METADATA, "CreativeWork", about=_to("./"), conformsTo=_to(VERSION))
+        root = _entity(
+            "./",
+            "Dataset",
+            name=title,
+            description=self._description,
+            datePublished=_time(campaign.updated)[:10] or "1970-01-01",
+            conformsTo=_to(PROFILE),
+            hasPart=_to(FOLDER),
+            variableMeasured=[_to(self._channel(place)) for place in range(self.evidence.space.p)],
+            mentions=[_to(action["@id"]) for action in actions if action["@type"].endswith("Action")],
+            **common,
+        )
+        data = _entity(
+            FOLDER,
+            "Dataset",
+            name=title,
+            description=self._description,
+            text="\n".join([self._description, *(line.sentence for line in self.evidence.verdicts)]),
+            dateCreated=_time(campaign.created),
+            dateModified=_time(campaign.updated),
+            hasPart=[_to(FOLDER + name) for name in self.files],
+            **common,
+        )
+        profile = _entity(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
+        persons = [_entity(f"#author-{place}", "Person", name=name) for place, name in enumerate(self.rights.authors)]
+        return [
+            *(descriptor, root, data, profile, self.rights.entity),
+            *(*persons, *self._people.values()),
+            *self._file_entities(),
+            *self._programs(),
+            *self._quantities(),
+            *self._targets(),
+            *self._sample_entities(),
+            *actions,
+        ]
+
+    @property
+    def _description(self) -> str:
+        campaign, sent = self.evidence.campaign, len(self.evidence.replies)
+        end = f": {campaign.reason}" if campaign.reason else ""
+        return f"Campaign on {campaign.instrument}, {count_words(sent, 'request')} sent, {campaign.state.value}{end}."
+
+    # ------------------------------------------------------------------ what there is
+
+    def _file_entities(self) -> Iterator[Entity]:
+        for name, (size, words) in self.files.items():
+            form = MEDIA.get(PurePosixPath(name).suffix, "application/octet-stream")
+            yield _entity(
+                FOLDER + name, "File", name=name, description=words, encodingFormat=form, contentSize=str(size)
+            )
+
+    def _programs(self) -> Iterator[Entity]:
+        campaign = self.evidence.campaign
+        version = campaign.versions.get("sdl", "unknown")
+        others = [f"{name} {number}" for name, number in campaign.versions.items() if name != "sdl"]
+        yield _entity("#sdl", "SoftwareApplication", name="inverse-sdl", softwareVersion=version,
+                      softwareRequirements=others)  # fmt: skip
+        stated = campaign.config.get("instrument")
+        plugin = stated.get("plugin") if isinstance(stated, Mapping) else None
+        yield _entity("#driver", "SoftwareApplication", name=f"driver {plugin or campaign.instrument}",
+                      softwareVersion=version, about=_to("#instrument"))  # fmt: skip
+        properties = [_to(self._knob(place)) for place in range(self.evidence.space.d)]
+        properties += [_to(self._channel(place)) for place in range(self.evidence.space.p)]
+        yield _entity("#laboratory", "Organization", name=f"laboratory of {campaign.name}", description=LABORATORY)
+        yield _entity("#instrument", "IndividualProduct", name=campaign.instrument, additionalProperty=properties)
+        cards = {card.model: card.words() for card in self.cards}
+        for name, identifier in self._models.items():
+            yield _entity(
+                identifier,
+                "SoftwareApplication",
+                name=f"inverse model {name}",
+                description=". ".join(f"{about}: {words}" for about, words in cards.get(name, {}).items()),
+                softwareVersion=version,
+                softwareRequirements=_to("#sdl"),
+            )
+
+    def _quantities(self) -> Iterator[Entity]:
+        space = self.evidence.space
+        for place, knob in enumerate(space.knobs):
+            within = {} if knob.names else {"minValue": knob.low, "maxValue": knob.high}
+            words = f"knob, {knob.span}"
+            yield _entity(self._knob(place), "PropertyValue", name=knob.name, unitText=knob.unit, description=words) | (
+                within
+            )
+        for place, channel in enumerate(space.channels):
+            bounds = {"minValue": channel.floor, "maxValue": channel.ceiling}
+            how = f"computed: {channel.formula}" if channel.formula else "channel"
+            entity = _entity(self._channel(place), "PropertyValue", name=channel.name, unitText=channel.unit,
+                             description=how)  # fmt: skip
+            yield entity | {key: value for key, value in bounds.items() if value is not None}
+
+    def _targets(self) -> Iterator[Entity]:
+        for place, (name, target) in enumerate(self._wanted.items()):
+            words = json.dumps(target, ensure_ascii=False)
+            yield _entity(f"#target-{place}", "PropertyValue", name=f"target {name}", value=words)
+
+    def _sample_entities(self) -> Iterator[Entity]:
+        for sample in self.samples:
+            said = [f"{edition.by or 'somebody'}: {edition.note}" for edition in sample.editions if edition.note]
+            yield _entity(f"#sample-{sample.name}", ["Product", "PropertyValue"], name=f"sample {sample.name}",
+                          value=self._words(sample.request.settings.tolist()),
+                          description="; ".join(said))  # fmt: skip
+
+    @cached_property
+    def _wanted(self) -> Mapping[str, Any]:
+        targets = self.evidence.campaign.config.get("targets")
+        stated = [each for each in targets if isinstance(each, Mapping)] if isinstance(targets, list) else []
+        named = {str(each.get("name", place)): each for place, each in enumerate(stated)}
+        return named | {line.target: {} for line in self.evidence.verdicts if line.target not in named}
+
+    @cached_property
+    def _models(self) -> Mapping[str, str]:
+        """Identifiers of the models that were fitted, by name."""
+        fitted = [round_.value.facts.model for round_ in self.evidence.rounds]
+        names = dict.fromkeys([*filter(None, fitted), *(exam.model for exam in self.evidence.exams if exam.model)])
+        return {name: f"#model-{place}" for place, name in enumerate(names)}
+
+    @cached_property
+    def _people(self) -> Mapping[tuple[str, str], Entity]:
+        """Persons, agents and services, by name and how that was known."""
+        asked = [(line.by, line.known or "") for line in self.evidence.steering]
+        read = [(edition.by, "") for sample in self.samples for edition in sample.editions]
+        known = [who for who in dict.fromkeys([*asked, *read]) if who[0] and who[1] != NAMELESS]
+        people = {}
+        for place, (name, how) in enumerate(known):
+            program = f" of an {Kind.AGENT}," in how or f" of a {Kind.SERVICE}," in how
+            kind = "SoftwareApplication" if program else "Person"
+            people[name, how] = _entity(f"#person-{place}", kind, name=name, description=how)
+        return people
+
+    def _knob(self, place: int) -> str:
+        return f"#knob-{place}"
+
+    def _channel(self, place: int) -> str:
+        return f"#channel-{place}"
+
+    def _file(self, name: str) -> str:
+        return FOLDER + name
+
+    def _target(self, name: str | None) -> list[str]:
+        return [f"#target-{place}" for place, wanted in enumerate(self._wanted) if wanted == name]
+
+    def _words(self, settings: Sequence[float]) -> str:
+        space = self.evidence.space
+        units = {knob.name: knob.unit for knob in space.knobs}
+        return format_quantities(space.shown_settings(settings), units)
+
+    # ------------------------------------------------------------------ what was done
+
+    def _rounds(self) -> Iterator[Entity]:
+        for round_ in self.evidence.rounds:
+            facts = round_.value.facts
+            model = [self._models[facts.model]] if facts.model else []
+            planned = sum(line.round == round_.number for line in self.evidence.planned)
+            about = f", for {round_.target}" if round_.target else ""
+            given = round_.kind in (RoundKind.IMPORTED, RoundKind.BY_HAND)
+            yield _entity(
+                f"#round-{round_.number}",
+                "CreateAction",
+                name=f"{'Enter' if given else 'Propose'} round {round_.number} ({round_.kind.value}){about}",
+                description=" ".join(
+                    filter(None, [f"{count_words(planned, 'measurement')} planned.", facts.why or ""])
+                ),
+                endTime=_time(round_.at),
+                actionStatus=DONE,
+                agent=_to("#laboratory"),
+                instrument=_to("#sdl", *model),
+                object=_to(self._file(CAMPAIGN), self._file("replies.jsonl"), *self._target(round_.target)),
+                result=_to(self._file("rounds.jsonl"), self._file("planned.jsonl")),
+            )
+
+    def _requests(self) -> Iterator[Entity]:
+        planned = {line.value.key: line for line in self.evidence.planned}
+        imported = {round_.number for round_ in self.evidence.rounds if round_.kind is RoundKind.IMPORTED}
+        taken = {edition.attempt: (sample, edition) for sample in self.samples for edition in sample.editions}
+        for line in self.evidence.replies:
+            request = planned[line.key]
+            sample, edition = taken.get(line.seq, (None, None))
+            person = self._people.get((edition.by, "")) if edition else None
+            elsewhere = line.round in imported
+            failed = "" if line.counts else line.reason or f"the request is {line.state}"
+            yield _entity(
+                f"#request-{line.seq}",
+                "CreateAction",
+                name=f"Request {line.seq}: {request.purpose.value}, round {line.round}, index {line.index}, "
+                f"replicate {line.replicate}, attempt {line.attempt}",
+                description=f"{self._words(request.settings)}: {self._read(line)}",
+                startTime=_time(line.sent_at),
+                endTime=_time(line.done_at if line.done_at is not None else line.sent_at),
+                actionStatus=FAILED if failed else DONE,
+                error=failed,
+                agent=None if elsewhere else _to(person["@id"] if person else "#laboratory"),
+                instrument=_to("#sdl" if elsewhere else "#driver"),
+                object=_to(self._file("planned.jsonl"), *([f"#sample-{sample.name}"] if sample else [])),
+                result=_to(self._file("replies.jsonl")),
+            )
+
+    def _read(self, line: ReplyLine) -> str:
+        if line.readings is None:
+            return "no reading that counts"
+        channels = self.evidence.space.channels
+        pairs = zip(channels, line.readings, line.censored or [False] * len(channels), strict=True)
+        shown = {channel.name: "at its ceiling" if full else value for channel, value, full in pairs
+                 if full or value is not None}  # fmt: skip
+        units = {channel.name: channel.unit for channel in channels if shown.get(channel.name) != "at its ceiling"}
+        words = format_quantities(shown, units)
+        return words if line.verdict is not ReplyClass.SUSPECT else f"{words}, not believed"
+
+    def _verdicts(self) -> Iterator[Entity]:
+        for place, line in enumerate(self.evidence.verdicts):
+            model = self._models.get(line.value.facts.model or "")
+            yield _entity(
+                f"#verdict-{place}",
+                "CreateAction",
+                name=f"Judge {line.target}: {line.verdict.value}",
+                description=line.sentence,
+                endTime=_time(line.at),
+                actionStatus=DONE,
+                agent=_to("#laboratory"),
+                instrument=_to("#sdl", *filter(None, [model])),
+                object=_to(self._file("exams.jsonl"), self._file("replies.jsonl"), *self._target(line.target)),
+                result=_to(self._file("verdicts.jsonl"), f"#finding-{place}"),
+            )
+            yield _entity(
+                f"#finding-{place}",
+                "PropertyValue",
+                name=f"verdict on {line.target}",
+                value=line.verdict.value,
+                description=self._words(line.settings) if line.settings else line.sentence,
+            )
+
+    def _steering(self) -> Iterator[Entity]:
+        for place, line in enumerate(self.evidence.steering):
+            yield self._notice(place, line)
+
+    def _notice(self, place: int, line: NoticeLine) -> Entity:
+        person = self._people.get((line.by, line.known or ""))
+        return _entity(
+            f"#notice-{place}",
+            "Action",
+            name=f"{line.kind.value}: {line.text}",
+            description=f"after {count_words(line.sent, 'request')}",
+            endTime=_time(line.at),
+            agent=_to(person["@id"] if person else "#laboratory" if line.by else "#sdl"),
+            object=_to(self._file("steering.jsonl")),
+        )
