@@ -1,6 +1,6 @@
 """What the wall costs its server, and how late a reading is on it: eight instruments, four readings a second in all.
 
-    PYTHONPATH=tests/support python tests/simulators/wall_load.py [SECONDS] [OLD_ROWS] [LEDGER_URL]
+    PYTHONPATH=tests/support:tests/simulators python tests/simulators/wall_load.py [SECONDS] [OLD_ROWS] [LEDGER_URL]
 
 One page is open in Chromium. A delay is from the moment in the ledger at which a reading came until its page shows it.
 """

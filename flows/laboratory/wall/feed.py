@@ -153,7 +153,7 @@ class Feed:
                 return
             rows = read_arrivals(connection, max(0, min(self._newest, newest) - OVERLAP), self._awaited)
         self._newest = newest
-        self._awaited = {row["seq"] for row in rows[-OVERLAP:] if row["state"] == "SENT"}
+        self._awaited = set([row["seq"] for row in rows if row["state"] == "SENT"][-OVERLAP:])
         for row in rows:
             if (lane := self._lanes.get(row["campaign"])) is not None:
                 self._serial += lane.add(row, self._serial + 1)

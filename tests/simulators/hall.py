@@ -1,6 +1,7 @@
 """A hall of instruments for the wall: campaigns at work in a ledger, and the page served as its own program."""
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sdl.campaign.definition import Target
-from sdl.history import Finding, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
+from sdl.history import Finding, NoticeKind, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
 from sdl.ledger.controls import Controls
@@ -25,6 +26,8 @@ SPACE = Space(
 )
 WANTED = np.array([16384.0, 9200.0, 12000.0])
 TARGETS = [Target(name="white", readings=dict(zip(SPACE.channel_names, WANTED.tolist(), strict=True)))]
+STRANGER = "<img src=x onerror=alert(1)><script>document.title='mine'</script> & <b>bold</b> \u202etxt"
+"""The name of a campaign by which somebody tries what a page does with it."""
 CHILD = """
 import socket, sys, uvicorn
 from pathlib import Path
@@ -59,20 +62,26 @@ class Hall:
 
     def reading(self, name, number, off=1.0, purpose=None, round_=0):
         """Take one reading of a campaign: every sixth is a reference of the light; off is in tolerances."""
-        lease, campaign = self.at_work[name]
         purpose = purpose or (Purpose.REFERENCE if number % 6 == 0 else Purpose.LEARNING)
-        kind = RoundKind.DESIGN if round_ == 0 else RoundKind.LEARNING
-        request = Request(round_, number, 0, purpose, self.random.random(3))
-        self.ledger.plan(lease, campaign, Round(round_, kind), [request])
-        attempt = self.ledger.send(lease, campaign, request, 10_000_000)
+        attempt = self.sent(name, number, purpose, round_)
         drift = 40 * np.sin(number / 25 + np.arange(3)) + self.random.normal(0, 6, 3)
-        counts = (
-            400 + drift if purpose is Purpose.REFERENCE else WANTED * (1 + 0.01 * off * self.random.normal(0, 1, 3))
-        )
-        values = np.round(counts)
-        reply = Reply({"R": 0.1}, SPACE.named_readings(values), "{}", 0.1)
-        self.ledger.receive(lease, attempt, reply, Screened(ReplyClass.OK, "", values, np.zeros(3, bool)))
+        near = WANTED * (1 + 0.01 * off * self.random.normal(0, 1, 3))
+        self.answer(name, attempt, np.round(400 + drift if purpose is Purpose.REFERENCE else near))
         return attempt
+
+    def sent(self, name, number, purpose=Purpose.LEARNING, round_=0):
+        """Plan and send one request, which nobody answers yet."""
+        lease, campaign = self.at_work[name]
+        request = Request(round_, number, 0, purpose, self.random.random(3))
+        kind = RoundKind.DESIGN if round_ == 0 else RoundKind.LEARNING
+        self.ledger.plan(lease, campaign, Round(round_, kind), [request])
+        return self.ledger.send(lease, campaign, request, 10_000_000)
+
+    def answer(self, name, attempt, values):
+        lease, _ = self.at_work[name]
+        values = np.asarray(values, float)
+        reply = Reply({"R": 0.1}, {}, "{}", 0.1)
+        self.ledger.receive(lease, attempt, reply, Screened(ReplyClass.OK, "", values, np.zeros(3, bool)))
 
     def finding(self, name, verdict=Verdict.VERIFIED, target="white", sentence="within the tolerance", round_=0):
         lease, campaign = self.at_work[name]
@@ -112,51 +121,39 @@ def cpu_s(process):
 
 
 def busy_hall(where, seed=0):
-    """Eight instruments as they are on a usual afternoon; for pictures."""
+    """Eight instruments on a usual afternoon, and one campaign of somebody who writes more than a name."""
     hall = Hall(where, seed)
-    names = ["claude-light", "photometer", "furnace-2", "reactor-a", "spectrometer", "dye-mixer", "printer", "arm"]
-    titles = [
-        "White at noon",
-        "Ratio of the two bands",
-        "Anneal at 640 °C",
-        "Yield against flow",
-        "Three bands",
-        "Ink 7",
-        "Feed rate",
-        "Reach",
-    ]
-    for name, title in zip(names, titles, strict=True):
+    titles = {
+        "claude-light": "White at noon",
+        "photometer": STRANGER,
+        "furnace-2": "Anneal at 640 °C, again, with the second thermocouple and the slower ramp of last week",
+        "reactor-a": "Yield against flow",
+        "spectrometer": "Three bands",
+        "dye-mixer": "Ink 7",
+        "an-instrument-with-a-name-that-somebody-thought-was-a-good-idea": "Feed rate",
+        "arm": "Reach",
+    }
+    for name, title in titles.items():
         hall.begin(f"{name}-today", name, title)
-        for number in range(30 if name != "arm" else 2):
-            hall.reading(f"{name}-today", number, off=3.0 if number < 20 else 0.6)
+        for number in range(25 if name != "arm" else 2):
+            hall.reading(f"{name}-today", number, off=3.0 if number < 15 else 0.6)
     hall.finding("claude-light-today", sentence="within the tolerance: 445nm 16390 ± 30 for 16384 ± 164, at 95 %")
-    hall.finding(
-        "dye-mixer-today",
-        Verdict.NOT_REACHABLE,
-        sentence="no setting gives these readings together; 445nm 15200 is nearest",
-    )
+    hall.finding("dye-mixer-today", Verdict.NOT_REACHABLE, sentence="no setting gives these readings together")
     hall.wait_for_approval("reactor-a-today")
-    hall.end(
-        "furnace-2-today", State.SUSPENDED, "the background left its band: 630nm reads 512 and 391 to 430 is usual"
-    )
+    hall.end("furnace-2-today", State.SUSPENDED, "the background left its band: 630nm reads 512, 391 to 430 is usual")
     hall.end("dye-mixer-today")
-    Controls(hall.ledger, "Ada").note(hall.at_work["arm-today"][1], _kind(), "asked to pause: the belt is changed")
+    Controls(hall.ledger, "Ada").note(hall.at_work["arm-today"][1], NoticeKind.PAUSED, "asked to pause: a new belt")
     return hall
 
 
-def _kind():
-    from sdl.history import NoticeKind
-
-    return NoticeKind.PAUSED
+def main():
+    """Serve such a laboratory in a new ledger, to be looked at."""
+    with contextlib.closing(busy_hall(sys.argv[1])) as hall, served(sys.argv[1], Path(sys.argv[1]).parent) as (url, _):
+        print(f"{url}/wall", flush=True)
+        for number in itertools.count(100):
+            time.sleep(0.25)
+            hall.reading(f"{('claude-light', 'photometer', 'spectrometer', 'arm')[number % 4]}-today", number)
 
 
 if __name__ == "__main__":
-    with contextlib.closing(busy_hall(sys.argv[1])) as hall, served(sys.argv[1], Path(sys.argv[1]).parent) as (url, _):
-        print(url, flush=True)
-        number = 100
-        while True:
-            for name in hall.at_work:
-                if name.startswith(("claude", "photo", "spectro", "printer")):
-                    number += 1
-                    hall.reading(name, number, off=1.0)
-                    time.sleep(0.25)
+    main()
