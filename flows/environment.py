@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from sdl.errors import InvalidInput
 from sdl.formatting import has_password, hide_password
@@ -43,6 +43,8 @@ SETTINGS = {
 """What we set unless the person did."""
 
 
+WALL = "SDL_WALL"
+"""Variable with the path at which the Prefect server of 'sdl up' has the wall."""
 LOG_BYTES = 5_000_000
 """Size at which the words of a log file are put aside; with them it has twice as much at most."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -142,6 +144,12 @@ def parameter(ledger: str) -> str | None:
         return ledger
     os.environ["SDL_LEDGER"] = ledger
     return None
+
+
+def wall_page(campaign: str = "") -> str:
+    """Where Prefect's own page leads to the wall of 'sdl up', or to a campaign's report there; empty without a wall."""
+    wall = os.environ.get(WALL, "")
+    return f"{wall}/report/{quote(campaign)}" if wall and campaign else wall
 
 
 def server_credentials() -> tuple[str, str] | None:

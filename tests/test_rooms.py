@@ -41,6 +41,7 @@ ALLOWED = {
         "rich",
     },  # five are what Prefect stands on
 }
+ALLOWED["flows.laboratory.wall"] = ALLOWED["flows"] | {"starlette"}  # on which Prefect's server stands too
 ALLOWED["flows.laboratory.agents"] = ALLOWED["flows"] | {"fastmcp", "mcp_types"}
 """Third-party packages of each floor."""
 ROOMS = {
@@ -122,7 +123,7 @@ ROOMS = {
     "flows.server": {"sdl": "errors formatting system", "flows": "environment"},
     "flows.run_policy": {"sdl": "campaign errors formatting history instruments.configured ledger plugins system"},
     "flows.terminal": {"sdl": "formatting"},
-    "flows.ui": {"sdl": "analysis campaign errors formatting history ledger reports"},
+    "flows.ui": {"sdl": "analysis campaign errors formatting history ledger reports", "flows": "environment"},
     "flows.benchmarks.bars": {"flows": "terminal"},
     "flows.benchmarks.cells": {"sdl": "errors"},
     "flows.benchmarks.kept_cells": {"sdl": "errors", "flows": "benchmarks.cells"},
@@ -154,6 +155,10 @@ ROOMS = {
     "flows.laboratory.agents": {
         "sdl": "campaign errors formatting history ledger reports space system",
         "flows": "engine environment laboratory versions",
+    },
+    "flows.laboratory.wall": {
+        "sdl": "errors formatting history ledger reports space system",
+        "flows": "environment server ui",
     },
     "flows.manual": {
         "sdl": "analysis campaign errors history ledger measurement plugins space",

@@ -80,8 +80,10 @@ def start_laboratory(
         with err.status("starting Prefect"):
             ready = _ready(process, directory)
         hint = "'sdl down' ends it" if detach else "Ctrl-C ends it"
-        lines = [f"UI {ready.ui} ({hint})", *([f"twin {ready.twin}"] if ready.twin else [])]
-        show({"ui": ready.ui, "api": ready.api, "twin": ready.twin, "pid": ready.pid}, as_json, *lines)
+        lines = [f"UI {ready.ui} ({hint})"]
+        lines += [f"{name} {url}" for name, url in (("wall", ready.wall), ("twin", ready.twin)) if url]
+        shown = {"ui": ready.ui, "wall": ready.wall, "api": ready.api, "twin": ready.twin, "pid": ready.pid}
+        show(shown, as_json, *lines)
         if not detach and process.wait():
             raise TimeoutError(f"it ended by itself; see {directory / 'up.log'}")
     except KeyboardInterrupt:

@@ -30,6 +30,8 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 
 REFUSED = 2
+WALL = "/wall"
+"""Where our own server has the page for the wall."""
 
 Process: TypeAlias = subprocess.Popen[bytes]
 
@@ -91,10 +93,13 @@ def _serve(request: ServiceRequest) -> None:
         environment.set_up_prefect(request.directory)
         own_server = None
         if find_server() is None:
-            own_server = server.OwnServer(request.directory, request.port)
+            own_server = server.OwnServer(request.directory, request.port, program="flows.laboratory.wall")
             stack.callback(own_server.stop)
             os.environ["PREFECT_API_URL"] = own_server.api
         service = Service(os.getpid(), os.environ["PREFECT_API_URL"], since=time.time())
+        if own_server is not None:
+            os.environ[environment.WALL] = WALL  # runs link to it
+            service = replace(service, wall=f"{service.ui}{WALL}")
         instance.tell(request.directory, service)
         service = replace(service, twin=stack.enter_context(_twin(request.twin_port)))
         file = Path(request.laboratory) if request.laboratory else None
@@ -104,6 +109,7 @@ def _serve(request: ServiceRequest) -> None:
         from flows.laboratory.registration import import_flow
         from flows.laboratory.runner import serve_deployments
 
+        service = replace(service, instruments={laboratory.identity(name): name for name in laboratory.instruments})
         offered = list(define_deployments(laboratory))
         for definition in offered:
             import_flow(definition)

@@ -8,7 +8,8 @@ from sdl.system.browsers import stranger_fault
 
 FORBIDDEN = 403
 POLICY_VIOLATION = 1008
-API = "/api"
+API = ("/api", "/wall/api")
+"""Below which no page lies, so that no link of a stranger leads there."""
 
 
 def refuse_strangers(app: App) -> App:

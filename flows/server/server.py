@@ -16,16 +16,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.environment import folder, keep_loopback_direct, log_file, settings_of_persons
+from flows.environment import WALL, folder, keep_loopback_direct, log_file, settings_of_persons
 from flows.server import service_lock as instance
 from flows.server.configured_server import find_server, read_settings
 from flows.server.failed_start import REFUSED, tell_failed_start, told_failed_start
+from flows.server.write_retry import App
 from sdl.errors import Interrupted, InvalidInput
 from sdl.system.atomic_files import describe_full_disk
 
@@ -53,6 +54,7 @@ def api(directory: Path) -> str:
     if (configured := find_server()) is not None:
         return configured
     if (up := instance.running(directory)) is not None and healthy(up.api):
+        os.environ[WALL] = up.wall.removeprefix(up.ui)
         return up.api
     own = OwnServer(directory)
     own.wait()
@@ -125,6 +127,8 @@ class OwnServer:
     directory: Path
     port: int = 0
     """Where it answers; 0 takes a free one."""
+    program: str = "flows.server.server"
+    """Module that calls ``serve`` with the socket whose number it is given."""
     child: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +149,7 @@ class OwnServer:
         with listen(self.port) as listener, log_file(folder(self.directory / "prefect") / "server.log") as words:
             self.port = int(listener.getsockname()[1])
             self.child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "flows.server.server", str(listener.fileno())],
+                [sys.executable, "-P", "-m", self.program, str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=words,
                 stderr=words,
@@ -235,7 +239,13 @@ def taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, beside: Callable[[App], App] | None = None) -> None:
+    """Serve Prefect's API and UI until standard input ends, and with it this process.
+
+    Args:
+        listener: A socket that listens already.
+        beside: What makes of Prefect's application one that serves something else as well.
+    """
     gc.set_threshold(ALLOCATIONS)
     with told_failed_start():
         read_settings()
@@ -247,8 +257,9 @@ def _serve(listener: socket.socket) -> None:
         from flows.server.write_retry import retry_writes
 
         make_database()
-        app = refuse_strangers(tell_failed_start(retry_writes(create_app())))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3))
+        app = tell_failed_start(retry_writes(create_app()))
+        guarded = refuse_strangers(beside(app) if beside else app)
+        server = uvicorn.Server(uvicorn.Config(guarded, log_level="error", timeout_graceful_shutdown=3))
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read()
@@ -264,4 +275,4 @@ def _serve(listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])))

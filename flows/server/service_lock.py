@@ -8,9 +8,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sdl.errors import SdlError
@@ -38,6 +38,10 @@ class Service:
     since: float = 0.0
     ready: bool = False
     """Whether its deployments are there and watched."""
+    wall: str = ""
+    """URL of the page for the wall; empty where Prefect's server is not its own, so that there is none."""
+    instruments: Mapping[str, str] = field(default_factory=dict)
+    """Names of the laboratory's instruments by their identities."""
 
     @property
     def ui(self) -> str:

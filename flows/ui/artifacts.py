@@ -16,6 +16,7 @@ from prefect import get_client, runtime
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
+from flows import environment
 from flows.ui.events import make_harmless
 from sdl.analysis.control_chart import Chart
 from sdl.campaign.definition import slugify
@@ -43,6 +44,15 @@ async def show_progress(campaign: str, sent: int, budget: int) -> None:
     """Show the share of the budget that is spent."""
     share = min(100.0, 100 * sent / budget)
     await _show(f"{campaign}-progress", "progress", share, f"{sent} of {budget} requests sent")
+
+
+async def show_pages(campaign: str) -> None:
+    """Show where the report of a campaign and the wall are, if 'sdl up' has these pages."""
+    if report := environment.wall_page(campaign):
+        wall = f"{environment.wall_page()}#{campaign}"
+        await _show(
+            f"{campaign}-pages", "markdown", f"[Report]({report}) and [wall]({wall})", "its report, and the wall"
+        )
 
 
 async def show_observations(ledger: Ledger, campaign: str) -> None:
@@ -96,6 +106,8 @@ def _verdict(entry: Entry, finding: Finding) -> str:
         lines += ["", "| left free | foretold | measured | interval |", "|---|---|---|---|"]
         cells = ((each.channel, each.foretold, each.measured, f"{each.level} {each.held}") for each in free)
         lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in cells]
+    if report := environment.wall_page(entry.name):
+        lines += ["", f"[Report]({report})"]
     return "\n".join(lines)
 
 

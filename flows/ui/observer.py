@@ -63,6 +63,8 @@ class Screen:
     campaign: str
     judged: int
     """Findings that need no showing any more."""
+    _linked: bool = False
+    """Whether it leads to the report and to the wall."""
     _sent: int = -1
     """Requests that its progress tells of."""
     _round: int | None = None
@@ -109,6 +111,9 @@ class Screen:
             self._silent = False
 
     async def _progress(self, standing: CampaignStatus) -> None:
+        if not self._linked:
+            await artifacts.show_pages(self.campaign)
+            self._linked = True
         if standing.sent != self._sent and standing.budget:
             await artifacts.show_progress(self.campaign, standing.sent, standing.budget)
             self._sent = standing.sent

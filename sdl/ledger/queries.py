@@ -185,6 +185,31 @@ def last_attempt_numbers(connection: Connection, campaign: int, most: int) -> Se
     return connection.execute(query).scalars().all()
 
 
+def newest_attempt(connection: Connection) -> int:
+    """Return the number of the last attempt of all campaigns; 0 where there is none."""
+    return connection.execute(select(func.max(attempts.c.id))).scalar_one() or 0
+
+
+def read_arrivals(connection: Connection, after: int, awaited: Collection[int]) -> "Rows":
+    """Return what is known of attempts of all campaigns, in the order of sending.
+
+    Args:
+        connection: To the ledger.
+        after: Number of the last attempt that is not asked for.
+        awaited: Numbers of earlier ones that are.
+    """
+    columns = attempts.c["campaign", "state", "verdict", "readings", "done_at"]
+    query = select(attempts.c.id.label("seq"), *columns, *requests.c["purpose", "round"])
+    query = query.join(requests, attempts.c.request == requests.c.id).order_by(attempts.c.id)
+    earlier = [query.where(attempts.c.id.in_(awaited), attempts.c.id <= after)] if awaited else []
+    # One after the other: for "or" a database might go through all that there are.
+    return [
+        dict(row)
+        for one in (*earlier, query.where(attempts.c.id > after))
+        for row in connection.execute(one).mappings()
+    ]
+
+
 # ---------------------------------------------------------------------- what a next request has to heed
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdl.campaign.definition import MANY_TARGETS, Target
-from sdl.history import Finding, Notice
+from sdl.history import Entry, Finding, Notice
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.reports.status import CampaignStatus
@@ -38,6 +38,7 @@ class CampaignDetail:
     """What there is to see of one campaign."""
 
     status: CampaignStatus
+    entry: Entry
     targets: Sequence[Target]
     last: Sequence[AttemptLine]
     """The last attempts, the latest first."""
@@ -80,6 +81,7 @@ def campaign_detail(ledger: Ledger, status: CampaignStatus) -> CampaignDetail:
     trail = ledger.last_attempts(entry.id, READINGS)
     return CampaignDetail(
         status=status,
+        entry=entry,
         targets=[Target.model_validate(target) for target in entry.config.get("targets", [])],
         last=[_sighting(row, entry.space) for row in reversed(trail)],
         findings=ledger.findings(entry.id),

@@ -102,6 +102,13 @@ class Browser:
             assert time.monotonic() < until, address
             time.sleep(0.05)
 
+    def resize(self, width, height, theme="light"):
+        """Be a window of that size, on a device with that theme; a narrow one is a phone."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
     def run(self, script):
         """The value of an expression in the page; of a promise, what comes of it."""
         answer = self._ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
