@@ -1,5 +1,6 @@
 """Commands about data and this installation: import, export, bundle, reproduce, upgrade, backup, restore, plugins."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
+from sdl.history import Entry
 from sdl.ledger.database import SCHEMA_VERSION, open_database
 
-DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV or Parquet.", show_default=False)]
+DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV, Parquet or SQLite.", show_default=False)]
 
 DIFFERS = 3
 
@@ -30,7 +32,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_file(
-    file: DataFile,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of JSON lines, CSV or Parquet, or databases of SQLite.", show_default=False),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the new campaign; by default that of the file.")
     ] = None,
@@ -38,20 +43,68 @@ def import_file(
         list[str] | None,
         typer.Option("--knob", help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows."),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="THERE=HERE, what a column is called here, as I_445=445nm, repeatable."),
+    ] = None,
+    database_table: Annotated[
+        str, typer.Option("--table", help="Of a database, the table with the readings; by default the only one.")
+    ] = "",
+    source: Annotated[str, typer.Option("--source", help="Whose rows they are, for the record.")] = "",
+    licence: Annotated[
+        str, typer.Option("--license", help="What others may do with them, such as CC-BY-4.0, for the record.")
+    ] = "",
+    leave_out: Annotated[
+        bool,
+        typer.Option("--leave-out", help="Leave out rows with a fault and name them; else the file is refused."),
+    ] = False,
     home: Home = None,
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter the observations of a file as a finished campaign; where that broke off, give it again."""
+    """Enter the observations of files as finished campaigns; where that broke off, give it again."""
     from flows.studies.target_words import read_ranges
-    from sdl.interchange.export_import import import_campaign as take_in
+    from sdl.interchange.export_import import Provenance, import_campaign, import_campaigns
+    from sdl.interchange.formats.jsonl import FileWords
 
+    if name is not None and len(files) > 1:
+        raise InvalidInput("--name is that of one campaign: of several files each is called as its file is")
+    ranges, words = read_ranges(knob or ()), FileWords(_columns(column or ()), database_table)
+    provenance = Provenance(source, licence)
     with open_ledger(home, ledger, new=True) as book:
-        entry = take_in(book, file, name or file.stem, ranges=read_ranges(knob or ()))
-        rows = len(book.trail(entry.id))
-    beside, notes = entry.config["imported"]["epoch"], entry.config["imported"].get("notes", [])
-    result = {"campaign": entry.name, "rows": rows, "epoch": beside} | ({"notes": notes} if notes else {})
-    show(result, as_json, f"{rows} rows of {file} are campaign {entry.name} now", *notes, *beside)
+        if len(files) == 1:
+            path = files[0]
+            entries = [
+                import_campaign(book, path, name or path.stem, None, ranges, words, provenance, leave_out=leave_out)
+            ]
+        else:
+            entries = import_campaigns(book, files, ranges, words, provenance, leave_out=leave_out)
+        results = [_imported(entry, len(book.trail(entry.id))) for entry in entries]
+    said = [
+        line
+        for file, result in zip(files, results, strict=True)
+        for line in (
+            f"{result['rows']} rows of {file} are campaign {result['campaign']} now",
+            *result.get("notes", []),
+            *result["epoch"],
+        )
+    ]
+    show(results[0] if len(files) == 1 else results, as_json, *said)
+
+
+def _imported(entry: Entry, rows: int) -> dict[str, Any]:
+    """What came of a file."""
+    known = entry.config["imported"]
+    also = {key: known[key] for key in ("source", "licence", "sources", "notes") if key in known}
+    return {"campaign": entry.name, "rows": rows, "epoch": known["epoch"], **also}
+
+
+def _columns(texts: Sequence[str]) -> dict[str, str]:
+    """What columns are called here, by their names there."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (there, _, here) in zip(texts, pairs, strict=True) if not there or not here]:
+        raise InvalidInput([f"--column needs THERE=HERE, as in I_445=445nm, got {text!r}" for text in wrong])
+    return {there: here for there, _, here in pairs}
 
 
 def export_campaign(

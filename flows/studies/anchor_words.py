@@ -5,7 +5,8 @@ from pathlib import Path
 
 from flows.studies.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.interchange.export_import import FORMATS, read_data
+from sdl.interchange.export_import import read_data
+from sdl.interchange.file_contents import READERS
 from sdl.space import Space
 from strategies.solving.backgrounds.anchored_background import Anchors
 
@@ -25,7 +26,7 @@ def read_anchors(space: Space, words: Sequence[str]) -> Anchors | None:
     faults, found = list[str](), list[Anchors]()
     for text in words:
         try:
-            if Path(text).suffix.lower() in FORMATS:
+            if Path(text).suffix.lower() in READERS:
                 data = read_data(text, space)
                 found.append(Anchors(data.settings, data.readings))
             else:

@@ -136,7 +136,7 @@ def _json(cards: Sequence[ModelCard]) -> bytes:
 def _observations(ledger: Ledger, entry: Entry) -> dict[str, bytes]:
     records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     files = dict[str, bytes]()
-    for suffix, (_, write_records) in FORMATS.items():
+    for suffix, write_records in FORMATS.items():
         buffer = io.BytesIO()
         try:
             write_records(buffer, records, entry.space.knob_names, entry.space.channel_names)

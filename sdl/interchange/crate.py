@@ -8,7 +8,7 @@ what the bundle holds anyway, so that no more is given away.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -72,8 +72,11 @@ def crate_metadata(
         samples: What persons were asked to measure.
         cards: What is on record of the models.
         files: Size in bytes of each file of the bundle, and what it is in words, by name.
-        rights: Whose it is.
+        rights: Whose it is; of rows that were imported the licence is theirs unless another one is stated.
     """
+    imported = evidence.campaign.config.get("imported")
+    if not rights.licence and isinstance(imported, Mapping):
+        rights = replace(rights, licence=str(imported.get("licence") or ""))
     graph = _Crate(evidence, samples, cards, files, rights).entities()
     return (json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1) + "\n").encode("ascii")
 
@@ -123,6 +126,7 @@ class _Crate:
             hasPart=_to(FOLDER),
             variableMeasured=[_to(self._channel(place)) for place in range(self.evidence.space.p)],
             mentions=[_to(action["@id"]) for action in actions if action["@type"].endswith("Action")],
+            isBasedOn=_to("#source") if self._source else None,
             **common,
         )
         data = _entity(
@@ -140,7 +144,7 @@ class _Crate:
         persons = [_entity(f"#author-{place}", "Person", name=name) for place, name in enumerate(self.rights.authors)]
         return [
             *(descriptor, root, data, profile, self.rights.entity),
-            *(*persons, *self._people.values()),
+            *(*self._source, *persons, *self._people.values()),
             *self._file_entities(),
             *self._programs(),
             *self._quantities(),
@@ -148,6 +152,16 @@ class _Crate:
             *self._sample_entities(),
             *actions,
         ]
+
+    @property
+    def _source(self) -> list[Entity]:
+        """Where imported rows come from, as far as that was said."""
+        imported = self.evidence.campaign.config.get("imported")
+        known = imported if isinstance(imported, Mapping) else {}
+        counted = known.get("sources") or {}
+        rows = [f"{number} rows from {name}" for name, number in counted.items()]
+        name = str(known.get("source") or known.get("file") or "")
+        return [_entity("#source", "CreativeWork", name=name, description="; ".join(rows))] if name else []
 
     @property
     def _description(self) -> str:

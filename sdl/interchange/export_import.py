@@ -1,61 +1,40 @@
 """Observations out of a ledger and into one, as files: ``.jsonl`` (the paper's format), ``.csv`` or ``.parquet``.
 
-A campaign goes out as NeXus too (``.nxs``).
+A campaign goes out as NeXus too (``.nxs``), and rows come in from databases of SQLite.
 
 A file that was exported holds every attempt, whatever became of it, so that export, import and export again give the
 same bytes. Files from elsewhere need settings and readings alone.
 """
 
 import hashlib
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from sdl.campaign.definition import slugify
 from sdl.errors import InvalidInput
-from sdl.history import Entry, NoticeKind, Purpose
-from sdl.instruments.claude_light.channels import SPACE
+from sdl.formatting import count_words
+from sdl.history import Entry, NoticeKind, State
 from sdl.interchange.epoch_check import compare_epochs
+from sdl.interchange.file_contents import NOTHING_SAID, FileContents, read_contents
 from sdl.interchange.formats import nexus
-from sdl.interchange.formats.csv_parquet import read_csv, read_parquet, write_csv, write_parquet
-from sdl.interchange.formats.jsonl import (
-    KNOWN,
-    Fault,
-    Loaded,
-    raise_faults,
-    read_lines,
-    refuse_unsafe_file,
-    write_lines,
-)
-from sdl.interchange.inferred_space import Ranges, infer_space, is_claude_light, name_knobs, state_ranges
-from sdl.interchange.record_rows import Attempt, Reading, Row, record_of_row
+from sdl.interchange.formats.csv_parquet import write_csv, write_parquet
+from sdl.interchange.formats.jsonl import KNOWN, FileWords, write_lines
+from sdl.interchange.inferred_space import Ranges
+from sdl.interchange.record_rows import record_of_row
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
 from sdl.space import Readings, Settings, Space
 from sdl.system.atomic_files import write_atomically
 
-FORMATS = {
-    ".jsonl": (read_lines, write_lines),
-    ".csv": (read_csv, write_csv),
-    ".parquet": (read_parquet, write_parquet),
-}
-BYTE = 255
-NAMED = 5
-"""Lines that are named before the rest is counted."""
-DAYS = (30_000, 60_000)
-"""Days of our time as a spreadsheet counts them, from 1900 on."""
-VALUE = re.compile(r": [^;]*| sent [^;]*")
-"""What differs between two reasons that are the same."""
-
-Before = TypeVar("Before")
-After = TypeVar("After")
+FORMATS = {".jsonl": write_lines, ".csv": write_csv, ".parquet": write_parquet}
+"""Writers by the suffix of the file; what they write is read again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +100,9 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
         with write_atomically(path, force=force) as file:
             file.write(content)
         return path
-    _, write = _format(path, f"{KNOWN}, or {nexus.SUFFIXES[0]} for NeXus")
+    if (write := FORMATS.get(path.suffix.lower())) is None:
+        known = f"{KNOWN}, or {nexus.SUFFIXES[0]} for NeXus"
+        raise InvalidInput(f"{path}: no format for the suffix {path.suffix!r}; {known}")
     records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     try:
         with write_atomically(path, force=force) as file:
@@ -131,42 +112,153 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
     return path
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where rows come from, as a person says it."""
+
+    source: str = ""
+    """Whose they are: a name, an address."""
+    licence: str = ""
+    """What others may do with them, such as ``CC-BY-4.0``."""
+    instrument: str = "imported"
+    """What they were measured with, in words."""
+
+
+NOWHERE = Provenance()
+
+
 def import_campaign(
     ledger: Ledger,
     path: str | Path,
     name: str,
     space: Space | None = None,
-    instrument: str = "imported",
     ranges: Ranges | None = None,
+    words: FileWords = NOTHING_SAID,
+    provenance: Provenance = NOWHERE,
+    *,
+    leave_out: bool = False,
 ) -> Entry:
     """Enter the observations of a file as a finished campaign; after an interruption the same call enters the rest.
 
     Args:
         ledger: Where to.
         path: A file that ``export_campaign`` wrote, or one from elsewhere: JSON lines with ``in``, ``out`` and perhaps
-            ``time``, or a table with columns of these.
+            ``time``, a table with columns of these, or a database with either.
         name: Of the new campaign.
         space: Knobs and channels; Claude-Light's if the names are, else taken from the file.
-        instrument: What it was measured with, in words.
         ranges: Least and greatest setting of knobs; by default those of the space, else those of the rows.
+        words: What is said of the file.
+        provenance: Where its rows come from.
+        leave_out: Whether rows with a fault are left out, counted and named.
 
     Raises:
         InvalidInput: with the place of the first ten faults of the file; nothing is entered then.
         Interrupted, LedgerError: with how many rows are entered.
     """
-    path = Path(path)
+    contents = read_contents(Path(path), space, ranges, words, leave_out=leave_out)
+    return _enter(ledger, Path(path), _slug(name), name, contents, provenance)
+
+
+def import_campaigns(
+    ledger: Ledger,
+    paths: Sequence[Path],
+    ranges: Ranges | None = None,
+    words: FileWords = NOTHING_SAID,
+    provenance: Provenance = NOWHERE,
+    *,
+    leave_out: bool = False,
+) -> list[Entry]:
+    """Enter the observations of several files, each as a campaign of its name; all are read before one is entered.
+
+    A file that was entered under its name already is passed over, so the same call goes on after an interruption.
+
+    Raises:
+        InvalidInput: with the faults of all files, and if two have one name; nothing is entered then.
+        Interrupted, LedgerError: as ``import_campaign``.
+    """
+    faults, prepared = list[str](), dict[str, tuple[Path, FileContents]]()
+    present = {entry.name: entry for entry in ledger.entries()}
+    for path in paths:
+        try:
+            slug = _slug(path.stem)
+            if slug in prepared:
+                faults.append(f"{prepared[slug][0]} and {path} would both be {slug!r}: give one of them with --name")
+            elif slug in present and not _is_of(present[slug], path):
+                faults.append(f"there is a campaign {slug!r} in this ledger already: give {path} with --name")
+            prepared[slug] = path, read_contents(path, None, ranges, words, leave_out=leave_out)
+        except InvalidInput as error:
+            faults += error.faults
+    if faults:
+        raise InvalidInput(faults)
+    return [
+        present[slug]
+        if slug in present and present[slug].state is State.FINISHED
+        else _enter(ledger, path, slug, path.stem, contents, provenance)
+        for slug, (path, contents) in prepared.items()
+    ]
+
+
+def _there_already(ledger: Ledger, name: str, contents: FileContents) -> list[str]:
+    """Which campaigns have rows of a file from elsewhere already, in sentences: people share copies of copies.
+
+    Rows without a time are left aside, since readings may repeat.
+    """
+    new = Counter(() if contents.ours else filter(None, map(_what_was_read, contents.rows)))
+    again = new.total() - len(new)
+    notes = [f"{count_words(again, 'row')} of the file, by settings, readings and time: there twice"] if again else []
+    alike = [
+        entry
+        for entry in ledger.entries()
+        if "imported" in entry.config and entry.name != name and entry.space.knob_names == contents.space.knob_names
+    ]
+    for entry in alike if new else ():
+        shared = {*new} & {_what_was_read(row) for row in ledger.trail(entry.id)}
+        if shared:
+            rows = count_words(len(shared), "row")
+            notes += [f"{rows} of the file, by settings, readings and time: in {entry.name!r} already"]
+    return notes
+
+
+def _what_was_read(row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """What makes a row this reading and no other; None if it may have been read twice."""
+    if row["sent_at"] is None:
+        return None
+    return (row["sent_at"], tuple(row["settings"]), json.dumps(row["out"], sort_keys=True))
+
+
+def _slug(name: str) -> str:
     try:
-        safe = slugify(name)
+        return slugify(name)
     except ValueError as error:
         raise InvalidInput(str(error)) from None
-    contents = _read(path, space, ranges)
+
+
+def _is_of(entry: Entry, path: Path) -> bool:
+    """Whether a campaign has the rows of a file."""
+    imported = entry.config.get("imported")
+    return isinstance(imported, Mapping) and path.is_file() and imported.get("sha256") == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _enter(ledger: Ledger, path: Path, slug: str, title: str, contents: FileContents, provenance: Provenance) -> Entry:
     space, trail = contents.space, contents.rows
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = compare_epochs(ledger, space, [row for row in trail if row["readings"] is not None])
-    source = {"file": path.name, "sha256": digest, "epoch": [str(comparison) for comparison in beside]}
-    if notes := contents.notes():
-        source["notes"] = notes
-    entry = ledger.adopt(safe, instrument, space, {"imported": source}, trail, title=name)
+    source: dict[str, Any] = {
+        "file": path.name,
+        "sha256": _digest(path),
+        "epoch": [str(comparison) for comparison in beside],
+    }
+    stated: dict[str, Any] = {
+        "source": provenance.source,
+        "licence": provenance.licence,
+        "sources": dict(Counter(filter(None, contents.sources)).most_common()),
+        "notes": [*contents.notes(), *_there_already(ledger, slug, contents)],
+    }
+    source |= {key: value for key, value in stated.items() if value}
+    entry = ledger.adopt(slug, provenance.instrument, space, {"imported": source}, trail, title=title)
     for comparison in beside:
         if comparison.other:
             Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(comparison))
@@ -184,7 +276,7 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
     Raises:
         InvalidInput: with the place of the first ten faults, or if no reading counts.
     """
-    contents = _read(Path(path), space, ranges)
+    contents = read_contents(Path(path), space, ranges)
     rows = [contents.rows[at] for at in contents.used]
     if not rows:
         raise InvalidInput(
@@ -201,187 +293,3 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
         sources=[contents.sources[at] for at in contents.used],
         notes=contents.notes(),
     )
-
-
-def _format(path: Path, known: str = KNOWN) -> Any:
-    if path.suffix.lower() not in FORMATS:
-        raise InvalidInput(f"{path}: no format for the suffix {path.suffix!r}; {known}")
-    return FORMATS[path.suffix.lower()]
-
-
-# ---------------------------------------------------------------------- reading
-
-
-@dataclass(frozen=True, eq=False)
-class _Contents:
-    """All that a file holds, whether it counts or not."""
-
-    space: Space
-    off: Settings | None
-    """As ``Data`` has it."""
-    lines: Sequence[int]
-    sources: Sequence[str]
-    rows: list[Row]
-    """As ``Ledger.trail`` gives them, each from the line of the same place."""
-    beside: Sequence[str]
-    """What else of the file is not used or may be meant otherwise, in sentences."""
-
-    @property
-    def used(self) -> list[int]:
-        """Places of the rows that count: of several attempts at one measurement the first that brought a reading."""
-        first = dict[tuple[int, int, int], int]()
-        for at, row in enumerate(self.rows):
-            if row["readings"] is not None:
-                first.setdefault((row["round"], row["index"], row["replicate"]), at)
-        return list(first.values())
-
-    def notes(self) -> list[str]:
-        """Which rows do not count, and why: as often as each reason comes, the commonest first; and what is beside."""
-        left = sorted({*range(len(self.rows))} - {*self.used})
-        why = defaultdict[str, list[int]](list)
-        for at in left:
-            row = self.rows[at]
-            reason = "another attempt at it counts" if row["readings"] is not None else row["reason"] or row["state"]
-            why[VALUE.sub("", reason)].append(at)
-        n = len(self.rows)
-        return [*self.beside] + [
-            f"{len(places)} of {n} rows of the file {'does' if len(places) == 1 else 'do'} not count "
-            f"({name_lines([self.lines[at] for at in places])}): {self.rows[places[0]]['reason'] or reason}"
-            for reason, places in sorted(why.items(), key=lambda item: -len(item[1]))
-        ]
-
-
-def name_lines(numbers: Sequence[int]) -> str:
-    """Lines of a file in words, the first few of them by number.
-
-    >>> name_lines([4, 9, 12]), name_lines([3])
-    ('lines 4, 9, 12', 'line 3')
-    """
-    few = ", ".join(map(str, numbers[:NAMED]))
-    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
-    return f"line{'s' if len(numbers) > 1 else ''} {few}{more}"
-
-
-def _read(path: Path, space: Space | None, ranges: Ranges | None) -> _Contents:
-    """Read a file, and judge each of its readings.
-
-    Raises:
-        InvalidInput: with the place of the first ten faults, or if there is no record.
-    """
-    refuse_unsafe_file(path)
-    loaded = _loaded(path, space or SPACE)
-    model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
-    records, malformed = _each(loaded.records, lambda _, record: model.model_validate(record))
-    faults = [*loaded.faults, *malformed]
-    if not records:
-        raise_faults(path, faults)
-        raise InvalidInput(f"{path}: no record in it")
-    channels = _channels(loaded, [record for _, record in records])
-    names = space.knob_names if space else name_knobs(len(records[0][1].settings_in), channels)
-    knobs = loaded.knobs or names
-    named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
-    values = np.array([[settings[name] for name in knobs] for _, (_, settings) in named]).reshape(-1, len(knobs))
-    stated = space or infer_space(path, knobs, channels, values)
-    if set(knobs) != set(stated.knob_names):
-        raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(stated.knob_names)}")
-    within = state_ranges(stated, ranges or {})
-    in_bytes = _in_other_units(within, values, [number for number, _ in named])
-    rows, impossible = _each([] if in_bytes else named, lambda number, pair: pair[0].row(number, within, pair[1]))
-    raise_faults(path, [*faults, *unnamed, *in_bytes, *impossible, *_contradictions(rows)])
-    references = [row["settings"] for _, row in rows if row["purpose"] == Purpose.REFERENCE]
-    states_off = any(knob.off is not None for knob in stated.knobs) or (
-        stated.knob_names == SPACE.knob_names and is_claude_light(stated.channel_names)
-    )
-    return _Contents(
-        within,
-        np.array(references[-1], float) if references else stated.off if states_off else None,
-        [number for number, _ in rows],
-        [getattr(record, "source", "") for _, (record, _) in named],
-        [row for _, row in rows],
-        _beside(loaded, channels, [row["sent_at"] for _, row in rows if row["sent_at"] is not None]),
-    )
-
-
-def _beside(loaded: Loaded, channels: Sequence[str], times: Sequence[float]) -> list[str]:
-    """What of a file is not used, and times that look like days, in sentences."""
-    silent = [repr(name) for name in loaded.channels if name not in channels]
-    notes = [f"no number was read from {', '.join(silent)}, so it is no channel here"] if silent else []
-    if unused := [repr(name) for name in loaded.unused]:
-        notes += [f"columns that are not used: {', '.join(unused)}; a knob is a column 'in.NAME', a channel 'out.NAME'"]
-    if times and all(DAYS[0] < time < DAYS[1] for time in times):
-        notes += [
-            f"times from {min(times):g} to {max(times):g} are taken for seconds: if a spreadsheet counted them, "
-            "in days, write them as in 2025-07-31T19:44:16Z"
-        ]
-    return notes
-
-
-def _loaded(path: Path, space: Space) -> Loaded:
-    try:
-        loaded: Loaded = _format(path)[0](path, space)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{path} is no text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8 (in Excel 'CSV UTF-8')"
-        ) from error
-    return loaded
-
-
-def _each(
-    numbered: Iterable[tuple[int, Before]], step: Callable[[int, Before], After]
-) -> tuple[list[tuple[int, After]], list[Fault]]:
-    """Take a step with each record; collect what is wrong with those that cannot take it."""
-    results, faults = list[tuple[int, After]](), list[Fault]()
-    for number, value in numbered:
-        try:
-            results.append((number, step(number, value)))
-        except ValidationError as error:
-            faults.append((number, _sentence(error)))
-        except ValueError as error:
-            faults.append((number, str(error).replace("\n", "; ")))
-    return results, faults
-
-
-def _sentence(error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {repr(fault['input'])[:60]}"
-
-
-def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]:
-    """Names in ``out`` that stand for readings: in our own files all that was believed of them is numbers."""
-    plain_values: dict[str, list[bool]] = {name: [] for name in loaded.channels if name}
-    for record in records:
-        for name, value in (record.out or {}).items():
-            if name in plain_values and record.believed:
-                plain_values[name].append(type(value) in (int, float))
-    return [name for name, plain in plain_values.items() if not plain or (all if loaded.ours else any)(plain)]
-
-
-def _in_other_units(space: Space, values: Settings, numbers: Sequence[int]) -> list[Fault]:
-    """Whether settings ``(n, d)`` of knobs from 0 to 1 are given in bytes or percent, as one fault."""
-    beyond = (values > 1).any(axis=1)
-    from_0_to_1 = values.size and not space.low.any() and np.all(space.high == 1)
-    if not from_0_to_1 or values.min() < 0 or not 2 <= values.max() <= BYTE:
-        return []
-    if beyond.mean() <= 0.5 and np.any(values % 1):  # most rows are right: it is some that are wrong
-        return []
-    first = numbers[int(beyond.argmax())]
-    return [
-        (first, f"settings go up to {values.max():g} where knobs go from 0 to 1: they look like 0-255 (divide by 255) "
-                "or like percent (divide by 100)")
-    ]  # fmt: skip
-
-
-def _contradictions(rows: Iterable[tuple[int, Row]]) -> Iterator[Fault]:
-    """Attempts that are there twice, or that do not belong to the measurement they say."""
-    measurements: dict[tuple[int, int, int], tuple[Any, Any]] = {}
-    attempts: set[tuple[int, int, int, int]] = set()
-    for number, row in rows:
-        key, what = (row["round"], row["index"], row["replicate"]), (row["purpose"], row["settings"])
-        if measurements.setdefault(key, what) != what:
-            yield number, f"round {key[0]}, index {key[1]}, replicate {key[2]} is another measurement further up"
-        if (*key, row["attempt"]) in attempts:
-            yield (
-                number,
-                f"attempt {row['attempt']} at round {key[0]}, index {key[1]}, replicate {key[2]} is there twice",
-            )
-        attempts.add((*key, row["attempt"]))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput, SdlError
-from sdl.interchange.export_import import Data, name_lines
+from sdl.interchange.export_import import Data
+from sdl.interchange.file_contents import name_lines
 from sdl.space import Interval, Readings, Settings, Space, Window
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdl.errors import InvalidInput
-from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, Loaded, Record
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, FileWords, Loaded, Record
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
@@ -48,7 +48,7 @@ def write_csv(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], c
     text.detach()
 
 
-def read_csv(path: Path, space: Space) -> Loaded:
+def read_csv(path: Path, space: Space, words: FileWords) -> Loaded:
     """Read a CSV table, ours or with columns named by the knobs and channels of the space.
 
     Raises:
@@ -64,7 +64,7 @@ def read_csv(path: Path, space: Space) -> Loaded:
             raise InvalidInput(f"{path.name}, line {table.line_num}: {error}") from error
     if not set(COLUMNS) <= set(header):
         header = [name.strip() for name in header]
-    return _table(path, header, _cells(header, rows), space, _uncell)
+    return read_rows(path, header, _cells(header, rows), space, words, _uncell)
 
 
 def write_parquet(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ def write_parquet(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str
     pq.write_table(pa.table(columns), file)
 
 
-def read_parquet(path: Path, space: Space) -> Loaded:
+def read_parquet(path: Path, space: Space, words: FileWords) -> Loaded:
     """Read a Parquet table, with columns as in ``read_csv``.
 
     Raises:
@@ -92,7 +92,7 @@ def read_parquet(path: Path, space: Space) -> Loaded:
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # such as a date of the year 30,000
         raise InvalidInput(f"{path} is no table in Parquet: {error}") from error
     cells = ({name: cell for name, cell in row.items() if cell is not None} for row in rows)
-    return _table(path, header, enumerate(cells, start=1), space, _unpack)
+    return read_rows(path, header, enumerate(cells, start=1), space, words, _unpack)
 
 
 _NONE: Any = object()
@@ -166,15 +166,31 @@ def _cells(header: Sequence[str], rows: Sequence[tuple[int, list[str]]]) -> Iter
             yield place, f"needs {len(header)} cells as in the header, got {len(row)}{hint}"
 
 
-def _table(
+def read_rows(
     path: Path,
     header: Sequence[str],
     rows: Iterable[tuple[int, Record | str]],
     space: Space,
-    thaw: Callable[[str, Any], Any],
+    words: FileWords,
+    thaw: Callable[[str, Any], Any] = lambda _, cell: cell,
 ) -> Loaded:
+    """Read the rows of a table.
+
+    Args:
+        path: Of its file.
+        header: Names of its columns.
+        rows: Each with its number, and its cells by column, without the empty ones, or what is wrong with it.
+        space: Whose knobs and channels are columns where none begins with ``in.`` or ``out.``.
+        words: What is said of it.
+        thaw: Makes a value of a cell of our own files.
+
+    Raises:
+        InvalidInput: if its header is of no use.
+    """
     ours = set(COLUMNS) <= set(header)
-    inputs, outputs = _roles(path, header, space)
+    inputs, outputs = _roles(path, header, space, words)
+    times = [name for name in header if words.here(name) in TIMES and name not in inputs and name not in outputs]
+    times.sort(key=lambda name: TIMES.index(words.here(name)))
     records, faults, filled = list[tuple[int, Record]](), list[Fault](), set[str]()
     for place, cells in rows:
         if isinstance(cells, str):
@@ -183,28 +199,34 @@ def _table(
         filled |= cells.keys()
         try:
             thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
-            records.append((place, (_nested if ours else _plain)(thawed, inputs, outputs)))
+            records.append((place, _nested(thawed, inputs, outputs) if ours else _plain(cells, inputs, outputs, times)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
-    kept = {*inputs, *outputs, *TIMES, "source", *(COLUMNS if ours else ())}
+    kept = {*inputs, *outputs, *times, *TIMES, "source", *(COLUMNS if ours else ())}
     unused = [name for name in dict.fromkeys(header) if name in filled - kept]
     return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults, unused)
 
 
-def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, str], dict[str, str]]:
+def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) -> tuple[dict[str, str], dict[str, str]]:
     """Columns of knobs and of channels, each with its name."""
-    if twice := sorted({name for name in filter(None, header) if header.count(name) > 1}):
+    here = [words.here(name) for name in header]
+    if twice := sorted({name for name in filter(None, here) if here.count(name) > 1}):
         raise InvalidInput(
             f"{path.name}, line 1: every column needs a name of its own, found twice: {', '.join(twice)}"
         )
-    inputs = {name: name[3:] for name in header if name.startswith("in.")}
-    outputs = {name: name[4:] for name in header if name.startswith("out.")}
+    if missing := [name for name in words.columns if name not in header]:
+        raise InvalidInput(
+            [f"{path.name}: no column {name!r} in it{suggest_nearest(name, header)}" for name in missing]
+        )
+    inputs = {name: words.here(name)[3:] for name in header if words.here(name).startswith("in.")}
+    outputs = {name: words.here(name)[4:] for name in header if words.here(name).startswith("out.")}
     if not inputs and not outputs:
-        inputs = {name: name for name in header if name in space.knob_names}
-        outputs = {name: name for name in header if name in space.channel_names}
-        lacking = [name for name in space.knob_names if name not in inputs]
+        inputs = {name: words.here(name) for name in header if words.here(name) in space.knob_names}
+        outputs = {name: words.here(name) for name in header if words.here(name) in space.channel_names}
+        lacking = [name for name in space.knob_names if name not in inputs.values()]
         if inputs and outputs and lacking:
-            raise InvalidInput(f"{path.name}, line 1: no column for {', '.join(lacking)}, only for {', '.join(inputs)}")
+            found = ", ".join(inputs.values())
+            raise InvalidInput(f"{path.name}, line 1: no column for {', '.join(lacking)}, only for {found}")
     if not inputs or not outputs:
         if separator := next((mark for mark in OTHER_MARKS if len(header) == 1 and mark in header[0]), ""):
             raise InvalidInput(
@@ -218,14 +240,14 @@ def _roles(path: Path, header: Sequence[str], space: Space) -> tuple[dict[str, s
     return inputs, outputs
 
 
-def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
+def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str], times: Sequence[str]) -> Record:
     cells = {name: cell for name, cell in cells.items() if not isinstance(cell, str) or cell.strip()}
     if missing := [name for name in inputs if name not in cells]:
         raise ValueError(f"{', '.join(missing)} is empty")
     record: Record = {"in": [parse_number(name, cells[name]) for name in inputs]}
     record["out"] = {channel: parse_number(name, cells[name]) for name, channel in outputs.items() if name in cells}
-    free = [name for name in TIMES if name in cells and name not in inputs and name not in outputs]
-    record |= {"time": parse_time(cells[free[0]]) if free else None, "source": str(cells.get("source") or "")}
+    time = next((cells[name] for name in times if name in cells), None)
+    record |= {"time": parse_time(time), "source": str(cells.get("source") or "")}
     return record | {"raw": json.dumps(cells, default=str)}
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -23,13 +23,15 @@ COLUMNS = (
     "censored", "raw", "done", "seconds",
 )  # fmt: skip
 """What our own files hold beside settings and readings."""
-TIMES = ("time", "timestamp")
+TIMES = ("time", "timestamp", "t0")
 """Names under which files from elsewhere say when a row was measured; the first one that is there counts."""
 SHOWN = 10
 """Faults that are named before the rest is counted."""
 LARGEST = 1_000_000_000
 """Bytes of a file, or of what it unpacks to, that are read at once."""
 KNOWN = "give .jsonl, .csv or .parquet"
+DATABASES = (".db", ".sqlite", ".sqlite3")
+READABLE = f"{KNOWN}, or a database of SQLite ({', '.join(DATABASES)})"
 MAY_HOLD_CODE = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz", ".zip", ".gz", ".xlsx")
 MAGIC = {
     b"\x80": "a pickle, which may run code when it is opened",
@@ -38,6 +40,20 @@ MAGIC = {
     b"x\x9c": "compressed",
     b"\x93NUMPY": "an array of NumPy",
 }
+
+
+@dataclass(frozen=True)
+class FileWords:
+    """What a person says of a file from elsewhere, which does not say it itself."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What its columns, or the keys of its readings, are here, by their names there."""
+    table: str = ""
+    """Of a database, the table with the readings; empty where only one can be meant."""
+
+    def here(self, name: str) -> str:
+        """Return what a column is called here."""
+        return self.columns.get(name, name)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Loaded:
     faults: Sequence[Fault]
     unused: Sequence[str] = ()
     """Columns of a table with something in them that is neither of a knob nor of a channel."""
+    tables: Sequence[str] = ()
+    """Tables of a database that are not used, in words."""
 
 
 def refuse_unsafe_file(path: Path) -> None:
@@ -64,7 +82,7 @@ def refuse_unsafe_file(path: Path) -> None:
         InvalidInput: for such a file, for one that cannot be read and for one that is too large.
     """
     if path.suffix.lower() in MAY_HOLD_CODE:
-        raise InvalidInput(f"{path}: a {path.suffix} file is never opened, since it may hold code; {KNOWN}")
+        raise InvalidInput(f"{path}: a {path.suffix} file is never opened, since it may hold code; {READABLE}")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -73,7 +91,7 @@ def refuse_unsafe_file(path: Path) -> None:
         raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
-            raise InvalidInput(f"{path} is {kind}, whatever its name says; {KNOWN}")
+            raise InvalidInput(f"{path} is {kind}, whatever its name says; {READABLE}")
     if size > LARGEST:
         raise InvalidInput(f"{path} has {size} bytes; at most {LARGEST} are read at once, split it")
 
@@ -86,7 +104,7 @@ def raise_faults(path: Path, faults: Iterable[Fault]) -> None:
     """
     in_order = sorted(faults)
     if in_order:
-        place = "row" if path.suffix.lower() == ".parquet" else "line"
+        place = "row" if path.suffix.lower() in (".parquet", *DATABASES) else "line"
         more = [f"and {len(in_order) - SHOWN} more"] if len(in_order) > SHOWN else []
         raise InvalidInput([f"{path.name}, {place} {number}: {fault}" for number, fault in in_order[:SHOWN]] + more)
 
@@ -96,31 +114,41 @@ def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str],
     file.writelines((json.dumps(record) + "\n").encode("ascii") for record in pass_failpoint_each("in-export", records))
 
 
-def read_lines(path: Path, _: Space) -> Loaded:
+def read_lines(path: Path, _: Space, words: FileWords) -> Loaded:
     """Read one object a line; the text of a line that is not ours becomes its ``raw``.
 
     The settings of a line from elsewhere are a list or, as in the first line, an object with the names of the knobs.
     """
+    with path.open(encoding="utf-8-sig") as file:
+        return read_texts(((number, line) for number, line in enumerate(file, start=1) if line.strip()), words)
+
+
+def read_texts(texts: Iterable[tuple[int, str]], words: FileWords) -> Loaded:
+    """Read objects, each with the number of its line or row."""
     records, faults, ours = list[tuple[int, Record]](), list[Fault](), False
     knobs: list[str] | None = None
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = _object(line)
-            except (ValueError, RecursionError) as error:
-                faults.append((number, f'needs {{"in": [numbers], "out": {{channel: number}}}}: {error}'))
-                continue
-            if not records:
-                ours = set(COLUMNS) <= record.keys()
-                knobs = _names(record["settings"] if ours else record.get("in")) or None
-            try:
-                records.append((number, record if ours else _from_elsewhere(record, knobs, line.strip())))
-            except ValueError as error:
-                faults.append((number, str(error)))
+    for number, line in texts:
+        try:
+            record = _object(line)
+        except (ValueError, RecursionError) as error:
+            faults.append((number, f'needs {{"in": [numbers], "out": {{channel: number}}}}: {error}'))
+            continue
+        ours = set(COLUMNS) <= record.keys() if not records else ours
+        record = record if ours else _renamed(record, words)
+        if not records:
+            knobs = _names(record["settings"] if ours else record.get("in")) or None
+        try:
+            records.append((number, record if ours else _from_elsewhere(record, knobs, line.strip())))
+        except ValueError as error:
+            faults.append((number, str(error)))
     channels = dict.fromkeys(name for _, record in records for name in _names(record.get("out")))
     return Loaded(ours, records, knobs, list(channels), faults)
+
+
+def _renamed(record: Record, words: FileWords) -> Record:
+    """The same with settings and readings as they are called here."""
+    parts = {key: record[key] for key in ("in", "out") if isinstance(record.get(key), dict)}
+    return record | {key: {words.here(name): value for name, value in part.items()} for key, part in parts.items()}
 
 
 def _from_elsewhere(record: Record, knobs: Sequence[str] | None, raw: str) -> Record:

@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 
 from sdl.errors import InvalidInput
-from sdl.interchange.export_import import Data, name_lines
+from sdl.interchange.export_import import Data
+from sdl.interchange.file_contents import name_lines
 from sdl.space import Readings, Settings, Space
 from strategies.solving.backgrounds.run_backgrounds import RunBackgrounds
 from strategies.solving.backgrounds.runs import find_runs

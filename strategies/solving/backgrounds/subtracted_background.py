@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.analysis.background import Background
-from sdl.interchange.export_import import name_lines
+from sdl.interchange.file_contents import name_lines
 from sdl.space import SAME, Readings, Settings, Space
 
 FAR = 8.0

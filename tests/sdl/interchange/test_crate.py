@@ -21,7 +21,7 @@ from sdl.history import Control
 from sdl.interchange.bundle_reader import read_bundle
 from sdl.interchange.bundle_writer import write_bundle
 from sdl.interchange.crate import CONTEXT, METADATA, UNLICENSED, Rights
-from sdl.interchange.export_import import import_campaign
+from sdl.interchange.export_import import Provenance, import_campaign
 from sdl.ledger.controls import NAMELESS, Controls
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.samples import Samples
@@ -33,7 +33,18 @@ TERMS_OF_1_1 = {
     *("Action", "CreateAction", "CreativeWork", "Dataset", "File", "IndividualProduct", "Organization", "Person"),
     *("Product", "PropertyValue", "SoftwareApplication", "about", "actionStatus", "additionalProperty", "agent"),
     *("author", "conformsTo", "contentSize", "dateCreated", "dateModified", "datePublished", "description"),
-    *("encodingFormat", "endTime", "error", "hasPart", "instrument", "license", "maxValue", "mentions", "minValue"),
+    *(
+        "encodingFormat",
+        "endTime",
+        "error",
+        "hasPart",
+        "instrument",
+        "isBasedOn",
+        "license",
+        "maxValue",
+        "mentions",
+        "minValue",
+    ),
     *("name", "object", "result", "softwareRequirements", "softwareVersion", "startTime", "text", "unitText", "value"),
     *("variableMeasured", "version"),
 }
@@ -80,10 +91,12 @@ def campaigns(tmp_path_factory):
     (home / "rows.csv").write_text("in.T,out.y,time\n300,1,1753991056\n310,2,\n320,,1753991060\n")
     with Ledger(hand.where) as ledger, Ledger(home / "ledger") as book:
         import_campaign(book, home / "rows.csv", "rows")
+        import_campaign(book, home / "rows.csv", "ada", provenance=Provenance("Ada's lamp", "CC-BY-4.0"))
         return {
             "wei": write_bundle(book, "wei", home / "wei.eln", crate=Rights("CC-BY-4.0", ["Ada Lovelace"])),
             "dyes": write_bundle(ledger, "dyes", home / "dyes.eln", crate=Rights("https://example.org/ours")),
             "rows": write_bundle(book, "rows", home / "rows.eln", crate=Rights()),
+            "ada": write_bundle(book, "ada", home / "ada.eln", crate=Rights()),
             "ledger": home / "ledger",
             "samples": Samples(ledger, ledger.entry("dyes").id).read(),
         }
@@ -116,7 +129,7 @@ def graph(root):
 
 
 @pytest.mark.parametrize(
-    ("name", "profile"), [("wei", "ro-crate-1.1"), ("wei", PROFILE), ("dyes", PROFILE), ("rows", PROFILE)]
+    ("name", "profile"), [("wei", "ro-crate-1.1"), ("wei", PROFILE), ("dyes", PROFILE), ("ada", PROFILE)]
 )
 def test_the_validator_finds_no_fault(campaigns, offline, tmp_path, name, profile):
     assert faults(unpacked(campaigns[name], tmp_path / name), profile, offline) == []
@@ -214,6 +227,13 @@ def test_a_notebook_finds_one_folder_with_the_metadata_and_a_data_set(campaigns)
 def test_a_licence_that_nobody_stated_is_not_made_up(campaigns, tmp_path):
     entities = graph(unpacked(campaigns["rows"], tmp_path / "rows"))
     assert entities[entities["./"]["license"]["@id"]]["description"] == UNLICENSED
+
+
+def test_rows_of_others_keep_their_source_and_licence(campaigns, tmp_path):
+    entities = graph(unpacked(campaigns["ada"], tmp_path / "ada"))
+    assert entities[entities["./"]["license"]["@id"]]["name"] == "CC-BY-4.0"
+    assert entities[entities["./"]["isBasedOn"]["@id"]]["name"] == "Ada's lamp"
+    assert entities[graph(unpacked(campaigns["rows"], tmp_path / "rows"))["./"]["isBasedOn"]["@id"]]
 
 
 # ---------------------------------------------------------------------- still a bundle
