@@ -1,6 +1,7 @@
 """A password of the ledger, planted where it may stand, is found nowhere that others look."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -88,6 +89,7 @@ def test_no_secret_is_in_a_process_list_a_database_a_log_a_report_a_bundle_a_bac
     commands = [
         ("status",), ("doctor", "--port", 1, tmp_path / "lab.toml"), ("bundle", "white", tmp_path / "white.zip"),
         ("propose", sheet, "--sheet", tmp_path / "sheet.csv"), ("tell", sheet, tmp_path / "sheet.csv"),
+        ("bundle", "white", "--crate", tmp_path / "white.eln"), ("export", "white", tmp_path / "white.nxs"),
         ("backup", tmp_path / "backup"),
     ]  # fmt: skip
     for words in commands:
@@ -95,7 +97,9 @@ def test_no_secret_is_in_a_process_list_a_database_a_log_a_report_a_bundle_a_bac
         assert found(result.stdout + result.stderr) == [], words
         assert "Traceback" not in result.stderr, words
     assert (tmp_path / "backup" / "manifest.json").exists()
-    assert (tmp_path / "white.zip").exists()
+    assert (tmp_path / "white.nxs").exists()
+    for packed in ("white.zip", "white.eln"):
+        shutil.unpack_archive(tmp_path / packed, tmp_path / f"{packed} unpacked", "zip")
     kinds = ("flow_runs", "deployments", "logs", "events", "artifacts", "automations", "task_runs", "variables")
     shown = {kind: str(lab.ask(f"/{kind}/filter", {})) for kind in kinds}
     assert len(shown["logs"]) > 1000
