@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from flows.laboratory.wall.prefect_runs import Runs
+from flows.laboratory.wall.prefect_runs import KnownRuns
 from sdl.formatting import escape_invisible, format_duration, hide_secrets
 from sdl.history import Control, State
 from sdl.ledger.lease import Holder, lease_holders
@@ -50,7 +50,7 @@ class Board:
     details: dict[int, tuple[object, CampaignDetail]] = field(default_factory=dict)
     """By the number of a campaign, with what it was read for."""
 
-    def draw(self, names: Mapping[str, str], runs: Runs) -> Row:
+    def draw(self, names: Mapping[str, str], runs: KnownRuns) -> Row:
         """Return all of the board.
 
         Args:
@@ -79,7 +79,7 @@ class Board:
         self.details = {status.id: self.details[status.id] for status in shown}
         return harmless(board)  # type: ignore[no-any-return]
 
-    def _campaign(self, status: CampaignStatus, runs: Runs) -> Row:
+    def _campaign(self, status: CampaignStatus, runs: KnownRuns) -> Row:
         detail = self._detail(status)
         title, channels = detail.entry.title, detail.channels
         target = next(iter(detail.near), None)
@@ -177,7 +177,7 @@ def _kind(status: CampaignStatus) -> str:
     return "measuring" if status.measures else "waiting"
 
 
-def _line(status: CampaignStatus, runs: Runs) -> Row:
+def _line(status: CampaignStatus, runs: KnownRuns) -> Row:
     kind = _kind(status)
     return {
         "id": str(status.id),

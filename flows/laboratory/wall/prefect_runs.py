@@ -25,14 +25,14 @@ from flows.ui.events import CAMPAIGN_TAG
 LOOK_S = 10.0
 """Between two looks."""
 DUE = 8
-"""Runs that are due next, at most."""
+"""KnownRuns that are due next, at most."""
 KNOWN = 100
-"""Runs of campaigns that are looked through, the latest."""
+"""KnownRuns of campaigns that are looked through, the latest."""
 INSTRUMENT_TAG = "instrument:"
 
 
 @dataclass(frozen=True)
-class Runs:
+class KnownRuns:
     """What was known at the last look."""
 
     of_campaign: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class PrefectRuns:
 
     api: str
     """URL of the server's API; empty for none."""
-    known: Runs = Runs()
+    known: KnownRuns = KnownRuns()
     _flows: dict[UUID, str] = field(default_factory=dict)
     _due_at: float = 0.0
     """When the next look is due, by the monotonic clock."""
@@ -66,7 +66,7 @@ class PrefectRuns:
         # One that is busy, or about to end, is asked again.
         with suppress(httpx.HTTPError, RuntimeError), open_client(self.api) as client:
             due = [self._due(client, run) for run in _due_runs(client)]
-            self.known = Runs(_of_campaigns(client, campaigns), due)
+            self.known = KnownRuns(_of_campaigns(client, campaigns), due)
 
     def _due(self, client: SyncPrefectClient, run: FlowRun) -> dict[str, Any]:
         if run.flow_id not in self._flows:

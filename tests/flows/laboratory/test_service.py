@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class TestUp:
             self.the_form_has_the_knobs_of_the_instrument_and_refuses_what_is_out_of_bounds,
             self.a_second_one_says_who_runs,
             self.a_campaign_started_from_the_api_ends_verified,
+            self.the_wall_and_prefect_lead_to_one_another_and_to_the_report,
             self.what_is_the_laboratorys_to_say_cannot_be_changed_by_who_starts_a_run,
             self.of_many_missed_runs_one_is_made_up_for,
             self.down_finishes_the_measurement_and_leaves_no_process,
@@ -99,6 +101,31 @@ class TestUp:
         with Ledger(lab.home / "ledger.sqlite") as book:
             findings = book.history(book.entry("campaign-twin").id).findings
         assert findings[-1].verdict == "VERIFIED"
+
+    def the_wall_and_prefect_lead_to_one_another_and_to_the_report(self, lab):
+        board, until = {}, time.monotonic() + SOON_S
+        while not (board and board["next"] and all(campaign["run"] for campaign in board["campaigns"].values())):
+            assert time.monotonic() < until, board
+            time.sleep(0.2)
+            board = requests.get(f"{lab.service['wall']}/api/news", timeout=60).json()["board"]
+        (card,), (campaign,) = board["instruments"], board["campaigns"].values()
+        assert (card["name"], card["kind"], campaign["name"]) == ("twin", "free", "campaign-twin")
+        assert (board["next"][0]["what"], board["next"][0]["instrument"]) == ("calibrate", "twin")
+        assert lab.ask(f"/flow_runs/{campaign['run']}")["name"]
+        artifacts = {each["key"]: each["data"] for each in lab.ask("/artifacts/filter", {})}
+        assert (
+            artifacts["campaign-twin-pages"] == "[Report](/wall/report/campaign-twin) and [wall](/wall#campaign-twin)"
+        )
+        assert "[Report](/wall/report/campaign-twin)" in artifacts["campaign-twin-verdict"]
+        report = lab.home / "reports" / "campaign-twin.html"
+        for there in (True, False):  # written when the campaign ended, and anew where somebody put it away
+            if not there:
+                report.unlink()
+            page = requests.get(f"{lab.service['wall']}/report/campaign-twin", timeout=SOON_S)
+            assert "VERIFIED" in page.text
+            assert page.headers["Content-Security-Policy"].startswith("sandbox")
+        missing = requests.get(f"{lab.service['wall']}/report/..%2f..%2fup.log", timeout=SOON_S)
+        assert missing.status_code in (400, 404)
 
     def what_is_the_laboratorys_to_say_cannot_be_changed_by_who_starts_a_run(self, lab):
         other = {"plugin": "claude-light", "url": "http://127.0.0.1:9/", "allow_private": True}
