@@ -11,6 +11,11 @@ from flows.studies.free_channels import foretold_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
 
+CERTAIN = 0.95
+"""With which no model of several that are as good as the best is called worse."""
+MOST_ROWS = 10_000
+"""More than these nobody measures to tell two models apart."""
+
 
 def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     """Which model is best here, which are no worse, whose intervals hold, and how far the answers agree."""
@@ -24,10 +29,7 @@ def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     score = f"{1e3 * best['scores']['energy']['settings']:.2f}"
     n = result["split"]["test_asked"]
     said = [f"{best['model']} gives the settings of {_rows(n)} not seen best: energy score {score} ‰ of the span."]
-    if ties:
-        said.append(f"{_list(ties)} {_are(ties)} no worse, as far as {_rows(n)} can tell.")
-    elif rest:
-        said.append("Every other model is worse, by more than two standard errors.")
+    said += _ranking(rest, ties, n)
     said += _agreement([best, *(row for row in rest if row["no_worse"])], result["knobs"])
     said += _intervals(judged, n)
     if single := [row["model"] for row in judged if row["single_valued"]]:
@@ -35,6 +37,25 @@ def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     if several := [f"{row['model']} ({row['distinct']})" for row in judged if row["distinct"] > 1]:
         said.append(f"More than one solution {_are(several[:1])} offered by {_list(several)}.")
     return said + lacking
+
+
+def _ranking(rest: Sequence[Mapping[str, Any]], ties: Sequence[str], n: int) -> list[str]:
+    """Whether rows tell the models apart, and how many more would."""
+    if not rest:
+        return []
+    surely = f"chance explains ({format_percent(CERTAIN)} certain of all together)"
+    if not ties:
+        return [f"Every other model is worse, by more than {surely}."]
+    if len(ties) < len(rest):
+        return [f"{_list(ties)} {_are(ties)} no worse, as far as {_rows(n)} can tell."]
+    said = f"{_rows(n)} {'is' if n == 1 else 'are'} too few to rank these models: "
+    said += f"{_list(ties)} {_are(ties)} no worse than {surely}"
+    gap = rest[0]["behind"]
+    if gap["chance"] and gap["difference"] > 0:
+        needed = n * (gap["chance"] / gap["difference"]) ** 2
+        if needed < MOST_ROWS:
+            return [f"{said}; some {float(f'{needed:.1g}'):.0f} rows not seen would tell {ties[0]} from the first."]
+    return [f"{said}."]
 
 
 def _agreement(rows: Sequence[Mapping[str, Any]], knobs: Mapping[str, str]) -> list[str]:

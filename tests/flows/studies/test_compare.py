@@ -83,10 +83,17 @@ def test_the_best_comes_first_and_chance_is_allowed_for(register, dark):
     assert [row["rank"] for row in result["models"]] == [1, 2, 3]
     assert result["best"] == first["model"] == "pls"
     assert second["no_worse"]
-    assert second["behind"] == {"difference": 0, "standard_error": 0}
+    assert second["behind"] == {"difference": 0, "standard_error": 0, "chance": 0}
     assert (last["model"], last["no_worse"]) == ("clueless", False)
     assert last["behind"]["difference"] > 10 * last["behind"]["standard_error"]
     assert "twice is no worse, as far as 12 rows can tell." in result["summary"]
+
+
+def test_too_few_rows_to_rank_are_said_to_be_so_and_how_many_would_do(found):
+    (said,) = (line for line in found.result["summary"] if "too few to rank" in line)
+    assert said.startswith("12 rows are too few to rank these models: ")
+    assert " no worse than chance explains (95 % certain of all together); some " in said
+    assert all(row["behind"]["difference"] <= row["behind"]["chance"] for row in found.result["models"][1:])
 
 
 @pytest.mark.fault("M-10")
