@@ -20,6 +20,7 @@ from sdl.errors import InvalidInput
 from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
 from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
+from strategies.metrics.diagnostics import QUESTIONS, RATE
 from strategies.metrics.scores import behind, behind_by_chance
 from strategies.solving.model_answer import (
     choose_models,
@@ -63,15 +64,17 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         foretold, their units), ``row`` (nearest, as ``solve`` has it), ``target``, ``tolerance``,
         ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
         None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
-        ``warnings`` (each with ``tone`` and ``text``), ``summary`` (sentences), ``advice`` (which offer
+        ``warnings`` (each with ``tone`` and ``text``), ``questions`` (what each of the
+        ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
         to take, and why), and ``models``, the best first. Each of
         these has what ``flows.studies.solve.solve`` says of it, with other ``scores``, and
 
         - ``single_valued``: whether it knows one answer even where there are several; ``distinct``: solutions found;
         - ``scores``, None where too few rows are left to judge it, which ``unjudged`` says: ``readings`` and
           ``settings`` (``train`` and ``test`` each with ``rows``, ``r2``, ``mae``, ``rmse``), ``energy`` (mean energy
-          score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name) and ``off`` (of
-          both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
+          score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name), ``diagnostics``
+          (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``) and ``off``
+          (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.
     """
@@ -191,6 +194,7 @@ def _plain_comparison(
         "best": best["model"] if best["rank"] else None,
         "diagnosis": appraisals[best["model"]].diagnosis,
         "warnings": collect_warnings(ranked),
+        "questions": {**QUESTIONS, "p": RATE},
         "models": list(ranked),
     }
 

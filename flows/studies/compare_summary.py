@@ -32,6 +32,7 @@ def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     said += _ranking(rest, ties, n)
     said += _agreement([best, *(row for row in rest if row["no_worse"])], result["knobs"])
     said += _intervals(judged, n)
+    said += _posteriors(judged)
     if single := [row["model"] for row in judged if row["single_valued"]]:
         said.append(f"{_list(single)} {_know(single)} one answer even where there are several.")
     if several := [f"{row['model']} ({row['distinct']})" for row in judged if row["distinct"] > 1]:
@@ -90,6 +91,23 @@ def _intervals(judged: Sequence[Mapping[str, Any]], n: int) -> list[str]:
     return said
 
 
+def _posteriors(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whose posteriors some test finds wrong."""
+    wrong = {
+        row["model"]: [f"{each['says']} ({name})" for name, each in _tests(row).items() if each["holds"] is False]
+        for row in judged
+    }
+    good = [model for model, found in wrong.items() if not found]
+    said = [f"No test finds the posterior of {_list(good)} wrong."] if good else []
+    return said + [f"The posterior of {model} is {'; '.join(found)}." for model, found in wrong.items() if found]
+
+
+def _tests(row: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What the tests of ``strategies.metrics.diagnostics`` say of a model, by their names."""
+    tests: Mapping[str, Mapping[str, Any]] = row["scores"]["diagnostics"]
+    return tests
+
+
 def _covered(row: Mapping[str, Any], what: str, name: str) -> float:
     return float(row["scores"]["coverage"][what]["90%"][name])
 
@@ -119,7 +137,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
     return [
         _offers(result),
         *foretold_tables(result),
-        *([_ranks(result, judged), _errors(result, judged)] if judged else []),
+        *([_ranks(result, judged), _errors(result, judged), _believable(result, judged)] if judged else []),
     ]
 
 
@@ -177,6 +195,18 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
                 cells += [f"{covered[level][name]:.0%}" for level in ("50%", "90%")]
                 table.add_row(escape(escape_invisible(row["model"])), escape(escape_invisible(name)), *cells)
         table.add_section()
+    return table
+
+
+def _believable(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("How far posteriors are to be believed", ["model", *_tests(judged[0])], [])
+    table.caption = "\n".join(result["questions"].values())
+    for row in judged:
+        said = [
+            each["says"] + ("" if each["chance"] is None else f", p {each['chance']:.2g}")
+            for each in _tests(row).values()
+        ]
+        table.add_row(*(escape(escape_invisible(word)) for word in (row["model"], *said)))
     return table
 
 

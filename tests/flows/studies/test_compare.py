@@ -220,3 +220,18 @@ def test_where_no_channel_would_determine_it_that_is_said(dark):
     assert (
         "No channel that was read would determine R by itself: it takes another kind of reading." in seen["sentences"]
     )
+
+
+def test_each_model_is_asked_four_questions_and_what_they_ask_is_said(found, register, dark):
+    result = found.result
+    for row in result["models"]:
+        tests = row["scores"]["diagnostics"]
+        assert list(tests) == list(result["questions"])[:4] == ["calibration", "coverage", "local", "readings"]
+        assert tests["local"]["says"] == "too few rows"  # twelve
+        assert all(0 < tests[name]["chance"] <= 1 for name in ("calibration", "coverage", "readings"))
+    assert any(line.startswith("No test finds the posterior of ") for line in result["summary"])
+    said = shown(comparison_tables(result))
+    assert all(" ".join(question.split()) in said for question in result["questions"].values())
+    register("narrow", Narrow)
+    wrong = compare_models(dark, WHITE, models=["narrow", "pls"], draws=100)
+    assert any(line.startswith("The posterior of narrow is too narrow in ") for line in wrong["summary"])
