@@ -189,6 +189,27 @@ def format_time(seconds: float | None) -> str:
         return NOTHING
 
 
+def format_local_time(seconds: float | None) -> str:
+    """Write the same moment by the clock on the wall here, with its zone; empty where that shows UTC.
+
+    The date stands before it where it is another one than in UTC.
+    """
+    try:
+        here = datetime.fromtimestamp(math.nan if seconds is None else seconds, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return ""
+    if not here.utcoffset():
+        return ""
+    date = "" if here.date() == here.astimezone(UTC).date() else f"{here:%Y-%m-%d} "
+    return f"{date}{here:%H:%M:%S %Z}"
+
+
+def format_moment(seconds: float | None) -> str:
+    """Write a moment in UTC, and by the clock on the wall here in brackets."""
+    local = format_local_time(seconds)
+    return f"{format_time(seconds)} UTC" + (f" ({local})" if local else "")
+
+
 def _shows(character: str) -> bool:
     return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 

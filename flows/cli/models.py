@@ -125,7 +125,7 @@ def solve_targets(
             regularise=regularise,
             seed=seed,
         )
-    show(result, as_json, *([] if as_json else solve_tables(result)))
+    show(result, as_json, *([] if as_json else solve_tables(result)), result["advice"])
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
 
 
@@ -180,7 +180,7 @@ def compare_models(
         )
         where = study.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")
     result = {**study.result, "page": str(where)}
-    show(result, as_json, *([] if as_json else comparison_tables(result)), "" if as_json else str(where))
+    show(result, as_json, *([] if as_json else comparison_tables(result)), study.result["advice"], str(where))
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
 
 

@@ -13,12 +13,15 @@ from typing import Any
 
 from flows.server import task_runners as runners
 from flows.studies.appraisal import Appraisal, Question, appraise_model
-from flows.studies.compare_summary import summarise_comparison
+from flows.studies.compare_summary import CERTAIN, summarise_comparison
+from flows.studies.solve import solved
+from flows.studies.take_this_one import take_this_one
 from sdl.errors import InvalidInput
 from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
 from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
-from strategies.metrics.scores import behind
+from strategies.metrics.diagnostics import QUESTIONS, RATE
+from strategies.metrics.scores import behind, behind_by_chance
 from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
@@ -30,8 +33,6 @@ from strategies.solving.model_answer import (
 from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
 
-TIE = 2.0
-"""Standard errors of the difference up to which a model counts as no worse than the best."""
 Progress = Callable[[str], None]
 
 
@@ -63,16 +64,19 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         foretold, their units), ``row`` (nearest, as ``solve`` has it), ``target``, ``tolerance``,
         ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
         None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
-        ``warnings`` (each with ``tone`` and ``text``), ``summary`` (sentences), and ``models``, the best first. Each of
+        ``warnings`` (each with ``tone`` and ``text``), ``questions`` (what each of the
+        ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
+        to take, and why), and ``models``, the best first. Each of
         these has what ``flows.studies.solve.solve`` says of it, with other ``scores``, and
 
         - ``single_valued``: whether it knows one answer even where there are several; ``distinct``: solutions found;
         - ``scores``, None where too few rows are left to judge it, which ``unjudged`` says: ``readings`` and
           ``settings`` (``train`` and ``test`` each with ``rows``, ``r2``, ``mae``, ``rmse``), ``energy`` (mean energy
-          score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name) and ``off`` (of
-          both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
+          score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name), ``diagnostics``
+          (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``) and ``off``
+          (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
-          over rows), ``no_worse``; ``judge_s``.
+          over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.
     """
     return study_models(path, targets, **options).result
 
@@ -133,7 +137,9 @@ def study_models(
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
     shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
     evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
-    return ComparisonStudy({**result, "summary": summarise_comparison(result)}, shown, evidence)
+    result |= {"summary": summarise_comparison(result)}
+    result |= {"advice": take_this_one(result, next(filter(solved, result["models"]), None))}
+    return ComparisonStudy(result, shown, evidence)
 
 
 def appraise_one_after_another(
@@ -188,6 +194,7 @@ def _plain_comparison(
         "best": best["model"] if best["rank"] else None,
         "diagnosis": appraisals[best["model"]].diagnosis,
         "warnings": collect_warnings(ranked),
+        "questions": {**QUESTIONS, "p": RATE},
         "models": list(ranked),
     }
 
@@ -202,8 +209,9 @@ def _rank(answers: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]
         if row["model"] in rank:
             more, error = behind(energy[row["model"]], energy[order[0]])
             known = error if math.isfinite(error) else None
-            gap = {"difference": more, "standard_error": known}
-            tied = row["model"] == order[0] or known is None or more <= TIE * known
+            chance = None if known is None else known * behind_by_chance(len(energy[order[0]]), len(order) - 1, CERTAIN)
+            gap = {"difference": more, "standard_error": known, "chance": chance}
+            tied = row["model"] == order[0] or chance is None or more <= chance
             row = {**row, "rank": rank[row["model"]], "behind": gap, "no_worse": tied}
         elif row["error"] is None:
             row = {**row, "rank": None, "behind": None, "no_worse": False, "judge_s": None}

@@ -11,6 +11,11 @@ from flows.studies.free_channels import foretold_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
 
+CERTAIN = 0.95
+"""With which no model of several that are as good as the best is called worse."""
+MOST_ROWS = 10_000
+"""More than these nobody measures to tell two models apart."""
+
 
 def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     """Which model is best here, which are no worse, whose intervals hold, and how far the answers agree."""
@@ -24,17 +29,34 @@ def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     score = f"{1e3 * best['scores']['energy']['settings']:.2f}"
     n = result["split"]["test_asked"]
     said = [f"{best['model']} gives the settings of {_rows(n)} not seen best: energy score {score} ‰ of the span."]
-    if ties:
-        said.append(f"{_list(ties)} {_are(ties)} no worse, as far as {_rows(n)} can tell.")
-    elif rest:
-        said.append("Every other model is worse, by more than two standard errors.")
+    said += _ranking(rest, ties, n)
     said += _agreement([best, *(row for row in rest if row["no_worse"])], result["knobs"])
     said += _intervals(judged, n)
+    said += _posteriors(judged)
     if single := [row["model"] for row in judged if row["single_valued"]]:
         said.append(f"{_list(single)} {_know(single)} one answer even where there are several.")
     if several := [f"{row['model']} ({row['distinct']})" for row in judged if row["distinct"] > 1]:
         said.append(f"More than one solution {_are(several[:1])} offered by {_list(several)}.")
     return said + lacking
+
+
+def _ranking(rest: Sequence[Mapping[str, Any]], ties: Sequence[str], n: int) -> list[str]:
+    """Whether rows tell the models apart, and how many more would."""
+    if not rest:
+        return []
+    surely = f"chance explains ({format_percent(CERTAIN)} certain of all together)"
+    if not ties:
+        return [f"Every other model is worse, by more than {surely}."]
+    if len(ties) < len(rest):
+        return [f"{_list(ties)} {_are(ties)} no worse, as far as {_rows(n)} can tell."]
+    said = f"{_rows(n)} {'is' if n == 1 else 'are'} too few to rank these models: "
+    said += f"{_list(ties)} {_are(ties)} no worse than {surely}"
+    gap = rest[0]["behind"]
+    if gap["chance"] and gap["difference"] > 0:
+        needed = n * (gap["chance"] / gap["difference"]) ** 2
+        if needed < MOST_ROWS:
+            return [f"{said}; some {float(f'{needed:.1g}'):.0f} rows not seen would tell {ties[0]} from the first."]
+    return [f"{said}."]
 
 
 def _agreement(rows: Sequence[Mapping[str, Any]], knobs: Mapping[str, str]) -> list[str]:
@@ -69,6 +91,23 @@ def _intervals(judged: Sequence[Mapping[str, Any]], n: int) -> list[str]:
     return said
 
 
+def _posteriors(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whose posteriors some test finds wrong."""
+    wrong = {
+        row["model"]: [f"{each['says']} ({name})" for name, each in _tests(row).items() if each["holds"] is False]
+        for row in judged
+    }
+    good = [model for model, found in wrong.items() if not found]
+    said = [f"No test finds the posterior of {_list(good)} wrong."] if good else []
+    return said + [f"The posterior of {model} is {'; '.join(found)}." for model, found in wrong.items() if found]
+
+
+def _tests(row: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What the tests of ``strategies.metrics.diagnostics`` say of a model, by their names."""
+    tests: Mapping[str, Mapping[str, Any]] = row["scores"]["diagnostics"]
+    return tests
+
+
 def _covered(row: Mapping[str, Any], what: str, name: str) -> float:
     return float(row["scores"]["coverage"][what]["90%"][name])
 
@@ -98,7 +137,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
     return [
         _offers(result),
         *foretold_tables(result),
-        *([_ranks(result, judged), _errors(result, judged)] if judged else []),
+        *([_ranks(result, judged), _errors(result, judged), _believable(result, judged)] if judged else []),
     ]
 
 
@@ -156,6 +195,18 @@ def _errors(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> T
                 cells += [f"{covered[level][name]:.0%}" for level in ("50%", "90%")]
                 table.add_row(escape(escape_invisible(row["model"])), escape(escape_invisible(name)), *cells)
         table.add_section()
+    return table
+
+
+def _believable(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("How far posteriors are to be believed", ["model", *_tests(judged[0])], [])
+    table.caption = "\n".join(result["questions"].values())
+    for row in judged:
+        said = [
+            each["says"] + ("" if each["chance"] is None else f", p {each['chance']:.2g}")
+            for each in _tests(row).values()
+        ]
+        table.add_row(*(escape(escape_invisible(word)) for word in (row["model"], *said)))
     return table
 
 

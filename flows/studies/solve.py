@@ -18,6 +18,7 @@ from flows.studies.anchor_words import read_anchors
 from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
 from flows.studies.prior_words import read_prior, read_start
+from flows.studies.take_this_one import take_this_one
 from flows.studies.target_words import read_rows, read_target_words
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
@@ -107,7 +108,8 @@ def solve(
         one), ``wanted`` (the same in words), ``background``, ``notes`` (what was done to the
         rows), ``row`` (the measured row that reads nearest to the target: ``line`` of the file, ``settings``,
         ``readings`` in the light of the answers, ``misses``, ``free``, ``chance``), ``seed``, ``draws``, ``first`` (the
-        model whose first offer is likeliest to work; None if none hits), and ``models``. Each of these has its
+        model whose first offer is likeliest to work; None if none hits), ``advice`` (which offer to take, and why), and
+        ``models``. Each of these has its
         ``model`` name and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as
         a ``verdict`` in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it,
         and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading;
@@ -140,7 +142,8 @@ def solve(
     answered = [_with_scores(answer, problem, parts, seed) for answer in answers_of]
     first = next(iter(sorted(filter(solved, answered), key=_promise)), None)
     rest = {"seed": seed, "draws": draws, "first": first and first["model"], "models": answered}
-    return _describe_question(path, problem, answers_of) | rest
+    result = _describe_question(path, problem, answers_of) | rest
+    return {**result, "advice": take_this_one(result, first)}
 
 
 def solved(row: Mapping[str, Any]) -> bool:

@@ -11,13 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sdl.reports.comparison_figures import DASHES, MODELS
-from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, render_svg, shorten
+from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, line_looks, render_svg, shorten
 
 NARROW = 22
 """Characters that fit beside a panel."""
-ACROSS = 2
-"""Panels in a row."""
 
 
 @matplotlib.rc_context(STYLE)
@@ -36,11 +33,10 @@ def draw_requests(
         budget: What a run counts for that was never VERIFIED.
         transparent: Whether it is for a page, and not on white paper of its own.
     """
-    down = math.ceil(len(problems) / ACROSS)
     most = max(len(problem["strategies"]) for problem in problems)
-    figure = Figure((WIDTH, down * (0.75 + 0.24 * most)), layout="constrained")
+    figure = Figure((WIDTH, len(problems) * (0.75 + 0.24 * most)), layout="constrained")
     for place, problem in enumerate(problems):
-        axes = figure.add_subplot(down, ACROSS, place + 1)
+        axes = figure.add_subplot(len(problems), 1, place + 1)
         for row, standing in enumerate(problem["strategies"]):
             of_row = [run for run in runs if _belongs(run, problem["name"], standing["strategy"])]
             _strip(axes, row, np.array([run["requests"] for run in of_row], float), standing["median"])
@@ -62,12 +58,14 @@ def draw_requests(
 @matplotlib.rc_context(STYLE)
 def draw_learning(problem: Mapping[str, Any]) -> str:
     """Draw the distance from the target against requests: medians over the seeds, quartiles for the first strategy."""
-    figure = Figure((WIDTH, 3.2), layout="constrained")
+    figure = Figure((WIDTH, 3.3 + 0.18 * math.ceil(len(problem["strategies"]) / 2)), layout="constrained")
     axes = figure.add_subplot()
     axes.axhspan(1e-6, 1, color=BAND, lw=0, zorder=0)
     heights = [
-        _line(axes, standing, MODELS[place % len(MODELS)], DASHES[place // len(MODELS) % len(DASHES)], band=not place)
-        for place, standing in enumerate(problem["strategies"])
+        _line(axes, standing, look["color"], look["ls"], band=not place)
+        for place, (look, standing) in enumerate(
+            zip(line_looks(len(problem["strategies"])), problem["strategies"], strict=True)
+        )
     ]
     medians = np.concatenate(heights)
     medians = medians[np.isfinite(medians) & (medians > 0)]
@@ -77,7 +75,7 @@ def draw_learning(problem: Mapping[str, Any]) -> str:
     axes.set_xlim(left=0)
     axes.set_xlabel("requests (the band is the tolerance)")
     axes.set_ylabel("distance of the incumbent, tolerances")
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure.legend(loc="outside upper left", ncols=2, fontsize=8)
     return figure_uri(figure)
 
 

@@ -1,13 +1,14 @@
 """A back-test as one HTML page that holds all it shows: who needs how many requests, and whether that is certain."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sdl import __version__
 from sdl.reports.backtest_figures import draw_learning, draw_requests
 from sdl.reports.figures import svg_uri
-from sdl.reports.html import load_template, write_page
+from sdl.reports.html import render_page, write_page
 from sdl.system.atomic_files import write_atomically
 
 
@@ -34,9 +35,11 @@ def render_backtest_page(result: Mapping[str, Any]) -> str:
         result: What ``flows.studies.backtest.study`` returns.
     """
     problems = _shown(result)
-    return load_template("backtest.html").render(
+    return render_page(
+        "backtest.html",
         version=__version__,
         result=result,
+        at=datetime.fromisoformat(result["at"]).timestamp(),
         requests=svg_uri(draw_requests(problems, result["runs"], result["budget"])) if problems else None,
         learning={problem["name"]: draw_learning(problem) for problem in problems},
     )

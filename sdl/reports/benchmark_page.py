@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from sdl.reports.figures import LINES, QUIET, STYLE, WIDTH, figure_uri, shorten
-from sdl.reports.html import load_template, write_page
+from sdl.formatting import format_moment
+from sdl.reports.figures import GRID_WIDTH, LINES, QUIET, STYLE, figure_uri, shorten
+from sdl.reports.html import render_page, write_page
 from sdl.space import Settings
 
 Array = NDArray[np.float64]
@@ -59,11 +61,12 @@ def write_benchmark_page(
     Raises:
         InvalidInput: if it cannot be written.
     """
-    machine = result["machine"]
+    machine, at = result["machine"], format_moment(datetime.fromisoformat(result["at"]).timestamp())
     tables = [{**vars(part), "rows": [_row(part, place) for place in range(len(part.rows))]} for part in parts]
-    page = load_template("benchmark.html").render(
+    page = render_page(
+        "benchmark.html",
         title=title,
-        subtitle=f"{result['at']} · {machine['cores']} cores, {machine['processor']}, {machine['system']}",
+        subtitle=f"{at} · {machine['cores']} cores, {machine['processor']}, {machine['system']}",
         notes=notes,
         parts=tables,
         bars=bars,
@@ -82,7 +85,7 @@ def draw_scatter(series: Mapping[str, Sequence[Point]], along: str, up: str) -> 
     """
     names = list(dict.fromkeys(name for points in series.values() for name, _, _ in points))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        figure = Figure(figsize=(GRID_WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         for colour, (label, points) in zip(LINES, series.items(), strict=False):
             for name, x, y in points:
@@ -115,7 +118,7 @@ def draw_level_curves(
     """
     rows = -(-len(draws) // ACROSS)
     with matplotlib.rc_context(STYLE | {"font.size": 8, "axes.titlesize": 8}):
-        figure = Figure(figsize=(WIDTH, 0.3 + 1.9 * rows), layout="constrained")
+        figure = Figure(figsize=(GRID_WIDTH, 0.3 + 1.9 * rows), layout="constrained")
         panels = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
         first, second = (np.linspace(extent[place], extent[place + 1], len(grid)) for place in (0, 2))
         for axes in panels[len(draws) :]:

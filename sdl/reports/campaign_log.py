@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sdl.formatting import float_or_nan, format_number, format_quantities, format_setting, format_time
+from sdl.formatting import (
+    float_or_nan,
+    format_local_time,
+    format_number,
+    format_quantities,
+    format_setting,
+    format_time,
+)
 from sdl.history import LessonFacts, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
 from sdl.reports.free_channels import free_channels
@@ -25,6 +32,9 @@ class RequestRow:
     place: int
     """In the order of sending, from 1."""
     time: str
+    """In UTC."""
+    local: str
+    """By the clock on the wall, where that shows another time."""
     round: int
     purpose: str
     settings: list[str]
@@ -70,6 +80,7 @@ def _asked(summary: CampaignSummary, place: int, row: Mapping[str, Any]) -> Requ
     return RequestRow(
         place=place,
         time=format_time(row["sent_at"]),
+        local=format_local_time(row["sent_at"]),
         round=row["round"],
         purpose=row["purpose"],
         settings=[format_setting(value) for value in summary.entry.space.shown_settings(row["settings"]).values()],

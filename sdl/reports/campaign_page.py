@@ -10,7 +10,7 @@ import numpy as np
 
 from sdl import __version__
 from sdl.analysis.background import Background
-from sdl.formatting import float_or_nan, format_time
+from sdl.formatting import float_or_nan, format_local_time, format_time
 from sdl.history import Observation, Purpose
 from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
@@ -18,7 +18,7 @@ from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
 from sdl.reports.figures import Bar, Light
-from sdl.reports.html import load_template, write_page
+from sdl.reports.html import render_page, write_page
 from sdl.space import Readings
 from sdl.system import failpoints
 
@@ -57,7 +57,8 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
     summary = CampaignSummary.of(ledger, campaign_name)
     parity, course = _parity(summary), _Course.of(summary)
     failpoints.pass_failpoint("in-report")
-    return load_template("report.html").render(
+    return render_page(
+        "report.html",
         version=__version__,
         summary=summary,
         parity=parity,
@@ -66,7 +67,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         lamps=course.lamps,
         chapters=list(round_chapters(summary)),
         notices=[
-            (format_time(notice.at), notice.sent, notice.who, notice.text)
+            (format_time(notice.at), format_local_time(notice.at), notice.sent, notice.who, notice.text)
             for notice in Controls(ledger).notices(summary.entry.id)
         ],
         config=json.dumps(_brief(summary.entry.config), indent=2, ensure_ascii=False),
@@ -193,6 +194,7 @@ def _pairs_figure(summary: CampaignSummary) -> str | None:
         values,
         [observation.purpose for observation in observations],
         marked,
+        {place: knob.names for place, knob in enumerate(summary.entry.space.knobs) if knob.names},
     )
 
 

@@ -95,6 +95,8 @@ class Result:
     """Taken in the rounds of its exams, references among them."""
     free: Sequence[FreeChannel] = ()
     """Channels that it leaves free, foretold at its settings."""
+    confidence: float | None = None
+    """Of its margins, on either side; None where they are not known."""
 
     @property
     def off(self) -> float:
@@ -183,6 +185,11 @@ class CampaignSummary:
         return len(self.results) > MANY_TARGETS
 
     @property
+    def confidence(self) -> float | None:
+        """Of the margins of the verdicts; None without a verdict that has them."""
+        return next((result.confidence for result in self.results if result.confidence), None)
+
+    @property
     def shared(self) -> int:
         """Readings that were taken for all targets."""
         return self._taken[None]
@@ -239,6 +246,7 @@ class CampaignSummary:
             examined=source.verdict is not Verdict.NOT_REACHABLE,
             readings=self._taken[name],
             free=() if answers else free_channels(source, self.units),
+            confidence=source.facts.confidence,
         )
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:

@@ -13,23 +13,37 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, mask_undrawable, shorten
+from sdl.reports.figures import (
+    BAD,
+    BAND,
+    GRID_WIDTH,
+    INK,
+    LINES,
+    QUIET,
+    STYLE,
+    WIDTH,
+    figure_uri,
+    line_looks,
+    mask_undrawable,
+    pair_grid,
+    shorten,
+)
 from sdl.space import Readings, Settings
 
 Array = NDArray[np.float64]
 SMALL: dict[Any, Any] = STYLE | {"font.size": 8, "axes.titlesize": 8}
-DATA, UNSEEN = "#b9c2c7", LINES[1]
+DATA, UNSEEN, DRAWN = (QUIET, 9, "o"), (LINES[1], 6, "^"), (INK, 6, "s")
+"""Colour, size and mark."""
 MOST = 8
 """Knobs and channels in a figure."""
-MOST_PAIRS = 4
+MOST_PAIRS = 3
 """Pairs of them for each of the models that are not the best."""
 NARROW = 14
 """Characters that fit beside a small panel."""
+LETTERS = 84
+"""That fit beside each other over the panels of a row."""
 FINE = 400
 """Points of a density."""
-MODELS = (*LINES, "#1d9c9c", "#8c6d1f")
-"""Colours, for more models than there are lines elsewhere; dashes beyond."""
-DASHES = ("-", "--", ":")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,21 +112,10 @@ def draw_pairs(names: Sequence[str], marks: Sequence[float], rows: ScoredRows, e
         rows: The data.
         evidence: Of the model.
     """
-    k = min(len(names), MOST)
-    figure = Figure((WIDTH, WIDTH), dpi=160)
-    grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
-    figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
+    figure, grid = pair_grid(names[:MOST])
     for (row, column), axes in np.ndenumerate(grid):
-        if column > row:
-            axes.remove()
-            continue
-        _cloud(axes, column, row + 1, marks, rows, evidence)
-        axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
-        if row == k - 2:
-            axes.set_xlabel(shorten(names[column], NARROW))
-        if column == 0:
-            axes.set_ylabel(shorten(names[row + 1], NARROW))
-    figure.align_labels()
+        if column <= row:
+            _cloud(axes, column, row + 1, marks, rows, evidence)
     _legend(figure)
     return figure_uri(figure)
 
@@ -124,13 +127,15 @@ def draw_other_models(
     """Draw pairs of knobs for further models, one model a line; of knob and channel where there is one knob."""
     d = rows.settings.shape[1]
     pairs = list(combinations(range(d if d > 1 else min(len(names), MOST)), 2))[:MOST_PAIRS]
-    high, across = WIDTH / max(len(pairs), 3), max(len(pairs), 3)
-    figure = Figure((WIDTH, 0.35 + 0.7 * high * len(evidence)), dpi=160, layout="constrained")
+    high, across = GRID_WIDTH / MOST_PAIRS, MOST_PAIRS
+    figure = Figure((GRID_WIDTH, 0.35 + 0.7 * high * len(evidence)), dpi=160, layout="constrained")
     grid = figure.subplots(len(evidence), across, squeeze=False)
     for line, (model, shown) in zip(grid, evidence.items(), strict=True):
         for axes, (first, second) in zip(line, pairs, strict=False):
             _cloud(axes, first, second, marks, rows, shown)
-            axes.tick_params(labelsize=6, length=2)
+            axes.tick_params(labelsize=7, length=2)
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.yaxis.set_major_locator(MaxNLocator(3))
             axes.set_xlabel(shorten(names[first], NARROW), labelpad=1)
             axes.set_ylabel(shorten(names[second], NARROW), labelpad=1)
         for axes in line[len(pairs) :]:
@@ -143,18 +148,18 @@ def _cloud(
     axes: Axes, first: int, second: int, marks: Sequence[float], rows: ScoredRows, evidence: ModelEvidence
 ) -> None:
     clouds = (
-        (rows.settings, rows.readings, DATA, 7),
-        (evidence.unseen, evidence.unseen_readings, UNSEEN, 4),
-        (evidence.draws, evidence.draws_readings, INK, 5),
+        (rows.settings, rows.readings, *DATA),
+        (evidence.unseen, evidence.unseen_readings, *UNSEEN),
+        (evidence.draws, evidence.draws_readings, *DRAWN),
     )
     columns = [
         mask_undrawable(np.column_stack((settings, readings)))[:, [first, second]] for settings, readings, *_ in clouds
     ]
-    for values, (_, _, colour, size) in zip(columns, clouds, strict=True):
-        axes.scatter(values[:, 0], values[:, 1], c=colour, s=size, alpha=0.7, lw=0, rasterized=True)
+    for values, (_, _, colour, size, shape) in zip(columns, clouds, strict=True):
+        axes.scatter(values[:, 0], values[:, 1], c=colour, s=size, marker=shape, alpha=0.7, lw=0, rasterized=True)
     for mark, line in ((marks[first], axes.axvline), (marks[second], axes.axhline)):
         if math.isfinite(mark):
-            line(mark, color=LINES[4], lw=0.7, ls="--")
+            line(mark, color=BAD, lw=0.7, ls="--")
     data, unseen, draws = columns
     limits = [
         _limits([data[:, place], _bulk(unseen[:, place]), _bulk(draws[:, place]), [mark]])
@@ -162,15 +167,14 @@ def _cloud(
     ]
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
 def _legend(figure: Figure) -> None:
     axes = figure.axes[0]
-    for colour, label in ((DATA, "data"), (UNSEEN, "draws for rows not seen"), (INK, "draws for the target")):
-        axes.scatter([], [], color=colour, s=14, label=label)
-    axes.plot([], [], color=LINES[4], lw=0.7, ls="--", label="target")
+    looks = ((DATA, "data"), (UNSEEN, "draws for rows not seen"), (DRAWN, "draws for the target"))
+    for (colour, _, mark), label in looks:
+        axes.scatter([], [], color=colour, marker=mark, s=18, label=label)
+    axes.plot([], [], color=BAD, lw=0.7, ls="--", label="target")
     figure.legend(loc="upper right", fontsize=9)
 
 
@@ -205,12 +209,12 @@ def draw_parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mappin
     d = len(knobs)
     order = [*range(d, len(names)), *range(d)][:MOST]
     wide = max(len(order), 3)
-    side = WIDTH / wide
-    figure = Figure((WIDTH, 0.4 + (side + 0.05) * len(evidence)), dpi=160)
+    side = GRID_WIDTH / wide
+    figure = Figure((GRID_WIDTH, 0.4 + (side + 0.05) * len(evidence)), dpi=160)
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
     grid = figure.subplots(len(evidence), wide, squeeze=False, sharex="col", sharey="col")
     for axes, column in zip(grid[0], order, strict=False):
-        axes.set_title(shorten(names[column], NARROW), loc="left")
+        axes.set_title(shorten(names[column], LETTERS // wide), loc="left")
     for line, (model, shown) in zip(grid, evidence.items(), strict=True):
         for axes, column in zip(line, order, strict=False):
             sets = shown.settings if column < d else shown.readings
@@ -239,7 +243,7 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Array, Array]]) -> None:
         axes.scatter(measured, answered, rasterized=True, **look)
     axes.set_xlim(low, high)
     axes.set_ylim(*_limits([true, *(_bulk(pair[1]) for pair in sets.values())]))
-    axes.tick_params(labelsize=5, length=2, pad=1)
+    axes.tick_params(labelsize=6, length=2, pad=1)
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.yaxis.set_major_locator(MaxNLocator(2))
 
@@ -252,15 +256,15 @@ def draw_densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEviden
     """Draw for each knob the density of the draws for the target, all models over each other, candidates below."""
     knobs = _units(result["knobs"])[:MOST]
     offers = {row["model"]: row["candidates"] for row in result["models"] if row["error"] is None}
-    across = min(len(knobs), 3)
-    down = math.ceil(len(knobs) / across)
-    figure = Figure((WIDTH, 0.5 + 0.17 * math.ceil(len(evidence) / 3) + 2.4 * down), layout="constrained")
+    across = min(len(knobs), 2)
+    down, looks = math.ceil(len(knobs) / across), line_looks(len(evidence))
+    figure = Figure((WIDTH, 0.5 + 0.17 * math.ceil(len(evidence) / 2) + 2.4 * down), layout="constrained")
     for column, knob in enumerate(knobs):
         axes = figure.add_subplot(down, across, column + 1)
         limits = _limits([_bulk(shown.draws[:, column]) for shown in evidence.values()])
         for place, (model, shown) in enumerate(evidence.items()):
             grid = np.linspace(*limits, FINE)
-            colour, dash = MODELS[place % len(MODELS)], DASHES[place // len(MODELS) % len(DASHES)]
+            colour, dash = looks[place]["color"], looks[place]["ls"]
             axes.plot(grid, _density(shown.draws[:, column], grid), color=colour, lw=1.2, ls=dash, label=shorten(model))
             settings = [list(offer["settings"].values())[column] for offer in offers[model]]
             axes.scatter(settings, np.full(len(settings), -0.06 * (place + 1)), color=colour, marker="|", s=26, lw=1.6)
@@ -272,7 +276,7 @@ def draw_densities(result: Mapping[str, Any], evidence: Mapping[str, ModelEviden
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(shorten(knob, 30))
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
     return figure_uri(figure)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from sdl import __version__
 from sdl.reports.comparison_figures import ModelEvidence, ScoredRows, draw_all
-from sdl.reports.html import load_template, write_page
+from sdl.reports.html import render_page, write_page
+from sdl.system import clock
 
 
 def write_comparison_page(
@@ -31,10 +32,12 @@ def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence
     """
     ranked = [row["model"] for row in result["models"] if row["model"] in evidence]
     best_first = {name: evidence[name] for name in ranked}
-    return load_template("comparison.html").render(
+    return render_page(
+        "comparison.html",
         version=__version__,
         result=result,
         name=Path(result["data"]).name,
+        at=clock.now(),
         nan=math.nan,
         answered=[row for row in result["models"] if row["error"] is None],
         judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],

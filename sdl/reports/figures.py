@@ -22,18 +22,24 @@ from sdl.space import Readings
 
 INK, QUIET, BAND = "#26323a", "#7d8a93", "#dfe8e3"
 GOOD, BAD = "#1f7a4d", "#b3402e"
-LINES = ("#2b6a99", "#c07a1d", "#2f8a63", "#8a5a9e", "#a8434f", "#5c6b73")
+LINES = ("#2987a6", "#a67c00", "#800040", "#9779f2", "#203880", "#cc6666", "#594300", "#6600cc")
+"""Told apart by people who see no red, green or blue too, and 3 to 1 against paper; marks and dashes say the same."""
+MARKS = "osD^vP<>"
+DASHES = ("-", "--", "-.", ":")
 PURPOSES = {
-    Purpose.DESIGN: "#2b6a99",
-    Purpose.LEARNING: "#c07a1d",
-    Purpose.VERIFICATION: "#2f8a63",
-    Purpose.REFERENCE: "#9aa5ac",
-    Purpose.PATCH: "#b0563f",
-    Purpose.BY_HAND: "#8a5a9e",
-    Purpose.IMPORTED: "#5c6b73",
+    Purpose.DESIGN: ("#2987a6", "o"),
+    Purpose.LEARNING: ("#a67c00", "s"),
+    Purpose.VERIFICATION: ("#800040", "D"),
+    Purpose.REFERENCE: (QUIET, "x"),
+    Purpose.PATCH: ("#6600cc", "^"),
+    Purpose.BY_HAND: ("#203880", "v"),
+    Purpose.IMPORTED: ("#594300", "P"),
 }
-WIDTH = 7.2
-"""Inches; the page is that wide in print."""
+"""Colour and mark."""
+WIDTH = 5.0
+"""Inches of a figure, whose words can still be read when a phone shows it on its screen."""
+GRID_WIDTH = 7.2
+"""Inches of many panels beside each other."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # the reader's own font, as in the text around
     "svg.hashsalt": "sdl",  # the same figure gives the same bytes
@@ -56,10 +62,10 @@ STYLE: dict[Any, Any] = {
 }
 FARTHEST = 8.0
 """Tolerances from the target that are drawn; what is farther off is written at the edge."""
-NAMED = 12
-"""Exams that have room for their names in the figure of the background."""
-NARROW = 18
-"""Characters that fit beside a small panel."""
+LETTERS = 60
+"""Of the names of exams that fit beside each other in the figure of the background; others are left out."""
+ROOMY = 4
+"""Panels in a row from which on each has room for two figures on an axis."""
 LARGEST = 1e15
 """Absolute value from which on nothing can be drawn."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -95,7 +101,7 @@ def draw_targets(bars: Sequence[Bar]) -> str:
     axes.set_yticks(range(len(bars)), [shorten(bar.label) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("measured less wanted, in tolerances (the band is what is allowed)")
+    axes.set_xlabel("measured less wanted, in tolerances")
     return figure_uri(figure)
 
 
@@ -144,9 +150,9 @@ def draw_parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Read
         sets: By name (``train``, ``test``), measured and predicted, both ``(n, p)``.
     """
     drawn = {name: (mask_undrawable(true), mask_undrawable(expected)) for name, (true, expected) in sets.items()}
-    across = min(len(channels), 3)
+    across = min(len(channels), 2)
     down = math.ceil(len(channels) / across)
-    figure = Figure((WIDTH, 0.3 + WIDTH / 3 * down), layout="constrained")
+    figure = Figure((WIDTH, 0.3 + WIDTH / 2 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
         axes.set_title(shorten(channel, 30), loc="left")
@@ -163,8 +169,8 @@ def _parity(axes: Axes, sets: Mapping[str, tuple[Readings, Readings]]) -> None:
     if values.size:
         axes.axline((values.min(), values.min()), slope=1, color=QUIET, lw=0.6, zorder=0)
     for name, (measured, predicted) in sets.items():
-        fill, rim = ("none", LINES[0]) if name == "train" else (LINES[1], "white")
-        axes.scatter(measured, predicted, s=18, lw=0.7, label=name, facecolor=fill, edgecolor=rim)
+        fill, rim, mark = ("none", LINES[0], "o") if name == "train" else (LINES[1], "white", "s")
+        axes.scatter(measured, predicted, s=20, lw=0.8, label=name, facecolor=fill, edgecolor=rim, marker=mark)
     axes.set_aspect("equal", adjustable="datalim")
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_locator(MaxNLocator(3))
@@ -176,6 +182,7 @@ def draw_pairs(
     values: NDArray[np.float64],
     purposes: Sequence[Purpose],
     answers: Sequence[Sequence[float]] = (),
+    categories: Mapping[int, Sequence[str]] | None = None,
 ) -> str:
     """Draw every quantity against every other one.
 
@@ -184,35 +191,64 @@ def draw_pairs(
         values: Shape ``(n, k)``; NaN where not known.
         purposes: Why each row was taken, ``n`` of them.
         answers: Of several verified answers the ``k`` quantities, to be numbered.
+        categories: The names that stand for 0, 1, 2 and so on of some quantities, by their place.
     """
-    k, values = len(names), mask_undrawable(values)
-    tones = [PURPOSES[purpose] for purpose in purposes]
-    figure = Figure((WIDTH, WIDTH), dpi=160)
-    grid = figure.subplots(k - 1, k - 1, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.08})
-    figure.subplots_adjust(left=0.1, right=0.99, bottom=0.08, top=0.99)
+    values = mask_undrawable(values)
+    rows = {purpose: np.array([each is purpose for each in purposes]) for purpose in dict.fromkeys(purposes)}
+    figure, grid = pair_grid(names, categories)
     for (row, column), axes in np.ndenumerate(grid):
         if column > row:
-            axes.remove()
             continue
-        axes.scatter(values[:, column], values[:, row + 1], c=tones, s=7, alpha=0.75, lw=0, rasterized=True)
+        for purpose, taken in rows.items():
+            colour, mark = PURPOSES[purpose]
+            at = values[taken][:, [column, row + 1]]
+            axes.scatter(*at.T, color=colour, marker=mark, s=9, alpha=0.75, lw=0.8 * (mark == "x"), rasterized=True)
         for place, answer in enumerate(mask_undrawable(answers), start=1):
             if np.isfinite(at := answer[[column, row + 1]]).all():
                 axes.plot(*at, marker="o", ms=6, mfc="none", mec=BAD, mew=0.8)
                 axes.annotate(str(place), at, (4, 3), textcoords="offset points", color=BAD)
-        axes.tick_params(labelsize=6, labelbottom=row == k - 2, labelleft=column == 0, length=2)
-        axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.yaxis.set_major_locator(MaxNLocator(3))
-        if row == k - 2:
-            axes.set_xlabel(shorten(names[column], NARROW))
-        if column == 0:
-            axes.set_ylabel(shorten(names[row + 1], NARROW))
-    figure.align_labels()
-    for purpose in dict.fromkeys(purposes):
-        figure.axes[0].scatter([], [], color=PURPOSES[purpose], s=14, label=purpose.value)
+    for purpose in rows:
+        colour, mark = PURPOSES[purpose]
+        figure.axes[0].scatter([], [], color=colour, marker=mark, s=20, label=purpose.value)
     if len(answers):
         figure.axes[0].plot([], [], marker="o", ms=6, mfc="none", mec=BAD, lw=0, label="answer")
     figure.legend(loc="upper right", fontsize=9)
     return figure_uri(figure)
+
+
+def pair_grid(
+    names: Sequence[str], categories: Mapping[int, Sequence[str]] | None = None
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Return panels for every pair of ``k`` quantities, ``(k - 1, k - 1)``, none above the diagonal.
+
+    Args:
+        names: Of the quantities, at least 2.
+        categories: The names that stand for 0, 1, 2 and so on of some of them, by their place.
+    """
+    across = len(names) - 1
+    figure = Figure((GRID_WIDTH, GRID_WIDTH), dpi=160)
+    grid = figure.subplots(across, across, squeeze=False, gridspec_kw={"wspace": 0.1, "hspace": 0.1})
+    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.1, top=0.99)
+    ticks, prune = (2, "both") if across > ROOMY else (3, None)
+    room = max(8, 84 // across)
+    for (row, column), axes in np.ndenumerate(grid):
+        if column > row:
+            axes.remove()
+            continue
+        axes.tick_params(labelsize=7, labelbottom=row == across - 1, labelleft=column == 0, length=2)
+        for axis, place in ((axes.xaxis, column), (axes.yaxis, row + 1)):
+            if kinds := (categories or {}).get(place):
+                axis.set_ticks(range(len(kinds)), [shorten(kind, 8) for kind in kinds], size=6)
+            else:
+                axis.set_major_locator(MaxNLocator(ticks, prune=prune))
+        if column in (categories or {}):
+            axes.tick_params(axis="x", labelrotation=90)
+        if row == across - 1:
+            axes.set_xlabel(_on_two_lines(names[column], room))
+        if column == 0:
+            axes.set_ylabel(_on_two_lines(names[row + 1], room))
+    figure.align_labels()
+    return figure, grid
 
 
 @matplotlib.rc_context(STYLE)
@@ -224,19 +260,18 @@ def draw_uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[floa
         channels: By name and unit, the standard deviation of the expected reading before each round.
         chance: Of passing, before each round.
     """
-    figure = Figure((WIDTH, 2.7), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for colour, (name, values) in zip(line_colours(len(channels)), channels.items(), strict=True):
-        left.plot(rounds, mask_undrawable(values), color=colour, marker="o", ms=3.5, lw=1.2, label=shorten(name))
-    left.set_title("standard deviation of the expected reading", loc="left")
-    left.set_ylim(bottom=0)
-    left.legend(fontsize=8)
-    right.plot(rounds, chance, color=INK, marker="o", ms=3.5, lw=1.2)
-    right.set_title("chance that the candidate passes", loc="left")
-    right.set_ylim(-0.03, 1.03)
-    for axes in (left, right):
-        axes.set_xlabel("round")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure = Figure((WIDTH, 5.0 + 0.18 * math.ceil(len(channels) / 2)), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for look, (name, values) in zip(line_looks(len(channels)), channels.items(), strict=True):
+        above.plot(rounds, mask_undrawable(values), **look, ms=4, lw=1.2, label=shorten(name, 30))
+    above.set_title("standard deviation of the expected reading", loc="left")
+    above.set_ylim(bottom=0)
+    figure.legend(fontsize=8, ncols=2, loc="outside upper left")
+    below.plot(rounds, chance, color=INK, marker="o", ms=3.5, lw=1.2)
+    below.set_title("chance that the candidate passes", loc="left")
+    below.set_ylim(-0.03, 1.03)
+    below.set_xlabel("round")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure_uri(figure)
 
 
@@ -266,22 +301,22 @@ def draw_background(
         lights: One for each channel.
         exams: Name, first and last place of each.
     """
-    figure = Figure((WIDTH, 2.7), layout="constrained")
+    figure = Figure((WIDTH, 2.9), layout="constrained")
     axes = figure.add_subplot()
+    letter, free = (max(between) - min(between) + 1) / LETTERS, -math.inf
     for name, first, last in exams:
         axes.axvspan(first - 0.5, last + 0.5, color=BAND, lw=0)
-        if len(exams) <= NAMED:
+        if first >= free:
             axes.text(first, 0.98, shorten(name), transform=axes.get_xaxis_transform(), size=7, va="top", color=GOOD)
-    for colour, light in zip(line_colours(len(lights)), lights, strict=True):
+            free = first + letter * (len(shorten(name)) + 1)
+    for look, light in zip(line_looks(len(lights)), lights, strict=True):
         state, width = mask_undrawable(light.state), mask_undrawable(light.certainty)
-        axes.fill_between(between, state - width, state + width, color=colour, alpha=0.2, lw=0)
-        axes.plot(between, state, color=colour, lw=1)
-        axes.plot(
-            places, mask_undrawable(light.read), color=colour, marker="o", ms=3.5, lw=0, label=shorten(light.channel)
-        )
+        axes.fill_between(between, state - width, state + width, color=look["color"], alpha=0.2, lw=0)
+        axes.plot(between, state, color=look["color"], ls=look["ls"], lw=1)
+        axes.plot(places, mask_undrawable(light.read), **look | {"ls": ""}, ms=4, label=shorten(light.channel, 30))
     axes.set_xlabel("request (exams are shaded)")
-    widest = max(len(shorten(light.channel)) for light in lights)
-    axes.legend(fontsize=8, ncols=max(1, 95 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
+    widest = max(len(shorten(light.channel, 30)) for light in lights)
+    axes.legend(fontsize=8, ncols=max(1, 62 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure_uri(figure)
 
@@ -292,9 +327,12 @@ def mask_undrawable(values: ArrayLike) -> NDArray[np.float64]:
     return np.where(np.abs(numbers) < LARGEST, numbers, np.nan)
 
 
-def line_colours(n: int) -> list[str]:
-    """Return one colour for each of ``n`` lines, again from the first where there are more than ``LINES``."""
-    return [LINES[i % len(LINES)] for i in range(n)]
+def line_looks(n: int) -> list[dict[str, Any]]:
+    """Return colour, mark and dashes for each of ``n`` lines, none of which tells two lines apart alone."""
+    return [
+        {"color": LINES[i % len(LINES)], "marker": MARKS[i % len(MARKS)], "ls": DASHES[i % len(DASHES)]}
+        for i in range(n)
+    ]
 
 
 def shorten(text: str, most: int = 40) -> str:
@@ -302,6 +340,13 @@ def shorten(text: str, most: int = 40) -> str:
     line = " ".join(escape_invisible(text).split())
     line = line if len(line) <= most else f"{line[: most - 1]}…"
     return f" {line}" if line.startswith("_") else line  # a legend leaves out what begins with _
+
+
+def _on_two_lines(text: str, most: int) -> str:
+    """A name of at most so many characters, its unit below where both are longer."""
+    name, bracket, unit = text.partition(" (")
+    whole = len(text) <= most or not bracket
+    return shorten(text, most) if whole else f"{shorten(name, most)}\n{shorten(f'({unit}', most)}"
 
 
 def figure_uri(figure: Figure) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
+from scipy.special import stdtrit
 
 from sdl.errors import InvalidInput
 
@@ -97,6 +98,22 @@ def behind(scores: Array, others: Array) -> tuple[float, float]:
     more = scores - others
     error = float(more.std(ddof=1) / np.sqrt(len(more))) if len(more) > 1 else np.nan
     return float(more.mean()), error
+
+
+def behind_by_chance(n: int, rivals: int, level: float = 0.95) -> float:
+    """Standard errors by which the worse of equals may be behind the best on ``n`` rows; infinite for a single row.
+
+    With ``level`` none of so many rivals, all as good as the best, is behind by more: each has its share of the rate,
+    and the error of a mean of few rows is itself uncertain. A bootstrap over rows is too narrow for that below some
+    hundreds of them, and two standard errors are for one rival alone.
+
+    References:
+        Student (1908), doi:10.1093/biomet/6.1.1; Dunn (1961), doi:10.1080/01621459.1961.10482090
+
+    >>> round(behind_by_chance(12, 1), 2), round(behind_by_chance(12, 11), 2), behind_by_chance(1, 3)
+    (2.2, 3.58, inf)
+    """
+    return float(stdtrit(n - 1, 1 - (1 - level) / (2 * rivals))) if n > 1 and rivals else np.inf
 
 
 def _match(draws: Array, truths: Array) -> None:

@@ -1,7 +1,7 @@
 """How good one model is on rows that it has not seen: errors, scores and coverage, and what they were counted from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sdl.space import Settings
 from strategies.contract import InverseModel
 from strategies.fitting.guard import require_finite
+from strategies.metrics.diagnostics import diagnose_draws
 from strategies.metrics.scores import absolute_errors, coverage, energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.unit_box import in_unit_box
@@ -156,6 +157,15 @@ def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -
     # What all models are widened by alike says nothing of which is the better one: that is for their own draws to say.
     energy = energy_score(own["test"], truths[0], span(problem.settings))
     of_readings = energy_score(simulated, truths[1], span(problem.readings))
+    asked_of_draws = diagnose_draws(
+        draws["test"],
+        truths[0],
+        fresh,
+        truths[1],
+        problem.target - problem.background,
+        (problem.space.knob_names, problem.names),
+        np.random.default_rng([seed, 4]),
+    )
     knobs, every = problem.space.knob_names, problem.ties.every.knob_names
     covered = {
         "settings": _coverage(draws["test"], truths[0], knobs),
@@ -169,6 +179,7 @@ def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -
         },
         "energy": {"settings": float(energy.mean()), "readings": float(of_readings.mean())},
         "coverage": covered,
+        "diagnostics": {name: {**asdict(each), "holds": each.holds} for name, each in asked_of_draws.items()},
         "off": {what: off_intervals(shares["90%"], len(truths[0])) for what, shares in covered.items()},
     }
     return JudgedModel(scores, energy, draws["test"], readings, settings)

@@ -182,6 +182,7 @@ def _kept(observation: Observation) -> list[Any]:
 
 VARYING = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+    (r" \((TIME|\d\d:\d\d:\d\d) [^)]+\)| \d\d:\d\d:\d\d \S+", ""),  # the same by the clock on the wall
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"\b\d+(\.\d+)? ?(ms|s|min)( \d+ (s|ms))?\b", "SPAN"),
     (r"\b\d+\.\d+\.\d+\b", "VERSION"),

@@ -115,6 +115,21 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def look(self, width, theme="light", medium="screen"):
+        """See pages from now on so many pixels wide, in a theme, on a screen or in print."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self._ask("Emulation.setEmulatedMedia", media=medium, features=features)
+
+    def picture(self):
+        """The whole page as a PNG."""
+        return base64.b64decode(self._ask("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+
+    def pdf(self):
+        """The page as it is printed on A4."""
+        paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": True}
+        return base64.b64decode(self._ask("Page.printToPDF", **paper)["data"])
+
     def _ask(self, method, **parameters):
         number = next(self._numbers)
         self.devtools.send(json.dumps({"id": number, "method": method, "params": parameters}))

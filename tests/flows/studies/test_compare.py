@@ -83,10 +83,17 @@ def test_the_best_comes_first_and_chance_is_allowed_for(register, dark):
     assert [row["rank"] for row in result["models"]] == [1, 2, 3]
     assert result["best"] == first["model"] == "pls"
     assert second["no_worse"]
-    assert second["behind"] == {"difference": 0, "standard_error": 0}
+    assert second["behind"] == {"difference": 0, "standard_error": 0, "chance": 0}
     assert (last["model"], last["no_worse"]) == ("clueless", False)
     assert last["behind"]["difference"] > 10 * last["behind"]["standard_error"]
     assert "twice is no worse, as far as 12 rows can tell." in result["summary"]
+
+
+def test_too_few_rows_to_rank_are_said_to_be_so_and_how_many_would_do(found):
+    (said,) = (line for line in found.result["summary"] if "too few to rank" in line)
+    assert said.startswith("12 rows are too few to rank these models: ")
+    assert " no worse than chance explains (95 % certain of all together); some " in said
+    assert all(row["behind"]["difference"] <= row["behind"]["chance"] for row in found.result["models"][1:])
 
 
 @pytest.mark.fault("M-10")
@@ -213,3 +220,18 @@ def test_where_no_channel_would_determine_it_that_is_said(dark):
     assert (
         "No channel that was read would determine R by itself: it takes another kind of reading." in seen["sentences"]
     )
+
+
+def test_each_model_is_asked_four_questions_and_what_they_ask_is_said(found, register, dark):
+    result = found.result
+    for row in result["models"]:
+        tests = row["scores"]["diagnostics"]
+        assert list(tests) == list(result["questions"])[:4] == ["calibration", "coverage", "local", "readings"]
+        assert tests["local"]["says"] == "too few rows"  # twelve
+        assert all(0 < tests[name]["chance"] <= 1 for name in ("calibration", "coverage", "readings"))
+    assert any(line.startswith("No test finds the posterior of ") for line in result["summary"])
+    said = shown(comparison_tables(result))
+    assert all(" ".join(question.split()) in said for question in result["questions"].values())
+    register("narrow", Narrow)
+    wrong = compare_models(dark, WHITE, models=["narrow", "pls"], draws=100)
+    assert any(line.startswith("The posterior of narrow is too narrow in ") for line in wrong["summary"])

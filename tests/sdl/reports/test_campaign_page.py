@@ -156,7 +156,7 @@ def test_the_background_is_shown_with_its_certainty_and_a_switched_lamp_is_named
     run.bench.instrument.lamp = 1000.0
     run.learn()
     page = render_campaign_page(ledger, run.name)
-    assert "within two standard deviations (bands)" in page
+    assert "within two standard deviations (bands, 95 %)" in page
     assert re.search(r"Between requests 1 and \d a lamp was switched; what was read meanwhile teaches no model", page)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from sdl.errors import InvalidInput
-from strategies.metrics.scores import absolute_errors, behind, coverage, energy_score
+from strategies.metrics.scores import absolute_errors, behind, behind_by_chance, coverage, energy_score
 
 ONE = np.ones(1)
 
@@ -104,3 +104,20 @@ def test_rows_that_are_hard_for_both_say_nothing():
 def test_what_cannot_be_scored_is_refused(score, sentence):
     with pytest.raises(InvalidInput, match=sentence):
         score()
+
+
+def test_of_models_as_good_as_each_other_none_is_called_worse_but_once_in_twenty():
+    rng, called = np.random.default_rng(20), []
+    for _ in range(400):
+        scores = np.exp(rng.normal(0, 1, (12, 1))) * np.exp(rng.normal(0, 0.3, (12, 6)))
+        first = scores[:, scores.mean(axis=0).argmin()]
+        gaps = [behind(column, first) for column in scores.T]
+        called.append(any(more > error * behind_by_chance(12, 5) for more, error in gaps if more > 0))
+    assert np.mean(called) < 0.06  # two standard errors call one in four such comparisons
+
+
+def test_a_model_that_is_worse_is_called_so():
+    rng = np.random.default_rng(21)
+    worse = np.exp(rng.normal(0, 0.3, 12))
+    more, error = behind(1.5 * worse + rng.normal(0, 0.05, 12), worse)
+    assert more > error * behind_by_chance(12, 11)
