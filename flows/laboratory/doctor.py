@@ -31,6 +31,7 @@ from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
 from sdl.formatting import format_duration, format_time, hide_password
 from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.tokens import Kind, Tokens
 from sdl.measurement import manual as by_hand
 from sdl.system.clock import now
 
@@ -42,6 +43,8 @@ CLOCKS_APART_S = 60.0
 WRITTEN = 1_735_689_600.0
 """2025: no clock that is right shows an earlier time."""
 SET_CLOCK = "set the clock of this machine (timedatectl): schedules, quiet hours and certificates go by it"
+SECRET = "PREFECT_API_AUTH_STRING"
+"""Variable with what this process shows Prefect's server; set for one of our own where that asks for it."""
 OWN, OWN_FILE = 0o700, 0o600
 
 
@@ -179,11 +182,14 @@ def _ledger(setup: Setup) -> Iterator[DoctorFinding]:
         return
     try:
         with Ledger(setup.ledger) as book:
-            entries, shown = book.entries(), book.address
+            entries, shown, holders = book.entries(), book.address, Tokens(book).holders()
     except SdlError as error:
         yield DoctorFinding(what, "fault", str(error), "follow what the ledger says, or give another --ledger")
         return
     yield DoctorFinding(what, "ok", f"{shown}, schema {SCHEMA_VERSION}, {len(entries)} entries")
+    if (agents := [holder.name for holder in holders if holder.kind is Kind.AGENT]) and not os.environ.get(SECRET):
+        words = f"{', '.join(agents)} may only propose, yet whoever reaches Prefect's API starts campaigns there"
+        yield DoctorFinding("agents", "warning", words, "set PREFECT_SERVER_API_AUTH_STRING (lab.env.example)")
     ahead_s = max((entry.updated - now() for entry in entries), default=0.0)
     if ahead_s > CLOCKS_APART_S and now() >= WRITTEN:
         words = f"the ledger has something from {format_duration(ahead_s)} in the future"

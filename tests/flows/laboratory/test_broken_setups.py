@@ -18,6 +18,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.ledger import database_server
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.tokens import Kind, Role, Tokens
 
 LAMP = '[instruments.lamp]\nplugin = "{}"\nurl = "{}"\nallow_private = true\nfirst_wait_s = 0.01\n'
 TWIN = '[instruments]\nlamp = "twin"\n'
@@ -203,6 +204,15 @@ def an_instrument_that_is_off(setup):
 def an_instrument_that_answers_with_a_page(setup):
     """lamp: fault: did not answer as Claude-Light -> its address is right"""
     setup.write(LAMP.format("claude-light", f"{setup.open(Answers({})).url}/api"))
+
+
+def an_agent_beside_a_prefect_that_anybody_may_ask(setup):
+    """agents: warning: bot may only propose, yet whoever reaches Prefect's API starts -> set PREFECT_SERVER_API_AUTH"""
+    known(setup, time.time() - 60)
+    with Ledger(setup.home / "ledger.sqlite") as book:
+        tokens = Tokens(book)
+        ada = tokens.identify(tokens.issue("Ada", Kind.PERSON, Role.APPROVER))
+        tokens.issue("bot", Kind.AGENT, Role.OPERATOR, ada)
 
 
 def a_clock_that_was_set_back(setup):
