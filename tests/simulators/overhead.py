@@ -140,7 +140,32 @@ def raw_opcua(written):
         yield read
 
 
-RAW = dict(zip(PROTOCOLS, (raw_scpi, raw_visa, raw_rest, raw_at_once, raw_command, raw_mqtt, raw_opcua), strict=True))
+@contextmanager
+def raw_ophyd(written):
+    import asyncio
+
+    from ophyd_devices import make
+
+    devices, loop = make(), asyncio.new_event_loop()
+
+    async def connect():
+        for device in (*devices["pumps"].values(), devices["photometer"]):
+            await device.connect()
+        await devices["photometer"].stage()
+
+    async def reading():
+        for name, pump in devices["pumps"].items():
+            await pump.set(SETTINGS[name])
+        await devices["photometer"].trigger()
+        return [await each.read() for each in (*devices["pumps"].values(), devices["photometer"])]
+
+    loop.run_until_complete(connect())
+    yield lambda: loop.run_until_complete(reading())
+    loop.close()
+
+
+CLIENTS = (raw_scpi, raw_visa, raw_rest, raw_at_once, raw_command, raw_mqtt, raw_opcua, raw_ophyd)
+RAW = dict(zip(PROTOCOLS, CLIENTS, strict=True))
 
 
 def timed(read):

@@ -34,6 +34,15 @@ def served_opcua(rig):
         yield written
 
 
+@contextmanager
+def served_ophyd(rig):
+    pytest.importorskip("ophyd_async", reason="needs the extra 'ophyd'")
+    from ophyd_devices import served_ophyd
+
+    with served_ophyd(rig) as written:
+        yield written
+
+
 PROTOCOLS = {
     "scpi": served_scpi,
     "visa": served_visa,
@@ -42,6 +51,7 @@ PROTOCOLS = {
     "command": served_command,
     "mqtt": served_mqtt,
     "opcua": served_opcua,
+    "ophyd": served_ophyd,
 }
 SECRETS = {"SDL_SECRET_RIG_TOKEN": TOKEN, "SDL_SECRET_RIG_PASSWORD": "hunter2-at-the-broker"}
 """What the environment has to hold."""
