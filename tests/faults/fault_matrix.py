@@ -220,6 +220,6 @@ REMARKS = {
     "O-26": "Prefect's server sends, outside the campaign's process; up.log and 'sdl doctor' say what was lost.",
     "M-14": "No model is ever saved or loaded: it is refitted from the ledger.",
     "N-02": "Campaign files are TOML, which can neither run code nor refer to itself; their size is limited.",
-    "N-10": "A shell of the same user, and an instrument that an agent reaches by itself, are beyond it: see agents.md.",
+    "N-10": "A shell of the same user, and an instrument that an agent reaches by itself, are beyond it (agents.md).",
 }
 """Why a line has no test, or what its tests leave out."""
