@@ -16,6 +16,7 @@ from flows.studies.appraisal import Appraisal, Question, appraise_model
 from flows.studies.compare_summary import CERTAIN, summarise_comparison
 from flows.studies.solve import solved
 from flows.studies.take_this_one import take_this_one
+from flows.versions import own_version
 from sdl.errors import InvalidInput
 from sdl.reports.comparison_figures import ModelEvidence, ScoredRows
 from sdl.reports.comparison_page import write_comparison_page
@@ -25,6 +26,7 @@ from strategies.metrics.scores import behind, behind_by_chance
 from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
+    describe_data,
     describe_nearest_row,
     describe_target,
     find_option_faults,
@@ -173,7 +175,8 @@ def _plain_problem(problem: InverseProblem) -> dict[str, Any]:
     """The problem, as plain data."""
     columns, free = problem.space.columns(problem.names), problem.space.columns(problem.free.names)
     return {
-        "rows": len(problem.settings),
+        "version": own_version(),
+        **describe_data(problem),
         "knobs": {knob.name: knob.unit for knob in problem.space.knobs},
         "units": {knob.name: knob.unit for knob in problem.ties.every.knobs},
         "row": describe_nearest_row(problem),

@@ -21,6 +21,7 @@ from flows.studies.prior_words import read_prior, read_start
 from flows.studies.take_this_one import take_this_one
 from flows.studies.target_words import read_rows, read_target_words
 from flows.terminal import figure_table
+from flows.versions import own_version
 from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
 from sdl.space import Settings, Space
@@ -33,6 +34,7 @@ from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
     describe_answer,
+    describe_data,
     describe_nearest_row,
     describe_target,
     draw_settings,
@@ -104,24 +106,23 @@ def solve(
         quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
 
     Returns:
-        Plain data: ``data``, ``rows``, ``target`` and ``tolerance`` (by channel; the bound and None where there is
-        one), ``wanted`` (the same in words), ``background``, ``notes`` (what was done to the
-        rows), ``row`` (the measured row that reads nearest to the target: ``line`` of the file, ``settings``,
-        ``readings`` in the light of the answers, ``misses``, ``free``, ``chance``), ``seed``, ``draws``, ``first`` (the
-        model whose first offer is likeliest to work; None if none hits), ``advice`` (which offer to take, and why), and
-        ``models``. Each of these has its
-        ``model`` name and ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as
-        a ``verdict`` in words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it,
-        and for each channel left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading;
-        ``remote`` is above 1 in a gap of the rows; its ``settings`` are a draw, and ``mean`` of the draws of its branch
-        and its ``most_probable`` settings stand beside it), ``nearest`` (where there is no candidate), ``refused``
-        (share of draws outside the bounds), ``agreeing`` (share of draws that the prior keeps), ``remoteness`` (how
-        far the target lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``),
-        ``scores`` (of ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the
-        channels in which that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on
-        rows not seen), ``fit_s`` and ``draw_s``; and where they were asked for ``answers``, see ``find_all_answers``,
-        None where the target cannot be reached, ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has
-        them, each with its ``error``).
+        Plain data: ``data``, ``version``, ``rows``, ``domain`` and ``ranges`` (see ``describe_data``), ``target`` and
+        ``tolerance`` (by channel; the bound and None where there is one), ``wanted`` (the same in words),
+        ``background``, ``notes`` (what was done to the rows), ``row`` (the measured row that reads nearest to the
+        target: ``line`` of the file, ``settings``, ``readings`` in the light of the answers, ``misses``, ``free``,
+        ``chance``), ``seed``, ``draws``, ``first`` (the model whose first offer is likeliest to work; None if none
+        hits), ``advice`` (which offer to take, and why), and ``models``. Each of these has its ``model`` name and
+        ``error``; if that is None also ``rows`` that it learned from, ``reachable`` and the same as a ``verdict`` in
+        words, ``candidates`` (the likeliest first, each with the ``chance`` that the rows give it, and for each channel
+        left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading; ``remote`` is above 1 in a gap of
+        the rows; its ``settings`` are a draw, and ``mean`` of the draws of its branch and its ``most_probable``
+        settings stand beside it), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the
+        bounds), ``agreeing`` (share of draws that the prior keeps), ``remoteness`` (how far the target lies from its
+        data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of ``train`` and ``test``,
+        what share of the latter nominal 90 % intervals ``covered``, and the channels in which that is ``off``; None for
+        too few rows), ``idle`` (channels of which it explains nothing on rows not seen), ``fit_s`` and ``draw_s``; and
+        where they were asked for ``answers``, see ``find_all_answers``, None where the target cannot be reached,
+        ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has them, each with its ``error``).
 
     Raises:
         InvalidInput: with every fault of the file, or of what was asked.
@@ -163,13 +164,13 @@ def _promise(row: Mapping[str, Any]) -> tuple[bool, bool, float, float]:
 
 def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequence[ModelAnswer]) -> dict[str, Any]:
     """The problem as plain data, with what was done to its rows."""
-    n = len(problem.settings)
     return {
         "data": str(path),
-        "rows": n,
+        "version": own_version(),
+        **describe_data(problem),
         **describe_target(problem),
         "background": problem.named(problem.background),
-        "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), n)],
+        "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), len(problem.settings))],
         "row": describe_nearest_row(problem),
     }
 

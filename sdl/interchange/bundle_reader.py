@@ -24,7 +24,7 @@ LARGEST = 1_000_000_000
 UNPACKED = 3_000_000_000
 """Bytes of all that is in it."""
 INFLATION = 30
-"""Times that the content may be as large as the file, where that of campaigns is 5 to 12 times; what is small may be
+"""Times that the content may be as large as the file, where that of campaigns is 5 to 20 times; what is small may be
 more."""
 SMALL = 10_000_000
 MOST_MEMBERS = 100

@@ -7,17 +7,21 @@ what the bundle holds anyway, so that no more is given away.
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from html import escape
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from sdl.analysis.model_card import ModelCard
 from sdl.formatting import count_words, format_quantities
 from sdl.history import ReplyClass, RoundKind
-from sdl.interchange.evidence import CAMPAIGN, Evidence, NoticeLine, ReplyLine
+from sdl.interchange.evidence import CAMPAIGN, Evidence, ReplyLine
 from sdl.ledger.controls import NAMELESS
 from sdl.ledger.people.samples import Sample
 from sdl.ledger.people.tokens import Kind
@@ -27,8 +31,8 @@ FOLDER = "evidence/"
 """Where the files of the bundle lie, beside the metadata."""
 CONTEXT, VERSION = "https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-LICENCES = "https://spdx.org/licenses/"
-"""Where licences have an address by their short names."""
+LICENCES, SHORT_NAME = "https://spdx.org/licenses/", re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+"""Where licences have an address by their short names, and what such a name looks like."""
 LABORATORY = "Nobody who began this campaign is on record: what is asked for is asked and judged by the program."
 UNLICENSED = "Nobody stated a licence: ask whoever gave you this before you use it."
 DONE, FAILED = "http://schema.org/CompletedActionStatus", "http://schema.org/FailedActionStatus"
@@ -45,7 +49,7 @@ class Rights:
     """Whose a crate is, and what others may do with it."""
 
     licence: str = ""
-    """Its short name (``CC-BY-4.0``) or address; empty where nobody stated one."""
+    """Its short name (``CC-BY-4.0``), its address, or words; empty where nobody stated one."""
     authors: Sequence[str] = ()
     """Names of persons."""
 
@@ -54,8 +58,10 @@ class Rights:
         """The licence in the words of a crate."""
         if not self.licence:
             return _entity("#licence", "CreativeWork", name="No licence stated", description=UNLICENSED)
-        address = self.licence if "://" in self.licence else LICENCES + self.licence
-        return _entity(address, "CreativeWork", name=self.licence)
+        if SHORT_NAME.fullmatch(self.licence):
+            return _entity(LICENCES + self.licence, "CreativeWork", name=self.licence)
+        address = self.licence if self.licence.startswith(("https://", "http://")) else "#licence"
+        return _entity(quote(address, safe=":/?#&=%+,;@~"), "CreativeWork", name=self.licence)
 
 
 def crate_metadata(
@@ -134,7 +140,7 @@ class _Crate:
             "Dataset",
             name=title,
             description=self._description,
-            text="\n".join([self._description, *(line.sentence for line in self.evidence.verdicts)]),
+            text=self._page,
             dateCreated=_time(campaign.created),
             dateModified=_time(campaign.updated),
             hasPart=[_to(FOLDER + name) for name in self.files],
@@ -169,6 +175,12 @@ class _Crate:
         end = f": {campaign.reason}" if campaign.reason else ""
         return f"Campaign on {campaign.instrument}, {count_words(sent, 'request')} sent, {campaign.state.value}{end}."
 
+    @property
+    def _page(self) -> str:
+        """What a notebook shows, in HTML: how the campaign ended, and every verdict."""
+        lines = [self._description, *(f"{line.verdict.value}: {line.sentence}" for line in self.evidence.verdicts)]
+        return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
     # ------------------------------------------------------------------ what there is
 
     def _file_entities(self) -> Iterator[Entity]:
@@ -182,12 +194,12 @@ class _Crate:
         campaign = self.evidence.campaign
         version = campaign.versions.get("sdl", "unknown")
         others = [f"{name} {number}" for name, number in campaign.versions.items() if name != "sdl"]
-        yield _entity("#sdl", "SoftwareApplication", name="inverse-sdl", softwareVersion=version,
-                      softwareRequirements=others)  # fmt: skip
+        program = {"name": "inverse-sdl", "softwareVersion": version, "softwareRequirements": others}
+        yield _entity("#sdl", "SoftwareApplication", **program)
         stated = campaign.config.get("instrument")
         plugin = stated.get("plugin") if isinstance(stated, Mapping) else None
-        yield _entity("#driver", "SoftwareApplication", name=f"driver {plugin or campaign.instrument}",
-                      softwareVersion=version, about=_to("#instrument"))  # fmt: skip
+        driver = {"name": f"driver {plugin or campaign.instrument}", "softwareVersion": version}
+        yield _entity("#driver", "SoftwareApplication", **driver, about=_to("#instrument"))
         properties = [_to(self._knob(place)) for place in range(self.evidence.space.d)]
         properties += [_to(self._channel(place)) for place in range(self.evidence.space.p)]
         yield _entity("#laboratory", "Organization", name=f"laboratory of {campaign.name}", description=LABORATORY)
@@ -208,27 +220,31 @@ class _Crate:
         for place, knob in enumerate(space.knobs):
             within = {} if knob.names else {"minValue": knob.low, "maxValue": knob.high}
             words = f"knob, {knob.span}"
-            yield _entity(self._knob(place), "PropertyValue", name=knob.name, unitText=knob.unit, description=words) | (
-                within
-            )
+            entity = _entity(self._knob(place), "PropertyValue", name=knob.name, unitText=knob.unit, description=words)
+            yield entity | within
         for place, channel in enumerate(space.channels):
             bounds = {"minValue": channel.floor, "maxValue": channel.ceiling}
-            how = f"computed: {channel.formula}" if channel.formula else "channel"
-            entity = _entity(self._channel(place), "PropertyValue", name=channel.name, unitText=channel.unit,
-                             description=how)  # fmt: skip
+            how = f"channel, computed: {channel.formula}" if channel.formula else "channel"
+            entity = _entity(
+                self._channel(place), "PropertyValue", name=channel.name, unitText=channel.unit, description=how
+            )
             yield entity | {key: value for key, value in bounds.items() if value is not None}
 
     def _targets(self) -> Iterator[Entity]:
-        for place, (name, target) in enumerate(self._wanted.items()):
+        for name, target in self._wanted.items():
             words = json.dumps(target, ensure_ascii=False)
-            yield _entity(f"#target-{place}", "PropertyValue", name=f"target {name}", value=words)
+            yield _entity(self._places[name], "PropertyValue", name=f"target {name}", value=words)
 
     def _sample_entities(self) -> Iterator[Entity]:
         for sample in self.samples:
             said = [f"{edition.by or 'somebody'}: {edition.note}" for edition in sample.editions if edition.note]
-            yield _entity(f"#sample-{sample.name}", ["Product", "PropertyValue"], name=f"sample {sample.name}",
-                          value=self._words(sample.request.settings.tolist()),
-                          description="; ".join(said))  # fmt: skip
+            yield _entity(
+                f"#sample-{sample.name}",
+                ["Product", "PropertyValue"],
+                name=f"sample {sample.name}",
+                value=self._words(sample.request.settings.tolist()),
+                description="; ".join(said),
+            )
 
     @cached_property
     def _wanted(self) -> Mapping[str, Any]:
@@ -236,6 +252,11 @@ class _Crate:
         stated = [each for each in targets if isinstance(each, Mapping)] if isinstance(targets, list) else []
         named = {str(each.get("name", place)): each for place, each in enumerate(stated)}
         return named | {line.target: {} for line in self.evidence.verdicts if line.target not in named}
+
+    @cached_property
+    def _places(self) -> Mapping[str | None, str]:
+        """Identifiers of the targets, by name."""
+        return {name: f"#target-{place}" for place, name in enumerate(self._wanted)}
 
     @cached_property
     def _models(self) -> Mapping[str, str]:
@@ -267,7 +288,7 @@ class _Crate:
         return FOLDER + name
 
     def _target(self, name: str | None) -> list[str]:
-        return [f"#target-{place}" for place, wanted in enumerate(self._wanted) if wanted == name]
+        return [self._places[name]] if name in self._places else []
 
     def _words(self, settings: Sequence[float]) -> str:
         space = self.evidence.space
@@ -277,19 +298,18 @@ class _Crate:
     # ------------------------------------------------------------------ what was done
 
     def _rounds(self) -> Iterator[Entity]:
+        planned = Counter(line.round for line in self.evidence.planned)
         for round_ in self.evidence.rounds:
             facts = round_.value.facts
             model = [self._models[facts.model]] if facts.model else []
-            planned = sum(line.round == round_.number for line in self.evidence.planned)
+            count = count_words(planned[round_.number], "measurement")
             about = f", for {round_.target}" if round_.target else ""
             given = round_.kind in (RoundKind.IMPORTED, RoundKind.BY_HAND)
             yield _entity(
                 f"#round-{round_.number}",
                 "CreateAction",
                 name=f"{'Enter' if given else 'Propose'} round {round_.number} ({round_.kind.value}){about}",
-                description=" ".join(
-                    filter(None, [f"{count_words(planned, 'measurement')} planned.", facts.why or ""])
-                ),
+                description=" ".join(filter(None, [f"{count} planned.", facts.why or ""])),
                 endTime=_time(round_.at),
                 actionStatus=DONE,
                 agent=_to("#laboratory"),
@@ -328,11 +348,10 @@ class _Crate:
         if line.readings is None:
             return "no reading that counts"
         channels = self.evidence.space.channels
-        pairs = zip(channels, line.readings, line.censored or [False] * len(channels), strict=True)
-        shown = {channel.name: "at its ceiling" if full else value for channel, value, full in pairs
-                 if full or value is not None}  # fmt: skip
-        units = {channel.name: channel.unit for channel in channels if shown.get(channel.name) != "at its ceiling"}
-        words = format_quantities(shown, units)
+        triples = zip(channels, line.readings, line.censored or [False] * len(channels), strict=True)
+        read = [(channel, value, full) for channel, value, full in triples if full or value is not None]
+        shown = {channel.name: "at its ceiling" if full else value for channel, value, full in read}
+        words = format_quantities(shown, {channel.name: channel.unit for channel, _, full in read if not full})
         return words if line.verdict is not ReplyClass.SUSPECT else f"{words}, not believed"
 
     def _verdicts(self) -> Iterator[Entity]:
@@ -360,16 +379,13 @@ class _Crate:
 
     def _steering(self) -> Iterator[Entity]:
         for place, line in enumerate(self.evidence.steering):
-            yield self._notice(place, line)
-
-    def _notice(self, place: int, line: NoticeLine) -> Entity:
-        person = self._people.get((line.by, line.known or ""))
-        return _entity(
-            f"#notice-{place}",
-            "Action",
-            name=f"{line.kind.value}: {line.text}",
-            description=f"after {count_words(line.sent, 'request')}",
-            endTime=_time(line.at),
-            agent=_to(person["@id"] if person else "#laboratory" if line.by else "#sdl"),
-            object=_to(self._file("steering.jsonl")),
-        )
+            person = self._people.get((line.by, line.known or ""))
+            yield _entity(
+                f"#notice-{place}",
+                "Action",
+                name=f"{line.kind.value}: {line.text}",
+                description=f"after {count_words(line.sent, 'request')}",
+                endTime=_time(line.at),
+                agent=_to(person["@id"] if person else "#laboratory" if line.by else "#sdl"),
+                object=_to(self._file("steering.jsonl")),
+            )

@@ -269,6 +269,21 @@ def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, read
     }
 
 
+def describe_data(problem: InverseProblem) -> dict[str, Any]:
+    """What every model may learn from: complete ``rows``, the ``domain`` of knobs, and the ``ranges`` of what was read.
+
+    Ranges are of knobs as they were set, and of channels less their background.
+    """
+    every = problem.ties.every
+    columns = [*zip(every.knob_names, problem.measured.T, strict=True)]
+    columns += zip(problem.names, problem.readings.T, strict=True)
+    return {
+        "rows": len(problem.settings),
+        "domain": {knob.name: [knob.low, knob.high] for knob in every.knobs},
+        "ranges": {name: [float(values.min()), float(values.max())] for name, values in columns},
+    }
+
+
 def describe_target(problem: InverseProblem) -> dict[str, Any]:
     """What is wanted of each channel, as plain data: the reading and its tolerance, None where there is one bound."""
     window = problem.window

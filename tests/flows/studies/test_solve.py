@@ -2,6 +2,7 @@
 
 import csv
 import json
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ def test_a_model_is_judged_by_rows_that_it_has_not_seen(dark):
 def test_the_result_is_plain_data(dark):
     result = solve(dark, WHITE, models=["pls"])
     assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_what_the_models_learned_from_and_may_answer_is_said_with_the_version(rows, tmp_path):
+    settings, readings = rows[0].copy(), rows[1]
+    settings[:, 0] = 0.5 * settings[:, 0]
+    result = solve(written(tmp_path / "a.jsonl", settings, readings), ["515nm=16384"], models=["pls"])
+    assert result["domain"] == {"R": [0, 1], "G": [0, 1], "B": [0, 1]}
+    assert result["ranges"]["R"][1] <= 0.5 < result["ranges"]["G"][1]
+    assert result["ranges"]["515nm"][0] < 16384 < result["ranges"]["515nm"][1]
+    assert result["version"] == version("inverse-sdl")
 
 
 def test_seed_decides_and_company_does_not(dark):

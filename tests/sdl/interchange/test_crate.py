@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from sdl.errors import InvalidInput
 from sdl.history import Control
 from sdl.interchange.bundle_reader import read_bundle
 from sdl.interchange.bundle_writer import write_bundle
-from sdl.interchange.crate import CONTEXT, METADATA, UNLICENSED, Rights
+from sdl.interchange.crate import CONTEXT, METADATA, UNLICENSED, Rights, crate_metadata
+from sdl.interchange.evidence import parse_evidence
 from sdl.interchange.export_import import Provenance, import_campaign
 from sdl.ledger.controls import NAMELESS, Controls
 from sdl.ledger.ledger import Ledger
@@ -218,10 +220,40 @@ def test_a_notebook_finds_one_folder_with_the_metadata_and_a_data_set(campaigns)
     entities = {entity["@id"]: entity for entity in document["@graph"]}
     data = entities[entities["./"]["hasPart"]["@id"]]
     assert (data["@type"], data["name"]) == ("Dataset", "Weiß")
-    assert "VERIFIED" in data["text"] or "within the tolerance" in data["text"]
+    assert "<p>VERIFIED: " in data["text"]
     for part in data["hasPart"]:
         assert f"wei/{part['@id']}" in names
         assert entities[part["@id"]]["@type"] == "File"
+
+
+def test_what_a_notebook_shows_as_a_page_runs_nothing(campaigns):
+    evidence = parse_evidence(read_bundle(campaigns["wei"]))
+    hostile = evidence.campaign.model_copy(update={"reason": "<script>evil()</script>"})
+    document = json.loads(crate_metadata(replace(evidence, campaign=hostile), [], [], {}, Rights()))
+    (page,) = [entity["text"] for entity in document["@graph"] if "text" in entity]
+    assert "<script" not in page
+    assert "&lt;script&gt;evil()" in page
+
+
+@pytest.mark.parametrize(
+    ("licence", "address"),
+    [
+        ("CC-BY-4.0", "https://spdx.org/licenses/CC-BY-4.0"),
+        ("https://example.org/our terms", "https://example.org/our%20terms"),
+        ("ask <us> first", "#licence"),
+    ],
+)
+def test_a_licence_is_a_short_name_an_address_or_words(licence, address):
+    assert (Rights(licence).entity["@id"], Rights(licence).entity["name"]) == (address, licence)
+
+
+def test_the_command_writes_it_where_bundles_lie(campaigns, sdl, home):
+    words = ("--ledger", campaigns["ledger"], "--author", "Ada", "--license", "CC-BY-4.0")
+    written = sdl("bundle", "wei", "--crate", *words, "--json").json["bundle"]
+    assert written == str(home / "bundles" / "wei.eln")
+    refused = sdl("bundle", "wei", *words)
+    assert (refused.code, "give --crate as well" in refused.said) == (2, True)
+    assert sdl("reproduce", written).code == 0
 
 
 def test_a_licence_that_nobody_stated_is_not_made_up(campaigns, tmp_path):
