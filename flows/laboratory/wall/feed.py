@@ -30,7 +30,7 @@ BOARD_S = 2.0
 SPARING = 30.0
 """... and so many times what the last one took."""
 AGAIN_S = 3.0
-"""After a look at a ledger that did not answer."""
+"""After a look at a ledger that did not answer, or at a copy of one."""
 READ, READINGS, REFERENCES = 500, 40, 120
 """Of one campaign: attempts that are read at first, and what is kept of them."""
 OVERLAP = 64
@@ -138,6 +138,9 @@ class Feed:
             if time.monotonic() >= self._due:
                 self._draw(ledger)
             self.fault = ""
+            if ledger.is_copy:  # its file may be another one by now
+                ledger.close()
+                self.ledger, self._looked, self._due = None, time.monotonic() + AGAIN_S, 0.0
         except SdlError as error:
             self.fault = str(error) if isinstance(error, LedgerError) else f"the ledger cannot be read: {error}"
             self._looked = time.monotonic() + AGAIN_S
