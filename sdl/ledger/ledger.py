@@ -122,6 +122,11 @@ class Ledger:
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     @property
+    def is_copy(self) -> bool:
+        """Whether it is a copy, as of when it was opened, of a file of an earlier schema that nobody wrote to yet."""
+        return bool(self.engine.get_execution_options().get("is_copy"))
+
+    @property
     def address(self) -> str:
         """The URL of its database for people, without the password."""
         return self.engine.url.render_as_string()
@@ -620,7 +625,7 @@ class Ledger:
 
     def _bring_up_to_date(self) -> None:
         """Let who is going to write have the ledger itself, in this program's schema, where it was read as a copy."""
-        if self.engine.get_execution_options().get("is_copy"):
+        if self.is_copy:
             self.engine.dispose()
             self.engine = open_database(self._where, upgrade=True)
 

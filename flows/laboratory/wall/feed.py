@@ -8,11 +8,12 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from flows.laboratory.wall.board import Board
 from flows.laboratory.wall.prefect_runs import PrefectRuns
@@ -30,12 +31,13 @@ BOARD_S = 2.0
 SPARING = 30.0
 """... and so many times what the last one took."""
 AGAIN_S = 3.0
-"""After a look at a ledger that did not answer."""
+"""After a look at a ledger that did not answer, or at a copy of one."""
 READ, READINGS, REFERENCES = 500, 40, 120
 """Of one campaign: attempts that are read at first, and what is kept of them."""
 OVERLAP = 64
 """Numbers behind the newest that are read again: a server commits in another order than it numbers."""
 
+Result = TypeVar("Result")
 Reading: TypeAlias = tuple[int, str, float | None, int, list[float | None]]
 """Number of its row, of its campaign, when it came, whether it is a reference, values; none where it does not count."""
 
@@ -95,6 +97,8 @@ class Feed:
     _looked: float = 0.0
     _due: float = 0.0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while lanes change."""
+    _drawing: asyncio.Task[None] | None = None
 
     def open(self) -> Ledger:
         """Return the ledger, opened when it is first asked for.
@@ -120,8 +124,12 @@ class Feed:
         """
         async with self._turn:
             if time.monotonic() >= self._looked + LOOK_S:
-                await asyncio.to_thread(self._look)
+                await self._tried(self._arrivals)
                 self._looked = max(time.monotonic(), self._looked)
+        if time.monotonic() >= self._due and (self._drawing is None or self._drawing.done()):
+            self._drawing = asyncio.create_task(self._redraw())
+        if self._drawing is not None and not self._version:
+            await asyncio.wait([self._drawing])
         if life != self.life:
             version = serial = 0
         rows = [reading for lane in self._lanes.values() for reading in lane.after(serial)]
@@ -129,25 +137,32 @@ class Feed:
         board = self._drawn if version != self._version else "null"
         return f'{json.dumps(about)[:-1]}, "readings": {json.dumps(rows)}, "board": {board}}}'
 
-    # ------------------------------------------------------------------ in a thread
+    async def _redraw(self) -> None:
+        """Draw the board, while readings are told."""
+        drawn = await self._tried(self._draw)
+        if drawn is not None:
+            async with self._turn:
+                await self._tried(partial(self._take, *drawn))
 
-    def _look(self) -> None:
+    async def _tried(self, work: Callable[[], Result]) -> Result | None:
+        """Work in a thread; what a ledger says that cannot be read now is kept, and it is left alone for a while."""
         try:
-            ledger = self.open()
-            self._arrivals(ledger)
-            if time.monotonic() >= self._due:
-                self._draw(ledger)
-            self.fault = ""
+            return await asyncio.to_thread(work)
         except SdlError as error:
             self.fault = str(error) if isinstance(error, LedgerError) else f"the ledger cannot be read: {error}"
-            self._looked = time.monotonic() + AGAIN_S
+            self._looked = self._due = time.monotonic() + AGAIN_S
+            return None
 
-    def _arrivals(self, ledger: Ledger) -> None:
+    # ------------------------------------------------------------------ in a thread
+
+    def _arrivals(self) -> None:
         """Take up the answers that have come since the last look, to whichever campaign."""
+        if (ledger := self.open()).is_copy:
+            return  # it stays as it is, and one connection is all there is to it
         with ledger.reading() as connection:
             newest = newest_attempt(connection)
             if newest < self._newest:  # the ledger was restored: nothing that is known need be so
-                self._lanes, self._awaited, self._newest, self._due = {}, set(), 0, 0.0
+                self._lanes, self._awaited, self._newest, self._due, self._board = {}, set(), 0, 0.0, None
             if not self._lanes or (newest == self._newest and not self._awaited):
                 self._newest = newest
                 return
@@ -158,19 +173,25 @@ class Feed:
             if (lane := self._lanes.get(row["campaign"])) is not None:
                 self._serial += lane.add(row, self._serial + 1)
 
-    def _draw(self, ledger: Ledger) -> None:
-        begun = time.thread_time()
-        if self._board is None or self._board.ledger is not ledger:
-            self._board = Board(ledger)
+    def _draw(self) -> tuple[Board, str, float]:
+        """Return the board as it is now, as JSON too, and when it is due to be drawn again."""
+        ledger, begun = self.open(), time.thread_time()
+        board = self._board if self._board is not None and self._board.ledger is ledger else Board(ledger)
         service = service_lock.running(self.directory)
-        names = service.instruments if service is not None else {}
-        drawn = json.dumps(self._board.draw(names, self.prefect.known))
-        columns = self._board.columns()
-        self._lanes = {number: self._lane(ledger, number, *columns[number]) for number in columns}
+        drawn = json.dumps(board.draw(service.instruments if service is not None else {}, self.prefect.known))
+        return board, drawn, time.monotonic() + max(BOARD_S, SPARING * (time.thread_time() - begun))
+
+    def _take(self, board: Board, drawn: str, due: float) -> None:
+        """Have a board, and lanes for the campaigns in its cards."""
+        columns = board.columns()
+        self._lanes = {number: self._lane(board.ledger, number, *columns[number]) for number in columns}
         if drawn != self._drawn:
             self._drawn, self._version = drawn, self._version + 1
-        self._due = time.monotonic() + max(BOARD_S, SPARING * (time.thread_time() - begun))
+        self._board, self._due, self.fault = board, due, ""
         self.prefect.look_aside([name for name, _ in columns.values()])
+        if board.ledger.is_copy:  # its file may be another one by now
+            board.ledger.close()
+            self.ledger, self._due = None, time.monotonic() + AGAIN_S
 
     def _lane(self, ledger: Ledger, number: int, name: str, columns: tuple[int, ...]) -> Lane:
         """The lane of a campaign as it is, or a new one if its channels are others."""

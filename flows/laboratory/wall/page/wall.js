@@ -123,6 +123,7 @@ function showBoard() {
   say(byId("sum"), board.instruments.length ? `${count(board.instruments.length, "instrument")}, ${atWork} measuring` : "No instrument yet: 'sdl up lab.toml' names some, 'sdl run' brings one.");
   if (!state.led && location.hash) byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
   state.led = true;
+  hint(byId("sum"), byId("sum").textContent);
   showAlarms(board.alarms);
   showLists(board);
 }
@@ -214,7 +215,7 @@ function makeChannels(card, campaign) {
   const target = campaign.target ? `target ${campaign.target}` : "readings";
   card.span = make("span", { class: "wide" }); card.part.age = make("span");
   card.part.channels.replaceChildren(
-    make("p", { class: "heads" }, make("span", { class: "cut", title: campaign.target }, target), make("span", { class: "cut" }, "last readings"),
+    make("p", { class: "heads" }, make("span", { class: "cut", title: campaign.target }, target), make("span", { class: "cut" }, "readings"),
       make("span", { class: "cut", title: "as the references read it" }, "background", card.span), card.part.age),
     make("ul", {}, ...card.channels.map((channel) => channel.root)),
     ...(campaign.more ? [make("p", { class: "small quiet" }, `and ${count(campaign.more, "more channel")}`)] : []));

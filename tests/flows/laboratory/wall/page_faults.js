@@ -22,6 +22,8 @@
     if (!words.length || !shown(e) || e.closest("svg")) continue
     const block = e.closest("p, li, h1, h2, button, td, th, label, .cut") || e, frame = block.getBoundingClientRect()
     if (frame.left < -1 || frame.right > innerWidth + 1) faults.push(`beside the window: ${name(e)}`)
+    const card = (e.closest("article, #lower section, dialog, header") || document.body).getBoundingClientRect()
+    if (frame.left < card.left || frame.right > card.right) faults.push(`beside its card: ${name(e)}`)
     const cut = e.closest(".cut"), scrolls = e.closest("#asking-about")
     if (cut && cut.scrollWidth > cut.clientWidth + 1 && !cut.closest("[title]:not([title=''])")) faults.push(`cut, and said nowhere: ${name(e)}`)
     for (const node of words) {

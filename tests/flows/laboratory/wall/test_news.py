@@ -1,11 +1,13 @@
 """What the wall tells a page over HTTP: the board as the ledger has it, each reading once, and faults in a sentence."""
 
 import contextlib
+import sqlite3
 import time
 
 import pytest
 import requests
 from hall import STRANGER, Hall, served
+from places import ROOT
 
 from sdl.campaign.definition import Target
 from sdl.history import Control, State, Verdict
@@ -165,3 +167,16 @@ def test_of_many_targets_the_verdicts_are_counted_and_one_is_shown(hall, wall):
     (campaign,) = wall().ask()["board"]["campaigns"].values()
     assert campaign["tally"] == "31 open"
     assert len(campaign["channels"]) <= 1
+
+
+@pytest.mark.slow
+def test_a_ledger_of_an_earlier_version_is_shown_and_what_is_written_to_it_then(tmp_path):
+    where = tmp_path / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(where)) as made:
+        made.executescript((ROOT / "tests" / "end_to_end" / "old_ledgers" / "schema-5.sql").read_text())
+    with served(where, tmp_path) as (url, _):
+        page = Wall(url)
+        assert [card["name"] for card in page.ask()["board"]["instruments"]] == ["twin-7"]
+        with contextlib.closing(Hall(where)) as hall:
+            hall.begin("white", "lamp")
+            page.until(lambda _: "lamp" in [card["name"] for card in page.board["instruments"]])
