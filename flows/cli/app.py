@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from io import TextIOWrapper
@@ -69,6 +69,10 @@ COMMANDS = {
     "survey": ("instruments", "Take a reading at every point of a design: rows for 'solve' and 'compare'."),
     "verify": ("instruments", "Verify your own settings for a target of a campaign file by fresh readings."),
     "calibrate": ("instruments", "Read the background and each knob fully on; compare with earlier calibrations."),
+    "models": (
+        "models",
+        "Show a card of each model of a campaign: its data, its domain, how right it was, its limits, seed and version.",
+    ),
     "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
     "backtest": (
@@ -97,6 +101,7 @@ COMMANDS = {
     "who": ("people.who", "Show who you are to the ledger and who has a token; let others in, or out."),
     "mcp": ("people.agents", "Let agents read and propose, by the Model Context Protocol."),
     "twin": ("instruments", "Serve a twin, or any other instrument, over HTTP."),
+    "init": ("new", "Begin a laboratory: its file with an instrument and schedules, and a first campaign."),
     "new": ("new", "Write files to begin with; nothing that exists is overwritten."),
 }
 """By name, in the order in which 'sdl --help' lists them: the file of ``flows.cli`` that has it, and its help."""
@@ -130,17 +135,17 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in COMMANDS:
-            self.commands[args[0]] = load_command(args[0])
+            self.commands |= load_commands(COMMANDS[args[0]][0])
         return super().resolve_command(ctx, args)
 
 
-def load_command(name: str) -> Any:
-    """Return the command or group of a name of ``COMMANDS``."""
+def load_commands(file: str) -> Mapping[str, Any]:
+    """Return the commands and groups of a file of ``flows.cli`` by their names."""
     with _loading():
-        file = typer.Typer(pretty_exceptions_enable=False)
-        import_module(f"flows.cli.{COMMANDS[name][0]}").add_to(file)
-        file.callback()(lambda: None)  # so that one command is a group of commands too
-        return get_group(file).commands[name]
+        group = typer.Typer(pretty_exceptions_enable=False)
+        import_module(f"flows.cli.{file}").add_to(group)
+        group.callback()(lambda: None)  # so that one command is a group of commands too
+        return get_group(group).commands
 
 
 app = typer.Typer(
