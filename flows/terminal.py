@@ -1,25 +1,28 @@
-"""What a terminal shows: lines of JSON for programs, and tables whose figures are never cut for people."""
+"""What a terminal shows: lines of JSON for programs, tables whose figures are never cut for people, how far work is."""
 
 import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from dataclasses import replace
-from typing import Any, TextIO
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from sdl.formatting import escape_invisible, make_jsonable
+from sdl.formatting import escape_invisible, format_duration, make_jsonable
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 NARROWEST = 7
 """Columns of a terminal below which one of a table's is too narrow to be read."""
+FIRST_S, LONGEST_S = 2.0, 60.0
+"""After how long the first line goes into a log, and the longest between two; each waits twice as long as the last."""
 _for_json: TextIO | None = None
 """Standard output, where it is kept for JSON."""
 
@@ -147,3 +150,77 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.5g}" if isinstance(value, float) else escape_invisible(value)
+
+
+# ---------------------------------------------------------------------- how far long work is
+
+
+class Tell(Protocol):
+    """Says how far work is."""
+
+    def __call__(self, done: int, of: int, doing: str = "") -> Any:
+        """Say that so many parts of so many are done, and what is done next."""
+
+
+@contextlib.contextmanager
+def show_progress(
+    what: str, *, quiet: bool = False, console: Console = err, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Tell]:
+    """Show how far work is while this block runs.
+
+    Args:
+        what: What is done, in a word.
+        quiet: Whether nothing is to be shown.
+        console: Where.
+        clock: Seconds, from any moment on.
+    """
+    if quiet:
+        yield lambda done, of, doing="": None
+    elif not console.is_terminal:
+        yield _Log(what, console, clock)
+    else:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        words = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[far]}"))
+        with Progress(SpinnerColumn(), *words, TimeElapsedColumn(), console=console, transient=True) as bar:
+            task, began = bar.add_task(what, total=None, far=""), clock()
+
+            def tell(done: int, of: int, doing: str = "") -> None:
+                far = ", ".join(filter(None, (f"{done} of {of}", estimate_left(clock() - began, done, of))))
+                bar.update(task, completed=done, total=of, description=escape_invisible(f"{what} {doing}"), far=far)
+
+            yield tell
+
+
+def estimate_left(seconds: float, done: int, of: int) -> str:
+    """Say how much is left of work of which a part took so long; empty where nothing is known of it.
+
+    >>> estimate_left(30, 3, 12), estimate_left(2, 0, 12)
+    ('about 1 min 30 s left', '')
+    """
+    return f"about {format_duration(seconds * (of - done) / done)} left" if 0 < done < of else ""
+
+
+@dataclass
+class _Log:
+    """Lines of a log, the rarer the longer the work takes."""
+
+    what: str
+    console: Console
+    clock: Callable[[], float]
+    wait: float = FIRST_S
+    began: float = field(init=False)
+    last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.last = self.clock()
+
+    def __call__(self, done: int, of: int, doing: str = "") -> None:
+        now = self.clock()
+        if now - self.last < self.wait:
+            return
+        self.last, self.wait = now, min(2 * self.wait, LONGEST_S)
+        left = estimate_left(now - self.began, done, of)
+        parts = [f"{self.what}: {done} of {of}", f"{format_duration(now - self.began)} so far", left, doing]
+        words = escape_invisible(", ".join(filter(None, parts)))
+        self.console.print(words, markup=False, soft_wrap=True)

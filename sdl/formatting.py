@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from reprlib import Repr
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NOTHING = "–"
 DEEPEST = 20
@@ -218,13 +219,15 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def json_list(readings: NDArray[np.float64]) -> list[float | None]:
+def json_list(readings: "NDArray[np.float64]") -> list[float | None]:
     """Return a row of readings as JSON, which has no NaN, can hold it: with None in its place."""
     return [None if math.isnan(value) else value for value in readings.tolist()]
 
 
-def array_from_json(values: Iterable[float | None]) -> NDArray[np.float64]:
+def array_from_json(values: Iterable[float | None]) -> "NDArray[np.float64]":
     """Return a row of readings as ``json_list`` wrote it, with NaN for None."""
+    import numpy as np  # which takes a command that shows its help a third of its time
+
     return np.array([math.nan if value is None else value for value in values], float)
 
 
@@ -234,7 +237,7 @@ def make_jsonable(value: Any, levels: int = DEEPEST) -> Any:
         return format_value(value)
     if isinstance(value, Mapping):
         return {str(key): make_jsonable(item, levels - 1) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # an array, or a number of one
         return make_jsonable(value.tolist(), levels)
     if isinstance(value, list | tuple):
         return [make_jsonable(item, levels - 1) for item in value]

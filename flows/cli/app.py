@@ -1,6 +1,7 @@
 """The command line: ``sdl``. Exit codes are part of its interface; ``EXIT`` lists them.
 
-Prefect, models and figures are imported by the commands that need them, so that the others answer at once.
+A command is imported when it is run, and imports Prefect, models and figures when it needs them, so that the others
+answer at once.
 """
 
 import gc
@@ -9,32 +10,101 @@ import logging
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
-HANDLER = signal.getsignal(signal.SIGINT)
-if HANDLER is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is loaded now has nothing to finish, and no traceback to show
-gc.disable()  # nothing of what is imported is garbage: to search it costs a seventh of a command that only reads
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Import with nothing to finish and no traceback to show at Ctrl-C, and with no search for garbage among it."""
+    if (handler := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        signal.signal(signal.SIGINT, handler)
+
+
 # Our matrices are small: threads that share them out cost more than they save.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import typer
-from rich.logging import RichHandler
+with _loading():
+    import typer
+    from rich.logging import RichHandler
+    from typer.core import TyperCommand, TyperGroup
+    from typer.main import get_group
 
-from flows import environment
-from flows.cli import backtest, benchmark, data, instruments, models, new, run, service, watch
-from flows.cli.people import agents, by_hand, controls, who
-from flows.server.configured_server import adopt_files
-from flows.server.service_lock import AlreadyUp
-from flows.terminal import err, kept_for_json
-from sdl import __version__, errors
-from sdl.formatting import escape_invisible
+    from flows import environment
+    from flows.server.configured_server import adopt_files
+    from flows.server.service_lock import AlreadyUp
+    from flows.terminal import err, kept_for_json
+    from sdl import __version__, errors
+    from sdl.formatting import escape_invisible
 
-gc.freeze()
-gc.enable()
-signal.signal(signal.SIGINT, HANDLER)
+COMMANDS = {
+    "run": ("run", "Run a campaign, or continue it where it was left."),
+    "report": ("run", "Write the report of a campaign as one HTML page."),
+    "pause": ("people.controls", "Ask a campaign to pause before its next request."),
+    "resume": ("people.controls", "Take back a pause, a stop or a hold-off."),
+    "stop": ("people.controls", "Ask a campaign to stop before its next request."),
+    "extend": ("people.controls", "Allow a campaign more requests than its file does, even while it runs."),
+    "approve": ("people.controls", "Show the settings that a campaign wants to send, and approve or decline them."),
+    "propose": (
+        "people.by_hand",
+        "Go on with a campaign measured by hand: say what to measure next, or its verdict once it has one.",
+    ),
+    "tell": (
+        "people.by_hand",
+        "Keep what was read of samples that a campaign asked for: in any order, in part, twice if need be.",
+    ),
+    "status": ("watch", "Show what runs, how far it is, who holds each instrument, and what is waited for."),
+    "watch": ("watch", "Watch campaigns live: progress, readings against targets, verdicts, alarms."),
+    "measure": ("instruments", "Take readings at settings of your choice."),
+    "survey": ("instruments", "Take a reading at every point of a design: rows for 'solve' and 'compare'."),
+    "verify": ("instruments", "Verify your own settings for a target of a campaign file by fresh readings."),
+    "calibrate": ("instruments", "Read the background and each knob fully on; compare with earlier calibrations."),
+    "models": (
+        "models",
+        "Show a card of each model of a campaign: its data, its domain, how right it was, its limits, seed and version.",
+    ),
+    "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
+    "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
+    "backtest": (
+        "backtest",
+        "Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left.",
+    ),
+    "import": ("data", "Enter the observations of a file as a finished campaign; where that broke off, give it again."),
+    "export": ("data", "Write every attempt of a campaign to a file."),
+    "bundle": ("data", "Write all evidence of a campaign into one file, for 'sdl reproduce' to check anywhere."),
+    "reproduce": (
+        "data",
+        "Check a bundle: recompute its proposals, fits and verdicts, and compare them with the record.",
+    ),
+    "upgrade": (
+        "data",
+        "Bring a ledger of an earlier version up to date; a file is copied first, a server's database by you.",
+    ),
+    "backup": ("data", "Write the ledger and Prefect's database to a folder, while campaigns run."),
+    "restore": ("data", "Put a backup back; what it replaces is kept as a backup."),
+    "plugins": ("data", "List instruments, designs, models, acquisitions and peers that are installed."),
+    "benchmark": ("benchmark", "Measure this program against its bars, with machine and versions noted."),
+    "up": ("service", "Start Prefect's server and UI on this machine, with all flows of the laboratory."),
+    "down": ("service", "End what 'sdl up' started; the measurement under way is finished and kept."),
+    "deploy": ("service", "Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."),
+    "doctor": ("service", "Say what is wrong with this installation, and what to do about it."),
+    "who": ("people.who", "Show who you are to the ledger and who has a token; let others in, or out."),
+    "mcp": ("people.agents", "Let agents read and propose, by the Model Context Protocol."),
+    "twin": ("instruments", "Serve a twin, or any other instrument, over HTTP."),
+    "init": ("new", "Begin a laboratory: its file with an instrument and schedules, and a first campaign."),
+    "new": ("new", "Write files to begin with; nothing that exists is overwritten."),
+}
+"""By name, in the order in which 'sdl --help' lists them: the file of ``flows.cli`` that has it, and its help."""
 
 EXIT: dict[type[BaseException], int] = {
     errors.InvalidInput: 2,
@@ -56,10 +126,32 @@ def _end(code: int | None, **_options: bool) -> NoReturn:
     raise typer.Exit(code or 0)
 
 
+class _Commands(TyperGroup):
+    """All commands, of which each is imported when it is run."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, help=words) for name, (_, words) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in COMMANDS:
+            self.commands |= load_commands(COMMANDS[args[0]][0])
+        return super().resolve_command(ctx, args)
+
+
+def load_commands(file: str) -> Mapping[str, Any]:
+    """Return the commands and groups of a file of ``flows.cli`` by their names."""
+    with _loading():
+        group = typer.Typer(pretty_exceptions_enable=False)
+        import_module(f"flows.cli.{file}").add_to(group)
+        group.callback()(lambda: None)  # so that one command is a group of commands too
+        return get_group(group).commands
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="From the readings you want to verified settings.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     result_callback=_end,
     epilog="Exit codes: 0 done and verified, 1 a fault of this program, 2 invalid input, 3 done but not verified, "
@@ -81,12 +173,6 @@ def _before_any_command(
     ] = False,
 ) -> None:
     """Options that belong to no command."""
-
-
-# In the order in which 'sdl --help' lists them.
-COMMANDS = (run, controls, by_hand, who, agents, watch, instruments, models, new, backtest, data, benchmark, service)
-for commands in COMMANDS:
-    commands.add_to(app)
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ import typer
 
 from flows import environment
 from flows.cli.options import AsJson, Home
-from flows.terminal import err, show
+from flows.terminal import err, show, show_progress
 
 Names = list[str] | None
 
@@ -41,14 +41,15 @@ def run_backtest(
     from flows.benchmarks.decisions.backtest import backtest_tables, run_backtest_study
     from flows.benchmarks.decisions.backtest_cells import EndedCell
 
-    def tell(ended: EndedCell) -> None:
+    def tell(ended: EndedCell, done: int, of: int) -> None:
         cell, run = ended.cell, ended.run
         outcome = ended.error if run is None else f"{run.requests} requests, {run.ended}"
         words = f"{cell.problem.name}, {cell.strategy}, seed {cell.seed}: {outcome} ({ended.seconds:.1f} s)"
         err.print(words, markup=False)
+        progress(done, of)
 
     folder = into or environment.home(home) / "backtest"
-    with err.status("running"):
+    with show_progress("runs", quiet=as_json) as progress:
         result = run_backtest_study(
             folder,
             problems=problem or (),

@@ -1,16 +1,15 @@
 """The command that measures this program: benchmark."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from flows import environment
 from flows.cli.options import AsJson, Home, start_prefect
-from flows.terminal import err, show
+from flows.terminal import show, show_progress
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.recordings import FOLDER
 from sdl.system.atomic_files import write_atomically
@@ -115,8 +114,8 @@ def run_benchmark(
     directory = environment.home(home) if what in options else Path()
     if what == "inverse":
         start_prefect(directory)
-    with Progress(console=err, disable=as_json) as bar:
-        campaigns, tell = seeds or SEEDS.get(what, ELSE), _reporter(bar)
+    with show_progress("benchmark", quiet=as_json) as tell:
+        campaigns = seeds or SEEDS.get(what, ELSE)
         request = suite.BenchmarkRequest(campaigns, records, model or (), tell, inverse, population, directory)
         result = suite.run_benchmarks(what, request)
     if output is not None:
@@ -125,12 +124,6 @@ def run_benchmark(
     written = _write_page(result, page or directory / "reports" / f"benchmark-{what}.html")
     show(result, as_json, *suite.benchmark_tables(result), *written)
     return 0 if result["all_met"] else NOT_MET
-
-
-def _reporter(bar: Progress) -> Callable[[int, int], None]:
-    """What shows on a bar how many cells of how many are done."""
-    task = bar.add_task("benchmark")
-    return lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _requests(

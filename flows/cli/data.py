@@ -188,7 +188,7 @@ def upgrade_ledger(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a ledger that an earlier version wrote up to date; the file is copied first, a server's database by you."""
+    """Bring a ledger of an earlier version up to date; a file is copied first, a server's database by you."""
     where = environment.ledger(ledger, environment.home(home))
     if "://" not in where and not Path(where).exists():
         raise InvalidInput(f"there is no ledger {where}: see whether --ledger, or SDL_LEDGER, is spelt right")

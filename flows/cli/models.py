@@ -1,16 +1,14 @@
 """Commands about inverse models: what a campaign says of its own (models), and on data that exist (solve, compare)."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.status import Status
 
 from flows import environment
 from flows.cli.data import DataFile
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, start_prefect
-from flows.terminal import err, plain_table, show
+from flows.terminal import plain_table, show, show_progress
 
 Targets = Annotated[
     list[str],
@@ -107,7 +105,7 @@ def solve_targets(
     from flows.studies.solve import solve as solve_problem
     from flows.studies.solve import solve_tables, solved
 
-    with err.status("fitting"):
+    with show_progress("fitting", quiet=as_json) as tell:
         result = solve_problem(
             data,
             target,
@@ -124,6 +122,7 @@ def solve_targets(
             start=start,
             regularise=regularise,
             seed=seed,
+            progress=tell,
         )
     show(result, as_json, *([] if as_json else solve_tables(result)), result["advice"])
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
@@ -161,7 +160,7 @@ def compare_models(
 
     if runner is not None and not runners.faults(runner):
         start_prefect(environment.home(home))
-    with err.status("fitting") as status:
+    with show_progress("fitting", quiet=as_json) as tell:
         study = study_models(
             data,
             target,
@@ -176,16 +175,9 @@ def compare_models(
             seed=seed,
             draws=draws,
             runner=runner,
-            progress=partial(_show_progress, status, as_json),
+            progress=tell,
         )
         where = study.write(page or environment.home(home) / "reports" / f"{data.stem}-compare.html")
     result = {**study.result, "page": str(where)}
     show(result, as_json, *([] if as_json else comparison_tables(result)), study.result["advice"], str(where))
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
-
-
-def _show_progress(status: Status, as_json: bool, sentence: str) -> None:
-    """Show what is being done beside the spinner, and keep it above if people read along."""
-    status.update(sentence)
-    if not as_json:
-        err.print(sentence, markup=False)

@@ -1,7 +1,7 @@
 """Commands that write files to begin with: an instrument of one's own, a campaign."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     group.command()(instrument)
     group.command()(campaign)
     app.add_typer(group, name="new")
+    app.command("init")(begin_laboratory)
 
 
 def instrument(name: NewName, folder: Folder = None, as_json: AsJson = False) -> None:
@@ -66,12 +67,37 @@ def campaign(
     from sdl.skeletons.campaign import campaign_text
     from sdl.skeletons.rendering import write_new
 
+    instrument, readings = _instrument_and_readings(instrument, target)
+    write_new(file, campaign_text(file.stem, instrument, parse_pairs(option, "--option"), readings))
+    show({"file": str(file)}, as_json, str(file), f"next: sdl run {file}")
+
+
+def begin_laboratory(
+    folder: Annotated[Path, typer.Argument(help="Where; by default here.")] = Path(),
+    instrument: InstrumentName = None,
+    option: Options = None,
+    target: Targets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a laboratory: its file with an instrument and schedules, and a first campaign."""
+    from sdl.skeletons.laboratory import write_laboratory
+
+    instrument, readings = _instrument_and_readings(instrument, target)
+    files = write_laboratory(folder, instrument, parse_pairs(option, "--option"), readings)
+    laboratory, campaign, _ = map(str, files)
+    words = f"next: sdl run {campaign}; or sdl up {laboratory}, for schedules, Prefect's UI and several people"
+    show({"files": [str(file) for file in files]}, as_json, *map(str, files), words)
+
+
+def _instrument_and_readings(instrument: str | None, target: list[str] | None) -> tuple[str, dict[str, Any]]:
+    """What is asked of which instrument; without one, the paper's problem of the twin.
+
+    Raises:
+        InvalidInput: for readings that are no numbers.
+    """
     readings = parse_pairs(target, "--target")
     if faults := [
         f"--target {name} needs a number, got {value!r}" for name, value in readings.items() if not is_number(value)
     ]:
         raise InvalidInput(faults)
-    if instrument is None:
-        instrument, readings = "twin", readings or PAPER
-    write_new(file, campaign_text(file.stem, instrument, parse_pairs(option, "--option"), readings))
-    show({"file": str(file)}, as_json, str(file), f"next: sdl run {file}")
+    return (instrument, readings) if instrument is not None else ("twin", readings or PAPER)

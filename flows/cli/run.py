@@ -1,17 +1,17 @@
 """Commands about campaigns: run, report."""
 
 import webbrowser
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, override_keys, parse_pairs, start_prefect
 from flows.engine.handover import kept_instrument
-from flows.terminal import err, plain_table, show
+from flows.terminal import err, plain_table, show, show_progress
 from sdl.campaign.definition import Campaign
 from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
@@ -86,9 +86,9 @@ def run_campaign_file(
             err.print(f"campaign [bold]{config.slug}[/]{place}")
         from flows.engine.session import watching
 
-        with _bar() as bar:
-            task = bar.add_task("", total=config.budget)
-            watching.set(lambda request: bar.update(task, advance=1, description=_doing(request)))
+        sent = count(1)
+        with show_progress("requests, at most", quiet=as_json) as tell:
+            watching.set(lambda request: tell(next(sent), config.budget, _doing(request)))
             if no_server:
                 from flows.engine.direct_run import run_directly
 
@@ -203,11 +203,6 @@ def _write_report(book: Ledger, name: str, directory: Path) -> Path:
 
 def _report_file(name: str, directory: Path) -> Path:
     return environment.folder(directory / "reports") / f"{name}.html"
-
-
-def _bar() -> Progress:
-    counted = (BarColumn(), TextColumn("{task.completed} of at most {task.total} requests"), TimeElapsedColumn())
-    return Progress(TextColumn("{task.description}"), *counted, console=err, transient=True)
 
 
 def _doing(request: Request) -> str:

@@ -35,7 +35,8 @@ from strategies.solving.model_answer import (
 from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
 
-Progress = Callable[[str], None]
+Progress = Callable[[int, int, str], Any]
+"""Told how many models are appraised, of how many, and which is next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ def study_models(
     anchors: Sequence[str] = (),
     quantities: Sequence[str] = (),
     runner: str | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = lambda *_: None,
 ) -> ComparisonStudy:
     """Compare inverse models on the rows of a file, with what the figures need.
 
@@ -119,7 +120,7 @@ def study_models(
         quantities: Computed from channels, each ``NAME=FORMULA``.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
-        progress: Told of each model in a few words before it begins.
+        progress: Told of each model before it begins.
 
     Raises:
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
@@ -149,8 +150,8 @@ def appraise_one_after_another(
 ) -> dict[str, Appraisal]:
     """Appraise the models here, in the order of their names as given."""
     appraisals = dict[str, Appraisal]()
-    for place, name in enumerate(names, start=1):
-        progress(f"{name} ({place} of {len(names)})")
+    for done, name in enumerate(names):
+        progress(done, len(names), name)
         appraisals[name] = appraise_model(name, question, problem, rows)
     return appraisals
 
@@ -166,7 +167,7 @@ def appraise_side_by_side(
     """The same as tasks of a Prefect flow; each reads the rows again, since only words and numbers go there."""
     from flows.studies.compare_parallel import appraise_in_flow  # Prefect takes seconds to load
 
-    progress(f"{len(names)} models side by side ({runner})")
+    progress(0, len(names), f"all side by side ({runner})")
     plain = appraise_in_flow(names, asdict(question) | {"path": str(Path(question.path).absolute())}, runner)
     return {name: Appraisal.of(each) for name, each in plain.items()}
 

@@ -79,6 +79,7 @@ def solve(
     start: str | None = None,
     regularise: bool = False,
     quantities: Sequence[str] = (),
+    progress: Callable[[int, int, str], Any] = lambda *_: None,
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
 
@@ -104,6 +105,7 @@ def solve(
         regularise: Whether each model says which settings keep to the prior, or to the middle of the rows, as far as
             noise allows.
         quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
+        progress: Told how many models are done, of how many, and which is next.
 
     Returns:
         Plain data: ``data``, ``version``, ``rows``, ``domain`` and ``ranges`` (see ``describe_data``), ``target`` and
@@ -137,10 +139,12 @@ def solve(
     problem = with_bound(pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free, known))
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
-    answers_of = [_answer_in_full(name, problem, seed, draws, most) for name in names]
-    ways = _further_ways(origin, regularise)
-    answers_of = [_with_ways(answer, problem, ways) for answer in answers_of]
-    answered = [_with_scores(answer, problem, parts, seed) for answer in answers_of]
+    ways, answers_of, answered = _further_ways(origin, regularise), list[ModelAnswer](), list[dict[str, Any]]()
+    for done, name in enumerate(names):
+        progress(done, len(names), name)
+        answer = _with_ways(_answer_in_full(name, problem, seed, draws, most), problem, ways)
+        answers_of.append(answer)
+        answered.append(_with_scores(answer, problem, parts, seed))
     first = next(iter(sorted(filter(solved, answered), key=_promise)), None)
     rest = {"seed": seed, "draws": draws, "first": first and first["model"], "models": answered}
     result = _describe_question(path, problem, answers_of) | rest

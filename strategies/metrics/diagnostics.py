@@ -34,7 +34,10 @@ QUESTIONS = {
     "readings": "Readings (misspecification): those of rows not seen rank among what the model simulates there.",
 }
 """What each test asks, in a sentence."""
-RATE = f"p is the chance that draws which are right look as odd; below {LEVEL:g} a test calls them wrong."
+RATE = (
+    f"p is the chance that draws which are right look as odd; below {LEVEL:g} a test calls them wrong. All models are "
+    "held against the same rows, so that chance calls them wrong together."
+)
 
 
 @dataclass(frozen=True)

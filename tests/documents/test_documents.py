@@ -35,14 +35,30 @@ def test_toml_is_toml(document):
         assert tomllib.loads(block.text)
 
 
-def test_every_command_is_described():
-    from flows.cli.app import app
+@pytest.fixture(scope="module")
+def every_command():
+    """By name, as the files of the command line have them."""
+    from flows.cli.app import load_commands
 
-    text = REFERENCE.read_text(encoding="utf-8")
-    named = {command.name or command.callback.__name__ for command in app.registered_commands}
-    named |= {f"{group.name} {command.name or command.callback.__name__}" for group in app.registered_groups
-              for command in group.typer_instance.registered_commands}  # fmt: skip
+    folder, found = ROOT / "flows" / "cli", {}
+    for path in sorted(folder.rglob("*.py")):
+        if "def add_to(" in path.read_text(encoding="utf-8"):
+            found |= load_commands(".".join(path.relative_to(folder).with_suffix("").parts))
+    return found
+
+
+def test_every_command_is_described(every_command):
+    text, named = REFERENCE.read_text(encoding="utf-8"), list[str]()
+    for name, command in every_command.items():
+        named += [name, *(f"{name} {each}" for each in getattr(command, "commands", ()))]
     assert [name for name in sorted(named) if not re.search(rf"`(?:sdl )?{name}\b", text)] == []
+
+
+def test_the_list_of_commands_says_of_each_what_it_says_itself(every_command):
+    from flows.cli.app import COMMANDS
+
+    said = {name: " ".join(command.help.split("\n\n")[0].split()) for name, command in every_command.items()}
+    assert said == {name: words for name, (_, words) in COMMANDS.items()}
 
 
 def test_exit_codes_are_those_of_the_program():

@@ -45,7 +45,7 @@ def run_backtest_study(
     tolerance: str | None = None,
     processes: int = 1,
     show: bool = False,
-    tell: Callable[[EndedCell], object] = lambda _: None,
+    tell: Callable[[EndedCell, int, int], object] = lambda *_: None,
 ) -> dict[str, Any]:
     """Run the back-test, or what is left of it, and write ``result.json``, ``index.html`` and ``requests.svg``.
 
@@ -58,7 +58,7 @@ def run_backtest_study(
         tolerance: Instead of each problem's own.
         processes: That run at once; 0 to run in this one.
         show: Show what was run before and run nothing; strategies may then have runs of different seeds.
-        tell: Called with each cell that ends.
+        tell: Called with each cell that ends, and how many have ended of how many that were left.
 
     Returns:
         Plain data: ``at``, ``machine``, ``versions``, ``seeds``, ``budget``, ``rules``, ``notes`` (what was left out or

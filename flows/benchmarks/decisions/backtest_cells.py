@@ -56,7 +56,7 @@ class EndedCell:
 
 
 def run_backtest_cells(
-    cells: Iterable[BacktestCell], file: Path, processes: int, tell: Callable[[EndedCell], object]
+    cells: Iterable[BacktestCell], file: Path, processes: int, tell: Callable[[EndedCell, int, int], object]
 ) -> list[EndedCell]:
     """Run all cells that the file has no run of yet, and return how every one ended.
 
@@ -64,7 +64,7 @@ def run_backtest_cells(
         cells: In the order of running.
         file: Where each is kept as it ends, a line of JSON each. Cells that crashed are run again.
         processes: That run at once, each apart from this one; 0 to run in this one.
-        tell: Called with each that ends now.
+        tell: Called with each that ends now, and how many have ended of how many that were left.
 
     Raises:
         InvalidInput: if the file cannot be read or written.
@@ -75,13 +75,14 @@ def run_backtest_cells(
     try:
         with file.open("a", encoding="utf-8") as lines:
             lines.write(_line_end(file))
-            for place, outcome in run_cells(run_backtest_cell, [asdict(cell) for cell in left], processes):
+            outcomes = run_cells(run_backtest_cell, [asdict(cell) for cell in left], processes)
+            for done, (place, outcome) in enumerate(outcomes, start=1):
                 run = None if outcome.value is None else BacktestRun(**outcome.value)
                 cell = EndedCell(left[place], run, outcome.error, outcome.seconds)
                 ended[cell.cell.key] = cell
                 lines.write(cell.to_line())
                 lines.flush()
-                tell(cell)
+                tell(cell, done, len(left))
     except OSError as error:
         raise InvalidInput(f"cannot write {file}: {error.strerror}") from error
     return [ended[cell.key] for cell in wanted]

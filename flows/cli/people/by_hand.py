@@ -50,7 +50,7 @@ def propose_samples(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Go on with a campaign that is measured by hand, and say what to measure next; or its verdict, once it has one."""
+    """Go on with a campaign measured by hand: say what to measure next, or its verdict once it has one."""
     from flows.engine.ask_and_tell import AskAndTell  # brings scipy, which takes a second
 
     written = _written(campaign)

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from places import KNOBS, PAPER, on_twin
@@ -135,3 +137,29 @@ def test_an_instrument_that_is_held_is_not_waited_for(sdl, home):
 
 def test_the_version_is_that_of_the_distribution(sdl):
     assert sdl("--version").out == f"sdl {version('inverse-sdl')}\n"
+
+
+def test_help_loads_no_library_that_a_command_is_for():
+    asked = (
+        "import sys; from flows.cli.app import app; app(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    loaded = done.stdout[done.stdout.rindex("[") :]
+    assert "'flows.cli.app'" in loaded
+    assert [name for name in ("numpy", "pydantic", "sqlalchemy", "prefect") if f"'{name}'" in loaded] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"), [("sdl sol", "solve"), ("sdl who en", "end"), ("sdl compare --kn", "--knob")]
+)
+def test_a_shell_completes_commands_and_options(words, offered):
+    asked = {"_SDL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    program = Path(sys.executable).with_name("sdl")
+    done = subprocess.run([program], env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(sdl):
+    result = sdl("statsu")
+    assert result.code == 2
+    assert "Did you mean 'status'?" in result.said

@@ -45,7 +45,12 @@ def test_first_figure_lies_beside_the_page_on_white_paper(studied):
 def test_what_was_run_is_shown_without_a_run(studied):
     outcome = []
     result = run_backtest_study(
-        studied[1], problems=["dark"], strategies=["sdl", "random"], seeds=5, show=True, tell=outcome.append
+        studied[1],
+        problems=["dark"],
+        strategies=["sdl", "random"],
+        seeds=5,
+        show=True,
+        tell=lambda *ended: outcome.append(ended),
     )
     assert not outcome
     assert [each["runs"] for each in result["problems"][0]["strategies"]] == [2, 2]

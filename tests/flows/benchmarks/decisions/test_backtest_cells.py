@@ -22,8 +22,8 @@ def file(tmp_path):
 
 def test_cells_are_run_once(file):
     cells, result = cells_of(3), []
-    first = run_backtest_cells(cells[:2], file, 0, result.append)
-    again = run_backtest_cells(cells, file, 0, result.append)
+    first = run_backtest_cells(cells[:2], file, 0, lambda ended, *_: result.append(ended))
+    again = run_backtest_cells(cells, file, 0, lambda ended, *_: result.append(ended))
     assert [each.cell.seed for each in result] == [0, 1, 2]
     assert [each.run for each in again[:2]] == [each.run for each in first]
 
@@ -42,12 +42,12 @@ def test_the_same_question_has_the_key_that_it_always_had(monkeypatch):
 
 def test_a_line_cut_off_by_a_kill_is_run_again(file):
     cells, result = cells_of(2), []
-    run_backtest_cells(cells, file, 0, lambda _: None)
+    run_backtest_cells(cells, file, 0, lambda *_: None)
     whole = file.read_text()
     file.write_text(whole[:-40])
-    run_backtest_cells(cells, file, 0, result.append)
+    run_backtest_cells(cells, file, 0, lambda ended, *_: result.append(ended))
     assert [each.cell.seed for each in result] == [1]
-    run_backtest_cells(cells, file, 0, result.append)
+    run_backtest_cells(cells, file, 0, lambda ended, *_: result.append(ended))
     assert len(result) == 1
 
 
@@ -58,12 +58,12 @@ def test_a_cell_that_crashes_says_so_and_is_run_again(file, monkeypatch):
     cells = cells_of(1)
     with monkeypatch.context() as patch:
         patch.setattr(backtest_cells, "run_backtest", breaks)
-        (ended,) = run_backtest_cells(cells, file, 0, lambda _: None)
+        (ended,) = run_backtest_cells(cells, file, 0, lambda *_: None)
     assert (ended.run, ended.error) == (None, "RuntimeError: no such thing")
-    assert run_backtest_cells(cells, file, 0, lambda _: None)[0].run is not None
+    assert run_backtest_cells(cells, file, 0, lambda *_: None)[0].run is not None
 
 
 def test_a_process_of_its_own_says_the_same(file, tmp_path):
-    (here,) = run_backtest_cells(cells_of(1), file, 0, lambda _: None)
-    (there,) = run_backtest_cells(cells_of(1), tmp_path / "other.jsonl", 1, lambda _: None)
+    (here,) = run_backtest_cells(cells_of(1), file, 0, lambda *_: None)
+    (there,) = run_backtest_cells(cells_of(1), tmp_path / "other.jsonl", 1, lambda *_: None)
     assert there.run == here.run
