@@ -22,7 +22,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.measurement import approval
 from sdl.measurement.bench import Bench
 from sdl.reports.campaign_page import write_campaign_page
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 
 watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
 """Called after each measurement, for a terminal to show."""
@@ -70,6 +70,11 @@ class Session:
                 self._measure(step)
             case Examine():  # a candidate and the number of its replicates are frozen before the first of them
                 self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
+            case Together():
+                parts = [
+                    (part.round, part.requests, part.exam if isinstance(part, Examine) else None) for part in step.parts
+                ]
+                self.ledger.plan_together(self.lease, self.entry.id, parts)
             case Conclude():
                 self.ledger.find(self.lease, self.entry.id, step.finding)
             case Stop():

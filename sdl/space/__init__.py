@@ -5,6 +5,7 @@ from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
 from sdl.space.knobs_and_channels import Channel, Readings, Settings, Space, StatedChannel
+from sdl.space.plate import Plate
 
 __all__ = [
     "SAME",
@@ -16,6 +17,7 @@ __all__ = [
     "Interval",
     "Knob",
     "NamedSettings",
+    "Plate",
     "Quantity",
     "Readings",
     "Settings",
