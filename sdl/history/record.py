@@ -311,6 +311,12 @@ class History:
     findings: Sequence[Finding] = ()
     sent: int = 0
     """Requests sent, whatever became of them."""
+    plates: int = 0
+    """Plates sent, where settings are measured on such."""
+    allowed: int | None = None
+    """Requests that prices and a deadline allow in all; None where the budget of requests alone counts ..."""
+    limit: str = ""
+    """... and why no more, in words."""
     stale: bool = False
     """Whether so much time passed since the last reading that its background is out of date."""
 

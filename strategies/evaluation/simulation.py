@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round
 from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, screen_reply
 from strategies.fitting.fitting import Fitted
+from strategies.plan.round_context import requests_left
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 
 
@@ -51,14 +53,16 @@ class Simulation:
     @property
     def history(self) -> History:
         """What has been done so far."""
-        return History(
+        history = History(
             rounds=self.rounds,
             planned=list(self.planned.values()),
             observations=self.observations,
             exams=self.exams,
             findings=self.findings,
             sent=len(self.observations),
+            plates=self.plates,
         )
+        return with_allowance(history, self.plan.campaign, self.instrument.space)
 
     def run(self) -> str:
         """Go through the campaign and return why it ended."""
@@ -80,7 +84,7 @@ class Simulation:
         self._write_down(step)
         if isinstance(step, Examine):
             return
-        left = self.plan.campaign.most - len(self.observations)
+        left = requests_left(self.plan.campaign, self.history)
         self._take(list(step.requests)[:left])
 
     def _write_down(self, step: Measure | Examine) -> None:

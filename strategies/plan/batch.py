@@ -19,9 +19,9 @@ from strategies.posterior.verdict import FEWEST, looks, quantiles
 
 PLATE = 24.0
 """Wells that one more plate is worth where no price says so."""
-FIRST = 4
+FIRST = 3
 """Settings of the first plate for each axis, and for one axis more, unless the design says how many."""
-WELLS = (6, 8, 10, 12)
+WELLS = (3, 4, 5, 6, 8, 10, 12)
 """Numbers of wells that a target may have on one plate."""
 FRESH = 2
 """Replicates of each candidate, or more."""

@@ -31,7 +31,7 @@ from strategies.plan.free_channels import with_free_channels
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.observed_rows import earlier_rows, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule
-from strategies.plan.round_context import RoundContext, learned_before
+from strategies.plan.round_context import RoundContext, learned_before, requests_left
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
@@ -79,7 +79,7 @@ class Plan:
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
                 return self._go_on_with_exam(history, current, fitted)
-        elif (pending := history.lacking) and history.sent < self.campaign.most:
+        elif (pending := history.lacking) and not self._is_spent(history):
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -112,7 +112,7 @@ class Plan:
         return self._next_round(history, 0, fitted)
 
     def _measure_design(self, history: History, number: int) -> Measure:
-        requests = self.batch(history, number, self._design(), Purpose.DESIGN)
+        requests = self.batch(history, number, self._in_order(self._design()), Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
 
     def _design(self) -> Settings:
@@ -125,6 +125,12 @@ class Plan:
             if part.n is not None:
                 raise
             return design.propose(self.space, self._first, self._rng(0))
+
+    def _in_order(self, design: Settings) -> Settings:
+        """A design, in which knobs that are dear to move are moved seldom."""
+        knobs = {} if self.campaign.price is None else self.campaign.price.knobs
+        dear = sorted((name for name in self.space.knob_names if knobs.get(name)), key=lambda name: knobs[name])
+        return design[np.lexsort([design[:, self.space.knob_names.index(name)] for name in dear])] if dear else design
 
     @property
     def _first(self) -> int:
@@ -145,14 +151,14 @@ class Plan:
             return Fit(number, learned_before(self.campaign, number))
         if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
-        known, spent = history.before(learned_before(self.campaign, number)), history.sent >= self.campaign.most
+        known, spent = history.before(learned_before(self.campaign, number)), self._is_spent(history)
         if not are_enough(*self._rows(known, fitted)):
-            return Stop(self._spent) if spent else self._gather(history, number)
+            return Stop(self._spent(history)) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
         if spent:
             turns = (replace(turn, target=target) for target in open_)
-            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent))
+            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent(history)))
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
         if self.space.plate is not None:
             return self._fill(self.space.plate, [replace(turn, target=target) for target in open_])
@@ -229,7 +235,8 @@ class Plan:
         references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
         wells = min(plate.capacity, first.left) - len(references)
         readings = [reading for turn in turns if (reading := turn.insight.reading(turn.target)) is not None]
-        exams = plates.within([plates.candidates(*each) for each in zip(turns, readings, strict=True)], wells)
+        wanted = [plates.candidates(*each, self._plate_worth) for each in zip(turns, readings, strict=True)]
+        exams = plates.within(wanted, wells)
         wells -= sum(each.replicates for found in exams for each in found)
         parts, number = list[Measure | Examine](), first.number
         for turn, reading in zip(turns, readings, strict=True):
@@ -245,13 +252,19 @@ class Plan:
                 parts.append(self.examine(turn, round_, each.settings, each.replicates))
                 number += 1
         if not parts:
-            return Stop(self._spent)
+            return Stop(self._spent(first.history))
         moved = [replace(request, index=request.index + len(references)) for request in parts[0].requests]
         return Together([replace(parts[0], requests=[*references, *moved]), *parts[1:]])
 
+    @property
+    def _plate_worth(self) -> float:
+        """Wells that one more plate is worth."""
+        price = self.campaign.price
+        return plates.PLATE if price is None or not price.plate or not price.request else price.plate / price.request
+
     def _go_on_with_plate(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         """Measure what a plate lacks; then judge its exams, each by what was read in the rounds up to it."""
-        if history.lacking and history.sent < self.campaign.most:
+        if history.lacking and not self._is_spent(history):
             return Measure(current, history.lacking)
         settled = {each.target for each in history.findings if each.round >= current.batch and each.settles}
         for round_ in (each for each in history.rounds if each.batch == current.batch and each.target is not None):
@@ -288,10 +301,10 @@ class Plan:
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
-        pending, spent = history.lacking, history.sent >= self.campaign.most
+        pending, spent = history.lacking, self._is_spent(history)
         taken = history.taken(Purpose.VERIFICATION)
         if spent and not taken:
-            return Stop(self._spent)
+            return Stop(self._spent(history))
         if exam is None:
             if pending:
                 return Measure(current, pending)
@@ -367,8 +380,14 @@ class Plan:
         sentence = several.answers_have_ended(self.campaign.target(target.name), history, why)
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
-    @property
-    def _spent(self) -> str:
+    def _is_spent(self, history: History) -> bool:
+        """Whether no further request may be sent, by their number, by prices or by the clock."""
+        return requests_left(self.campaign, history) <= 0
+
+    def _spent(self, history: History) -> str:
+        """Why that is so, in words."""
+        if history.sent < self.campaign.most:
+            return history.limit
         return f"all {self.campaign.most} requests of the budget are sent"
 
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
