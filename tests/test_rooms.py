@@ -62,7 +62,7 @@ ROOMS = {
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
     "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
-    "sdl.analysis": {"sdl": "campaign history space"},
+    "sdl.analysis": {"sdl": "campaign formatting history space"},
     "sdl.measurement": {
         "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
         "system",

@@ -7,7 +7,7 @@ at each candidate (``Rows.looked``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -34,7 +34,7 @@ DRAWS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class PlannedExam:
     """An exam as it is to be."""
 
     settings: Settings
@@ -44,7 +44,7 @@ class Candidate:
     """That the exams of its target on this plate settle it."""
 
 
-def candidates(turn: RoundContext, reading: NextReading, plate: float = PLATE) -> list[Candidate]:
+def candidates(turn: RoundContext, reading: NextReading, plate: float = PLATE) -> list[PlannedExam]:
     """The exams of the target of a turn on the next plate, the best one first.
 
     Args:
@@ -56,7 +56,7 @@ def candidates(turn: RoundContext, reading: NextReading, plate: float = PLATE) -
     best = insight.candidate(turn.target, reading)
     if insight.nearest(turn.target).out_of_reach:
         n = rule.most if rule.replicates == "planned" else rule.replicates
-        return [Candidate(best, min(n, WELLS[-1]), reading.chance)]
+        return [PlannedExam(best, min(n, WELLS[-1]), reading.chance)]
     posterior, pursuit = insight.posterior, insight.pursuit(turn.target)
     pool = _about(best, posterior, turn.rng(3))
     drawn = _drawn(posterior, pursuit, pool, turn.rng(4))
@@ -68,7 +68,7 @@ def candidates(turn: RoundContext, reading: NextReading, plate: float = PLATE) -
         offers.append((n + (1 - chance) * plate, n, places, chance))
     _, n, places, chance = min(offers, key=lambda offer: offer[0])
     q = len(places)
-    return [Candidate(pool[place], n // q + (rank < n % q), chance) for rank, place in enumerate(places)]
+    return [PlannedExam(pool[place], n // q + (rank < n % q), chance) for rank, place in enumerate(places)]
 
 
 def _about(best: Settings, posterior: Posterior, rng: np.random.Generator) -> Settings:
@@ -111,9 +111,14 @@ def _covering(passes: Readings, most: int, worth: float) -> tuple[list[int], flo
     return found, float(covered.mean())
 
 
-def within(found: Sequence[Sequence[Candidate]], wells: int) -> list[list[Candidate]]:
-    """The exams of several targets as far as there are wells for them: the best of each target first."""
-    kept: list[list[Candidate]] = [[] for _ in found]
+def within(found: Sequence[Sequence[PlannedExam]], wells: int) -> list[list[PlannedExam]]:
+    """The exams of several targets as far as there are wells for them: the best of each target first.
+
+    Where there are not enough for any, the first one has what there is.
+    """
+    kept: list[list[PlannedExam]] = [[] for _ in found]
+    if found and 0 < wells < min(several[0].replicates for several in found):
+        return [[replace(found[0][0], replicates=wells)], *kept[1:]]
     for rank in range(max(map(len, found), default=0)):
         for place, several in enumerate(found):
             if rank < len(several) and several[rank].replicates <= wells:

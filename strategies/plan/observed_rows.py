@@ -151,10 +151,14 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
     """By the round of each exam the number of the pursuit that its readings are for."""
     places = {target.name: place for place, target in enumerate(campaign.targets)}
     passed = [finding for finding in history.findings if finding.verdict is Verdict.VERIFIED]
+    begun = {round_.number: round_.batch for round_ in history.rounds}
     return {
         exam.round: pursuit_number(
             places[exam.target],
-            sum(finding.target == exam.target and finding.round < exam.round for finding in passed),
+            sum(
+                finding.target == exam.target and finding.round < begun.get(exam.round, exam.round)
+                for finding in passed
+            ),
         )
         for exam in history.exams
         if exam.target in places

@@ -19,6 +19,7 @@ from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
+from sdl.formatting import count_words
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
@@ -386,8 +387,10 @@ class Plan:
 
     def _spent(self, history: History) -> str:
         """Why that is so, in words."""
-        if history.sent < self.campaign.most:
+        if self._is_spent(history) and history.sent < self.campaign.most:
             return history.limit
+        if history.sent < self.campaign.most:
+            return f"{count_words(requests_left(self.campaign, history), 'request')} left, too few for another plate"
         return f"all {self.campaign.most} requests of the budget are sent"
 
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
