@@ -150,6 +150,8 @@ class Plan:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
+        if not history.sent and self._is_spent(history):
+            return Stop(self._spent(history))
         if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         known, spent = history.before(learned_before(self.campaign, number)), self._is_spent(history)
