@@ -6,8 +6,9 @@ import pytest
 from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.direct_run import run_directly
 from sdl.campaign.definition import Campaign
-from sdl.errors import InvalidInput
+from sdl.errors import ApprovalWanted, InvalidInput
 from sdl.instruments.simulated.plate_reader import PlateReader
+from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
 from sdl.reports.status import campaign_statuses
 from strategies.evaluation.simulation import Simulation
@@ -101,3 +102,15 @@ def test_a_person_is_asked_for_a_whole_plate_and_several_targets_share_the_next(
 def read(reader, sample):
     settings = reader.space.named_settings(sample.request.settings)
     return dict(reader.measure(settings).readings)
+
+
+def test_who_approves_of_a_plate_sees_all_its_wells(tmp_path, book):
+    written = campaign(approval={"when": "always"})
+    for targets in (set(), {"orange", "green"}):
+        with pytest.raises(ApprovalWanted):
+            run(written, tmp_path)
+        history = book.history(book.entry("plate").id)
+        shown = summarize_planned(history, history.rounds[-1].number)
+        assert sum(times for _, _, times in shown) == len(history.pending) > 0
+        assert {round_.target for round_ in history.rounds if round_.target} == targets
+        Controls(book, "Ada").answer("plate", granted=True)
