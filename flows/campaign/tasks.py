@@ -16,7 +16,7 @@ from prefect.utilities.annotations import quote
 from flows.engine.session import Session
 from flows.ui import events
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, LedgerAway
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 
 Result = TypeVar("Result")
 
@@ -112,6 +112,12 @@ async def _offer(session: Session, step: Examine) -> Step | Exception:
     return await _attempt(_execute, session, step)
 
 
+@task(name="fill", task_run_name="fill-plate-from-round-{step.parts[0].round.number}", cache_policy=NO_CACHE)
+async def _fill(session: Session, step: Together) -> Step | Exception:
+    """Write down the rounds of a plate, candidates and all."""
+    return await _attempt(_execute, session, step)
+
+
 @task(name="verify", task_run_name="verify-round-{step.finding.round}", cache_policy=NO_CACHE)
 async def _verify(session: Session, step: Conclude) -> Step | Exception:
     """Write a verdict down."""
@@ -136,5 +142,11 @@ async def report_end(session: Session, step: Stop) -> None:
     _given(await _report(_unsearched(session), _unsearched(step)))
 
 
-TASKS: dict[type[Step], Callable[..., Any]] = {Fit: _retrain, Measure: _measure, Examine: _offer, Conclude: _verify}
+TASKS: dict[type[Step], Callable[..., Any]] = {
+    Fit: _retrain,
+    Measure: _measure,
+    Examine: _offer,
+    Together: _fill,
+    Conclude: _verify,
+}
 """What is done about each step of the plan but the last."""

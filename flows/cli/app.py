@@ -71,7 +71,7 @@ COMMANDS = {
     "calibrate": ("instruments", "Read the background and each knob fully on; compare with earlier calibrations."),
     "models": (
         "models",
-        "Show a card of each model of a campaign: its data, its domain, how right it was, its limits, seed and version.",
+        "Show a card of each model of a campaign: data, domain, how right it was, limits, seed and version.",
     ),
     "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
@@ -135,7 +135,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in COMMANDS:
-            self.commands |= load_commands(COMMANDS[args[0]][0])
+            self.commands.update(load_commands(COMMANDS[args[0]][0]))
         return super().resolve_command(ctx, args)
 
 

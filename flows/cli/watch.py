@@ -97,6 +97,7 @@ def status_to_json(each: CampaignStatus) -> dict[str, Any]:
         "campaign": each.campaign,
         "state": _state(each),
         "requests": each.sent,
+        **({"spent": each.spent} if each.spent else {}),
         "budget": each.budget,
         "verified": f"{len(each.verified)} of {len(each.targets)}" if each.targets else None,
         "instrument": each.instrument,
@@ -168,7 +169,8 @@ def _overview(every: list[CampaignStatus]) -> Table:
 
 def _row(each: CampaignStatus) -> list[Any]:
     cells = status_to_json(each)
-    sent = each.sent if each.budget is None else f"{each.sent} of {each.budget}"
+    sent = f"{each.sent}" if each.budget is None else f"{each.sent} of {each.budget}"
+    sent += f"; {each.spent}" if each.spent else ""
     state = Text(cells["state"], "bold red" if each.alarm else STATES.get(cells["state"], ""))
     last = cells["updated"][5:16] if each.silent_s is None else f"{format_duration(each.silent_s)} ago"
     return [each.campaign, state, sent, cells["verified"], each.place, last]

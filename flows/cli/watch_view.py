@@ -63,7 +63,11 @@ def _line(standing: CampaignStatus) -> Text:
     """State, requests and pace."""
     state = "INTERRUPTED" if standing.interrupted else standing.state.value
     of = "" if standing.budget is None else f" of {standing.budget}"
-    words = [f"{standing.sent}{of} requests sent", *([f"round {standing.place}"] if standing.place else [])]
+    words = [
+        f"{standing.sent}{of} requests sent",
+        *filter(None, [standing.spent]),
+        *([f"round {standing.place}"] if standing.place else []),
+    ]
     if standing.silent_s is not None:
         words.append(f"last reading {format_duration(standing.silent_s)} ago")
     if standing.pace.interval_s is not None:

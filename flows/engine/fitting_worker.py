@@ -21,11 +21,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from flows.engine.step_json import step_to_json
+from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.history import History
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.ledger import Ledger
 from sdl.space import Space
+from sdl.system.clock import now
 from strategies.fitting import fitting
 from strategies.fitting.fitting import Fitted
 from strategies.plan.lookahead import possible_endings
@@ -119,12 +121,13 @@ def serve_decisions() -> NoReturn:
         send(at=name)
 
     with Ledger(setup["ledger"]) as book:
-        space = next(entry.space for entry in book.entries() if entry.id == setup["entry"])
-        worker, cache = FittingWorker(campaign, space, announce), HistoryCache(setup["entry"])
+        entry = next(entry for entry in book.entries() if entry.id == setup["entry"])
+        worker, cache = FittingWorker(campaign, entry.space, announce), HistoryCache(setup["entry"])
         _limit_memory(limits.memory_mb)
         while True:
             message = json.loads(messages.get())
             history = book.history(setup["entry"], campaign.background.max_age_s, cache)
+            history = with_allowance(history, campaign, entry.space, now(), entry.created)
             if message["decide"]:
                 send(step=step_to_json(worker.decide(history, message["left_out"])))
             else:

@@ -25,8 +25,9 @@ from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver, kept_safe
 from sdl.measurement.hand_bench import HandBench, refuse_asked_persons
 from sdl.measurement.orphaned_requests import wait_out_orphans
+from sdl.system.clock import now
 
-MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend"}
+MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend", "price"}
 """Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
 
 
@@ -114,9 +115,18 @@ def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:
 
 
 def _register(book: Ledger, campaign: Campaign, instrument: Instrument) -> tuple[Campaign, Entry]:
+    if campaign.slug not in {entry.name for entry in book.entries()}:
+        _refuse_past_deadline(campaign)
     config = campaign.model_dump(mode="json")
     entry = book.register(campaign.slug, instrument.identity, instrument.space, config, versions(), title=campaign.name)
     return take_as_begun(campaign, entry), entry
+
+
+def _refuse_past_deadline(campaign: Campaign) -> None:
+    """Refuse to begin what is to end before it begins."""
+    price, present = campaign.price, now()
+    if price is not None and (ends := price.ends_at(present)) is not None and ends <= present:
+        raise InvalidInput(f"price.deadline: {price.deadline} ({price.timezone}) is over: give a later one")
 
 
 def take_as_begun(campaign: Campaign, entry: Entry) -> Campaign:
@@ -140,12 +150,12 @@ def _as_begun(campaign: Campaign, entry: Entry) -> Campaign:
     written, whole = (campaign.model_dump(mode="json", exclude_unset=unset) for unset in (True, False))
     begun = dict(written)
     for key in whole.keys() & entry.config.keys() - MAY_CHANGE:
-        recorded, now = entry.config[key], whole[key]
-        if isinstance(recorded, Mapping) and isinstance(now, Mapping):
+        recorded, today = entry.config[key], whole[key]
+        if isinstance(recorded, Mapping) and isinstance(today, Mapping):
             stated = written.get(key, {})
-            other = {name: value for name, value in recorded.items() if name not in stated and now.get(name) != value}
+            other = {name: value for name, value in recorded.items() if name not in stated and today.get(name) != value}
             begun |= {key: {**stated, **other}} if other else {}
-        elif key not in written and recorded != now:
+        elif key not in written and recorded != today:
             begun[key] = recorded
     return campaign if begun == written else Campaign.parse(begun)
 

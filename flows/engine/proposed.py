@@ -13,7 +13,7 @@ from sdl.history import Entry, State
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.driver_call import close_driver
 from sdl.measurement.manual import measure_by_hand
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Stop, Together
 
 
 def take_proposed(entry: Entry, directory: Path, where: str) -> list[dict[str, Any]]:
@@ -70,6 +70,11 @@ def foresee(ledger: Ledger, entry: Entry) -> dict[str, Any]:
             round_ = step.round
             rows = [(request.purpose, entry.space.shown_settings(request.settings)) for request in step.requests]
             return found | {"round": round_.number, "kind": round_.kind, "target": round_.target, "rows": rows}
+        case Together(parts):
+            requests = [request for part in parts for request in part.requests]
+            rows = [(request.purpose, entry.space.shown_settings(request.settings)) for request in requests]
+            targets = list(dict.fromkeys(part.round.target for part in parts if part.round.target))
+            return found | {"round": parts[0].round.number, "targets": targets, "rows": rows}
         case Conclude(finding):
             return found | {"target": finding.target, "verdict": finding.verdict, "sentence": finding.sentence}
         case Stop(reason):

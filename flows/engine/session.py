@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flows.engine.planner import Planner
 from flows.environment import folder
+from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.errors import ApprovalWanted, BudgetSpent
 from sdl.history import Entry, History, Request, Round, State
@@ -22,7 +23,8 @@ from sdl.ledger.ledger import Ledger
 from sdl.measurement import approval
 from sdl.measurement.bench import Bench
 from sdl.reports.campaign_page import write_campaign_page
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from sdl.system.clock import now
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 
 watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
 """Called after each measurement, for a terminal to show."""
@@ -49,7 +51,8 @@ class Session:
     @property
     def history(self) -> History:
         """What the ledger holds of this campaign."""
-        return self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.cache)
+        history = self.ledger.history(self.entry.id, self.campaign.background.max_age_s, self.cache)
+        return with_allowance(history, self.campaign, self.entry.space, now(), self.entry.created)
 
     def propose(self) -> Step:
         """Ask the plan for the next step, within the requests that are allowed by now."""
@@ -70,6 +73,11 @@ class Session:
                 self._measure(step)
             case Examine():  # a candidate and the number of its replicates are frozen before the first of them
                 self.ledger.plan(self.lease, self.entry.id, step.round, step.requests, step.exam)
+            case Together():
+                parts = [
+                    (part.round, part.requests, part.exam if isinstance(part, Examine) else None) for part in step.parts
+                ]
+                self.ledger.plan_together(self.lease, self.entry.id, parts)
             case Conclude():
                 self.ledger.find(self.lease, self.entry.id, step.finding)
             case Stop():
@@ -85,6 +93,7 @@ class Session:
         left = [request for request in step.requests if request.key in lacking]
         self._ask_approval(step.round, left)
         self.planner.prepare(history)
+        self.bench.budget = self.campaign.most if history.allowed is None else min(self.campaign.most, history.allowed)
         with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
             self.bench.measure(left, watching.get())
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sdl.history import Request, Round
 from sdl.ledger import row_mapping as rows
-from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop
+from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop, Together
 
 Plain: TypeAlias = dict[str, Any]
 
@@ -23,6 +23,8 @@ def step_to_json(step: Step) -> Plain:
                 "requests": _plain(requests),
             }
             return {"do": "examine", **plain}
+        case Together(parts):
+            return {"do": "together", "parts": [step_to_json(part) for part in parts]}
         case Conclude(finding):
             return {"do": "conclude", "finding": rows.row_of_finding(0, finding)}
         case Stop(reason):
@@ -41,6 +43,9 @@ def step_from_json(plain: Mapping[str, Any]) -> Step:
             return Measure(_round(plain), _requests(plain))
         case "examine":
             return Examine(_round(plain), rows.exam_from_row(_row(plain["exam"])), _requests(plain))
+        case "together":
+            parts = [step_from_json(part) for part in plain["parts"]]
+            return Together([part for part in parts if isinstance(part, Measure | Examine)])
         case "conclude":
             return Conclude(rows.finding_from_row(_row(plain["finding"])))
         case "stop":

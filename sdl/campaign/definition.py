@@ -16,6 +16,7 @@ from pydantic import (
 
 from sdl.campaign.colour import ColourPart, LabColour, with_wishes
 from sdl.campaign.lesson import Lesson
+from sdl.campaign.price import PricePart
 from sdl.campaign.safety import ApprovalPart, SuspendPart
 from sdl.campaign.section import Section
 from sdl.campaign.sections import (
@@ -163,6 +164,8 @@ class Campaign(Section):
     """When a person has to see settings before they are sent; never by default."""
     suspend: SuspendPart = SuspendPart()
     """What suspends the campaign between two measurements."""
+    price: PricePart | None = Field(default=None, exclude_if=lambda price: price is None)
+    """What measuring costs in money or time, what may be spent, and by when; nothing by default."""
     extra: int = Field(default=0, ge=0, le=100_000_000)
     """Requests that were allowed beyond the budget since it began; ``sdl extend`` writes it."""
     history: HistoryPart | None = None

@@ -77,6 +77,10 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
                 continue
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         faults += _unaffordable(campaign) if campaign is not None else []
+        if campaign is not None and campaign.price is not None:
+            faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)]
+        if campaign is not None and campaign.ahead and instrument.space.plate is not None:
+            faults.append("fitting.ahead: a plate is proposed from the plate before it, so nothing is prepared ahead")
         if campaign is not None and not faults:
             faults += _unlearnable(instrument.space, campaign, models)
     if faults or campaign is None or instrument is None:

@@ -223,6 +223,8 @@ class RoundFacts(_Record):
         ),
     )
     """What the model offers, the candidate of this round first."""
+    batch: int | None = field(default=None, metadata=_json("batch", index))
+    """Number of the first round of those that are measured together with this one; None where it is by itself."""
     family: int | None = field(default=None, metadata=_json("family", index))
     """Number of the family that the candidate is of, from 0 on, where several answers are wanted."""
     history: LessonFacts | None = field(

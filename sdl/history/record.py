@@ -212,6 +212,13 @@ class Observation(Request):
     """Shape ``(p,)``; NaN where masked, missing or censored."""
     censored: NDArray[np.bool_]
     """Channels at their ceiling, ``(p,)``: the true value is at least that."""
+    sample: str = ""
+    """Plate and well that it was read in, as ``2/B7``; empty where readings are taken one by one."""
+
+    @property
+    def well(self) -> str:
+        """The well of its plate; empty where there is none."""
+        return self.sample.partition("/")[2]
 
 
 class RoundKind(StrEnum):
@@ -234,6 +241,11 @@ class Round:
     """Name of the target that an exam is about."""
     facts: RoundFacts = field(default_factory=RoundFacts)
     """What was known when it was proposed, for later rounds and for the report."""
+
+    @property
+    def batch(self) -> int:
+        """Number of the first round of those that are measured together with it: its own, as a rule."""
+        return self.number if self.facts.batch is None else self.facts.batch
 
 
 class Verdict(StrEnum):
@@ -299,6 +311,12 @@ class History:
     findings: Sequence[Finding] = ()
     sent: int = 0
     """Requests sent, whatever became of them."""
+    plates: int = 0
+    """Plates sent, where settings are measured on such."""
+    allowed: int | None = None
+    """Requests that prices and a deadline allow in all; None where the budget of requests alone counts ..."""
+    limit: str = ""
+    """... and why no more, in words."""
     stale: bool = False
     """Whether so much time passed since the last reading that its background is out of date."""
 
@@ -324,9 +342,9 @@ class History:
         return [observation for observation in self._of_last_round(self.observations) if observation.purpose is purpose]
 
     def _of_last_round(self, rows: Sequence[Row]) -> list[Row]:
-        """Rows of the last round: rounds come one after another, so they are the last ones."""
-        last = self.rounds[-1].number if self.rounds else 0
-        return list(takewhile(lambda row: row.round == last, reversed(rows)))[::-1]
+        """Rows of the last round and those measured with it: rounds come one after another, so they are the last."""
+        first = self.rounds[-1].batch if self.rounds else 0
+        return list(takewhile(lambda row: row.round >= first, reversed(rows)))[::-1]
 
     @property
     def open_exam(self) -> Exam | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sdl.errors import InstrumentRefused, InvalidInput
 from sdl.instruments.protocol import Patience, Reply
-from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Space, StatedChannel
+from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Plate, Space, StatedChannel
 
 STEPS = 1000
 """Steps of a knob that states none, at least: nobody sets sixteen digits by hand."""
@@ -29,16 +29,23 @@ class ByHand:
             states no ``resolution`` is set in steps of a power of ten, a thousand of them at least.
         channels: With ``name``, and ``unit``, ``floor``, ``ceiling`` or ``noise`` if they are known.
         constraints: What all settings have to keep, ``always`` and ``never``.
+        plate: What many samples are measured on at once, with ``rows`` and ``columns``; none to ask for one after the
+            other.
     """
 
     patience = Patience(attempts=1)
     read_by_persons = True
 
     def __init__(
-        self, knobs: list[Knob], channels: list[StatedChannel], constraints: Constraints = UNCONSTRAINED
+        self,
+        knobs: list[Knob],
+        channels: list[StatedChannel],
+        constraints: Constraints = UNCONSTRAINED,
+        plate: Plate | None = None,
     ) -> None:
         stated = tuple(Channel(**channel.model_dump()) for channel in channels)
-        self.space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated).with_constraints(constraints)
+        space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated, plate=plate)
+        self.space = space.with_constraints(constraints)
         names = [quantity.name.casefold() for quantity in self.space.quantities]
         if twice := sorted({name for name in names if name in RESERVED or names.count(name) > 1}):
             raise InvalidInput(

@@ -1,6 +1,6 @@
 """What an instrument promises."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -72,6 +72,25 @@ class Instrument(Protocol):
 
     def close(self) -> None:
         """Leave the apparatus safe and let go of it."""
+
+
+@runtime_checkable
+class MeasuresMany(Protocol):
+    """An instrument that measures many settings at once, on the plate that its space states."""
+
+    def measure_many(self, settings: Mapping[str, Mapping[str, float]]) -> Iterable[tuple[str, Reply]]:
+        """Take one reading in each of some wells, at most as many as the plate has.
+
+        Args:
+            settings: Named settings by the name of the well.
+
+        Returns:
+            Wells and their replies, in any order and as soon as each is there. A well without a result is left out:
+            it is asked for again.
+
+        Raises:
+            InstrumentError: one of its branches, at any place, for all wells that are not answered yet.
+        """
 
 
 @runtime_checkable

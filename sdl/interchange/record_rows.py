@@ -12,7 +12,7 @@ from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened, screen_reply
 from sdl.interchange.formats.csv_parquet import is_plain
-from sdl.interchange.formats.jsonl import COLUMNS, Record
+from sdl.interchange.formats.jsonl import COLUMNS, SAMPLE, Record
 from sdl.space import Space
 
 Row: TypeAlias = dict[str, Any]
@@ -79,6 +79,7 @@ class Attempt(_Measured):
     censored: list[str] = []
     done: float | None = None
     seconds: float | None = None
+    sample: str | None = None
 
     @property
     def believed(self) -> bool:
@@ -95,7 +96,7 @@ class Attempt(_Measured):
 
     def row(self, _: int, space: Space, named: Mapping[str, float]) -> Row:
         """Return the row of the trail that it was; the readings that count are judged anew."""
-        row = self.model_dump(include={*COLUMNS, "out"}) | {"sent_at": self.time, "done_at": self.done}
+        row = self.model_dump(include={*COLUMNS, SAMPLE, "out"}) | {"sent_at": self.time, "done_at": self.done}
         row |= {
             "settings": space.settings(named).tolist(),
             "out": make_jsonable(self.out),
@@ -127,7 +128,8 @@ def record_of_row(space: Space, row: Row) -> Record:
     out = row["out"] and {name: _canonical(value) for name, value in row["out"].items()}
     names = [name for name, at in zip(space.channel_names, row["censored"] or [], strict=False) if at]
     values = row | {"settings": named, "censored": names, "time": row["sent_at"], "done": row["done_at"]}
-    return {"in": _applied(named, row["applied"]), "out": out, **{name: values[name] for name in COLUMNS}}
+    sample = {SAMPLE: row[SAMPLE]} if row.get(SAMPLE) else {}
+    return {"in": _applied(named, row["applied"]), "out": out, **{name: values[name] for name in COLUMNS}, **sample}
 
 
 def _applied(named: Mapping[str, float], applied: Mapping[str, Any] | None) -> list[float]:

@@ -66,7 +66,8 @@ def add_observations(
     Returns:
         The number of the last usable attempt, and that of what it observed, 0 where it is not the first there.
     """
-    columns = [*attempts.c["id", "request", "verdict"], _text(attempts.c.readings), _text(attempts.c.censored)]
+    numbered = attempts.c["id", "request", "verdict", "sample"]
+    columns = [*numbered, _text(attempts.c.readings), _text(attempts.c.censored)]
     in_range = (attempts.c.campaign == campaign) & attempts.c.id.between(*between)
     query = select(*columns).where(in_range, attempts.c.verdict.in_(USABLE)).order_by(attempts.c.id)
     masks, last, new = dict[str, NDArray[np.bool_]](), between[0], 0
@@ -74,13 +75,13 @@ def add_observations(
         for part in connection.execute(query).partitions(CHUNK):
             *_, readings, censored = zip(*part, strict=True)
             masks |= {text: np.array(json.loads(text), bool) for text in set(censored) - masks.keys()}
-            for (attempt, number, verdict, _, mask), row in zip(part, _array(readings), strict=True):
+            for (attempt, number, verdict, sample, _, mask), row in zip(part, _array(readings), strict=True):
                 last, new = attempt, 0 if number in observations else number
                 if new:
                     place = requested[number]
                     observations[number] = Observation(
                         *(place.round, place.index, place.replicate, place.purpose, place.settings),
-                        *(len(observations), CLASSES[verdict], row, masks[mask]),
+                        *(len(observations), CLASSES[verdict], row, masks[mask], sample or ""),
                     )
     return last, new
 

@@ -187,9 +187,11 @@ class Controls:
 
 
 def summarize_planned(history: History, round_: int) -> list[tuple[Purpose, tuple[float, ...], int]]:
-    """List what a round is still to send, in order: why, at which settings, and how many times in a row."""
+    """List what a round, and those measured with it, are still to send: why, where, and how many times in a row."""
     groups = list[tuple[Purpose, tuple[float, ...], int]]()
-    for request in (request for request in history.pending if request.round == round_):
+    batches = {each.number: each.batch for each in history.rounds}
+    batch = batches.get(round_, round_)
+    for request in (request for request in history.pending if batches.get(request.round, request.round) == batch):
         settings = tuple(request.settings.tolist())
         again = bool(groups) and groups[-1][:2] == (request.purpose, settings)
         groups.append((request.purpose, settings, 1 + (groups.pop()[2] if again else 0)))

@@ -57,8 +57,13 @@ class HistoryCache:
             exams=list(self._exams),
             findings=list(self._findings),
             sent=self._sent,
+            plates=statements.count_plates(connection, self.campaign) if self._on_plates else 0,
             stale=last is not None and (_age_s(last, at) > fresh_for_s or suspended == self._sent),
         )
+
+    @property
+    def _on_plates(self) -> bool:
+        return bool(self._observed) and bool(next(iter(self._observed.values())).sample)
 
     def _read_measurements(self, connection: Connection) -> None:
         # In this order, and no reply beyond what was counted: another process may be measuring right now.

@@ -396,16 +396,23 @@ class Ledger:
         self, lease: Lease, campaign: int, round_: Round, planned: Iterable[Request], exam: Exam | None = None
     ) -> None:
         """Write down a round and its measurements, in order; what is there already stays as it is."""
+        self.plan_together(lease, campaign, [(round_, planned, exam)])
+
+    def plan_together(
+        self, lease: Lease, campaign: int, parts: Iterable[tuple[Round, Iterable[Request], Exam | None]]
+    ) -> None:
+        """Write down rounds that are measured together, all of them or none."""
         with self.writing(lease) as connection:
-            if not statements.has_round(connection, rounds, campaign, round_.number):
-                connection.execute(insert(rounds).values(**row_of_round(campaign, round_)))
-            places = connection.execute(statements.select_planned_places(campaign, round_.number))
-            present = {tuple(row) for row in places}
-            new = [row_of_request(campaign, request) for request in planned if request.key[1:] not in present]
-            if new:
-                connection.execute(insert(requests), new)
-            if exam is not None and not statements.has_round(connection, exams, campaign, exam.round):
-                connection.execute(insert(exams).values(**row_of_exam(campaign, exam)))
+            for round_, planned, exam in parts:
+                if not statements.has_round(connection, rounds, campaign, round_.number):
+                    connection.execute(insert(rounds).values(**row_of_round(campaign, round_)))
+                places = connection.execute(statements.select_planned_places(campaign, round_.number))
+                present = {tuple(row) for row in places}
+                new = [row_of_request(campaign, request) for request in planned if request.key[1:] not in present]
+                if new:
+                    connection.execute(insert(requests), new)
+                if exam is not None and not statements.has_round(connection, exams, campaign, exam.round):
+                    connection.execute(insert(exams).values(**row_of_exam(campaign, exam)))
 
     def send(self, lease: Lease, campaign: int, request: Request, budget: int) -> int:
         """Write the intent of one request that is about to be sent; return the number of this attempt's row.
@@ -415,18 +422,44 @@ class Ledger:
         Raises:
             LeaseLost, CampaignPaused, CampaignStopped, BudgetSpent: with what to do next.
         """
-        begun = moment()
+        return self._send(lease, campaign, {"": request}, budget)[""]
+
+    def send_plate(self, lease: Lease, campaign: int, wells: Mapping[str, Request], budget: int) -> dict[str, int]:
+        """Write the intents of a plate that is about to be sent, in one transaction, as far as the budget allows them.
+
+        Returns:
+            The number of the row of each attempt by its well; errors as those of ``send``.
+        """
+        return self._send(lease, campaign, wells, budget)
+
+    def _send(self, lease: Lease, campaign: int, wells: Mapping[str, Request], budget: int) -> dict[str, int]:
+        """Write intents by well; that of a single request has the well of no name."""
+        begun, numbers = moment(), dict[str, int]()
         with self.writing(lease) as connection:
-            number, sent = self.intend(connection, lease, campaign, request, budget)
-        self._counted[campaign] = (sent, number)
+            plate = 0 if "" in wells else 1 + statements.count_plates(connection, campaign)
+            for well, request in wells.items():
+                sample = f"{plate}/{well}" if plate else None
+                try:
+                    numbers[well], sent = self.intend(connection, lease, campaign, request, budget, sample)
+                except BudgetSpent:
+                    if not numbers:
+                        raise
+                    break
+        self._counted[campaign] = (sent, max(numbers.values()))
         while moment() - begun > leasing.TTL_S / 2:  # it slept: somebody else may hold the instrument by now
             begun = moment()
             with self.writing(lease):
                 pass
-        return number
+        return numbers
 
     def intend(
-        self, connection: Connection, lease: Lease, campaign: int, request: Request, budget: float
+        self,
+        connection: Connection,
+        lease: Lease,
+        campaign: int,
+        request: Request,
+        budget: float,
+        sample: str | None = None,
     ) -> tuple[int, int]:
         """Write the intent of one request in a transaction that is under way; errors as those of ``send``.
 
@@ -450,6 +483,7 @@ class Ledger:
             "raw": "",
             "sent_at": now(),
             "uptime": uptime(),
+            "sample": sample,
         }
         return statements.inserted_id(connection.execute(statements.INSERT_ATTEMPT, row)), sent + 1
 

@@ -118,7 +118,9 @@ def insert_trail(
         numbered = insert(requests).returning(requests.c.id, sort_by_parameter_order=True)
         places.update(zip(new, connection.execute(numbered, rows).scalars(), strict=True))
     answers = [
-        common | {"request": places[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
+        common
+        | {"request": places[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
+        | {"sample": row.get("sample")}
         for row in trail
     ]
     connection.execute(insert(attempts), answers)
@@ -202,7 +204,7 @@ ANSWER_COLUMNS = (
     *("sent_at", "done_at", "seconds"),
 )
 """Columns of an attempt that are exported and imported."""
-ATTEMPT_COLUMNS = (*ANSWER_COLUMNS, "instrument")
+ATTEMPT_COLUMNS = (*ANSWER_COLUMNS, "instrument", "sample")
 """Columns of an attempt that the trail shows."""
 
 
@@ -254,6 +256,14 @@ def select_sent_count(campaign: int, after: int = 0) -> Select[int, int | None]:
 def count_sent(campaign: int) -> ScalarSelect[Any]:
     """Count the requests that a campaign sent, as a value of another statement."""
     return select(func.count()).where(attempts.c.campaign == campaign).scalar_subquery()
+
+
+def count_plates(connection: Connection, campaign: int) -> int:
+    """Return how many plates a campaign has sent: the number of the last one, which its samples begin with."""
+    of_campaign = (attempts.c.campaign == campaign) & attempts.c.sample.is_not(None)
+    last = select(attempts.c.sample).where(of_campaign).order_by(attempts.c.id.desc()).limit(1)
+    sample = connection.execute(last).scalar_one_or_none()
+    return int(sample.partition("/")[0]) if sample else 0
 
 
 def select_last_sending(campaign: int) -> Select[Any]:

@@ -98,6 +98,7 @@ attempts = Table(
     Column("done_at", Float),
     Column("seconds", Float),
     Column("uptime", Text),  # empty in what was measured before schema 6, and where no system tells
+    Column("sample", String),  # plate and well; empty before schema 8, and where readings are taken one by one
     UniqueConstraint("request", "attempt"),
 )
 

@@ -2,22 +2,23 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sdl.campaign.safety import SuspendPart
-from sdl.errors import CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
+from sdl.errors import BudgetSpent, CampaignSuspended, InstrumentError, InstrumentUnavailable, Interrupted
 from sdl.history import Purpose, ReplyClass, Request
-from sdl.instruments.protocol import Instrument, Reply
+from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, Screened, classify_error, screen_reply
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
-from sdl.measurement.driver_call import ask_driver
+from sdl.measurement.driver_call import ask_driver, ask_for_plate
 from sdl.measurement.suspenders import Suspenders
-from sdl.space import Settings, Space
+from sdl.space import Plate, Settings, Space
 from sdl.system import failpoints
 
 SUSPECTS = 2
@@ -56,7 +57,7 @@ class Bench:
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
     def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
-        """Take the measurements in this order, each until it has a usable reply.
+        """Take the measurements in this order, or plate by plate, each until it has a usable reply.
 
         Raises:
             InvalidInput: one of them must not be sent, by what the space allows; none is then.
@@ -65,6 +66,9 @@ class Bench:
         """
         planned = list(requests)
         self.interlock(request.settings for request in planned)
+        if (plate := self.instrument.space.plate) is not None and isinstance(self.instrument, MeasuresMany):
+            self._measure_plates(plate, self.instrument, planned, progress)
+            return
         for request in planned:
             self._measure(request)
             progress(request)
@@ -90,7 +94,11 @@ class Bench:
             suspects = suspects + 1 if verdict is ReplyClass.SUSPECT else 0
             if verdict is ReplyClass.REJECT or suspects >= SUSPECTS:
                 break
-        raise CampaignSuspended(
+        raise self._suspended(request, attempt, verdict, reason)
+
+    def _suspended(self, request: Request, attempt: int, verdict: ReplyClass, reason: str) -> CampaignSuspended:
+        """Why no further attempt at a measurement is made, for a person."""
+        return CampaignSuspended(
             f"{self.instrument.identity} gave no usable reading at "
             f"{self.instrument.space.compact_settings(request.settings)} in {attempt} "
             f"{'attempt' if attempt == 1 else 'attempts'}: {reason}. "
@@ -98,6 +106,64 @@ class Bench:
             transient=verdict in (ReplyClass.RETRY, ReplyClass.UNKNOWN),
             hold_off_s=self.suspend.hold_off_s if verdict in (ReplyClass.RETRY, ReplyClass.UNKNOWN) else None,
         )
+
+    def _measure_plates(
+        self, plate: Plate, many: MeasuresMany, requests: list[Request], progress: Callable[[Request], object]
+    ) -> None:
+        """Take measurements plate by plate; those that brought nothing are taken again, on one more plate."""
+        patience, suspects, left, wait = self.instrument.patience, Counter[tuple[int, int, int]](), requests, 0.0
+        for attempt in range(1, patience.attempts + 1):
+            if attempt > 1:
+                self._wait(max(wait, patience.wait(attempt, self.rng.random())))
+            failed = list[_Failed]()
+            for first in range(0, len(left), plate.capacity):
+                failed += self._attempt_plate(plate, many, left[first : first + plate.capacity], progress)
+            if not failed:
+                return
+            suspects += Counter(each.request.key for each in failed if each.verdict is ReplyClass.SUSPECT)
+            hopeless = [each for each in failed if each.hopeless or suspects[each.request.key] >= SUSPECTS]
+            if hopeless or attempt == patience.attempts:
+                worst = (hopeless or failed)[0]
+                raise self._suspended(worst.request, attempt, worst.verdict, worst.reason)
+            log.warning("%d of %d wells brought no usable reading: %s", len(failed), len(left), failed[0].reason)
+            left, wait = [each.request for each in failed], max(each.wait for each in failed)
+
+    def _attempt_plate(
+        self, plate: Plate, many: MeasuresMany, requests: list[Request], progress: Callable[[Request], object]
+    ) -> list["_Failed"]:
+        """Send one plate, and return what brought no usable reading, in the order of asking."""
+        self._may_go_on()
+        space, failed = self.instrument.space, list[_Failed]()
+        spread = plate.fill([request.purpose is Purpose.VERIFICATION for request in requests])
+        wells = dict(zip(spread, requests, strict=True))
+        numbers = self.ledger.send_plate(self.lease, self.campaign, wells, self.budget)
+        failpoints.pass_failpoint("after-intent")
+        waiting = {well: wells[well] for well in numbers}
+        error: InstrumentError = InstrumentUnavailable("no result came for this well")
+        try:
+            settings = {well: space.named_settings(request.settings) for well, request in waiting.items()}
+            for well, reply in ask_for_plate(self.instrument, many, settings):
+                request = waiting.pop(well)
+                screened = judge_reply(space, request, reply, self.needed, None)
+                failpoints.pass_failpoint("after-reply")
+                self.ledger.receive(self.lease, numbers[well], reply, screened)
+                failpoints.pass_failpoint("after-commit")
+                self.suspenders.observe(AttemptOutcome(request.purpose, screened.verdict, screened.readings))
+                if screened.verdict.usable:
+                    progress(request)
+                else:
+                    failed.append(_Failed(request, screened.verdict, screened.reason))
+        except InstrumentError as why:
+            error = why
+        for well, request in waiting.items():
+            verdict = classify_error(error)
+            self.ledger.fail(self.lease, numbers[well], verdict, str(error), error.raw)
+            self.suspenders.observe(AttemptOutcome(request.purpose, verdict, np.full(space.p, np.nan)))
+            least = error.wait if isinstance(error, InstrumentUnavailable) else 0.0
+            failed.append(_Failed(request, verdict, str(error), least))
+        if len(numbers) < len(requests):
+            raise BudgetSpent(f"all {self.budget} requests of the budget are sent; raise 'budget' to go on")
+        return failed
 
     def _attempt(self, request: Request) -> tuple[ReplyClass, str, float]:
         """One request: its class, the reason, and the least wait before another, in seconds."""
@@ -130,6 +196,22 @@ class Bench:
         if seconds > 1:
             log.info("waiting %.0f s before the next attempt", seconds)
         (self.sleep or self.interrupted.wait)(seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Failed:
+    """A measurement that brought no usable reading."""
+
+    request: Request
+    verdict: ReplyClass
+    reason: str
+    wait: float = 0.0
+    """Least wait before another attempt, in seconds."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the same request would fail again."""
+        return self.verdict is ReplyClass.REJECT
 
 
 def judge_reply(

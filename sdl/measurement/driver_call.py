@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from asyncio import CancelledError
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +16,7 @@ import numpy as np
 
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable, LeaseLost
 from sdl.formatting import format_value, hide_secrets, make_jsonable
-from sdl.instruments.protocol import HasSafeState, Instrument, Reply
+from sdl.instruments.protocol import HasSafeState, Instrument, MeasuresMany, Reply
 from sdl.ledger.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,41 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
     Raises:
         InstrumentError: as the driver does; where it fails with what it does not promise, one that names it.
     """
+    with _as_promised(instrument):
+        return _plain_reply(instrument, _guarded(instrument, lambda: instrument.measure(settings)))
+
+
+def ask_for_plate(
+    instrument: Instrument, many: MeasuresMany, settings: Mapping[str, Mapping[str, float]]
+) -> Iterator[tuple[str, Reply]]:
+    """Take a reading in each of some wells, and yield each as it comes; types and errors as those of ``ask_driver``.
+
+    Args:
+        instrument: Whom to name.
+        many: The same.
+        settings: By well; a reply for another one, or one more for a well, is passed over with a warning.
+    """
+    with _as_promised(instrument):
+        answers, left = iter(_guarded(instrument, lambda: many.measure_many(settings))), {*settings}
+    while True:
+        with _as_promised(instrument):
+            answer = _guarded(instrument, lambda: next(answers, None))
+            if answer is None:
+                return
+            well, reply = answer
+            reply = _plain_reply(instrument, reply)
+        if well in left:
+            left.remove(well)
+            yield well, reply
+        else:
+            log.warning("%s answers for well %s, which was not asked for or has answered", instrument.identity, well)
+
+
+@contextmanager
+def _as_promised(instrument: Instrument) -> Iterator[None]:
+    """Make an error of the instrument's branch of whatever a driver raises."""
     try:
-        return _plain_reply(instrument, _measured(instrument, settings))
+        yield
     except InstrumentError as error:
         words = hide_secrets(str(error))
         nothing = f"the driver of {instrument.identity} says no more than {type(error).__name__}"
@@ -45,12 +78,12 @@ def ask_driver(instrument: Instrument, settings: Mapping[str, float]) -> Reply:
         raise InstrumentRefused(f"{_failed(instrument, error)}; that has to be mended in the driver") from error
 
 
-def _measured(instrument: Instrument, settings: Mapping[str, float]) -> Any:
+def _guarded(instrument: Instrument, call: Callable[[], Any]) -> Any:
     """What a driver returns; what it changes of the process is as before, and a copy of the process goes no further."""
     process = os.getpid()
     try:
         with np.errstate():
-            return instrument.measure(settings)
+            return call()
     finally:
         if os.getpid() != process:
             print(f"the driver of {instrument.identity} forked, and its copy ends here", file=sys.stderr, flush=True)

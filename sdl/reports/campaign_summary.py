@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 
 from sdl.analysis import answer_count
+from sdl.analysis.spending import describe_spending
 from sdl.campaign.definition import MANY_TARGETS, Campaign, Target
 from sdl.errors import InvalidInput
-from sdl.formatting import format_quantities
+from sdl.formatting import count_words, format_quantities
 from sdl.history import Entry, Finding, History, Verdict
 from sdl.ledger.bulk_reads import Sendings
 from sdl.ledger.ledger import Ledger
@@ -200,6 +201,10 @@ class CampaignSummary:
         sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
         if self.many:
             sent += f", {self.history.sent / len(self.results):.1f} a target"
+        if self.history.plates:
+            sent += f" on {count_words(self.history.plates, 'plate')}"
+        if self.campaign is not None and (price := self.campaign.price) is not None:
+            sent += f", {describe_spending(price, self.entry.space, self.history)} spent"
         if not self.results:
             return f"No target was set; {sent}."
         verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)

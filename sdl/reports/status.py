@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
+from sdl.analysis.spending import describe_deadline, describe_spending
+from sdl.campaign.price import PricePart
 from sdl.formatting import format_duration
 from sdl.history import Control, State
 from sdl.ledger.lease import Holder
@@ -79,6 +81,8 @@ class CampaignStatus:
     """Requests sent, whatever became of them."""
     budget: int | None
     """None for what a person measures by hand."""
+    spent: str = ""
+    """What was spent of money or time, and by when all has to be measured, in words; empty without prices."""
     targets: Sequence[str] = ()
     verified: Collection[str] = ()
     """Targets with a candidate that passed its exam."""
@@ -184,14 +188,23 @@ def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignS
     """
     number = None if name is None else ledger.entry(name).id
     with ledger.reading() as connection:
-        seen_at = now()
-        statuses = [_status(overview, seen_at) for overview in campaign_overviews(connection, number)]
-        return [
+        seen_at, overviews = now(), campaign_overviews(connection, number)
+        statuses = [_status(overview, seen_at) for overview in overviews]
+        found = [
             _with_progress(status, campaign_progress(connection, status.id, SOUGHT))
             if status.at_work or name is not None
             else status
             for status in statuses
         ]
+    words = {each.name: _spent(ledger, each.name, seen_at) for each in overviews if each.config.get("price")}
+    return [replace(status, spent=words.get(status.campaign, "")) for status in found]
+
+
+def _spent(ledger: Ledger, name: str, seen_at: float) -> str:
+    entry = ledger.entry(name)
+    price = PricePart.model_validate(entry.config["price"])
+    words = describe_spending(price, entry.space, ledger.history(entry.id))
+    return "; ".join(filter(None, (words, describe_deadline(price, seen_at, entry.created))))
 
 
 def stalled_campaigns(ledger: Ledger) -> list[CampaignStatus]:

@@ -5,6 +5,7 @@ from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
+from sdl.space.plate import Plate
 from sdl.space.space import Readings, Settings, Space
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Interval",
     "Knob",
     "NamedSettings",
+    "Plate",
     "Quantity",
     "Readings",
     "Settings",

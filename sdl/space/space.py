@@ -16,6 +16,7 @@ from sdl.space.channel import Channel
 from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, formula_faults
 from sdl.space.knob import SAME, Knob, Quantity, Value
+from sdl.space.plate import Plate
 
 Settings: TypeAlias = NDArray[np.float64]
 """What we choose: ``(d,)`` for one, ``(n, d)`` for many."""
@@ -34,6 +35,8 @@ class Space(Value):
     channels: tuple[Channel, ...] = Field(min_length=1)
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep."""
+    plate: Plate | None = Field(default=None, exclude_if=lambda plate: plate is None)
+    """On what many settings are measured at once; None where they are measured one by one."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -75,7 +78,7 @@ class Space(Value):
     def measured(self) -> "Space":
         """The same without channels that are computed: what an instrument, or a person, reads."""
         measured = tuple(channel for channel in self.channels if channel.formula is None)
-        return Space(knobs=self.knobs, channels=measured, constraints=self.constraints)
+        return Space(**{**self._fields, "channels": measured})
 
     def with_constraints(self, constraints: Constraints) -> "Space":
         """The same and further constraints.
@@ -85,7 +88,7 @@ class Space(Value):
         """
         if faults := constraints.faults(self.knobs):
             raise InvalidInput(faults)
-        found = Space(knobs=self.knobs, channels=self.channels, constraints=self.constraints + constraints)
+        found = Space(**{**self._fields, "constraints": self.constraints + constraints})
         if found.constraints:
             _ = found._allowed.known
         return found
@@ -109,7 +112,7 @@ class Space(Value):
             Channel(name=name, unit=unit, floor=None, integral=False, formula=formula)
             for name, (formula, unit) in formulas.items()
         ]
-        return Space(knobs=self.knobs, channels=(*self.channels, *computed), constraints=self.constraints)
+        return Space(**{**self._fields, "channels": (*self.channels, *computed)})
 
     def sources(self, names: Iterable[str]) -> list[str]:
         """Return the channels that have to be measured for some to be known: each itself, or what it is computed from.
@@ -133,6 +136,10 @@ class Space(Value):
             if (formula := self.formulas.get(name)) is not None:
                 known[name] = formula.value(known)
         return np.array([known[name] for name in self.channel_names])
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign
+from sdl.errors import InvalidInput
 from sdl.formatting import array_from_json
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, State
 from sdl.instruments.screening import Screened
@@ -71,9 +72,11 @@ class Replay:
         """Recompute everything that was recorded.
 
         Raises:
-            InvalidInput: if a plug-in that the campaign names is not installed.
+            InvalidInput: if a plug-in that the campaign names is not installed, or it was measured on plates.
         """
         evidence, self.plans = self.evidence, _plans(self.evidence)
+        if any(each.value.facts.batch is not None for each in evidence.rounds):
+            raise InvalidInput("rounds that were measured together on a plate cannot be recomputed one by one")
         needed = self.plans[-1][1].campaign.channels if self.plans else []
         self.requests = {each.value.key: each.value for each in evidence.planned}
         self.rescreened = rescreen(evidence, needed)

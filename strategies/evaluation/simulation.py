@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, screen_reply
 from strategies.fitting.fitting import Fitted
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.plan.round_context import requests_left
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 
 
 class Decides(Protocol):
@@ -45,18 +47,22 @@ class Simulation:
     exams: list[Exam] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     before: PreviousReply | None = None
+    plates: int = 0
+    """Sent so far."""
 
     @property
     def history(self) -> History:
         """What has been done so far."""
-        return History(
+        history = History(
             rounds=self.rounds,
             planned=list(self.planned.values()),
             observations=self.observations,
             exams=self.exams,
             findings=self.findings,
             sent=len(self.observations),
+            plates=self.plates,
         )
+        return with_allowance(history, self.plan.campaign, self.instrument.space)
 
     def run(self) -> str:
         """Go through the campaign and return why it ended."""
@@ -70,33 +76,57 @@ class Simulation:
                 self._begin(step)
         return step.reason
 
-    def _begin(self, step: Measure | Examine) -> None:
+    def _begin(self, step: Measure | Examine | Together) -> None:
+        if isinstance(step, Together):
+            for part in step.parts:
+                self._write_down(part)
+            return
+        self._write_down(step)
+        if isinstance(step, Examine):
+            return
+        left = requests_left(self.plan.campaign, self.history)
+        self._take(list(step.requests)[:left])
+
+    def _write_down(self, step: Measure | Examine) -> None:
         if not self.rounds or self.rounds[-1].number != step.round.number:
             self.rounds.append(step.round)
         for request in step.requests:
             self.planned.setdefault(request.key, request)
         if isinstance(step, Examine):
             self.exams.append(step.exam)
-            return
-        left = self.plan.campaign.most - len(self.observations)
-        for request in list(step.requests)[:left]:
-            self._measure(request)
 
-    def _measure(self, request: Request) -> None:
+    def _take(self, requests: list[Request]) -> None:
+        """Take measurements one by one, or on a plate what it answers; what it does not is asked for again."""
+        space, many = self.instrument.space, self.instrument
+        if space.plate is None or not isinstance(many, MeasuresMany):
+            for request in requests:
+                self._keep(request, self.instrument.measure(space.named_settings(request.settings)))
+        while space.plate is not None and isinstance(many, MeasuresMany) and requests:
+            part = requests[: space.plate.capacity]
+            wells = space.plate.fill([request.purpose is Purpose.VERIFICATION for request in part])
+            settings = [space.named_settings(request.settings) for request in part]
+            self.plates += 1
+            replies = dict(many.measure_many(dict(zip(wells, settings, strict=True))))
+            for well, request in zip(wells, part, strict=True):
+                if well in replies:
+                    self._keep(request, replies[well], f"{self.plates}/{well}")
+            taken = {observation.key for observation in self.observations[-len(part) :]}
+            requests = [request for request in requests if request.key not in taken]
+
+    def _keep(self, request: Request, reply: Reply, sample: str = "") -> None:
         space = self.instrument.space
-        reply = self.instrument.measure(space.named_settings(request.settings))
         screened = screen_reply(
             space,
             request.settings,
             reply,
             needed=self.plan.campaign.channels,
-            before=self.before,
+            before=None if sample else self.before,
             reference=request.purpose is Purpose.REFERENCE,
         )
         if not screened.verdict.usable:
             raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
         self.before = PreviousReply(request.settings, reply.readings)
         values = vars(request) | {"verdict": screened.verdict, "readings": screened.readings}
-        observation = Observation(**values, censored=screened.censored, seq=len(self.observations))
+        observation = Observation(**values, censored=screened.censored, seq=len(self.observations), sample=sample)
         self.observations.append(observation)
         self.watch(observation)

@@ -13,11 +13,12 @@ from sdl.analysis.verification import MANY, compare_channels
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, FindingFacts, History, Verdict, window_facts
-from sdl.space import Readings, Settings, Space
+from sdl.space import SAME, Readings, Settings, Space
 from strategies.fitting.fitting import Fitted
 from strategies.numerics.unit_box import in_unit_box
 from strategies.plan.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
+from strategies.posterior.choice import Moving
 from strategies.posterior.extreme import within_reach
 from strategies.posterior.verdict import NEAR
 
@@ -87,7 +88,27 @@ class Assessment:
         return self.once(("reading", target.name), lambda: self._reading(target))
 
     def _reading(self, target: ResolvedTarget) -> NextReading | None:
-        return choose(self.posterior, self.pursuit(target), self.rng(1), self.answers(target), self.offers(target))
+        answers, offers = self.answers(target), self.offers(target)
+        return choose(self.posterior, self.pursuit(target), self.rng(1), answers, offers, self._moving)
+
+    @property
+    def _moving(self) -> Moving | None:
+        """What it costs, in requests, to move knobs from where they are; None where that costs nothing."""
+        price = self.campaign.price
+        if price is None or not any(price.knobs.values()) or not self.history.observations:
+            return None
+        costs = np.array([price.knobs.get(name, 0.0) for name in self.space.knob_names])
+        last, dear = self.history.observations[-1].settings, costs > 0
+        same = SAME * (self.space.high - self.space.low)
+
+        def cost(places: Settings) -> Readings:
+            moved = np.abs(self.space.from_unit(places) - last) > same
+            return np.asarray(moved @ costs / (price.request or costs.max()))
+
+        def kept(places: Settings) -> Settings:
+            return self.space.to_unit(self.space.reachable(np.where(dear, last, self.space.from_unit(places))))
+
+        return Moving(cost, kept)
 
     def candidate(self, target: ResolvedTarget, reading: NextReading) -> Settings:
         """What is examined, ``(d,)``: where to read next; of a target that nothing seems to give the nearest settings.

@@ -1,5 +1,6 @@
 """What a campaign has seen, as rows of the posterior: with their moments, limits, and the target of each."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ UNRELATED = 10.0
 """... and between two of their rows, whose order is not known."""
 MOST_EARLIER = 60
 """Rows of an earlier campaign at most."""
+RIM = 0.1
+"""Part by which gains at the rim of a plate may be off, as is learned from all wells there; and any level."""
 MOST = 400
 """Rows at most, so that a long campaign is not slower at its end ..."""
 LATEST = 250
@@ -33,7 +36,9 @@ def pursuit_number(place: int, answers: int) -> int:
     return 1000 * place + answers
 
 
-def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], history: History) -> Rows:
+def observed_rows(
+    campaign: Campaign, space: Space, columns: Sequence[int], history: History, until: int | None = None
+) -> Rows:
     """Everything that was read, references and all, in order.
 
     Args:
@@ -41,8 +46,11 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
         space: Of the instrument.
         columns: Channels that matter, ``p`` of them.
         history: What the campaign has seen.
+        until: Number of the round whose last reading is the last row; by default all readings are rows.
     """
-    observations = history.observations
+    observations = _in_order(history)
+    if until is not None:
+        observations = observations[: 1 + max(place for place, row in enumerate(observations) if row.round == until)]
     if not observations:
         return Rows.empty(space.u, len(columns))
     above = np.array([observation.censored[columns] for observation in observations])
@@ -66,8 +74,39 @@ def observed_rows(campaign: Campaign, space: Space, columns: Sequence[int], hist
                 for observation, exam in zip(observations, exams, strict=True)
             ]
         ),
-        apart=np.zeros(len(observations)),
+        apart=RIM * np.array([bool(space.plate and space.plate.at_rim(row.well)) for row in observations]),
+        looked=_looked(history, observations),
     )
+
+
+def _in_order(history: History) -> Sequence[Observation]:
+    """The observations, those of a plate by what they are for: what is learned from first, then target by target.
+
+    The last replicates of a target's candidates come last, that of the best one after the others. So each look, which
+    is after the last replicate, sees nearly all that was read for its target on this plate.
+    """
+    together = {round_.number: round_ for round_ in history.rounds if round_.facts.batch is not None}
+    if not together:
+        return history.observations
+    targets = list(dict.fromkeys(round_.target for round_ in together.values()))
+    left = Counter(row.round for row in history.observations)
+
+    def place(row: Observation) -> tuple[int, ...]:
+        left[row.round] -= 1
+        if (round_ := together.get(row.round)) is None:
+            return (row.round,)
+        if row.purpose is not Purpose.VERIFICATION:
+            return (round_.batch, -1, row.round)
+        return (round_.batch, targets.index(round_.target), -left[row.round], -row.round)
+
+    return sorted(history.observations, key=place)
+
+
+def _looked(history: History, observations: Sequence[Observation]) -> NDArray[np.bool_]:
+    """Whether there is a look after each observation: of those of an exam that is taken at once after the last."""
+    together = {round_.number for round_ in history.rounds if round_.facts.batch is not None}
+    last = {row.round: place for place, row in enumerate(observations)}
+    return np.array([row.round not in together or last[row.round] == place for place, row in enumerate(observations)])
 
 
 def thinned(rows: Rows) -> Rows:
@@ -97,6 +136,7 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
         reference=np.zeros(n, bool),
         pursuit=np.full(n, -1),
         apart=np.full(n, transfer.apart),
+        looked=np.ones(n, bool),
     )
 
 
@@ -111,10 +151,14 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
     """By the round of each exam the number of the pursuit that its readings are for."""
     places = {target.name: place for place, target in enumerate(campaign.targets)}
     passed = [finding for finding in history.findings if finding.verdict is Verdict.VERIFIED]
+    begun = {round_.number: round_.batch for round_ in history.rounds}
     return {
         exam.round: pursuit_number(
             places[exam.target],
-            sum(finding.target == exam.target and finding.round < exam.round for finding in passed),
+            sum(
+                finding.target == exam.target and finding.round < begun.get(exam.round, exam.round)
+                for finding in passed
+            ),
         )
         for exam in history.exams
         if exam.target in places

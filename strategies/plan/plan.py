@@ -8,7 +8,7 @@ so an interrupted round is completed as it was proposed.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,10 +19,12 @@ from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
+from sdl.formatting import count_words
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
-from sdl.space import Settings, Space
+from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
+from strategies.plan import batch as plates
 from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import Assessment
 from strategies.plan.exams import exam_finding, judged
@@ -30,9 +32,9 @@ from strategies.plan.free_channels import with_free_channels
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.observed_rows import earlier_rows, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule
-from strategies.plan.round_context import RoundContext, learned_before
+from strategies.plan.round_context import RoundContext, learned_before, requests_left
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
-from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop
+from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
 from strategies.posterior import forecast
 from strategies.posterior.choice import HOPE
@@ -73,10 +75,12 @@ class Plan:
         if not history.rounds:
             return self._begin(history, fitted)
         current = history.rounds[-1]
+        if current.facts.batch is not None:
+            return self._go_on_with_plate(history, current, fitted)
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
                 return self._go_on_with_exam(history, current, fitted)
-        elif (pending := history.lacking) and history.sent < self.campaign.most:
+        elif (pending := history.lacking) and not self._is_spent(history):
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -109,7 +113,7 @@ class Plan:
         return self._next_round(history, 0, fitted)
 
     def _measure_design(self, history: History, number: int) -> Measure:
-        requests = self.batch(history, number, self._design(), Purpose.DESIGN)
+        requests = self.batch(history, number, self._in_order(self._design()), Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
 
     def _design(self) -> Settings:
@@ -121,7 +125,20 @@ class Plan:
         except InvalidInput:
             if part.n is not None:
                 raise
-            return design.propose(self.space, max(FIRST, self.space.u + 1), self._rng(0))
+            return design.propose(self.space, self._first, self._rng(0))
+
+    def _in_order(self, design: Settings) -> Settings:
+        """A design, in which knobs that are dear to move are moved seldom."""
+        knobs = {} if self.campaign.price is None else self.campaign.price.knobs
+        dear = sorted((name for name in self.space.knob_names if knobs.get(name)), key=lambda name: knobs[name])
+        return design[np.lexsort([design[:, self.space.knob_names.index(name)] for name in dear])] if dear else design
+
+    @property
+    def _first(self) -> int:
+        """Settings of a design that has no number of its own."""
+        if self.space.plate is None:
+            return max(FIRST, self.space.u + 1)
+        return min(plates.FIRST * (self.space.u + 1), self.space.plate.capacity - 1, max(self.campaign.most // 2, 1))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         open_ = [
@@ -133,17 +150,21 @@ class Plan:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
+        if not history.sent and self._is_spent(history):
+            return Stop(self._spent(history))
         if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
-        known, spent = history.before(learned_before(self.campaign, number)), history.sent >= self.campaign.most
+        known, spent = history.before(learned_before(self.campaign, number)), self._is_spent(history)
         if not are_enough(*self._rows(known, fitted)):
-            return Stop(self._spent) if spent else self._gather(history, number)
+            return Stop(self._spent(history)) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
         if spent:
             turns = (replace(turn, target=target) for target in open_)
-            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent))
+            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent(history)))
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
+        if self.space.plate is not None:
+            return self._fill(self.space.plate, [replace(turn, target=target) for target in open_])
         return self._pursue(replace(turn, target=next_target(insight, open_, failed)))
 
     def _gather(self, history: History, number: int) -> Measure:
@@ -206,6 +227,69 @@ class Plan:
             return self._give_up(history, number, target, "no other settings are likely to give it")
         return None
 
+    # ------------------------------------------------------------------ plates
+
+    def _fill(self, plate: Plate, turns: Sequence[RoundContext]) -> Step:
+        """Fill a plate for all open targets, or say what is found of one of them without a reading."""
+        for turn in turns:
+            if (conclusion := self._without_reading(turn)) is not None:
+                return self._sensor_first(turn, conclusion) or conclusion
+        first = turns[0]
+        references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
+        wells = min(plate.capacity, first.left) - len(references)
+        readings = [reading for turn in turns if (reading := turn.insight.reading(turn.target)) is not None]
+        wanted = [plates.candidates(*each, self._plate_worth) for each in zip(turns, readings, strict=True)]
+        exams = plates.within(wanted, wells)
+        wells -= sum(each.replicates for found in exams for each in found)
+        parts, number = list[Measure | Examine](), first.number
+        for turn, reading in zip(turns, readings, strict=True):
+            if len(batch := learning_batch(turn, reading)[:wells]):
+                facts = replace(round_facts(turn, reading), batch=first.number)
+                parts.append(self._learn(turn.history, number, batch, facts))
+                wells, number = wells - len(batch), number + 1
+        for turn, reading, found in zip(turns, readings, exams, strict=True):
+            for each in found:
+                here = replace(reading, settings=each.settings, chance=each.chance)
+                facts = replace(round_facts(turn, here), batch=first.number)
+                round_ = Round(number, RoundKind.EXAM, turn.target.name, facts)
+                parts.append(self.examine(turn, round_, each.settings, each.replicates))
+                number += 1
+        if not parts:
+            return Stop(self._spent(first.history))
+        moved = [replace(request, index=request.index + len(references)) for request in parts[0].requests]
+        return Together([replace(parts[0], requests=[*references, *moved]), *parts[1:]])
+
+    @property
+    def _plate_worth(self) -> float:
+        """Wells that one more plate is worth."""
+        price = self.campaign.price
+        return plates.PLATE if price is None or not price.plate or not price.request else price.plate / price.request
+
+    def _go_on_with_plate(self, history: History, current: Round, fitted: Fitted | None) -> Step:
+        """Measure what a plate lacks; then judge its exams, each by what was read in the rounds up to it."""
+        if history.lacking and not self._is_spent(history):
+            return Measure(current, history.lacking)
+        settled = {each.target for each in history.findings if each.round >= current.batch and each.settles}
+        for round_ in (each for each in history.rounds if each.batch == current.batch and each.target is not None):
+            taken = len(history.of_round(round_.number, Purpose.VERIFICATION))
+            if self._judged(history, round_) or round_.target in settled or not taken:
+                continue
+            if fitted is None or fitted.round != current.batch:
+                return Fit(current.batch, current.batch)
+            return self._judge(history, round_, taken, fitted)
+        return self._next_round(history, current.number + 1, fitted)
+
+    def _judge(self, history: History, round_: Round, taken: int, fitted: Fitted) -> Conclude:
+        """The finding of an exam of a plate, by the rows up to its last one."""
+        exam = next(each for each in history.exams if each.round == round_.number)
+        target = next(each for each in self.targets if each.name == exam.target)
+        rows, earlier = self._rows(history, fitted, until=round_.number)
+        posterior = self._posteriors.of(rows, earlier)
+        pursuit = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior).pursuit(target)
+        judgement = judged(posterior, pursuit, self.space.to_unit(exam.settings))
+        finding = exam_finding(exam, target, judgement, pursuit, taken, self.space, self.columns)
+        return Conclude(with_free_channels(self.campaign, self.space, history, several.with_family(round_, finding)))
+
     # ------------------------------------------------------------------ exams
 
     def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
@@ -220,10 +304,10 @@ class Plan:
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         target = next(each for each in self.targets if each.name == current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
-        pending, spent = history.lacking, history.sent >= self.campaign.most
+        pending, spent = history.lacking, self._is_spent(history)
         taken = history.taken(Purpose.VERIFICATION)
         if spent and not taken:
-            return Stop(self._spent)
+            return Stop(self._spent(history))
         if exam is None:
             if pending:
                 return Measure(current, pending)
@@ -278,14 +362,14 @@ class Plan:
         """How many replicates are taken before the target is judged again; 0 if there were as many as there may be."""
         return min(1, exam.replicates - taken) if self._planned else exam.replicates - taken
 
-    def examine(self, turn: RoundContext, round_: Round, candidate: Settings) -> Examine:
-        """Freeze a candidate in the unit box ``(d,)``."""
+    def examine(self, turn: RoundContext, round_: Round, candidate: Settings, n: int | None = None) -> Examine:
+        """Freeze a candidate in the unit box ``(d,)``, and how many replicates it has if that is not for the rule."""
         insight, number, rule = turn.insight, round_.number, self.campaign.verification
         settings = self.space.from_unit(candidate)
         background, uncertainty = np.full((2, self.space.p), np.nan)
         background[self.columns] = insight.background
         uncertainty[self.columns] = insight.posterior.at(candidate[None])[1][0]
-        n = rule.most if rule.replicates == "planned" else rule.replicates
+        n = n or (rule.most if rule.replicates == "planned" else rule.replicates)
         index = sum(request.round == number for request in turn.history.under_way)
         exam = Exam(number, turn.target.name, settings, insight.model_name, n, background, uncertainty)
         return Examine(round_, exam, [Request(number, index, i, Purpose.VERIFICATION, settings) for i in range(n)])
@@ -299,8 +383,16 @@ class Plan:
         sentence = several.answers_have_ended(self.campaign.target(target.name), history, why)
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
-    @property
-    def _spent(self) -> str:
+    def _is_spent(self, history: History) -> bool:
+        """Whether no further request may be sent, by their number, by prices or by the clock."""
+        return requests_left(self.campaign, history) <= 0
+
+    def _spent(self, history: History) -> str:
+        """Why that is so, in words."""
+        if self._is_spent(history) and history.sent < self.campaign.most:
+            return history.limit
+        if history.sent < self.campaign.most:
+            return f"{count_words(requests_left(self.campaign, history), 'request')} left, too few for another plate"
         return f"all {self.campaign.most} requests of the budget are sent"
 
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
@@ -312,9 +404,9 @@ class Plan:
             self._last[about] = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
         return self._last[about]
 
-    def _rows(self, history: History, fitted: Fitted | None) -> tuple[Rows, Rows | None]:
-        """What was seen, and of an earlier campaign."""
-        rows = observed_rows(self.campaign, self.space, self.columns, history)
+    def _rows(self, history: History, fitted: Fitted | None, until: int | None = None) -> tuple[Rows, Rows | None]:
+        """What was seen, up to the last reading of a round if one is given, and of an earlier campaign."""
+        rows = observed_rows(self.campaign, self.space, self.columns, history, until)
         return thinned(rows), earlier_rows(None if fitted is None else fitted.transfer)
 
     @cached_property

@@ -29,7 +29,7 @@ class RoundContext:
     @property
     def left(self) -> int:
         """Requests of the budget that are not sent."""
-        return self.campaign.most - self.history.sent
+        return requests_left(self.campaign, self.history)
 
     @property
     def written(self) -> Target:
@@ -39,6 +39,12 @@ class RoundContext:
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers that are this round's alone, for one of its purposes."""
         return np.random.default_rng([self.campaign.seed, self.number, purpose])
+
+
+def requests_left(campaign: Campaign, history: History) -> int:
+    """How many requests may still be sent, by the budget, by prices and by the clock."""
+    most = campaign.most if history.allowed is None else min(campaign.most, history.allowed)
+    return most - history.sent
 
 
 def learned_before(campaign: Campaign, number: int) -> int:

@@ -40,6 +40,13 @@ class Examine:
 
 
 @dataclass(frozen=True, eq=False)
+class Together:
+    """Write down several rounds, whose measurements are taken after this on one plate."""
+
+    parts: Sequence[Measure | Examine]
+
+
+@dataclass(frozen=True, eq=False)
 class Conclude:
     """Write down a verdict."""
 
@@ -53,4 +60,4 @@ class Stop:
     reason: str
 
 
-Step: TypeAlias = Fit | Measure | Examine | Conclude | Stop
+Step: TypeAlias = Fit | Measure | Examine | Together | Conclude | Stop

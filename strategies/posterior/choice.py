@@ -68,6 +68,16 @@ def log_chance(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Re
     return np.asarray(inside.sum(axis=1))
 
 
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """What it costs to leave the last settings, where some knobs are dear to move."""
+
+    cost: Callable[[Settings], Readings]
+    """Of settings ``(m, d)`` in the unit box, in requests, ``(m,)``."""
+    kept: Callable[[Settings], Settings]
+    """The same settings with those knobs where they are."""
+
+
 Score = Callable[[Posterior, Pursuit, Settings], Readings]
 
 
@@ -77,6 +87,7 @@ def choose(
     rng: np.random.Generator,
     answers: Settings | None = None,
     offers: Settings | None = None,
+    moving: Moving | None = None,
 ) -> NextReading | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
@@ -86,6 +97,7 @@ def choose(
         rng: Source of randomness.
         answers: Settings that are answers already, ``(k, d)``: other ones are sought.
         offers: Settings that an inverse model offers, ``(m, d)``: the search begins at them as well.
+        moving: What it costs to move knobs; nothing by default.
 
     Returns:
         None if all settings are near to those answers.
@@ -98,9 +110,16 @@ def choose(
     first = np.argsort(-likely[: len(pool) - len(last)], kind="stable")[:PRICED]
     offered = np.append(first, np.arange(len(pool) - len(last), len(pool)))
     places, chances = pool[offered], likely[offered]
+    if moving is not None:
+        kept = others(moving.kept(pool), answers)
+        near = log_chance(posterior, pursuit, kept)
+        likeliest = np.argsort(-near, kind="stable")[:PRICED]
+        places, chances = np.vstack((kept[likeliest], places)), np.append(near[likeliest], chances)
     price = forecast(posterior, pursuit, places)
     if price.chance.max() > HOPE:
-        best = int(np.argmin(price.requests - WORTH_STAYING * (np.arange(len(places)) >= len(first))))
+        stays = np.arange(len(places)) >= len(places) - len(last)
+        cost = 0.0 if moving is None else moving.cost(places)
+        best = int(np.argmin(price.requests + cost - WORTH_STAYING * stays))
     else:
         best = _likeliest(chances, len(last))
     return NextReading(places[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))

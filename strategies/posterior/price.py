@@ -29,6 +29,8 @@ class Forecast:
     """Expected number until the target is verified, ``(m,)``."""
     chance: Readings
     """That one of the looks that are forecast verifies it, ``(m,)``."""
+    at_once: Readings
+    """That a single look does after 1, 2, ... readings that are taken together, ``(AHEAD, m)``."""
 
 
 def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Forecast:
@@ -46,8 +48,9 @@ def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Fore
     above, below = window.above - margin, window.below - margin
     passes = np.where(above > -below, ndtr((above - off) / spread) - ndtr((-below - off) / spread), 0.0).prod(axis=2)
     looked = (fresh + ahead >= pursuit.fresh) & (near + ahead >= FEWEST)
-    passed = np.maximum.accumulate(np.where(looked, passes, 0.0))
-    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1])
+    at_once = np.where(looked, passes, 0.0)
+    passed = np.maximum.accumulate(at_once)
+    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1], at_once)
 
 
 def _counts(rows: Rows, pursuit: Pursuit, settings: Settings, distance: float) -> NDArray[np.int_]:

@@ -89,7 +89,11 @@ class Rows:
     pursuit: NDArray[np.int_]
     """Number of the target that each row was taken for, ``(n,)``; -1 for those of the design."""
     apart: NDArray[np.float64]
-    """Of a row from before the campaign, by which part its gains may be off from today's; 0 for today's, ``(n,)``."""
+    """Of a row from before the campaign, or at the rim of a plate, by which part its gains may be off from today's; 0
+    for today's, ``(n,)``."""
+    looked: NDArray[np.bool_]
+    """Whether the target that a row was taken for may be judged right after it, ``(n,)``: not amid those that are
+    taken together."""
 
     @classmethod
     def empty(cls, d: int, p: int) -> Self:
@@ -103,6 +107,7 @@ class Rows:
             reference=nothing,
             pursuit=nothing.astype(int),
             apart=np.empty(0),
+            looked=nothing,
         )
 
     def __len__(self) -> int:
@@ -149,6 +154,7 @@ class Rows:
             reference=np.append(self.reference, reference),
             pursuit=np.append(self.pursuit, pursuit),
             apart=np.append(self.apart, 0.0),
+            looked=np.append(self.looked, True),
         )
 
 

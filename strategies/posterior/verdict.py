@@ -80,13 +80,15 @@ class Judgement:
 def looks(rows: Rows, pursuit: Pursuit) -> tuple[int, ...]:
     """The looks that there were at a target: to how many readings near to the settings each, made increasing.
 
-    There is one after each reading for which there are enough near to its settings, and at them.
+    There is one after each reading for which there are enough near to its settings, and at them; of readings that are
+    taken together after the last.
     """
-    counts, settings = [0], rows.settings[pursuit.taken(rows)]
+    taken = pursuit.taken(rows)
+    counts, settings = [0], rows.settings[taken]
     away = np.abs(settings[:, None] - settings).max(axis=2)
     near, fresh = (np.tril(away <= distance).sum(axis=1).tolist() for distance in (NEAR, SAME))
-    for k, here in zip(near, fresh, strict=True):
-        if k >= FEWEST and here >= pursuit.fresh:
+    for k, here, looked in zip(near, fresh, rows.looked[taken].tolist(), strict=True):
+        if looked and k >= FEWEST and here >= pursuit.fresh:
             counts.append(max(k, counts[-1] + 1))
     return tuple(counts[1:])
 

@@ -48,6 +48,7 @@ class FreeChannels:
             reference=np.zeros(n, bool),
             pursuit=np.full(n, -1),
             apart=np.zeros(n),
+            looked=np.ones(n, bool),
         )
         some = np.sort(np.random.default_rng(0).permutation(n)[:MOST])
         return learn(rows.at(some), Statement(self.statement.noise, free.floor, free.ceiling, free.step))

@@ -51,7 +51,7 @@ def test_every_line_of_the_tutorial(tmp_path, prefect):
             printed = follow(block, tmp_path)
             everything += printed
     verdicts = [line.strip() for line in TUTORIAL.read_text().splitlines() if line.startswith("    VERIFIED")]
-    assert len(verdicts) == 3
+    assert len(verdicts) == 4
     assert [verdict for verdict in verdicts if verdict not in everything] == []
     assert "the pumps stand at 0.0 0.0" in everything
     assert (tmp_path / "compare.html").stat().st_size > 100_000

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SHOWN, TIMES, Fault, FileWords, Loaded, Record
+from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SAMPLE, SHOWN, TIMES, Fault, FileWords, Loaded, Record
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
 
-TEXT = ("purpose", "state", "verdict", "reason", "raw")
+TEXT = ("purpose", "state", "verdict", "reason", "raw", SAMPLE)
 COUNTS = ("round", "index", "replicate", "attempt")
 SECONDS = ("time", "done", "seconds")
 GUARDED = tuple("=+-@\t\r'")
@@ -101,21 +101,22 @@ _NONE: Any = object()
 def _header(records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
     # In the order of the alphabet, which is the same for whoever reads the file without knowing its channels.
     outputs = sorted({*channels, *(name for record in records for name in record["out"] or {})})
-    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs), *COLUMNS]
+    sample = [SAMPLE] if any(SAMPLE in record for record in records) else []
+    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs), *COLUMNS, *sample]
 
 
 def _flat(record: Record, knobs: Sequence[str]) -> Record:
     """A record as cells by column; what is None has no cell, a channel that gave null has one."""
     cells = {f"in.{name}": value for name, value in zip(knobs, record["in"], strict=True)}
     cells |= {f"out.{name}": value for name, value in (record["out"] or {}).items()}
-    return cells | {name: record[name] for name in COLUMNS if record[name] is not None}
+    return cells | {name: record[name] for name in (*COLUMNS, SAMPLE) if record.get(name) is not None}
 
 
 def _nested(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
     out = {channel: cells[name] for name, channel in outputs.items() if name in cells}
     record: Record = {"in": [cells.get(name) for name in inputs]}
     record["out"] = out if out or cells.get("state") == "DONE" else None
-    return record | {name: cells[name] for name in COLUMNS if name in cells}
+    return record | {name: cells[name] for name in (*COLUMNS, SAMPLE) if name in cells}
 
 
 def _cell(name: str, value: Any) -> str:
@@ -202,7 +203,7 @@ def read_rows(
             records.append((place, _nested(thawed, inputs, outputs) if ours else _plain(cells, inputs, outputs, times)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
-    kept = {*inputs, *outputs, *times, *TIMES, "source", *(COLUMNS if ours else ())}
+    kept = {*inputs, *outputs, *times, *TIMES, "source", *((*COLUMNS, SAMPLE) if ours else ())}
     unused = [name for name in dict.fromkeys(header) if name in filled - kept]
     return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults, unused)
 

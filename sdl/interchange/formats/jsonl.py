@@ -22,7 +22,9 @@ COLUMNS = (
     "time", "round", "index", "replicate", "attempt", "purpose", "state", "verdict", "reason", "settings", "applied",
     "censored", "raw", "done", "seconds",
 )  # fmt: skip
-"""What our own files hold beside settings and readings."""
+"""What our own files hold beside settings and readings ..."""
+SAMPLE = "sample"
+"""... and plate and well, where there are such."""
 TIMES = ("time", "timestamp", "t0")
 """Names under which files from elsewhere say when a row was measured; the first one that is there counts."""
 SHOWN = 10

@@ -95,7 +95,7 @@ def many(n):
     nothing = Rows.empty(1, 1)
     values = {"settings": np.zeros((n, 1)), "readings": np.zeros((n, 1)), "order": np.arange(float(n))}
     values |= {"censored": np.zeros((n, 1), int), "reference": np.zeros(n, bool)}
-    return replace(nothing, **values, pursuit=np.full(n, -1), apart=np.zeros(n))
+    return replace(nothing, **values, pursuit=np.full(n, -1), apart=np.zeros(n), looked=np.ones(n, bool))
 
 
 @pytest.mark.parametrize("n", [0, 1, MOST, MOST + 1, 1000, 12_345])

@@ -1,0 +1,104 @@
+"""What measuring costs, in money or in time, what may be spent, and by when all has to be measured."""
+
+from datetime import datetime, time, timedelta
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from sdl.campaign.safety import check_time_zone
+from sdl.campaign.section import Section
+from sdl.formatting import format_value
+from sdl.space import SAME, Settings, Space
+
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+"""Units of time: prices in one of them tell what can still be measured before a deadline."""
+
+
+def _moment(text: str) -> str:
+    _read_moment(text)
+    return text
+
+
+def _read_moment(text: str) -> time | datetime:
+    for kind in (time, datetime):
+        try:
+            found = kind.fromisoformat(text.strip())
+        except ValueError:
+            continue
+        if found.tzinfo is None:
+            return found
+    raise ValueError(f"needs a time such as '07:00', or a day with it as '2031-05-20 07:00', got {format_value(text)}")
+
+
+class PricePart(Section):
+    """What measuring costs; the plan spends no more than the budget of it, and less where it can."""
+
+    unit: str = Field(default="min", min_length=1, max_length=20)
+    """Of all prices and of the budget; those in ``s``, ``min`` or ``h`` are the time that measuring takes."""
+    request: float = Field(default=1.0, ge=0, le=1e12)
+    """Of each request."""
+    plate: float = Field(default=0.0, ge=0, le=1e12)
+    """Of each plate, beside that of its wells."""
+    knobs: dict[str, Annotated[float, Field(ge=0, le=1e12)]] = Field(default_factory=dict)
+    """Of moving a knob, by its name, where settings are measured one by one."""
+    budget: float | None = Field(default=None, gt=0, le=1e15)
+    """What may be spent in all; the campaign's budget of requests holds as well."""
+    deadline: Annotated[str, AfterValidator(_moment)] | None = None
+    """When nothing is sent any more: a time of the day, the next one after the campaign began, or a day and a time."""
+    timezone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
+    """Of the deadline."""
+
+    @model_validator(mode="after")
+    def _affordable(self) -> Self:
+        if self.budget is not None and self.request > self.budget:
+            raise ValueError(f"budget {self.budget:g} {self.unit} does not pay one request of {self.request:g}")
+        if not (self.request or self.plate or any(self.knobs.values())) and self.budget is not None:
+            raise ValueError("budget bounds nothing where everything is free: give a price, or leave it out")
+        return self
+
+    def faults(self, space: Space) -> list[str]:
+        """Return why it does not fit a space, as sentences; none as a rule."""
+        found = [f"knobs.{name}: there is no such knob" for name in self.knobs if name not in space.knob_names]
+        if space.plate is None and self.plate:
+            found.append("plate: this instrument measures one by one, and has no plates")
+        if space.plate is not None and self.knobs:
+            found.append("knobs: on a plate each well has settings of its own, and no knob is moved")
+        if self.budget is not None and not found and self.budget < self.dearest(space):
+            found.append(f"budget: {self.budget:g} {self.unit} may not pay the first request: {self.dearest(space):g}")
+        return found
+
+    def dearest(self, space: Space) -> float:
+        """Return what one more request costs at most: with a plate of its own, or with all knobs moved."""
+        return self.request + (self.plate if space.plate else sum(self.knobs.values()))
+
+    def spent(self, space: Space, settings: Settings, sent: int, plates: int) -> float:
+        """Return what was spent.
+
+        Args:
+            space: Of the instrument.
+            settings: What was measured, ``(n, d)``, in the order of measuring.
+            sent: Requests sent, whatever became of them.
+            plates: Plates sent.
+        """
+        total = self.request * sent + self.plate * plates
+        if self.knobs and len(settings) > 1:
+            moved = np.abs(np.diff(settings, axis=0)) > SAME * (space.high - space.low)
+            total += float(moved.sum(axis=0) @ [self.knobs.get(name, 0.0) for name in space.knob_names])
+        return total
+
+    def ends_at(self, begun: float) -> float | None:
+        """Return when nothing is sent any more, in seconds since 1970; None where there is no deadline.
+
+        Args:
+            begun: When the campaign began, in such seconds.
+        """
+        if self.deadline is None:
+            return None
+        zone, moment = ZoneInfo(self.timezone), _read_moment(self.deadline)
+        if isinstance(moment, datetime):
+            return moment.replace(tzinfo=zone).timestamp()
+        start = datetime.fromtimestamp(begun, zone)
+        found = datetime.combine(start.date(), moment, zone)
+        return (found if found > start else datetime.combine(start.date() + timedelta(1), moment, zone)).timestamp()

@@ -1,0 +1,73 @@
+"""What measuring costs: read from a file, refused where it makes no sense, counted to the last cent."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from sdl.campaign.definition import Campaign
+from sdl.campaign.price import PricePart
+from sdl.campaign.validation import prepare
+from sdl.errors import InvalidInput
+from sdl.instruments.simulated.plate_reader import PlateReader
+from sdl.space import Space
+
+SPACE = Space.unit("oven", "flow")
+WRITTEN = {
+    "name": "priced",
+    "instrument": "plate-reader",
+    "targets": [{"readings": {"450nm": 0.5}, "tolerance": "5 %"}],
+}
+
+
+def seconds(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("price", "words"),
+    [
+        ({"request": -1}, "price.request"),
+        ({"request": float("nan")}, "price.request"),
+        ({"budget": 0}, "price.budget"),
+        ({"request": 10, "budget": 5}, "does not pay one request"),
+        ({"request": 0, "budget": 5}, "bounds nothing where everything is free"),
+        ({"deadline": "seven"}, "needs a time such as '07:00'"),
+        ({"deadline": "25:00"}, "needs a time such as '07:00'"),
+        ({"deadline": "07:00", "timezone": "Mars"}, "needs a time zone"),
+        ({"per_hour": 3}, "price.per_hour: unknown key"),
+        ({"knobs": {"yellow": 1}}, "no knob is moved"),
+        ({"knobs": {"oven": 1}}, "there is no such knob"),
+        ({"request": 1, "plate": 50, "budget": 20}, "may not pay the first request: 51"),
+        ({"request": True}, "price.request"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_first_measurement(price, words):
+    with pytest.raises(InvalidInput, match=words):
+        prepare(WRITTEN | {"price": price})
+
+
+def test_the_price_of_a_plate_is_no_price_where_settings_are_measured_one_by_one():
+    with pytest.raises(InvalidInput, match="measures one by one, and has no plates"):
+        prepare(WRITTEN | {"instrument": {"plugin": "plate-reader", "plate": None}, "price": {"plate": 3}})
+
+
+def test_a_campaign_without_prices_says_nothing_of_them():
+    assert "price" not in Campaign.parse(WRITTEN).model_dump(mode="json")
+
+
+def test_spent_is_requests_plates_and_knobs_moved():
+    price = PricePart(request=2, knobs={"oven": 10})
+    settings = np.array([[0.0, 0.0], [0.0, 1.0], [0.5, 1.0], [0.5, 0.0], [0.0, 0.0]])
+    assert price.spent(SPACE, settings, sent=7, plates=0) == 7 * 2 + 2 * 10
+    assert PricePart(request=2, plate=30).spent(PlateReader().space, settings, sent=7, plates=3) == 7 * 2 + 3 * 30
+    assert price.dearest(SPACE) == 12
+
+
+def test_a_time_of_the_day_is_the_next_one_and_a_day_is_that_day():
+    begun = seconds("2031-05-20 22:15")
+    assert PricePart(deadline="07:00").ends_at(begun) == seconds("2031-05-21 07:00")
+    assert PricePart(deadline="23:00").ends_at(begun) == seconds("2031-05-20 23:00")
+    assert PricePart(deadline="07:00", timezone="Europe/Berlin").ends_at(begun) == seconds("2031-05-21 05:00")
+    assert PricePart(deadline="2031-05-24 12:00").ends_at(begun) == seconds("2031-05-24 12:00")
+    assert PricePart().ends_at(begun) is None

@@ -1,0 +1,56 @@
+"""A plate: its wells, and in which order they are filled."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from sdl.space import Plate, Space
+
+
+def place(well):
+    return ord(well[0]) - ord("A"), int(well[1:])
+
+
+def test_a_plate_of_96_has_as_many_wells_each_once():
+    plate = Plate()
+    wells = plate.fill([False] * 96)
+    assert plate.capacity == len(set(wells)) == 96
+    assert {"A1", "H12"} <= set(wells)
+
+
+def test_replicates_stay_inside_and_far_apart_as_long_as_there_is_room():
+    plate = Plate()
+    wells = plate.fill([number % 2 == 0 for number in range(90)])
+    replicates = wells[::2]
+    assert not any(map(plate.at_rim, replicates))
+    assert any(map(plate.at_rim, wells[1::2]))  # what is learned from takes what is left
+    places = np.array([place(well) for well in replicates])
+    neighbours = np.abs(np.diff(places, axis=0)).max(axis=1)
+    assert np.median(neighbours) >= 3
+
+
+def test_a_few_samples_leave_the_rim_empty():
+    plate = Plate()
+    assert not any(map(plate.at_rim, plate.fill([False] * 60)))
+
+
+def test_a_rim_that_is_unused_takes_nothing_and_one_that_is_alike_is_none():
+    assert Plate(rim="unused").capacity == 60
+    alike = Plate(rows=1, columns=24, rim="alike")
+    assert alike.capacity == 24
+    assert not any(map(alike.at_rim, alike.fill([True] * 24)))
+
+
+def test_more_than_a_plate_takes_is_refused():
+    with pytest.raises(ValueError, match="a plate of 6 wells does not take 7"):
+        Plate(rows=2, columns=3).fill([False] * 7)
+    with pytest.raises(ValidationError, match="less than or equal to 32"):
+        Plate(rows=33)
+
+
+def test_a_space_keeps_its_plate_and_one_without_says_nothing_of_it():
+    plain = Space.unit("x")
+    plated = Space(**{**dict(plain), "plate": Plate(rows=2, columns=2)})
+    assert "plate" not in plain.model_dump(mode="json")
+    assert Space.model_validate(plated.model_dump(mode="json")) == plated != plain
+    assert plated.with_formulas({"z": ("y * 2", "")}).plate == plated.measured.plate == plated.plate
