@@ -79,7 +79,7 @@ COMMANDS = {
         "backtest",
         "Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left.",
     ),
-    "import": ("data", "Enter the observations of a file as a finished campaign; where that broke off, give it again."),
+    "import": ("data", "Enter the observations of files as finished campaigns; where that broke off, give it again."),
     "export": ("data", "Write every attempt of a campaign to a file."),
     "bundle": ("data", "Write all evidence of a campaign into one file, for 'sdl reproduce' to check anywhere."),
     "reproduce": (
