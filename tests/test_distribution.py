@@ -19,6 +19,7 @@ NEEDED = (
     "sdl/py.typed",
     "sdl/instruments/claude_light/twin_parameters.json",
     *(f"sdl/reports/templates/{path.name}" for path in (ROOT / "sdl/reports/templates").iterdir()),
+    *(f"flows/laboratory/wall/page/{path.name}" for path in (ROOT / "flows/laboratory/wall/page").iterdir()),
 )
 LARGEST = 0.9e9
 """Bytes of an environment that can run a campaign and the service."""

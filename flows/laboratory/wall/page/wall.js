@@ -161,7 +161,7 @@ function showCard(card, instrument, campaign) {
   tone(card.root, TONES[instrument.kind]);
   say(part.name, instrument.name); hint(part.name, instrument.identity || instrument.name);
   say(part.mark, MARKS[instrument.kind]); say(part.word, instrument.state);
-  say(part.held, instrument.holder ? `held by ${instrument.holder} since ${moment(instrument.since)}` : "nobody holds it");
+  say(part.held, instrument.holder ? `held by ${instrument.holder} since ${moment(instrument.since)} (${instrument.process})` : "nobody holds it");
   hint(part.held, part.held.textContent);
   card.campaign = instrument.campaign; card.kind = instrument.kind;
   if (!campaign) { say(part.title, "no campaign yet"); part.title.removeAttribute("href"); part.run.hidden = true; return; }

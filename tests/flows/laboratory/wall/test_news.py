@@ -1,6 +1,7 @@
 """What the wall tells a page over HTTP: the board as the ledger has it, each reading once, and faults in a sentence."""
 
 import contextlib
+import os
 import sqlite3
 import time
 
@@ -71,6 +72,8 @@ def test_each_reading_is_told_once_and_the_board_when_it_changed(hall, wall, whe
     assert [reading[3] for reading in sorted(news["readings"])] == [1, 0, 0, 0, 0, 0, 1, 0], "two read the light"
     (card,) = news["board"]["instruments"]
     campaign = news["board"]["campaigns"][card["campaign"]]
+    assert card["holder"] == "this campaign"
+    assert f"process {os.getpid()} on" in card["process"]
     assert (card["name"], card["kind"], campaign["sent"], campaign["budget"]) == ("lamp", "measuring", 8, 60)
     assert [each["aim"] for each in campaign["channels"]] == ["16384 ± 164", "9200 ± 92", "12000 ± 120"]
     assert (campaign["channels"][0]["low"], campaign["channels"][0]["high"]) == (16220.16, 16547.84)
