@@ -71,7 +71,7 @@ COMMANDS = {
     "calibrate": ("instruments", "Read the background and each knob fully on; compare with earlier calibrations."),
     "models": (
         "models",
-        "Show a card of each model of a campaign: its data, its domain, how right it was, its limits, seed and version.",
+        "Show a card of each model of a campaign: its data and domain, how right it was, its limits, seed and version.",
     ),
     "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
@@ -79,7 +79,7 @@ COMMANDS = {
         "backtest",
         "Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left.",
     ),
-    "import": ("data", "Enter the observations of a file as a finished campaign; where that broke off, give it again."),
+    "import": ("data", "Enter the observations of files as finished campaigns; where that broke off, give it again."),
     "export": ("data", "Write every attempt of a campaign to a file."),
     "bundle": ("data", "Write all evidence of a campaign into one file, for 'sdl reproduce' to check anywhere."),
     "reproduce": (
@@ -135,7 +135,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in COMMANDS:
-            self.commands |= load_commands(COMMANDS[args[0]][0])
+            self.commands.update(load_commands(COMMANDS[args[0]][0]))
         return super().resolve_command(ctx, args)
 
 
