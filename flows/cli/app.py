@@ -71,7 +71,7 @@ COMMANDS = {
     "calibrate": ("instruments", "Read the background and each knob fully on; compare with earlier calibrations."),
     "models": (
         "models",
-        "Show a card of each model of a campaign: data, domain, how right it was, limits, seed and version.",
+        "Show a card of each model of a campaign: its data and domain, how right it was, its limits, seed and version.",
     ),
     "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),

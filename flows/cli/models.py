@@ -63,7 +63,7 @@ def show_models(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a card of each model of a campaign: data, domain, how right it was, limits, seed and version."""
+    """Show a card of each model of a campaign: its data and domain, how right it was, its limits, seed and version."""
     from sdl.analysis.model_card import model_cards
 
     with open_ledger(home, ledger) as book:

@@ -41,7 +41,7 @@ RATE = (
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class PosteriorDiagnosis:
     """What one test says of the draws of a model."""
 
     chance: float | None
@@ -63,7 +63,7 @@ def diagnose_draws(
     target: Array,
     names: tuple[Sequence[str], Sequence[str]],
     rng: np.random.Generator,
-) -> dict[str, Diagnosis]:
+) -> dict[str, PosteriorDiagnosis]:
     """Ask all four questions of the draws for ``m`` rows that a model has not seen.
 
     Args:
@@ -101,7 +101,9 @@ def diagnose_draws(
     return {
         "calibration": _judge(ranks, even, knobs, rng),
         "coverage": _judge(_ranks(regions, rng), even, ["", TOGETHER], rng),
-        "local": _judge(ranks, _nearness(readings, target), knobs, rng) if near else Diagnosis(None, "too few rows"),
+        "local": _judge(ranks, _nearness(readings, target), knobs, rng)
+        if near
+        else PosteriorDiagnosis(None, "too few rows"),
         "readings": _judge(_ranks(joint, rng), even, [*channels, TOGETHER], rng),
     }
 
@@ -139,7 +141,7 @@ def _nearness(readings: Array, target: Array) -> Array:
     return np.asarray(weights / weights.sum())
 
 
-def _judge(ranks: Array, weights: Array, names: Sequence[str], rng: np.random.Generator) -> Diagnosis:
+def _judge(ranks: Array, weights: Array, names: Sequence[str], rng: np.random.Generator) -> PosteriorDiagnosis:
     """Whether the first of the items ranks as the others do, by the mean of its ranks and by their spread.
 
     Args:
@@ -157,13 +159,13 @@ def _judge(ranks: Array, weights: Array, names: Sequence[str], rng: np.random.Ge
     oddness = np.maximum(np.abs(shift), np.abs(width)).max(axis=1)
     chance = float((oddness >= oddness[0]).mean())
     if chance >= LEVEL:
-        return Diagnosis(chance, "holds")
+        return PosteriorDiagnosis(chance, "holds")
     worst = int(np.maximum(np.abs(shift[0]), np.abs(width[0])).argmax())
     beyond, apart = shift[0, worst], width[0, worst]
     if names[worst] == TOGETHER and abs(beyond) >= abs(apart):
-        return Diagnosis(chance, f"{'too narrow' if beyond > 0 else 'too wide'}, {TOGETHER}")
+        return PosteriorDiagnosis(chance, f"{'too narrow' if beyond > 0 else 'too wide'}, {TOGETHER}")
     if names[worst] == TOGETHER:
-        return Diagnosis(chance, f"elsewhere or of another shape, {TOGETHER}")
+        return PosteriorDiagnosis(chance, f"elsewhere or of another shape, {TOGETHER}")
     how = ("too low" if beyond > 0 else "too high") if abs(beyond) > abs(apart) else None
     how = how or ("too narrow" if apart > 0 else "too wide")
-    return Diagnosis(chance, f"{how} in {names[worst]}" if names[worst] else how)
+    return PosteriorDiagnosis(chance, f"{how} in {names[worst]}" if names[worst] else how)
