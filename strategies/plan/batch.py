@@ -17,8 +17,8 @@ from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading, Posterior, Pursuit
 from strategies.posterior.verdict import FEWEST, looks, quantiles
 
-PLATE = 24.0
-"""Wells that one more plate is worth where no price says so."""
+PLATE = 96.0
+"""Wells that one more plate is worth where no price says so: as many as most have."""
 FIRST = 3
 """Settings of the first plate for each axis, and for one axis more, unless the design says how many."""
 WELLS = (3, 4, 5, 6, 8, 10, 12)
