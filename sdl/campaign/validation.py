@@ -76,11 +76,9 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             if target.readings.keys() & broken:
                 continue
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
-        faults += _unaffordable(campaign) if campaign is not None else []
-        if campaign is not None and campaign.price is not None:
-            faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)]
-        if campaign is not None and campaign.ahead and instrument.space.plate is not None:
-            faults.append("fitting.ahead: a plate is proposed from the plate before it, so nothing is prepared ahead")
+        if campaign is not None:
+            faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
+            faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
         if campaign is not None and not faults:
             faults += _unlearnable(instrument.space, campaign, models)
     if faults or campaign is None or instrument is None:
@@ -147,6 +145,21 @@ def _unaffordable(campaign: Campaign) -> list[str]:
         for key, requests in parts.items()
         if isinstance(requests, int) and requests > campaign.budget
     ]
+
+
+def _plate_faults(space: Space, campaign: Campaign) -> list[str]:
+    """What of a campaign does not go with a plate, if there is one."""
+    if space.plate is None:
+        return []
+    faults = list[str]()
+    if campaign.ahead:
+        faults.append("fitting.ahead: a plate is proposed from the plate before it, so nothing is prepared ahead")
+    if campaign.history is not None and space.plate.rim == "apart":
+        faults.append(
+            "history: what an earlier campaign taught and how wells at the rim differ cannot be told apart; leave one "
+            'out, or give the plate rim = "unused"'
+        )
+    return faults
 
 
 def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, plugins.RowsNeeded]) -> list[str]:

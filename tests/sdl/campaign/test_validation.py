@@ -195,3 +195,16 @@ def test_what_cannot_succeed_is_refused_before_the_first_request(change, fault):
 def test_what_may_be_true_or_false_is_taken():
     campaign, _ = prepare(GOOD | {"fitting": {"ahead": True}, "instrument": {"plugin": "twin", "session_gain": False}})
     assert campaign.ahead
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"fitting": {"ahead": True}}, "fitting.ahead: a plate is proposed from the plate before it"),
+        ({"history": {"campaigns": ["earlier"]}}, "history: what an earlier campaign taught and how wells at the rim"),
+    ],
+)
+def test_what_does_not_go_with_a_plate_is_refused(changes, fault):
+    written = {"name": "plate", "instrument": "plate-reader", "targets": [{"readings": {"450nm": 0.5}}], "budget": 100}
+    with pytest.raises(InvalidInput, match=fault):
+        prepare(written | changes)
