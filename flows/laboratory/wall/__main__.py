@@ -5,9 +5,17 @@ import socket
 import sys
 from pathlib import Path
 
-from flows.laboratory.wall.app import beside, make_wall
 from flows.server.server import serve
+from flows.server.write_retry import App
+
+
+def _beside(app: App) -> App:
+    """Prefect is imported here and not before, so that a setting which it cannot read is told without its value."""
+    from flows.laboratory.wall.app import beside, make_wall
+
+    wall = make_wall(os.environ["SDL_LEDGER"], Path(os.environ["SDL_HOME"]), os.environ["PREFECT_UI_API_URL"])
+    return beside(app, wall)
+
 
 if __name__ == "__main__":
-    wall = make_wall(os.environ["SDL_LEDGER"], Path(os.environ["SDL_HOME"]), os.environ["PREFECT_UI_API_URL"])
-    serve(socket.socket(fileno=int(sys.argv[1])), lambda app: beside(app, wall))
+    serve(socket.socket(fileno=int(sys.argv[1])), _beside)
