@@ -3,6 +3,9 @@
 import shlex
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +16,15 @@ from flows.cli.options import AsJson, Home, LedgerOption, Options, override_keys
 from flows.cli.run import NOT_VERIFIED, File, read_campaign_file
 from flows.engine.handover import build_instrument, kept_instrument
 from flows.server import server
-from flows.terminal import err, plain_table, show
+from flows.terminal import err, plain_table, show, show_progress
 from sdl import plugins
 from sdl.campaign.definition import Campaign, slugify
 from sdl.campaign.sections import DesignPart, Plugin
 from sdl.errors import InvalidInput
+from sdl.formatting import escape_invisible
+from sdl.instruments.protocol import Instrument, KnowsTruth
 
-Instrument = Annotated[
+InstrumentOption = Annotated[
     str, typer.Option("--instrument", "-i", help="Name of the instrument's plug-in, or a campaign file that has it.")
 ]
 Knobs = Annotated[
@@ -40,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
 
 def measure_settings(
     settings: Knobs,
-    instrument: Instrument = "twin",
+    instrument: InstrumentOption = "twin",
     option: Options = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Number of readings.")] = 1,
     home: Home = None,
@@ -56,7 +61,8 @@ def measure_settings(
         from flows.manual import measure as by_hand
 
         where = environment.parameter(environment.ledger(ledger, directory))
-        rows = server.run_with_server(by_hand.measure(part, chosen, n, str(directory), where))
+        with _shown_readings(built, n, as_json):
+            rows = server.run_with_server(by_hand.measure(part, chosen, n, str(directory), where))
     channels = [[name, *(row["readings"].get(name) for row in rows)] for name in rows[0]["readings"]]
     show(rows, as_json, plain_table(["channel", *(f"reading {i + 1}" for i in range(n))], channels))
 
@@ -69,7 +75,7 @@ def survey_design(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
     every: Annotated[int, typer.Option(help="Readings between two of the background; 0 for none.", min=0)] = 10,
-    instrument: Instrument = "twin",
+    instrument: InstrumentOption = "twin",
     option: Options = None,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -82,12 +88,14 @@ def survey_design(
     with kept_instrument(part, built):
         from strategies.designs import propose_by_seed  # brings scipy, which takes a second
 
-        propose_by_seed(plugins.build("sdl.designs", design), built.space, n, seed)
+        points = len(propose_by_seed(plugins.build("sdl.designs", design), built.space, n, seed))
+        references = -(-points // every) if every else 0
         start_prefect(directory)
         from flows.manual import measure as by_hand
 
         where = environment.parameter(environment.ledger(ledger, directory))
-        rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
+        with _shown_readings(built, points + references, as_json):
+            rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     result = {"campaign": name, "rows": rows}
     hint = f"sdl export {shlex.quote(name)} FILE writes them out"
     show(result, as_json, f"{rows} readings were entered as campaign {name}: {hint}")
@@ -118,13 +126,14 @@ def verify_settings(
         from flows.manual import measure as by_hand
 
         where = environment.parameter(environment.ledger(ledger, directory))
-        result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
+        with _shown_readings(built, 1 + replicates, as_json):
+            result = server.run_with_server(by_hand.verify(config, chosen, target, replicates, str(directory), where))
     show(result, as_json, f"{result['verdict']} {result['target']}: {result['sentence']}")
     return 0 if result["verdict"] == "VERIFIED" else NOT_VERIFIED
 
 
 def calibrate_instrument(
-    instrument: Instrument = "twin",
+    instrument: InstrumentOption = "twin",
     option: Options = None,
     home: Home = None,
     ledger: LedgerOption = None,
@@ -132,18 +141,37 @@ def calibrate_instrument(
 ) -> None:
     """Read the background and each knob fully on; compare with earlier calibrations."""
     part, directory = _instrument(instrument, option), environment.home(home)
-    with kept_instrument(part, build_instrument(part)):
+    built = build_instrument(part)
+    with kept_instrument(part, built):
         start_prefect(directory)
         from flows.manual import calibration
 
         where = environment.parameter(environment.ledger(ledger, directory))
-        result = server.run_with_server(calibration.calibrate(part, str(directory), where))
+        with _shown_readings(built, 1 + built.space.d, as_json):
+            result = server.run_with_server(calibration.calibrate(part, str(directory), where))
     show(result, as_json, *_calibration(result), *result["alarms"])
+
+
+@contextmanager
+def _shown_readings(instrument: Instrument, readings: int, as_json: bool) -> Iterator[None]:
+    """Name an instrument, say whether it is simulated, and how many of its readings are taken by now."""
+    from sdl.measurement.bench import watching
+
+    if not as_json:
+        simulated = ", simulated" if isinstance(instrument, KnowsTruth) else ""
+        err.print(escape_invisible(f"{instrument.identity}{simulated}"), markup=False, soft_wrap=True)
+    taken = count(1)
+    with show_progress("readings", quiet=as_json) as tell:
+        token = watching.set(lambda _: tell(next(taken), readings))
+        try:
+            yield
+        finally:
+            watching.reset(token)
 
 
 def serve_instrument(
     context: typer.Context,
-    instrument: Instrument = "twin",
+    instrument: InstrumentOption = "twin",
     option: Options = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5005,

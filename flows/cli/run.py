@@ -84,7 +84,7 @@ def run_campaign_file(
         if not as_json:
             place = f", watch it at {url.removesuffix('/api')}" if url else ""
             err.print(f"campaign [bold]{config.slug}[/]{place}")
-        from flows.engine.session import watching
+        from sdl.measurement.bench import watching
 
         sent = count(1)
         with show_progress("requests, at most", quiet=as_json) as tell:

@@ -4,9 +4,8 @@ A session answers what comes next and does it; whoever drives it asks and execut
 Nothing here knows of Prefect: the flow does so in tasks, a test in a loop of two lines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +24,6 @@ from sdl.measurement.bench import Bench
 from sdl.reports.campaign_page import write_campaign_page
 from sdl.system.clock import now
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
-
-watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
-"""Called after each measurement, for a terminal to show."""
 
 
 @dataclass(eq=False)
@@ -95,7 +91,7 @@ class Session:
         self.planner.prepare(history)
         self.bench.budget = self.campaign.most if history.allowed is None else min(self.campaign.most, history.allowed)
         with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
-            self.bench.measure(left, watching.get())
+            self.bench.measure(left)
 
     def report(self) -> Path:
         """Write the report of the campaign and return its file."""

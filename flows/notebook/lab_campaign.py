@@ -56,7 +56,7 @@ class LabCampaign:
         if begun is not None and begun.state is State.FINISHED:
             return self
         from flows.engine.direct_run import run_directly
-        from flows.engine.session import watching
+        from sdl.measurement.bench import watching
 
         sent = (begun and self.outcome["requests"]) or 0
         with display.shown_in_place() as show:

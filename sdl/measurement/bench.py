@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,9 @@ SUSPECTS = 2
 """Replies in a row that cannot be believed before a person is asked."""
 
 log = logging.getLogger(__name__)
+
+watching: ContextVar[Callable[[Request], object]] = ContextVar("watching", default=lambda _: None)
+"""Called after each measurement, for a terminal or a notebook to show."""
 
 
 @dataclass(eq=False)
@@ -56,15 +60,19 @@ class Bench:
                 self.suspenders.observe(outcome)
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
 
-    def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
+    def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] | None = None) -> None:
         """Take the measurements in this order, or plate by plate, each until it has a usable reply.
+
+        Args:
+            requests: What to measure.
+            progress: Called after each; by default whoever is ``watching``.
 
         Raises:
             InvalidInput: one of them must not be sent, by what the space allows; none is then.
             CampaignSuspended: if one cannot be had, with the reason; all that came is kept.
             CampaignPaused, CampaignStopped, Interrupted, BudgetSpent, LeaseLost: before a request is sent.
         """
-        planned = list(requests)
+        planned, progress = list(requests), progress or watching.get()
         self.interlock(request.settings for request in planned)
         if (plate := self.instrument.space.plate) is not None and isinstance(self.instrument, MeasuresMany):
             self._measure_plates(plate, self.instrument, planned, progress)

@@ -18,7 +18,7 @@ from sdl.instruments.screening import Screened
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.samples import NO_BUDGET, Edition, Sample, Samples
 from sdl.ledger.queries import AttemptOutcome
-from sdl.measurement.bench import Bench, judge_reply
+from sdl.measurement.bench import Bench, judge_reply, watching
 from sdl.measurement.quantities import read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow
 from sdl.space import Space
@@ -31,14 +31,14 @@ NO = {"no", "n", "false", "0", "nein", "non"}
 class HandBench(Bench):
     """Persons at work for a campaign."""
 
-    def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] = lambda _: None) -> None:
+    def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] | None = None) -> None:
         """Ask for the measurements as far as the budget goes, or enter them once all are answered, in this order.
 
         Raises:
             ReadingsWanted: as long as one is not answered; nothing is entered then.
             CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted, BudgetSpent, LeaseLost: as an instrument's.
         """
-        planned = list(requests)
+        planned, progress = list(requests), progress or watching.get()
         self.interlock(request.settings for request in planned)
         self._may_go_on()
         asked = Samples(self.ledger, self.campaign).ask(self.lease, planned, self.budget)

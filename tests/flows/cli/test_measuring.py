@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +29,30 @@ def test_measure_shows_a_column_for_each_reading(sdl):
     rows = sdl("measure", *KNOBS, "--n", 2, "-o", "seed=7", "--json").json
     assert [row["readings"] for row in rows] == wanted
     assert [row["settings"] for row in rows] == [{"R": 0.1, "G": 0.2, "B": 0.3}] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("measure", *KNOBS, "--n", 3), [(1, 3), (2, 3), (3, 3)]),
+        (("survey", "told", "--n", 3, "--every", 2), [(place + 1, 5) for place in range(5)]),
+        (("calibrate",), [(place + 1, 4) for place in range(4)]),
+        (("verify", *on_twin(), *KNOBS, "--replicates", 2), [(1, 3), (2, 3), (3, 3)]),
+    ],
+    ids=["measure", "survey", "calibrate", "verify"],
+)
+def test_each_says_with_what_it_measures_whether_that_is_simulated_and_how_far_it_is(sdl, monkeypatch, words, told):
+    seen = []
+
+    @contextmanager
+    def shown(what, *, quiet=False):
+        yield lambda done, of: seen.append((done, of))
+
+    monkeypatch.setattr("flows.cli.instruments.show_progress", shown)
+    result = sdl(*words)
+    assert result.err.startswith("twin-"), result.err
+    assert ", simulated\n" in result.err
+    assert seen == told
 
 
 @pytest.mark.fault("I-19")
