@@ -218,7 +218,10 @@ def _print_error(error: BaseException) -> int:
     if "--json" in sys.argv:
         _say(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}), sys.stdout)
     else:
-        _say(escape_invisible("\n".join(faults)), sys.stderr)
+        from flows.cli.documentation import pages_about
+
+        more = [f"more in {page}" for page in pages_about(faults)] if isinstance(error, errors.InvalidInput) else []
+        _say(escape_invisible("\n".join([*faults, *more])), sys.stderr)
     return code
 
 

@@ -33,8 +33,10 @@ def test_a_prefect_server_that_does_not_start_is_a_sentence_too(spawn, ended, ho
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}")  # a folder
     result = ended(spawn("measure", *KNOBS, "--json"))
-    assert (result.code, result.json["error"], result.json["exit"]) == (1, "TimeoutError", 1)
-    assert result.json["faults"] == [f"Prefect's server did not start; see {home}/prefect/server.log"]
+    assert (result.code, result.json["error"], result.json["exit"]) == (2, "InvalidInput", 2)
+    (fault,) = result.json["faults"]
+    assert fault.startswith("Prefect's server cannot start: OperationalError: unable to open database file (stated in")
+    assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" in fault
 
 
 @pytest.mark.fault("O-25")
