@@ -203,10 +203,12 @@ class Space(Value):
         """
         if not self.plain:
             return self._allowed.nearest(settings.reshape(-1, self.d)).reshape(settings.shape)
+        stepped = [k for k, knob in enumerate(self.knobs) if knob.resolution is not None]
+        if not stepped:
+            return settings
         nearest = settings.copy()
-        for k, knob in enumerate(self.knobs):
-            if knob.resolution is not None:
-                nearest[..., k] = knob.nearest(settings[..., k])
+        for k in stepped:
+            nearest[..., k] = self.knobs[k].nearest(settings[..., k])
         return nearest
 
     def to_unit(self, settings: ArrayLike) -> Settings:
