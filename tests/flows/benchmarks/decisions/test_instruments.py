@@ -48,7 +48,7 @@ def request(**changes):
 def whole(result):
     """As the suite returns it."""
     machine = {"processor": "any", "cores": 1, "system": "any"}
-    return {"at": "now", "machine": machine, "versions": {}, "results": {"instruments": result}}
+    return {"at": "2026-11-30T12:00:00+00:00", "machine": machine, "versions": {}, "results": {"instruments": result}}
 
 
 def test_a_campaign_that_was_finished_is_not_run_again(tmp_path, monkeypatch):

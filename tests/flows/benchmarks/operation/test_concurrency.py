@@ -83,7 +83,7 @@ def test_what_a_dead_process_asked_is_waited_out_by_another_campaign(slow, paper
     written = paper | {"instrument": part(slow)}
     with open_session(written, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
         step = session.propose()
-        session.bench.budget = 2
+        session.campaign = session.campaign.model_copy(update={"budget": 2})
         session.execute(Measure(step.round, step.requests))
         assert session.ledger.sent(session.entry.id) == 2
     assert (slow.requests, slow.most_in_flight) == (3, 1)
