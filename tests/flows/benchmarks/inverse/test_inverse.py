@@ -227,7 +227,12 @@ def test_the_page_shows_failures_and_loads_nothing(tmp_path):
     found = {"asked": asked, "cores": {"cells_at_a_time": 1, "of_the_machine": 2}, "libraries": {"torch": "2"}}
     found |= {"cells": cells, "rows": rows, "bars": inverse_bars.hold_inverse_bars(rows)}
     machine = {"cores": 2, "processor": "x86_64", "system": "Linux"}
-    result = {"at": "2026-11-30T12:00:00+00:00", "machine": machine, "versions": {"numpy": "2"}, "results": {"inverse": found}}
+    result = {
+        "at": "2026-11-30T12:00:00+00:00",
+        "machine": machine,
+        "versions": {"numpy": "2"},
+        "results": {"inverse": found},
+    }
     page = inverse_page.write_inverse_page(result, tmp_path / "page.html").read_text()
     for words in ("ended after its 9 s", "0.11 / 0.16", "&lt;b&gt;inn", "torch 2", "data:image/svg+xml"):
         assert words in page
