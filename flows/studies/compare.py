@@ -213,7 +213,8 @@ def _rank(answers: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]
         if row["model"] in rank:
             more, error = behind(energy[row["model"]], energy[order[0]])
             known = error if math.isfinite(error) else None
-            chance = None if known is None else known * behind_by_chance(len(energy[order[0]]), len(order) - 1, CERTAIN)
+            most = behind_by_chance(len(energy[order[0]]), len(order) - 1, CERTAIN)
+            chance = known * most if known is not None and math.isfinite(most) else None
             gap = {"difference": more, "standard_error": known, "chance": chance}
             tied = row["model"] == order[0] or chance is None or more <= chance
             row = {**row, "rank": rank[row["model"]], "behind": gap, "no_worse": tied}

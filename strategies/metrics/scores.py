@@ -111,7 +111,7 @@ def behind_by_chance(n: int, rivals: int, level: float = 0.95) -> float:
         Student (1908), doi:10.1093/biomet/6.1.1; Dunn (1961), doi:10.1080/01621459.1961.10482090
 
     >>> round(behind_by_chance(12, 1), 2), round(behind_by_chance(12, 11), 2), behind_by_chance(1, 3)
-    (2.2, 3.58, inf)
+    (2.2, 3.55, inf)
     """
     return float(stdtrit(n - 1, 1 - (1 - level) / (2 * rivals))) if n > 1 and rivals else np.inf
 
