@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
-from sklearn.cluster import HDBSCAN
 
 from sdl.space import Settings
 from strategies.numerics.unit_box import in_unit_box
@@ -73,6 +72,8 @@ def _clusters(draws: Settings, distance: NDArray[np.float64], separation: float)
     fewest = max(FEWEST, n // 20)
     if n < 2 * fewest:
         return one
+    from sklearn.cluster import HDBSCAN  # a third of a second of imports, for who has draws to group
+
     labels = HDBSCAN(fewest, allow_single_cluster=True, copy=True).fit_predict(draws)
     dense = np.flatnonzero(labels >= 0)
     if not dense.size:

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from sdl.space import Readings, Settings
 from strategies.models.base.noise import span
@@ -57,6 +55,9 @@ def white(columns: NDArray[np.float64], most: int | None = None) -> NDArray[np.f
 
 def _maximised(joint: NDArray[np.float64], labels: Labels) -> Any:
     """Mixture by expectation maximisation from a component for each label."""
+    from sklearn.exceptions import ConvergenceWarning  # a third of a second of imports, for who fits a mixture
+    from sklearn.mixture import GaussianMixture
+
     floor = THIN**2
     parts = [joint[labels == label] for label in np.unique(labels)]
     scatter = [np.atleast_2d(np.cov(part.T, bias=True)) + floor * np.eye(joint.shape[1]) for part in parts]
