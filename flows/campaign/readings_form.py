@@ -11,8 +11,8 @@ from prefect.input import RunInput
 from pydantic import Field, create_model
 
 from flows.ui.artifacts import escape_markdown
-from sdl.ledger.controls import PREFECT
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import PREFECT
 from sdl.ledger.people.samples import Sample
 from sdl.measurement.hand_bench import take_sheet, wanted_samples
 from sdl.measurement.quantities import has_decimal_comma

@@ -38,9 +38,9 @@ from sdl.errors import (
     SdlError,
 )
 from sdl.history import Approval, Control, NoticeKind
-from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls, summarize_planned
 from sdl.measurement.hand_bench import wanted_samples
 
 LOOK_S = 0.5

@@ -10,8 +10,8 @@ from sdl.analysis.nearest_reading import nearest_reading
 from sdl.campaign.definition import Target
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import Control, Finding, History, NoticeKind, State, Verdict
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports.free_channels import free_channels
 from sdl.space import Space
 from sdl.system import failpoints

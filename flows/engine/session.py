@@ -15,10 +15,10 @@ from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.errors import ApprovalWanted, BudgetSpent
 from sdl.history import Entry, History, Request, Round, State
-from sdl.ledger.controls import Controls
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.measurement import approval
 from sdl.measurement.bench import Bench
 from sdl.reports.campaign_page import write_campaign_page

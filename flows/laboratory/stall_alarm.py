@@ -11,8 +11,8 @@ from flows.ui import events
 from sdl.errors import SdlError
 from sdl.formatting import escape_invisible
 from sdl.history import NoticeKind
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports.status import CampaignStatus, stalled_campaigns
 
 LOOK_S = 10.0

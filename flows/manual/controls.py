@@ -20,8 +20,8 @@ from flows.run_policy.failure_messages import says_what_to_do
 from flows.ui.events import CAMPAIGN_TAG
 from sdl.errors import InvalidInput
 from sdl.history import Control, Entry, State
-from sdl.ledger.controls import MOST, Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import MOST, Controls
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Note = Annotated[str, Field(max_length=1000)]

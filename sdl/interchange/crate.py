@@ -22,7 +22,7 @@ from sdl.analysis.model_card import ModelCard
 from sdl.formatting import count_words, format_quantities
 from sdl.history import ReplyClass, RoundKind
 from sdl.interchange.evidence import CAMPAIGN, Evidence, ReplyLine
-from sdl.ledger.controls import NAMELESS
+from sdl.ledger.people.controls import NAMELESS
 from sdl.ledger.people.samples import Sample
 from sdl.ledger.people.tokens import Kind
 

@@ -28,8 +28,9 @@ from sdl.interchange.formats.csv_parquet import write_csv, write_parquet
 from sdl.interchange.formats.jsonl import KNOWN, FileWords, write_lines
 from sdl.interchange.inferred_space import Ranges
 from sdl.interchange.record_rows import record_of_row
-from sdl.ledger.controls import Controls
+from sdl.ledger.imported_rows import ImportedRows
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.space import Readings, Settings, Space
 from sdl.system.atomic_files import write_atomically
 
@@ -258,7 +259,8 @@ def _enter(ledger: Ledger, path: Path, slug: str, title: str, contents: FileCont
         "notes": [*contents.notes(), *_there_already(ledger, slug, contents)],
     }
     source |= {key: value for key, value in stated.items() if value}
-    entry = ledger.adopt(slug, provenance.instrument, space, {"imported": source}, trail, title=title)
+    rows = ImportedRows(provenance.instrument, space, trail, {"imported": source})
+    entry = rows.enter(ledger, slug, title)
     for comparison in beside:
         if comparison.other:
             Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(comparison))

@@ -3,14 +3,13 @@
 import json
 import logging
 import threading
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sdl.errors import (
@@ -18,7 +17,6 @@ from sdl.errors import (
     BudgetSpent,
     CampaignPaused,
     CampaignStopped,
-    Interrupted,
     InvalidInput,
     LeaseHeld,
     LeaseLost,
@@ -49,14 +47,11 @@ from sdl.ledger.row_mapping import (
 )
 from sdl.ledger.tables import attempts, campaigns, exams, findings, metadata, requests, rounds, storable
 from sdl.space import Space
-from sdl.system import failpoints
 from sdl.system.clock import moment, now, uptime
 from sdl.system.database_copies import copy_sqlite, dump_postgresql, load_postgresql
 
 TRIES = 3
 """How often a reply is written before the process gives up; each waits for others as long as the database does."""
-BATCH = 1000
-"""Rows of an import that are entered in one transaction, which takes some hundredths of a second."""
 
 log = logging.getLogger(__name__)
 
@@ -237,75 +232,6 @@ class Ledger:
             if connection.execute(change).rowcount:
                 words = f"goes on with {lease.instrument} instead of {row.instrument}"
                 statements.insert_notice(connection, row.id, NoticeKind.MOVED, words)
-
-    def adopt(
-        self,
-        name: str,
-        instrument: str,
-        space: Space,
-        config: Mapping[str, Any],
-        trail: Sequence[Mapping[str, Any]],
-        title: str = "",
-    ) -> Entry:
-        """Enter a finished campaign that was measured elsewhere, in batches between which others write.
-
-        Where that broke off, the same call enters what lacks.
-
-        Args:
-            name: A name that no campaign has, or one that was entered in part.
-            instrument: What it was measured with.
-            space: Its knobs and channels.
-            config: What is known of how it came about, such as ``imported.sha256``: which rows these are.
-            trail: Rows like those of ``trail``, in the order of sending.
-            title: The name as a person wrote it.
-
-        Raises:
-            InvalidInput: if the name is taken.
-            Interrupted, LedgerError: with how many rows are entered.
-        """
-        reason = "not all its rows are entered: the same import again enters the others"
-        row = row_of_campaign(name, title, instrument, space, config, {}, state=State.IMPORTING, reason=reason)
-        with self.writing() as connection:
-            begun = connection.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
-            in_part = begun is not None and begun.state == State.IMPORTING
-            if begun is not None and not (in_part and _same_rows(begun, row)):
-                part = " of other rows, entered in part," if in_part else ""
-                raise InvalidInput(f"there is a campaign {name!r}{part} in this ledger already; give another name")
-            new = insert(campaigns).values(**row)
-            campaign = begun.id if begun is not None else statements.inserted_id(connection.execute(new))
-            places = statements.read_places(connection, campaign)
-            done = connection.execute(statements.select_sent_count(campaign)).one()[0]
-        try:
-            while done < len(trail):
-                begun_s = time.monotonic()
-                self._enter(campaign, instrument, trail, done, places)
-                done = min(done + BATCH, len(trail))
-                failpoints.pass_failpoint("in-import")
-                time.sleep(time.monotonic() - begun_s)  # who waits for SQLite looks but now and then whether it is free
-        except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {_entered(done, trail)}") from None
-        except LedgerError as error:
-            raise LedgerError(f"{error}; {_entered(done, trail)}") from error
-        return self.entry(name)
-
-    def _enter(
-        self,
-        campaign: int,
-        instrument: str,
-        trail: Sequence[Mapping[str, Any]],
-        done: int,
-        places: dict[statements.Place, int],
-    ) -> None:
-        """Enter the next batch of rows after so many that are there."""
-        of_campaign = campaigns.c.id == campaign
-        with self.writing() as connection:
-            connection.execute(select(campaigns.c.id).where(of_campaign).with_for_update())
-            if connection.execute(statements.select_sent_count(campaign)).one()[0] != done:
-                raise LedgerError("another process enters these rows too")
-            statements.insert_trail(connection, campaign, instrument, trail[done : done + BATCH], places)
-            if done + BATCH >= len(trail):
-                whole = {"state": State.FINISHED, "reason": "imported", "updated": now()}
-                connection.execute(update(campaigns).where(of_campaign).values(**whole))
 
     def entry(self, name: str) -> Entry:
         """Return the campaign of that name.
@@ -666,16 +592,6 @@ class Ledger:
     def _begin(self, engine: Engine, patience_s: float) -> Connection:
         """Begin a transaction, once a database server answers."""
         return wait_for_answer(lambda: begin_transaction(engine), patience_s, self.interrupted)
-
-
-def _same_rows(begun: Row[Any], row: Mapping[str, Any]) -> bool:
-    """Whether a campaign is of the same file; what that was compared with may have changed since."""
-    was, is_ = (config.get("imported", {}).get("sha256") for config in (begun.config, row["config"]))
-    return bool(was == is_ and begun.space == row["space"])
-
-
-def _entered(done: int, trail: Sequence[Any]) -> str:
-    return f"{done} of {len(trail)} rows are entered, the same import again enters the others"
 
 
 def _obey(name: str, control: Control, unapproved: int) -> None:

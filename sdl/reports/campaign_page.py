@@ -12,8 +12,8 @@ from sdl import __version__
 from sdl.analysis.background import Background
 from sdl.formatting import float_or_nan, format_local_time, format_time
 from sdl.history import Observation, Purpose
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult

@@ -7,8 +7,8 @@ from typing import Any
 
 from sdl.campaign.definition import MANY_TARGETS, Target
 from sdl.history import Entry, Finding, Notice
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports.status import CampaignStatus
 from sdl.space import Space
 

@@ -23,8 +23,8 @@ from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Patience, Reply
 from sdl.interchange import export_import as exchange
 from sdl.ledger import database
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.system import failpoints as killpoints
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan

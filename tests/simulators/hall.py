@@ -15,8 +15,8 @@ from sdl.campaign.definition import Target
 from sdl.history import Finding, NoticeKind, Purpose, ReplyClass, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports.status import campaign_owner
 from sdl.space import Channel, Knob, Space
 

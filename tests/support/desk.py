@@ -10,8 +10,8 @@ from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 
 DESIGN = Round(0, RoundKind.DESIGN)
 BUDGET = 100

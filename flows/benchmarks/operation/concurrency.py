@@ -41,8 +41,8 @@ from sdl.instruments.emulator.server import InstrumentServer
 from sdl.instruments.protocol import Reply
 from sdl.ledger import database
 from sdl.ledger import lease as leasing
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from strategies.plan.steps import Stop
 
 ACTIONS = 1000

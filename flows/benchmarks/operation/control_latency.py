@@ -31,8 +31,8 @@ from sdl.errors import SdlError
 from sdl.history import Control, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 
 TRIES = 200
 TOGETHER = 10

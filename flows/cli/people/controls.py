@@ -23,8 +23,8 @@ from flows.terminal import plain_table, show
 from sdl.errors import InvalidInput
 from sdl.formatting import count_words
 from sdl.history import PROPOSAL, Approval, Control, Entry, State
-from sdl.ledger.controls import MOST, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import MOST, Controls, summarize_planned
 from sdl.ledger.people.tokens import Identity, Tokens
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]

@@ -20,8 +20,8 @@ from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
 from sdl.history import Entry
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.proposals import Proposals
 from sdl.ledger.people.tokens import Identity
 from sdl.reports.campaign_log import round_chapters

@@ -13,8 +13,8 @@ from flows.laboratory.wall.board import harmless
 from sdl.errors import InvalidInput, NotAllowed
 from sdl.formatting import count_words, format_setting
 from sdl.history import PROPOSAL, Control
-from sdl.ledger.controls import NAMELESS, Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import NAMELESS, Controls, summarize_planned
 from sdl.ledger.people.tokens import Identity, Tokens, is_guarded
 
 WALL = "the page on the wall"

@@ -19,8 +19,8 @@ from sdl.history import Control, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
 

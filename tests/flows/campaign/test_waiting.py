@@ -17,8 +17,8 @@ from sdl.errors import CampaignStopped, CampaignSuspended, LeaseHeld, LeaseLost
 from sdl.history import Control, NoticeKind, Purpose
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.samples import Samples
 from sdl.ledger.tables import leases
 from sdl.measurement.hand_bench import wanted_samples

@@ -12,8 +12,8 @@ import pytest
 from flows.engine.opening import open_session
 from sdl.errors import ApprovalWanted
 from sdl.history import NoticeKind
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.reports.campaign_page import render_campaign_page
 
 ME, HERE = pwd.getpwuid(os.getuid()).pw_name, platform.node()

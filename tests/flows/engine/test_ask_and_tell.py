@@ -18,8 +18,8 @@ from sdl.interchange.bundle_reader import read_bundle
 from sdl.interchange.bundle_writer import write_bundle
 from sdl.interchange.evidence import parse_evidence
 from sdl.interchange.rescreening import rescreen
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.samples import Samples
 from sdl.measurement.sheets import read_sheet
 from strategies.plan.steps import Stop

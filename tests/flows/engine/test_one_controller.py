@@ -16,8 +16,8 @@ from sdl.errors import InvalidInput, LeaseHeld, LeaseLost, ReadingsWanted
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 from sdl.interchange.bundle_writer import write_bundle
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.tables import campaigns
 from strategies.plan.steps import Stop
 

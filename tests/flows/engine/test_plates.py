@@ -8,8 +8,8 @@ from flows.engine.direct_run import run_directly
 from sdl.campaign.definition import Campaign
 from sdl.errors import ApprovalWanted, InvalidInput
 from sdl.instruments.simulated.plate_reader import PlateReader
-from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls, summarize_planned
 from sdl.reports.status import campaign_statuses
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan

@@ -6,7 +6,7 @@ import pytest
 
 from flows.engine.opening import open_session
 from flows.engine.step_json import step_to_json
-from sdl.ledger.controls import Controls
+from sdl.ledger.people.controls import Controls
 from strategies.plan.steps import Fit, Stop
 
 HERE, ELSEWHERE = {}, {"fitting": {}}

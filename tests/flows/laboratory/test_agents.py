@@ -20,8 +20,8 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.tokens import Kind, Role, Tokens
 
 fastmcp = pytest.importorskip("fastmcp", reason="the extra 'agents' is not installed")

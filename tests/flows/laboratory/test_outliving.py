@@ -10,8 +10,8 @@ from services import ENDED, SOON_S, Lab
 from flows.run_policy.failure_messages import CANCELLED
 from flows.server.housekeeping import KEPT
 from sdl.history import Control, State
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 
 SLOW = '[instruments.lamp]\nplugin = "twin"\nspeed = 4\n'
 

@@ -22,8 +22,8 @@ from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange.evidence import CAMPAIGN
 from sdl.interchange.export_import import import_campaign
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from strategies.plan.steps import Examine, Measure, Stop
 
 DAYLIGHT = {"daylight": 1500.0, "memory_h": 1.0}

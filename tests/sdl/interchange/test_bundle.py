@@ -21,9 +21,9 @@ from sdl.interchange import bundle_reader as unbundling
 from sdl.interchange import bundle_writer as bundle
 from sdl.interchange.evidence import CAMPAIGN, LINES, evidence_files, parse_evidence
 from sdl.interchange.export_import import read_data
-from sdl.ledger.controls import Controls
 from sdl.ledger.history_cache import without_parity
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from strategies.plan.steps import Stop
 
 few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -24,8 +24,8 @@ from sdl.interchange.bundle_writer import write_bundle
 from sdl.interchange.crate import CONTEXT, METADATA, UNLICENSED, Rights, crate_metadata
 from sdl.interchange.evidence import parse_evidence
 from sdl.interchange.export_import import Provenance, import_campaign
-from sdl.ledger.controls import NAMELESS, Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import NAMELESS, Controls
 from sdl.ledger.people.samples import Samples
 from strategies.plan.steps import Stop
 

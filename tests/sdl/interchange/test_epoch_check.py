@@ -9,8 +9,8 @@ from sdl.campaign.sections import Plugin
 from sdl.history import NoticeKind
 from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.export_import import import_campaign
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.measurement import manual as by_hand
 from sdl.reports.campaign_page import render_campaign_page
 from strategies.designs import LatinHypercube

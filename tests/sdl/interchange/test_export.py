@@ -11,6 +11,7 @@ from sdl.errors import InvalidInput
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.export_import import export_campaign, import_campaign, read_data
+from sdl.ledger.imported_rows import ImportedRows
 
 SUFFIXES = [".jsonl", ".csv", ".parquet"]
 ONE = {"in": [0.1, 0.2, 0.3], "out": {"445nm": 9974, "515nm": 14290}, "time": 1753991056.85}
@@ -29,7 +30,7 @@ def test_an_unknown_attempt_is_exported_with_what_was_asked_and_no_reading(ledge
     row = {"round": 0, "index": 0, "replicate": 0, "purpose": Purpose.DESIGN, "settings": [0.1, 0.2, 0.3], "attempt": 1}
     row |= {"state": "UNKNOWN", "verdict": ReplyClass.UNKNOWN, "reason": "silence", "raw": "", "sent_at": 5.0}
     row |= dict.fromkeys(["applied", "out", "readings", "censored", "done_at", "seconds"])
-    ledger.adopt("lost", "twin", SPACE, {}, [row])
+    ImportedRows("twin", SPACE, [row], {}).enter(ledger, "lost")
     line = json.loads(export_campaign(ledger, "lost", tmp_path / "lost.jsonl").read_text())
     assert (line["in"], line["out"], line["time"], line["state"]) == ([0.1, 0.2, 0.3], None, 5.0, "UNKNOWN")
     with pytest.raises(InvalidInput, match="none of 1 readings counts; the first: silence"):

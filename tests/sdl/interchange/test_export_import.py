@@ -15,6 +15,7 @@ from sdl.instruments.claude_light.playback import Recorded
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import screen_reply
 from sdl.interchange.export_import import export_campaign, import_campaign, read_data
+from sdl.ledger.imported_rows import ImportedRows
 from sdl.ledger.ledger import Ledger
 from sdl.space import Channel, Knob, Space
 
@@ -95,7 +96,7 @@ _names = iter(f"campaign-{number}" for number in range(10**9))
 def test_export_import_export_gives_the_same_bytes(ledgers, suffix, space, data):
     one, other, folder = ledgers
     name = next(_names)
-    one.adopt(name, "twin", space, {}, data.draw(trails(space)))
+    ImportedRows("twin", space, data.draw(trails(space)), {}).enter(one, name)
     first, second = folder / f"{name}{suffix}", folder / f"{name}-again{suffix}"
     export_campaign(one, name, first)
     # A channel that never read anything is not in the JSON lines, so the oven's names have to be given there.

@@ -14,7 +14,8 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.interchange.bundle_writer import write_bundle
 from sdl.interchange.earlier_campaigns import freeze_lessons
 from sdl.interchange.export_import import export_campaign, import_campaign
-from sdl.ledger import ledger as ledgers
+from sdl.ledger import imported_rows
+from sdl.ledger.imported_rows import ImportedRows
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import campaign_overviews
 from sdl.system import failpoints
@@ -25,7 +26,7 @@ BROKEN_OFF = f"10 of {ROWS} rows are entered, the same import again enters the o
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(ledgers, "BATCH", 10)
+    monkeypatch.setattr(imported_rows, "BATCH", 10)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def many(tmp_path):
             place = n - 25 if n % 3 == 2 and n > 25 else n  # another attempt, batches later
             row |= {"round": place // 7, "index": place, "attempt": 1 if place == n else 2}
             row |= {"purpose": "learning", "settings": rows[place]["settings"]}
-        source.adopt("many", "twin", Twin().space, {}, rows)
+        ImportedRows("twin", Twin().space, rows, {}).enter(source, "many")
         return export_campaign(source, "many", path)
 
 
@@ -73,7 +74,7 @@ def test_batches_enter_what_one_transaction_did(where, many, tmp_path):
 def test_who_measures_goes_on_measuring(desk, many, monkeypatch):
     """Who waits for the database gets it between two batches, however many there are."""
     desk.plan(*map(request, range(50)))
-    monkeypatch.setattr(ledgers, "BATCH", 1)
+    monkeypatch.setattr(imported_rows, "BATCH", 1)
     entered = threading.Event()
 
     def enter():
@@ -143,6 +144,6 @@ def test_killed_in_the_middle_the_same_command_enters_the_rest(sdl, spawn, ended
     assert "rows: not all its rows are entered: the same import again enters the others" in sdl("status").said
     (status,) = sdl("status", "--json").json
     assert (status["state"], status["requests"], status["waits for"]) == ("IMPORTING", 1000, None)
-    monkeypatch.setattr(ledgers, "BATCH", 1000)
+    monkeypatch.setattr(imported_rows, "BATCH", 1000)
     assert sdl("import", path).said == f"1500 rows of {path} are campaign rows now"
     assert sdl("status", "--json").json[0]["requests"] == 1500

@@ -15,8 +15,8 @@ from sdl.instruments.claude_light.driver import ClaudeLight
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.fault_injection import Faults
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.lease import Lease
+from sdl.ledger.people.controls import Controls
 from sdl.measurement.bench import Bench
 
 NEEDED = ["445nm", "515nm", "630nm"]

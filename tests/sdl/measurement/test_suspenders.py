@@ -13,8 +13,8 @@ from sdl.campaign.safety import SuspendPart
 from sdl.campaign.validation import prepare
 from sdl.errors import CampaignPaused, CampaignSuspended, InvalidInput
 from sdl.history import Control, NoticeKind, Purpose, ReplyClass
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.queries import AttemptOutcome
 from sdl.measurement.suspenders import Suspenders
 from sdl.space import Channel, Knob, Space

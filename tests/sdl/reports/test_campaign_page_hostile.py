@@ -7,6 +7,7 @@ from pages import check, svg
 
 from sdl.formatting import escape_invisible
 from sdl.history import Finding, FindingFacts, Purpose, ReplyClass, Round, RoundFacts, RoundKind, Verdict
+from sdl.ledger.imported_rows import ImportedRows
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Channel, Knob, Space
 
@@ -36,7 +37,7 @@ def hostile(ledger):
         )
         row |= {"verdict": verdict, "readings": readings, "censored": readings and [True] + [False] * 7}
         rows.append(row | {"sent_at": (1e300, -1e18, None)[index % 3], "done_at": None})
-    entry = ledger.adopt("trap", HOSTILE[5], space, config, rows, title=HOSTILE[0])
+    entry = ImportedRows(HOSTILE[5], space, rows, config).enter(ledger, "trap", HOSTILE[0])
     facts = {"model": HOSTILE[0], "why": HOSTILE[1], "skipped": {HOSTILE[2]: HOSTILE[5]}}
     facts |= {"chosen": HOSTILE[3], "scores": {HOSTILE[4]: {"readings": HOSTILE[5], "settings": None}}}
     facts |= {"uncertainty": dict.fromkeys(HOSTILE, 1.0), "chance of passing": None, "rows": HOSTILE[0]}

@@ -6,6 +6,7 @@ from stages import WRITTEN
 
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
+from sdl.ledger.imported_rows import ImportedRows
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.reports.campaign_summary import CampaignSummary
@@ -33,12 +34,12 @@ def many(n):
 
 
 def render_of(ledger, n):
-    ledger.adopt(f"short-{n}", "twin", Twin().space, WRITTEN, list(many(n)))
+    ImportedRows("twin", Twin().space, list(many(n)), WRITTEN).enter(ledger, f"short-{n}")
     return render_campaign_page(ledger, f"short-{n}")
 
 
 def test_a_long_campaign_shows_its_ends_and_its_troubles(ledger):
-    ledger.adopt("long", "twin", Twin().space, WRITTEN, list(many(1000)))
+    ImportedRows("twin", Twin().space, list(many(1000)), WRITTEN).enter(ledger, "long")
     story = CampaignSummary.of(ledger, "long")
     table = request_rows(story)
     places = [row.place for row in table.rows]
@@ -48,7 +49,7 @@ def test_a_long_campaign_shows_its_ends_and_its_troubles(ledger):
 
 
 def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
-    ledger.adopt("longer", "twin", Twin().space, WRITTEN, list(many(2500)))
+    ImportedRows("twin", Twin().space, list(many(2500)), WRITTEN).enter(ledger, "longer")
     page = check(render_campaign_page(ledger, "longer"))
     assert "Of 2450 readings 2000 are drawn, evenly from the first to the last." in page.text
     assert "Of 125 rounds" not in page.text
@@ -56,7 +57,9 @@ def test_figures_of_a_very_long_campaign_are_thinned_and_say_so(ledger):
 
 
 def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
-    ledger.adopt("rounds", "twin", Twin().space, WRITTEN, [row | {"round": row["index"]} for row in many(600)])
+    ImportedRows("twin", Twin().space, [row | {"round": row["index"]} for row in many(600)], WRITTEN).enter(
+        ledger, "rounds"
+    )
     result = list(round_chapters(CampaignSummary.of(ledger, "rounds")))
     assert result[0].paragraphs == [
         "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."

@@ -23,8 +23,8 @@ from sdl.campaign.sections import Plugin
 from sdl.errors import CampaignSuspended, InvalidInput, LedgerError
 from sdl.history import Control, Finding, NoticeKind, State, Verdict
 from sdl.ledger import lease as leasing
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.tables import attempts, campaigns, leases
 from sdl.measurement import manual as by_hand
 from sdl.reports import status as watching

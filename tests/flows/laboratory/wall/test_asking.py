@@ -5,8 +5,8 @@ import requests
 from hall import Hall, served
 
 from sdl.history import Control, NoticeKind
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.proposals import Proposals
 from sdl.ledger.people.tokens import Kind, Role, Tokens
 

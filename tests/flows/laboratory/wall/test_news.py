@@ -12,7 +12,7 @@ from places import ROOT
 
 from sdl.campaign.definition import Target
 from sdl.history import Control, State, Verdict
-from sdl.ledger.controls import Controls
+from sdl.ledger.people.controls import Controls
 
 SOON_S = 30
 

@@ -9,7 +9,7 @@ from hall import STRANGER, Hall, busy_hall, served
 from pages import PROGRAM, browsing
 
 from sdl.history import Control
-from sdl.ledger.controls import Controls
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.tokens import Kind, Role, Tokens
 
 SOON_S = 60

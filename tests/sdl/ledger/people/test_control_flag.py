@@ -8,8 +8,8 @@ from sqlalchemy import update
 
 from sdl.errors import CampaignPaused, CampaignStopped
 from sdl.history import Control, Purpose, Request, Round, RoundKind
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.tables import campaigns
 from sdl.reports.status import campaign_statuses
 from sdl.space import Space

@@ -14,8 +14,8 @@ from sdl.errors import ApprovalWanted, CampaignStopped, InvalidInput, NotAllowed
 from sdl.history import PROPOSAL, Control, NoticeKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls
 from sdl.ledger.people.proposals import Proposals
 from sdl.ledger.people.tokens import Kind, Role, Tokens
 from sdl.measurement.manual import measure_by_hand

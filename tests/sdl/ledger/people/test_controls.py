@@ -9,8 +9,8 @@ from sdl.errors import ApprovalWanted, CampaignPaused, CampaignStopped, InvalidI
 from sdl.history import Control, History, NoticeKind, Observation, Purpose, ReplyClass, Request, Round, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
-from sdl.ledger.controls import Controls, summarize_planned
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.controls import Controls, summarize_planned
 from sdl.measurement.approval import approval_reason
 
 
