@@ -24,8 +24,8 @@ from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFa
 from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
-from strategies.plan import batch as plates
 from strategies.plan import multiple_answers as several
+from strategies.plan import plates
 from strategies.plan.assessment import Assessment
 from strategies.plan.exams import exam_finding, judged
 from strategies.plan.free_channels import with_free_channels
@@ -40,6 +40,7 @@ from strategies.posterior import forecast
 from strategies.posterior.choice import HOPE
 from strategies.posterior.growing import GrowingPosterior, are_enough
 from strategies.posterior.rows import SAME, Rows, Statement
+from strategies.posterior.verdict import Judgement
 
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
@@ -282,13 +283,9 @@ class Plan:
     def _judge(self, history: History, round_: Round, taken: int, fitted: Fitted) -> Conclude:
         """The finding of an exam of a plate, by the rows up to its last one."""
         exam = next(each for each in history.exams if each.round == round_.number)
-        target = next(each for each in self.targets if each.name == exam.target)
-        rows, earlier = self._rows(history, fitted, until=round_.number)
-        posterior = self._posteriors.of(rows, earlier)
-        pursuit = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior).pursuit(target)
-        judgement = judged(posterior, pursuit, self.space.to_unit(exam.settings))
-        finding = exam_finding(exam, target, judgement, pursuit, taken, self.space, self.columns)
-        return Conclude(with_free_channels(self.campaign, self.space, history, several.with_family(round_, finding)))
+        posterior = self._posteriors.of(*self._rows(history, fitted, until=round_.number))
+        insight = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
+        return self._conclude(insight, round_, exam, self._judgement(insight, exam), taken)
 
     # ------------------------------------------------------------------ exams
 
@@ -302,7 +299,8 @@ class Plan:
         return self.examine(turn, round_, settings)
 
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
-        target = next(each for each in self.targets if each.name == current.target)
+        assert current.target is not None, "an exam is of a target"
+        target = self._target(current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
         pending, spent = history.lacking, self._is_spent(history)
         taken = history.taken(Purpose.VERIFICATION)
@@ -331,15 +329,31 @@ class Plan:
             return Fit(current.number, learned_before(self.campaign, current.number))
         if not are_enough(*self._rows(history, fitted)):
             return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-        insight = self.insight(history, fitted)
-        pursuit, why = insight.pursuit(target), ""
-        judgement = judged(insight.posterior, pursuit, self.space.to_unit(exam.settings))
+        insight, why = self.insight(history, fitted), ""
+        judgement = self._judgement(insight, exam)
         if judgement.verdict is Verdict.INCONCLUSIVE:
             why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
             if not why:
                 return Measure(current, self._fresh(history, current) + pending[:batch])
-        finding = exam_finding(exam, target, judgement, pursuit, len(taken), self.space, self.columns, why)
-        return Conclude(with_free_channels(self.campaign, self.space, history, several.with_family(current, finding)))
+        return self._conclude(insight, current, exam, judgement, len(taken), why)
+
+    def _judgement(self, insight: Assessment, exam: Exam) -> Judgement:
+        """What is known by now of the settings of an exam."""
+        pursuit = insight.pursuit(self._target(exam.target))
+        return judged(insight.posterior, pursuit, self.space.to_unit(exam.settings))
+
+    def _conclude(
+        self, insight: Assessment, round_: Round, exam: Exam, judgement: Judgement, taken: int, why: str = ""
+    ) -> Conclude:
+        """The finding of an exam of which so many replicates are taken, and why it is left if it has no verdict."""
+        target = self._target(exam.target)
+        pursuit = insight.pursuit(target)
+        finding = exam_finding(exam, target, judgement, pursuit, taken, self.space, self.columns, why)
+        finding = several.with_family(round_, finding)
+        return Conclude(with_free_channels(self.campaign, self.space, insight.history, finding))
+
+    def _target(self, name: str) -> ResolvedTarget:
+        return next(target for target in self.targets if target.name == name)
 
     def _why_leave(self, insight: Assessment, exam: Exam, target: ResolvedTarget, batch: int) -> str:
         """Why an exam without a verdict is left, in words; empty while it goes on."""
