@@ -163,3 +163,10 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
         for exam in history.exams
         if exam.target in places
     }
+
+
+def never_read(campaign: Campaign, space: Space, history: History) -> list[str]:
+    """Channels of the targets that no reading has a value of."""
+    read = [np.isfinite(observation.readings) for observation in history.observations]
+    columns = zip(campaign.channels, space.columns(campaign.channels), strict=True)
+    return [name for name, column in columns if not any(values[column] for values in read)]

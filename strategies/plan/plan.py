@@ -19,7 +19,6 @@ from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.errors import InvalidInput
-from sdl.formatting import count_words
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
@@ -30,9 +29,9 @@ from strategies.plan.assessment import Assessment
 from strategies.plan.exams import exam_finding, judged
 from strategies.plan.free_channels import with_free_channels
 from strategies.plan.learning_batch import learning_batch
-from strategies.plan.observed_rows import earlier_rows, observed_rows, thinned
-from strategies.plan.reference_schedule import ReferenceSchedule
-from strategies.plan.round_context import RoundContext, learned_before, requests_left
+from strategies.plan.observed_rows import earlier_rows, never_read, observed_rows, thinned
+from strategies.plan.reference_schedule import ReferenceSchedule, sensor_is_doubted
+from strategies.plan.round_context import RoundContext, is_spent, learned_before, why_spent
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
@@ -81,7 +80,7 @@ class Plan:
         if current.kind is RoundKind.EXAM:
             if not self._judged(history, current):
                 return self._go_on_with_exam(history, current, fitted)
-        elif (pending := history.lacking) and not self._is_spent(history):
+        elif (pending := history.lacking) and not is_spent(self.campaign, history):
             return Measure(current, self._fresh(history, current) + pending)
         return self._next_round(history, current.number + 1, fitted)
 
@@ -151,18 +150,18 @@ class Plan:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
-        if not history.sent and self._is_spent(history):
-            return Stop(self._spent(history))
-        if useless := [name for name in self.campaign.channels if self._never_read(history, name)]:
+        if not history.sent and is_spent(self.campaign, history):
+            return Stop(why_spent(self.campaign, history))
+        if useless := never_read(self.campaign, self.space, history):
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
-        known, spent = history.before(learned_before(self.campaign, number)), self._is_spent(history)
+        known, spent = history.before(learned_before(self.campaign, number)), is_spent(self.campaign, history)
         if not are_enough(*self._rows(known, fitted)):
-            return Stop(self._spent(history)) if spent else self._gather(history, number)
+            return Stop(why_spent(self.campaign, history)) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
         if spent:
             turns = (replace(turn, target=target) for target in open_)
-            return next(filter(None, map(self._without_reading, turns)), Stop(self._spent(history)))
+            return next(filter(None, map(self._without_reading, turns)), Stop(why_spent(self.campaign, history)))
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
         if self.space.plate is not None:
             return self._fill(self.space.plate, [replace(turn, target=target) for target in open_])
@@ -196,20 +195,11 @@ class Plan:
 
         One that stands at its ceiling in the dark as well is broken, which the screening of the background finds.
         """
-        if conclusion.finding.verdict is not Verdict.NOT_REACHABLE or not self._sensor_doubted(turn):
+        if conclusion.finding.verdict is not Verdict.NOT_REACHABLE or not sensor_is_doubted(turn.history, self.columns):
             return None
         references = self._interludes(turn.history).due(turn.number, 0, always=True)[: turn.left]
         facts = RoundFacts(why="a reading stands at a ceiling: does the sensor, with every knob off?")
         return Measure(Round(turn.number, RoundKind.LEARNING, facts=facts), references) if references else None
-
-    def _sensor_doubted(self, turn: RoundContext) -> bool:
-        """Whether readings for targets have stood at a ceiling, and none with every knob off has been taken since."""
-        for observation in reversed(turn.history.observations):
-            if observation.purpose is Purpose.REFERENCE:
-                return False
-            if observation.purpose is Purpose.VERIFICATION and observation.censored[self.columns].any():
-                return True
-        return False
 
     def _without_reading(self, turn: RoundContext) -> Conclude | None:
         """What is said of the target of a turn without another reading: it is out of reach, or given up."""
@@ -256,7 +246,7 @@ class Plan:
                 parts.append(self.examine(turn, round_, each.settings, each.replicates))
                 number += 1
         if not parts:
-            return Stop(self._spent(first.history))
+            return Stop(why_spent(self.campaign, first.history))
         moved = [replace(request, index=request.index + len(references)) for request in parts[0].requests]
         return Together([replace(parts[0], requests=[*references, *moved]), *parts[1:]])
 
@@ -268,7 +258,7 @@ class Plan:
 
     def _go_on_with_plate(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         """Measure what a plate lacks; then judge its exams, each by what was read in the rounds up to it."""
-        if history.lacking and not self._is_spent(history):
+        if history.lacking and not is_spent(self.campaign, history):
             return Measure(current, history.lacking)
         settled = {each.target for each in history.findings if each.round >= current.batch and each.settles}
         for round_ in (each for each in history.rounds if each.batch == current.batch and each.target is not None):
@@ -291,7 +281,7 @@ class Plan:
 
     def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
         """Open the round of an exam: read the background where it is due, or freeze the candidate."""
-        always = self.campaign.background.every not in ("planned", 0) or self._sensor_doubted(turn)
+        always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
         references = self._interludes(turn.history).due(turn.number, 0, always=always)
         round_ = Round(turn.number, RoundKind.EXAM, turn.target.name, facts)
         if references or self.campaign.ahead:
@@ -302,10 +292,10 @@ class Plan:
         assert current.target is not None, "an exam is of a target"
         target = self._target(current.target)
         exam = next((each for each in history.exams if each.round == current.number), None)
-        pending, spent = history.lacking, self._is_spent(history)
+        pending, spent = history.lacking, is_spent(self.campaign, history)
         taken = history.taken(Purpose.VERIFICATION)
         if spent and not taken:
-            return Stop(self._spent(history))
+            return Stop(why_spent(self.campaign, history))
         if exam is None:
             if pending:
                 return Measure(current, pending)
@@ -397,18 +387,6 @@ class Plan:
         sentence = several.answers_have_ended(self.campaign.target(target.name), history, why)
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
-    def _is_spent(self, history: History) -> bool:
-        """Whether no further request may be sent, by their number, by prices or by the clock."""
-        return requests_left(self.campaign, history) <= 0
-
-    def _spent(self, history: History) -> str:
-        """Why that is so, in words."""
-        if self._is_spent(history) and history.sent < self.campaign.most:
-            return history.limit
-        if history.sent < self.campaign.most:
-            return f"{count_words(requests_left(self.campaign, history), 'request')} left, too few for another plate"
-        return f"all {self.campaign.most} requests of the budget are sent"
-
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
         """That of the last question, with all that was found out then, if this one is about the same."""
         about = (fitted, len(history.observations), len(history.findings))
@@ -449,10 +427,6 @@ class Plan:
 
     def _interludes(self, history: History) -> ReferenceSchedule:
         return ReferenceSchedule.after(self.campaign, self.space, history)
-
-    def _never_read(self, history: History, channel: str) -> bool:
-        column = self.space.columns([channel])[0]
-        return not any(np.isfinite(observation.readings[column]) for observation in history.observations)
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, *key])

@@ -1,5 +1,6 @@
 """Readings between the others: the background where it is due, and right after it the patch by its own cadence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -67,3 +68,13 @@ def _since(history: History, purpose: Purpose) -> int | None:
         (observation.seq for observation in reversed(history.observations) if observation.purpose is purpose), None
     )
     return None if last is None or history.stale else len(history.observations) - 1 - last
+
+
+def sensor_is_doubted(history: History, columns: Sequence[int]) -> bool:
+    """Whether readings for targets have stood at a ceiling, and none with every knob off has been taken since."""
+    for observation in reversed(history.observations):
+        if observation.purpose is Purpose.REFERENCE:
+            return False
+        if observation.purpose is Purpose.VERIFICATION and observation.censored[list(columns)].any():
+            return True
+    return False

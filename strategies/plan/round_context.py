@@ -7,6 +7,7 @@ import numpy as np
 
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.validation import ResolvedTarget
+from sdl.formatting import count_words
 from sdl.history import History
 from strategies.plan.assessment import Assessment
 
@@ -50,3 +51,16 @@ def requests_left(campaign: Campaign, history: History) -> int:
 def learned_before(campaign: Campaign, number: int) -> int:
     """The round before which everything is known when a round is proposed; ahead, the one before is under way."""
     return number - 1 if campaign.ahead and number > 1 else number
+
+
+def is_spent(campaign: Campaign, history: History) -> bool:
+    """Whether no further request may be sent, by their number, by prices or by the clock."""
+    return requests_left(campaign, history) <= 0
+
+
+def why_spent(campaign: Campaign, history: History) -> str:
+    """Why nothing more is measured, in words."""
+    if history.sent >= campaign.most:
+        return f"all {campaign.most} requests of the budget are sent"
+    left = requests_left(campaign, history)
+    return history.limit if left <= 0 else f"{count_words(left, 'request')} left, too few for another plate"
