@@ -1,4 +1,4 @@
-"""Where the documents tell of what a person got wrong: a line below the faults of a command."""
+"""Where to read about what a person got wrong: a line below the faults of a command."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ SECTIONS = {
     r"\S+\.(csv|tsv|jsonl?|parquet|db|sqlite)\b": "rows-from-elsewhere",
     r"(SDL_HOME|--home|--ledger|ledger) ": "where-things-lie",
 }
-"""By a regular expression of how a fault begins, the section of the reference that tells of such things."""
+"""By a regular expression of how a fault begins, the section of the reference about such things."""
 
 
 def pages_about(faults: Iterable[str]) -> list[str]:

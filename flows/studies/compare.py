@@ -36,7 +36,7 @@ from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
 
 Progress = Callable[[int, int, str], Any]
-"""Told how many models are appraised, of how many, and which is next."""
+"""Called with how many models are appraised, of how many, and which is next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def study_models(
         quantities: Computed from channels, each ``NAME=FORMULA``.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
-        progress: Told of each model before it begins.
+        progress: Called before each model begins.
 
     Raises:
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.

@@ -105,7 +105,7 @@ def solve(
         regularise: Whether each model says which settings keep to the prior, or to the middle of the rows, as far as
             noise allows.
         quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
-        progress: Told how many models are done, of how many, and which is next.
+        progress: Called with how many models are done, of how many, and which is next.
 
     Returns:
         Plain data: ``data``, ``version``, ``rows``, ``domain`` and ``ranges`` (see ``describe_data``), ``target`` and

@@ -10,7 +10,7 @@ from flows.server.write_retry import App
 
 
 def _beside(app: App) -> App:
-    """Prefect is imported here and not before, so that a setting which it cannot read is told without its value."""
+    """Prefect is imported here and not before, so that a setting it cannot read is reported without its value."""
     from flows.laboratory.wall.app import beside, make_wall
 
     wall = make_wall(os.environ["SDL_LEDGER"], Path(os.environ["SDL_HOME"]), os.environ["PREFECT_UI_API_URL"])

@@ -80,11 +80,11 @@ def make_wall(where: str, directory: Path, api: str = "") -> App:
     routes = [
         Route(WALL, static),
         Route(f"{WALL}/", home),
-        Route(f"{WALL}/api/news", _told(pages.news)),
-        Route(f"{WALL}/api/approval", _told(pages.approval)),
-        Route(f"{WALL}/api/who", _told(pages.who), methods=["POST"]),
-        Route(f"{WALL}/api/ask", _told(pages.ask), methods=["POST"]),
-        Route(f"{WALL}/report/{{campaign}}", _told(pages.report)),
+        Route(f"{WALL}/api/news", _answered(pages.news)),
+        Route(f"{WALL}/api/approval", _answered(pages.approval)),
+        Route(f"{WALL}/api/who", _answered(pages.who), methods=["POST"]),
+        Route(f"{WALL}/api/ask", _answered(pages.ask), methods=["POST"]),
+        Route(f"{WALL}/report/{{campaign}}", _answered(pages.report)),
         Route(f"{WALL}/{{name}}", static),
     ]
     return Starlette(routes=routes)
@@ -137,11 +137,11 @@ class _Pages:
         return self._tokens
 
 
-def _told(answer: Answer) -> Answer:
+def _answered(answer: Answer) -> Answer:
     """An answer for who may see it; what goes wrong is a sentence."""
 
     @wraps(answer)
-    async def told(request: Request) -> Response:
+    async def answered(request: Request) -> Response:
         if not _is_known(request.headers.get("authorization", "")):
             return Response("your name and secret, please", 401, headers={"www-authenticate": 'Basic realm="wall"'})
         try:
@@ -153,7 +153,7 @@ def _told(answer: Answer) -> Answer:
         except SdlError as error:
             return _json(harmless({"fault": str(error)}), 503)
 
-    return told
+    return answered
 
 
 def _is_known(shown: str) -> bool:

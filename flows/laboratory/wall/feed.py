@@ -118,7 +118,7 @@ class Feed:
         """Return as JSON what is new to somebody.
 
         Args:
-            life: Of the feed that it was told of.
+            life: Of the feed that its last answer came from.
             version: Of the board that it has.
             serial: Of the last reading that it has.
         """
@@ -138,7 +138,7 @@ class Feed:
         return f'{json.dumps(about)[:-1]}, "readings": {json.dumps(rows)}, "board": {board}}}'
 
     async def _redraw(self) -> None:
-        """Draw the board, while readings are told."""
+        """Draw the board while readings are answered."""
         drawn = await self._tried(self._draw)
         if drawn is not None:
             async with self._turn:

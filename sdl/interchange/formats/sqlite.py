@@ -24,7 +24,7 @@ LONGEST_CELL = 10_000_000
 
 
 def read_sqlite(path: Path, space: Space, words: FileWords) -> Loaded:
-    """Read the table of a database that has readings; which others there are is told as what is not used.
+    """Read the table of a database that has readings; the others are named as not used.
 
     Raises:
         InvalidInput: if it is no database, or none or several of its tables may be meant.
@@ -100,5 +100,5 @@ def _quoted(name: str) -> str:
 
 
 def _text(cell: Any) -> str:
-    """A cell of JSON as text: what holds anything else is told as it is."""
+    """A cell of JSON as text: anything else is shown as it is."""
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)

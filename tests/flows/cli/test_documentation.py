@@ -1,4 +1,4 @@
-"""A fault names the section that tells of such things, and there is one of that name."""
+"""A fault names the section about such things, and there is one of that name."""
 
 import re
 

@@ -32,16 +32,16 @@ def test_measure_shows_a_column_for_each_reading(sdl):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "steps"),
     [
         (("measure", *KNOBS, "--n", 3), [(1, 3), (2, 3), (3, 3)]),
-        (("survey", "told", "--n", 3, "--every", 2), [(place + 1, 5) for place in range(5)]),
+        (("survey", "few", "--n", 3, "--every", 2), [(place + 1, 5) for place in range(5)]),
         (("calibrate",), [(place + 1, 4) for place in range(4)]),
         (("verify", *on_twin(), *KNOBS, "--replicates", 2), [(1, 3), (2, 3), (3, 3)]),
     ],
     ids=["measure", "survey", "calibrate", "verify"],
 )
-def test_each_says_with_what_it_measures_whether_that_is_simulated_and_how_far_it_is(sdl, monkeypatch, words, told):
+def test_each_says_with_what_it_measures_whether_that_is_simulated_and_how_far_it_is(sdl, monkeypatch, words, steps):
     seen = []
 
     @contextmanager
@@ -52,7 +52,7 @@ def test_each_says_with_what_it_measures_whether_that_is_simulated_and_how_far_i
     result = sdl(*words)
     assert result.err.startswith("twin-"), result.err
     assert ", simulated\n" in result.err
-    assert seen == told
+    assert seen == steps
 
 
 @pytest.mark.fault("I-19")

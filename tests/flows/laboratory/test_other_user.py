@@ -27,12 +27,12 @@ WHY_NOT = (
 SHELL = r"""
 import json, os, sqlite3, sys, urllib.error, urllib.request
 given = json.load(sys.stdin)
-told = {"read": [], "written": [], "seen": [], "ended": [], "asked": {}}
+found = {"read": [], "written": [], "seen": [], "ended": [], "asked": {}}
 
 def attempt(word, what, act):
     try:
         if act() is not False:
-            told[word].append(what)
+            found[word].append(what)
     except (OSError, sqlite3.Error):
         pass
 
@@ -54,10 +54,10 @@ for name, (url, body, token) in given["questions"].items():
     headers = {"Content-Type": "application/json"} | ({"Authorization": "Bearer " + token} if token else {})
     data = None if body is None else json.dumps(body).encode()
     try:
-        told["asked"][name] = urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60).status
+        found["asked"][name] = urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60).status
     except urllib.error.HTTPError as error:
-        told["asked"][name] = error.code
-print(json.dumps(told))
+        found["asked"][name] = error.code
+print(json.dumps(found))
 """
 
 
@@ -129,12 +129,12 @@ def test_nothing_that_another_user_reaches_makes_anything_measure(lab, lamp, sha
         other, input=json.dumps(given), capture_output=True, text=True, check=False, timeout=300, cwd="/", env={}
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    found = json.loads(done.stdout)
     assert files
-    assert {word: told[word] for word in ("read", "written", "seen", "ended")} == {
+    assert {word: found[word] for word in ("read", "written", "seen", "ended")} == {
         "read": [str(notice)], "written": [], "seen": [], "ended": [],
     }  # fmt: skip
-    answers = told["asked"]
+    answers = found["asked"]
     assert answers["health"] == 200
     assert all(answers[name] in (401, 403) for name in answers if name != "health"), answers
     assert lamp.requests == 0
