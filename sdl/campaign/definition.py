@@ -96,7 +96,7 @@ class Target(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _coloured(cls, given: Any) -> Any:
+    def _with_wishes_of_colour(cls, given: Any) -> Any:
         return with_wishes(given)
 
     @model_validator(mode="after")
@@ -188,7 +188,7 @@ class Campaign(Section):
         return targets
 
     @model_validator(mode="after")
-    def _coloured(self) -> Self:
+    def _tells_colour(self) -> Self:
         if self.colour is None and (wanting := [target.name for target in self.targets if target.colour]):
             raise ValueError(f"{', '.join(wanting)} wants a colour: a section [colour] has to tell what channels read")
         return self

@@ -28,6 +28,7 @@ from strategies.posterior.covariance import (
     NOISE,
     Covariance,
     Matrix,
+    draw_values,
     noise_at,
 )
 from strategies.posterior.hyperparameters import AT, BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
@@ -115,9 +116,7 @@ class ChannelPosterior:
         if len(self.evidence.values):
             whitened = dtrtrs(self._factor, self.covariance.cross(self.theta, settings, now), lower=1)[0]
             whole = whole - whitened.T @ whitened
-        values, vectors = np.linalg.eigh((whole + whole.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, JITTER))
-        return np.asarray(self.at(settings, now)[0] + self.scale * rng.standard_normal((n, m)) @ root.T)
+        return self.at(settings, now)[0] + self.scale * draw_values(whole, n, rng)
 
     def noise(self, reading: Matrix | float) -> Matrix:
         """Standard deviation of one reading, where readings ``(m,)`` are expected."""

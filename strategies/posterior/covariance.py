@@ -206,3 +206,10 @@ def noise_at(theta: Matrix, height: Matrix, reference: NDArray[np.bool_] | bool 
 def switched(order: Matrix, switches: tuple[float, ...]) -> Matrix:
     """Whether moments ``(n,)`` lie after each of the switches, ``(n, k)``, 0 or 1."""
     return np.asarray(np.asarray(order)[:, None] >= np.array(switches)[None, :], float)
+
+
+def draw_values(covariance: Matrix, n: int, rng: np.random.Generator) -> Matrix:
+    """Draw values ``(n, m)`` about 0, whose covariance ``(m, m)``, of variances about 1, need not be of full rank."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    root = vectors * np.sqrt(np.maximum(values, JITTER))
+    return np.asarray(rng.standard_normal((n, len(covariance))) @ root.T)

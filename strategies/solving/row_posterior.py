@@ -24,6 +24,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern,
 from sdl.space import Readings, Settings, Window
 from strategies.models.base.noise import span
 from strategies.numerics.blas_threads import one_thread
+from strategies.posterior.covariance import draw_values
 
 LEARN, ASK = 200, 1000
 """Rows at most that tell how the readings change, and that are asked for a reading; a random part of more."""
@@ -77,10 +78,7 @@ class RowPosterior:
         process = self.processes[column]
         mean, covariance = process.predict(settings, return_cov=True)
         covariance -= _white(process) * np.eye(len(settings))
-        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, TINY))
-        drawn = mean + rng.standard_normal((n, len(settings))) @ root.T
-        return np.asarray(self.middle[column] + self.scale[column] * drawn)
+        return np.asarray(self.middle[column] + self.scale[column] * (mean + draw_values(covariance, n, rng)))
 
     def chance(self, settings: Settings, window: Window, light: Readings) -> NDArray[np.float64]:
         """Probability that all channels are within their bounds at settings ``(m, d)``, ``(m,)``.

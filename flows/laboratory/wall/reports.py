@@ -20,7 +20,7 @@ _writing = asyncio.Lock()
 
 
 async def current_report(ledger: Ledger, name: str, directory: Path) -> Path:
-    """Return the file of a campaign's report; one that shows an earlier state is first written anew, by another process.
+    """Return the file of a campaign's report; one of an earlier state is first written anew, by another process.
 
     Raises:
         InvalidInput: if there is no such campaign, or no report can be written.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -100,6 +100,9 @@ class ConfiguredChannel(StatedChannel, Pick, Generic[Order]):
 class InstrumentDefinition(Section, Generic[Order]):
     """An instrument as a file describes it, in the orders of its protocol."""
 
+    one_value_each: ClassVar[str] = ""
+    """What an order names, where it takes the one value of a knob and nothing else; empty where it is text."""
+
     knobs: tuple[ConfiguredKnob[Order], ...] = Field(min_length=1)
     channels: tuple[ConfiguredChannel[Order], ...] = Field(min_length=1)
     constraints: Constraints = UNCONSTRAINED
@@ -188,6 +191,13 @@ class InstrumentDefinition(Section, Generic[Order]):
             faults += self._place_faults(f"channels.{i}.query", channel.query, names)
         for key, order in (("write", self.write), ("query", self.query)):
             faults += self._place_faults(key, order, names)
+        if self.one_value_each:
+            orders_without = {"prepare": self.prepare, "safe": self.safe, "write": (self.write,)}
+            faults += [
+                f"{key}: {self.one_value_each} takes one value: write it as that of a knob"
+                for key, orders in orders_without.items()
+                if any(orders)
+            ]
         for key, orders in (("prepare", self.prepare), ("safe", self.safe)):
             faults += [
                 f"{key}.{i}: has {{{place.name}}}, and there are no settings then"

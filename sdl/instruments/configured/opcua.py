@@ -46,6 +46,8 @@ NodeName = Annotated[str, AfterValidator(_node)]
 class OpcUaDefinition(InstrumentDefinition[NodeName]):
     """An instrument behind an OPC-UA server: an order is the id of a node, which is written or read."""
 
+    one_value_each = "a node"
+
     url: str
     """Of the server, such as ``opc.tcp://192.168.1.20:4840/lab``."""
     username: str | None = None
@@ -56,9 +58,6 @@ class OpcUaDefinition(InstrumentDefinition[NodeName]):
     def faults(self) -> list[str]:
         """Return what of it does not go together, and what is wrong with the server's URL."""
         faults = [*super().faults(), *GuardedUrl.faults(self.url, self.allow_private, PORTS)]
-        for key, orders in (("prepare", self.prepare), ("safe", self.safe), ("write", [self.write])):
-            if any(orders):
-                faults.append(f"{key}: a node takes one value: write it as that of a knob")
         if lacking := missing_extra("plugin", "asyncua", "opcua"):
             faults.append(lacking)
         return faults

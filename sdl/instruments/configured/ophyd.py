@@ -42,6 +42,8 @@ DevicePath = Annotated[str, AfterValidator(_device_path)]
 class OphydDefinition(InstrumentDefinition[DevicePath]):
     """An instrument of devices: an order is the path of one, which is set or, after a trigger if it has one, read."""
 
+    one_value_each = "a device"
+
     devices: str
     """The function that makes them, ``package.module:function``, called without arguments: what it returns has them as
     attributes or by name. It is called again after a fault that broke the line."""
@@ -51,14 +53,6 @@ class OphydDefinition(InstrumentDefinition[DevicePath]):
     def _can_be_made(cls, devices: str) -> str:
         _function(devices)
         return devices
-
-    def faults(self) -> list[str]:
-        """Return what of it does not go together."""
-        faults = super().faults()
-        for key, orders in (("prepare", self.prepare), ("safe", self.safe), ("write", [self.write])):
-            if any(orders):
-                faults.append(f"{key}: a device takes one value: write it as that of a knob")
-        return faults
 
     @property
     def written(self) -> list[str]:
