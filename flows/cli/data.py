@@ -8,7 +8,7 @@ import typer
 
 from flows import environment
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
-from flows.terminal import plain_table, show
+from flows.terminal import plain_table, show, show_progress
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
 from sdl.history import Entry
@@ -72,13 +72,13 @@ def import_file(
     ranges, words = read_ranges(knob or ()), FileWords(_columns(column or ()), database_table)
     provenance = Provenance(source, licence)
     with open_ledger(home, ledger, new=True) as book:
-        if len(files) == 1:
-            path = files[0]
-            entries = [
-                import_campaign(book, path, name or path.stem, None, ranges, words, provenance, leave_out=leave_out)
-            ]
-        else:
-            entries = import_campaigns(book, files, ranges, words, provenance, leave_out=leave_out)
+        with show_progress("rows", quiet=as_json) as tell:
+            rest: Any = {"leave_out": leave_out, "tell": tell}
+            if len(files) == 1:
+                path = files[0]
+                entries = [import_campaign(book, path, name or path.stem, None, ranges, words, provenance, **rest)]
+            else:
+                entries = import_campaigns(book, files, ranges, words, provenance, **rest)
         results = [_imported(entry, len(book.trail(entry.id))) for entry in entries]
     said = [
         line
@@ -168,7 +168,8 @@ def reproduce_campaign(
     """Check a bundle: recompute its proposals, fits and verdicts, and compare them with the record."""
     from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 
-    result = reproduce_bundle(file)
+    with show_progress("rounds", quiet=as_json) as tell:
+        result = reproduce_bundle(file, tell)
     rounds = [
         (each["round"], each["kind"], each["target"], each["replies"], _word(each["agrees"]), each["largest deviation"])
         for each in result["rounds"]

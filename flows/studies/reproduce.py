@@ -1,6 +1,6 @@
 """A bundle recomputed: what was recorded against what this program makes of the same replies, round by round."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ from strategies.evaluation.replay import TOLERANCE, Check, Replay
 BY_HAND = "nothing was proposed here: readings were taken or imported without targets, so the replies alone are judged"
 
 
-def reproduce_bundle(path: str | Path) -> dict[str, Any]:
+def reproduce_bundle(path: str | Path, tell: Callable[[int, int], object] = lambda *_: None) -> dict[str, Any]:
     """Check a bundle, recompute it, and say for each round whether the record agrees; nothing but the file is needed.
+
+    Args:
+        path: Of the bundle.
+        tell: Called with how many rounds are done, and how many there are.
 
     Returns:
         Plain data: ``agrees``, ``rounds`` with their ``differences``, ``versions`` that differ, ``notes``.
@@ -22,7 +26,7 @@ def reproduce_bundle(path: str | Path) -> dict[str, Any]:
         InvalidInput: if it is no valid bundle, naming each fault, or needs a plug-in that is not installed.
     """
     evidence = parse_evidence(unbundling.read_bundle(path))
-    checks = Replay(evidence).run()
+    checks = Replay(evidence).run(tell)
     here = versions()
     written = evidence.campaign.versions
     return {

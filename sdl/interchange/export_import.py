@@ -28,7 +28,7 @@ from sdl.interchange.formats.csv_parquet import write_csv, write_parquet
 from sdl.interchange.formats.jsonl import KNOWN, FileWords, write_lines
 from sdl.interchange.inferred_space import Ranges
 from sdl.interchange.record_rows import record_of_row
-from sdl.ledger.imported_rows import ImportedRows
+from sdl.ledger.imported_rows import ImportedRows, Tell
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
 from sdl.space import Readings, Settings, Space
@@ -138,6 +138,7 @@ def import_campaign(
     provenance: Provenance = NOWHERE,
     *,
     leave_out: bool = False,
+    tell: Tell = lambda *_: None,
 ) -> Entry:
     """Enter the observations of a file as a finished campaign; after an interruption the same call enters the rest.
 
@@ -151,13 +152,14 @@ def import_campaign(
         words: What is said of the file.
         provenance: Where its rows come from.
         leave_out: Whether rows with a fault are left out, counted and named.
+        tell: Called with how many rows are entered, and how many there are.
 
     Raises:
         InvalidInput: with the place of the first ten faults of the file; nothing is entered then.
         Interrupted, LedgerError: with how many rows are entered.
     """
     contents = read_contents(Path(path), space, ranges, words, leave_out=leave_out)
-    return _enter(ledger, Path(path), _slug(name), name, contents, provenance)
+    return _enter(ledger, Path(path), _slug(name), name, contents, provenance, tell)
 
 
 def import_campaigns(
@@ -168,6 +170,7 @@ def import_campaigns(
     provenance: Provenance = NOWHERE,
     *,
     leave_out: bool = False,
+    tell: Tell = lambda *_: None,
 ) -> list[Entry]:
     """Enter the observations of several files, each as a campaign of its name; all are read before one is entered.
 
@@ -194,7 +197,7 @@ def import_campaigns(
     return [
         present[slug]
         if slug in present and present[slug].state is State.FINISHED
-        else _enter(ledger, path, slug, path.stem, contents, provenance)
+        else _enter(ledger, path, slug, path.stem, contents, provenance, tell)
         for slug, (path, contents) in prepared.items()
     ]
 
@@ -244,7 +247,9 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _enter(ledger: Ledger, path: Path, slug: str, title: str, contents: FileContents, provenance: Provenance) -> Entry:
+def _enter(
+    ledger: Ledger, path: Path, slug: str, title: str, contents: FileContents, provenance: Provenance, tell: Tell
+) -> Entry:
     space, trail = contents.space, contents.rows
     beside = compare_epochs(ledger, space, [row for row in trail if row["readings"] is not None])
     source: dict[str, Any] = {
@@ -260,7 +265,7 @@ def _enter(ledger: Ledger, path: Path, slug: str, title: str, contents: FileCont
     }
     source |= {key: value for key, value in stated.items() if value}
     rows = ImportedRows(provenance.instrument, space, trail, {"imported": source})
-    entry = rows.enter(ledger, slug, title)
+    entry = rows.enter(ledger, slug, title, tell)
     for comparison in beside:
         if comparison.other:
             Controls(ledger).note(entry.id, NoticeKind.OTHER_EPOCH, str(comparison))

@@ -1,7 +1,7 @@
 """Rows that were measured elsewhere, entered in batches between which others write."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from sdl.system.clock import now
 BATCH = 1000
 """Rows that are entered in one transaction, which takes some hundredths of a second."""
 
+Tell = Callable[[int, int], object]
+
 
 @dataclass(frozen=True, eq=False)
 class ImportedRows:
@@ -32,13 +34,14 @@ class ImportedRows:
     config: Mapping[str, Any]
     """What is known of how they came about, such as ``imported.sha256``: which rows these are."""
 
-    def enter(self, ledger: Ledger, name: str, title: str = "") -> Entry:
+    def enter(self, ledger: Ledger, name: str, title: str = "", tell: Tell = lambda *_: None) -> Entry:
         """Enter them as a finished campaign; where that broke off, the same call enters what is lacking.
 
         Args:
             ledger: Where to.
             name: A name that no campaign has, or one that was entered in part.
             title: The name as a person wrote it.
+            tell: Called with how many rows are entered, and how many there are.
 
         Raises:
             InvalidInput: if the name is taken.
@@ -64,6 +67,7 @@ class ImportedRows:
                 self._enter_batch(ledger, campaign, done, places)
                 done = min(done + BATCH, len(self.trail))
                 failpoints.pass_failpoint("in-import")
+                tell(done, len(self.trail))
                 time.sleep(time.monotonic() - begun_s)  # who waits for SQLite looks but now and then whether it is free
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted: {self._entered(done)}") from None

@@ -68,8 +68,11 @@ class Replay:
     """Places of the attempts that were made so far."""
     fitted: Fitted | None = None
 
-    def run(self) -> list[Check]:
+    def run(self, tell: Callable[[int, int], object] = lambda *_: None) -> list[Check]:
         """Recompute everything that was recorded.
+
+        Args:
+            tell: Called with how many rounds are done, and how many there are.
 
         Raises:
             InvalidInput: if a plug-in that the campaign names is not installed, or it was measured on plates.
@@ -86,7 +89,9 @@ class Replay:
             return self.checks
         examined = {(exam.round, exam.target) for exam in evidence.exams}
         rounds = {each.number: each for each in evidence.rounds}
-        for number in sorted(rounds.keys() | {each.round for each in evidence.verdicts}):
+        numbers = sorted(rounds.keys() | {each.round for each in evidence.verdicts})
+        for done, number in enumerate(numbers):
+            tell(done, len(numbers))
             verdicts = [each for each in evidence.verdicts if each.round == number]
             for verdict in verdicts:
                 if (number, verdict.target) not in examined:  # it needed no exam, so it came before the round

@@ -62,6 +62,13 @@ def broken_off(where, many, monkeypatch):
         yield ledger
 
 
+def test_it_says_how_many_rows_are_entered_of_how_many(where, many):
+    seen = []
+    with Ledger(where) as ledger:
+        import_campaign(ledger, many, "many", tell=lambda done, of: seen.append((done, of)))
+    assert seen == [(done, ROWS) for done in range(10, ROWS + 1, 10)]
+
+
 @pytest.mark.fault("O-47")
 def test_batches_enter_what_one_transaction_did(where, many, tmp_path):
     with Ledger(where) as ledger:
