@@ -48,11 +48,13 @@ def within_reach(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generato
     allowed = np.ones(drawn.shape, bool)
     for other in others.fixed:
         allowed &= _inside(_draws(posterior, other, places, rng), window, other)
-    return put_bound(window, column, upwards * bound_extreme(mean, drawn, allowed, allowance, pursuit.error))
+    return put_bound(window, column, upwards * _bound(mean, drawn, allowed, allowance, pursuit.error))
 
 
-def bound_extreme(mean: Readings, drawn: Readings, allowed: NDArray[np.bool_], allowance: float, error: float) -> float:
-    """Return the least reading that, but for an error, no setting passes by more than an allowance.
+def _bound(mean: Readings, drawn: Readings, allowed: NDArray[np.bool_], allowance: float, error: float) -> float:
+    """The least reading that, but for an error, no setting passes by more than an allowance.
+
+    By how much others pass the best is drawn together with that one, whose own level an exam tells.
 
     Args:
         mean: Expected at each of some settings, ``(m,)``.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sdl.formatting import format_number
 from sdl.space import Settings
-from strategies.posterior.extreme import bound_extreme, put_bound
+from strategies.posterior.extreme import put_bound
 from strategies.solving.problem import InverseProblem
 
 ERROR = 0.05
@@ -37,14 +37,14 @@ def with_bound(problem: InverseProblem) -> InverseProblem:
     allowance = interval.below if upwards > 0 else interval.above
     places = _places(problem, column, upwards, rng)
     known, light = problem.posterior, problem.background
-    mean = upwards * (known.mean(places)[:, column] + light[column])
     drawn = upwards * (known.drawn(places, column, DRAWS, rng) + light[column])
     allowed = np.ones(drawn.shape, bool)
     for other in range(len(problem.names)):
         if other != column:
             readings, wanted = known.drawn(places, other, DRAWS, rng) + light[other], problem.window[other]
             allowed &= (readings >= wanted.low) & (readings <= wanted.high)
-    bound = upwards * bound_extreme(mean, drawn, allowed, allowance, ERROR)
+    best = np.where(allowed.any(axis=1), np.where(allowed, drawn, -np.inf).max(axis=1), drawn.max(axis=1))
+    bound = upwards * (float(np.quantile(best, 1 - ERROR)) - allowance)
     side, passed = ("more", "at least") if upwards > 0 else ("less", "at most")
     note = (
         f"{problem.names[column]}: no settings are expected to read {side} than "

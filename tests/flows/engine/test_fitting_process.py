@@ -62,8 +62,8 @@ ENTRIES = (
 SEEN = {
     "aborting": f"{LEFT_OUT}ended its process by SIGABRT",
     "greedy": "it failed with MemoryError",
-    "asleep": f"{LEFT_OUT}took more than 1 s",
-    "late": f"{LEFT_OUT}took more than 1 s",
+    "asleep": f"{LEFT_OUT}took more than 15 s",
+    "late": f"{LEFT_OUT}took more than 15 s",
 }
 
 
@@ -109,7 +109,7 @@ def children():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SEEN)
 def test_a_model_that_breaks_the_limits_is_left_out_and_the_loop_goes_on(name, paper, strangers, drive, tmp_path):
-    asked = written(paper, [name, "linear"], limit_s=30.0 if name in ("aborting", "greedy") else 1.0)
+    asked = written(paper, [name, "linear"], limit_s=30.0 if name in ("aborting", "greedy") else 15.0)
     with open_session(asked, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
         result = drive(session)
         assert result["verified"]

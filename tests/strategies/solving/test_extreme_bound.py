@@ -5,6 +5,10 @@ import pytest
 
 from flows.studies.solve import solve
 from sdl.errors import InvalidInput
+from sdl.interchange.export_import import Data
+from sdl.space import Interval, Space
+from strategies.solving.extreme_bound import with_bound
+from strategies.solving.problem import FixedChannel, pose_problem
 
 ALLOWANCE = 2.0
 
@@ -13,6 +17,17 @@ def response(settings):
     """A hill whose top lies inside."""
     x, y = settings[..., 0], settings[..., 1]
     return 100 - 60 * (x - 0.6) ** 2 - 40 * (y - 0.3) ** 2 + 10 * np.sin(6 * x) * y
+
+
+SHAPES = {
+    "a hill": (response, 2, 0.7),
+    "a slope that flattens towards a wall": (lambda x: 100 * _climb(x) / (1 + _climb(x)), 2, 0.5),
+    "one knob, much noise": (lambda x: 50 + 40 * np.sin(5 * x[..., 0]), 1, 2.0),
+}
+
+
+def _climb(settings):
+    return settings[..., 0] + 0.3 * settings[..., 1]
 
 
 TOP = float(response(np.random.default_rng(9).random((200_000, 2))).max())
@@ -54,6 +69,23 @@ def test_the_bound_is_true_and_settings_that_meet_it_are_within_the_allowance(as
     true = [result["target"]["z"] + ALLOWANCE >= TOP for result in results]
     assert sum(true) >= 9, "19 of 20 in the long run"
     assert sorted(TOP - truth(result) for result in results)[8] < ALLOWANCE / 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_may_be_the_largest_holds_for_other_shapes_too(shape):
+    response_, d, noise = SHAPES[shape]
+    top = float(response_(np.random.default_rng(9).random((200_000, d))).max())
+    true = 0
+    for seed in range(4000, 4020):
+        rng = np.random.default_rng(seed)
+        settings = rng.random((20 * d, d))
+        readings = response_(settings) + rng.normal(0, noise, len(settings))
+        space = Space.unit(*(f"k{i}" for i in range(d)))
+        times, none = np.full(len(settings), np.nan), np.zeros((len(settings), 1), bool)
+        data = Data(space, settings, readings[:, None], none, times)
+        problem = with_bound(pose_problem(data, [FixedChannel("y", Interval.largest(1.0))], {}))
+        true += problem.window.wanted[0] + 1.0 >= top
+    assert true >= 16, "19 of 20 in the long run"
 
 
 def test_a_minimum_is_the_mirror_of_a_maximum(ask):
