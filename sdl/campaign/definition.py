@@ -156,6 +156,11 @@ class Campaign(Section):
     )
     """Inverse models in the order of preference; one that needs more rows than there are waits, and another takes over
     when it predicts rows that it has not seen clearly better."""
+    rivals: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
+        default=(), exclude_if=lambda rivals: not rivals
+    )
+    """Models of which one may be right: the acquisition gets them in place of refits of one, and the report says which
+    one fell and by which reading."""
     acquisition: Annotated[AcquisitionPart, BeforeValidator(_named)] = AcquisitionPart()
     background: BackgroundPart = BackgroundPart()
     verification: VerificationPart = VerificationPart()
@@ -178,6 +183,13 @@ class Campaign(Section):
     def _safe(cls, name: str) -> str:
         slugify(name)
         return name
+
+    @field_validator("rivals")
+    @classmethod
+    def _several(cls, rivals: tuple[Plugin, ...]) -> tuple[Plugin, ...]:
+        if len(rivals) == 1:
+            raise ValueError(f"rivals are two models or more, got {rivals[0].plugin!r} alone")
+        return rivals
 
     @field_validator("targets")
     @classmethod

@@ -61,7 +61,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         try:
             plugin = plugins.build(group, part.plugin, part.options)
             instrument = plugin if group == "sdl.instruments" else instrument
-            if group == "sdl.inverse_models":
+            if key.startswith("models."):
                 models[part.plugin] = plugin
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
@@ -210,14 +210,15 @@ def _unknown(space: Space, campaign: Campaign | None) -> list[str]:
 
 def _parts(written: Mapping[str, Any]) -> list[tuple[str, plugins.Group, Plugin]]:
     """Every plug-in that the file names, where it can be read at all."""
-    models = written.get("models", [])
+    lists = {key: value for key in ("models", "rivals") if isinstance(value := written.get(key), list)}
     sections: list[tuple[str, plugins.Group, Any]] = [
         ("instrument", "sdl.instruments", written.get("instrument")),
         ("design", "sdl.designs", written.get("design")),
         ("acquisition", "sdl.acquisitions", written.get("acquisition")),
         *(
-            (f"models.{i}", "sdl.inverse_models", model)
-            for i, model in enumerate(models if isinstance(models, list) else [])
+            (f"{key}.{i}", "sdl.inverse_models", model)
+            for key, models in lists.items()
+            for i, model in enumerate(models)
         ),
     ]
     loop_options = {"sdl.designs": ("n",), "sdl.acquisitions": ("n", "rounds", "below")}

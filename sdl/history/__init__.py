@@ -7,6 +7,7 @@ from sdl.history.facts import (
     LessonFacts,
     Parity,
     ParityRows,
+    RivalFacts,
     RoundFacts,
     window_facts,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Purpose",
     "ReplyClass",
     "Request",
+    "RivalFacts",
     "Round",
     "RoundFacts",
     "RoundKind",

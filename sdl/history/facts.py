@@ -131,6 +131,22 @@ class LessonFacts(_Record):
 
 
 @dataclass(frozen=True, eq=False)
+class RivalFacts(_Record):
+    """How one of several rival models has foretold what was read."""
+
+    score: float | None = field(default=None, metadata=_json("score", _number))
+    """Logarithm of the likelihood that it gave to these readings, up to a constant that its rivals share."""
+    foretold: int | None = field(default=None, metadata=_json("foretold", index))
+    """Readings that it was asked to foretell."""
+    outside: int | None = field(default=None, metadata=_json("outside", index))
+    """Those of them outside of its 99 % region."""
+    until: int | None = field(default=None, metadata=_json("until", index))
+    """Place of the last observation that is accounted for; -1 for none."""
+    fell: str | None = field(default=None, metadata=_json("fell", _text))
+    """By how much and by which reading it fell, in words that follow its name; None while it stands."""
+
+
+@dataclass(frozen=True, eq=False)
 class CandidateFacts(_Record):
     """A candidate as it was offered."""
 
@@ -231,6 +247,15 @@ class RoundFacts(_Record):
         default=None, metadata=_json("history", LessonFacts.from_json, LessonFacts.to_json)
     )
     """What is learned from earlier campaigns, where the campaign names some."""
+    rivals: Mapping[str, RivalFacts] | None = field(
+        default=None,
+        metadata=_json(
+            "rivals",
+            _by_name(RivalFacts.from_json),
+            lambda value: {name: rival.to_json() for name, rival in value.items()},
+        ),
+    )
+    """How rival models stand, by name, where the campaign names some."""
     parity: Parity | None = field(default=None, metadata=_json("parity", Parity.from_json, Parity.to_json))
     """Predictions against what was measured, where models were asked about rows they had not seen."""
 

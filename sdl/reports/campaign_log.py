@@ -182,6 +182,9 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
             for candidate in candidates
         ]
         yield f"Distinct candidates, with their share of its draws: {'; '.join(shares)}."
+    for name, rival in (facts.rivals or {}).items():
+        foretold = f"foretold {rival.foretold or 0} readings, {rival.outside or 0} of them outside of its 99 % region"
+        yield f"Rival {name!r} {foretold}, and {f'fell: {rival.fell}' if rival.fell else 'stands'}."
     for name, reason in (facts.skipped or {}).items():
         yield f"Model {name!r} was skipped: {reason}."
 

@@ -1,7 +1,7 @@
 """Retraining: from what the campaign has seen to a fitted inverse model and the rows it stands on."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,10 +17,13 @@ from strategies.correction.rows import EarlierRows
 from strategies.fitting.cross_validation import HeldOut, predict_held_out
 from strategies.fitting.guard import failure_sentence, require_finite
 from strategies.fitting.model_selection import FEWEST, Choice, choose_model, keep_model
+from strategies.fitting.rivals import Rivals, judge_rivals
 from strategies.fitting.training_rows import FitRows, Incomplete, fit_rows
 from strategies.fitting.transfer import Transfer
 from strategies.numerics.distinct_rows import distinct_rows
 
+RIVAL = "rival "
+"""How the name of a model begins where it is one of those of which one may be right."""
 MEMBERS = 6
 """Refits on resampled rows whose disagreement is the model's own uncertainty."""
 LEFT_OUT = "left out of this campaign: it "
@@ -66,6 +69,8 @@ class Fitted:
     """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
     partial: Incomplete
     """Rows in which some channels were not read; the model learned from them too, if it learns from gaps."""
+    rivals: Rivals = field(default_factory=dict)
+    """Models of which one may be right, where the campaign names some."""
 
     @property
     def taught(self) -> tuple[Readings, Settings]:
@@ -125,6 +130,7 @@ def fit_models(
     left_out: Mapping[str, str] | None = None,
     tell: Callable[[str], object] = lambda _: None,
     lessons: Sequence[Lesson] = (),
+    rivals: Sequence[Plugin] = (),
 ) -> Fitted:
     """Choose a model by what was learned before a round, and fit it on all of that.
 
@@ -140,6 +146,7 @@ def fit_models(
         left_out: Models by name that are not to be tried, and why; if that is all of them, the simplest one is tried.
         tell: Called with the name of each model before it is fitted.
         lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
+        rivals: Models of which one may be right.
     """
     rows = fit_rows(space, columns, history, round_, lessons)
     parts = _parts_to_try(models, left_out or {})
@@ -156,8 +163,29 @@ def fit_models(
             skipped[choice.name] = failure_sentence(error)
             order.remove(choice.name)
             continue
-        return _fitted(round_, choice, parts[choice.name], model, left, rows, skipped, comparison)
+        fitted = _fitted(round_, choice, parts[choice.name], model, left, rows, skipped, comparison)
+        return _with_rivals(fitted, rivals, rows, space, columns, history, tell)
     return _nothing_fitted(round_, rows, skipped, comparison.last)
+
+
+def _with_rivals(
+    fitted: Fitted,
+    rivals: Sequence[Plugin],
+    rows: FitRows,
+    space: Space,
+    columns: Sequence[int],
+    history: History,
+    tell: Callable[[str], object],
+) -> Fitted:
+    """The same, with rivals judged by the rows, without those that broke the limits of a fit."""
+    makers = {
+        name: partial(build_model, part)
+        for name, part in named_models(rivals).items()
+        if f"{RIVAL}{name}" not in fitted.skipped
+    }
+    judged = judge_rivals(makers, rows, space, columns, history, fitted.round, lambda name: tell(f"{RIVAL}{name}"))
+    failures = {f"{RIVAL}{name}": rival.failure for name, rival in judged.items() if rival.failure}
+    return replace(fitted, rivals=judged, skipped={**fitted.skipped, **failures})
 
 
 def _parts_to_try(models: Sequence[Plugin], left_out: Mapping[str, str]) -> dict[str, Plugin]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -59,6 +59,8 @@ class FitRows:
     """What is learned of earlier campaigns; None if the campaign names none."""
     translated: int = 0
     """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
+    taken: NDArray[np.int_] = field(default_factory=lambda: np.empty(0, int))
+    """Place of each row among the campaign's observations, ``(n,)``; -1 for rows of an earlier campaign."""
 
 
 def fit_rows(
@@ -76,9 +78,10 @@ def fit_rows(
     earlier = [observation for observation in history.observations if observation.round < round_]
     conditions = Background.of(earlier, space.p)
     teaching = _teaching(earlier, conditions, replicates=False)
-    settings, readings = _as_arrays(space, _usable(space, teaching, columns), columns, conditions)
+    usable = _usable(space, teaching, columns)
+    settings, readings = _as_arrays(space, usable, columns, conditions)
     partial = Incomplete(*_as_arrays(space, _incomplete(teaching, columns), columns, conditions))
-    rows = FitRows(settings, readings, repeated_noise(settings, readings), partial)
+    rows = FitRows(settings, readings, repeated_noise(settings, readings), partial, taken=_order(usable))
     return _with_lesson(rows, space, columns, replace(history, observations=earlier), lessons) if lessons else rows
 
 
@@ -103,6 +106,7 @@ def _with_lesson(
         partial=partial,
         transfer=transfer,
         translated=len(settings),
+        taken=np.concatenate((np.full(len(settings), -1), rows.taken)),
     )
 
 

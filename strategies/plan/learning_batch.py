@@ -11,6 +11,7 @@ from strategies.acquisitions.asks_posterior import AsksPosterior
 from strategies.contract import Acquisition
 from strategies.fitting.bootstrap import refit_on_resamples
 from strategies.fitting.fitting import MEMBERS
+from strategies.fitting.rivals import standing_models
 from strategies.plan.round_context import RoundContext, learned_before
 from strategies.posterior import NextReading
 
@@ -54,7 +55,10 @@ def _acquired(turn: RoundContext, n: int) -> Settings:
         return acquisition.propose_by(insight.posterior, pursuits, n, turn.rng(2))
     if fitted is None or fitted.model is None:
         return np.empty((0, insight.space.u))
-    members = refit_on_resamples(fitted.refit, *fitted.taught, MEMBERS, turn.rng(1), fitted.model)
+    if turn.campaign.rivals:
+        members = standing_models(fitted.rivals)
+    else:
+        members = refit_on_resamples(fitted.refit, *fitted.taught, MEMBERS, turn.rng(1), fitted.model)
     if len(members) < 2:
         return np.empty((0, insight.space.u))
     now = [insight.aim(target) - insight.background for target in turn.open]

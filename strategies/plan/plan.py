@@ -99,8 +99,10 @@ class Plan:
             left_out: Models by name that are not to be tried, and why.
             tell: Called with the name of each model before it is fitted.
         """
-        seen, (models, lessons) = history.before(step.before), (self.campaign.models, self.campaign.lessons)
-        return fit_models(models, self.space, self.columns, seen, step.round, left_out, tell, lessons)
+        seen, of = history.before(step.before), self.campaign
+        return fit_models(
+            of.models, self.space, self.columns, seen, step.round, left_out, tell, of.lessons, rivals=of.rivals
+        )
 
     # ------------------------------------------------------------------ rounds
 

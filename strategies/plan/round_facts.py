@@ -42,6 +42,7 @@ def round_facts(turn: RoundContext, reading: NextReading) -> RoundFacts:
         candidates=(_candidate_facts(turn, reading.settings),),
         family=several.family_number(turn, reading.settings),
         history=lesson_facts(fitted),
+        rivals={name: rival.facts for name, rival in fitted.rivals.items()} or None,
         parity=fitted.parity(names),
     )
 

@@ -56,6 +56,7 @@ class Run:
     def learn(self):
         facts = {"model": "linear", "rows": 5, "uncertainty": dict.fromkeys(CHANNELS, 90.0), "chance of passing": 0.2}
         facts |= {"skipped": {"mixture": "needs 8 rows, got 5"}, "refused draws": 0.125}
+        facts |= {"rivals": {"pls": {"foretold": 4, "outside": 2, "fell": "2000 times less likely"}, "<linear>": {}}}
         facts |= {"chosen": "kept, as <pls> is better by no clear margin", "held out": 12}
         facts |= {"scores": {"linear": {"readings": 0.0031, "settings": 0.0052}, "pls": {"readings": None}}}
         facts |= {"candidates": [{"settings": {"R": r}, "share": 0.5} for r in (0.1, 0.9)]}

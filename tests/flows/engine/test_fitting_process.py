@@ -126,6 +126,15 @@ def test_a_model_that_breaks_the_limits_is_left_out_and_the_loop_goes_on(name, p
 
 @pytest.mark.fault("O-24")
 @pytest.mark.slow
+def test_a_rival_that_breaks_the_limits_is_passed_over_and_no_model_is_blamed(paper, strangers, drive, tmp_path):
+    asked = written(paper, ["linear"]) | {"rivals": ["aborting", "linear"]}
+    with open_session(asked, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
+        assert drive(session)["verified"]
+        assert skipped(session.history) == {"rival aborting": SEEN["aborting"]}
+
+
+@pytest.mark.fault("O-24")
+@pytest.mark.slow
 def test_where_every_model_is_left_out_the_simplest_one_takes_over(paper, strangers, drive, tmp_path):
     with open_session(written(paper, ["aborting"]), tmp_path, str(tmp_path / "ledger.sqlite")) as session:
         assert drive(session)["verified"]

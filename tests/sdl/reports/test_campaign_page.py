@@ -61,6 +61,8 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "In a background of 445nm = 0.5 counts, 630nm = 3 counts" in text
     assert "16384 ± 328" in text
     assert "Model 'mixture' was skipped: needs 8 rows, got 5." in text
+    assert "Rival 'pls' foretold 4 readings, 2 of them outside of its 99 % region, and fell: 2000 times less" in text
+    assert "Rival '<linear>' foretold 0 readings" in text
     assert "Why this model: kept, as <pls> is better by no clear margin." in text
     assert "of settings, less is better: linear 0.0031 and 0.0052; pls – and –." in text
     assert "Chance that its candidate passes: 93 %." in text
