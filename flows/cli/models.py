@@ -44,6 +44,14 @@ Quantities = Annotated[
     list[str] | None,
     typer.Option("--quantity", help="NAME=FORMULA, computed from channels, as ratio=445nm/630nm, repeatable."),
 ]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given",
+        help="CONDITION=VALUE that will hold where the settings are used, as temperature=25, repeatable; by default "
+        "the middle of what the rows had.",
+    ),
+]
 Tolerance = Annotated[str, typer.Option(help="Allowed error: '1 %' or a number.")]
 Draws = Annotated[int, typer.Option(help="Draws of each model.", min=10)]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", min=0)]
@@ -83,6 +91,7 @@ def solve_targets(
     knob: Knobs = None,
     anchor: Anchors = None,
     quantity: Quantities = None,
+    given: Given = None,
     tolerance: Tolerance = "1 %",
     answers: Annotated[str | None, typer.Option(help="Distinct answers of each model: 'all', or a number.")] = None,
     prior: Annotated[
@@ -115,6 +124,7 @@ def solve_targets(
             knobs=knob or (),
             anchors=anchor or (),
             quantities=quantity or (),
+            given=given or (),
             tolerance=tolerance,
             draws=draws,
             answers=answers,
@@ -137,6 +147,7 @@ def compare_models(
     knob: Knobs = None,
     anchor: Anchors = None,
     quantity: Quantities = None,
+    given: Given = None,
     tolerance: Tolerance = "1 %",
     test: Annotated[float, typer.Option(help="Share of the rows that the models are tested on.")] = 0.2,
     draws: Draws = 1000,
@@ -170,6 +181,7 @@ def compare_models(
             knobs=knob or (),
             anchors=anchor or (),
             quantities=quantity or (),
+            given=given or (),
             tolerance=tolerance,
             test=test,
             seed=seed,

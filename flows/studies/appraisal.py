@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.studies.anchor_words import read_anchors
 from flows.studies.solve import ask_model
-from flows.studies.target_words import read_rows, read_target_words
+from flows.studies.target_words import read_given, read_rows, read_target_words
 from sdl.formatting import array_from_json
 from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
@@ -54,6 +54,8 @@ class Question:
     """Readings of today, as ``flows.studies.solve.solve`` takes them."""
     quantities: Sequence[str] = ()
     """Computed from channels, each ``NAME=FORMULA``."""
+    given: Sequence[str] = ()
+    """Conditions in which the settings are to be used, each ``CONDITION=VALUE``."""
 
     def pose(self, faults: Sequence[str] = ()) -> InverseProblem:
         """The problem.
@@ -69,9 +71,13 @@ class Question:
         wrong = [*faults]
         if not 0 < self.test < 1:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
-        words = (self.targets, self.free, self.background, self.tolerance)
+        words, given = (
+            (self.targets, self.free, self.background, self.tolerance),
+            read_given(data.space, self.given, wrong),
+        )
         asked = read_target_words(data.space, *words, wrong)
-        return with_bound(pose_problem(data, *asked, read_anchors(data.space.measured, self.anchors), self.free))
+        anchors = read_anchors(data.space.measured, self.anchors)
+        return with_bound(pose_problem(data, *asked, anchors, self.free, given=given))
 
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""

@@ -62,12 +62,12 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
     """Compare inverse models on the rows of a file; ``study_models`` names the options.
 
     Returns:
-        Plain data: ``data``, ``rows``, ``knobs`` (those that are free, their units by name), ``units`` (of all knobs,
-        those that follow from the others included), ``channels`` (their units), ``free`` (the channels that are
-        foretold, their units), ``row`` (nearest, as ``solve`` has it), ``target``, ``tolerance``,
-        ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best`` (name of a model, or
-        None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at its candidate),
-        ``warnings`` (each with ``tone`` and ``text``), ``questions`` (what each of the
+        Plain data: ``data``, ``rows``, ``conditions`` (as ``describe_data`` has them), ``knobs`` (those that are free,
+        their units by name), ``units`` (of all knobs, those that follow from the others included), ``channels`` (their
+        units), ``free`` (the channels that are foretold, their units), ``row`` (nearest, as ``solve`` has it),
+        ``target``, ``tolerance``, ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best``
+        (name of a model, or None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at
+        its candidate), ``warnings`` (each with ``tone`` and ``text``), ``questions`` (what each of the
         ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
         to take, and why), and ``models``, the best first. Each of
         these has what ``flows.studies.solve.solve`` says of it, with other ``scores``, and
@@ -99,6 +99,7 @@ def study_models(
     knobs: Sequence[str] = (),
     anchors: Sequence[str] = (),
     quantities: Sequence[str] = (),
+    given: Sequence[str] = (),
     runner: str | None = None,
     progress: Progress = lambda *_: None,
 ) -> ComparisonStudy:
@@ -118,6 +119,7 @@ def study_models(
         knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
         anchors: Readings of today, as ``flows.studies.solve.solve`` takes them.
         quantities: Computed from channels, each ``NAME=FORMULA``.
+        given: Conditions in which the settings are to be used, each ``CONDITION=VALUE``.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Called before each model begins.
@@ -126,7 +128,7 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities)
+    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities, given)
     question = Question(str(path), *words)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
@@ -197,7 +199,7 @@ def _plain_comparison(
         "notes": [*problem.notes, *note_gaps(ranked, len(problem.settings))],
         "best": best["model"] if best["rank"] else None,
         "diagnosis": appraisals[best["model"]].diagnosis,
-        "warnings": collect_warnings(ranked),
+        "warnings": collect_warnings(ranked, problem.conditions.warnings),
         "questions": {**QUESTIONS, "p": RATE},
         "models": list(ranked),
     }

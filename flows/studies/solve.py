@@ -19,7 +19,7 @@ from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
 from flows.studies.prior_words import read_prior, read_start
 from flows.studies.take_this_one import take_this_one
-from flows.studies.target_words import read_rows, read_target_words
+from flows.studies.target_words import read_given, read_rows, read_target_words
 from flows.terminal import figure_table
 from flows.versions import own_version
 from sdl.errors import InvalidInput
@@ -79,6 +79,7 @@ def solve(
     start: str | None = None,
     regularise: bool = False,
     quantities: Sequence[str] = (),
+    given: Sequence[str] = (),
     progress: Callable[[int, int, str], Any] = lambda *_: None,
 ) -> dict[str, Any]:
     """Settings that give a target, by models fitted on the rows of a file.
@@ -105,10 +106,13 @@ def solve(
         regularise: Whether each model says which settings keep to the prior, or to the middle of the rows, as far as
             noise allows.
         quantities: Computed from channels, each ``NAME=FORMULA``, and wanted by name as these are.
+        given: Conditions in which the settings are to be used, each ``CONDITION=VALUE``; by default the middle of what
+            the rows had.
         progress: Called with how many models are done, of how many, and which is next.
 
     Returns:
-        Plain data: ``data``, ``version``, ``rows``, ``domain`` and ``ranges`` (see ``describe_data``), ``target`` and
+        Plain data: ``data``, ``version``, ``rows``, ``domain``, ``ranges``, ``conditions`` and ``warnings`` of these
+        (see ``describe_data``), ``target`` and
         ``tolerance`` (by channel; the bound and None where there is one), ``wanted`` (the same in words),
         ``background``, ``notes`` (what was done to the rows), ``row`` (the measured row that reads nearest to the
         target: ``line`` of the file, ``settings``, ``readings`` in the light of the answers, ``misses``, ``free``,
@@ -133,10 +137,12 @@ def solve(
     faults = [*find_option_faults(models, seed, draws), *find_answer_faults(answers)]
     ties = TiedKnobs.find(data.space, data.settings)
     known, origin = read_prior(ties, prior, faults), read_start(ties, start, faults)
+    held = read_given(data.space, given, faults)
     asked = read_target_words(data.space, targets, free, background, tolerance, faults)
     if answers and (sided := [each.name for each in asked[0] if each.interval.one_sided]):
         raise InvalidInput(f"answers: whole regions meet {', '.join(sided)} with one bound: give it two, as LOW:HIGH")
-    problem = with_bound(pose_problem(data, *asked, read_anchors(data.space.measured, anchors), free, known))
+    today = read_anchors(data.space.measured, anchors)
+    problem = with_bound(pose_problem(data, *asked, today, free, known, held))
     parts, most = split_rows(problem, seed), count_wanted_answers(answers)
     names = choose_models(models, len(problem.settings))
     ways, answers_of, answered = _further_ways(origin, regularise), list[ModelAnswer](), list[dict[str, Any]]()
@@ -174,6 +180,7 @@ def _describe_question(path: str | Path, problem: InverseProblem, asked: Sequenc
         **describe_data(problem),
         **describe_target(problem),
         "background": problem.named(problem.background),
+        "warnings": [*map(dict, problem.conditions.warnings)],
         "notes": [*problem.notes, *note_gaps((answer.row for answer in asked), len(problem.settings))],
         "row": describe_nearest_row(problem),
     }
@@ -268,7 +275,7 @@ def solve_tables(result: Mapping[str, Any]) -> list[Table]:
 def _answer_table(result: Mapping[str, Any]) -> Table:
     target = ", ".join(f"{name} {wanted}" for name, wanted in result["wanted"].items())
     table = figure_table(f"Settings for {target}", ["model", "draws"], [*_knobs(result), *result["target"], "refused"])
-    notes = [*(warning["text"] for warning in collect_warnings(result["models"])), *result["notes"]]
+    notes = [*(warning["text"] for warning in collect_warnings(result["models"], result["warnings"])), *result["notes"]]
     table.caption = escape("\n".join(map(escape_invisible, notes)))
     for row in sorted(result["models"], key=_promise):
         for cells in _lines(row):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sdl.campaign.definition import Target
 from sdl.campaign.validation import target_faults
 from sdl.campaign.wishes import read_range
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, suggest_nearest
 from sdl.interchange.export_import import Data, read_data
 from sdl.space import Formula, Space
 from strategies.solving.problem import FixedChannel
@@ -112,6 +112,31 @@ def read_ranges(words: Sequence[str]) -> dict[str, tuple[float, float]]:
     if faults:
         raise InvalidInput(faults)
     return dict(stated)
+
+
+def read_given(space: Space, words: Sequence[str], faults: list[str]) -> dict[str, float]:
+    """Conditions in which settings are to be used, by name; what is wrong with the words is added to the faults.
+
+    Args:
+        space: Whose conditions they are.
+        words: Each ``CONDITION=VALUE``.
+        faults: Of all that a person asked.
+    """
+    wrong, known = list[str](), space.condition_names
+    stated = _read_each(words, _condition, wrong)
+    names = [name for name, _ in stated]
+    there = "" if known else "; a file has them in columns cond.NAME, and this one has none"
+    wrong += [f"unknown condition {name!r}{suggest_nearest(name, known)}{there}" for name in names if name not in known]
+    wrong += [f"{name} is given twice" for name in sorted({each for each in names if names.count(each) > 1})]
+    faults += [f"given: {fault}" for fault in wrong]
+    return dict(stated)
+
+
+def _condition(text: str) -> tuple[str, float]:
+    name, sign, value = (part.strip() for part in text.rpartition("="))
+    if not name or not sign:
+        raise InvalidInput(f"{text!r} needs the form CONDITION=VALUE, as in temperature=25")
+    return name, read_number(name, value)
 
 
 def _range(text: str) -> tuple[str, tuple[float, float]]:

@@ -1,7 +1,7 @@
 """What an instrument promises."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from sdl.space import Readings, Settings, Space
@@ -19,6 +19,8 @@ class Reply:
     """The answer as text, as it came."""
     seconds: float = 0.0
     """How long the answer took."""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """What nobody chose and held meanwhile, such as a temperature, by the names of the space's ``conditions``."""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class Data:
     """Channels at their ceiling, ``(n, p)``."""
     times: NDArray[np.float64]
     """Seconds since 1970, ``(n,)``; NaN where unknown."""
+    conditions: NDArray[np.float64] | None = None
+    """Shape ``(n, k)``, in the order of the space; NaN where unknown, and None where it has none."""
     off: Settings | None = None
     """The settings of a reference reading, ``(d,)``; None for an instrument that states none: it has no background."""
     lines: NDArray[np.int_] = field(default_factory=lambda: np.empty(0, int))
@@ -59,6 +61,21 @@ class Data:
     """Where each comes from, in words of the file, ``(n,)``; empty where it does not say."""
     notes: Sequence[str] = ()
     """Which rows of the file are not here, and why, in sentences."""
+
+    def at(self, places: NDArray[np.bool_], note: str) -> "Data":
+        """The same with some of the rows alone, and why that is so."""
+        lines = self.lines if self.lines.size else np.arange(1, 1 + len(self.times))
+        return replace(
+            self,
+            settings=self.settings[places],
+            readings=self.readings[places],
+            censored=self.censored[places],
+            times=self.times[places],
+            conditions=None if self.conditions is None else self.conditions[places],
+            lines=lines[places],
+            sources=[source for source, kept in zip(self.sources, places, strict=bool(self.sources)) if kept],
+            notes=[*self.notes, note],
+        )
 
     def with_quantities(self, formulas: Mapping[str, str]) -> "Data":
         """The same with quantities that are computed from its channels, by name; nothing is dark then, nor subtracted.
@@ -295,6 +312,7 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
         readings=np.array([row["readings"] for row in rows], float),
         censored=np.array([row["censored"] for row in rows], bool),
         times=np.array([row["sent_at"] for row in rows], float),
+        conditions=np.array([contents.space.known_conditions(row["conditions"] or {}) for row in rows]),
         off=contents.off,
         lines=np.array([contents.lines[at] for at in contents.used]),
         sources=[contents.sources[at] for at in contents.used],

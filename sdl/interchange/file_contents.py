@@ -151,7 +151,7 @@ def read_contents(
     knobs = loaded.knobs or names
     named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
     values = np.array([[settings[name] for name in knobs] for _, (_, settings) in named]).reshape(-1, len(knobs))
-    stated = space or infer_space(path, knobs, channels, values)
+    stated = (space or infer_space(path, knobs, channels, values)).with_conditions(loaded.conditions)
     if set(knobs) != set(stated.knob_names):
         raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(stated.knob_names)}")
     within = state_ranges(stated, ranges or {})
@@ -185,7 +185,8 @@ def _beside(loaded: Loaded, channels: Sequence[str], times: Sequence[float]) -> 
     silent = [repr(name) for name in loaded.channels if name not in channels]
     notes = [f"no number was read from {', '.join(silent)}, so it is no channel here"] if silent else []
     if unused := [repr(name) for name in loaded.unused]:
-        notes += [f"columns that are not used: {', '.join(unused)}; a knob is a column 'in.NAME', a channel 'out.NAME'"]
+        roles = "a knob is a column 'in.NAME', a channel 'out.NAME', a condition 'cond.NAME'"
+        notes += [f"columns that are not used: {', '.join(unused)}; {roles}"]
     notes += [f"tables that are not used: {', '.join(loaded.tables)}"] if loaded.tables else []
     if times and all(SINCE_1900[0] < time < SINCE_1900[1] for time in times):
         notes += [

@@ -80,4 +80,4 @@ def state_ranges(space: Space, ranges: Ranges) -> Space:
             faults.append(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, "))
     if faults:
         raise InvalidInput(faults)
-    return Space(knobs=tuple(knobs), channels=space.channels, constraints=space.constraints, plate=space.plate)
+    return space.with_knobs(knobs)

@@ -12,7 +12,7 @@ from sdl.history import Purpose, ReplyClass
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened, screen_reply
 from sdl.interchange.formats.csv_parquet import is_plain
-from sdl.interchange.formats.jsonl import COLUMNS, SAMPLE, Record
+from sdl.interchange.formats.jsonl import COLUMNS, CONDITIONS, SAMPLE, Record
 from sdl.space import Space
 
 Row: TypeAlias = dict[str, Any]
@@ -24,8 +24,14 @@ class _Measured(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     settings_in: list[float] = Field(alias="in", min_length=1)
+    conditions: dict[str, float | None] = Field(default={}, alias="cond")
     time: float | None = None
     raw: str = ""
+
+    @property
+    def known(self) -> dict[str, float] | None:
+        """Conditions by name, those that are known; None where there are none."""
+        return {name: value for name, value in self.conditions.items() if value is not None} or None
 
 
 class Reading(_Measured):
@@ -57,7 +63,7 @@ class Reading(_Measured):
         judged = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, **_believed(screened)}
         reply = {"applied": dict(named), "out": out, "raw": self.raw}
         times = {"sent_at": self.time, "done_at": None, "seconds": None}
-        return {**place, **judged, **reply, **times, "settings": settings.tolist()}
+        return {**place, **judged, **reply, **times, "settings": settings.tolist(), "conditions": self.known}
 
 
 class Attempt(_Measured):
@@ -101,6 +107,7 @@ class Attempt(_Measured):
             "settings": space.settings(named).tolist(),
             "out": make_jsonable(self.out),
             "applied": make_jsonable(self.applied),
+            "conditions": self.known,
         }
         if not self.believed:
             return row | {"readings": None, "censored": None}
@@ -128,8 +135,10 @@ def record_of_row(space: Space, row: Row) -> Record:
     out = row["out"] and {name: _canonical(value) for name, value in row["out"].items()}
     names = [name for name, at in zip(space.channel_names, row["censored"] or [], strict=False) if at]
     values = row | {"settings": named, "censored": names, "time": row["sent_at"], "done": row["done_at"]}
+    known = {CONDITIONS: row["conditions"]} if row.get("conditions") else {}
     sample = {SAMPLE: row[SAMPLE]} if row.get(SAMPLE) else {}
-    return {"in": _applied(named, row["applied"]), "out": out, **{name: values[name] for name in COLUMNS}, **sample}
+    columns = {name: values[name] for name in COLUMNS}
+    return {"in": _applied(named, row["applied"]), "out": out, **known, **columns, **sample}
 
 
 def _applied(named: Mapping[str, float], applied: Mapping[str, Any] | None) -> list[float]:

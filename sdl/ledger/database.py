@@ -22,7 +22,7 @@ from sdl.ledger.tables import about, approvals, attempts, campaigns, exams, meta
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
 MAKING = 5_351_441
@@ -32,7 +32,7 @@ MAKING = 5_351_441
 ADDED = (
     *((exams, "looks", "JSON"), (attempts, "instrument", "TEXT"), (attempts, "uptime", "TEXT")),
     *((notices, "known", "TEXT"), (approvals, "known", "TEXT"), (approvals, "proposer", "INTEGER")),
-    (attempts, "sample", "TEXT"),
+    *((attempts, "sample", "TEXT"), (attempts, "conditions", "JSON")),
 )
 """Columns that tables of earlier schemas lack."""
 

@@ -120,7 +120,7 @@ def insert_trail(
     answers = [
         common
         | {"request": places[place(row)], "token": 0, **_only(row, ANSWER_COLUMNS), "instrument": instrument}
-        | {"sample": row.get("sample")}
+        | {name: row.get(name) for name in MAYBE_COLUMNS}
         for row in trail
     ]
     connection.execute(insert(attempts), answers)
@@ -204,7 +204,9 @@ ANSWER_COLUMNS = (
     *("sent_at", "done_at", "seconds"),
 )
 """Columns of an attempt that are exported and imported."""
-ATTEMPT_COLUMNS = (*ANSWER_COLUMNS, "instrument", "sample")
+MAYBE_COLUMNS = ("sample", "conditions")
+"""... and those that rows from elsewhere may lack."""
+ATTEMPT_COLUMNS = (*ANSWER_COLUMNS, "instrument", *MAYBE_COLUMNS)
 """Columns of an attempt that the trail shows."""
 
 

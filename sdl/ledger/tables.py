@@ -99,6 +99,7 @@ attempts = Table(
     Column("seconds", Float),
     Column("uptime", Text),  # empty in what was measured before schema 6, and where no system tells
     Column("sample", String),  # plate and well; empty before schema 8, and where readings are taken one by one
+    Column("conditions", JSON(none_as_null=True)),  # by name; empty before schema 9, and where none are known
     UniqueConstraint("request", "attempt"),
 )
 

@@ -15,7 +15,7 @@ from sdl.space.allowed import Allowed
 from sdl.space.channel import Channel
 from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, formula_faults
-from sdl.space.knob import SAME, Knob, Quantity, Value
+from sdl.space.knob import SAME, Knob, Quantity, Value, is_number
 from sdl.space.plate import Plate
 
 Settings: TypeAlias = NDArray[np.float64]
@@ -35,12 +35,15 @@ class Space(Value):
     channels: tuple[Channel, ...] = Field(min_length=1)
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep."""
+    conditions: tuple[Quantity, ...] = Field(default=(), exclude_if=lambda conditions: not conditions)
+    """What nobody chooses and is known of each reading, such as a temperature, in the order of the columns."""
     plate: Plate | None = Field(default=None, exclude_if=lambda plate: plate is None)
     """On what many settings are measured at once; None where they are measured one by one."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        for kind, names in (("knob", self.knob_names), ("channel", self.channel_names)):
+        kinds = ("knob", self.knob_names), ("channel", self.channel_names), ("condition", self.condition_names)
+        for kind, names in kinds:
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
         if faults := formula_faults(
@@ -70,6 +73,16 @@ class Space(Value):
         return tuple(channel.name for channel in self.channels)
 
     @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions, in the order of the columns."""
+        return tuple(condition.name for condition in self.conditions)
+
+    def known_conditions(self, named: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Put named conditions in the order of the columns, ``(k,)``: NaN where one is absent or no finite number."""
+        values: Iterable[Any] = (named.get(name) for name in self.condition_names)
+        return np.array([float(value) if is_number(value) else np.nan for value in values])
+
+    @property
     def formulas(self) -> dict[str, Formula]:
         """By the names of channels that are computed, what from."""
         return {channel.name: Formula.read(channel.formula) for channel in self.channels if channel.formula is not None}
@@ -79,6 +92,10 @@ class Space(Value):
         """The same without channels that are computed: what an instrument, or a person, reads."""
         measured = tuple(channel for channel in self.channels if channel.formula is None)
         return Space(**{**self._fields, "channels": measured})
+
+    def with_knobs(self, knobs: Iterable[Knob]) -> "Space":
+        """The same with others in the place of its knobs."""
+        return Space(**{**self._fields, "knobs": tuple(knobs)})
 
     def with_constraints(self, constraints: Constraints) -> "Space":
         """The same and further constraints.
@@ -92,6 +109,11 @@ class Space(Value):
         if found.constraints:
             _ = found._allowed.known
         return found
+
+    def with_conditions(self, names: Iterable[str]) -> "Space":
+        """The same and further conditions, those that it does not have yet."""
+        new = tuple(Quantity(name=name) for name in names if name not in self.condition_names)
+        return Space(**{**self._fields, "conditions": (*self.conditions, *new)}) if new else self
 
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
         """The same and channels that are computed, the last ones.

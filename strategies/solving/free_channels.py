@@ -12,6 +12,7 @@ import numpy as np
 
 from sdl.space import Readings, Settings
 from strategies.posterior import Posterior, Rows, Statement, learn, predict_interval
+from strategies.solving.conditions import Conditions
 
 FEWEST = 2
 """Rows from which on a channel is foretold."""
@@ -28,6 +29,8 @@ class FreeChannels:
     """In the unit box, in the order of measuring, ``(n, d)``."""
     readings: Readings
     """Background subtracted, ``(n, c)``; NaN where a channel was not read."""
+    conditions: Conditions
+    """Of the rows, and those in which the settings are to be used."""
     background: Readings
     """In which the settings are to be used, ``(c,)``."""
     light: Readings
@@ -38,10 +41,10 @@ class FreeChannels:
     @cached_property
     def posterior(self) -> Posterior:
         """What the rows say of the readings at any settings, background subtracted."""
-        (n, c), d = self.readings.shape, self.settings.shape[1]
-        free = Statement.unstated(d, c)  # limits are of readings with their background
+        (n, c), inputs = self.readings.shape, self.conditions.beside(self.settings)
+        free = Statement.unstated(inputs.shape[1], c)  # limits are of readings with their background
         rows = Rows(
-            settings=self.settings,
+            settings=inputs,
             readings=self.readings,
             order=np.arange(n, dtype=float),
             censored=np.zeros((n, c), int),
@@ -55,7 +58,7 @@ class FreeChannels:
 
     def expected(self, settings: Settings) -> Readings:
         """Noise-free readings at settings ``(m, d)`` of the unit box, background subtracted, ``(m, c)``."""
-        return self.posterior.at(settings)[0]
+        return self.posterior.at(self.conditions.held(settings))[0]
 
     def noise(self, settings: Settings) -> Readings:
         """Standard deviation of one reading of each channel at settings ``(d,)``, ``(c,)``."""
@@ -66,7 +69,7 @@ class FreeChannels:
         """By channel the interval of one reading at settings ``(d,)`` of the unit box, ``low`` and ``high``."""
         if not self.names:
             return {}
-        limits, box = (self.statement.floor, self.statement.ceiling), settings[None]
+        limits, box = (self.statement.floor, self.statement.ceiling), self.conditions.held(settings[None])
         ends = [
             np.clip(end[0] + self.background, *limits)
             for end in predict_interval(self.posterior, box, unsure=self.light)

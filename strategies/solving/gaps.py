@@ -48,6 +48,8 @@ class Gaps:
     """The readings that the rows' posterior expects all over the box."""
     empty: NDArray[np.intp]
     """Which pieces of the box lie in gaps."""
+    everywhere: bool = False
+    """Whether all settings lie in one, since no row had the conditions that are given."""
 
     @classmethod
     def of(cls, settings: Settings, posterior: RowPosterior) -> Self:
@@ -57,11 +59,13 @@ class Gaps:
         mean, slopes = tangent(posterior.mean, places)
         variance = posterior.at(places)[1] ** 2 + posterior.noise**2
         box = _Pieces(places, WIDTH * len(places) ** (-1 / places.shape[1]), mean, slopes, variance)
-        return cls(domain, posterior, box, np.flatnonzero(domain.remoteness(places) > FAR))
+        unseen = posterior.conditions.unseen
+        empty = np.flatnonzero((domain.remoteness(places) > FAR) | unseen)
+        return cls(domain, posterior, box, empty, unseen)
 
     def remote(self, settings: Settings) -> NDArray[np.bool_]:
         """Which of the settings ``(m, d)`` lie in a gap or on its rim, ``(m,)``."""
-        return np.asarray(self.domain.remoteness(settings) > FAR)
+        return np.asarray((self.domain.remoteness(settings) > FAR) | self.everywhere)
 
     def doubt(self, settings: Settings, predicted: Readings) -> Readings:
         """Mean squared error ``(m, c)`` of what a model predicts of one reading at settings ``(m, d)`` in a gap."""
@@ -102,8 +106,11 @@ class WidenedModel:
         return require_finite(self.model.sample(target.copy(), n, rng), "draws", (n, self.gaps.domain.rows.shape[1]))
 
     def widen(self, drawn: Array, settings: Settings, rng: np.random.Generator) -> Array:
-        """Readings that the model drew at settings ``(m, d)``, ``(n, m, c)``, as uncertain as they are in gaps."""
-        far = np.flatnonzero(self.gaps.remote(settings))
+        """Readings that the model drew at settings ``(m, d)``, ``(n, m, c)``, as uncertain as they are in gaps.
+
+        And everywhere, where the rows were moved to other conditions, which leaves less of their noise.
+        """
+        far = np.flatnonzero(self.gaps.remote(settings) | self.gaps.posterior.conditions.varied.any())
         if not len(far):
             return drawn
         doubt = self.gaps.doubt(settings[far], self._predict(settings[far]))

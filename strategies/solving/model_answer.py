@@ -131,11 +131,18 @@ def find_option_faults(models: Sequence[str], seed: int, draws: int) -> list[str
     return faults
 
 
-def collect_warnings(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What a person should know of answers before any figure, each a ``text`` and its ``tone``: ``bad`` or ``open``."""
+def collect_warnings(
+    rows: Iterable[Mapping[str, Any]], of_conditions: Sequence[Mapping[str, str]] = ()
+) -> list[dict[str, str]]:
+    """What a person should know of answers before any figure, each a ``text`` and its ``tone``: ``bad`` or ``open``.
+
+    Args:
+        rows: Of the models.
+        of_conditions: What is to be said of the conditions in which all of them are asked.
+    """
     rows = list(rows)
     lacking = [f"{row['model']} has no answer: {row['error']}" for row in rows if row["error"] is not None]
-    rows, notes = [row for row in rows if row["error"] is None], list[dict[str, str]]()
+    rows, notes = [row for row in rows if row["error"] is None], [*map(dict, of_conditions)]
     if far := [row["model"] for row in rows if not row["reachable"]]:
         text = "no setting of the knobs gives these readings together; the nearest that can be had stands in the table"
         notes.append({"tone": "bad", "text": f"NOT REACHABLE by {', '.join(far)}: {text}"})
@@ -272,7 +279,8 @@ def describe_offer(problem: InverseProblem, offer: DrawCluster | Candidate, read
 def describe_data(problem: InverseProblem) -> dict[str, Any]:
     """What every model may learn from: complete ``rows``, the ``domain`` of knobs, and the ``ranges`` of what was read.
 
-    Ranges are of knobs as they were set, and of channels less their background.
+    Ranges are of knobs as they were set, and of channels less their background; ``conditions`` have by name what is
+    ``given`` and what the rows had, ``low`` and ``high``.
     """
     every = problem.ties.every
     columns = [*zip(every.knob_names, problem.measured.T, strict=True)]
@@ -281,6 +289,7 @@ def describe_data(problem: InverseProblem) -> dict[str, Any]:
         "rows": len(problem.settings),
         "domain": {knob.name: [knob.low, knob.high] for knob in every.knobs},
         "ranges": {name: [float(values.min()), float(values.max())] for name, values in columns},
+        "conditions": problem.conditions.plain(),
     }
 
 

@@ -18,6 +18,7 @@ from strategies.posterior import Statement
 from strategies.solving.backgrounds.anchored_background import Anchors, anchored_background
 from strategies.solving.backgrounds.runs import say_pooled
 from strategies.solving.backgrounds.subtracted_background import SubtractedBackground, subtract_background
+from strategies.solving.conditions import Conditions
 from strategies.solving.free_channels import FEWEST, FreeChannels
 from strategies.solving.gaps import Gaps
 from strategies.solving.prior import KnobPrior
@@ -49,9 +50,11 @@ class InverseProblem:
     """Of the rows in which all of these were read; free knobs in the unit box, ``(n, d)``."""
     measured: Settings
     """All knobs of these rows, in their units, ``(n, all)``."""
-    readings: Readings
+    net: Readings
     """Background subtracted, ``(n, c)``."""
-    partial: tuple[Readings, Settings]
+    conditions: Conditions
+    """Of the same rows, and those in which the settings are to be used."""
+    partial: tuple[Readings, Settings, Conditions]
     """Rows in which some of the channels were not read: ``(g, c)``, NaN where it was not, and ``(g, d)``."""
     usual: Settings
     """Settings of rows in which none of them was read, ``(u, d)``: they tell which settings are usual."""
@@ -78,12 +81,17 @@ class InverseProblem:
         return self.ties.space
 
     @cached_property
+    def readings(self) -> Readings:
+        """Background subtracted, as they were in the conditions in which the settings are to be used, ``(n, c)``."""
+        return self.posterior.moved(self.net, self.settings, self.conditions)
+
+    @cached_property
     def posterior(self) -> RowPosterior:
         """What the complete rows say of the reading at any settings, background subtracted."""
         if not self.through_origin:
-            return RowPosterior.of(self.readings, self.settings)
-        dark = np.zeros((1, self.readings.shape[1])), np.zeros((1, self.settings.shape[1]))
-        return RowPosterior.of(np.vstack((dark[0], self.readings)), np.vstack((dark[1], self.settings)))
+            return RowPosterior.of(self.net, self.settings, self.conditions)
+        net, settings = (np.vstack((np.zeros((1, rows.shape[1])), rows)) for rows in (self.net, self.settings))
+        return RowPosterior.of(net, settings, self.conditions.and_given())
 
     def chance(self, unit: Settings) -> NDArray[np.float64]:
         """Probability, as the rows have it, that all channels are within their tolerance at ``(n, d)``, ``(n,)``."""
@@ -122,7 +130,8 @@ class InverseProblem:
             self,
             settings=self.settings[chosen],
             measured=self.measured[chosen],
-            readings=self.readings[chosen],
+            net=self.net[chosen],
+            conditions=self.conditions.at(chosen),
             lines=self.lines[chosen],
         )
 
@@ -132,7 +141,7 @@ class InverseProblem:
             return self.readings.copy(), self.settings.copy()  # a stranger may write into them
         unread = np.full((len(self.usual), self.readings.shape[1]), np.nan)
         settings = np.vstack((self.settings, self.partial[1], self.usual))
-        return np.vstack((self.readings, self.partial[0], unread)), settings
+        return np.vstack((self.readings, self.posterior.moved(*self.partial), unread)), settings
 
     def named_settings(self, unit: Settings) -> dict[str, float]:
         """Settings by knob, in its units and all of them, of a point ``(d,)`` of the unit box."""
@@ -163,6 +172,7 @@ def pose_problem(
     anchors: Anchors | None = None,
     free: Sequence[str] = (),
     prior: Mapping[str, tuple[float, float]] | None = None,
+    given: Mapping[str, float] | None = None,
 ) -> InverseProblem:
     """Take the rows that have the channels that are fixed, and their background from the readings.
 
@@ -177,11 +187,12 @@ def pose_problem(
         anchors: Readings of today: each run of the rows is taken in its own light then, and the answers are for theirs.
         free: Channels to be foretold; by default all that are not fixed and were read.
         prior: Of knobs that are free, setting and standard deviation, in their units.
+        given: Conditions in which the settings are to be used, by name; the others are the middle of the rows.
 
     Raises:
         InvalidInput: if no row is left, or nothing can be learned from those that are.
     """
-    names = [each.name for each in fixed]
+    names, (data, conditions) = [each.name for each in fixed], _in_conditions(data, given or {}, anchors)
     columns = data.space.columns(names)
     order = np.argsort(data.times, kind="stable") if np.isfinite(data.times).all() else np.arange(len(data.times))
     clipped, read = data.censored[:, columns], np.isfinite(data.readings[:, columns])
@@ -204,14 +215,16 @@ def pose_problem(
     ties = TiedKnobs.find(data.space, data.settings)
     unit, net = ties.space.to_unit(settings[:, ties.free]), readings - dark.levels
     others = [name for name in data.space.channel_names if name not in names]
-    channels, unknown = _free_channels(data, free or others, everything, background, anchors, ties)
+    channels, unknown = _free_channels(data, free or others, everything, background, anchors, ties, conditions)
+    conditions = conditions.at(order)
     return InverseProblem(
         ties,
         names,
         settings=unit[taught],
         measured=settings[taught],
-        readings=net[taught],
-        partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole]),
+        net=net[taught],
+        conditions=conditions.at(taught),
+        partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole], conditions.at(dark.lit & ~whole)),
         usual=ties.space.to_unit(data.settings[bare][:, ties.free]),
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
@@ -220,6 +233,7 @@ def pose_problem(
         through_origin=data.off is not None and bool((data.off[list(ties.free)] == ties.space.low).all()),
         notes=[
             *data.notes,
+            *conditions.notes,
             *_left_out(high, ~complete & ~high),
             *([f"{dark.note}: {by_name}"] if dark.note else []),
             *_named(data, high | ~complete),
@@ -232,6 +246,29 @@ def pose_problem(
         free=channels,
         prior=_prior(ties, unit[taught], prior or {}),
     )
+
+
+def _in_conditions(data: Data, given: Mapping[str, float], anchors: Anchors | None) -> tuple[Data, Conditions]:
+    """The rows that say all of their conditions, and these.
+
+    Raises:
+        InvalidInput: if there is none, or what is given is no condition of theirs.
+    """
+    none = np.empty((len(data.times), 0))
+    conditions = Conditions.of(data.space, none if data.conditions is None else data.conditions, given)
+    if conditions.names and anchors is not None:
+        raise InvalidInput(
+            f"an anchor is for rows without conditions, and these have {', '.join(conditions.names)}: leave out the "
+            "anchor, or those columns"
+        )
+    known = conditions.known
+    if not known.any():
+        raise InvalidInput(f"no row says all of {', '.join(conditions.names)}: leave out some of these columns")
+    if known.all():
+        return data, conditions
+    lacking = [name for name, column in zip(conditions.names, conditions.rows.T, strict=True) if np.isnan(column).any()]
+    note = f"{(~known).sum()} of {len(known)} rows were left out: they do not say their {', '.join(lacking)}"
+    return data.at(known, note), conditions.at(known)
 
 
 def _dark(data: Data) -> NDArray[np.bool_]:
@@ -280,6 +317,7 @@ def _free_channels(
     background: Mapping[str, float],
     anchors: Anchors | None,
     ties: TiedKnobs,
+    conditions: Conditions,
 ) -> tuple[FreeChannels, list[str]]:
     """The channels to be foretold, and why some of them cannot be, in words."""
     names, net, dark, unknown = list[str](), list[Readings](), list[SubtractedBackground](), list[str]()
@@ -304,6 +342,7 @@ def _free_channels(
         names,
         ties.space.to_unit(data.settings[order][:, ties.free])[some],
         readings[some],
+        conditions=conditions.at(order[some]),
         background=np.array([own.at_the_end[0] for own in dark]),
         light=np.array([0.0 if own.covariance is None else np.sqrt(own.covariance[0, 0]) for own in dark]),
         statement=Statement.of(ties.space, data.space.columns(names)),

@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Exponentiation, Kernel, Matern, WhiteKernel
 
 from sdl.space import Readings, Settings, Window
 from strategies.models.base.noise import span
 from strategies.numerics.blas_threads import one_thread
 from strategies.posterior.covariance import draw_values
+from strategies.solving.conditions import NO_CONDITIONS, Conditions
 
 LEARN, ASK = 200, 1000
 """Rows at most that tell how the readings change, and that are asked for a reading; a random part of more."""
 SIZES, LENGTHS, NOISES = (1e-4, 1e2), (0.05, 10.0), (1e-8, 1.0)
 """Limits of the search, in variances of the readings and in the unit box."""
-PLANE = 4.0
+SLOPE = 4.0
 """Variance of a slope, in variances of the readings, over the unit box: any."""
+PLANE = DotProduct(1.0, "fixed")
+"""What readings are but for a bend. With conditions it is squared: slopes change with these, and few of them were seen,
+between which nothing else would tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +46,20 @@ class RowPosterior:
     middle: Readings
     scale: Readings
     """By which readings were made comparable, ``(c,)``."""
+    conditions: Conditions = NO_CONDITIONS
+    """In which it is asked for readings: those given."""
 
     @classmethod
-    def of(cls, readings: Readings, settings: Settings) -> Self:
-        """Learn from complete rows: readings ``(n, c)``, settings in the unit box ``(n, d)``."""
+    def of(cls, readings: Readings, settings: Settings, conditions: Conditions = NO_CONDITIONS) -> Self:
+        """Learn from complete rows: readings ``(n, c)``, settings in the unit box ``(n, d)``, and their conditions."""
         order = np.random.default_rng(0).permutation(len(settings))[:ASK]
         middle, scale = readings.mean(axis=0), readings.std(axis=0)
         scale = np.where(scale > 0, scale, span(readings))
-        some, values = settings[order], ((readings - middle) / scale)[order]
+        some, values = conditions.beside(settings)[order], ((readings - middle) / scale)[order]
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its limit says that the knob does nothing
-            return cls([_process(some, column) for column in values.T], middle, scale)
+            trend = Exponentiation(PLANE, 2) if conditions.varied.any() else PLANE
+            return cls([_process(some, column, trend) for column in values.T], middle, scale, conditions)
 
     @property
     def noise(self) -> Readings:
@@ -61,12 +68,28 @@ class RowPosterior:
 
     def mean(self, settings: Settings) -> Readings:
         """Of the noise-free reading at settings ``(m, d)``, ``(m, c)``, which is quicker without its deviation."""
-        expected = np.stack([process.predict(settings) for process in self.processes], axis=1)
+        return self._mean(self.conditions.held(settings))
+
+    def moved(self, readings: Readings, settings: Settings, conditions: Conditions) -> Readings:
+        """Readings ``(n, c)`` at settings ``(n, d)``, NaN where unknown, as they were in the conditions given.
+
+        Args:
+            readings: Read in other conditions.
+            settings: In the unit box.
+            conditions: Of these rows.
+        """
+        if not conditions.varied.any() or not len(readings):
+            return readings
+        return np.asarray(readings + self.mean(settings) - self._mean(conditions.beside(settings)))
+
+    def _mean(self, inputs: Settings) -> Readings:
+        expected = np.stack([process.predict(inputs) for process in self.processes], axis=1)
         return np.asarray(self.middle + self.scale * expected)
 
     def at(self, settings: Settings) -> tuple[Readings, Readings]:
         """Mean and standard deviation of the noise-free reading at settings ``(m, d)``, both ``(m, c)``."""
-        said = [process.predict(settings, return_std=True) for process in self.processes]
+        inputs = self.conditions.held(settings)
+        said = [process.predict(inputs, return_std=True) for process in self.processes]
         mean = np.stack([each for each, _ in said], axis=1)
         variance = np.stack(
             [sd**2 - _white(process) for process, (_, sd) in zip(self.processes, said, strict=True)], axis=1
@@ -76,7 +99,7 @@ class RowPosterior:
     def drawn(self, settings: Settings, column: int, n: int, rng: np.random.Generator) -> Readings:
         """Noise-free readings of one channel at settings ``(m, d)``, by ``n`` functions that the rows allow."""
         process = self.processes[column]
-        mean, covariance = process.predict(settings, return_cov=True)
+        mean, covariance = process.predict(self.conditions.held(settings), return_cov=True)
         covariance -= _white(process) * np.eye(len(settings))
         return np.asarray(self.middle[column] + self.scale[column] * (mean + draw_values(covariance, n, rng)))
 
@@ -96,11 +119,10 @@ class RowPosterior:
         return np.asarray(reduce(np.multiply, inside.T))
 
 
-def _process(settings: Settings, readings: NDArray[np.float64]) -> GaussianProcessRegressor:
-    """The likeliest process through readings ``(n,)`` of mean 0 and variance 1."""
+def _process(settings: Settings, readings: NDArray[np.float64], trend: Kernel) -> GaussianProcessRegressor:
+    """The likeliest process through readings ``(n,)`` of mean 0 and variance 1, about a trend."""
     bend = ConstantKernel(1.0, SIZES) * Matern(np.full(settings.shape[1], 0.5), LENGTHS, nu=2.5)
-    plane = ConstantKernel(PLANE, "fixed") * DotProduct(1.0, "fixed")
-    process = GaussianProcessRegressor(bend + WhiteKernel(0.05, NOISES) + plane)
+    process = GaussianProcessRegressor(bend + WhiteKernel(0.05, NOISES) + ConstantKernel(SLOPE, "fixed") * trend)
     process.fit(settings[:LEARN], readings[:LEARN])
     if len(settings) > LEARN:
         process = GaussianProcessRegressor(process.kernel_, optimizer=None).fit(settings, readings)

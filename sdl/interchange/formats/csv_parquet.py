@@ -1,7 +1,7 @@
 """Records of measurements in tables: CSV and Parquet.
 
-Our own have a column ``in.R`` for each knob and ``out.515nm`` for each channel; what is neither a plain number nor
-text is JSON there. An empty cell is a value that is not there.
+Our own have a column ``in.R`` for each knob, ``out.515nm`` for each channel and ``cond.temperature`` for each
+condition; what is neither a plain number nor text is JSON there. An empty cell is a value that is not there.
 """
 
 import csv
@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.interchange.formats.jsonl import COLUMNS, LARGEST, SAMPLE, SHOWN, TIMES, Fault, FileWords, Loaded, Record
+from sdl.interchange.formats.jsonl import (
+    COLUMNS,
+    CONDITIONS,
+    LARGEST,
+    SAMPLE,
+    SHOWN,
+    TIMES,
+    Fault,
+    FileWords,
+    Loaded,
+    Record,
+)
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
@@ -101,21 +113,26 @@ _NONE: Any = object()
 def _header(records: Sequence[Record], knobs: Sequence[str], channels: Sequence[str]) -> list[str]:
     # In the order of the alphabet, which is the same for whoever reads the file without knowing its channels.
     outputs = sorted({*channels, *(name for record in records for name in record["out"] or {})})
+    conditions = sorted({name for record in records for name in record.get(CONDITIONS, {})})
     sample = [SAMPLE] if any(SAMPLE in record for record in records) else []
-    return [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs), *COLUMNS, *sample]
+    named = [*(f"in.{name}" for name in knobs), *(f"out.{name}" for name in outputs)]
+    return [*named, *(f"{CONDITIONS}.{name}" for name in conditions), *COLUMNS, *sample]
 
 
 def _flat(record: Record, knobs: Sequence[str]) -> Record:
     """A record as cells by column; what is None has no cell, a channel that gave null has one."""
     cells = {f"in.{name}": value for name, value in zip(knobs, record["in"], strict=True)}
     cells |= {f"out.{name}": value for name, value in (record["out"] or {}).items()}
+    cells |= {f"{CONDITIONS}.{name}": value for name, value in record.get(CONDITIONS, {}).items()}
     return cells | {name: record[name] for name in (*COLUMNS, SAMPLE) if record.get(name) is not None}
 
 
-def _nested(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Record:
-    out = {channel: cells[name] for name, channel in outputs.items() if name in cells}
-    record: Record = {"in": [cells.get(name) for name in inputs]}
+def _nested(cells: Record, roles: "_Roles") -> Record:
+    out = {channel: cells[name] for name, channel in roles.outputs.items() if name in cells}
+    record: Record = {"in": [cells.get(name) for name in roles.inputs]}
     record["out"] = out if out or cells.get("state") == "DONE" else None
+    if known := {condition: cells[name] for name, condition in roles.conditions.items() if name in cells}:
+        record[CONDITIONS] = known
     return record | {name: cells[name] for name in (*COLUMNS, SAMPLE) if name in cells}
 
 
@@ -189,8 +206,8 @@ def read_rows(
         InvalidInput: if its header is of no use.
     """
     ours = set(COLUMNS) <= set(header)
-    inputs, outputs = _roles(path, header, space, words)
-    times = [name for name in header if words.here(name) in TIMES and name not in inputs and name not in outputs]
+    roles = _roles(path, header, space, words)
+    times = [name for name in header if words.here(name) in TIMES and name not in roles.all]
     times.sort(key=lambda name: TIMES.index(words.here(name)))
     records, faults, filled = list[tuple[int, Record]](), list[Fault](), set[str]()
     for place, cells in rows:
@@ -200,16 +217,31 @@ def read_rows(
         filled |= cells.keys()
         try:
             thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
-            records.append((place, _nested(thawed, inputs, outputs) if ours else _plain(cells, inputs, outputs, times)))
+            records.append((place, _nested(thawed, roles) if ours else _plain(cells, roles, times)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
-    kept = {*inputs, *outputs, *times, *TIMES, "source", *((*COLUMNS, SAMPLE) if ours else ())}
+    kept = {*roles.all, *times, *TIMES, "source", *((*COLUMNS, SAMPLE) if ours else ())}
     unused = [name for name in dict.fromkeys(header) if name in filled - kept]
-    return Loaded(ours, records, list(inputs.values()), list(outputs.values()), faults, unused)
+    inputs, outputs, conditions = (list(named.values()) for named in (roles.inputs, roles.outputs, roles.conditions))
+    return Loaded(ours, records, inputs, outputs, faults, conditions, unused)
 
 
-def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) -> tuple[dict[str, str], dict[str, str]]:
-    """Columns of knobs and of channels, each with its name."""
+@dataclass(frozen=True)
+class _Roles:
+    """What the columns of a table stand for, each with its name."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    conditions: Mapping[str, str]
+
+    @property
+    def all(self) -> set[str]:
+        """The columns."""
+        return {*self.inputs, *self.outputs, *self.conditions}
+
+
+def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) -> _Roles:
+    """Columns of knobs, of channels and of conditions."""
     here = [words.here(name) for name in header]
     if twice := sorted({name for name in filter(None, here) if here.count(name) > 1}):
         raise InvalidInput(
@@ -219,8 +251,10 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
         raise InvalidInput(
             [f"{path.name}: no column {name!r} in it{suggest_nearest(name, header)}" for name in missing]
         )
-    inputs = {name: words.here(name)[3:] for name in header if words.here(name).startswith("in.")}
-    outputs = {name: words.here(name)[4:] for name in header if words.here(name).startswith("out.")}
+    inputs, outputs, conditions = (
+        {name: words.here(name).removeprefix(mark) for name in header if words.here(name).startswith(mark)}
+        for mark in ("in.", "out.", f"{CONDITIONS}.")
+    )
     if not inputs and not outputs:
         inputs = {name: words.here(name) for name in header if words.here(name) in space.knob_names}
         outputs = {name: words.here(name) for name in header if words.here(name) in space.channel_names}
@@ -238,15 +272,16 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
             f"{path.name}, line 1: no columns of knobs and channels among {', '.join(map(repr, header[:SHOWN]))}; "
             f"name them as in 'in.{space.knob_names[0]}' and 'out.{space.channel_names[0]}', with commas between"
         )
-    return inputs, outputs
+    return _Roles(inputs, outputs, conditions)
 
 
-def _plain(cells: Record, inputs: Mapping[str, str], outputs: Mapping[str, str], times: Sequence[str]) -> Record:
+def _plain(cells: Record, roles: _Roles, times: Sequence[str]) -> Record:
     cells = {name: cell for name, cell in cells.items() if not isinstance(cell, str) or cell.strip()}
-    if missing := [name for name in inputs if name not in cells]:
+    if missing := [name for name in roles.inputs if name not in cells]:
         raise ValueError(f"{', '.join(missing)} is empty")
-    record: Record = {"in": [parse_number(name, cells[name]) for name in inputs]}
-    record["out"] = {channel: parse_number(name, cells[name]) for name, channel in outputs.items() if name in cells}
+    record: Record = {"in": [parse_number(name, cells[name]) for name in roles.inputs]}
+    for part, columns in (("out", roles.outputs), (CONDITIONS, roles.conditions)):
+        record[part] = {here: parse_number(name, cells[name]) for name, here in columns.items() if name in cells}
     time = next((cells[name] for name in times if name in cells), None)
     record |= {"time": parse_time(time), "source": str(cells.get("source") or "")}
     return record | {"raw": json.dumps(cells, default=str)}

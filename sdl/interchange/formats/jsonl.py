@@ -25,6 +25,8 @@ COLUMNS = (
 """What our own files hold beside settings and readings ..."""
 SAMPLE = "sample"
 """... and plate and well, where there are such."""
+CONDITIONS = "cond"
+"""What holds conditions by name, beside ``in`` and ``out``, where there are such."""
 TIMES = ("time", "timestamp", "t0")
 """Names under which files from elsewhere say when a row was measured; the first one that is there counts."""
 SHOWN = 10
@@ -71,6 +73,8 @@ class Loaded:
     channels: Sequence[str]
     """In the order of the file."""
     faults: Sequence[Fault]
+    conditions: Sequence[str] = ()
+    """What nobody chose, and is known of each row: temperature, humidity."""
     unused: Sequence[str] = ()
     """Columns of a table with something in them that is neither of a knob nor of a channel."""
     tables: Sequence[str] = ()
@@ -144,12 +148,13 @@ def read_texts(texts: Iterable[tuple[int, str]], words: FileWords) -> Loaded:
         except ValueError as error:
             faults.append((number, str(error)))
     channels = dict.fromkeys(name for _, record in records for name in _names(record.get("out")))
-    return Loaded(ours, records, knobs, list(channels), faults)
+    conditions = dict.fromkeys(name for _, record in records for name in _names(record.get(CONDITIONS)))
+    return Loaded(ours, records, knobs, list(channels), faults, list(conditions))
 
 
 def _renamed(record: Record, words: FileWords) -> Record:
     """The same with settings and readings as they are called here."""
-    parts = {key: record[key] for key in ("in", "out") if isinstance(record.get(key), dict)}
+    parts = {key: record[key] for key in ("in", "out", CONDITIONS) if isinstance(record.get(key), dict)}
     return record | {key: {words.here(name): value for name, value in part.items()} for key, part in parts.items()}
 
 
