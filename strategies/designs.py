@@ -185,7 +185,7 @@ class BoxBehnken:
             raise InvalidInput(f"a Box-Behnken design needs 3 knobs or more, got {space.d}: take a full factorial")
         if names := [knob.name for knob in space.knobs if knob.names]:
             raise InvalidInput(
-                f"a Box-Behnken design needs a middle of each knob, and {', '.join(names)} takes names: take a factorial"
+                f"a Box-Behnken design needs a middle of each knob, and {', '.join(names)} takes names: take another"
             )
         if space.constraints:
             raise InvalidInput(
