@@ -159,6 +159,15 @@ def read_words(words: str) -> tuple[str, dict[str, Any]]:
     return name.strip(), {key: read_value(value.strip()) for key, (_, _, value) in zip(keys, pairs, strict=True)}
 
 
+def read_named(group: Group, words: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a plug-in of a group in the words of a command line; a name that is registered is a name.
+
+    Raises:
+        InvalidInput: as ``read_words``.
+    """
+    return (words, {}) if words in names(group) else read_words(words)
+
+
 def build_from_words(group: Group, words: str) -> Any:
     """Build a plug-in as a command line names it, see ``read_words``.
 
@@ -166,7 +175,7 @@ def build_from_words(group: Group, words: str) -> Any:
         UnknownPlugin: for a name that is not installed.
         InvalidInput: as ``build``, with the options that there are.
     """
-    name, options = read_words(words)
+    name, options = read_named(group, words)
     try:
         return build(group, name, options)
     except UnknownPlugin:

@@ -35,7 +35,10 @@ Seeds = Annotated[
     typer.Option(help="Campaigns of each kind; by default 100, sweep 10, inverse 3, instruments 12.", min=1),
 ]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Name of a model for loop, models and inverse, repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--model", help="Name of a model for loop, models and inverse (there also ipage:latent=sobol), repeatable."
+    ),
 ]
 Records = Annotated[Path, typer.Option(help="Folder of the real records.")]
 Problems = Annotated[

@@ -24,7 +24,10 @@ Free = Annotated[
     typer.Option("--free", help="A channel left free, to be foretold, repeatable; by default all others."),
 ]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Name of an inverse model, repeatable; by default all.")
+    list[str] | None,
+    typer.Option(
+        "--model", help="Name of an inverse model, with options as ipage:latent=sobol, repeatable; by default all."
+    ),
 ]
 Background = Annotated[
     list[str] | None, typer.Option("--background", help="CHANNEL=READING with the light off, repeatable.")

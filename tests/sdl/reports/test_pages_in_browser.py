@@ -121,7 +121,9 @@ def pages(tmp_path_factory, dark):
         found[name].write_text(html)
     targets = [f"{channel}=16384" for channel in ("445nm", "515nm", "630nm")]
     models = ("linear", "mixture", "pls")
-    found["compare"] = study_models(dark, targets, models=models, draws=100, rows=[5, 15, 48]).write(folder / "compare.html")
+    found["compare"] = study_models(dark, targets, models=models, draws=100, rows=[5, 15, 48]).write(
+        folder / "compare.html"
+    )
     strange = written(folder / "strange.jsonl", *_strange_rows(), [name for name in STRANGE])
     targets = [f"{name}=0.5" for name in STRANGE]
     found["strange"] = study_models(strange, targets, models=("linear", "pls"), draws=50).write(folder / "strange.html")
