@@ -7,6 +7,7 @@ reach nothing outside the process, so that a campaign can be checked by building
 import inspect
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -39,6 +40,9 @@ MEMBERS = {
 """What an instrument has (``sdl.instruments.protocol.Instrument``), in words."""
 EXTRAS: dict[Group, str] = {"sdl.inverse_models": "generative", "sdl.peers": "peers"}
 """What our own plug-ins of a group may need besides."""
+
+OPTION = re.compile(r",(?=\s*[\w-]+\s*=)")
+"""Between two options in the words of a command line; other commas belong to a value."""
 
 FORMER_NAMES: dict[Group, dict[str, str]] = {"sdl.inverse_models": {"ours": "rejection-localised"}}
 """Names that plug-ins had, with those that they have now: files that name them so still work, and lists leave them out.
@@ -122,6 +126,65 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
             'another name with apparatus = "..." beside the plug-in'
         )
     return instance
+
+
+def read_value(text: str) -> Any:
+    """A value as a person writes it: read as TOML where that can be, else text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):  # text, or a number of thousands of digits
+        pass
+    try:
+        return float(text)  # TOML has no .5
+    except ValueError:
+        return text
+
+
+def read_words(words: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a plug-in in the words of a command line, ``NAME`` or ``NAME:KEY=VALUE,KEY=VALUE``.
+
+    Raises:
+        InvalidInput: for options that are not pairs, or for one that is given twice.
+
+    >>> read_words("ipage:latent=sobol,hidden=[64, 64]")
+    ('ipage', {'latent': 'sobol', 'hidden': [64, 64]})
+    """
+    name, colon, rest = words.partition(":")
+    pairs = [part.partition("=") for part in OPTION.split(rest)] if colon else []
+    if any(not key.strip() or not sign for key, sign, _ in pairs):
+        raise InvalidInput(f"{words!r} needs the form NAME:KEY=VALUE,KEY=VALUE, as in full-factorial:levels=5")
+    keys = [key.strip() for key, _, _ in pairs]
+    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+        raise InvalidInput(f"{', '.join(twice)} is given twice in {words!r}")
+    return name.strip(), {key: read_value(value.strip()) for key, (_, _, value) in zip(keys, pairs, strict=True)}
+
+
+def read_named(group: Group, words: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a plug-in of a group in the words of a command line; a name that is registered is a name.
+
+    Raises:
+        InvalidInput: as ``read_words``.
+    """
+    return (words, {}) if words in names(group) else read_words(words)
+
+
+def build_from_words(group: Group, words: str) -> Any:
+    """Build a plug-in as a command line names it, see ``read_words``.
+
+    Raises:
+        UnknownPlugin: for a name that is not installed.
+        InvalidInput: as ``build``, with the options that there are.
+    """
+    name, options = read_named(group, words)
+    try:
+        return build(group, name, options)
+    except UnknownPlugin:
+        raise
+    except InvalidInput as error:
+        if not options:
+            raise
+        known = ", ".join(inspect.signature(load(group, name)).parameters) or "none"
+        raise InvalidInput(f"{words}: {fault} (its options: {known})" for fault in error.faults) from error
 
 
 def _cause(error: BaseException) -> BaseException | None:

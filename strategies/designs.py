@@ -147,7 +147,7 @@ class FullFactorial:
             raise InvalidInput(f"a full factorial needs levels >= 2, got {self.levels}")
 
     def propose(self, space: Space, n: int | None, rng: np.random.Generator) -> Settings:
-        """The middles of the edges and the centre, ``(n, d)``, in random order; no other number of points."""
+        """Every combination once, ``(n, d)``, in random order; another number of points is refused."""
         points = self.levels**space.d
         _own(n, points, f"a full factorial of {self.levels} levels and {space.d} knobs")
         if points > MOST:
@@ -160,7 +160,7 @@ class FullFactorial:
 class BoxBehnken:
     """The middles of the edges of the box, two knobs at a time at their walls, and its centre, in random order.
 
-    Three levels a knob and no corner; for three knobs or more.
+    Three levels a knob and no corner; for three knobs or more that are no names, where nothing is forbidden.
 
     Args:
         center: How often the centre is measured.
@@ -183,6 +183,14 @@ class BoxBehnken:
         """The middles of the edges and the centre, ``(n, d)``, in random order; another number of points is refused."""
         if space.d < 3:
             raise InvalidInput(f"a Box-Behnken design needs 3 knobs or more, got {space.d}: take a full factorial")
+        if names := [knob.name for knob in space.knobs if knob.names]:
+            raise InvalidInput(
+                f"a Box-Behnken design needs a middle of each knob, and {', '.join(names)} takes names: take another"
+            )
+        if space.constraints:
+            raise InvalidInput(
+                "a Box-Behnken design needs the whole box, and some of it is forbidden: take a Latin hypercube"
+            )
         _own(n, 2 * space.d * (space.d - 1) + self.center, f"a Box-Behnken design of {space.d} knobs")
         # pydoe makes the same points by the same pairs; not worth a dependency.
         edges = list(product(combinations(range(space.d), 2), product((0.0, 1.0), repeat=2)))

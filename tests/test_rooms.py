@@ -129,7 +129,7 @@ ROOMS = {
     "flows.benchmarks.kept_cells": {"sdl": "errors", "flows": "benchmarks.cells"},
     "flows.benchmarks.inverse": {
         "sdl": "errors instruments.simulated plugins reports space system",
-        "strategies": "answers contract metrics models.base models.forward models.sampling numerics",
+        "strategies": "answers contract metrics models.base models.forward models.sampling numerics solving",
         "flows": "benchmarks.bars benchmarks.cells server terminal",
     },
     "flows.engine": {

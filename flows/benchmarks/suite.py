@@ -19,6 +19,7 @@ from flows.benchmarks.decisions import (
     offers,
     real_records,
 )
+from flows.benchmarks.inverse.ablation import ablation_tables, run_ablation_benchmark
 from flows.benchmarks.inverse.run import InverseRequest, run_inverse_benchmark
 from flows.benchmarks.inverse.table import inverse_tables
 from flows.benchmarks.operation import concurrency, control_latency, ledger, soak, speed, startup, utilisation
@@ -81,6 +82,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
         inverse_tables,
     ),
+    "ablation": (lambda of: run_ablation_benchmark(of.inverse, of.progress), ablation_tables),
     "instruments": (
         lambda of: instruments.run_instruments_benchmark(
             of.population, of.home / "benchmarks" / "instruments", of.progress
@@ -90,7 +92,19 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
 }
 """What runs each, and the tables of its result, by the name that the command knows it by."""
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "offers", "inverse", "instruments")
+ALONE = (
+    "ledger",
+    "soak",
+    "use",
+    "service",
+    "interleavings",
+    "steering",
+    "sweep",
+    "offers",
+    "inverse",
+    "instruments",
+    "ablation",
+)
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 

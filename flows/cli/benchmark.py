@@ -27,7 +27,7 @@ What = Annotated[
     str,
     typer.Argument(
         help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-        "minutes: offers, inverse, instruments, ledger, soak, use, service, interleavings, steering, sweep."
+        "minutes: offers, inverse, ablation, instruments, ledger, soak, use, service, interleavings, steering, sweep."
     ),
 ]
 Seeds = Annotated[
@@ -35,7 +35,10 @@ Seeds = Annotated[
     typer.Option(help="Campaigns of each kind; by default 100, sweep 10, inverse 3, instruments 12.", min=1),
 ]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Name of a model for loop, models and inverse, repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--model", help="Name of a model for loop, models and inverse (there also ipage:latent=sobol), repeatable."
+    ),
 ]
 Records = Annotated[Path, typer.Option(help="Folder of the real records.")]
 Problems = Annotated[
@@ -103,9 +106,10 @@ def run_benchmark(
     """Measure this program against its bars, with machine and versions noted."""
     from flows.benchmarks import suite
 
+    sizes = {"problem": problem, "rows": rows, "targets": targets, "seconds": seconds, "crystal": crystal}
     options: dict[str, dict[str, Any]] = {
-        "inverse": {"problem": problem, "rows": rows, "targets": targets, "seconds": seconds, "forward": forward}
-        | {"runner": runner, "cores": cores, "crystal": crystal},
+        "ablation": sizes,
+        "inverse": sizes | {"forward": forward, "runner": runner, "cores": cores},
         "instruments": {"family": family, "strategy": strategy, "budget": budget, "processes": processes}
         | {"release": release or None},
     }
@@ -141,14 +145,16 @@ def _requests(
     """
     from flows.benchmarks import suite
     from flows.benchmarks.decisions.instruments import PopulationRequest
+    from flows.benchmarks.inverse.ablation import find_ablation_faults
     from flows.benchmarks.inverse.run import InverseRequest
 
     sizes = {SEVERAL.get(name, name): value for name, value in options.get(what, {}).items()}
     sizes |= {"seeds": seeds} if seeds else {}
-    inverse = InverseRequest(models=models or (), **sizes) if what == "inverse" else InverseRequest()
+    of_models = {"inverse": InverseRequest.faults, "ablation": find_ablation_faults}
+    inverse = InverseRequest(models=models or (), **sizes) if what in of_models else InverseRequest()
     population = PopulationRequest(**sizes) if what == "instruments" else PopulationRequest()
     faults = suite.find_faults(what) or _foreign_options(what, options, page)
-    faults += inverse.faults() if what == "inverse" else population.faults()
+    faults += of_models[what](inverse) if what in of_models else population.faults()
     if output is not None and not output.parent.is_dir():
         faults.append(f"--output: there is no folder {str(output.parent)!r}: make it, or give another")
     if faults:
@@ -158,7 +164,8 @@ def _requests(
 
 def _foreign_options(what: str, options: Mapping[str, Mapping[str, Any]], page: Path | None) -> list[str]:
     """Options that only another benchmark has."""
-    owners = {name: repr(kind) for kind, own in options.items() for name in own if kind != what}
+    others = {kind: own for kind, own in options.items() if kind != what}
+    owners = {name: repr(kind) for kind, own in others.items() for name in own if name not in options.get(what, {})}
     if page is not None and what not in options:
         owners["page"] = " and ".join(map(repr, options))
     return [f"--{name}: only {owner} has this option, and {what!r} was asked for" for name, owner in owners.items()]

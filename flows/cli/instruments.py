@@ -69,7 +69,12 @@ def measure_settings(
 
 def survey_design(
     name: Annotated[str, typer.Argument(help="Name of the entry that the readings go to.", show_default=False)],
-    design: Annotated[str, typer.Option("--design", help="Name of the design's plug-in.")] = "latin-hypercube",
+    design: Annotated[
+        str,
+        typer.Option(
+            "--design", help="NAME or NAME:KEY=VALUE,... of the design's plug-in, as full-factorial:levels=5."
+        ),
+    ] = "latin-hypercube",
     n: Annotated[
         int | None, typer.Option("--n", min=1, max=100_000, help="Number of points; by default the design's own.")
     ] = None,
@@ -82,13 +87,13 @@ def survey_design(
     as_json: AsJson = False,
 ) -> None:
     """Take a reading at every point of a design: rows for 'solve' and 'compare'."""
-    part, plan = _instrument(instrument, option), DesignPart(plugin=design, n=n)
+    part, plan = _instrument(instrument, option), _design(design, n)
     slugify(name)
     built, directory = build_instrument(part), environment.home(home)
     with kept_instrument(part, built):
         from strategies.designs import propose_by_seed  # brings scipy, which takes a second
 
-        points = len(propose_by_seed(plugins.build("sdl.designs", design), built.space, n, seed))
+        points = len(propose_by_seed(plugins.build_from_words("sdl.designs", design), built.space, n, seed))
         references = -(-points // every) if every else 0
         start_prefect(directory)
         from flows.manual import measure as by_hand
@@ -218,6 +223,13 @@ def _finished(command: list[str]) -> int:
             return child.wait()
         except KeyboardInterrupt:
             continue
+
+
+def _design(words: str, n: int | None) -> DesignPart:
+    name, options = plugins.read_words(words)
+    if reserved := sorted({"n", "plugin"} & options.keys()):
+        raise InvalidInput(f"--design: {', '.join(reserved)} is no option of a design: give --n for the number")
+    return DesignPart(plugin=name, n=n, **options)
 
 
 def _instrument(name: str, options: list[str] | None) -> Plugin:

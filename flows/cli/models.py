@@ -9,6 +9,7 @@ from flows import environment
 from flows.cli.data import DataFile
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, start_prefect
 from flows.terminal import plain_table, show, show_progress
+from sdl.errors import InvalidInput
 
 Targets = Annotated[
     list[str],
@@ -23,7 +24,10 @@ Free = Annotated[
     typer.Option("--free", help="A channel left free, to be foretold, repeatable; by default all others."),
 ]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Name of an inverse model, repeatable; by default all.")
+    list[str] | None,
+    typer.Option(
+        "--model", help="Name of an inverse model, with options as ipage:latent=sobol, repeatable; by default all."
+    ),
 ]
 Background = Annotated[
     list[str] | None, typer.Option("--background", help="CHANNEL=READING with the light off, repeatable.")
@@ -150,6 +154,10 @@ def compare_models(
     given: Given = None,
     tolerance: Tolerance = "1 %",
     test: Annotated[float, typer.Option(help="Share of the rows that the models are tested on.")] = 0.2,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Numbers of rows, as 5,10,20,50,100, for a learning curve of each model."),
+    ] = None,
     draws: Draws = 1000,
     seed: Seed = 0,
     runner: Annotated[
@@ -169,6 +177,7 @@ def compare_models(
     from flows.studies.compare_summary import comparison_tables
     from flows.studies.solve import solved
 
+    sizes = _sizes(rows)
     if runner is not None and not runners.faults(runner):
         start_prefect(environment.home(home))
     with show_progress("fitting", quiet=as_json) as tell:
@@ -184,6 +193,7 @@ def compare_models(
             given=given or (),
             tolerance=tolerance,
             test=test,
+            rows=sizes,
             seed=seed,
             draws=draws,
             runner=runner,
@@ -193,3 +203,15 @@ def compare_models(
     result = {**study.result, "page": str(where)}
     show(result, as_json, *([] if as_json else comparison_tables(result)), study.result["advice"], str(where))
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
+
+
+def _sizes(text: str | None) -> list[int]:
+    """Numbers of rows in words.
+
+    Raises:
+        InvalidInput: for what is no list of whole numbers.
+    """
+    try:
+        return [int(part) for part in (text or "").split(",") if part.strip()]
+    except ValueError:
+        raise InvalidInput(f"--rows needs whole numbers with commas between, as 5,10,20,50,100, got {text!r}") from None

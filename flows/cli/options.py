@@ -1,6 +1,5 @@
 """What the commands share: their options, and how they set up Prefect."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -13,6 +12,7 @@ from flows.terminal import err
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value, has_password
 from sdl.ledger.ledger import Ledger
+from sdl.plugins import read_value
 
 Home = Annotated[
     Path | None,
@@ -73,7 +73,7 @@ def parse_pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     texts = list(written or [])
     if wrong := [text for text in texts if "=" not in text]:
         raise InvalidInput([f"{what} needs KEY=VALUE, got {format_value(text)}" for text in wrong])
-    return {key.strip(): _value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
+    return {key.strip(): read_value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
 
 
 def override_keys(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,17 +96,6 @@ def override_keys(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
     if faults:
         raise InvalidInput(faults)
     return changed
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # text, or a number of thousands of digits
-        pass
-    try:
-        return float(text)  # TOML has no .5
-    except ValueError:
-        return text
 
 
 def start_prefect(home: Path) -> str:

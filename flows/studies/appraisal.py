@@ -16,6 +16,7 @@ from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
 from strategies.solving.extreme_bound import with_bound
+from strategies.solving.learning_curve import LearningSplits, find_size_faults, learning_curve
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
 from strategies.solving.model_scores import (
     TEST,
@@ -56,6 +57,8 @@ class Question:
     """Computed from channels, each ``NAME=FORMULA``."""
     given: Sequence[str] = ()
     """Conditions in which the settings are to be used, each ``CONDITION=VALUE``."""
+    rows: Sequence[int] = ()
+    """Numbers of rows to learn from, of a learning curve."""
 
     def pose(self, faults: Sequence[str] = ()) -> InverseProblem:
         """The problem.
@@ -68,7 +71,7 @@ class Question:
         """
         space = None if self.space is None else Space.model_validate(self.space)
         data = read_rows(self.path, space, self.knobs, self.quantities)
-        wrong = [*faults]
+        wrong = [*faults, *find_size_faults(self.rows)]
         if not 0 < self.test < 1:
             wrong.append(f"test needs a share between 0 and 1, got {self.test}")
         words, given = (
@@ -82,6 +85,10 @@ class Question:
     def split(self, problem: InverseProblem) -> RowSplit | None:
         """Rows to learn from and rows to be judged by, the same for every model."""
         return split_rows(problem, self.seed, self.test)
+
+    def learning_splits(self, problem: InverseProblem) -> LearningSplits | None:
+        """Rows parted several times for a learning curve, the same for every model; None where none is asked for."""
+        return LearningSplits.of(problem, self.rows, self.seed, self.test)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +130,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         "scores": None,
         "idle": [],
         "unjudged": "fewer than two rows differ",
+        "learning": [],
     }
     diagnosis = diagnose_answer(name, answer.model, problem, first_offer(row, problem))
     if rows is None:
@@ -135,6 +143,8 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
     row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
     row |= {"idle": explains_nothing(judged.scores["readings"]["test"])}
+    if (splits := question.learning_splits(problem)) is not None:
+        row |= {"learning": learning_curve(name, problem, splits, question.seed)}
     return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)
 
 

@@ -23,6 +23,8 @@ from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.diagnostics import QUESTIONS, RATE
 from strategies.metrics.scores import behind, behind_by_chance
+from strategies.solving.learning_curve import ASKED
+from strategies.solving.learning_curve import DRAWS as LEARNING_DRAWS
 from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
@@ -65,9 +67,11 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         Plain data: ``data``, ``rows``, ``conditions`` (as ``describe_data`` has them), ``knobs`` (those that are free,
         their units by name), ``units`` (of all knobs, those that follow from the others included), ``channels`` (their
         units), ``free`` (the channels that are foretold, their units), ``row`` (nearest, as ``solve`` has it),
-        ``target``, ``tolerance``, ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows), ``best``
-        (name of a model, or None), ``diagnosis`` (as ``strategies.solving.sensitivity`` has it, by the first model at
-        its candidate), ``warnings`` (each with ``tone`` and ``text``), ``questions`` (what each of the
+        ``target``, ``tolerance``, ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows),
+        ``learning`` (the numbers of ``rows`` of a learning curve, its ``splits``, and the ``most`` rows that there are
+        where more were asked for; None without one), ``best`` (name of a model, or None), ``diagnosis`` (as
+        ``strategies.solving.sensitivity`` has it, by the first model at its candidate), ``warnings`` (each with
+        ``tone`` and ``text``), ``questions`` (what each of the
         ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
         to take, and why), and ``models``, the best first. Each of
         these has what ``flows.studies.solve.solve`` says of it, with other ``scores``, and
@@ -78,6 +82,7 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
           score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name), ``diagnostics``
           (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``) and ``off``
           (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
+        - ``learning``: its curve, as ``strategies.solving.learning_curve`` has it; empty where none is asked for;
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.
     """
@@ -100,6 +105,7 @@ def study_models(
     anchors: Sequence[str] = (),
     quantities: Sequence[str] = (),
     given: Sequence[str] = (),
+    rows: Sequence[int] = (),
     runner: str | None = None,
     progress: Progress = lambda *_: None,
 ) -> ComparisonStudy:
@@ -120,6 +126,7 @@ def study_models(
         anchors: Readings of today, as ``flows.studies.solve.solve`` takes them.
         quantities: Computed from channels, each ``NAME=FORMULA``.
         given: Conditions in which the settings are to be used, each ``CONDITION=VALUE``.
+        rows: Numbers of rows to learn from, for a learning curve of each model; by default there is none.
         runner: One of ``flows.server.task_runners.RUNNERS``; by default the models are appraised here, one after
             another.
         progress: Called before each model begins.
@@ -128,17 +135,18 @@ def study_models(
         InvalidInput: with every fault of the file or of what was asked, or if no model has an answer.
     """
     plain_space = None if space is None else space.model_dump(mode="json")
-    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities, given)
-    question = Question(str(path), *words)
+    words = (targets, free, background, tolerance, test, seed, draws, plain_space, knobs, anchors, quantities)
+    question = Question(str(path), *words, given=given, rows=rows)
     runner_faults = runners.faults(runner) if runner else []
     problem = question.pose([*find_option_faults(models, seed, draws), *runner_faults])
-    rows, names = question.split(problem), choose_models(models, len(problem.settings))
+    parts, names = question.split(problem), choose_models(models, len(problem.settings))
     appraise_all = appraise_one_after_another if runner is None else partial(appraise_side_by_side, runner=runner)
-    appraisals = appraise_all(names, question, problem, rows, progress)
+    appraisals = appraise_all(names, question, problem, parts, progress)
     answers = [each.row for each in appraisals.values()]
     if all(row["error"] is not None for row in answers):
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in answers])
-    result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(rows)}
+    result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(parts)}
+    result |= {"learning": _learning_counts(question, problem)}
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
     shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
     evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
@@ -224,6 +232,15 @@ def _rank(answers: Sequence[dict[str, Any]], appraisals: Mapping[str, Appraisal]
             row = {**row, "rank": None, "behind": None, "no_worse": False, "judge_s": None}
         ranked.append(row)
     return ranked
+
+
+def _learning_counts(question: Question, problem: InverseProblem) -> dict[str, Any] | None:
+    """Rows to learn from and splits of a learning curve; None where none is asked for."""
+    if (splits := question.learning_splits(problem)) is None:
+        return None
+    counts = {"rows": list(splits.sizes), "splits": len(splits.splits), "asked": ASKED, "draws": LEARNING_DRAWS}
+    most = min(len(each.train) for each in splits.splits)
+    return {**counts, "most": most if max(question.rows) > most else None}
 
 
 def _row_counts(rows: RowSplit | None) -> dict[str, int]:

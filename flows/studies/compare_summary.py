@@ -138,6 +138,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
         _offers(result),
         *foretold_tables(result),
         *([_ranks(result, judged), _errors(result, judged), _believable(result, judged)] if judged else []),
+        *([_learned(result, judged)] if result["learning"] and judged else []),
     ]
 
 
@@ -208,6 +209,25 @@ def _believable(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) 
         ]
         table.add_row(*(escape(escape_invisible(word)) for word in (row["model"], *said)))
     return table
+
+
+def _learned(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
+    """Errors of every model by the rows that it learned from."""
+    learning = result["learning"]
+    table = _table("Learning curves, in ‰ of the span", ["model"], ["rows", "settings", "95 %", "readings", "95 %"])
+    said = f"On rows not seen, the mean over {learning['splits']} splits with its t interval: the energy score of "
+    said += "settings, and the error (RMSE) of readings."
+    table.caption = said + ("" if learning["most"] is None else f" {learning['most']} rows are there to learn from.")
+    for row in judged:
+        for point in row["learning"]:
+            known = () if point["error"] else (point["settings"], point["readings"])
+            cells = [cell for error in known for cell in _learned_cells(error)] or ["-"] * 4
+            table.add_row(escape(escape_invisible(row["model"])), str(point["rows"]), *cells)
+    return table
+
+
+def _learned_cells(error: Mapping[str, float]) -> list[str]:
+    return [f"{1e3 * error['mean']:.3g}", f"{1e3 * error['low']:.3g} to {1e3 * error['high']:.3g}"]
 
 
 def _table(title: str, words: Sequence[str], figures: Sequence[str], gap: int = 1) -> Table:

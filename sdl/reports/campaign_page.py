@@ -19,6 +19,7 @@ from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
 from sdl.reports.figures import Bar, Light
 from sdl.reports.html import render_page, write_page
+from sdl.reports.survey_figures import SurveyFigures, SurveyRows
 from sdl.space import Readings
 from sdl.system import failpoints
 
@@ -31,7 +32,7 @@ CERTAINTY = 2.0
 MOST_BARS = 60
 """Targets in their figure, where there are many."""
 MOST_QUANTITIES = 8
-"""Knobs and channels in the pair plot."""
+"""Knobs and channels in the pair plot; of more, channels are drawn against knobs alone."""
 
 
 def write_campaign_page(ledger: Ledger, name: str, path: str | Path) -> Path:
@@ -74,7 +75,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         figures={
             "targets": _targets_figure(summary),
             "parity": parity and figures.draw_parity([summary.labelled(name) for name in parity.channels], parity.sets),
-            "pairs": _pairs_figure(summary),
+            **_data_figures(summary),
             "uncertainty": _uncertainty_figure(summary),
             "background": _background_figure(summary, course),
         },
@@ -175,27 +176,35 @@ def _reach(line: ChannelResult) -> float:
     return float(np.nan_to_num(abs(line.missed) + line.room))
 
 
-def _pairs_figure(summary: CampaignSummary) -> str | None:
-    names = [*summary.entry.space.knob_names, *summary.channels][:MOST_QUANTITIES]
-    observations = _thinned(summary.history.observations)
-    if not observations:
-        return None
-    values = np.array(
-        [[*observation.settings, *observation.readings[summary.columns]] for observation in observations]
-    )[:, : len(names)]
+def _data_figures(summary: CampaignSummary) -> dict[str, Any]:
+    """What was read: ``pairs`` of all quantities for targets of few channels, else as a ``survey``; None the other."""
+    observations, space = _thinned(summary.history.observations), summary.entry.space
+    few = len(space.knobs) + len(summary.channels) <= MOST_QUANTITIES
+    if not observations or not summary.channels:
+        return {"pairs": None, "survey": None}
     answers = [answer for result in summary.results for answer in result.answers]
     means = [{line.channel: line.mean for line in answer.lines} for answer in answers]
-    marked = [
-        [*answer.settings, *(mean.get(name, np.nan) for name in summary.channels)][: len(names)]
-        for answer, mean in zip(answers, means, strict=True)
-    ]
-    return figures.draw_pairs(
-        [summary.labelled(name) for name in names],
-        values,
-        [observation.purpose for observation in observations],
-        marked,
-        {place: knob.names for place, knob in enumerate(summary.entry.space.knobs) if knob.names},
+    rows = SurveyRows(
+        knobs=[summary.labelled(name) for name in space.knob_names],
+        channels=[summary.labelled(name) for name in summary.channels],
+        settings=np.array([observation.settings for observation in observations]),
+        readings=np.array([observation.readings[summary.columns] for observation in observations]),
+        purposes=[observation.purpose for observation in observations],
+        categories={place: knob.names for place, knob in enumerate(space.knobs) if knob.names},
+        answers=[
+            (answer.settings, [mean.get(name, np.nan) for name in summary.channels])
+            for answer, mean in zip(answers, means, strict=True)
+        ],
     )
+    if few and summary.results:
+        return {"pairs": _pairs_figure(rows), "survey": None}
+    return {"pairs": None, "survey": SurveyFigures.of(rows)}
+
+
+def _pairs_figure(rows: SurveyRows) -> str:
+    values = np.column_stack((rows.settings, rows.readings))
+    answers = [[*settings, *readings] for settings, readings in rows.answers]
+    return figures.draw_pairs([*rows.knobs, *rows.channels], values, rows.purposes, answers, rows.categories)
 
 
 def _uncertainty_figure(summary: CampaignSummary) -> str | None:

@@ -20,8 +20,8 @@ from sdl.ledger.ledger import Ledger
 from sdl.reports.free_channels import FreeChannel, free_channels
 from sdl.space import Interval
 
-MOST_CHANNELS = 6
-"""Channels shown where no target says which ones matter."""
+MOST_CHANNELS = 12
+"""Channels shown where no target says which ones matter; the others are named."""
 TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
 
 
@@ -151,16 +151,26 @@ class CampaignSummary:
             )
         return ""
 
-    @cached_property
+    @property
     def channels(self) -> list[str]:
         """Channels that matter: those of the targets, or else the first that were ever read."""
+        return self._named if self.campaign is not None else self._named[:MOST_CHANNELS]
+
+    @property
+    def unshown(self) -> list[str]:
+        """Channels that were read and are not shown, where no target says which ones matter."""
+        return [] if self.campaign is not None else self._named[MOST_CHANNELS:]
+
+    @cached_property
+    def _named(self) -> list[str]:
+        """Channels of the targets, or else all that were ever read."""
         names = self.entry.space.channel_names
         if self.campaign is not None:
             return [name for name in self.campaign.channels if name in names]
         if not self.history.observations:
-            return list(names[:MOST_CHANNELS])
+            return list(names)
         finite = np.isfinite(np.array([observation.readings for observation in self.history.observations]))
-        return [names[column] for column in np.flatnonzero(finite.any(axis=0))][:MOST_CHANNELS]
+        return [names[column] for column in np.flatnonzero(finite.any(axis=0))]
 
     @cached_property
     def columns(self) -> list[int]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.comparison_figures import ModelEvidence, ScoredRows, draw_all
+from sdl.reports.comparison_curves import draw_learning
+from sdl.reports.comparison_figures import MOST, ModelEvidence, ScoredRows, draw_all
 from sdl.reports.html import render_page, write_page
 from sdl.system import clock
 
@@ -41,5 +42,7 @@ def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence
         nan=math.nan,
         answered=[row for row in result["models"] if row["error"] is None],
         judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],
+        learning=draw_learning(result),
+        undrawn=[*result["knobs"], *result["channels"]][MOST:],
         figures=draw_all(result, rows, best_first) if best_first else {},
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sdl import plugins
-from sdl.errors import SdlError, suggest_nearest
+from sdl.errors import InvalidInput, SdlError, suggest_nearest
 from sdl.history import Verdict
 from sdl.space import Readings, Settings
 from strategies.answers.candidates import Candidate
@@ -50,8 +50,13 @@ class ModelAnswer:
 
 
 def build_model(name: str, problem: InverseProblem) -> InverseModel:
-    """The registered inverse model of that name, not fitted; one with an intercept where readings have no zero."""
-    model: InverseModel = plugins.build(GROUP, name)
+    """The registered inverse model of that name, not fitted; one with an intercept where readings have no zero.
+
+    Args:
+        name: With its options, if they are not the default: ``ipage:latent=sobol``.
+        problem: For which it is to be fitted.
+    """
+    model: InverseModel = plugins.build_from_words(GROUP, name)
     if hasattr(model, "intercept"):
         model.intercept = not problem.through_origin
     return model
@@ -121,13 +126,26 @@ def _silent(name: str, n: int) -> bool:
 
 def find_option_faults(models: Sequence[str], seed: int, draws: int) -> list[str]:
     """What is wrong with the options that every question to models has."""
-    names = plugins.names(GROUP)
-    unknown = [name for name in models if plugins.current_name(GROUP, name) not in names]
-    faults = [f"unknown inverse model {name!r}{suggest_nearest(name, names)}" for name in unknown]
+    faults = find_model_faults(models)
     if seed < 0:
         faults.append(f"seed needs a whole number from 0, got {seed}")
     if not 1 <= draws <= MOST_DRAWS:
         faults.append(f"draws needs a whole number from 1 to {MOST_DRAWS}, got {draws}")
+    return faults
+
+
+def find_model_faults(models: Sequence[str]) -> list[str]:
+    """Models that there are not, and options that they have not, each model as ``build_model`` takes it."""
+    known, faults = plugins.names(GROUP), list[str]()
+    for words in dict.fromkeys(models):
+        try:
+            name, options = plugins.read_named(GROUP, words)
+            if plugins.current_name(GROUP, name) not in known:
+                faults.append(f"unknown inverse model {name!r}{suggest_nearest(name, known)}")
+            elif options:
+                plugins.build_from_words(GROUP, words)
+        except InvalidInput as error:
+            faults += error.faults
     return faults
 
 

@@ -164,3 +164,27 @@ def test_a_former_name_still_means_the_same_plug_in_and_is_not_listed(group):
         assert plugins.current_name(group, former) == plugins.current_name(group, name) == name
         assert former not in plugins.names(group)
         assert name in plugins.names(group)
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        ("sobol", ("sobol", {})),
+        ("full-factorial:levels=5", ("full-factorial", {"levels": 5})),
+        ("a: hidden=[64, 32], latent = sobol,rate=.5", ("a", {"hidden": [64, 32], "latent": "sobol", "rate": 0.5})),
+    ],
+)
+def test_options_may_stand_behind_a_name(words, read):
+    assert plugins.read_words(words) == read
+
+
+@pytest.mark.parametrize("words", ["full-factorial:", "full-factorial:levels", "full-factorial:=5"])
+def test_words_that_are_no_options_are_told_the_form(words):
+    with pytest.raises(InvalidInput, match="needs the form NAME:KEY=VALUE"):
+        plugins.read_words(words)
+
+
+@pytest.mark.parametrize("option", ["lvls=5", "levels=many", "levels=1"])
+def test_a_wrong_option_in_words_is_told_the_options_that_there_are(option):
+    with pytest.raises(InvalidInput, match=r"its options: levels\)"):
+        plugins.build_from_words("sdl.designs", f"full-factorial:{option}")

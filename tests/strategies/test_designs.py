@@ -5,6 +5,7 @@ from scipy.spatial.distance import pdist
 from sdl import plugins
 from sdl.errors import InvalidInput
 from sdl.space import Knob, Space
+from sdl.space.constraints import Constraints
 from strategies.contract import Design
 
 SPACE = Space(
@@ -19,7 +20,9 @@ SLICED = ["latin-hypercube", "maximin-latin-hypercube", "sobol"]
 
 
 def propose(name, n=12, seed=0, space=SPACE, **options):
-    return plugins.build("sdl.designs", name, options).propose(space, OWN.get(name, n), np.random.default_rng(seed))
+    return plugins.build("sdl.designs", name, options).propose(
+        space, n and OWN.get(name, n), np.random.default_rng(seed)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,6 +111,23 @@ def test_one_by_one_moves_each_knob_once():
 def test_box_behnken_needs_three_knobs():
     with pytest.raises(InvalidInput, match="3 knobs"):
         propose("box-behnken", space=Space.unit("a", "b"))
+
+
+NAMES_OF = Knob(name="solvent", values=("water", "ethanol"))
+NEVER = Constraints(never=("power > 2 and flow > 20",))
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (Space(knobs=(*SPACE.knobs, NAMES_OF), channels=SPACE.channels), "and solvent takes names"),
+        (SPACE.with_constraints(NEVER), "some of it is forbidden"),
+    ],
+    ids=["names", "constraints"],
+)
+def test_box_behnken_is_refused_where_it_would_be_no_such_design(space, said):
+    with pytest.raises(InvalidInput, match=said):
+        propose("box-behnken", n=None, space=space)
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,14 @@ def written(path, settings, readings, channels=CHANNELS):
         lines.append(json.dumps({"in": asked.tolist(), "out": out}) + "\n")
     path.write_text("".join(lines))
     return path
+
+
+def wide_rows(path, knobs, channels, n=60):
+    """A file of rows of so many knobs and channels, each of which one knob moves."""
+    rng = np.random.default_rng(knobs + 100 * channels)
+    settings = rng.random((n, knobs))
+    readings = settings[:, np.arange(channels) % knobs] + 0.1 * rng.standard_normal((n, channels))
+    names = [*(f"in.knob {k + 1}" for k in range(knobs)), *(f"out.channel {c + 1}" for c in range(channels))]
+    lines = [",".join(names), *(",".join(map(str, row)) for row in np.hstack((settings, readings)).tolist())]
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -8,7 +8,9 @@ from sdl.campaign.definition import Campaign
 from sdl.errors import InstrumentSilent
 from sdl.history import Exam, Finding, Purpose, Request, Round, RoundFacts, RoundKind, State
 from sdl.instruments.claude_light.twin import Twin
+from sdl.interchange.export_import import import_campaign
 from sdl.measurement.bench import Bench
+from sdl.reports.campaign_page import render_campaign_page
 from sdl.space import Window
 
 CHANNELS = ["445nm", "515nm", "630nm"]
@@ -96,3 +98,9 @@ STAGES = {
     "learning": [Run.design, Run.learn],
     "finished": [Run.design, Run.learn, Run.examine, Run.finish],
 }
+
+
+def survey_page(ledger, path, name):
+    """The report of imported rows."""
+    import_campaign(ledger, path, name)
+    return render_campaign_page(ledger, name)

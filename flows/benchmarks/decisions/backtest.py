@@ -16,7 +16,7 @@ from flows.versions import describe_machine
 from sdl.campaign.definition import Target
 from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput
-from sdl.reports import backtest_page
+from sdl.reports.benchmarks import backtest_page
 from sdl.system.atomic_files import write_atomically
 from strategies.evaluation.backtest import OURS, BacktestRun, list_strategies, why_lacking
 from strategies.evaluation.backtest_statistics import rank_standings, say_ranking, sum_up_strategy

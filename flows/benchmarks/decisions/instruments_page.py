@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.benchmarks.decisions.instruments import COLUMNS, COSTS, NOTES, VERDICTS, write_figure
-from sdl.reports.benchmark_page import BenchmarkPart, write_benchmark_page
+from sdl.reports.benchmarks.benchmark_page import BenchmarkPart, write_benchmark_page
 
 TITLE = "A population of instruments"
 

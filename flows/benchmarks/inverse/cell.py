@@ -1,6 +1,7 @@
 """One cell of ``sdl benchmark inverse``: what is to be done."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -32,4 +33,4 @@ class InverseCell:
     def key(self) -> str:
         """A name for files; other options have another one."""
         words = json.dumps([self.options, self.rows, self.targets, self.seconds, self.forward], sort_keys=True)
-        return f"{self.problem}-{self.label}-{self.seed}-{crc32(words.encode()):08x}".replace(" ", "-")
+        return re.sub(r"[^\w.-]", "-", f"{self.problem}-{self.label}-{self.seed}-{crc32(words.encode()):08x}")

@@ -10,8 +10,8 @@ from flows.benchmarks.inverse.bars import BEST, LOCALISED, Row
 from flows.benchmarks.inverse.problems import PROBLEMS, REFERENCE, make_instrument
 from flows.benchmarks.inverse.table import COLUMNS, filled_columns, group_by_problem
 from flows.benchmarks.inverse.worker import MANY, POSTS, SOME
-from sdl.reports import benchmark_page as benchmark
-from sdl.reports.benchmark_page import BenchmarkPart, draw_level_curves, draw_scatter
+from sdl.reports.benchmarks import benchmark_page as benchmark
+from sdl.reports.benchmarks.benchmark_page import BenchmarkPart, draw_level_curves, draw_scatter
 
 FINE = 201
 NEARNESS = "Distance from the true posterior against the mean squared error; low and left is best"

@@ -25,6 +25,7 @@ from flows.server import task_runners as runners
 from sdl import plugins
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.simulated.crystal import SOURCE
+from strategies.solving.model_answer import find_model_faults
 
 LOOK_UPS = {"nearest row": 1, "one of 20 rows": 20}
 """Number of neighbours of each, as they stand."""
@@ -43,7 +44,8 @@ class InverseRequest:
     problems: Sequence[str] = ()
     """All that can be posed by default."""
     models: Sequence[str] = ()
-    """Registered inverse models beside the look-ups; by default those of ``MODELS`` that are registered."""
+    """Inverse models beside the look-ups, each with its options if need be, as ``ipage:latent=sobol``; by default those
+    of ``MODELS`` that are registered."""
     seeds: int = 3
     rows: int | None = None
     """To learn from; by default each problem's own number."""
@@ -60,14 +62,12 @@ class InverseRequest:
 
     def faults(self) -> list[str]:
         """What is wrong with it: problems, models or a runner that there are not, numbers and records."""
-        models = plugins.names(GROUP)
         faults = [
             f"unknown problem {name!r}{suggest_nearest(name, PROBLEMS)}"
             for name in self.problems
             if name not in PROBLEMS
         ]
-        unknown = [name for name in self.models if plugins.current_name(GROUP, name) not in models]
-        faults += [f"unknown inverse model {name!r}{suggest_nearest(name, models)}" for name in unknown]
+        faults += find_model_faults(self.models)
         faults += runners.faults(self.runner)
         for name in ("seeds", "rows", "targets", "seconds", "forward", "cores"):
             value = getattr(self, name)
@@ -96,7 +96,8 @@ class InverseRequest:
     def _models(self) -> list[tuple[str, str, dict[str, Any]]]:
         registered = plugins.names(GROUP)
         look_ups = [(name, "nearest", {"neighbours": n, "corrected": False}) for name, n in LOOK_UPS.items()]
-        return [*look_ups, *((name, name, {}) for name in self.models or [m for m in MODELS if m in registered])]
+        asked = self.models or [name for name in MODELS if name in registered]
+        return [*look_ups, *((words, *plugins.read_named(GROUP, words)) for words in asked)]
 
     def _cell(self, problem: str, label: str, model: str, options: dict[str, Any], seed: int) -> InverseCell:
         return InverseCell(

@@ -52,7 +52,7 @@ def answer_questions(question: Mapping[str, Any]) -> dict[str, Any]:
     """
     cell = InverseCell(**question["cell"])
     posed = pose_problem(PROBLEMS[cell.problem], cell.crystal, cell.rows, cell.targets, cell.seed)
-    model: InverseModel = plugins.build(GROUP, cell.model, _options(cell))
+    model = build_cell_model(cell)
     started, busy = time.perf_counter(), time.process_time()
     model.fit(posed.readings, posed.settings)
     trained, busy = time.perf_counter(), time.process_time() - busy
@@ -156,11 +156,13 @@ def _questions(cell: InverseCell, posed: PosedProblem) -> dict[str, tuple[Readin
     return questions
 
 
-def _options(cell: InverseCell) -> dict[str, Any]:
-    """The options of a model, with time and seed for those that take them, and that these readings have no noise."""
+def build_cell_model(cell: InverseCell) -> InverseModel:
+    """The model of a cell, with time and seed if it takes them, and told that these readings have no noise."""
     taken = inspect.signature(plugins.load(GROUP, cell.model)).parameters
     options = {"seconds": cell.seconds, "seed": cell.seed, "random_state": cell.seed, "noise": False}
-    return {name: value for name, value in options.items() if name in taken} | cell.options
+    known = {name: value for name, value in options.items() if name in taken} | cell.options
+    model: InverseModel = plugins.build(GROUP, cell.model, known)
+    return model
 
 
 def _forward(model: InverseModel, cell: InverseCell, posed: PosedProblem) -> tuple[Surrogate, bool]:

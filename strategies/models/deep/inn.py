@@ -16,6 +16,8 @@ from strategies.models.deep.with_forward import Array
 
 Objective: TypeAlias = Literal["discrepancy", "likelihood"]
 OBJECTIVES: tuple[Objective, ...] = ("discrepancy", "likelihood")
+Schedule: TypeAlias = Literal["dynamic", "fixed"]
+SCHEDULES: tuple[Schedule, ...] = ("dynamic", "fixed")
 SUPERVISED = 10.0, 1.0
 """Weight of the error of the readings at the beginning and at the end: first the forward direction is learned,"""
 BACKWARD = 0.0, 5.0
@@ -47,6 +49,8 @@ class Inn(Deep):
         cells: Of the two hidden layers of the network in each.
         objective: What it learns by.
         latent: How the noise is drawn, see ``latent.normal``.
+        schedule: Whether the weights of its losses go from one end to the other (``dynamic``), as published, or stand
+            in the middle all the time (``fixed``).
 
     References:
         Ardizzone et al. (2019), arXiv:1808.04730; Zhang, Bi, Fung (2023), arXiv:2212.01016, for the schedule
@@ -56,6 +60,7 @@ class Inn(Deep):
     cells: int = 128
     objective: Objective = "discrepancy"
     latent: Latent = "independent"
+    schedule: Schedule = "dynamic"
 
     exact: ClassVar[bool] = True
 
@@ -63,6 +68,8 @@ class Inn(Deep):
         super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise InvalidInput(f"objective needs to be {' or '.join(OBJECTIVES)}, got {self.objective!r}")
+        if self.schedule not in SCHEDULES:
+            raise InvalidInput(f"schedule needs to be {' or '.join(SCHEDULES)}, got {self.schedule!r}")
 
     def _network(self, d: int, q: int) -> nn.Module:
         self.width_ = max(d, q + 1)
@@ -74,6 +81,7 @@ class Inn(Deep):
 
     def _loss(self, places: Tensor, told: Tensor, share: float) -> Tensor:
         filled, q = self._filled(places), told.shape[1]
+        share = share if self.schedule == "dynamic" else 0.5
         if self.objective == "likelihood":
             ends, volume = self._map.call_and_ladj(filled)
             sigma = _weight(SIGMA, share)

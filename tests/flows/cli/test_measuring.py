@@ -156,6 +156,11 @@ def test_a_survey_reads_a_design_with_the_background_in_between(sdl, tmp_path):
     assert (found["rows"], found["models"][0]["reachable"]) == (7, True)
 
 
+def test_a_survey_takes_the_options_of_its_design(sdl):
+    result = sdl("survey", "corners", "--design", "full-factorial:levels=2", "--every", 0)
+    assert "8 readings were entered as campaign corners" in result.said
+
+
 def test_an_instrument_that_is_held_is_not_measured_by_hand_either(sdl, home):
     with Ledger(home / "ledger.sqlite") as book, book.hold("twin-0", "campaign 'theirs'"):
         result = sdl("measure", *KNOBS)

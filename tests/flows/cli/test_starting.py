@@ -11,6 +11,10 @@ def test_a_survey_is_refused_before_the_first_reading(sdl):
     assert "unknown design 'latin'" in sdl("survey", "a", "--design", "latin").said
     assert "LatinHypercube has no number of points of its own: give n >= 1" in sdl("survey", "a").said
     assert sdl("survey", "///", "--n", 5).code == 2
+    said = sdl("survey", "a", "--design", "full-factorial:lvls=5").said
+    assert "'full-factorial' has no such option; did you mean 'levels'? (its options: levels)" in said
+    assert "n is no option of a design: give --n" in sdl("survey", "a", "--design", "sobol:n=5").said
+    assert "needs 3 knobs or more" in sdl("survey", "a", "-i", "sinewave", "--design", "box-behnken").said
 
 
 @pytest.mark.fault("N-05")

@@ -235,6 +235,10 @@ def test_tolerance(dark, text, allowed):
         ({"free": ["445nm"]}, "445nm is both fixed and free: leave out one of the two"),
         ({"free": ["591nm"]}, "unknown channel '591nm'; did you mean '590nm'?"),
         ({"models": ["mixtrue"]}, "unknown inverse model 'mixtrue'; did you mean 'mixture'?"),
+        ({"models": ["mixtrue:seed=1"]}, "unknown inverse model 'mixtrue'; did you mean 'mixture'?"),
+        ({"models": ["ipage:latnt=sobol"]}, "ipage:latnt=sobol: latnt: 'ipage' has no such option; did you mean"),
+        ({"models": ["ipage:latent=sobl"]}, "ipage:latent=sobl: latent: Input should be 'independent'"),
+        ({"models": ["nearest:neighbours"]}, "'nearest:neighbours' needs the form NAME:KEY=VALUE,KEY=VALUE"),
         ({"background": ["445nm=700"]}, "background: 515nm, 630nm is missing; give every channel"),
         ({"background": ["446nm=700"]}, "background: unknown channel '446nm'; did you mean '445nm'?"),
         ({"background": ["445nm=-1"]}, "background: 445nm needs at least 0, got -1"),
@@ -410,3 +414,11 @@ def test_settings_among_the_rows_are_not(dark):
     (row,) = solve(dark, WHITE, models=["linear"])["models"]
     assert row["candidates"][0]["remote"] <= 1
     assert not any("GAP" in warning["text"] for warning in collect_warnings([row]))
+
+
+def test_one_model_with_two_options_gives_two_answers(dark):
+    targets = ["445nm=16384", "515nm=16384", "630nm=16384"]
+    few, many = solve(dark, targets, models=["nearest:neighbours=3", "nearest:neighbours=30"], draws=200)["models"]
+    assert (few["model"], many["model"]) == ("nearest:neighbours=3", "nearest:neighbours=30")
+    assert few["error"] is None
+    assert few["candidates"] != many["candidates"]

@@ -62,7 +62,7 @@ def hostile(ledger):
 def test_nothing_that_strangers_wrote_runs_or_hides(ledger, hostile):
     html = render_campaign_page(ledger, hostile)
     page = check(html)
-    assert len(page.pictures) == 5
+    assert len(page.pictures) == 7
     assert "{{7*7}}" in page.text
     assert "49{%" not in html
     assert "<script>alert(1)</script>" in page.text

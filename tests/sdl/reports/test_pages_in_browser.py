@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hostile import HOSTILE
 from pages import PROGRAM, browsing
-from problems import written
+from problems import wide_rows, written
+from stages import survey_page
 
 from flows.benchmarks.decisions.backtest import run_backtest_study
 from flows.engine.ask_and_tell import AskAndTell
@@ -16,7 +17,7 @@ from flows.studies.compare import study_models
 from sdl.campaign.definition import Campaign
 from sdl.history import Verdict
 from sdl.ledger.ledger import Ledger
-from sdl.reports.benchmark_page import BenchmarkPart, draw_scatter, write_benchmark_page
+from sdl.reports.benchmarks.benchmark_page import BenchmarkPart, draw_scatter, write_benchmark_page
 from sdl.reports.campaign_page import render_campaign_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="no Chromium here")]
@@ -112,12 +113,17 @@ def pages(tmp_path_factory, dark):
     """A file for each kind of page."""
     folder, found = tmp_path_factory.mktemp("pages"), {}
     pages = {"sides": _campaign(SIDES, folder), "several": _campaign(SEVERAL, folder), "kinds": _by_hand(folder)}
+    with Ledger(folder / "surveys.sqlite") as book:
+        pages["survey"] = survey_page(book, dark, "survey")
+        pages["wide"] = survey_page(book, wide_rows(folder / "wide.csv", 8, 14), "wide")
     for name, html in pages.items():
         found[name] = folder / f"{name}.html"
         found[name].write_text(html)
     targets = [f"{channel}=16384" for channel in ("445nm", "515nm", "630nm")]
     models = ("linear", "mixture", "pls")
-    found["compare"] = study_models(dark, targets, models=models, draws=100).write(folder / "compare.html")
+    found["compare"] = study_models(dark, targets, models=models, draws=100, rows=[5, 15, 48]).write(
+        folder / "compare.html"
+    )
     strange = written(folder / "strange.jsonl", *_strange_rows(), [name for name in STRANGE])
     targets = [f"{name}=0.5" for name in STRANGE]
     found["strange"] = study_models(strange, targets, models=("linear", "pls"), draws=50).write(folder / "strange.html")
@@ -181,7 +187,7 @@ def browser(tmp_path_factory):
         yield browser
 
 
-KINDS_OF_PAGES = ["sides", "several", "kinds", "compare", "strange", "backtest", "benchmark"]
+KINDS_OF_PAGES = ["survey", "wide", "sides", "several", "kinds", "compare", "strange", "backtest", "benchmark"]
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_PAGES)

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from flows.benchmarks.decisions.backtest import run_backtest_study
-from sdl.reports import backtest_page
+from sdl.reports.benchmarks import backtest_page
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,15 @@ def test_look_ups_are_always_in_the_table_and_the_crystal_only_with_its_records(
     assert {cell.rows for cell in cells if cell.problem == "material"} == {20_000}
 
 
+def test_options_of_a_model_stand_behind_its_name_and_in_its_cells():
+    request = InverseRequest(problems=["sinewave"], models=["ipage:latent=sobol", "ipage"], seeds=1)
+    sobol, plain = request.cells()[2:]
+    assert (sobol.model, sobol.label, sobol.options) == ("ipage", "ipage:latent=sobol", {"latent": "sobol"})
+    assert (plain.label, plain.options) == ("ipage", {})
+    assert ":" not in sobol.key
+    assert "has no such option" in InverseRequest(models=["ipage:latnt=sobol"]).faults()[0]
+
+
 def made_up(model, mean, distance, seed=0, error=None):
     figures = {
         **dict.fromkeys(("median", "q95", "on_target", "out_of_box", "uneven", "spread"), 0.5),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.backtest_figures import draw_learning, draw_requests
+from sdl.reports.benchmarks.backtest_figures import draw_learning, draw_requests
 from sdl.reports.figures import svg_uri
 from sdl.reports.html import render_page, write_page
 from sdl.system.atomic_files import write_atomically
