@@ -249,7 +249,8 @@ def _membership(
     for part, draws in own.items():
         measured, predicted = (each[: draws.shape[1]] for each in readings[part])
         attacked.append(attack_scores(draws, settings[part][0], predicted, measured, span(problem.readings)))
-    leak = membership_advantage(*attacked, np.random.default_rng([seed, 5]))
+    members, others = attacked
+    leak = membership_advantage(members, others, np.random.default_rng([seed, 5]))
     return None if leak is None else asdict(leak)
 
 
