@@ -40,15 +40,13 @@ def answer_without_rows(
     reachable = bool((np.abs(projected.misses[0]) <= 1 + CERTAINTY * doubt / unit)[columns].all())
     draws = model.sample(target, n, rng)
     inside = draws[in_unit_box(draws)]
-    found = cluster_draws(draws) if reachable else []
-    offers = [
-        {
-            **_describe(model, space, columns, window, cluster.settings),
-            "share": cluster.share,
-            "spread": space.named_settings(space.from_unit(inside[cluster.members]).std(axis=0)),
-        }
-        for cluster in found
-    ]
+    offers = list[dict[str, Any]]()
+    for cluster in cluster_draws(draws) if reachable else []:
+        some = inside[cluster.members]
+        mean, deviation = (each[:, columns] for each in model.expectation(some))
+        best = some[_chance(mean, deviation, window).argmax()]
+        spread = space.named_settings(space.from_unit(some).std(axis=0))
+        offers.append({**_describe(model, space, columns, window, best), "share": cluster.share, "spread": spread})
     nearest = None if offers else _describe(model, space, columns, window, np.clip(projected.settings[0], 0, 1))
     return {
         "reachable": reachable,
@@ -68,26 +66,18 @@ def _describe(model: SharedLinear, space: Space, columns: list[int], window: Win
     missed = [space.channel_names[column] for column, inside in zip(columns, room, strict=True) if inside < 0]
     return {
         "settings": space.shown_settings(settings),
-        "readings": _named(space, mean),
-        "intervals": {
-            name: [low, high]
-            for name, low, high in zip(
-                space.channel_names, (mean - margin).tolist(), (mean + margin).tolist(), strict=True
-            )
-        },
-        "chance": _chance(mean[columns], deviation[columns], window),
+        "readings": dict(zip(space.channel_names, mean.tolist(), strict=True)),
+        "intervals": dict(zip(space.channel_names, np.stack((mean - margin, mean + margin), 1).tolist(), strict=True)),
+        "chance": float(_chance(mean[columns], deviation[columns], window)),
         "misses": missed,
     }
 
 
-def _chance(mean: Readings, deviation: Readings, window: Window) -> float:
-    """Probability that noise-free readings ``(c,)`` are within their bounds."""
+def _chance(mean: Readings, deviation: Readings, window: Window) -> Readings:
+    """Probability that noise-free readings ``(..., c)`` are within their bounds, ``(...)``."""
     off, deviation = mean - window.wanted, np.maximum(deviation, _TINY)
-    return float(np.prod(ndtr((window.above - off) / deviation) - ndtr((-window.below - off) / deviation)))
-
-
-def _named(space: Space, readings: Readings) -> dict[str, float]:
-    return dict(zip(space.channel_names, readings.tolist(), strict=True))
+    inside = ndtr((window.above - off) / deviation) - ndtr((-window.below - off) / deviation)
+    return np.asarray(inside.prod(axis=-1))
 
 
 _TINY = 1e-300
