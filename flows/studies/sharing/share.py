@@ -1,13 +1,14 @@
 """Giving a model away without its rows: what is declared, what it costs, and the file."""
 
+import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
-from flows.studies.sharing.shared_file import UNIT, SharedFile, channel_bounds
+from flows.studies.sharing.shared_file import UNIT, SharedFile
 from flows.studies.target_words import read_ranges
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput, suggest_nearest
@@ -15,11 +16,12 @@ from sdl.formatting import count_words
 from sdl.interchange.export_import import Data
 from sdl.space import Channel, Space
 from strategies.models.private.gaussian_mechanism import PrivacyBudget
-from strategies.models.private.private_statistics import PrivateStatistics
-from strategies.solving.sharing.release_figures import KINDS, measure_release
+from strategies.solving.sharing.release_figures import KINDS, BoundedRows, measure_release
 
 SHARED = ("linear",)
 """Models of which a private form exists."""
+ENTROPY = 128
+"""Bits from the operating system that make the noise: a seed that somebody knows would make it worthless."""
 
 
 def share_model(
@@ -35,7 +37,6 @@ def share_model(
     delta: float = 1e-5,
     seed: int = 0,
     force: bool = False,
-    release: np.random.Generator | None = None,
 ) -> dict[str, Any]:
     """Write a private model of some rows, and say what it costs.
 
@@ -51,8 +52,6 @@ def share_model(
         delta: See ``PrivacyBudget``.
         seed: Of the figures, and of nothing that goes out.
         force: Whether a file of that name may be replaced.
-        release: Of the noise that goes out, for tests; by default the operating system's, since who knows a seed takes
-            the noise away again.
 
     Returns:
         Plain data: ``file``, ``model``, ``degree``, ``epsilon``, ``delta``, ``unit_of_privacy``, ``bounds`` (of knobs
@@ -75,17 +74,9 @@ def share_model(
     space = _declared_space(data.space, channels, knobs, stated, faults)
     if faults:
         raise InvalidInput(faults)
-    low, high = channel_bounds(space)
-    readings = data.readings[:, data.space.columns(space.channel_names)]
-    complete = np.isfinite(readings).all(axis=1)
-    settings = data.space.to_unit(data.settings[complete])
-    scaled = (readings[complete] - (low + high) / 2) / ((high - low) / 2)
-    moved = int(((np.abs(scaled) > 1).any(axis=1) | ((settings < 0) | (settings > 1)).any(axis=1)).sum())
-    settings, scaled = np.clip(settings, 0, 1), np.clip(scaled, -1, 1)
-    figures = measure_release(scaled, settings, degree, budget, np.random.default_rng(seed))
-    statistics = PrivateStatistics.of(scaled, settings, degree, budget, release or np.random.default_rng())
-    SharedFile.of(statistics, space, budget).write(path, force=force)
-    rmse = {kind: each * (high - low) / 2 for kind, each in figures.rmse.items()}
+    rows = BoundedRows.of(data.settings, data.readings[:, data.space.columns(space.channel_names)], space)
+    figures = measure_release(rows, degree, budget, seed)
+    SharedFile.of(rows.release(degree, budget, secrets.randbits(ENTROPY)), space, budget).write(path, force=force)
     return {
         "file": str(path),
         "model": model,
@@ -95,15 +86,13 @@ def share_model(
         "unit_of_privacy": UNIT,
         "bounds": {each.name: [each.low, each.high] for each in space.knobs}
         | {each.name: [each.floor, each.ceiling] for each in space.channels},
-        "rows": len(scaled),
-        "moved": moved,
+        "rows": len(rows.settings),
+        "moved": rows.moved,
         "rmse": {
-            name: {kind: float(rmse[kind][column]) for kind in KINDS} for column, name in enumerate(space.channel_names)
+            name: {kind: float(figures.rmse[kind][column]) for kind in KINDS}
+            for column, name in enumerate(space.channel_names)
         },
-        "membership": {
-            kind: {"advantage": leak.advantage, "low": leak.low, "high": leak.high}
-            for kind, leak in figures.membership.items()
-        },
+        "membership": {kind: asdict(leak) for kind, leak in figures.membership.items()},
         "most_advantage": budget.most_advantage,
         "seed": seed,
     }

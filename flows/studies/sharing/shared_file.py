@@ -1,17 +1,16 @@
 """A private model as a file of JSON: what is declared, what was promised, and the noisy sums; no row, and no count."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sdl.errors import InvalidInput
 from sdl.formatting import parse_json
-from sdl.space import Readings, Space
+from sdl.space import Space
 from sdl.system.atomic_files import write_atomically
 from strategies.models.private.gaussian_mechanism import PrivacyBudget
-from strategies.models.private.private_statistics import PrivateStatistics, inputs
+from strategies.models.private.private_statistics import PrivateStatistics
 from strategies.models.private.shared_linear import SharedLinear
 
 SUFFIX = ".json"
@@ -21,19 +20,6 @@ UNIT = (
     "one measurement: the settings asked and all its readings, added to the others or taken from them. Several "
     "measurements of one sample are together protected by so many times epsilon, and so are several files of one's rows"
 )
-
-
-class Sums(BaseModel):
-    """As ``PrivateStatistics`` has them."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-
-    degree: Literal[1, 2]
-    gram: list[list[float]]
-    cross: list[list[float]]
-    squares: list[float]
-    noise: float = Field(gt=0)
-    noise_of_squares: float = Field(gt=0)
 
 
 class SharedFile(BaseModel):
@@ -49,32 +35,31 @@ class SharedFile(BaseModel):
     delta: float = Field(gt=0, lt=1)
     unit_of_privacy: str = UNIT
     mechanism: str = "analytic Gaussian (Balle, Wang 2018, arXiv:1805.06530)"
-    sums: Sums
+    sums: dict[str, Any]
+    """As ``PrivateStatistics.plain`` has them."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if wide := [each.name for each in self.space.channels if each.floor is None or each.ceiling is None]:
             raise ValueError(f"every channel needs a floor and a ceiling, and {', '.join(wide)} has not")
-        q = inputs(np.zeros((1, self.space.u)), self.sums.degree).shape[1]
-        p, sums = self.space.p, self.sums
-        if [*map(len, sums.gram)] != [q] * q or [*map(len, sums.cross)] != [p] * q or len(sums.squares) != p:
-            raise ValueError(f"gram, cross and squares need the shapes {(q, q)}, {(q, p)} and {(p,)}")
-        if not np.array_equal(self.sums.gram, np.transpose(self.sums.gram)):
-            raise ValueError("gram needs to be symmetric")
+        try:
+            self.statistics()
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
         return self
 
     @classmethod
     def of(cls, statistics: PrivateStatistics, space: Space, budget: PrivacyBudget) -> Self:
         """What is to stand in it."""
-        sums = Sums(
-            degree=1 if statistics.degree == 1 else 2,
-            gram=statistics.gram.tolist(),
-            cross=statistics.cross.tolist(),
-            squares=statistics.squares.tolist(),
-            noise=statistics.noise,
-            noise_of_squares=statistics.noise_of_squares,
-        )
-        return cls(space=space, epsilon=budget.epsilon, delta=budget.delta, sums=sums)
+        return cls(space=space, epsilon=budget.epsilon, delta=budget.delta, sums=statistics.plain())
+
+    def statistics(self) -> PrivateStatistics:
+        """The sums.
+
+        Raises:
+            InvalidInput: if they are none of so many knobs and channels.
+        """
+        return PrivateStatistics.from_plain(self.sums, self.space.u, self.space.p)
 
     def write(self, path: Path, *, force: bool = False) -> None:
         """Write it.
@@ -87,22 +72,7 @@ class SharedFile(BaseModel):
 
     def build(self) -> SharedLinear:
         """The model."""
-        sums = self.sums
-        statistics = PrivateStatistics(
-            sums.degree,
-            np.array(sums.gram),
-            np.array(sums.cross),
-            np.array(sums.squares),
-            sums.noise,
-            sums.noise_of_squares,
-        )
-        low, high = channel_bounds(self.space)
-        return SharedLinear(statistics, low, high, self.space.u)
-
-
-def channel_bounds(space: Space) -> tuple[Readings, Readings]:
-    """Floor and ceiling of each channel, both ``(p,)``."""
-    return np.array([each.floor for each in space.channels], float), space.ceiling
+        return SharedLinear(self.statistics(), self.space)
 
 
 def read_shared_file(path: Path) -> SharedFile:

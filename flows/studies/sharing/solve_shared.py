@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
@@ -52,7 +51,7 @@ def solve_shared(
     fixed, _ = read_target_words(shared.space, targets, free, (), tolerance, faults)
     if extremes := [each.name for each in fixed if each.interval.extreme]:
         raise InvalidInput(f"the most or least of {', '.join(extremes)} needs rows, and a shared model has none")
-    answer = answer_without_rows(shared.build(), shared.space, fixed, draws, np.random.default_rng([seed, 1]))
+    answer = answer_without_rows(shared.build(), shared.space, fixed, draws, seed)
     return {
         "data": str(path),
         "version": own_version(),

@@ -5,13 +5,15 @@ go out second, each cut off at a bound. Where readings stand beyond the declared
 beyond that of their knob, they are moved to its end.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from itertools import combinations_with_replacement
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdl.errors import InvalidInput
 from sdl.space import Readings, Settings
 from strategies.models.private.gaussian_mechanism import PrivacyBudget
 
@@ -25,6 +27,8 @@ PRIOR = 1.0
 GRAIN = 1e-3
 """Part of the noise that sums are rounded to: the last digits of a random number may give away what it was added to."""
 LOOPS = 3
+LARGEST = 1e12
+"""No sum of a file is larger."""
 
 
 def inputs(settings: Settings, degree: int) -> Array:
@@ -92,6 +96,39 @@ class PrivateStatistics:
         noise_of_squares = float(budget.part(RESIDUALS) * np.sqrt(p) * CUT**2)
         squares = (left**2).sum(axis=0) + noise_of_squares * rng.standard_normal(p)
         return cls(degree, gram, cross, _rounded(squares, noise_of_squares), noise, noise_of_squares)
+
+    def plain(self) -> dict[str, Any]:
+        """The same in what JSON knows."""
+        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], u: int, p: int) -> Self:
+        """What ``plain`` was made from, for ``u`` axes of the unit box and ``p`` channels.
+
+        Raises:
+            InvalidInput: if it can be no such thing.
+        """
+        names = [each.name for each in fields(cls)]
+        if set(plain) != set(names) or plain["degree"] not in (1, 2):
+            raise InvalidInput(f"the sums need {', '.join(names)}, and a degree of 1 or 2")
+        q = inputs(np.zeros((1, u)), plain["degree"]).shape[1]
+        shapes = {"gram": (q, q), "cross": (q, p), "squares": (p,), "noise": (), "noise_of_squares": ()}
+        faults, arrays = list[str](), dict[str, Array]()
+        for name, shape in shapes.items():
+            try:
+                arrays[name] = np.array(plain[name], float)
+            except (TypeError, ValueError):
+                arrays[name] = np.array(np.nan)
+            if arrays[name].shape != shape or not (np.abs(arrays[name]) < LARGEST).all():
+                faults.append(f"{name} needs the shape {shape} and finite numbers")
+        if not faults and not (arrays["noise"] > 0 and arrays["noise_of_squares"] > 0):
+            faults.append("the noise needs to be above 0")
+        if not faults and not np.array_equal(arrays["gram"], arrays["gram"].T):
+            faults.append("gram needs to be symmetric")
+        if faults:
+            raise InvalidInput(faults)
+        gram, cross, squares, noise, noise_of_squares = arrays.values()
+        return cls(plain["degree"], gram, cross, squares, float(noise), float(noise_of_squares))
 
     @property
     def rows(self) -> float:

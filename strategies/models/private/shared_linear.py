@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.space import Readings, Settings
+from sdl.space import Readings, Settings, Space
 from strategies.contract import Remoteness, Target, fixed_columns
 from strategies.models.base.applicability_domain import Domain
 from strategies.models.private.private_statistics import PrivateStatistics, inputs, slopes
@@ -16,6 +16,12 @@ from strategies.numerics.projection import pool
 Array = NDArray[np.float64]
 
 
+def channel_scale(space: Space) -> tuple[Readings, Readings]:
+    """The middle of the range of each channel and half its width, both ``(p,)``; each has a floor and a ceiling."""
+    low, high = np.array([channel.floor for channel in space.channels], float), space.ceiling
+    return (low + high) / 2, (high - low) / 2
+
+
 class SharedLinear:
     """Readings as a linear or quadratic function of the settings, and settings by Bayes' rule.
 
@@ -24,15 +30,14 @@ class SharedLinear:
 
     Args:
         statistics: Of the rows.
-        low: Least reading of each channel, as declared, ``(p,)``.
-        high: Largest reading, ``(p,)``.
-        d: Axes of the unit box.
+        space: Knobs, and channels with the floor and ceiling that the rows were held to.
     """
 
     single_valued: ClassVar[bool] = False
 
-    def __init__(self, statistics: PrivateStatistics, low: Readings, high: Readings, d: int) -> None:
-        self._middle, self._half, self._d = (low + high) / 2, (high - low) / 2, d
+    def __init__(self, statistics: PrivateStatistics, space: Space) -> None:
+        self._middle, self._half = channel_scale(space)
+        self._d = space.u
         self._degree, self._rows, self._variance = statistics.degree, statistics.rows, statistics.variance
         self._coefficients, self._covariance = statistics.regression()
 

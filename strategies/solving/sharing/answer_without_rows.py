@@ -19,9 +19,9 @@ WIDTH = float(ndtri(0.95))
 
 
 def answer_without_rows(
-    model: SharedLinear, space: Space, fixed: Sequence[FixedChannel], n: int, rng: np.random.Generator
+    model: SharedLinear, space: Space, fixed: Sequence[FixedChannel], n: int, seed: int
 ) -> dict[str, Any]:
-    """What a shared model offers for a target, from ``n`` draws.
+    """What a shared model offers for a target, from ``n`` draws with that seed.
 
     Returns:
         Plain data: ``reachable``; ``remoteness`` of the target from what the box gives; ``refused`` (share of the draws
@@ -38,7 +38,7 @@ def answer_without_rows(
     projected = project(model.predict, target[None], unit[None], space.u)
     doubt = model.expectation(projected.settings)[1][0]
     reachable = bool((np.abs(projected.misses[0]) <= 1 + CERTAINTY * doubt / unit)[columns].all())
-    draws = model.sample(target, n, rng)
+    draws = model.sample(target, n, np.random.default_rng([seed, 1]))
     inside = draws[in_unit_box(draws)]
     offers = list[dict[str, Any]]()
     for cluster in cluster_draws(draws) if reachable else []:

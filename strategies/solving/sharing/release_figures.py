@@ -1,4 +1,4 @@
-"""What privacy costs, and what it keeps: a linear model with and without noise, on choices of the rows."""
+"""What is given away of rows, what it costs, and what it keeps: a linear model with and without noise."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import TooFewRows
-from sdl.space import Readings, Settings
+from sdl.space import Readings, Settings, Space
 from strategies.metrics.membership import FEWEST, Leak, mean_advantage, membership_advantage
 from strategies.metrics.scores import absolute_errors
 from strategies.models.private.gaussian_mechanism import PrivacyBudget
 from strategies.models.private.private_statistics import PrivateStatistics, inputs
+from strategies.models.private.shared_linear import channel_scale
 
 Array = NDArray[np.float64]
 TRIALS = 40
@@ -18,6 +19,46 @@ TRIALS = 40
 LEARN = 0.9
 """Share of the rows that the errors are by; members are half of the rows."""
 KINDS = ("private", "without noise")
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedRows:
+    """Rows held to bounds that are declared."""
+
+    readings: Readings
+    """From -1 to 1 over the range of their channel, ``(n, p)``."""
+    settings: Settings
+    """In the unit box, ``(n, u)``."""
+    moved: int
+    """How many lay beyond a bound, and were moved to it."""
+    half: Readings
+    """Half of the range of each channel, ``(p,)``."""
+
+    @classmethod
+    def of(cls, settings: Settings, readings: Readings, space: Space) -> "BoundedRows":
+        """Those in which every channel was read.
+
+        Args:
+            settings: In the units of the knobs, ``(n, d)``.
+            readings: In those of the channels, ``(n, p)``; NaN where a channel was not read.
+            space: Knobs and channels with their declared bounds.
+        """
+        complete = np.isfinite(readings).all(axis=1)
+        middle, half = channel_scale(space)
+        x, y = space.to_unit(settings[complete]), (readings[complete] - middle) / half
+        beyond = (np.abs(y) > 1).any(axis=1) | ((x < 0) | (x > 1)).any(axis=1)
+        return cls(np.clip(y, -1, 1), np.clip(x, 0, 1), int(beyond.sum()), half)
+
+    def release(self, degree: int, budget: PrivacyBudget, entropy: int) -> PrivateStatistics:
+        """What is given away of them.
+
+        Args:
+            degree: As ``PrivateStatistics.of`` takes it.
+            budget: How much one row may change.
+            entropy: Of the noise: 128 bits from the operating system, kept nowhere, since who knows them takes the
+                noise away again.
+        """
+        return PrivateStatistics.of(self.readings, self.settings, degree, budget, np.random.default_rng(entropy))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +71,19 @@ class ReleaseFigures:
     """What a model fitted on half of the rows gives away, by kind."""
 
 
-def measure_release(
-    readings: Readings, settings: Settings, degree: int, budget: PrivacyBudget, rng: np.random.Generator
-) -> ReleaseFigures:
+def measure_release(rows: BoundedRows, degree: int, budget: PrivacyBudget, seed: int) -> ReleaseFigures:
     """Fit both kinds on choices of the rows, and hold them against the others.
 
     Args:
-        readings: From -1 to 1, ``(n, p)``.
-        settings: In the unit box, ``(n, u)``.
-        degree: As ``PrivateStatistics`` takes it.
+        rows: Some of them for either purpose.
+        degree: As ``PrivateStatistics.of`` takes it.
         budget: Of the private one.
-        rng: Of choices and noise: that of what is given away is another one.
+        seed: Of choices and noise: what is given away has another noise.
 
     Raises:
         TooFewRows: with the number that is needed.
     """
+    readings, settings, rng = rows.readings, rows.settings, np.random.default_rng(seed)
     n, q = len(readings), inputs(settings[:1], degree).shape[1]
     needed = max(2 * FEWEST, 2 * q + 2)
     if n < needed:
@@ -62,7 +101,7 @@ def measure_release(
             scores = model.attacked(readings, settings)
             leak = membership_advantage(scores[:, members], scores[:, others], rng)
             advantages[kind] += [] if leak is None else [leak.advantage]
-    rmse = {kind: np.sqrt(np.mean(each, axis=0)) for kind, each in squares.items()}
+    rmse = {kind: rows.half * np.sqrt(np.mean(each, axis=0)) for kind, each in squares.items()}
     return ReleaseFigures(rmse, {kind: mean_advantage(each) for kind, each in advantages.items()})
 
 
