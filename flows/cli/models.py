@@ -209,12 +209,14 @@ def _rows_to_share(rows: str, knobs: Sequence[str], home: Path | None, ledger: s
 
     ranges = read_ranges(knobs)
     if Path(rows).exists():
-        data = read_data(rows, None, ranges)
-        # Of the spaces that are made for a file only that of Claude-Light knows where its channels end.
-        return data, all(channel.ceiling is not None for channel in data.space.channels)
-    with open_ledger(home, ledger) as book, TemporaryDirectory() as folder:
-        space = book.entry(rows).space
-        return read_data(export_campaign(book, rows, Path(folder) / "rows.jsonl"), space, ranges), True
+        data, measured = read_data(rows, None, ranges), False
+    else:
+        with open_ledger(home, ledger) as book, TemporaryDirectory() as folder:
+            entry = book.entry(rows)
+            data = read_data(export_campaign(book, rows, Path(folder) / "rows.jsonl"), entry.space, ranges)
+            measured = "imported" not in entry.config
+    # Of the spaces that are made for a file only that of Claude-Light knows where its channels end.
+    return data, measured or all(channel.ceiling is not None for channel in data.space.channels)
 
 
 def compare_models(
