@@ -109,9 +109,14 @@ ROOMS = {
         "strategies": "contract models.base models.sampling numerics",
     },
     "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
+    "strategies.models.private": {
+        "sdl": "errors space",
+        "strategies": "contract models.base models.sampling numerics",
+    },
     "strategies.solving": {
         "sdl": "analysis errors formatting history interchange plugins space",
-        "strategies": "answers contract correction fitting metrics models.base models.linear numerics posterior",
+        "strategies": "answers contract correction fitting metrics models.base models.linear models.private numerics "
+        "posterior",
     },
     "strategies.evaluation": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
@@ -166,8 +171,8 @@ ROOMS = {
         "flows": "engine environment run_policy ui",
     },
     "flows.studies": {
-        "sdl": "campaign errors formatting interchange reports space",
-        "strategies": "answers contract evaluation metrics posterior solving",
+        "sdl": "campaign errors formatting interchange reports space system",
+        "strategies": "answers contract evaluation metrics models.private posterior solving",
         "flows": "server terminal versions",
     },
     "flows.benchmarks.decisions": {

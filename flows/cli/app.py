@@ -73,8 +73,12 @@ COMMANDS = {
         "models",
         "Show a card of each model of a campaign: its data and domain, how right it was, its limits, seed and version.",
     ),
-    "solve": ("models", "Find settings for readings from data that exist, without an instrument."),
+    "solve": (
+        "models",
+        "Find settings for readings from data that exist, or by a model that 'sdl share' wrote, without an instrument.",
+    ),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
+    "share": ("models", "Write a model of which no row can be told, for others to solve with; say what that costs."),
     "backtest": (
         "backtest",
         "Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left.",

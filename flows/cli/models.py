@@ -1,7 +1,9 @@
-"""Commands about inverse models: what a campaign says of its own (models), and on data that exist (solve, compare)."""
+"""Commands about inverse models: those of a campaign (models), and on data that exist (solve, compare, share)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,9 @@ from flows.cli.data import DataFile
 from flows.cli.options import AsJson, Home, LedgerOption, open_ledger, start_prefect
 from flows.terminal import plain_table, show, show_progress
 from sdl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sdl.interchange.export_import import Data
 
 Targets = Annotated[
     list[str],
@@ -67,6 +72,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("models")(show_models)
     app.command("solve")(solve_targets)
     app.command("compare")(compare_models)
+    app.command("share")(share_model)
 
 
 def show_models(
@@ -114,7 +120,20 @@ def solve_targets(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Find settings for readings from data that exist, without an instrument."""
+    """Find settings for readings from data that exist, or by a model that 'sdl share' wrote, without an instrument."""
+    if data.suffix.lower() == ".json":
+        rows = {
+            "model": model,
+            "background": background,
+            "knob": knob,
+            "anchor": anchor,
+            "quantity": quantity,
+            "answers": answers,
+            "prior": prior,
+            "from": start,
+            "regularise": regularise,
+        }
+        return _solve_by_shared(data, target, free, tolerance, draws, seed, rows, as_json)
     from flows.studies.solve import solve as solve_problem
     from flows.studies.solve import solve_tables, solved
 
@@ -140,6 +159,78 @@ def solve_targets(
         )
     show(result, as_json, *([] if as_json else solve_tables(result)), result["advice"])
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
+
+
+def _solve_by_shared(
+    file: Path,
+    target: Sequence[str],
+    free: Sequence[str] | None,
+    tolerance: str,
+    draws: int,
+    seed: int,
+    needs_rows: Mapping[str, Any],
+    as_json: bool,
+) -> int:
+    from flows.studies.sharing.solve_shared import shared_tables, solve_shared
+
+    words: Any = {"free": free or (), "tolerance": tolerance, "draws": draws, "seed": seed, "needs_rows": needs_rows}
+    result = solve_shared(file, target, **words)
+    show(result, as_json, *shared_tables(result), result["advice"])
+    candidates = result["candidates"]
+    return 0 if candidates and not candidates[0]["misses"] else NOT_SOLVED
+
+
+def share_model(
+    model: Annotated[str, typer.Argument(help="The model: linear.", show_default=False)],
+    rows: Annotated[str, typer.Argument(help="A file of rows, or the name of a campaign.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File to write: .json.", show_default=False)],
+    channel: Annotated[
+        list[str],
+        typer.Option(
+            "--channel",
+            help="CHANNEL, or CHANNEL=LOW:HIGH with the range that it can have, repeatable; the fewer, the better.",
+            show_default=False,
+        ),
+    ],
+    knob: Annotated[
+        list[str] | None,
+        typer.Option("--knob", help="KNOB=LOW:HIGH, the range that it can have, repeatable."),
+    ] = None,
+    degree: Annotated[int, typer.Option(help="2 for a curved response, with squares and products.", min=1, max=2)] = 1,
+    epsilon: Annotated[
+        float, typer.Option(help="How much one measurement may change: the less, the more private.")
+    ] = 1.0,
+    delta: Annotated[float, typer.Option(help="Chance beside it, far below one in the number of rows.")] = 1e-5,
+    seed: Annotated[int, typer.Option(help="Seed of the figures; the noise has none.", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model of which no row can be told, for others to solve with; say what that costs."""
+    from flows.studies.sharing import share
+
+    data, stated = _rows_to_share(rows, knob or (), home, ledger)
+    words: Any = {"knobs": knob or (), "stated": stated, "degree": degree, "epsilon": epsilon, "delta": delta}
+    result = share.share_model(model, data, channel, file, seed=seed, force=force, **words)
+    show(result, as_json, *share.sharing_words(result))
+
+
+def _rows_to_share(rows: str, knobs: Sequence[str], home: Path | None, ledger: str | None) -> "tuple[Data, bool]":
+    """The rows of a file or campaign, and whether the ranges of their knobs are the instrument's and not theirs."""
+    from flows.studies.target_words import read_ranges
+    from sdl.interchange.export_import import export_campaign, read_data
+
+    ranges = read_ranges(knobs)
+    if Path(rows).exists():
+        data, measured = read_data(rows, None, ranges), False
+    else:
+        with open_ledger(home, ledger) as book, TemporaryDirectory() as folder:
+            entry = book.entry(rows)
+            data = read_data(export_campaign(book, rows, Path(folder) / "rows.jsonl"), entry.space, ranges)
+            measured = "imported" not in entry.config
+    # Of the spaces that are made for a file only that of Claude-Light knows where its channels end.
+    return data, measured or all(channel.ceiling is not None for channel in data.space.channels)
 
 
 def compare_models(

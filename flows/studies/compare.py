@@ -80,8 +80,9 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         - ``scores``, None where too few rows are left to judge it, which ``unjudged`` says: ``readings`` and
           ``settings`` (``train`` and ``test`` each with ``rows``, ``r2``, ``mae``, ``rmse``), ``energy`` (mean energy
           score of ``settings`` and of ``readings``), ``coverage`` (of both, by level, then by name), ``diagnostics``
-          (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``) and ``off``
-          (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance);
+          (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``), ``off``
+          (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance) and
+          ``membership`` (as ``strategies.metrics.membership.Leak`` has it; None for too few rows);
         - ``learning``: its curve, as ``strategies.solving.learning_curve`` has it; empty where none is asked for;
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.

@@ -10,6 +10,7 @@ from rich.table import Table
 from flows.studies.free_channels import foretold_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
+from strategies.metrics.membership import Leak
 
 CERTAIN = 0.95
 """With which no model of several that are as good as the best is called worse."""
@@ -33,6 +34,7 @@ def summarise_comparison(result: Mapping[str, Any]) -> list[str]:
     said += _agreement([best, *(row for row in rest if row["no_worse"])], result["knobs"])
     said += _intervals(judged, n)
     said += _posteriors(judged)
+    said += _leaks(judged)
     if single := [row["model"] for row in judged if row["single_valued"]]:
         said.append(f"{_list(single)} {_know(single)} one answer even where there are several.")
     if several := [f"{row['model']} ({row['distinct']})" for row in judged if row["distinct"] > 1]:
@@ -100,6 +102,16 @@ def _posteriors(judged: Sequence[Mapping[str, Any]]) -> list[str]:
     good = [model for model, found in wrong.items() if not found]
     said = [f"No test finds the posterior of {_list(good)} wrong."] if good else []
     return said + [f"The posterior of {model} is {'; '.join(found)}." for model, found in wrong.items() if found]
+
+
+def _leaks(judged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whose words give away which rows it learned from."""
+    known = {row["model"]: Leak(**found) for row in judged if (found := row["scores"]["membership"])}
+    seen = [f"{leak} for {model}" for model, leak in known.items() if leak.seen]
+    close = [model for model, leak in known.items() if not leak.seen]
+    said = [f"What a model says of rows tells those it learned from, by an advantage of {_list(seen)}."] if seen else []
+    kept = "learned from, as far as these rows can tell."
+    return said + ([f"No attack tells which rows {_list(close)} {kept}"] if close else [])
 
 
 def _tests(row: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -172,16 +184,16 @@ def _answers(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _ranks(result: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> Table:
     title = f"{_rows(result['split']['test_asked'])} not seen, energy scores in ‰ of the span"
-    table = _table(title, ["model"], ["settings", "behind", "readings", "refused", "fit, s", "draws, s"])
+    table = _table(title, ["model"], ["settings", "behind", "readings", "refused", "members", "fit, s", "draws, s"])
     table.caption = escape("\n".join(map(escape_invisible, result["summary"])))
     for row in judged:
         more, error = row["behind"]["difference"], row["behind"]["standard_error"]
         behind = "best" if row["rank"] == 1 else f"{1e3 * more:.3f}" + ("" if error is None else f" ±{1e3 * error:.3f}")
         figures = [f"{1e3 * row['scores']['energy'][what]:.2f}" for what in ("settings", "readings")]
         took = [f"{row[each]:.2f}" for each in ("fit_s", "draw_s")]
-        table.add_row(
-            escape(escape_invisible(row["model"])), figures[0], behind, figures[1], f"{row['refused']:.0%}", *took
-        )
+        known = row["scores"]["membership"]
+        told = f"{row['refused']:.0%}", str(Leak(**known)) if known else "too few"
+        table.add_row(escape(escape_invisible(row["model"])), figures[0], behind, figures[1], *told, *took)
     return table
 
 

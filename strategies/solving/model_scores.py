@@ -11,6 +11,7 @@ from sdl.space import Settings
 from strategies.contract import InverseModel
 from strategies.fitting.guard import require_finite
 from strategies.metrics.diagnostics import diagnose_draws
+from strategies.metrics.membership import attack_scores, membership_advantage
 from strategies.metrics.scores import absolute_errors, coverage, energy_score
 from strategies.models.base.noise import span
 from strategies.numerics.unit_box import in_unit_box
@@ -181,6 +182,7 @@ def judge_model(name: str, problem: InverseProblem, rows: RowSplit, seed: int) -
         "coverage": covered,
         "diagnostics": {name: {**asdict(each), "holds": each.holds} for name, each in asked_of_draws.items()},
         "off": {what: off_intervals(shares["90%"], len(truths[0])) for what, shares in covered.items()},
+        "membership": _membership(own, settings, readings, problem, seed),
     }
     return JudgedModel(scores, energy, draws["test"], readings, settings)
 
@@ -233,6 +235,23 @@ def _spread(
     """The same, with so many of them in gaps as the answers may lie there."""
     wider = [model.spread(draws[:, m], problem.readings[row], rng) for m, row in enumerate(places)]
     return np.stack(wider, axis=1)
+
+
+def _membership(
+    own: Mapping[str, Array],
+    settings: Mapping[str, tuple[Array, Array]],
+    readings: Mapping[str, tuple[Array, Array]],
+    problem: InverseProblem,
+    seed: int,
+) -> dict[str, float] | None:
+    """How far an attack tells the rows that the model learned from, as plain data; None for too few rows."""
+    attacked = list[Array]()
+    for part, draws in own.items():
+        measured, predicted = (each[: draws.shape[1]] for each in readings[part])
+        attacked.append(attack_scores(draws, settings[part][0], predicted, measured, span(problem.readings)))
+    members, others = attacked
+    leak = membership_advantage(members, others, np.random.default_rng([seed, 5]))
+    return None if leak is None else asdict(leak)
 
 
 def _guesses(draws: Array) -> Array:

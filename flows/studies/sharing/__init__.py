@@ -1,0 +1,1 @@
+"""Private models: made of rows to be given away, and asked without them."""
