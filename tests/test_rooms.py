@@ -19,7 +19,7 @@ PEERS = {"ax", "baybe", "bofire"}
 ALLOWED = {
     "sdl": LABORATORY | {"scipy.special"},
     "sdl.instruments": LABORATORY | {"scipy.special", "scipy.linalg", "scipy.sparse"},
-    "sdl.instruments.configured": LABORATORY | {"asyncua", "paho", "pyvisa"},
+    "sdl.instruments.configured": LABORATORY | {"asyncua", "grpc", "paho", "pyvisa", "sila2"},
     "sdl.campaign.colour": LABORATORY | {"colour"},
     "sdl.interchange.formats": LABORATORY | {"h5py"},
     "sdl.measurement.sheets": LABORATORY | {"openpyxl"},

@@ -83,7 +83,7 @@ def test_what_is_the_laboratorys_to_say_cannot_be_changed_in_a_form(given, told)
 
 
 @pytest.mark.fault("N-09")
-@pytest.mark.parametrize("plugin", ["scpi", "rest", "command", "mqtt", "opcua"])
+@pytest.mark.parametrize("plugin", ["scpi", "rest", "command", "mqtt", "opcua", "ophyd", "sila"])
 def test_an_instrument_that_is_described_is_refused_by_its_kind_and_never_built(plugin):
     """Its options may be a stranger's, and need not even be whole."""
     given = {"config": {"instrument": {"plugin": plugin, "program": ["sh"], "address": "tcp://10.0.0.1"}}}

@@ -164,7 +164,26 @@ def raw_ophyd(written):
     loop.close()
 
 
-CLIENTS = (raw_scpi, raw_visa, raw_rest, raw_at_once, raw_command, raw_mqtt, raw_opcua, raw_ophyd)
+@contextmanager
+def raw_sila(written):
+    from sila2.client import SilaClient
+
+    host, _, port = written["url"].removeprefix("http://").partition(":")
+    with SilaClient(host, int(port), insecure=True) as client:
+
+        def read():
+            client.PumpService.SetFlow("red", SETTINGS["red"])
+            client.PumpService.SetBlue(SETTINGS["blue"])
+            flows = [client.PumpService.RedFlow.get(), client.PumpService.BlueFlow.get()]
+            measuring = client.Photometer.Measure()
+            while not measuring.done:
+                time.sleep(0.001)
+            return [*flows, *measuring.get_responses()]
+
+        yield read
+
+
+CLIENTS = (raw_scpi, raw_visa, raw_rest, raw_at_once, raw_command, raw_mqtt, raw_opcua, raw_ophyd, raw_sila)
 RAW = dict(zip(PROTOCOLS, CLIENTS, strict=True))
 
 

@@ -43,6 +43,15 @@ def served_ophyd(rig):
         yield written
 
 
+@contextmanager
+def served_sila(rig):
+    pytest.importorskip("sila2", reason="needs the extra 'sila'")
+    from sila_server import served_sila
+
+    with served_sila(rig) as written:
+        yield written
+
+
 PROTOCOLS = {
     "scpi": served_scpi,
     "visa": served_visa,
@@ -52,6 +61,7 @@ PROTOCOLS = {
     "mqtt": served_mqtt,
     "opcua": served_opcua,
     "ophyd": served_ophyd,
+    "sila": served_sila,
 }
 SECRETS = {"SDL_SECRET_RIG_TOKEN": TOKEN, "SDL_SECRET_RIG_PASSWORD": "hunter2-at-the-broker"}
 """What the environment has to hold."""

@@ -104,11 +104,12 @@ readings = { 450nm = 3 }
         ("rest", "http://169.254.169.254/latest"),
         ("mqtt", "mqtt://169.254.169.254"),
         ("opcua", "opc.tcp://169.254.169.254"),
+        ("sila", "https://169.254.169.254"),
     ],
 )
 @pytest.mark.fault("N-08")
 def test_no_protocol_reaches_a_metadata_address_and_none_a_private_one_unasked(kind, url):
-    order = {"path": "/x"} if kind == "rest" else "i=1"
+    order = {"rest": {"path": "/x"}, "sila": "Pump.Flow"}.get(kind, "i=1")
     written = {"knobs": [RED | {"write": order}], "channels": [LIGHT | {"query": order}]}
     assert any("never an instrument" in fault for fault in faults(kind, **written, url=url, allow_private=True))
     private = faults(kind, **written, url=url.replace("169.254.169.254", "10.1.2.3"), allow_private=False)
@@ -128,10 +129,11 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(monkeypatch):
     from sdl.instruments.configured import definition
 
     monkeypatch.setattr(definition, "find_spec", lambda _: None)
-    written = {"knobs": [{"name": "red", "write": "ns=2;s=red"}], "channels": [{"name": "x", "query": "ns=2;s=x"}]}
-    for kind, extra in (("mqtt", "mqtt"), ("opcua", "opcua")):
-        url = {"mqtt": "mqtt://8.8.8.8", "opcua": "opc.tcp://8.8.8.8"}[kind]
-        assert any(f"pip install 'inverse-sdl[{extra}]'" in fault for fault in faults(kind, **written, url=url))
+    urls = {"mqtt": "mqtt://8.8.8.8", "opcua": "opc.tcp://8.8.8.8", "sila": "https://8.8.8.8"}
+    for kind, url in urls.items():
+        order = "Pump.Flow" if kind == "sila" else "ns=2;s=red"
+        written = {"knobs": [{"name": "red", "write": order}], "channels": [{"name": "x", "query": order}]}
+        assert any(f"pip install 'inverse-sdl[{kind}]'" in fault for fault in faults(kind, **written, url=url))
     assert "inverse-sdl[visa]" in faults(knobs=[RED], channels=[LIGHT], url=None, resource="GPIB::9::INSTR")[0]
 
 
