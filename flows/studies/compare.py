@@ -138,7 +138,11 @@ def study_models(
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in answers])
     result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(rows)}
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
-    shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    shown = ScoredRows(
+        problem.space.from_unit(problem.settings),
+        problem.readings + problem.background,
+        problem.lines[[] if rows is None else rows.test],
+    )
     evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
     result |= {"summary": summarise_comparison(result)}
     result |= {"advice": take_this_one(result, next(filter(solved, result["models"]), None))}

@@ -10,14 +10,14 @@ import numpy as np
 
 from sdl import __version__
 from sdl.analysis.background import Background
-from sdl.formatting import float_or_nan, format_local_time, format_time
+from sdl.formatting import float_or_nan, format_local_time, format_quantities, format_time
 from sdl.history import Observation, Purpose
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
 from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
-from sdl.reports.figures import Bar, Light
+from sdl.reports.figures import Bar, Light, MarkedFigure
 from sdl.reports.html import render_page, write_page
 from sdl.space import Readings
 from sdl.system import failpoints
@@ -74,7 +74,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         figures={
             "targets": _targets_figure(summary),
             "parity": parity and figures.draw_parity([summary.labelled(name) for name in parity.channels], parity.sets),
-            "pairs": _pairs_figure(summary),
+            "pairs": _pairs_figure(summary, course),
             "uncertainty": _uncertainty_figure(summary),
             "background": _background_figure(summary, course),
         },
@@ -175,7 +175,7 @@ def _reach(line: ChannelResult) -> float:
     return float(np.nan_to_num(abs(line.missed) + line.room))
 
 
-def _pairs_figure(summary: CampaignSummary) -> str | None:
+def _pairs_figure(summary: CampaignSummary, course: "_Course") -> MarkedFigure | None:
     names = [*summary.entry.space.knob_names, *summary.channels][:MOST_QUANTITIES]
     observations = _thinned(summary.history.observations)
     if not observations:
@@ -195,6 +195,7 @@ def _pairs_figure(summary: CampaignSummary) -> str | None:
         [observation.purpose for observation in observations],
         marked,
         {place: knob.names for place, knob in enumerate(summary.entry.space.knobs) if knob.names},
+        [course.words(observation, summary) for observation in observations],
     )
 
 
@@ -230,6 +231,15 @@ class _Course:
             observations[place] = replace(observations[place], readings=readings[place])
         return cls(observations, places, Background.of(observations, summary.entry.space.p))
 
+    def words(self, observation: Observation, summary: CampaignSummary) -> str:
+        """What was asked and read in a sentence; an imported reading has no request."""
+        space, which = summary.entry.space, f"reading {observation.seq + 1}"
+        if observation.seq < len(self.places):
+            which = f"request {self.places[observation.seq]}"
+        read = dict(zip(summary.channels, observation.readings[summary.columns].tolist(), strict=True))
+        settings = format_quantities(space.shown_settings(observation.settings), summary.units)
+        return f"{which}, {observation.purpose}: {settings}; read {format_quantities(read, summary.units)}"
+
     @property
     def lamps(self) -> list[tuple[int, int]]:
         """Requests between which a lamp was switched."""
@@ -237,7 +247,7 @@ class _Course:
         return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in stretches.tolist()]
 
 
-def _background_figure(summary: CampaignSummary, course: _Course) -> str | None:
+def _background_figure(summary: CampaignSummary, course: _Course) -> MarkedFigure | None:
     observations, places, background = course.seen, course.places, course.background
     references = _thinned([observation for observation in observations if observation.purpose is Purpose.REFERENCE])
     if not references or not summary.channels:
@@ -263,7 +273,8 @@ def _background_figure(summary: CampaignSummary, course: _Course) -> str | None:
         if exam.round in examined
     ]
     at = [places[observation.seq] for observation in references]
-    return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams)
+    words = [course.words(observation, summary) for observation in references]
+    return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams, words)
 
 
 def _thinned(items: Sequence[Item]) -> Sequence[Item]:
