@@ -17,6 +17,7 @@ from services import secret_headers
 
 NEEDED = (
     "sdl/py.typed",
+    "flows/cli/reference.md",
     "sdl/instruments/claude_light/twin_parameters.json",
     *(f"sdl/reports/templates/{path.name}" for path in (ROOT / "sdl/reports/templates").iterdir()),
     *(f"flows/laboratory/wall/page/{path.name}" for path in (ROOT / "flows/laboratory/wall/page").iterdir()),
@@ -66,6 +67,17 @@ def test_the_source_distribution_has_no_test(built):
         names = {name.partition("/")[2] for name in file.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", *NEEDED} <= names
     assert not [name for name in names if name.startswith(("tests", "."))]
+
+
+def test_a_fault_leads_to_the_reference_where_only_the_wheel_is(built, tmp_path):
+    with zipfile.ZipFile(wheel_of(built)) as wheel:
+        wheel.extractall(tmp_path / "wheel")
+    code = """from flows.cli.documentation import pages_about; print(*pages_about(["budget: needs a number"]))"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "wheel")}
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment, capture_output=True)
+    place, number = done.stdout.decode().partition(" ")[0].split(":")
+    assert place == "wheel/flows/cli/reference.md", done.stderr.decode()
+    assert (tmp_path / place).read_text("utf-8").splitlines()[int(number) - 1].startswith("| `budget` | requests")
 
 
 @pytest.mark.slow

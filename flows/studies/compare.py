@@ -149,7 +149,11 @@ def study_models(
     result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(parts)}
     result |= {"learning": _learning_counts(question, problem)}
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
-    shown = ScoredRows(problem.space.from_unit(problem.settings), problem.readings + problem.background)
+    shown = ScoredRows(
+        problem.space.from_unit(problem.settings),
+        problem.readings + problem.background,
+        problem.lines[[] if parts is None else parts.test],
+    )
     evidence = {name: each.evidence for name, each in appraisals.items() if each.evidence is not None}
     result |= {"summary": summarise_comparison(result)}
     result |= {"advice": take_this_one(result, next(filter(solved, result["models"]), None))}

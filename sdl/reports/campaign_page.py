@@ -10,14 +10,14 @@ import numpy as np
 
 from sdl import __version__
 from sdl.analysis.background import Background
-from sdl.formatting import float_or_nan, format_local_time, format_time
+from sdl.formatting import float_or_nan, format_local_time, format_quantities, format_time
 from sdl.history import Observation, Purpose
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
 from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
-from sdl.reports.figures import Bar, Light
+from sdl.reports.figures import Bar, Light, MarkedFigure
 from sdl.reports.html import render_page, write_page
 from sdl.reports.survey_figures import SurveyFigures, SurveyRows
 from sdl.space import Readings
@@ -75,7 +75,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         figures={
             "targets": _targets_figure(summary),
             "parity": parity and figures.draw_parity([summary.labelled(name) for name in parity.channels], parity.sets),
-            **_data_figures(summary),
+            **_data_figures(summary, course),
             "uncertainty": _uncertainty_figure(summary),
             "background": _background_figure(summary, course),
         },
@@ -176,7 +176,7 @@ def _reach(line: ChannelResult) -> float:
     return float(np.nan_to_num(abs(line.missed) + line.room))
 
 
-def _data_figures(summary: CampaignSummary) -> dict[str, Any]:
+def _data_figures(summary: CampaignSummary, course: "_Course") -> dict[str, Any]:
     """What was read: ``pairs`` of all quantities for targets of few channels, else as a ``survey``; None the other."""
     observations, space = _thinned(summary.history.observations), summary.entry.space
     few = len(space.knobs) + len(summary.channels) <= MOST_QUANTITIES
@@ -197,14 +197,15 @@ def _data_figures(summary: CampaignSummary) -> dict[str, Any]:
         ],
     )
     if few and summary.results:
-        return {"pairs": _pairs_figure(rows), "survey": None}
+        words = [course.words(observation, summary) for observation in observations]
+        return {"pairs": _pairs_figure(rows, words), "survey": None}
     return {"pairs": None, "survey": SurveyFigures.of(rows)}
 
 
-def _pairs_figure(rows: SurveyRows) -> str:
+def _pairs_figure(rows: SurveyRows, words: Sequence[str]) -> MarkedFigure:
     values = np.column_stack((rows.settings, rows.readings))
     answers = [[*settings, *readings] for settings, readings in rows.answers]
-    return figures.draw_pairs([*rows.knobs, *rows.channels], values, rows.purposes, answers, rows.categories)
+    return figures.draw_pairs([*rows.knobs, *rows.channels], values, rows.purposes, answers, rows.categories, words)
 
 
 def _uncertainty_figure(summary: CampaignSummary) -> str | None:
@@ -239,6 +240,15 @@ class _Course:
             observations[place] = replace(observations[place], readings=readings[place])
         return cls(observations, places, Background.of(observations, summary.entry.space.p))
 
+    def words(self, observation: Observation, summary: CampaignSummary) -> str:
+        """What was asked and read in a sentence; an imported reading has no request."""
+        space, which = summary.entry.space, f"reading {observation.seq + 1}"
+        if observation.seq < len(self.places):
+            which = f"request {self.places[observation.seq]}"
+        read = dict(zip(summary.channels, observation.readings[summary.columns].tolist(), strict=True))
+        settings = format_quantities(space.shown_settings(observation.settings), summary.units)
+        return f"{which}, {observation.purpose}: {settings}; read {format_quantities(read, summary.units)}"
+
     @property
     def lamps(self) -> list[tuple[int, int]]:
         """Requests between which a lamp was switched."""
@@ -246,7 +256,7 @@ class _Course:
         return [(self.places[seq[i]], self.places[seq[i + 1]]) for i in stretches.tolist()]
 
 
-def _background_figure(summary: CampaignSummary, course: _Course) -> str | None:
+def _background_figure(summary: CampaignSummary, course: _Course) -> MarkedFigure | None:
     observations, places, background = course.seen, course.places, course.background
     references = _thinned([observation for observation in observations if observation.purpose is Purpose.REFERENCE])
     if not references or not summary.channels:
@@ -272,7 +282,8 @@ def _background_figure(summary: CampaignSummary, course: _Course) -> str | None:
         if exam.round in examined
     ]
     at = [places[observation.seq] for observation in references]
-    return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams)
+    words = [course.words(observation, summary) for observation in references]
+    return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams, words)
 
 
 def _thinned(items: Sequence[Item]) -> Sequence[Item]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from sdl.formatting import format_number
 from sdl.reports.figures import (
     BAD,
     BAND,
@@ -22,8 +23,11 @@ from sdl.reports.figures import (
     QUIET,
     STYLE,
     WIDTH,
+    MarkedFigure,
+    apart_by_panel,
     figure_uri,
     line_looks,
+    marked_figure,
     mask_undrawable,
     pair_grid,
     shorten,
@@ -72,12 +76,14 @@ class ScoredRows:
     """In the units of the knobs, ``(n, d)``."""
     readings: Readings
     """With the background of the target, ``(n, c)``."""
+    unseen: NDArray[np.int_]
+    """Lines in the file of the rows that judge, in the order of every model's evidence of them, ``(t,)``."""
 
 
 def draw_all(
     result: Mapping[str, Any], rows: ScoredRows, evidence: Mapping[str, ModelEvidence]
-) -> dict[str, str | None]:
-    """Draw all figures, each by name as the URI of an image; ``others`` is None for a single model.
+) -> dict[str, str | MarkedFigure | None]:
+    """Draw all figures, each by name, as the URI of an image or with marks; ``others`` is None for a single model.
 
     Args:
         result: What ``flows.studies.compare.compare`` returns.
@@ -91,7 +97,7 @@ def draw_all(
         "densities": draw_densities(result, evidence),
         "pairs": draw_pairs(names, marks, rows, first),
         "others": draw_other_models(names, marks, rows, dict(rest)) if rest else None,
-        "parity": draw_parity(names, result["knobs"], evidence),
+        "parity": draw_parity(names, result["knobs"], evidence, rows.unseen),
     }
 
 
@@ -198,13 +204,16 @@ def _limits(parts: Sequence[Any]) -> tuple[float, float]:
 
 
 @matplotlib.rc_context(SMALL)
-def draw_parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, ModelEvidence]) -> str:
+def draw_parity(
+    names: Sequence[str], knobs: Mapping[str, str], evidence: Mapping[str, ModelEvidence], unseen: NDArray[np.int_]
+) -> MarkedFigure:
     """Draw predicted readings and answered settings against the true ones: a line for each model.
 
     Args:
         names: Of knobs and channels, ``d + c`` of them.
         knobs: The knobs among them, which come first.
         evidence: By model.
+        unseen: Lines in the file of the rows that no model had seen, ``(t,)``; these say what they are when pointed at.
     """
     d = len(knobs)
     order = [*range(d, len(names)), *range(d)][:MOST]
@@ -222,7 +231,33 @@ def draw_parity(names: Sequence[str], knobs: Mapping[str, str], evidence: Mappin
         for axes in line[len(order) :]:
             axes.remove()
         line[0].set_ylabel(shorten(model, 20), weight="bold")
-    return figure_uri(figure)
+    answers = {model: _unseen_rows(shown, len(unseen))[..., order] for model, shown in evidence.items()}
+    spots = [
+        spot
+        for place in range(len(order))
+        for spot in apart_by_panel(
+            [(line[place], *each[..., place]) for line, each in zip(grid, answers.values(), strict=True)]
+        )
+    ]
+    words = [
+        f"{model}, row in line {line}: {_answered([names[column] for column in order], *each)}"
+        for model, rows in answers.items()
+        for line, each in zip(unseen.tolist(), rows.swapaxes(0, 1), strict=True)
+    ]
+    return marked_figure(figure, words, spots)
+
+
+def _unseen_rows(shown: ModelEvidence, t: int) -> Array:
+    """True and answered settings and readings of ``t`` rows not seen, ``(2, t, d + c)``; NaN if not asked."""
+    sets = [np.array(evidence["test"], float) for evidence in (shown.settings, shown.readings)]
+    return np.concatenate(
+        [np.pad(each, ((0, 0), (0, t - each.shape[1]), (0, 0)), constant_values=np.nan) for each in sets], axis=2
+    )
+
+
+def _answered(names: Sequence[str], true: Array, answered: Array) -> str:
+    known = [place for place in range(len(names)) if math.isfinite(true[place]) and math.isfinite(answered[place])]
+    return "; ".join(f"{names[i]} {format_number(answered[i])}, true {format_number(true[i])}" for i in known)
 
 
 def select_column(pair: tuple[Array, Array], column: int) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,17 @@ ROOMY = 4
 LARGEST = 1e15
 """Absolute value from which on nothing can be drawn."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+@dataclass(frozen=True)
+class MarkedFigure:
+    """A figure, and what its marks say to who points at them; a page needs ``templates/marks.js`` for that."""
+
+    address: str
+    """Which holds the figure."""
+    marks: str
+    """As JSON: ``words``, a sentence each of ``n``, and ``at``, for each its places in the figure, x and y in turn, in
+    hundredths of a per cent of its width and height, from the left and from the top."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +195,9 @@ def draw_pairs(
     purposes: Sequence[Purpose],
     answers: Sequence[Sequence[float]] = (),
     categories: Mapping[int, Sequence[str]] | None = None,
-) -> str:
-    """Draw every quantity against every other one.
+    words: Sequence[str] = (),
+) -> MarkedFigure:
+    """Draw every quantity against every other one; pointing at a mark shows its row in all panels.
 
     Args:
         names: Of ``k`` quantities, at least 2.
@@ -192,10 +205,12 @@ def draw_pairs(
         purposes: Why each row was taken, ``n`` of them.
         answers: Of several verified answers the ``k`` quantities, to be numbered.
         categories: The names that stand for 0, 1, 2 and so on of some quantities, by their place.
+        words: What is said of each row, ``n`` of them.
     """
     values = mask_undrawable(values)
     rows = {purpose: np.array([each is purpose for each in purposes]) for purpose in dict.fromkeys(purposes)}
     figure, grid = pair_grid(names, categories)
+    spots = [(axes, *values[:, [column, row + 1]].T) for (row, column), axes in np.ndenumerate(grid) if column <= row]
     for (row, column), axes in np.ndenumerate(grid):
         if column > row:
             continue
@@ -213,7 +228,7 @@ def draw_pairs(
     if len(answers):
         figure.axes[0].plot([], [], marker="o", ms=6, mfc="none", mec=BAD, lw=0, label="answer")
     figure.legend(loc="upper right", fontsize=9)
-    return figure_uri(figure)
+    return marked_figure(figure, words, spots)
 
 
 def pair_grid(
@@ -291,8 +306,12 @@ class Light:
 
 @matplotlib.rc_context(STYLE)
 def draw_background(
-    places: Sequence[int], between: Sequence[int], lights: Sequence[Light], exams: Sequence[tuple[str, int, int]]
-) -> str:
+    places: Sequence[int],
+    between: Sequence[int],
+    lights: Sequence[Light],
+    exams: Sequence[tuple[str, int, int]],
+    words: Sequence[str] = (),
+) -> MarkedFigure:
     """Draw the background through the campaign, with its band of certainty.
 
     Args:
@@ -300,6 +319,7 @@ def draw_background(
         between: Places where the state is drawn.
         lights: One for each channel.
         exams: Name, first and last place of each.
+        words: What is said of each reference.
     """
     figure = Figure((WIDTH, 2.9), layout="constrained")
     axes = figure.add_subplot()
@@ -318,7 +338,7 @@ def draw_background(
     widest = max(len(shorten(light.channel, 30)) for light in lights)
     axes.legend(fontsize=8, ncols=max(1, 62 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure_uri(figure)
+    return marked_figure(figure, words, [(axes, places, mask_undrawable(light.read)) for light in lights])
 
 
 def mask_undrawable(values: ArrayLike) -> NDArray[np.float64]:
@@ -352,6 +372,41 @@ def _on_two_lines(text: str, most: int) -> str:
 def figure_uri(figure: Figure) -> str:
     """Return a figure as an address that holds it."""
     return svg_uri(render_svg(figure))
+
+
+def marked_figure(
+    figure: Figure, words: Sequence[str], spots: Sequence[tuple[Axes, ArrayLike, ArrayLike]]
+) -> MarkedFigure:
+    """Return a figure with what its marks say.
+
+    Args:
+        figure: All that is drawn.
+        words: What is said of each of ``n`` things, strangers' words among it.
+        spots: Panels, and where in each these things are, ``(n,)`` and ``(n,)``; NaN where one is not.
+    """
+    address, at = figure_uri(figure), [list[int]() for _ in words]  # writing it lays it out
+    for axes, along, up in spots:
+        places = axes.transData.transform(np.column_stack((along, up)).astype(float))
+        shares = places / (figure.bbox.width, figure.bbox.height)
+        drawn = np.isfinite(places).all(axis=1) & np.array([axes.bbox.padded(1).contains(*each) for each in places])
+        for spot in np.flatnonzero(drawn).tolist()[: len(words)]:
+            at[spot] += [round(1e4 * float(shares[spot, 0])), round(1e4 * (1 - float(shares[spot, 1])))]
+    said = [escape_invisible(each) for each in words]
+    return MarkedFigure(address, json.dumps({"words": said, "at": at}, ensure_ascii=False, separators=(",", ":")))
+
+
+def apart_by_panel(
+    parts: Sequence[tuple[Axes, NDArray[np.float64], NDArray[np.float64]]],
+) -> list[tuple[Axes, NDArray[np.float64], NDArray[np.float64]]]:
+    """Return spots, for ``marked_figure``, of things each of which is in one panel alone, panel after panel."""
+    spots, first = [], 0
+    n = sum(len(along) for _, along, _ in parts)
+    for axes, along, up in parts:
+        whole = np.full((2, n), np.nan)
+        whole[:, first : first + len(along)] = along, up
+        spots.append((axes, *whole))
+        first += len(along)
+    return spots
 
 
 def svg_uri(image: str) -> str:

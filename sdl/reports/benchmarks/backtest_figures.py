@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -11,35 +12,59 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sdl.reports.figures import BAND, INK, LINES, QUIET, STYLE, WIDTH, figure_uri, line_looks, render_svg, shorten
+from sdl.reports.figures import (
+    BAND,
+    INK,
+    LINES,
+    QUIET,
+    STYLE,
+    WIDTH,
+    MarkedFigure,
+    apart_by_panel,
+    figure_uri,
+    line_looks,
+    marked_figure,
+    render_svg,
+    shorten,
+)
 
+Array = NDArray[np.float64]
 NARROW = 22
 """Characters that fit beside a panel."""
 
 
 @matplotlib.rc_context(STYLE)
-def draw_requests(
-    problems: Sequence[Mapping[str, Any]],
-    runs: Sequence[Mapping[str, Any]],
-    budget: int,
-    *,
-    transparent: bool = True,
-) -> str:
-    """Draw the requests until VERIFIED, every run and each strategy's median, one panel a problem, as SVG.
+def draw_requests(problems: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]], budget: int) -> str:
+    """Draw what ``draw_requests_marked`` draws as SVG, on white paper of its own."""
+    return render_svg(_requests_figure(problems, runs, budget)[0], transparent=False)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_requests_marked(
+    problems: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]], budget: int
+) -> MarkedFigure:
+    """Draw the requests until VERIFIED, every run and each strategy's median, one panel a problem, for a page.
 
     Args:
         problems: Of the result, each with at least one strategy.
         runs: Every run of the result.
         budget: What a run counts for that was never VERIFIED.
-        transparent: Whether it is for a page, and not on white paper of its own.
     """
+    return marked_figure(*_requests_figure(problems, runs, budget))
+
+
+def _requests_figure(
+    problems: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]], budget: int
+) -> tuple[Figure, list[str], list[tuple[Axes, Array, Array]]]:
+    """The figure, what is said of each run, and where it is."""
     most = max(len(problem["strategies"]) for problem in problems)
-    figure = Figure((WIDTH, len(problems) * (0.75 + 0.24 * most)), layout="constrained")
+    figure, shown = Figure((WIDTH, len(problems) * (0.75 + 0.24 * most)), layout="constrained"), list[_Strip]()
     for place, problem in enumerate(problems):
         axes = figure.add_subplot(len(problems), 1, place + 1)
         for row, standing in enumerate(problem["strategies"]):
             of_row = [run for run in runs if _belongs(run, problem["name"], standing["strategy"])]
-            _strip(axes, row, np.array([run["requests"] for run in of_row], float), standing["median"])
+            along = np.array([run["requests"] for run in of_row], float)
+            shown.append(_Strip(axes, of_row, along, _strip(axes, row, along, standing["median"])))
         axes.axvline(budget, color=QUIET, lw=0.6, ls=":")
         axes.set_yticks(
             range(len(problem["strategies"])),
@@ -52,7 +77,23 @@ def draw_requests(
         axes.set_title(shorten(problem["name"]), loc="left", weight="bold")
         axes.set_xlabel("requests until VERIFIED")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return render_svg(figure, transparent=transparent)
+    words = [_run_words(run) for strip in shown for run in strip.runs]
+    return figure, words, apart_by_panel([(each.axes, each.along, each.up) for each in shown])
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """One strategy on one problem: its runs, and where each is drawn."""
+
+    axes: Axes
+    runs: Sequence[Mapping[str, Any]]
+    along: Array
+    up: Array
+
+
+def _run_words(run: Mapping[str, Any]) -> str:
+    became = f"VERIFIED after {run['requests']} requests" if run["verified"] else f"not VERIFIED: {run['ended']}"
+    return f"{run['strategy']} on {run['problem']}, seed {run['seed']}: {became}"
 
 
 @matplotlib.rc_context(STYLE)
@@ -79,8 +120,11 @@ def draw_learning(problem: Mapping[str, Any]) -> str:
     return figure_uri(figure)
 
 
-def _strip(axes: Axes, row: int, runs: NDArray[np.float64], median: Mapping[str, float | None]) -> None:
-    """One strategy: a mark for each run, a little apart where several agree, and the interval of the median above."""
+def _strip(axes: Axes, row: int, runs: Array, median: Mapping[str, float | None]) -> Array:
+    """One strategy: a mark for each run, a little apart where several agree, and the interval of the median above.
+
+    Returns how far up each run's mark is.
+    """
     order = np.argsort(runs, kind="stable")
     apart = np.empty(len(runs))
     apart[order] = np.linspace(-0.18, 0.18, len(runs)) if len(runs) > 1 else 0.0
@@ -88,9 +132,10 @@ def _strip(axes: Axes, row: int, runs: NDArray[np.float64], median: Mapping[str,
     if median["low"] is not None and median["high"] is not None:
         axes.plot((median["low"], median["high"]), (row, row), color=INK, lw=1.6, solid_capstyle="butt")
     axes.plot(median["value"] or math.nan, row, color=INK, marker="o", ms=4.5)
+    return row + apart
 
 
-def _line(axes: Axes, standing: Mapping[str, Any], colour: str, dash: str, *, band: bool) -> NDArray[np.float64]:
+def _line(axes: Axes, standing: Mapping[str, Any], colour: str, dash: str, *, band: bool) -> Array:
     curve = {
         name: np.array([math.nan if value is None else value for value in values])
         for name, values in standing["curve"].items()

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
-from sdl.reports.benchmarks.backtest_figures import draw_learning, draw_requests
-from sdl.reports.figures import svg_uri
+from sdl.reports.benchmarks.backtest_figures import draw_learning, draw_requests, draw_requests_marked
 from sdl.reports.html import render_page, write_page
 from sdl.system.atomic_files import write_atomically
 
@@ -24,7 +23,7 @@ def write_backtest_page(result: Mapping[str, Any], folder: Path) -> Path:
     if not problems:
         return page
     with write_atomically(folder / "requests.svg", force=True) as file:
-        file.write(draw_requests(problems, result["runs"], result["budget"], transparent=False).encode())
+        file.write(draw_requests(problems, result["runs"], result["budget"]).encode())
     return page
 
 
@@ -40,7 +39,7 @@ def render_backtest_page(result: Mapping[str, Any]) -> str:
         version=__version__,
         result=result,
         at=datetime.fromisoformat(result["at"]).timestamp(),
-        requests=svg_uri(draw_requests(problems, result["runs"], result["budget"])) if problems else None,
+        requests=draw_requests_marked(problems, result["runs"], result["budget"]) if problems else None,
         learning={problem["name"]: draw_learning(problem) for problem in problems},
     )
 

@@ -1,42 +1,81 @@
-"""A fault names the section about such things, and there is one of that name."""
+"""A fault is followed by the line of the reference that speaks of its key, wherever this is installed."""
 
 import re
+import typing
+from itertools import chain
 
 import pytest
 from places import ROOT
+from pydantic import BaseModel
 
-from flows.cli.documentation import REFERENCE, SECTIONS, pages_about
+from flows.cli.documentation import SECTIONS, pages_about
+from sdl.campaign.definition import Campaign
+
+REFERENCE = (ROOT / "deployments" / "reference.md").read_text(encoding="utf-8")
 
 
-def anchors(text):
-    """Those of a page's headings, as a forge makes them."""
-    return {re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines()
-            if line.startswith("#")}  # fmt: skip
+def keys(model, above=""):
+    """Every key that a person may write into a campaign file, with dots."""
+    for name, field in model.model_fields.items():
+        if f"{above}{name}" not in ("extra", "history.lessons"):  # the program writes these
+            yield f"{above}{name}"
+            yield from chain.from_iterable(keys(part, f"{above}{name}.") for part in models_in(field.annotation))
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return list(chain.from_iterable(map(models_in, typing.get_args(annotation))))
+
+
+def line(page):
+    """The text where a link leads."""
+    place, _, number = re.fullmatch(r"(\S+\.md)(:)(\d+) \(.+\)", page).groups()
+    return (ROOT / place).read_text(encoding="utf-8").splitlines()[int(number) - 1]
 
 
 def test_every_section_is_there():
-    assert set(SECTIONS.values()) <= anchors((ROOT / REFERENCE).read_text(encoding="utf-8"))
+    headings = {found[1] for found in re.finditer(r"^#+ (.+)$", REFERENCE, re.M)}
+    assert set(SECTIONS.values()) <= headings
+
+
+@pytest.mark.parametrize("key", [key for key in keys(Campaign) if not key.endswith(".plugin")])
+def test_a_fault_of_every_key_leads_to_a_line_that_names_it(key, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (page,) = pages_about([f"{key.replace('targets.', 'targets.0.')}: needs something else"])
+    named = rf"`[^`]*\b{key.rpartition('.')[2]}\b"
+    assert re.search(named, line(page)) or line(page).startswith("#"), page
+    assert re.search(named, section(page)), page
+
+
+def section(page):
+    """Everything below the heading above a link."""
+    heading = re.search(r"\((.+)\)$", page)[1]
+    return re.split(rf"^#+ {re.escape(heading)}$", REFERENCE, flags=re.M)[1].partition("\n#")[0]
 
 
 @pytest.mark.parametrize(
-    ("words", "anchor"),
+    ("words", "said"),
     [
-        (("run", "{file}", "--set", "targets.0.readings.445nm='bright'"), "what-a-target-wants"),
-        (("run", "{file}", "--set", "constraints.always=['R = 7']"), "kinds-of-knobs-and-what-settings-have-to-keep"),
-        (("run", "{file}", "--set", "models=['mixtrue']"), "inverse-models"),
-        (("run", "{file}", "--set", "instrument.plugin='twinn'"), "instruments"),
-        (("run", "{file}", "--set", "price.request=-1"), "plates-prices-and-deadlines"),
-        (("solve", "{rows}", "--target", "445nm=much"), "rows-from-elsewhere"),
+        (("run", "{file}", "--set", "targets.0.readings.445nm='bright'"), '| `"445nm" = 16384` |'),
+        (("run", "{file}", "--set", "targets.0.tolerance=-1"), "`tolerance`"),
+        (("run", "{file}", "--set", "constraints.always=['R = 7']"), "`always`"),
+        (("run", "{file}", "--set", "models=['mixtrue']"), "| `mixture` |"),
+        (("run", "{file}", "--set", "instrument.plugin='twinn'"), "| `twin` |"),
+        (("run", "{file}", "--set", "price.request=-1"), "| `request`, `plate` |"),
+        (("run", "{file}", "--set", "verification.confidance=0.9"), "| `verification.confidence` |"),
+        (("run", "{file}", "--set", "budgte=50"), "| `budget` |"),
+        (("solve", "{rows}", "--target", "445nm=much"), "Rows from elsewhere"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_what_a_person_got_wrong_is_followed_by_where_to_read_about_it(sdl, home, tmp_path, words, anchor):
+def test_what_a_person_got_wrong_is_followed_by_where_to_read_about_it(sdl, home, tmp_path, words, said):
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     places = {"file": ROOT / "deployments" / "quickest.toml", "rows": tmp_path / "rows.csv"}
     result = sdl(*(word.format(**places) for word in words))
     assert result.code == 2
-    assert f"more in {REFERENCE}#{anchor}" in result.err.splitlines()[-1]
+    assert said in line(result.err.splitlines()[-1].removeprefix("more in "))
 
 
 def test_nothing_is_said_where_nothing_fits():
-    assert pages_about(["budgte: unknown key; did you mean 'budget'?", ""]) == []
+    assert pages_about(["cannot read first.toml: No such file or directory", ""]) == []

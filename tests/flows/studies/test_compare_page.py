@@ -1,7 +1,10 @@
 """The page of a comparison: whole, safe whatever strangers wrote, and it loads nothing."""
 
+import json
+import re
 import shutil
 import subprocess
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -31,6 +34,18 @@ def test_the_page_is_whole_and_loads_nothing(found, page):
     for name in QUICK:
         assert name in " ".join(svg(seen.pictures[0]).itertext())
         assert name in " ".join(svg(seen.pictures[3]).itertext())
+
+
+def test_each_mark_of_the_parity_says_which_model_and_which_row_of_the_file_it_is(found, page, dark):
+    (marks,) = [json.loads(value) for _, name, value in check(page, SECTIONS).attributes if name == "data-marks"]
+    rows = [json.loads(line) for line in dark.read_text().splitlines()]
+    models = Counter(words.partition(", row in line ")[0] for words in marks["words"])
+    assert models == dict.fromkeys(QUICK, found.result["split"]["test"])
+    for words, places in zip(marks["words"], marks["at"], strict=True):
+        line = int(re.search(r"line (\d+)", words)[1])
+        true = float(re.search(r"\bR \(duty\) \S+, true (\S+?)(;|$)", words)[1])
+        assert true == pytest.approx(rows[line - 1]["in"][0], abs=1e-4)
+        assert 0 < len(places) <= 2 * 6
 
 
 def test_one_knob_and_one_channel(tmp_path):

@@ -90,6 +90,27 @@ def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
     assert len(bars) == 1, "of many targets the figure has the worst channel alone"
 
 
+def test_marks_of_a_figure_lie_where_they_are_drawn_and_say_which_request_they_are(ledger, run):
+    for step in STAGES["finished"]:
+        step(run)
+    page = check(render_campaign_page(ledger, run.name))
+    *_, (background, picture) = [
+        (json.loads(value), page.pictures[place])
+        for value, place in zip(
+            [value for _, name, value in page.attributes if name == "data-marks"], (2, 4), strict=True
+        )
+    ]
+    _, _, wide, high = map(float, svg(picture).attrib["viewBox"].split())
+    drawn = [
+        (1e4 * float(each.attrib["x"]) / wide, 1e4 * float(each.attrib["y"]) / high)
+        for each in svg(picture).iter("{http://www.w3.org/2000/svg}use")
+    ]
+    places = [place for each in background["at"] for place in zip(each[::2], each[1::2], strict=True)]
+    assert len(places) == len(background["words"]) * len(CHANNELS)
+    assert all(min(abs(x - a) + abs(y - b) for a, b in drawn) < 3 for x, y in places)
+    assert background["words"][0].startswith("request 1, reference: R = 0 duty, G = 0 duty, B = 0 duty; read 445nm = ")
+
+
 def test_scores_leave_out_what_is_not_known(ledger, run):
     for step in STAGES["finished"]:
         step(run)

@@ -225,3 +225,39 @@ def test_axe_finds_no_barrier(browser, pages, kind):
         found = json.loads(browser.run("axe.run(document).then(found => JSON.stringify(found))"))
         assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == [], (width, theme)
         assert {"color-contrast", "image-alt", "html-has-lang"} <= {each["id"] for each in found["passes"]}
+
+
+MARKED = {"sides": 2, "several": 2, "kinds": 2, "compare": 1, "strange": 1, "backtest": 1}
+"""Figures with marks."""
+
+
+@pytest.mark.parametrize("kind", MARKED)
+def test_a_mark_says_what_it_is_to_who_points_at_it_and_to_the_keyboard(browser, pages, kind):
+    browser.look(1200)
+    browser.open(f"file://{pages[kind]}")
+    assert browser.run("document.querySelectorAll('figure[data-marks] input').length") == MARKED[kind]
+    browser.run("window.f = document.querySelector('figure[data-marks]'); f.scrollIntoView(); 0")
+    marks = json.loads(browser.run("f.dataset.marks"))
+    said = "[f.querySelector('p').textContent, f.querySelector('input').getAttribute('aria-valuetext')]"
+    browser.run("f.querySelector('input').focus(); 0")
+    browser.press("ArrowRight")
+    assert browser.run(said) == [marks["words"][1]] * 2
+    assert browser.run("f.querySelectorAll('.dot:not([hidden])').length") == len(marks["at"][1]) // 2
+    last = max(range(len(marks["at"])), key=lambda mark: len(marks["at"][mark]) and mark)
+    x, y = marks["at"][last][:2]
+    box = json.loads(browser.run("JSON.stringify(f.querySelector('img').getBoundingClientRect())"))
+    at = {"x": box["x"] + x / 1e4 * box["width"], "y": box["y"] + y / 1e4 * box["height"]}
+    browser.point(**at)
+    now = marks["words"].index(browser.run(said)[0])
+    assert [x, y] in [marks["at"][now][place : place + 2] for place in range(0, len(marks["at"][now]), 2)]
+    assert browser.console == []
+
+
+def test_without_its_script_a_figure_is_a_picture(browser, pages, tmp_path):
+    text = pages["sides"].read_text()
+    (tmp_path / "page.html").write_text(text.replace("sha256-", "sha256-A"))
+    browser.look(1200)
+    browser.open(f"file://{tmp_path}/page.html")
+    assert browser.run("document.querySelectorAll('figure[data-marks] img').length") == MARKED["sides"]
+    assert browser.run("document.querySelectorAll('figure input, figure p').length") == 0
+    browser.console.clear()
