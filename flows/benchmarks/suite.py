@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from flows.benchmarks import laws
 from flows.benchmarks.cells import Progress
 from flows.benchmarks.decisions import (
     acquisitions,
@@ -76,6 +77,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         lambda of: many_targets.run_many_targets_benchmark(of.seeds, progress=of.progress),
         many_targets.many_targets_table,
     ),
+    "laws": (lambda of: laws.run_laws_benchmark(of.seeds, of.progress), laws.laws_tables),
     "offers": (lambda of: offers.run_offers_benchmark((), of.models, progress=of.progress), offers.offers_table),
     "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
@@ -90,7 +92,19 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
 }
 """What runs each, and the tables of its result, by the name that the command knows it by."""
 OF_RECORDS = ("records", "incomplete")
-ALONE = ("ledger", "soak", "use", "service", "interleavings", "steering", "sweep", "offers", "inverse", "instruments")
+ALONE = (
+    "ledger",
+    "soak",
+    "use",
+    "service",
+    "interleavings",
+    "steering",
+    "sweep",
+    "laws",
+    "offers",
+    "inverse",
+    "instruments",
+)
 """Not among all: they take minutes each, or hours, and the ledger two gigabytes of disk."""
 
 
