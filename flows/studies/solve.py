@@ -122,9 +122,10 @@ def solve(
         settings stand beside it), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the
         bounds), ``agreeing`` (share of draws that the prior keeps), ``law`` (its parameters, as
         ``sdl.history.LawFacts`` has them in JSON, None of a model that is no law), ``remoteness`` (how far the target
-        lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of ``train``
-        and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which that is ``off``; None for
-        too few rows), ``idle`` (channels of which it explains nothing on rows not seen), ``fit_s`` and ``draw_s``; and
+        lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
+        ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which
+        that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on rows not seen),
+        ``fit_s`` and ``draw_s``; and
         where they were asked for ``answers``, see ``find_all_answers``, None where the target cannot be reached,
         ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has them, each with its ``error``).
 
