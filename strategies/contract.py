@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput
+from sdl.history import LawFacts
 from sdl.space import Readings, Settings, Space
 
 Target: TypeAlias = NDArray[np.float64]
@@ -203,9 +204,27 @@ class ReportsProgress(Protocol):
     """Called with the steps of a training that are done, and of how many."""
 
 
+@runtime_checkable
+class KnowsParameters(Protocol):
+    """A model that is a law with hidden parameters."""
+
+    @property
+    def law_facts(self) -> LawFacts:
+        """The parameters as the rows of the fit have them.
+
+        Raises:
+            NotFittedError: before ``fit``.
+        """
+
+
 def learns_from_gaps(model: object) -> bool:
     """Whether a model takes rows in which some readings are NaN."""
     return isinstance(model, LearnsFromGaps) and model.learns_from_gaps
+
+
+def facts_of_law(model: object) -> LawFacts | None:
+    """The parameters of a fitted model that is a law; None of any other."""
+    return model.law_facts if isinstance(model, KnowsParameters) else None
 
 
 def is_single_valued(model: object) -> bool:

@@ -75,7 +75,7 @@ ROOMS = {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
         "instruments.screening ledger measurement reports space system",
     },
-    "strategies.contract": {"sdl": "errors space"},
+    "strategies.contract": {"sdl": "errors history space"},
     "strategies.metrics": {"sdl": "errors space", "strategies": "contract"},
     "strategies.models.base": {"sdl": "errors space", "strategies": "contract"},
     "strategies.models.conformance": {"sdl": "errors space", "strategies": "contract"},
@@ -111,6 +111,10 @@ ROOMS = {
     "strategies.models.linear": {"sdl": "errors space", "strategies": "contract models.base models.sampling numerics"},
     "strategies.models.private": {
         "sdl": "errors space",
+        "strategies": "contract models.base models.sampling numerics",
+    },
+    "strategies.models.laws": {
+        "sdl": "errors formatting history space",
         "strategies": "contract models.base models.sampling numerics",
     },
     "strategies.solving": {
@@ -171,7 +175,7 @@ ROOMS = {
         "flows": "engine environment run_policy ui",
     },
     "flows.studies": {
-        "sdl": "campaign errors formatting interchange reports space system",
+        "sdl": "campaign errors formatting history interchange reports space system",
         "strategies": "answers contract evaluation metrics models.private posterior solving",
         "flows": "server terminal versions",
     },
@@ -188,9 +192,15 @@ ROOMS = {
         "strategies": "designs plan",
         "flows": "benchmarks.bars campaign engine environment run_policy server studies terminal",
     },
+    "flows.benchmarks.laws": {
+        "sdl": "campaign history instruments.simulated space",
+        "strategies": "evaluation models.laws numerics plan",
+        "flows": "benchmarks.bars benchmarks.cells terminal",
+    },
     "flows.benchmarks.suite": {
         "sdl": "errors",
-        "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.operation versions",
+        "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.laws benchmarks.operation "
+        "versions",
     },
     "flows.cli": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.emulator "

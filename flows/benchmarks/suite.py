@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from flows.benchmarks import laws
 from flows.benchmarks.cells import Progress
 from flows.benchmarks.decisions import (
     acquisitions,
@@ -77,6 +78,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         lambda of: many_targets.run_many_targets_benchmark(of.seeds, progress=of.progress),
         many_targets.many_targets_table,
     ),
+    "laws": (lambda of: laws.run_laws_benchmark(of.seeds, of.progress), laws.laws_tables),
     "offers": (lambda of: offers.run_offers_benchmark((), of.models, progress=of.progress), offers.offers_table),
     "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
@@ -100,6 +102,7 @@ ALONE = (
     "interleavings",
     "steering",
     "sweep",
+    "laws",
     "offers",
     "inverse",
     "instruments",

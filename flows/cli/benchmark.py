@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.benchmarks.inverse.run import InverseRequest
 
 NOT_MET = 3
-SEEDS, ELSE = {"sweep": 10}, 100
+SEEDS, ELSE = {"sweep": 10, "laws": 200}, 100
 SEVERAL = {"problem": "problems", "family": "families", "strategy": "strategies"}
 """Options that are given once for each."""
 
@@ -27,12 +27,13 @@ What = Annotated[
     str,
     typer.Argument(
         help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-        "minutes: offers, inverse, ablation, instruments, ledger, soak, use, service, interleavings, steering, sweep."
+        "minutes: laws, offers, inverse, ablation, instruments, ledger, soak, use, service, interleavings, steering, "
+        "sweep."
     ),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(help="Campaigns of each kind; by default 100, sweep 10, inverse 3, instruments 12.", min=1),
+    typer.Option(help="Campaigns of each kind; by default 100, laws 200, sweep 10, inverse 3, instruments 12.", min=1),
 ]
 Models = Annotated[
     list[str] | None,

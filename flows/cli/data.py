@@ -13,6 +13,7 @@ from sdl import plugins as registry
 from sdl.errors import InvalidInput
 from sdl.history import Entry
 from sdl.ledger.database import SCHEMA_VERSION, open_database
+from sdl.space import NeedsUnits
 
 DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV, Parquet or SQLite.", show_default=False)]
 
@@ -262,7 +263,11 @@ def _checked(names: list[str], as_json: bool) -> int:
 
     failed = {}
     for name in names:
-        registry.build("sdl.inverse_models", name)  # a name that is unknown is refused here, with the nearest one
+        if isinstance(registry.build("sdl.inverse_models", name), NeedsUnits):  # an unknown name is refused here
+            raise InvalidInput(
+                f"{name!r} is a law, and the checks have an instrument of their own that it says nothing of: hold it "
+                f"against rows of yours by 'sdl compare FILE --model {name}'"
+            )
         failed[name] = failures(lambda name=name: registry.build("sdl.inverse_models", name))  # type: ignore[misc]
     sentences = [f"{name} keeps the contract" for name, faults in failed.items() if not faults]
     sentences += [f"{name}: {why} ({check})" for name, faults in failed.items() for check, why in faults.items()]

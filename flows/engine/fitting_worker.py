@@ -26,7 +26,7 @@ from sdl.campaign.definition import Campaign
 from sdl.history import History
 from sdl.ledger.history_cache import HistoryCache
 from sdl.ledger.ledger import Ledger
-from sdl.space import Space
+from sdl.space import NamedColumns, Space
 from sdl.system.clock import now
 from strategies.fitting import fitting
 from strategies.fitting.fitting import Fitted
@@ -87,13 +87,13 @@ class FittingWorker:
 
     def _warm_up(self, left_out: Mapping[str, str]) -> None:
         """Load what the models need, by a fit of random rows: a library may take seconds for that."""
-        rng = np.random.default_rng(0)
+        rng, columns = np.random.default_rng(0), NamedColumns.of(self.space, self.campaign.channels, subtracted=False)
         readings, settings = rng.random((WARM_ROWS, len(self.plan.columns))), rng.random((WARM_ROWS, self.space.u))
         for name, part in fitting.named_models(self.campaign.models).items():
             if name not in left_out:
                 self.announce(name)
                 with suppress(Exception):  # whatever it has against them, it will have something else against real ones
-                    fitting.build_model(part).fit(readings, settings)
+                    fitting.build_model(part, columns).fit(readings, settings)
 
     def _next_step(self, history: History, fitted: Fitted | None) -> Step:
         if fitted is not None and fitted.name:

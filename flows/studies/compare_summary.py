@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.free_channels import foretold_tables
+from flows.studies.laws import law_tables
 from flows.terminal import figure_table
 from sdl.formatting import escape_invisible, format_percent
 from strategies.metrics.membership import Leak
@@ -148,6 +149,7 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
     judged = [row for row in result["models"] if row["error"] is None and row["scores"] is not None]
     return [
         _offers(result),
+        *law_tables(result),
         *foretold_tables(result),
         *([_ranks(result, judged), _errors(result, judged), _believable(result, judged)] if judged else []),
         *([_learned(result, judged)] if result["learning"] and judged else []),

@@ -17,6 +17,7 @@ from flows.studies.all_answers import all_answers_table, count_wanted_answers, f
 from flows.studies.anchor_words import read_anchors
 from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
+from flows.studies.laws import law_tables
 from flows.studies.prior_words import read_prior, read_start
 from flows.studies.take_this_one import take_this_one
 from flows.studies.target_words import read_given, read_rows, read_target_words
@@ -123,10 +124,12 @@ def solve(
         left ``free`` the ``low`` and ``high`` end of the 90 % interval of a reading; ``remote`` is above 1 in a gap of
         the rows; its ``settings`` are a draw, and ``mean`` of the draws of its branch and its ``most_probable``
         settings stand beside it), ``nearest`` (where there is no candidate), ``refused`` (share of draws outside the
-        bounds), ``agreeing`` (share of draws that the prior keeps), ``remoteness`` (how far the target lies from its
-        data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of ``train`` and ``test``,
-        what share of the latter nominal 90 % intervals ``covered``, and the channels in which that is ``off``; None for
-        too few rows), ``idle`` (channels of which it explains nothing on rows not seen), ``fit_s`` and ``draw_s``; and
+        bounds), ``agreeing`` (share of draws that the prior keeps), ``law`` (its parameters, as
+        ``sdl.history.LawFacts`` has them in JSON, None of a model that is no law), ``remoteness`` (how far the target
+        lies from its data: ``score``, ``reason``, ``channels`` and, from 1 on, a ``warning``), ``scores`` (of
+        ``train`` and ``test``, what share of the latter nominal 90 % intervals ``covered``, and the channels in which
+        that is ``off``; None for too few rows), ``idle`` (channels of which it explains nothing on rows not seen),
+        ``fit_s`` and ``draw_s``; and
         where they were asked for ``answers``, see ``find_all_answers``, None where the target cannot be reached,
         ``path`` and ``regularised`` (as ``strategies.solving.sensitivity`` has them, each with its ``error``).
 
@@ -268,7 +271,7 @@ def _with_scores(answer: ModelAnswer, problem: InverseProblem, rows: RowSplit | 
 def solve_tables(result: Mapping[str, Any]) -> list[Table]:
     """The result of ``solve`` for people: the answers, and how well the models predict."""
     every = all_answers_table(result)
-    more = [*branch_tables(result), *foretold_tables(result), *([] if every is None else [every])]
+    more = [*branch_tables(result), *law_tables(result), *foretold_tables(result), *([] if every is None else [every])]
     return [_answer_table(result), *more, _score_table(result)]
 
 

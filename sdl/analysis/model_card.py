@@ -6,14 +6,14 @@ A card adds up what rounds and findings say of themselves, after "Model cards fo
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdl.formatting import count_words, format_interval, format_number, format_percent, make_jsonable
-from sdl.history import Entry, Finding, History, Round, RoundFacts, Verdict
+from sdl.history import Entry, Finding, History, LawFacts, Round, RoundFacts, Verdict
 
 Range = tuple[float | None, float | None]
 """Least and greatest value; None where there is none."""
@@ -93,6 +93,8 @@ class ModelCard:
     calibration: RecordedCalibration
     refused: float | None
     """Part of its draws that lay outside of the domain, the last time that this was counted."""
+    law: LawFacts | None
+    """Its parameters by the last round that it was asked in, where it is a law."""
     passed_over: Mapping[str, str]
     """Models that could not be fitted or failed the last time, and why."""
     seed: int | None
@@ -102,8 +104,8 @@ class ModelCard:
 
     def plain(self) -> dict[str, Any]:
         """The same in what JSON knows."""
-        plain: dict[str, Any] = make_jsonable(asdict(self))
-        return plain
+        plain: dict[str, Any] = make_jsonable(asdict(replace(self, law=None)))
+        return plain if self.law is None else plain | {"law": self.law.to_json()}
 
     def words(self) -> dict[str, str]:
         """The same in sentences for people, by what each is about."""
@@ -120,6 +122,7 @@ class ModelCard:
             "data": f"{rows}{earlier}: {_ranges(data.settings)}; {_ranges(data.readings)}",
             "domain": _ranges(self.domain),
             "calibration": "; ".join(calibration.words()) or "nothing on record",
+            **({} if self.law is None else self.law.words),
             "limits": "; ".join(limits) or "none on record",
             "seed and version": f"seed {self.seed}, sdl {self.versions.get('sdl', 'unknown')}",
         }
@@ -147,6 +150,7 @@ def _card(entry: Entry, history: History, model: str) -> ModelCard:
         },
         calibration=_calibration(history, rounds, model),
         refused=refused[-1] if refused else None,
+        law=facts.law,
         passed_over=dict(facts.skipped or {}),
         seed=seed if isinstance(seed, int) else None,
         versions=entry.versions,

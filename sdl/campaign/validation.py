@@ -16,7 +16,7 @@ from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin, QuantityPart
 from sdl.errors import InvalidInput
 from sdl.instruments.protocol import Instrument, ReadByPersons
-from sdl.space import UNCONSTRAINED, Interval, Space, Window
+from sdl.space import UNCONSTRAINED, Interval, NamedColumns, NeedsUnits, Space, Window
 
 OPTION = re.compile(r"\w[\w.]*: ")
 """How the fault of one option begins."""
@@ -54,15 +54,15 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             campaign = Campaign.parse(written)
         except InvalidInput as error:
             faults += error.faults
-    models = dict[str, plugins.RowsNeeded]()
+    models = dict[tuple[str, str], plugins.RowsNeeded]()
     for key, group, part in _parts(written):
         if group == "sdl.instruments" and instrument is not None:
             continue
         try:
             plugin = plugins.build(group, part.plugin, part.options)
             instrument = plugin if group == "sdl.instruments" else instrument
-            if key.startswith("models."):
-                models[part.plugin] = plugin
+            if group == "sdl.inverse_models":
+                models[key, part.plugin] = plugin
         except InvalidInput as error:
             faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
     if instrument is not None:
@@ -80,7 +80,9 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
             faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
         if campaign is not None and not faults:
-            faults += _unlearnable(instrument.space, campaign, models)
+            faults += _inapplicable(instrument.space, campaign, models)
+            named = {name: model for (key, name), model in models.items() if key.startswith("models.")}
+            faults += _unlearnable(instrument.space, campaign, named)
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
     return _patient(campaign) if isinstance(instrument, ReadByPersons) else campaign, instrument
@@ -162,6 +164,18 @@ def _plate_faults(space: Space, campaign: Campaign) -> list[str]:
     return faults
 
 
+def _inapplicable(space: Space, campaign: Campaign, models: Mapping[tuple[str, str], plugins.RowsNeeded]) -> list[str]:
+    """Why laws, each by its key and name, do not go with the knobs and channels of the campaign."""
+    columns, faults = NamedColumns.of(space, campaign.channels, subtracted=False), list[str]()
+    for (key, name), model in models.items():
+        try:
+            if isinstance(model, NeedsUnits):
+                model.in_units(columns)
+        except InvalidInput as error:
+            faults += [f"{key}: {name}: {fault}" for fault in error.faults]
+    return faults
+
+
 def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, plugins.RowsNeeded]) -> list[str]:
     """Why no model could ever be fitted: each needs more readings than the budget has, and there is no history.
 
@@ -179,7 +193,11 @@ def _unlearnable(space: Space, campaign: Campaign, models_named: Mapping[str, pl
     if needed[least] <= campaign.budget:
         return []
     others = {name: _model(Plugin(plugin=name)) for name in plugins.names("sdl.inverse_models")}
-    able = [name for name, model in others.items() if model.rows_needed(knobs, channels) <= campaign.budget]
+    able = [
+        name
+        for name, model in others.items()
+        if not isinstance(model, NeedsUnits) and model.rows_needed(knobs, channels) <= campaign.budget
+    ]
     advice = f"name another model ({', '.join(able)})" if able else "name a model that needs fewer"
     return [
         f"budget: {campaign.budget} requests are too few for every model: {least} needs {needed[least]} readings of "

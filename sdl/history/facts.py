@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sdl.formatting import make_jsonable
+from sdl.formatting import float_or_nan, format_interval, format_number, make_jsonable
 from sdl.space import Readings, Window
 
 _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
@@ -197,6 +197,65 @@ class Parity:
 
 
 @dataclass(frozen=True, eq=False)
+class ParameterFacts(_Record):
+    """A hidden parameter of a law, as the rows have it."""
+
+    unit: str | None = field(default=None, metadata=_json("unit", _text))
+    value: float | None = field(default=None, metadata=_json("value", _number))
+    """The middle of its posterior."""
+    low: float | None = field(default=None, metadata=_json("low", _number))
+    high: float | None = field(default=None, metadata=_json("high", _number))
+    """Ends of its central 90 % interval."""
+    told: str | None = field(default=None, metadata=_json("told", _text))
+    """Where the rows do not determine it: that they tell it ``at least`` or ``at most``, or ``not told`` at all."""
+
+    def __str__(self) -> str:
+        low, high = float_or_nan(self.low), float_or_nan(self.high)
+        if self.told == "not told":
+            return f"not told by the rows ({format_number(low)} to {format_number(high)})"
+        if self.told:
+            return f"{self.told} {format_number(low if self.told == 'at least' else high)} {self.unit or ''}".strip()
+        shown = format_interval(low, high) if math.isfinite(low + high) else "no interval"
+        return f"{format_number(self.value)} ({shown}) {self.unit or ''}".strip()
+
+
+@dataclass(frozen=True, eq=False)
+class LawFacts(_Record):
+    """A law with hidden parameters, as the rows have it."""
+
+    parameters: Mapping[str, ParameterFacts] | None = field(
+        default=None,
+        metadata=_json(
+            "parameters",
+            _by_name(ParameterFacts.from_json),
+            lambda value: {name: each.to_json() for name, each in value.items()},
+        ),
+    )
+    correlations: Mapping[str, float] | None = field(default=None, metadata=_json("correlations", _by_name(_number)))
+    """The strongest ones, by two names with a comma between."""
+    combinations: tuple[str, ...] | None = field(default=None, metadata=_json("combinations", _names))
+    """What the rows tell of parameters together that they do not tell by themselves, in words."""
+    misfit: str | None = field(default=None, metadata=_json("misfit", _text))
+    """Channels for which the law does not hold, in words; None where it does."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The same in words for people, by what each is about."""
+        open_ = [name for name, each in (self.parameters or {}).items() if each.told]
+        pairs = [f"{names.replace(', ', ' with ')} {value:+.2f}" for names, value in (self.correlations or {}).items()]
+        said = {
+            "parameters": "; ".join(f"{name} {each}" for name, each in (self.parameters or {}).items()),
+            "correlated": ", ".join(pairs),
+            "not determined": ", ".join(open_),
+            "determined together": "; ".join(self.combinations or ()),
+            "does not hold": f"residuals go with the settings in {self.misfit}" if self.misfit else "",
+        }
+        return {
+            about: text.replace("-", "−") if about == "correlated" else text for about, text in said.items() if text
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class RoundFacts(_Record):
     """What was known when a round was proposed; each is None where a round has none of it."""
 
@@ -256,6 +315,8 @@ class RoundFacts(_Record):
         ),
     )
     """How rival models stand, by name, where the campaign names some."""
+    law: LawFacts | None = field(default=None, metadata=_json("law", LawFacts.from_json, LawFacts.to_json))
+    """The parameters of its model, where that is a law."""
     parity: Parity | None = field(default=None, metadata=_json("parity", Parity.from_json, Parity.to_json))
     """Predictions against what was measured, where models were asked about rows they had not seen."""
 

@@ -162,6 +162,8 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
         yield f"Model {model!r} fitted on {'an unknown number of' if facts.rows is None else facts.rows} rows."
     if chosen := facts.chosen:
         yield f"Why this model: {chosen}."
+    if facts.law is not None:
+        yield from (f"Law, {about}: {words}." for about, words in facts.law.words.items())
     if scores := facts.scores:
         words = [
             f"{name} {format_number(score.get('readings'))} and {format_number(score.get('settings'))}"

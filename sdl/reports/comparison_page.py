@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sdl import __version__
+from sdl.history import LawFacts
 from sdl.reports.comparison_curves import draw_learning
 from sdl.reports.comparison_figures import MOST, ModelEvidence, ScoredRows, draw_all
 from sdl.reports.html import render_page, write_page
@@ -41,6 +42,7 @@ def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence
         at=clock.now(),
         nan=math.nan,
         answered=[row for row in result["models"] if row["error"] is None],
+        laws={row["model"]: LawFacts.from_json(row["law"]) for row in result["models"] if row.get("law")},
         judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],
         learning=draw_learning(result),
         undrawn=[*result["knobs"], *result["channels"]][MOST:],

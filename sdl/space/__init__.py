@@ -5,6 +5,7 @@ from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
+from sdl.space.named_columns import NamedColumns, NeedsUnits
 from sdl.space.plate import Plate
 from sdl.space.space import Readings, Settings, Space
 
@@ -17,7 +18,9 @@ __all__ = [
     "FormulaText",
     "Interval",
     "Knob",
+    "NamedColumns",
     "NamedSettings",
+    "NeedsUnits",
     "Plate",
     "Quantity",
     "Readings",

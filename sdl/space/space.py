@@ -247,13 +247,13 @@ class Space(Value):
         """
         points = np.asarray(unit, float)
         if not self.plain:
-            return self.reachable(self._settings_at(points))
+            return self.reachable(self.settings_at(points))
         settings = self.low + points * (self.high - self.low)
         inside = (points >= 0) & (points <= 1)
         return self.reachable(np.where(inside, np.clip(settings, self.low, self.high), settings))
 
-    def _settings_at(self, points: Settings) -> Settings:
-        """Settings at points of the unit box, whether they are allowed or not."""
+    def settings_at(self, points: Settings) -> Settings:
+        """Settings ``(..., d)`` at points ``(..., u)`` of the unit box, whether they are allowed or not."""
         ends = np.cumsum([knob.columns for knob in self.knobs])[:-1]
         parts = zip(self.knobs, np.split(points, ends, axis=-1), strict=True)
         return np.stack([knob.from_unit(part) for knob, part in parts], axis=-1)
@@ -271,7 +271,7 @@ class Space(Value):
 
     def spread(self, unit: Settings) -> Settings:
         """Points ``(m, u)`` all over what is allowed, for points all over the unit box."""
-        return unit if self.plain else self.to_unit(self._allowed.spread(self._settings_at(unit)))
+        return unit if self.plain else self.to_unit(self._allowed.spread(self.settings_at(unit)))
 
     def grid(self, most: int) -> Settings | None:
         """All points ``(m, u)`` of the unit box that are allowed; None where there are more than so many."""

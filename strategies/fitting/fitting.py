@@ -11,7 +11,7 @@ from sdl.campaign.lesson import Lesson
 from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
 from sdl.history import History, Parity, ParityRows, Round
-from sdl.space import Readings, Settings, Space
+from sdl.space import NamedColumns, NeedsUnits, Readings, Settings, Space
 from strategies.contract import InverseModel
 from strategies.correction.rows import EarlierRows
 from strategies.fitting.cross_validation import HeldOut, predict_held_out
@@ -69,6 +69,8 @@ class Fitted:
     """How many of the rows, the first ones, are of an earlier campaign: what would be read there today."""
     partial: Incomplete
     """Rows in which some channels were not read; the model learned from them too, if it learns from gaps."""
+    columns: NamedColumns
+    """What the columns mean."""
     rivals: Rivals = field(default_factory=dict)
     """Models of which one may be right, where the campaign names some."""
 
@@ -95,7 +97,7 @@ class Fitted:
         """
         if self.part is None:
             raise InvalidInput("no model could be fitted so far: measure more")
-        return build_model(self.part)
+        return build_model(self.part, self.columns)
 
     def parity(self, channels: Sequence[str], most: int = 200) -> Parity | None:
         """Measured against predicted for the last rows, seen (train) and not seen (test) by the model.
@@ -115,9 +117,11 @@ class Fitted:
         return Parity(tuple(channels), {"train": ParityRows(measured=measured, predicted=seen), "test": unseen})
 
 
-def build_model(part: Plugin) -> InverseModel:
-    """A fresh model as the campaign names it."""
+def build_model(part: Plugin, columns: NamedColumns) -> InverseModel:
+    """A fresh model as the campaign names it, for rows in these columns."""
     model: InverseModel = plugins.build("sdl.inverse_models", part.plugin, part.options)
+    if isinstance(model, NeedsUnits):
+        model.in_units(columns)
     return model
 
 
@@ -179,7 +183,7 @@ def _with_rivals(
 ) -> Fitted:
     """The same, with rivals judged by the rows, without those that broke the limits of a fit."""
     makers = {
-        name: partial(build_model, part)
+        name: partial(build_model, part, rows.columns)
         for name, part in named_models(rivals).items()
         if f"{RIVAL}{name}" not in fitted.skipped
     }
@@ -227,6 +231,7 @@ def _fitted(
         transfer=rows.transfer,
         translated=rows.translated,
         partial=rows.partial,
+        columns=rows.columns,
     )
 
 
@@ -249,6 +254,7 @@ def _nothing_fitted(round_: int, rows: FitRows, skipped: Mapping[str, str], last
         transfer=rows.transfer,
         translated=rows.translated,
         partial=rows.partial,
+        columns=rows.columns,
     )
 
 
@@ -295,7 +301,7 @@ class _Comparison:
         if not self.due:
             return None
         held_out = self.tried.get(name) or predict_held_out(
-            partial(build_model, part), rows.readings, rows.settings, scored=False, partial=rows.partial
+            partial(build_model, part, rows.columns), rows.readings, rows.settings, scored=False, partial=rows.partial
         )
         return held_out.predicted
 
@@ -329,7 +335,7 @@ def _tried(parts: Mapping[str, Plugin], rows: FitRows, tell: Callable[[str], obj
     for name, part in parts.items():
         tell(name)
         tried[name] = predict_held_out(
-            partial(build_model, part), rows.readings, rows.settings, scored=True, partial=rows.partial
+            partial(build_model, part, rows.columns), rows.readings, rows.settings, scored=True, partial=rows.partial
         )
     return tried
 
@@ -342,7 +348,7 @@ def _sound(part: Plugin, rows: FitRows) -> tuple[InverseModel, Readings]:
         NotFinite: for an answer that is not.
         Exception: whatever the model raises.
     """
-    model, rng = build_model(part), np.random.default_rng(0)
+    model, rng = build_model(part, rows.columns), np.random.default_rng(0)
     readings, settings = rows.partial.added_to(model, rows.readings, rows.settings)
     model.fit(readings, settings)
     predicted = require_finite(model.predict(settings), "predictions", readings.shape)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdl.analysis.background import Background
 from sdl.campaign.lesson import Lesson
 from sdl.history import History, Observation
-from sdl.space import Readings, Settings, Space
+from sdl.space import NamedColumns, Readings, Settings, Space
 from strategies.contract import learns_from_gaps
 from strategies.correction.rows import EarlierRows, PresentBackground, TrainingRows
 from strategies.fitting.noise import repeated_noise, stated_or_repeated
@@ -55,6 +55,8 @@ class FitRows:
     """Standard deviation of readings at one setting, ``(p,)``; NaN if too few were repeated to tell."""
     partial: Incomplete
     """Rows in which some of the channels were not read."""
+    columns: NamedColumns
+    """What the columns mean."""
     transfer: Transfer | None = None
     """What is learned of earlier campaigns; None if the campaign names none."""
     translated: int = 0
@@ -81,7 +83,8 @@ def fit_rows(
     usable = _usable(space, teaching, columns)
     settings, readings = _as_arrays(space, usable, columns, conditions)
     partial = Incomplete(*_as_arrays(space, _incomplete(teaching, columns), columns, conditions))
-    rows = FitRows(settings, readings, repeated_noise(settings, readings), partial, taken=_order(usable))
+    named = NamedColumns.of(space, [space.channel_names[c] for c in columns], subtracted=bool(conditions.seq.size))
+    rows = FitRows(settings, readings, repeated_noise(settings, readings), partial, named, taken=_order(usable))
     return _with_lesson(rows, space, columns, replace(history, observations=earlier), lessons) if lessons else rows
 
 
@@ -104,6 +107,7 @@ def _with_lesson(
         readings=np.vstack((readings, rows.readings)),
         repeated=rows.repeated,
         partial=partial,
+        columns=rows.columns,
         transfer=transfer,
         translated=len(settings),
         taken=np.concatenate((np.full(len(settings), -1), rows.taken)),

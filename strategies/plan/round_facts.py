@@ -5,6 +5,7 @@ import numpy as np
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import CandidateFacts, LessonFacts, RoundFacts
 from sdl.space import Settings
+from strategies.contract import facts_of_law
 from strategies.fitting.fitting import Fitted
 from strategies.plan import multiple_answers as several
 from strategies.plan.assessment import Assessment
@@ -43,6 +44,7 @@ def round_facts(turn: RoundContext, reading: NextReading) -> RoundFacts:
         family=several.family_number(turn, reading.settings),
         history=lesson_facts(fitted),
         rivals={name: rival.facts for name, rival in fitted.rivals.items()} or None,
+        law=None if fitted.model is None else facts_of_law(fitted.model),
         parity=fitted.parity(names),
     )
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from sdl import plugins
 from sdl.errors import InvalidInput, SdlError, suggest_nearest
-from sdl.history import Verdict
-from sdl.space import Readings, Settings
+from sdl.history import LawFacts, Verdict
+from sdl.space import NeedsUnits, Readings, Settings
 from strategies.answers.candidates import Candidate
 from strategies.answers.clustering import DrawCluster
 from strategies.answers.corrected_reachability import corrected_reachability
 from strategies.answers.reachability import CERTAINTY
-from strategies.contract import InverseModel, Remoteness, stands_in
+from strategies.contract import InverseModel, Remoteness, facts_of_law, stands_in
 from strategies.correction.corrected_model import CorrectedModel
 from strategies.correction.rows import TrainingRows, unshared
 from strategies.fitting.guard import failure_sentence, require_finite
@@ -55,10 +55,15 @@ def build_model(name: str, problem: InverseProblem) -> InverseModel:
     Args:
         name: With its options, if they are not the default: ``ipage:latent=sobol``.
         problem: For which it is to be fitted.
+
+    Raises:
+        InvalidInput: for a law that does not go with these knobs and channels.
     """
     model: InverseModel = plugins.build_from_words(GROUP, name)
     if hasattr(model, "intercept"):
         model.intercept = not problem.through_origin
+    if isinstance(model, NeedsUnits):
+        model.in_units(problem.columns)
     return model
 
 
@@ -87,6 +92,7 @@ def describe_answer(
 ) -> ModelAnswer:
     """What the draws ``(n, d)`` of a model that learned from so many rows come to; a prior kept that share of them."""
     row = {"model": name, "error": None, "rows": rows, "agreeing": agreeing, **_offers(model, problem, draws)}
+    row["law"] = None if (facts := facts_of_law(model)) is None else facts.to_json()
     return ModelAnswer(row | {"remoteness": _remoteness(model, problem)}, model, draws)
 
 
@@ -112,14 +118,18 @@ def reading_noise(model: InverseModel, problem: InverseProblem) -> Readings:
 
 
 def choose_models(models: Sequence[str], n: int) -> list[str]:
-    """Names of the models asked for, each once; for none all that are registered and have a say on ``n`` rows."""
+    """Names of the models asked for, each once; for none all that are registered and have a say on ``n`` rows.
+
+    A law is asked by its name alone: that it holds is for a person to say.
+    """
     return list(dict.fromkeys(models or (name for name in plugins.names(GROUP) if not _silent(name, n))))
 
 
 def _silent(name: str, n: int) -> bool:
-    """Whether a model would let another one speak for it, which is asked anyway; one that fails says so itself."""
+    """Whether a model is a law, or would let another one speak for it, which is asked anyway; a failure says so."""
     try:
-        return stands_in(plugins.build(GROUP, name), n)
+        model = plugins.build(GROUP, name)
+        return isinstance(model, NeedsUnits) or stands_in(model, n)
     except Exception:  # a model is anybody's code
         return False
 
@@ -167,6 +177,7 @@ def collect_warnings(
     remote: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
     for row in rows:
+        notes += _law_warnings(row)
         if row["remoteness"]["warning"]:
             remote.setdefault(row["remoteness"]["warning"], []).append(row["model"])
         if row["candidates"] and row["candidates"][0]["misses"]:
@@ -192,6 +203,18 @@ def collect_warnings(
         text = f"every draw of {', '.join(lost)} lies outside the bounds; the nearest inside stands in the table"
         notes.append({"tone": "open", "text": text})
     return notes + [{"tone": "open", "text": text} for text in lacking]
+
+
+def _law_warnings(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a person should know of a law: that it does not hold for the rows, or which parameters they do not tell."""
+    words = LawFacts.from_json(row.get("law") or {}).words
+    told = f"; determined together: {words['determined together']}" if "determined together" in words else ""
+    tones = {"does not hold": ("bad", ""), "not determined": ("open", told)}
+    return [
+        {"tone": tone, "text": f"LAW {about.upper()}, {row['model']}: {words[about]}{more}"}
+        for about, (tone, more) in tones.items()
+        if about in words
+    ]
 
 
 def note_gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:

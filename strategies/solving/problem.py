@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data
 from sdl.interchange.file_contents import name_lines
-from sdl.space import Interval, Readings, Settings, Space, Window
+from sdl.space import Interval, NamedColumns, Readings, Settings, Space, Window
 from strategies.contract import InverseModel, learns_from_gaps
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
@@ -68,6 +68,8 @@ class InverseProblem:
     """Where the complete rows stand in their file, ``(n,)``; empty where that is not known."""
     through_origin: bool
     """Whether readings are 0 where each knob is lowest, since the background was subtracted that is read there."""
+    dark: Settings | None
+    """All knobs where the background was read that was subtracted, ``(all,)``; None where none was."""
     notes: Sequence[str]
     """What was done to the rows, for people."""
     free: FreeChannels
@@ -142,6 +144,14 @@ class InverseProblem:
         unread = np.full((len(self.usual), self.readings.shape[1]), np.nan)
         settings = np.vstack((self.settings, self.partial[1], self.usual))
         return np.vstack((self.readings, self.posterior.moved(*self.partial), unread)), settings
+
+    @property
+    def columns(self) -> NamedColumns:
+        """What the columns mean that a model sees."""
+        knobs, channels = self.ties.every.knob_names, tuple(self.names)
+        return NamedColumns(
+            knobs, channels, self.space.u, lambda unit: self.ties.whole(self.space.settings_at(unit)), self.dark
+        )
 
     def named_settings(self, unit: Settings) -> dict[str, float]:
         """Settings by knob, in its units and all of them, of a point ``(d,)`` of the unit box."""
@@ -231,6 +241,7 @@ def pose_problem(
         window=Window.of([each.interval for each in fixed]),
         lines=lines[taught],
         through_origin=data.off is not None and bool((data.off[list(ties.free)] == ties.space.low).all()),
+        dark=data.off,
         notes=[
             *data.notes,
             *conditions.notes,

@@ -75,8 +75,10 @@ class Shape:
 Likelihood = Callable[[Settings], Shape]
 
 
-def posterior_draws(likelihood: Likelihood, d: int, n: int, rng: np.random.Generator) -> Settings:
-    """Draw settings ``(n, d)`` from a likelihood and a prior that is uniform on the unit box and ``MARGIN`` around it.
+def posterior_draws(
+    likelihood: Likelihood, d: int, n: int, rng: np.random.Generator, margin: float = MARGIN
+) -> Settings:
+    """Draw settings ``(n, d)`` from a likelihood and a prior that is uniform on the unit box and a margin around it.
 
     Of the draws, those inside the unit box are draws for a prior that is uniform on it; the others are refused like
     those of any model. A pool of points that fill the box follows the likelihood as its power grows from 0 to 1: at
@@ -93,7 +95,7 @@ def posterior_draws(likelihood: Likelihood, d: int, n: int, rng: np.random.Gener
         Martin, Wilcox, Burstedde, Ghattas (2012), doi:10.1137/110845598, for the Newton steps
     """
     early, late = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=2))
-    likelihood = _stretched(likelihood)
+    likelihood = _stretched(likelihood, margin)
     at, power = likelihood(Sobol(d, rng=early).random_base2(POOL)), 0.0
     while power < 1:
         step = _step(at.value, 1 - power)
@@ -104,15 +106,15 @@ def posterior_draws(likelihood: Likelihood, d: int, n: int, rng: np.random.Gener
             for move in (_along_a_line, _at_random, _by_newton):
                 at = move(likelihood, at, power, late if last else early)
     draws = at.settings[late.choice(len(at.settings), n, replace=False)] if n < len(at.settings) else at.settings
-    return np.asarray(draws * (1 + 2 * MARGIN) - MARGIN)
+    return np.asarray(draws * (1 + 2 * margin) - margin)
 
 
-def _stretched(likelihood: Likelihood) -> Likelihood:
+def _stretched(likelihood: Likelihood, margin: float) -> Likelihood:
     """The likelihood over a unit box that stands for the wider one."""
-    width = 1 + 2 * MARGIN
+    width = 1 + 2 * margin
 
     def stretched(places: Settings) -> Shape:
-        shape = likelihood(places * width - MARGIN)
+        shape = likelihood(places * width - margin)
         return Shape(places, shape.value, width * shape.gradient, width**2 * shape.curvature)
 
     return stretched

@@ -151,7 +151,7 @@ def fakes(monkeypatch):
     """Adds models that no plug-in offers: a name and what makes one."""
     known, real = {}, fitting.build_model
     monkeypatch.setattr(
-        fitting, "build_model", lambda part: known[part.plugin]() if part.plugin in known else real(part)
+        fitting, "build_model", lambda part, named: known[part.plugin]() if part.plugin in known else real(part, named)
     )
     return known
 

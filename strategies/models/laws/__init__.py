@@ -1,0 +1,1 @@
+"""Physical laws with hidden parameters, as inverse models: a formula, the posterior of its parameters, and settings."""
