@@ -197,10 +197,15 @@ ROOMS = {
         "strategies": "evaluation models.laws numerics plan",
         "flows": "benchmarks.bars benchmarks.cells terminal",
     },
+    "flows.benchmarks.rivals": {
+        "sdl": "history space",
+        "strategies": "acquisitions contract fitting models.laws numerics",
+        "flows": "benchmarks.bars benchmarks.cells terminal",
+    },
     "flows.benchmarks.suite": {
         "sdl": "errors",
         "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.laws benchmarks.operation "
-        "versions",
+        "benchmarks.rivals versions",
     },
     "flows.cli": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.emulator "

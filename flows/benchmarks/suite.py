@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import laws
+from flows.benchmarks import laws, rivals
 from flows.benchmarks.cells import Progress
 from flows.benchmarks.decisions import (
     acquisitions,
@@ -79,6 +79,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
         many_targets.many_targets_table,
     ),
     "laws": (lambda of: laws.run_laws_benchmark(of.seeds, of.progress), laws.laws_tables),
+    "rivals": (lambda of: rivals.run_rivals_benchmark(of.seeds, of.progress), rivals.rivals_tables),
     "offers": (lambda of: offers.run_offers_benchmark((), of.models, progress=of.progress), offers.offers_table),
     "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
@@ -103,6 +104,7 @@ ALONE = (
     "steering",
     "sweep",
     "laws",
+    "rivals",
     "offers",
     "inverse",
     "instruments",
