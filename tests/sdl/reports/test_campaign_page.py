@@ -8,6 +8,7 @@ import pytest
 from pages import check, svg
 from stages import CANDIDATE, CHANNELS, STAGES, Flaky, Run
 
+from sdl.analysis.model_card import model_cards
 from sdl.errors import InvalidInput
 from sdl.history import Finding, FindingFacts, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
@@ -71,6 +72,21 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "Seed 11" in text
     assert "python 3.11" in text
     assert '"tolerance": "2 %"' in text
+
+
+def test_the_page_has_a_card_of_each_model_that_was_asked_folded(ledger, run):
+    assert "No model was asked" in check(render_campaign_page(ledger, run.name)).text
+    for step in STAGES["finished"]:
+        step(run)
+    html = render_campaign_page(ledger, run.name)
+    text = check(html).text
+    entry = ledger.entry(run.name)
+    (card, *_) = cards = model_cards(entry, ledger.history(entry.id))
+    assert {card.model for card in cards} == {"linear"}
+    section = text[text.index("A card of each model") : text.index("Configuration and versions")]
+    assert f"linear model {card.words()['model']} data {card.words()['data']} domain {card.words()['domain']}" in section
+    assert f"calibration {card.words()['calibration']} limits" in section
+    assert re.search(r'<section id="models">\s*<h2>Models</h2>\s*<details>', html)
 
 
 def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
