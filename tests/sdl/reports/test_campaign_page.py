@@ -84,7 +84,9 @@ def test_the_page_has_a_card_of_each_model_that_was_asked_folded(ledger, run):
     (card, *_) = cards = model_cards(entry, ledger.history(entry.id))
     assert {card.model for card in cards} == {"linear"}
     section = text[text.index("A card of each model") : text.index("Configuration and versions")]
-    assert f"linear model {card.words()['model']} data {card.words()['data']} domain {card.words()['domain']}" in section
+    assert (
+        f"linear model {card.words()['model']} data {card.words()['data']} domain {card.words()['domain']}" in section
+    )
     assert f"calibration {card.words()['calibration']} limits" in section
     assert re.search(r'<section id="models">\s*<h2>Models</h2>\s*<details>', html)
 

@@ -13,6 +13,8 @@ from flows.benchmarks.decisions.backtest import run_backtest_study
 from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.opening import open_session
 from flows.studies.compare import study_models
+from flows.studies.solve import solve
+from flows.studies.solve_page import write_solve_page
 from sdl.campaign.definition import Campaign
 from sdl.history import Verdict
 from sdl.ledger.ledger import Ledger
@@ -118,6 +120,8 @@ def pages(tmp_path_factory, dark):
     targets = [f"{channel}=16384" for channel in ("445nm", "515nm", "630nm")]
     models = ("linear", "mixture", "pls")
     found["compare"] = study_models(dark, targets, models=models, draws=100).write(folder / "compare.html")
+    answer = solve(dark, targets, models=models, draws=50, answers="2", start="R=0.5,G=0.2,B=0.5", regularise=True)
+    found["solve"] = write_solve_page(answer, folder / "solve.html")
     strange = written(folder / "strange.jsonl", *_strange_rows(), [name for name in STRANGE])
     targets = [f"{name}=0.5" for name in STRANGE]
     found["strange"] = study_models(strange, targets, models=("linear", "pls"), draws=50).write(folder / "strange.html")
@@ -181,7 +185,7 @@ def browser(tmp_path_factory):
         yield browser
 
 
-KINDS_OF_PAGES = ["sides", "several", "kinds", "compare", "strange", "backtest", "benchmark"]
+KINDS_OF_PAGES = ["sides", "several", "kinds", "compare", "solve", "strange", "backtest", "benchmark"]
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_PAGES)
