@@ -238,3 +238,12 @@ def test_a_report_that_cannot_be_written_says_where(ledger, run, tmp_path):
 def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):
     with pytest.raises(InvalidInput, match="did you mean 'the-paper-s-target'"):
         render_campaign_page(ledger, "the-papers-target")
+
+
+def test_the_only_round_has_a_whole_number(ledger, run):
+    for step in STAGES["learning"]:
+        step(run)
+    words = [each.text for each in svg(check(render_campaign_page(ledger, run.name)).pictures[2]).iter() if each.text]
+    assert "chance that the candidate passes" in words
+    numbers = words[words.index("round") - 9 : words.index("round")]
+    assert not [each for each in numbers if re.fullmatch(r"0\.9\d+|1\.0\d+", each)], words
