@@ -60,6 +60,7 @@ KINDS = {
 }
 FAULTS = """(() => {
   const faults = [], at = e => `${e.tagName} ${e.className} ${(e.textContent || e.alt || "").trim().slice(0, 40)}`;
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) faults.push(`the page is ${document.documentElement.scrollWidth}`);
   for (const e of document.querySelectorAll("main, main *")) {
@@ -106,7 +107,8 @@ FAULTS = """(() => {
   });
   return [...new Set(faults)];
 })()"""
-"""What is cut or overlaps, in words; in figures by a pixel of a drawing 2000 wide more than a letter's own room."""
+"""What is cut or overlaps, in words, also where it is folded; in figures by a pixel of a drawing 2000 wide more than a
+letter's own room."""
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +224,8 @@ def test_axe_finds_no_barrier(browser, pages, kind):
         browser.run(f"{axe}; 0")
         found = json.loads(browser.run("axe.run(document).then(found => JSON.stringify(found))"))
         assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == [], (width, theme)
-        assert {"color-contrast", "image-alt", "html-has-lang"} <= {each["id"] for each in found["passes"]}
+        tried = {"color-contrast", "html-has-lang"} | ({"image-alt"} if kind != "solve" else set())
+        assert tried <= {each["id"] for each in found["passes"]}
 
 
 MARKED = {"sides": 2, "several": 2, "kinds": 2, "compare": 1, "strange": 1, "backtest": 1}
