@@ -16,6 +16,7 @@ SECTIONS = {
     r"acquisition\b": "Acquisitions",
     r"instruments?\b|unknown instrument": "Instruments",
     r"(knobs|channels|prepare|write|query|errors|safe)\.": "Instruments by configuration",
+    r".* is not TOML": "The campaign file",
     r".* (is no bundle|give a bundle)|--license": "Records that others read",
     r"\S+\.(csv|tsv|jsonl?|parquet|db|sqlite)\b": "Rows from elsewhere",
     r"(SDL_HOME|--home|--ledger|ledger) ": "Where things lie",

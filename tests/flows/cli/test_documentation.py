@@ -82,6 +82,7 @@ def test_what_a_person_got_wrong_is_followed_by_where_to_read_about_it(sdl, home
     [
         ("unknown channel '444nm'; did you mean '445nm'?", '`"445nm" = 16384`'),
         ("445nm needs a number, or words such as '16384 ± 150', got '5lux'", "What a target wants"),
+        ("first.csv is not TOML: Expected '=' after a key", "The campaign file"),
         ("first.csv is no bundle: it does not end as one does", "Records that others read"),
     ],
 )
