@@ -111,6 +111,9 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
         if not unknown and _cause(error) is error:
             raise
         raise InvalidInput([*unknown, *map(hide_secrets, error.faults)]) from _cause(error)
+    except ValidationError as error:  # of what it makes of its options, such as a space
+        said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)]
+        raise InvalidInput([*unknown, *(hide_secrets(f"{name!r}: {each}") for each in said)]) from _cause(error)
     except ValueError as error:
         raise InvalidInput([*unknown, hide_secrets(f"{name!r}: {error}")]) from _cause(error)
     except (Exception, SystemExit) as error:  # a plug-in is anybody's code

@@ -20,7 +20,7 @@ from flows.terminal import err, plain_table, show, show_progress
 from sdl import plugins
 from sdl.campaign.definition import Campaign, slugify
 from sdl.campaign.sections import DesignPart, Plugin
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, UnknownPlugin
 from sdl.formatting import escape_invisible
 from sdl.instruments.protocol import Instrument, KnowsTruth
 
@@ -54,7 +54,7 @@ def measure_settings(
 ) -> None:
     """Take readings at settings of your choice."""
     part, chosen = _instrument(instrument, option), parse_pairs(settings, "a setting")
-    built, directory = build_instrument(part), environment.home(home)
+    built, directory = _built(part, instrument), environment.home(home)
     with kept_instrument(part, built):
         built.space.settings(chosen)
         start_prefect(directory)
@@ -89,11 +89,9 @@ def survey_design(
     """Take a reading at every point of a design: rows for 'solve' and 'compare'."""
     part, plan = _instrument(instrument, option), _design(design, n)
     slugify(name)
-    built, directory = build_instrument(part), environment.home(home)
+    built, directory = _built(part, instrument), environment.home(home)
     with kept_instrument(part, built):
-        from strategies.designs import propose_by_seed  # brings scipy, which takes a second
-
-        points = len(propose_by_seed(plugins.build_from_words("sdl.designs", design), built.space, n, seed))
+        points = _count_points(plan, built, seed)
         references = -(-points // every) if every else 0
         start_prefect(directory)
         from flows.manual import measure as by_hand
@@ -146,7 +144,7 @@ def calibrate_instrument(
 ) -> None:
     """Read the background and each knob fully on; compare with earlier calibrations."""
     part, directory = _instrument(instrument, option), environment.home(home)
-    built = build_instrument(part)
+    built = _built(part, instrument)
     with kept_instrument(part, built):
         start_prefect(directory)
         from flows.manual import calibration
@@ -155,6 +153,26 @@ def calibrate_instrument(
         with _shown_readings(built, 1 + built.space.d, as_json):
             result = server.run_with_server(calibration.calibrate(part, str(directory), where))
     show(result, as_json, *_calibration(result), *result["alarms"])
+
+
+def _built(part: Plugin, named: str) -> Instrument:
+    """Build an instrument; what it lacks is followed by how a command says it."""
+    try:
+        return build_instrument(part)
+    except UnknownPlugin:
+        raise
+    except InvalidInput as error:
+        hint = [f"--option KEY=VALUE gives {named!r} what it needs, or -i FILE a campaign file that has it"]
+        raise InvalidInput([*error.faults, *(hint if named == part.plugin else [])]) from error
+
+
+def _count_points(plan: DesignPart, built: Instrument, seed: int) -> int:
+    from strategies.designs import propose_by_seed  # brings scipy, which takes a second
+
+    try:
+        return len(propose_by_seed(plugins.build("sdl.designs", plan.plugin, plan.options), built.space, plan.n, seed))
+    except InvalidInput as error:
+        raise InvalidInput([*error.faults, *(["--n says how many points"] if plan.n is None else [])]) from error
 
 
 @contextmanager

@@ -118,6 +118,7 @@ def solve_targets(
     ] = False,
     draws: Draws = 1000,
     seed: Seed = 0,
+    page: Annotated[Path | None, typer.Option("--page", help="File for the answer as a page.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Find settings for readings from data that exist, or by a model that 'sdl share' wrote, without an instrument."""
@@ -136,6 +137,7 @@ def solve_targets(
         return _solve_by_shared(data, target, free, tolerance, draws, seed, rows, as_json)
     from flows.studies.solve import solve as solve_problem
     from flows.studies.solve import solve_tables, solved
+    from flows.studies.solve_page import write_solve_page
 
     with show_progress("fitting", quiet=as_json) as tell:
         result = solve_problem(
@@ -157,7 +159,8 @@ def solve_targets(
             seed=seed,
             progress=tell,
         )
-    show(result, as_json, *([] if as_json else solve_tables(result)), result["advice"])
+    where = [] if page is None else [str(write_solve_page(result, page))]
+    show(result, as_json, *([] if as_json else solve_tables(result)), result["advice"], *where)
     return 0 if any(map(solved, result["models"])) else NOT_SOLVED
 
 

@@ -17,6 +17,9 @@ def take_this_one(result: Mapping[str, Any], row: Mapping[str, Any] | None) -> s
         result: What ``flows.studies.solve.solve`` or ``flows.studies.compare.compare`` returns.
         row: Of the model whose first offer is to be taken; None where no model has one that hits.
     """
+    silent = [f"{each['model']} has no answer: {each['error']}" for each in result["models"] if each["error"]]
+    if len(silent) == len(result["models"]):
+        return f"Take none: {'; '.join(silent)}."
     if row is None:
         near = result["row"]
         settings = format_quantities(near["settings"], result.get("units"))

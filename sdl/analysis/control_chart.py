@@ -70,10 +70,10 @@ def control_charts(space: Space, responses: Sequence[Readings]) -> list[Chart]:
 def _chart(knob: str, rows: NDArray[np.float64]) -> Chart:
     """One knob's chart from its responses ``(n, p)``."""
     complete = np.isfinite(rows).all(axis=0)
-    if not complete.any():
+    usual = np.median((rows[:-1] if len(rows) > 1 else rows)[:, complete], axis=0)
+    if not usual.any():  # no channel is always below its ceiling, or the knob, fully on, adds nothing
         nothing = np.ones(len(rows))
         return Chart(knob, nothing, nothing, WIDTH * LEAST_SIGMA, WIDTH * LEAST_SIGMA)
-    usual = np.median(rows[:-1] if len(rows) > 1 else rows, axis=0)[complete]
     gains = rows[:, complete] @ usual / (usual @ usual)
     ranges = np.abs(np.diff(gains[:-1]))
     sigma = max(LEAST_SIGMA, ranges.mean() / MOVING_RANGE if len(ranges) else 0.0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sdl import __version__
 from sdl.analysis.background import Background
+from sdl.analysis.model_card import model_cards
 from sdl.formatting import float_or_nan, format_local_time, format_quantities, format_time
 from sdl.history import Observation, Purpose
 from sdl.ledger.ledger import Ledger
@@ -67,6 +68,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         thinning=_thinning(summary),
         lamps=course.lamps,
         chapters=list(round_chapters(summary)),
+        cards=model_cards(summary.entry, summary.history),
         notices=[
             (format_time(notice.at), format_local_time(notice.at), notice.sent, notice.who, notice.text)
             for notice in Controls(ledger).notices(summary.entry.id)

@@ -286,7 +286,7 @@ def draw_uncertainty(rounds: Sequence[int], channels: Mapping[str, Sequence[floa
     below.set_title("chance that the candidate passes", loc="left")
     below.set_ylim(-0.03, 1.03)
     below.set_xlabel("round")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure_uri(figure)
 
 
@@ -337,7 +337,7 @@ def draw_background(
     axes.set_xlabel("request (exams are shaded)")
     widest = max(len(shorten(light.channel, 30)) for light in lights)
     axes.legend(fontsize=8, ncols=max(1, 62 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return marked_figure(figure, words, [(axes, places, mask_undrawable(light.read)) for light in lights])
 
 

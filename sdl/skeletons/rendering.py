@@ -41,6 +41,7 @@ def write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise InvalidInput(f"{path} exists and is left as it is: give another name, or move it away") from error
+        there = path if path.exists() else error.filename  # or what should be a folder is a file
+        raise InvalidInput(f"{there} exists and is left as it is: give another name, or move it away") from error
     except (OSError, ValueError) as error:  # a name may hold what no name can
         raise InvalidInput(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error

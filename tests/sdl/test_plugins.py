@@ -77,6 +77,11 @@ def test_what_the_constructor_refuses_comes_as_it_says():
     assert sorted(fault.split(":")[0] for fault in found) == ["read_s", "url", "url"]
 
 
+def test_what_a_space_refuses_comes_as_a_sentence():
+    (fault,) = faults("by-hand", {"knobs": [{"name": "acid"}], "channels": []})
+    assert fault == "'by-hand': channels: Tuple should have at least 1 item after validation, not 0"
+
+
 def test_so_do_a_name_that_is_wrong_and_what_the_constructor_refuses():
     found = faults("claude-light", {"url": "https://example.org", "read_s": -1, "atempts": 3})
     assert [fault.split(":")[0] for fault in found] == ["atempts", "read_s"]

@@ -192,6 +192,9 @@ VARYING = (
 def words(page: str) -> list[str]:
     """What a person reads on a page, a line each, without what changes from run to run."""
     page = re.sub(r"(?s)<(style|script|head)\b.*?</\1>", "", page)
+    page = re.sub(
+        r'(?s)<section id="models">.*?</section>', "", page
+    )  # sums of what rounds and findings say, both kept
     lines = (html.unescape(re.sub(r"<[^>]*>", " ", line)) for line in re.sub(r"\n\s*", " ", page).split("</"))
     kept = (" ".join(re.sub(r"^\w+>", "", line).split()) for line in lines)
     result = [line for line in kept if line]

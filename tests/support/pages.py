@@ -24,6 +24,7 @@ SECTIONS = [
     "background",
     "requests",
     "decisions",
+    "models",
     "configuration",
 ]
 """Those of a report."""

@@ -87,6 +87,9 @@ def test_nothing_but_json_is_on_standard_output_whatever_a_plug_in_prints_there(
         (["measure", "R", "G=0", "B=0"], "a setting needs KEY=VALUE, got 'R'"),
         (["measure", *KNOBS, "-i", "twn"], "unknown instrument 'twn'; did you mean 'twin'?"),
         (["measure", *KNOBS, "-o", "sed=1"], "'twin' has no such option; did you mean 'seed'?"),
+        (["measure", *KNOBS, "-i", "claude-light"], "url: 'claude-light' needs this option "
+         "--option KEY=VALUE gives 'claude-light' what it needs, or -i FILE a campaign file that has it"),
+        (["survey", "points"], "--n says how many points"),
         (["measure", *KNOBS, "-o", "plugin=1"], "name the instrument by --instrument"),
         (["measure", *KNOBS, "--n", "0"], "--n"),
         (["verify", PAPER, *KNOBS, "--target", "whit"], f"no target 'whit' in {PAPER}; it has white"),

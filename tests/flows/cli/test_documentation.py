@@ -77,5 +77,20 @@ def test_what_a_person_got_wrong_is_followed_by_where_to_read_about_it(sdl, home
     assert said in line(result.err.splitlines()[-1].removeprefix("more in "))
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("unknown channel '444nm'; did you mean '445nm'?", '`"445nm" = 16384`'),
+        ("445nm needs a number, or words such as '16384 ± 150', got '5lux'", "What a target wants"),
+        ("first.csv is not TOML: Expected '=' after a key", "The campaign file"),
+        ("first.csv is no bundle: it does not end as one does", "Records that others read"),
+    ],
+)
+def test_faults_without_a_key_lead_to_what_they_are_about(fault, said, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (page,) = pages_about([fault])
+    assert said in f"{line(page)} {page}"
+
+
 def test_nothing_is_said_where_nothing_fits():
     assert pages_about(["cannot read first.toml: No such file or directory", ""]) == []

@@ -53,6 +53,11 @@ class TestControlChart:
         assert red.gains == pytest.approx(1)
         assert control_charts(SPACE, [np.full((2, 3), np.nan)])[0].alarm is None
 
+    @pytest.mark.filterwarnings("error")
+    def test_a_knob_that_adds_nothing_fully_on_has_no_gain_to_be_off(self):
+        idle = np.array([USUAL[0], np.zeros(3)])
+        assert control_charts(SPACE, [idle, idle])[1].gains.tolist() == [1.0, 1.0]
+
     def test_it_can_be_drawn(self):
         drawn = figures.draw_control_charts(
             control_charts(SPACE, [*scattered(5, np.random.default_rng(3)), USUAL * 0.9])

@@ -46,6 +46,12 @@ def test_where_nothing_hits_nothing_is_to_be_taken(dark):
     assert "though it misses" in result["advice"]
 
 
+def test_where_no_model_answers_it_says_why(dark, register):
+    register("mute", type("Mute", (), {"__init__": lambda self: 1 / 0}))
+    result = solve(dark, WHITE, models=["mute"])
+    assert result["advice"].startswith("Take none: mute has no answer: 'mute' failed with ZeroDivisionError")
+
+
 def test_commands_end_with_it(sdl, dark, tmp_path):
     words = [word for wish in WHITE for word in ("--target", wish)]
     said = sdl("solve", dark, *words, "--model", "linear").out.strip().splitlines()

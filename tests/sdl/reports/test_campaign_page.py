@@ -8,6 +8,7 @@ import pytest
 from pages import check, svg
 from stages import CANDIDATE, CHANNELS, STAGES, Flaky, Run
 
+from sdl.analysis.model_card import model_cards
 from sdl.errors import InvalidInput
 from sdl.history import Finding, FindingFacts, Purpose, Request, Round, RoundKind, State, Verdict
 from sdl.instruments.claude_light.twin import Twin
@@ -73,6 +74,23 @@ def test_a_finished_campaign_says_what_was_found_for_which_light_and_why_it_ende
     assert "Seed 11" in text
     assert "python 3.11" in text
     assert '"tolerance": "2 %"' in text
+
+
+def test_the_page_has_a_card_of_each_model_that_was_asked_folded(ledger, run):
+    assert "No model was asked" in check(render_campaign_page(ledger, run.name)).text
+    for step in STAGES["finished"]:
+        step(run)
+    html = render_campaign_page(ledger, run.name)
+    text = check(html).text
+    entry = ledger.entry(run.name)
+    (card, *_) = cards = model_cards(entry, ledger.history(entry.id))
+    assert {card.model for card in cards} == {"linear"}
+    section = text[text.index("A card of each model") : text.index("Configuration and versions")]
+    assert (
+        f"linear model {card.words()['model']} data {card.words()['data']} domain {card.words()['domain']}" in section
+    )
+    assert f"calibration {card.words()['calibration']} limits" in section
+    assert re.search(r'<section id="models">\s*<h2>Models</h2>\s*<details>', html)
 
 
 def test_many_targets_are_a_table_before_each_is_told(ledger, run, monkeypatch):
@@ -222,3 +240,12 @@ def test_a_report_that_cannot_be_written_says_where(ledger, run, tmp_path):
 def test_an_unknown_campaign_is_named_with_the_nearest(ledger, run):
     with pytest.raises(InvalidInput, match="did you mean 'the-paper-s-target'"):
         render_campaign_page(ledger, "the-papers-target")
+
+
+def test_the_only_round_has_a_whole_number(ledger, run):
+    for step in STAGES["learning"]:
+        step(run)
+    words = [each.text for each in svg(check(render_campaign_page(ledger, run.name)).pictures[2]).iter() if each.text]
+    assert "chance that the candidate passes" in words
+    numbers = words[words.index("round") - 9 : words.index("round")]
+    assert not [each for each in numbers if re.fullmatch(r"0\.9\d+|1\.0\d+", each)], words

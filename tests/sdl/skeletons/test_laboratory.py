@@ -30,6 +30,12 @@ def test_what_is_there_is_left_as_it_is_and_nothing_is_written_beside_it(tmp_pat
     assert (tmp_path / "first.toml").read_text() == "mine"
 
 
+def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+    (tmp_path / "lab").write_text("mine")
+    with pytest.raises(InvalidInput, match=r"/lab exists and is left as it is"):
+        write_laboratory(tmp_path / "lab", "twin", {}, {})
+
+
 def test_the_command_says_what_comes_next(sdl, tmp_path):
     outcome = sdl("init", tmp_path / "lab")
     assert outcome.code == 0

@@ -134,7 +134,7 @@ function showAlarms(alarms) {
   const items = alarms.slice(0, 3).map((alarm) => make("li", { class: alarm.kind === "asks" ? "ask" : "bad" },
     make("b", {}, `${MARKS[alarm.kind]} ${alarm.state}`), make("span", { class: "cut", title: alarm.words }, `${alarm.campaign}: ${alarm.words}`)));
   if (alarms.length > 3) items.push(make("li", { class: "more bad" }, make("b", {}, `and ${alarms.length - 3} more`)));
-  if (!alarms.length) items.push(make("li", { class: "none" }, "✓ No alarm, and nobody is waited for"));
+  if (!alarms.length) items.push(make("li", { class: "none" }, "✓ No alarm, and no approval is waited for"));
   byId("alarms").querySelector("ul").replaceChildren(...items);
   const heard = alarms.map((alarm) => `${alarm.state}: ${alarm.campaign}`).join("; ");
   if (heard !== state.alarms) { state.alarms = heard; say(byId("heard"), heard || "No alarm"); }
