@@ -35,9 +35,10 @@ from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
-from sdl.space import UNCONSTRAINED, Constraints, Interval
+from sdl.space import UNCONSTRAINED, Constraints, Interval, is_number
 
 MOST_ANSWERS = 100
+AS_MEASURED = "as measured"
 MANY_TARGETS = 6
 """Targets that are shown one by one; more are a table first."""
 ROUNDS = 50
@@ -67,6 +68,14 @@ def _wish(value: Any) -> Any:
         return plain_wish(value)
     except InvalidInput as error:
         raise ValueError(str(error)) from None
+
+
+def _condition(value: Any) -> Any:
+    if value == AS_MEASURED:
+        return value
+    if not is_number(value):
+        raise ValueError(f"needs a number or {AS_MEASURED!r}, got {format_value(value)}")
+    return float(value)
 
 
 def _printable(name: str) -> str:
@@ -147,6 +156,11 @@ class Campaign(Section):
     """Computed from channels, by name, as in ``ratio = "445nm / 630nm"``: targets may want them like channels."""
     colour: ColourPart | None = Field(default=None, exclude_if=lambda colour: colour is None)
     """The colour that channels read, for targets that want one."""
+    conditions: dict[Name, Annotated[float | str, BeforeValidator(_condition)]] = Field(
+        default_factory=dict, exclude_if=lambda conditions: not conditions
+    )
+    """In which the targets are wanted, as ``temperature = 25``; by default, and for ``"as measured"``, whatever it was
+    when the last reading was taken."""
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep, beside what the instrument states: ``always = ["A + B + C = 1"]``, and
     ``never = ["T >= 80 and flow <= 0.2"]``."""

@@ -14,7 +14,7 @@ from sdl.campaign.campaign_instrument import adapt_to_campaign
 from sdl.campaign.colour import ColourPart
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin, QuantityPart
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.space import UNCONSTRAINED, Interval, NamedColumns, NeedsUnits, Space, Window
 
@@ -78,6 +78,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             faults += [f"targets.{index}: {fault}" for fault in target_faults(instrument.space, target)]
         if campaign is not None:
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
+            faults += _condition_faults(instrument.space, campaign)
             faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
         if campaign is not None and not faults:
             faults += _inapplicable(instrument.space, campaign, models)
@@ -173,6 +174,23 @@ def _inapplicable(space: Space, campaign: Campaign, models: Mapping[tuple[str, s
                 model.in_units(columns)
         except InvalidInput as error:
             faults += [f"{key}: {name}: {fault}" for fault in error.faults]
+    return faults
+
+
+def _condition_faults(space: Space, campaign: Campaign) -> list[str]:
+    """What of a campaign does not go with the conditions that its instrument says."""
+    names = space.condition_names
+    there = "" if names else "; the replies of this instrument say none"
+    unknown = [name for name in campaign.conditions if name not in names]
+    faults = [f"conditions: unknown condition {name!r}{suggest_nearest(name, names)}{there}" for name in unknown]
+    faults += [
+        f"instrument: condition {each.name!r} needs low and high, what it usually is: changes count in parts of that"
+        for each in space.conditions
+        if each.low is None
+    ]
+    if names and campaign.history is not None:
+        which = ", ".join(names)
+        faults.append(f"history: it does not say in which {which} it was read, which counts here: leave it out")
     return faults
 
 

@@ -214,6 +214,8 @@ class Observation(Request):
     """Channels at their ceiling, ``(p,)``: the true value is at least that."""
     sample: str = ""
     """Plate and well that it was read in, as ``2/B7``; empty where readings are taken one by one."""
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    """What nobody chose and held meanwhile, by name, as far as it is known."""
 
     @property
     def well(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from sdl.space import Readings, Settings, Space
+from sdl.space import Readings, Settings, Space, is_number
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Reply:
     """How long the answer took."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """What nobody chose and held meanwhile, such as a temperature, by the names of the space's ``conditions``."""
+
+    @property
+    def known_conditions(self) -> dict[str, float]:
+        """The conditions that are finite numbers; the others are not known."""
+        return {name: float(value) for name, value in self.conditions.items() if is_number(value)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Instrument(Protocol):
 
     @property
     def space(self) -> Space:
-        """Its knobs and channels."""
+        """Its knobs, its channels, and the conditions that its replies say."""
 
     @property
     def patience(self) -> Patience:

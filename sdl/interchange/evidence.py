@@ -126,6 +126,7 @@ class ReplyLine(_Line):
     sent_at: float | None
     done_at: float | None
     seconds: float | None
+    conditions: dict[str, float] | None = None
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -141,7 +142,8 @@ class ReplyLine(_Line):
     def reply(self) -> Reply | None:
         """What the instrument said; None where no answer came."""
         answered = self.state == "DONE" and self.applied is not None and self.out is not None
-        return Reply(self.applied or {}, self.out or {}, self.raw, self.seconds or 0.0) if answered else None
+        said = self.applied or {}, self.out or {}, self.raw, self.seconds or 0.0, self.conditions or {}
+        return Reply(*said) if answered else None
 
 
 class ExamLine(_Line):

@@ -22,6 +22,8 @@ from sdl.ledger.tables import attempts, requests
 CHUNK = 10_000
 """Rows that are parsed at once."""
 PURPOSES = {purpose.value: purpose for purpose in Purpose}
+NOTHING: Mapping[str, float] = {}
+"""Conditions of a reading that has none."""
 CLASSES = {reply_class.value: reply_class for reply_class in ReplyClass}
 
 
@@ -66,7 +68,7 @@ def add_observations(
     Returns:
         The number of the last usable attempt, and that of what it observed, 0 where it is not the first there.
     """
-    numbered = attempts.c["id", "request", "verdict", "sample"]
+    numbered = attempts.c["id", "request", "verdict", "sample", "conditions"]
     columns = [*numbered, _text(attempts.c.readings), _text(attempts.c.censored)]
     in_range = (attempts.c.campaign == campaign) & attempts.c.id.between(*between)
     query = select(*columns).where(in_range, attempts.c.verdict.in_(USABLE)).order_by(attempts.c.id)
@@ -75,13 +77,15 @@ def add_observations(
         for part in connection.execute(query).partitions(CHUNK):
             *_, readings, censored = zip(*part, strict=True)
             masks |= {text: np.array(json.loads(text), bool) for text in set(censored) - masks.keys()}
-            for (attempt, number, verdict, sample, _, mask), row in zip(part, _array(readings), strict=True):
+            for (attempt, number, verdict, sample, known, _, mask), row in zip(part, _array(readings), strict=True):
                 last, new = attempt, 0 if number in observations else number
                 if new:
                     place = requested[number]
                     observations[number] = Observation(
                         *(place.round, place.index, place.replicate, place.purpose, place.settings),
-                        *(len(observations), CLASSES[verdict], row, masks[mask], sample or ""),
+                        *(len(observations), CLASSES[verdict], row, masks[mask]),
+                        sample or "",
+                        known or NOTHING,
                     )
     return last, new
 

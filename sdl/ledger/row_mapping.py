@@ -26,7 +26,7 @@ from sdl.history import (
 )
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import Screened
-from sdl.space import Space, is_number
+from sdl.space import Space
 from sdl.system.clock import now
 
 
@@ -140,9 +140,8 @@ def answer_columns(reply: Reply, screened: Screened) -> dict[str, Any]:
     """Return what is written of an attempt that brought a reply, whatever it is worth."""
     answer: dict[str, Any] = {"state": "DONE", "verdict": screened.verdict, "reason": screened.reason, "raw": reply.raw}
     answer |= {"applied": make_jsonable(reply.applied), "out": make_jsonable(reply.readings), "seconds": reply.seconds}
-    known = {name: float(value) for name, value in reply.conditions.items() if is_number(value)}
     return answer | {
-        "conditions": known or None,
+        "conditions": reply.known_conditions or None,
         "readings": json_list(screened.readings),
         "censored": screened.censored.tolist(),
         "done_at": now(),

@@ -109,12 +109,15 @@ def _plain_reply(instrument: Instrument, reply: Any) -> Reply:
         came = hide_secrets(format_value(reply))
         words = f"the driver of {instrument.identity} returned {came} instead of a Reply with 'applied' and 'readings'"
         raise BadReply(f"{words} by name", raw=came)
-    seconds = _plain(getattr(reply, "seconds", 0.0))
+    seconds, conditions = _plain(getattr(reply, "seconds", 0.0)), getattr(reply, "conditions", None)
     return Reply(
         applied={str(name): _plain(value) for name, value in applied.items()},
         readings={str(name): _plain(value) for name, value in readings.items()},
         raw=_text(getattr(reply, "raw", "")),
         seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < np.inf else 0.0,
+        conditions={str(name): _plain(value) for name, value in conditions.items()}
+        if isinstance(conditions, Mapping)
+        else {},
     )
 
 

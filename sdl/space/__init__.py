@@ -1,6 +1,7 @@
 """Knobs and channels, what is computed from these, and where readings are wanted to lie."""
 
 from sdl.space.channel import Channel, StatedChannel
+from sdl.space.condition import Condition
 from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
@@ -13,6 +14,7 @@ __all__ = [
     "SAME",
     "UNCONSTRAINED",
     "Channel",
+    "Condition",
     "Constraints",
     "Formula",
     "FormulaText",

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space.allowed import Allowed
 from sdl.space.channel import Channel
+from sdl.space.condition import Condition
 from sdl.space.constraints import UNCONSTRAINED, Constraints
 from sdl.space.formula import Formula, formula_faults
 from sdl.space.knob import SAME, Knob, Quantity, Value, is_number
@@ -35,7 +36,7 @@ class Space(Value):
     channels: tuple[Channel, ...] = Field(min_length=1)
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep."""
-    conditions: tuple[Quantity, ...] = Field(default=(), exclude_if=lambda conditions: not conditions)
+    conditions: tuple[Condition, ...] = Field(default=(), exclude_if=lambda conditions: not conditions)
     """What nobody chooses and is known of each reading, such as a temperature, in the order of the columns."""
     plate: Plate | None = Field(default=None, exclude_if=lambda plate: plate is None)
     """On what many settings are measured at once; None where they are measured one by one."""
@@ -112,7 +113,7 @@ class Space(Value):
 
     def with_conditions(self, names: Iterable[str]) -> "Space":
         """The same and further conditions, those that it does not have yet."""
-        new = tuple(Quantity(name=name) for name in names if name not in self.condition_names)
+        new = tuple(Condition(name=name) for name in names if name not in self.condition_names)
         return Space(**{**self._fields, "conditions": (*self.conditions, *new)}) if new else self
 
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":

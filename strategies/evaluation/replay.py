@@ -203,6 +203,7 @@ class Replay:
                 "verdict": found.verdict,
                 "readings": found.readings,
                 "censored": found.censored,
+                "conditions": reply.conditions or {},
             }
             observations[reply.key] = Observation(**values, seq=len(observations))
         return History(

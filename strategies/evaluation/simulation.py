@@ -127,6 +127,7 @@ class Simulation:
             raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
         self.before = PreviousReply(request.settings, reply.readings)
         values = vars(request) | {"verdict": screened.verdict, "readings": screened.readings}
+        values |= {"conditions": reply.known_conditions}
         observation = Observation(**values, censored=screened.censored, seq=len(self.observations), sample=sample)
         self.observations.append(observation)
         self.watch(observation)

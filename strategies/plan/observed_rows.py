@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sdl.campaign.definition import Campaign
+from sdl.campaign.definition import AS_MEASURED, Campaign
 from sdl.history import History, Observation, Purpose, Verdict
 from sdl.space import Space
 from strategies.fitting.transfer import Transfer
 from strategies.posterior.rows import Rows
+
+Matrix = NDArray[np.float64]
 
 BREAK = 60.0
 """Requests that a break counts as, after which a reference is taken: the light has had time to change."""
@@ -52,12 +54,13 @@ def observed_rows(
     if until is not None:
         observations = observations[: 1 + max(place for place, row in enumerate(observations) if row.round == until)]
     if not observations:
-        return Rows.empty(space.u, len(columns))
+        return Rows.empty(space.u, len(columns), len(space.conditions))
     above = np.array([observation.censored[columns] for observation in observations])
     # A channel at its ceiling has no reading; it stands there, so that an exam with it can be refuted.
     readings = np.where(above, space.ceiling[columns], [observation.readings[columns] for observation in observations])
     floor = np.array([-np.inf if channel.floor is None else channel.floor for channel in space.channels])[columns]
     numbers = _pursuits(campaign, history)
+    conditions, wanted = _conditions(campaign, space, observations)
     exams = [observation.purpose is Purpose.VERIFICATION for observation in observations]
     references = np.array([observation.purpose is Purpose.REFERENCE for observation in observations])
     # With every knob off a reading at the floor is the dark itself; elsewhere it says "at most".
@@ -76,7 +79,35 @@ def observed_rows(
         ),
         apart=RIM * np.array([bool(space.plate and space.plate.at_rim(row.well)) for row in observations]),
         looked=_looked(history, observations),
+        conditions=conditions,
+        wanted=wanted,
     )
+
+
+def _conditions(campaign: Campaign, space: Space, observations: Sequence[Observation]) -> tuple[Matrix, Matrix]:
+    """What held in each row, and what targets are wanted in as it was known then, in parts of what it usually is.
+
+    Where a row does not say it, it is as in the row before, and in the first rows as in the first that says it. One
+    that no row says is as wanted, so that nothing is learned of it.
+    """
+    known = np.array([space.known_conditions(observation.conditions) for observation in observations])
+    low, high = (np.array([getattr(each, end) for each in space.conditions], float) for end in ("low", "high"))
+    stated = np.array([_stated(campaign, name) for name in space.condition_names])
+    known, stated = (known - low) / (high - low), (stated - low) / (high - low)
+    places = np.arange(len(known))
+    for k, column in enumerate(known.T):
+        if not len(said := np.flatnonzero(np.isfinite(column))):
+            known[:, k] = np.nan_to_num(stated[k])
+            continue
+        before = np.searchsorted(said, places, side="right") - 1
+        known[:, k] = column[said[np.maximum(before, 0)]]
+    return known, np.where(np.isnan(stated), known, stated)
+
+
+def _stated(campaign: Campaign, name: str) -> float:
+    """The value at which a condition is wanted; NaN where that is whatever it is."""
+    value = campaign.conditions.get(name, AS_MEASURED)
+    return value if isinstance(value, float) else np.nan
 
 
 def _in_order(history: History) -> Sequence[Observation]:
@@ -137,6 +168,8 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
         pursuit=np.full(n, -1),
         apart=np.full(n, transfer.apart),
         looked=np.ones(n, bool),
+        conditions=np.zeros((n, 0)),  # no campaign has both: see sdl/campaign/validation.py
+        wanted=np.zeros((n, 0)),
     )
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from sdl import plugins
+from sdl.analysis.conditions import describe_conditions
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
@@ -215,7 +216,7 @@ class Plan:
             return self._give_up(history, number, target, why)
         passed = several.answers_passed(turn)
         if not passed and (finding := insight.unreachable(target)) is not None:
-            return Conclude(with_free_channels(self.campaign, self.space, history, finding))
+            return self._concluded(history, finding)
         if insight.reading(target) is None or (passed and several.no_other_left(turn)):
             return self._give_up(history, number, target, "no other settings are likely to give it")
         return None
@@ -342,7 +343,13 @@ class Plan:
         pursuit = insight.pursuit(target)
         finding = exam_finding(exam, target, judgement, pursuit, taken, self.space, self.columns, why)
         finding = several.with_family(round_, finding)
-        return Conclude(with_free_channels(self.campaign, self.space, insight.history, finding))
+        return self._concluded(insight.history, finding)
+
+    def _concluded(self, history: History, finding: Finding) -> Conclude:
+        """A finding with what it says of the channels left free, and of the conditions that it holds for."""
+        finding = with_free_channels(self.campaign, self.space, history, finding)
+        said = describe_conditions(self.campaign, self.space, history.observations)
+        return Conclude(replace(finding, sentence="; ".join((finding.sentence, *said))))
 
     def _target(self, name: str) -> ResolvedTarget:
         return next(target for target in self.targets if target.name == name)

@@ -110,7 +110,7 @@ class ChannelPosterior:
 
     def drawn(self, settings: Matrix, now: float, n: int, rng: np.random.Generator) -> Matrix:
         """Noise-free readings ``(n, m)`` at settings ``(m, d)`` at a moment: by ``n`` functions of the posterior."""
-        m = len(settings)
+        m, settings = len(settings), self.covariance.asked(settings)
         places = Covariance(settings, np.full(m, now), np.zeros(m, bool), self.covariance.switches)
         whole = places.cross(self.theta, settings, now)
         if len(self.evidence.values):

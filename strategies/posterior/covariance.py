@@ -56,7 +56,7 @@ class Covariance:
     """
 
     settings: Matrix
-    """``(n, d)``."""
+    """``(n, d)``; conditions of the rows, if there are any, are its last columns."""
     order: Matrix
     """``(n,)``."""
     reference: NDArray[np.bool_]
@@ -65,6 +65,8 @@ class Covariance:
     """Moments just before which a lamp was switched."""
     apart: Matrix | None = None
     """Of each row by which part its gains are off from today's, ``(n,)``; 0, and None, for today's rows."""
+    held: tuple[float, ...] = ()
+    """Conditions in which readings are asked for."""
 
     @property
     def pairs(self) -> "Pairs":
@@ -114,10 +116,17 @@ class Covariance:
         if n >= len(self.order):
             return self
         apart = None if self.apart is None else self.apart[-n:]
-        return Covariance(self.settings[-n:], self.order[-n:], self.reference[-n:], self.switches, apart)
+        return Covariance(self.settings[-n:], self.order[-n:], self.reference[-n:], self.switches, apart, self.held)
+
+    def asked(self, settings: Matrix) -> Matrix:
+        """Settings ``(m, d)`` with the conditions in which readings are asked for; as they are if they have some."""
+        if settings.shape[1] == self.settings.shape[1]:
+            return settings
+        return np.hstack((settings, np.tile(self.held, (len(settings), 1))))
 
     def cross(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:
         """Covariance ``(n, m)`` of the rows with noise-free readings at settings ``(m, d)`` at a moment."""
+        settings = self.asked(settings)
         length = np.sqrt(inverse_squares(theta))
         scaled, others = self.settings * length, settings * length
         squares = (scaled**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * scaled @ others.T
@@ -130,6 +139,7 @@ class Covariance:
 
     def prior(self, theta: Matrix, settings: Matrix, now: float) -> Matrix:
         """Variance ``(m,)`` of a noise-free reading at settings ``(m, d)`` at a moment, before any row."""
+        settings = self.asked(settings)
         plane = 1 + (settings**2).sum(axis=1)
         level = np.exp(2 * theta[AMPLITUDE]) + np.exp(2 * theta[BACKGROUND])
         lamps = STEP * (switched(np.array([now]), self.switches) ** 2).sum()

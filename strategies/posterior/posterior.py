@@ -165,7 +165,9 @@ def _frames(rows: Rows, switches: tuple[float, ...]) -> Callable[[np.ndarray], C
 
     def frame(own: np.ndarray) -> Covariance:
         if (key := own.tobytes()) not in known:
-            known[key] = Covariance(rows.settings[own], rows.order[own], rows.reference[own], switches, rows.apart[own])
+            part = rows.at(own)
+            held = tuple(rows.held.tolist())
+            known[key] = Covariance(part.inputs, part.order, part.reference, switches, part.apart, held)
         return known[key]
 
     return frame

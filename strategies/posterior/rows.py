@@ -94,9 +94,13 @@ class Rows:
     looked: NDArray[np.bool_]
     """Whether the target that a row was taken for may be judged right after it, ``(n,)``: not amid those that are
     taken together."""
+    conditions: NDArray[np.float64]
+    """What nobody chose and held in each row, ``(n, k)``, in parts of what it usually is."""
+    wanted: NDArray[np.float64]
+    """The conditions in which targets are wanted, as they were known after each row, ``(n, k)``."""
 
     @classmethod
-    def empty(cls, d: int, p: int) -> Self:
+    def empty(cls, d: int, p: int, k: int = 0) -> Self:
         """No rows yet."""
         nothing = np.zeros(0, bool)
         return cls(
@@ -108,6 +112,8 @@ class Rows:
             pursuit=nothing.astype(int),
             apart=np.empty(0),
             looked=nothing,
+            conditions=np.empty((0, k)),
+            wanted=np.empty((0, k)),
         )
 
     def __len__(self) -> int:
@@ -120,6 +126,16 @@ class Rows:
     def followed_by(self, others: Self) -> Self:
         """These rows and then others."""
         return replace(self, **{name: np.concatenate((part, vars(others)[name])) for name, part in vars(self).items()})
+
+    @property
+    def inputs(self) -> NDArray[np.float64]:
+        """All that readings depend on but their order: settings and conditions, ``(n, d + k)``."""
+        return np.hstack((self.settings, self.conditions)) if self.conditions.shape[1] else self.settings
+
+    @property
+    def held(self) -> NDArray[np.float64]:
+        """The conditions in which targets are wanted now, ``(k,)``."""
+        return self.wanted[-1] if len(self) else np.zeros(self.wanted.shape[1])
 
     def first(self, n: int) -> Self:
         """The first ``n`` rows."""
@@ -134,7 +150,7 @@ class Rows:
         *,
         reference: bool = False,
     ) -> Self:
-        """The same and one more row, taken next.
+        """The same and one more row, taken next, in the conditions in which targets are wanted.
 
         Args:
             settings: In the unit box, ``(d,)``.
@@ -155,6 +171,8 @@ class Rows:
             pursuit=np.append(self.pursuit, pursuit),
             apart=np.append(self.apart, 0.0),
             looked=np.append(self.looked, True),
+            conditions=np.vstack((self.conditions, self.held)),
+            wanted=np.vstack((self.wanted, self.held)),
         )
 
 

@@ -224,7 +224,7 @@ def estimate(posterior: Posterior, pursuit: Pursuit, settings: Settings, moment:
 
 def _moved(channel: ChannelPosterior, settings: Settings, near: NDArray[np.bool_], now: float) -> Matrix:
     """By how much a channel reads more at some of its rows than at settings, in parts of the range."""
-    places = np.vstack((channel.covariance.settings[near], settings))
+    places = np.vstack((channel.covariance.settings[near], channel.covariance.asked(settings[None])))
     expected = channel.at(places, now)[0]
     return np.asarray((expected[:-1] - expected[-1]) / channel.scale)
 

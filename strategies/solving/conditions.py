@@ -72,19 +72,26 @@ class Conditions:
         """The same with one row more, the first, in which what is given holds."""
         return replace(self, rows=np.vstack((self.given, self.rows)))
 
+    @property
+    def scaled(self) -> Array:
+        """Those that varied, in parts of what there is among all rows, ``(n, v)``."""
+        return self._scaled(self.rows)
+
+    @property
+    def scaled_given(self) -> Array:
+        """What is given of them, ``(v,)``."""
+        return self._scaled(self.given)
+
     def beside(self, settings: Settings) -> Array:
         """Settings ``(n, d)`` of the unit box, and in further columns what held in their rows."""
-        return self._beside(settings, self.rows)
+        return np.hstack((settings, self.scaled)) if self.varied.any() else settings
 
     def held(self, settings: Settings) -> Array:
         """Settings ``(m, d)`` of the unit box, and in further columns what is given."""
-        return self._beside(settings, np.tile(self.given, (len(settings), 1)))
+        given = np.tile(self.scaled_given, (len(settings), 1))
+        return np.hstack((settings, given)) if self.varied.any() else settings
 
-    def _beside(self, settings: Settings, values: Array) -> Array:
-        return np.hstack((settings, self._unit(values))) if self.varied.any() else settings
-
-    def _unit(self, values: Array) -> Array:
-        """Those that varied, in parts of what there is among all rows."""
+    def _scaled(self, values: Array) -> Array:
         low, high = self.low[self.varied], self.high[self.varied]
         return np.asarray((values[..., self.varied] - low) / (high - low))
 

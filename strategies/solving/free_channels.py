@@ -41,10 +41,10 @@ class FreeChannels:
     @cached_property
     def posterior(self) -> Posterior:
         """What the rows say of the readings at any settings, background subtracted."""
-        (n, c), inputs = self.readings.shape, self.conditions.beside(self.settings)
-        free = Statement.unstated(inputs.shape[1], c)  # limits are of readings with their background
+        (n, c), d = self.readings.shape, self.settings.shape[1]
+        free = Statement.unstated(d, c)  # limits are of readings with their background
         rows = Rows(
-            settings=inputs,
+            settings=self.settings,
             readings=self.readings,
             order=np.arange(n, dtype=float),
             censored=np.zeros((n, c), int),
@@ -52,13 +52,15 @@ class FreeChannels:
             pursuit=np.full(n, -1),
             apart=np.zeros(n),
             looked=np.ones(n, bool),
+            conditions=self.conditions.scaled,
+            wanted=np.tile(self.conditions.scaled_given, (n, 1)),
         )
         some = np.sort(np.random.default_rng(0).permutation(n)[:MOST])
         return learn(rows.at(some), Statement(self.statement.noise, free.floor, free.ceiling, free.step))
 
     def expected(self, settings: Settings) -> Readings:
         """Noise-free readings at settings ``(m, d)`` of the unit box, background subtracted, ``(m, c)``."""
-        return self.posterior.at(self.conditions.held(settings))[0]
+        return self.posterior.at(settings)[0]
 
     def noise(self, settings: Settings) -> Readings:
         """Standard deviation of one reading of each channel at settings ``(d,)``, ``(c,)``."""
@@ -69,7 +71,7 @@ class FreeChannels:
         """By channel the interval of one reading at settings ``(d,)`` of the unit box, ``low`` and ``high``."""
         if not self.names:
             return {}
-        limits, box = (self.statement.floor, self.statement.ceiling), self.conditions.held(settings[None])
+        limits, box = (self.statement.floor, self.statement.ceiling), settings[None]
         ends = [
             np.clip(end[0] + self.background, *limits)
             for end in predict_interval(self.posterior, box, unsure=self.light)

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from sdl.instruments.claude_light.twin import Twin
+from sdl.instruments.protocol import Patience, Reply
+from sdl.space import Channel, Condition, Knob, Space
 
 CHANNELS = Twin().space.channel_names
 PAPER = Twin().space.readings({"445nm": 16384, "515nm": 16384, "630nm": 16384})
@@ -68,3 +70,58 @@ def wide_rows(path, knobs, channels, n=60):
     lines = [",".join(names), *(",".join(map(str, row)) for row in np.hstack((settings, readings)).tolist())]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+OVEN_NOISE, OVEN_TOLERANCE = 0.5, 1.5
+
+
+class Oven:
+    """Two channels that the swinging temperature of the room moves; a thermometer reads it, if there is one."""
+
+    def __init__(self, seed, thermometer=True, swing=6.0):
+        self.rng, self.requests, self.swing = np.random.default_rng(seed), 0, swing
+        self.phase, self.thermometer = self.rng.uniform(0, 2 * np.pi), thermometer
+        self.space = Space(
+            knobs=(Knob(name="a"), Knob(name="b")),
+            channels=tuple(Channel(name=name, floor=None, integral=False, noise=OVEN_NOISE) for name in "yz"),
+            conditions=(Condition(name="temperature", unit="°C", low=15, high=35),) if thermometer else (),
+        )
+        self.patience, self.identity = Patience(attempts=1), f"oven-{seed}"
+
+    @property
+    def temperature(self):
+        return 25 + self.swing * np.sin(self.phase + 2 * np.pi * self.requests / 25)
+
+    def truth(self, settings, temperature):
+        warm = (temperature - 25) / 10
+        y = 100 * settings[0] * (1 + 0.2 * warm) + 10 * settings[1] ** 2 + 8 * warm
+        return np.array([y, 80 * settings[1] * (1 - 0.15 * warm) + 15 * settings[0]])
+
+    def measure(self, settings):
+        point = self.space.settings(settings)
+        self.requests += 1
+        readings = self.truth(point, self.temperature) + OVEN_NOISE * self.rng.standard_normal(2)
+        named = self.space.named_readings(readings)
+        said = {"temperature": self.temperature} if self.thermometer else {}
+        return Reply(self.space.named_settings(point), named, json.dumps(named | said), conditions=said)
+
+    def close(self):
+        pass
+
+
+def oven_target(oven, seed, temperature=25.0):
+    """What settings somewhere in the middle read at a temperature."""
+    return oven.truth(np.random.default_rng([seed, 9]).uniform(0.25, 0.75, 2), temperature)
+
+
+def oven_campaign(seed, target, **more):
+    """A campaign for that."""
+    readings = dict(zip("yz", target.tolist(), strict=True))
+    return {
+        "name": "oven",
+        "instrument": {"plugin": "oven"},
+        "seed": seed,
+        "budget": 60,
+        "targets": [{"name": "bread", "readings": readings, "tolerance": OVEN_TOLERANCE}],
+        **more,
+    }

@@ -24,7 +24,7 @@ from sdl.instruments.configured.templates import SPEC, VALUE, NumberPlace, find_
 from sdl.instruments.configured.transport import Order
 from sdl.instruments.protocol import Patience
 from sdl.instruments.screening import ECHO_TOLERANCE
-from sdl.space import UNCONSTRAINED, Channel, Constraints, Knob, Space, StatedChannel
+from sdl.space import UNCONSTRAINED, Channel, Condition, Constraints, Knob, Space, StatedChannel
 
 Defined = TypeVar("Defined", bound="InstrumentDefinition[Any]")
 
@@ -97,6 +97,15 @@ class ConfiguredChannel(StatedChannel, Pick, Generic[Order]):
     """Asks for it; by default the instrument's own ``query`` does, once for all channels."""
 
 
+class ConfiguredCondition(Condition, Pick, Generic[Order]):
+    """A condition, with how it is read."""
+
+    low: float
+    high: float
+    query: Order | None = None
+    """Asks for it; by default the instrument's own ``query`` does, once for all channels."""
+
+
 class InstrumentDefinition(Section, Generic[Order]):
     """An instrument as a file describes it, in the orders of its protocol."""
 
@@ -105,6 +114,8 @@ class InstrumentDefinition(Section, Generic[Order]):
 
     knobs: tuple[ConfiguredKnob[Order], ...] = Field(min_length=1)
     channels: tuple[ConfiguredChannel[Order], ...] = Field(min_length=1)
+    conditions: tuple[ConfiguredCondition[Order], ...] = ()
+    """What nobody chooses and is read beside the channels, such as a temperature."""
     constraints: Constraints = UNCONSTRAINED
     """What all settings have to keep, ``always`` and ``never``, whoever asks for them."""
     prepare: tuple[Order, ...] = ()
@@ -156,6 +167,9 @@ class InstrumentDefinition(Section, Generic[Order]):
             channels=tuple(
                 Channel(**channel.model_dump(include=set(Channel.model_fields))) for channel in self.channels
             ),
+            conditions=tuple(
+                Condition(**condition.model_dump(include=set(Condition.model_fields))) for condition in self.conditions
+            ),
             constraints=self.constraints,
         )
 
@@ -185,10 +199,12 @@ class InstrumentDefinition(Section, Generic[Order]):
                 faults.append(f"{key}.tolerance: needs a readback, or else there is nothing to compare")
             faults += [f"{key}.max_step: {fault}" for fault in self._step_faults(knob)]
             faults += self._place_faults(f"{key}.write", knob.write, [*names, VALUE], knob)
-        for i, channel in enumerate(self.channels):
-            if channel.query is None and self.query is None:
-                faults.append(f"channels.{i}.query: is missing, and the instrument has no query of its own")
-            faults += self._place_faults(f"channels.{i}.query", channel.query, names)
+        read = [*((f"channels.{i}.query", channel.query) for i, channel in enumerate(self.channels))]
+        read += [(f"conditions.{i}.query", condition.query) for i, condition in enumerate(self.conditions)]
+        for key, query in read:
+            if query is None and self.query is None:
+                faults.append(f"{key}: is missing, and the instrument has no query of its own")
+            faults += self._place_faults(key, query, names)
         for key, order in (("write", self.write), ("query", self.query)):
             faults += self._place_faults(key, order, names)
         if self.one_value_each:

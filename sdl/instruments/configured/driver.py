@@ -69,13 +69,14 @@ class ConfiguredInstrument(Generic[Order]):
                 # It sets knobs, which are read back after it.
                 exchange.ask(fill_places(self.definition.query, self._shown(values)))
             applied = {knob.name: self._read_back(exchange, values, knob) for knob in self.definition.knobs}
-            readings = dict[str, Any]()
-            for channel in self.definition.channels:
-                found = exchange.read(channel, channel.query, self._shown(values))
-                if found is not None:
-                    readings[channel.name] = found[0]
+            readings, conditions = dict[str, Any](), dict[str, Any]()
+            for named, quantities in ((readings, self.definition.channels), (conditions, self.definition.conditions)):
+                for quantity in quantities:
+                    found = exchange.read(quantity, quantity.query, self._shown(values))
+                    if found is not None:
+                        named[quantity.name] = found[0]
             exchange.see_errors()
-        return Reply(applied, readings, exchange.raw, time.monotonic() - started)
+        return Reply(applied, readings, exchange.raw, time.monotonic() - started, conditions)
 
     def make_safe(self) -> None:
         """Leave each knob where its ``safe`` says, send what the list ``safe`` says, and see whether that was done.

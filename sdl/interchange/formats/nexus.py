@@ -191,7 +191,7 @@ def _attempts(root: Any, entry: Entry, trail: Sequence[Row]) -> None:
         _field(attempts, name, _numbers([row[name] for row in trail]), units="s", start=start)
     for name in WORDS:
         _words(attempts, name, [row[name] for row in trail])
-    for name in ("applied", "out"):
+    for name in ("applied", "out", *(["conditions"] if space.conditions else [])):
         _words(attempts, name, [None if row[name] is None else json.dumps(row[name]) for row in trail])
     settings = np.array([row["settings"] for row in trail], float).reshape(-1, space.d)
     nothing = [None] * space.p

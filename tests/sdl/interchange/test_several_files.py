@@ -39,7 +39,8 @@ def test_each_is_a_campaign_with_source_licence_and_what_is_not_used(ledger, fil
     assert {(each["source"], each["licence"]) for each in known} == {("the lamp's users", "MIT")}
     assert [each.get("sources") for each in known] == [{"ada": 3}, None, {"ada": 1}]
     assert known[1]["notes"] == [
-        "columns that are not used: 'weather'; a knob is a column 'in.NAME', a channel 'out.NAME'"
+        "columns that are not used: 'weather'; a knob is a column 'in.NAME', a channel 'out.NAME', "
+        "a condition 'cond.NAME'"
     ]
     assert len({entry.space.channel_names for entry in entries}) == 1, "all are of one instrument"
 

@@ -78,6 +78,26 @@ def lights(text):
     return [b"7.5\n"] if text.endswith("?") else None
 
 
+def test_conditions_are_read_beside_the_channels_and_one_that_is_no_number_is_not_known():
+    warm = {"name": "temperature", "unit": "°C", "low": 15, "high": 30, "query": "TEMP?"}
+    damp = {"name": "humidity", "low": 0, "high": 100, "query": "HUM?"}
+    answers = {"LIGHT?": [b"7.5\n"], "TEMP?": [b"21.5\n"], "HUM?": [b"nan\n"]}
+    with connected(answers.get, conditions=[warm, damp]) as (instrument, _):
+        assert instrument.space.condition_names == ("temperature", "humidity")
+        reply = ask_driver(instrument, {"red": 2.5})
+        assert reply.readings == {"450nm": 7.5}
+        assert reply.known_conditions == {"temperature": 21.5}
+
+
+def test_a_condition_needs_an_order_and_what_it_usually_is():
+    with pytest.raises(InvalidInput) as caught, connected(lights, conditions=[{"name": "t", "low": 3, "high": 1}]):
+        pass
+    assert "needs low below high, got 3 and 1" in str(caught.value)
+    with pytest.raises(InvalidInput) as caught, connected(lights, conditions=[{"name": "t", "low": 1, "high": 3}]):
+        pass
+    assert "conditions.0.query: is missing" in str(caught.value)
+
+
 def test_the_orders_of_a_reading_come_in_order_and_each_once():
     channels = [{"name": "a", "query": "ALL?", "field": 0}, {"name": "b", "query": "ALL?", "field": 1}]
     knobs = [RED | {"readback": {"query": "ALL?", "field": 2}, "safe": 1}]

@@ -62,7 +62,8 @@ def test_a_table_of_columns_is_read_as_a_csv_is(tmp_path, name):
     np.testing.assert_array_equal(data.readings, [[55.5], [np.nan], [7]])
     assert data.times[0] == 1753991056.0
     assert data.notes == [
-        "columns that are not used: 'number', 'note'; a knob is a column 'in.NAME', a channel 'out.NAME'"
+        "columns that are not used: 'number', 'note'; a knob is a column 'in.NAME', a channel 'out.NAME', "
+        "a condition 'cond.NAME'"
     ]
 
 
