@@ -51,6 +51,10 @@ README = "".join(
     [
         "Everything that was asked, answered and decided in one campaign. 'sdl reproduce FILE.zip' recomputes it.\n\n",
         *(f"{name:<20}{words}\n" for name, words in ABOUT.items()),
+        "\nWhat it shows of the data: all. Every setting asked and every reading is in it, each with its time,\n"
+        "and who steered. Models are refitted from these rows, and who has one may tell which rows it learned\n"
+        "from: 'sdl compare' measures how surely. To give away a model and no rows, 'sdl share' writes one with\n"
+        "noise that hides each row.\n",
     ]
 )
 

@@ -34,6 +34,18 @@ class Clueless(PartialLeastSquares):
         return rng.random((n, self.settings_.shape[1]))
 
 
+class Memory(PartialLeastSquares):
+    """Gives back each row that it has seen."""
+
+    def fit(self, readings, settings):
+        self.rows_ = readings.copy(), settings.copy()
+        return super().fit(readings, settings)
+
+    def sample(self, target, n, rng):
+        draws, known = super().sample(target, n, rng), (self.rows_[0] == target).all(axis=1)
+        return np.vstack((draws[1:], self.rows_[1][known][:1])) if known.any() else draws
+
+
 def test_every_model_is_judged_by_the_same_rows(found):
     result = found.result
     assert {row["model"] for row in result["models"]} == set(QUICK)
@@ -107,6 +119,20 @@ def test_intervals_that_do_not_hold_are_named(register, dark):
     assert (
         "The 90 % intervals of pls hold for settings and for readings, as far as 12 rows can tell." in result["summary"]
     )
+
+
+def test_a_model_that_gives_away_its_rows_is_named(register, dark):
+    register("memory", Memory)
+    study = study_models(dark, WHITE, models=["memory", "pls"], draws=100, test=0.5)
+    leak = by_name(study.result)["memory"]["scores"]["membership"]
+    assert leak["low"] > 0.5
+    said = [line for line in study.result["summary"] if "learned from" in line]
+    assert said[0].startswith("What a model says of rows tells those it learned from, by an advantage of ")
+    assert said[0].endswith(" for memory.")
+    assert said[1] == "No attack tells which rows pls learned from, as far as these rows can tell."
+    page = render_comparison_page(study.result, study.rows, study.evidence)
+    assert f"{leak['advantage']:.2f} ({leak['low']:.2f} to {leak['high']:.2f})" in page
+    assert "members" in shown(comparison_tables(study.result))
 
 
 def test_two_solutions_are_counted_and_their_mean_is_no_reproach(tmp_path):

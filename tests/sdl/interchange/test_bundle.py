@@ -107,6 +107,14 @@ def test_every_raw_reply_is_in_it_and_its_tables_can_be_read(made, content, tmp_
         assert len(read_data(tmp_path / name).settings) == len(trail)
 
 
+def test_its_readme_names_every_file_and_says_that_all_rows_are_in_it(content):
+    words = content["README.txt"].decode()
+    named = {name for name in content if not name.startswith("observations")} - {"README.txt"}
+    assert [name for name in named if name not in words] == []
+    assert "What it shows of the data: all." in words
+    assert "'sdl share'" in words
+
+
 def test_what_was_written_is_read_back(made):
     with Ledger(made[0]) as ledger:
         files = evidence_files(ledger, "wei")
