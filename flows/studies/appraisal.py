@@ -16,6 +16,7 @@ from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
 from strategies.solving.extreme_bound import with_bound
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.learning_curve import LearningSplits, find_size_faults, learning_curve
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
 from strategies.solving.model_scores import (
@@ -31,6 +32,7 @@ from strategies.solving.model_scores import (
 )
 from strategies.solving.problem import InverseProblem, pose_problem
 from strategies.solving.sensitivity import diagnose_answer
+from strategies.solving.target_line import answers_along
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         "idle": [],
         "unjudged": "fewer than two rows differ",
         "learning": [],
+        "along": None,
     }
     diagnosis = diagnose_answer(name, answer.model, problem, first_offer(row, problem))
     if rows is None:
@@ -137,6 +140,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
     row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
     row |= {"idle": explains_nothing(judged.scores["readings"]["test"])}
+    row |= {"along": answers_along(WidenedModel(answer.model, problem.gaps), problem, question.seed)}
     if (splits := question.learning_splits(problem)) is not None:
         row |= {"learning": learning_curve(name, problem, splits, question.seed)}
     return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)
