@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from sdl.reports.comparison_figures import DATA, MOST, SMALL, ModelEvidence, ScoredRows
 from sdl.reports.figures import (
@@ -53,11 +53,19 @@ def draw_learning(result: Mapping[str, Any]) -> str | None:
             axes.plot(rows, mean, **look, ms=4, lw=1.2, label=shorten(name))
             axes.fill_between(rows, np.maximum(low, LEAST * mean), high, color=look["color"], alpha=0.15, lw=0)
         axes.set_title(title, loc="left")
-        axes.set_yscale("log")
+        _powers(axes)
     _count_rows(panels[-1], result["learning"]["rows"])
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
     return figure_uri(figure)
+
+
+def _powers(axes: Axes) -> None:
+    """An axis of powers, whose figures stand as they are; signs of mathematics are not set in these pages."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _count_rows(axes: Axes, rows: list[int]) -> None:

@@ -87,7 +87,7 @@ def _errors(name: str, problem: InverseProblem, split: RowSplit, seed: int) -> t
 
 
 def _interval(values: NDArray[np.float64]) -> dict[str, float]:
-    """The mean of values ``(s,)`` with its t interval; as wide as nothing for a single one."""
+    """The mean of errors ``(s,)`` with its t interval, which ends at 0; as wide as nothing for a single one."""
     mean, s = float(values.mean()), len(values)
     half = float(stdtrit(s - 1, (1 + CERTAIN) / 2) * values.std(ddof=1) / np.sqrt(s)) if s > 1 else 0.0
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return {"mean": mean, "low": max(mean - half, min(mean, 0.0)), "high": mean + half}
