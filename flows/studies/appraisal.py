@@ -136,11 +136,11 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
     try:
         judged = judge_model(name, problem, rows, question.seed)
         data = select_figure_data(answer.model, answer.draws, judged, problem, rows, question.seed)
+        along = answers_along(WidenedModel(answer.model, problem.gaps), problem, question.seed)
     except Exception as error:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
-    row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
+    row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started, "along": along}
     row |= {"idle": explains_nothing(judged.scores["readings"]["test"])}
-    row |= {"along": answers_along(WidenedModel(answer.model, problem.gaps), problem, question.seed)}
     if (splits := question.learning_splits(problem)) is not None:
         row |= {"learning": learning_curve(name, problem, splits, question.seed)}
     return Appraisal(row, judged.energy, ModelEvidence(**data), diagnosis)

@@ -77,7 +77,8 @@ def _first(split: RowSplit, problem: InverseProblem, n: int) -> RowSplit:
 
 def _errors(name: str, problem: InverseProblem, split: RowSplit, seed: int) -> tuple[float, float]:
     model, asked, rng = fit_on_part(name, split), split.test[:ASKED], np.random.default_rng([seed, 6])
-    draws = np.stack([model.sample(problem.readings[row], DRAWS, rng) for row in asked], axis=1)
+    targets = problem.readings[asked]  # a copy, into which a stranger may write
+    draws = np.stack([model.sample(target, DRAWS, rng) for target in targets], axis=1)
     energy = energy_score(draws, problem.settings[asked], span(problem.settings))
     missed = absolute_errors(*predict_rows(model, problem, split.test)).rmse / span(problem.readings)
     found = float(energy.mean()), float(np.sqrt((missed**2).mean()))
