@@ -197,6 +197,14 @@ class DrawsRows(Protocol):
 
 
 @runtime_checkable
+class SamplesRows(Protocol):
+    """A generative model of whole rows, which draws them without being told anything."""
+
+    def sample_rows(self, n: int, rng: np.random.Generator) -> tuple[Settings, Readings]:
+        """Draw settings in the unit box and beyond, ``(n, d)``, and a fresh reading of each, ``(n, p)``."""
+
+
+@runtime_checkable
 class ReportsProgress(Protocol):
     """A model whose training takes so long that somebody may want to see a bar."""
 

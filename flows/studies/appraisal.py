@@ -16,6 +16,7 @@ from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
 from strategies.solving.extreme_bound import with_bound
+from strategies.solving.gaps import WidenedModel
 from strategies.solving.learning_curve import LearningSplits, find_size_faults, learning_curve
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
 from strategies.solving.model_scores import (
@@ -31,6 +32,7 @@ from strategies.solving.model_scores import (
 )
 from strategies.solving.problem import InverseProblem, pose_problem
 from strategies.solving.sensitivity import diagnose_answer
+from strategies.solving.target_line import answers_along
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
         "idle": [],
         "unjudged": "fewer than two rows differ",
         "learning": [],
+        "along": None,
     }
     diagnosis = diagnose_answer(name, answer.model, problem, first_offer(row, problem))
     if rows is None:
@@ -139,9 +142,10 @@ def appraise_model(name: str, question: Question, problem: InverseProblem, rows:
     try:
         judged = judge_model(name, problem, rows, question.seed)
         data = select_figure_data(answer.model, answer.draws, judged, problem, rows, question.seed)
+        along = answers_along(WidenedModel(answer.model, problem.gaps), problem, question.seed)
     except Exception as error:
         return Appraisal({**row, "unjudged": plugin_error_sentence(name, error)}, diagnosis=diagnosis)
-    row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started}
+    row |= {"scores": judged.scores, "unjudged": None, "judge_s": time.perf_counter() - started, "along": along}
     row |= {"idle": explains_nothing(judged.scores["readings"]["test"])}
     if (splits := question.learning_splits(problem)) is not None:
         row |= {"learning": learning_curve(name, problem, splits, question.seed)}

@@ -36,6 +36,7 @@ from strategies.solving.model_answer import (
 )
 from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
+from strategies.solving.target_line import describe_line
 
 Progress = Callable[[int, int, str], Any]
 """Called with how many models are appraised, of how many, and which is next."""
@@ -69,7 +70,8 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         units), ``free`` (the channels that are foretold, their units), ``row`` (nearest, as ``solve`` has it),
         ``target``, ``tolerance``, ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows),
         ``learning`` (the numbers of ``rows`` of a learning curve, its ``splits``, and the ``most`` rows that there are
-        where more were asked for; None without one), ``best`` (name of a model, or None), ``diagnosis`` (as
+        where more were asked for; None without one), ``along`` (a line of targets, as
+        ``strategies.solving.target_line`` has it), ``best`` (name of a model, or None), ``diagnosis`` (as
         ``strategies.solving.sensitivity`` has it, by the first model at its candidate), ``warnings`` (each with
         ``tone`` and ``text``), ``questions`` (what each of the
         ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
@@ -84,6 +86,7 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
           (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance) and
           ``membership`` (as ``strategies.metrics.membership.Leak`` has it; None for too few rows);
         - ``learning``: its curve, as ``strategies.solving.learning_curve`` has it; empty where none is asked for;
+        - ``along``: its answers on that line, their derivative and roughness; None where it could not be judged;
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.
     """
@@ -147,7 +150,7 @@ def study_models(
     if all(row["error"] is not None for row in answers):
         raise InvalidInput([f"{row['model']} has no answer: {row['error']}" for row in answers])
     result = {"data": str(path), **_plain_problem(problem), "seed": seed, "draws": draws, "split": _row_counts(parts)}
-    result |= {"learning": _learning_counts(question, problem)}
+    result |= {"learning": _learning_counts(question, problem), "along": describe_line(problem)}
     result |= _plain_comparison(problem, _rank(answers, appraisals), appraisals)
     shown = ScoredRows(
         problem.space.from_unit(problem.settings),

@@ -66,6 +66,8 @@ class ModelEvidence:
     """By ``train`` and ``test``: measured and predicted, background subtracted, both ``(., c)``."""
     settings: Mapping[str, tuple[Array, Array]]
     """By ``train`` and ``test``: asked for and answered, both ``(., d)``."""
+    rows: Array
+    """Settings and readings that the model drew without a target, ``(k, d + c)``; none of one that cannot."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sdl import __version__
 from sdl.history import LawFacts
-from sdl.reports.comparison_curves import draw_learning
+from sdl.reports.comparison_curves import draw_along, draw_learning, draw_unconditional
 from sdl.reports.comparison_figures import MOST, ModelEvidence, ScoredRows, draw_all
 from sdl.reports.html import render_page, write_page
 from sdl.system import clock
@@ -45,6 +45,9 @@ def render_comparison_page(result: Mapping[str, Any], rows: ScoredRows, evidence
         laws={row["model"]: LawFacts.from_json(row["law"]) for row in result["models"] if row.get("law")},
         judged=[row for row in result["models"] if row["error"] is None and row["scores"] is not None],
         learning=draw_learning(result),
+        along=draw_along(result),
+        unconditional=draw_unconditional(result, rows, best_first),
+        conditional_only=[name for name, each in best_first.items() if not len(each.rows)],
         undrawn=[*result["knobs"], *result["channels"]][MOST:],
         figures=draw_all(result, rows, best_first) if best_first else {},
     )

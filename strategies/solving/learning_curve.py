@@ -77,7 +77,8 @@ def _first(split: RowSplit, problem: InverseProblem, n: int) -> RowSplit:
 
 def _errors(name: str, problem: InverseProblem, split: RowSplit, seed: int) -> tuple[float, float]:
     model, asked, rng = fit_on_part(name, split), split.test[:ASKED], np.random.default_rng([seed, 6])
-    draws = np.stack([model.sample(problem.readings[row], DRAWS, rng) for row in asked], axis=1)
+    targets = problem.readings[asked]  # a copy, into which a stranger may write
+    draws = np.stack([model.sample(target, DRAWS, rng) for target in targets], axis=1)
     energy = energy_score(draws, problem.settings[asked], span(problem.settings))
     missed = absolute_errors(*predict_rows(model, problem, split.test)).rmse / span(problem.readings)
     found = float(energy.mean()), float(np.sqrt((missed**2).mean()))
@@ -87,7 +88,7 @@ def _errors(name: str, problem: InverseProblem, split: RowSplit, seed: int) -> t
 
 
 def _interval(values: NDArray[np.float64]) -> dict[str, float]:
-    """The mean of values ``(s,)`` with its t interval; as wide as nothing for a single one."""
+    """The mean of errors ``(s,)`` with its t interval, which ends at 0; as wide as nothing for a single one."""
     mean, s = float(values.mean()), len(values)
     half = float(stdtrit(s - 1, (1 + CERTAIN) / 2) * values.std(ddof=1) / np.sqrt(s)) if s > 1 else 0.0
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return {"mean": mean, "low": max(mean - half, min(mean, 0.0)), "high": mean + half}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdl.space import Settings
-from strategies.contract import InverseModel
+from strategies.contract import InverseModel, SamplesRows
 from strategies.fitting.guard import require_finite
 from strategies.metrics.diagnostics import diagnose_draws
 from strategies.metrics.membership import attack_scores, membership_advantage
@@ -202,7 +202,16 @@ def select_figure_data(
         "unseen_readings": np.tile(again, (each, 1)),
         "readings": judged.readings,
         "settings": {part: (units(true), units(guess)) for part, (true, guess) in judged.settings.items()},
+        "rows": _sample_rows(model, problem, seed),
     }
+
+
+def _sample_rows(model: InverseModel, problem: InverseProblem, seed: int) -> Array:
+    """Rows that a model draws without a target, settings in their units, ``(m, d + c)``; none of one that cannot."""
+    if not isinstance(model, SamplesRows):
+        return np.empty((0, problem.space.d + len(problem.names)))
+    settings, readings = model.sample_rows(SHOWN, np.random.default_rng([seed, 8]))
+    return np.column_stack((problem.space.from_unit(settings), readings + problem.background))
 
 
 def arrays_to_lists(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 WHITE = ["445nm=16384", "515nm=16384", "630nm=16384"]
 QUICK = ("linear", "mixture", "pls")
-SECTIONS = ["verdict", "settings", "scores", "densities", "pairs", "parity", "diagnosis", "rows"]
+SECTIONS = ["verdict", "settings", "scores", "densities", "pairs", "parity", "diagnosis", "line", "rows"]
 
 
 def by_name(result):

@@ -142,6 +142,7 @@ def _line(problem: str, variant: Variant, found: Sequence[Mapping[str, Any]]) ->
     return {
         "problem": problem,
         "variant": variant.name,
+        "schedule": variant.schedule,
         "seeds": len(mine),
         "cut": sum(each["cut"] for each in mine),
         **{name: _over_seeds([each[name] for each in mine]) for name in FIGURES},
@@ -167,9 +168,10 @@ def ablation_tables(result: Mapping[str, Any]) -> list[Table]:
         for row in rows:
             published = "" if row["published"] is None else f"{row['published']:g}"
             table.add_row(row["variant"], *(_cell(row[each]) for each in FIGURES), published)
-        cut = sum(row["cut"] for row in rows)
+        cut = sum({row["schedule"]: row["cut"] for row in rows}.values())
         table.caption = "Squared errors; published are means over 1,000 targets, and nothing was where there is none."
-        table.caption += f" {cut} trainings ended early, by their seconds." if cut else ""
+        of = asked["seeds"] * len({row["schedule"] for row in rows})
+        table.caption += f" {cut} of {of} trainings ended early, by their seconds." if cut else ""
         made.append(table)
     return made
 

@@ -171,6 +171,12 @@ class AnyConditional:
         questioned[self._readings] = True
         return self._draw(self._rows(settings, conditions), questioned, n, rng)[:, :, self._readings]
 
+    def sample_rows(self, n: int, rng: np.random.Generator) -> tuple[Settings, Readings]:
+        """Whole rows ``(n, d)`` and ``(n, p)``: all cells are asked and none is told."""
+        must_be_fitted(self, "mixture_")
+        rows = self.complete(np.full(self.width_, np.nan), n, rng)
+        return rows[:, : self.d_], rows[:, self._readings]
+
     def remoteness(self, target: Target) -> Remoteness:
         """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "mixture_")

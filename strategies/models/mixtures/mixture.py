@@ -98,6 +98,12 @@ class Mixture:
             draws[:, place] = _drawn(conditional, n, rng)
         return np.asarray(draws * self.unit_[self.d_ :])
 
+    def sample_rows(self, n: int, rng: np.random.Generator) -> tuple[Settings, Readings]:
+        """Whole rows ``(n, d)`` and ``(n, p)`` of the joint density."""
+        must_be_fitted(self, "joint_")
+        rows = _drawn(self.joint_, n, rng) * self.unit_
+        return rows[:, : self.d_], rows[:, self.d_ :]
+
     def remoteness(self, target: Target) -> Remoteness:
         """How far the target ``(p,)`` lies from the rows of the fit; see ``Domain``."""
         must_be_fitted(self, "joint_")

@@ -48,7 +48,9 @@ def test_the_page_and_the_tables_have_the_curves(learned):
     page = check(render_comparison_page(learned.result, learned.rows, learned.evidence), SECTIONS)
     assert "How many rows each needs" in page.text
     assert "No more than 64 rows are there to learn from." in page.text
-    assert any("rows learned from" in " ".join(svg(picture).itertext()) for picture in page.pictures)
+    words = [" ".join(svg(picture).itertext()) for picture in page.pictures]
+    assert any("rows learned from" in each for each in words)
+    assert not any("mathdefault" in each for each in words), "no signs of mathematics, which nothing sets here"
     assert "64 rows are there to learn from" in shown(comparison_tables(learned.result))
 
 

@@ -27,13 +27,13 @@ def page(found):
 
 def test_the_page_is_whole_and_loads_nothing(found, page):
     seen = check(page, SECTIONS)
-    assert len(seen.pictures) == 4
+    assert len(seen.pictures) == 6
     best = found.result["best"]
     assert seen.text.index(f"{best} gives the settings of 12 rows not seen best") < seen.text.index("Settings offered")
     assert "The condition number in units of noise is" in seen.text
     for name in QUICK:
         assert name in " ".join(svg(seen.pictures[0]).itertext())
-        assert name in " ".join(svg(seen.pictures[3]).itertext())
+        assert name in " ".join(svg(seen.pictures[4]).itertext())
 
 
 def test_each_mark_of_the_parity_says_which_model_and_which_row_of_the_file_it_is(found, page, dark):
@@ -53,7 +53,7 @@ def test_one_knob_and_one_channel(tmp_path):
     degrees = rng.uniform(20, 80, 30)
     path = written(tmp_path / "a.jsonl", degrees[:, None], (2 * degrees + rng.normal(0, 0.1, 30))[:, None], ["y"])
     found = study_models(path, ["y=100"], models=["mixture", "pls"], draws=100)
-    assert len(check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).pictures) == 4
+    assert len(check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS).pictures) == 6
 
 
 @pytest.mark.fault("N-05")

@@ -22,7 +22,7 @@ def timeless(value):
 
 def arrays(evidence):
     parts = asdict(evidence)
-    return [*(parts.pop(name) for name in ("draws", "draws_readings", "unseen", "unseen_readings")),
+    return [*(parts.pop(name) for name in ("draws", "draws_readings", "unseen", "unseen_readings", "rows")),
             *(each for pairs in parts.values() for pair in pairs.values() for each in pair)]  # fmt: skip
 
 

@@ -87,7 +87,9 @@ def test_a_stranger_cannot_spoil_the_rows_of_others(register, found, dark):
             return draws
 
     register("a-vandal", Vandal)
-    result = by_name(compare_models(dark, WHITE, models=["a-vandal", "pls"], draws=300))
+    result = by_name(compare_models(dark, WHITE, models=["a-vandal", "pls"], draws=300, rows=[10]))
+    assert result["pls"]["learning"] == result["a-vandal"]["learning"]
+    assert result["pls"]["along"] == result["a-vandal"]["along"]
     assert result["pls"]["scores"] == by_name(found.result)["pls"]["scores"] == result["a-vandal"]["scores"]
 
 

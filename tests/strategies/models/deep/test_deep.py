@@ -160,3 +160,14 @@ def test_both_branches_are_found(name):
     model = build(name, steps=300, forward_steps=30).fit(two_branches(settings), settings)
     draws = model.sample(np.array([0.36, 0.5]), 200, rng())
     assert min((np.abs(draws[:, 0] - branch) < 0.06).mean() for branch in (0.2, 0.8)) > 0.2
+
+
+def test_the_schedule_of_an_invertible_network_decides_what_it_learns():
+    readings, settings = conformance_rows(40)
+    dynamic, fixed = (
+        build("ipage", schedule=schedule).fit(readings, settings).sample(readings[0], 5, rng())
+        for schedule in ("dynamic", "fixed")
+    )
+    assert not np.allclose(dynamic, fixed)
+    with pytest.raises(InvalidInput, match="schedule"):
+        build("ipage", schedule="slow")
