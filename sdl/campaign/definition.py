@@ -164,6 +164,8 @@ class Campaign(Section):
     constraints: Constraints = Field(default=UNCONSTRAINED, exclude_if=lambda constraints: not constraints)
     """What all settings have to keep, beside what the instrument states: ``always = ["A + B + C = 1"]``, and
     ``never = ["T >= 80 and flow <= 0.2"]``."""
+    max_step: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict, exclude_if=lambda steps: not steps)
+    """By knob the farthest that it may be moved at once: a longer way is gone in steps, of which nothing is kept."""
     design: Annotated[DesignPart, BeforeValidator(_named)] = DesignPart()
     models: tuple[Annotated[Plugin, BeforeValidator(_named)], ...] = Field(
         default=(Plugin(plugin="linear"), Plugin(plugin="mixture")), min_length=1

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdl import plugins
-from sdl.campaign.campaign_instrument import adapt_to_campaign
+from sdl.campaign.campaign_instrument import NO_STEPS, adapt_to_campaign
 from sdl.campaign.colour import ColourPart
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin, QuantityPart
@@ -68,7 +68,8 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
     if instrument is not None:
         broken, quantities = set[str](), campaign.computed if campaign else _quantities(written)
         try:
-            instrument = adapt_to_campaign(instrument, quantities, campaign.constraints if campaign else UNCONSTRAINED)
+            constraints, steps = (campaign.constraints, campaign.max_step) if campaign else (UNCONSTRAINED, NO_STEPS)
+            instrument = adapt_to_campaign(instrument, quantities, constraints, steps)
         except InvalidInput as error:
             broken, faults = {*quantities}, [*faults, *error.faults]
         faults += _unknown(instrument.space, campaign)

@@ -46,6 +46,8 @@ class ByHand:
         stated = tuple(Channel(**channel.model_dump()) for channel in channels)
         space = Space(knobs=tuple(map(_in_steps, knobs)), channels=stated, plate=plate)
         self.space = space.with_constraints(constraints)
+        if slow := [knob.name for knob in knobs if knob.max_step is not None]:
+            raise InvalidInput(f"max_step of {', '.join(slow)}: a person moves the knobs here: leave it out")
         names = [quantity.name.casefold() for quantity in self.space.quantities]
         if twice := sorted({name for name in names if name in RESERVED or names.count(name) > 1}):
             raise InvalidInput(

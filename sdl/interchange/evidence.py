@@ -127,11 +127,19 @@ class ReplyLine(_Line):
     done_at: float | None
     seconds: float | None
     conditions: dict[str, float] | None = None
+    sample: str | None = None
+    """Plate and well, where there are such."""
 
     @property
     def key(self) -> tuple[int, int, int]:
         """Which planned measurement it is an attempt at."""
         return (self.round, self.index, self.replicate)
+
+    @property
+    def plate(self) -> int:
+        """Number of its plate; 0 where readings are taken one by one."""
+        number = (self.sample or "").partition("/")[0]
+        return int(number) if number.isdecimal() else 0
 
     @property
     def counts(self) -> bool:

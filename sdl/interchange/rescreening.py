@@ -51,8 +51,9 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
     for place, line in enumerate(evidence.replies):
         if line.reply is None:
             continue
-        # Readings that were imported were judged one by one: what stood between them is not known.
-        earlier = None if line.round in imported else before
+        # Readings that were imported were judged one by one: what stood between them is not known. Wells of a plate are
+        # read at once.
+        earlier = None if line.round in imported or line.plate else before
         alone[place] = judge_reply(evidence.space, requests[line.key], line.reply, needed, earlier)
         if alone[place].stuck and alone[last].verdict.usable:
             masked[last] = place

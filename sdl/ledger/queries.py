@@ -292,6 +292,25 @@ def unanswered_request(connection: Connection, instrument: str, replies: int) ->
     return UnansweredRequest(row.uptime or "", seconds)
 
 
+def last_settings(connection: Connection, instrument: str) -> tuple[list[float] | None, bool]:
+    """Return at which settings an instrument answered last, if it ever did, and whether it was asked in vain since.
+
+    Args:
+        connection: To the ledger.
+        instrument: Its identity.
+    """
+    asked = (
+        select(requests.c.settings, attempts.c.state)
+        .join(requests, attempts.c.request == requests.c.id)
+        .where(attempts.c.instrument == instrument, attempts.c.token > 0)  # what was imported was not sent from here
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    )
+    last = connection.execute(asked).one_or_none()
+    answered = connection.execute(asked.where(attempts.c.state == "DONE")).one_or_none()
+    return answered and answered.settings, last is not None and last.state != "DONE"
+
+
 # ---------------------------------------------------------------------- a campaign as its tables have it, in plain rows
 
 Rows = list[dict[str, Any]]

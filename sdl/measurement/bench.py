@@ -17,6 +17,7 @@ from sdl.instruments.screening import PreviousReply, Screened, classify_error, s
 from sdl.ledger.lease import Lease
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
+from sdl.measurement.approach import Approach
 from sdl.measurement.driver_call import ask_driver, ask_for_plate
 from sdl.measurement.suspenders import Suspenders
 from sdl.space import Plate, Settings, Space
@@ -59,6 +60,7 @@ class Bench:
             for outcome in outcomes_for_suspenders(connection, self.campaign, self.suspend.window):
                 self.suspenders.observe(outcome)
         self._before = self.ledger.last_reply(self.campaign)  # nobody else measures for this campaign
+        self._approach = Approach(self.ledger, self.instrument)
 
     def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] | None = None) -> None:
         """Take the measurements in this order, or plate by plate, each until it has a usable reply.
@@ -177,15 +179,18 @@ class Bench:
         """One request: its class, the reason, and the least wait before another, in seconds."""
         self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
+        self._approach.stations(request.settings)  # before anything is sent
         number = self.ledger.send(self.lease, self.campaign, request, self.budget)
         failpoints.pass_failpoint("after-intent")
         try:
+            self._approach.go(request.settings)
             reply = ask_driver(self.instrument, settings)
         except InstrumentError as error:
             verdict = classify_error(error)
             self.ledger.fail(self.lease, number, verdict, str(error), error.raw)
             self.suspenders.observe(AttemptOutcome(request.purpose, verdict, np.full(self.instrument.space.p, np.nan)))
             return verdict, str(error), error.wait if isinstance(error, InstrumentUnavailable) else 0.0
+        self._approach.arrive(request.settings)
         screened = judge_reply(self.instrument.space, request, reply, self.needed, self._before)
         failpoints.pass_failpoint("after-reply")
         self.ledger.receive(self.lease, number, reply, screened)

@@ -71,6 +71,8 @@ class Knob(Quantity):
     """All settings that there are: numbers, or the names of a category."""
     descriptors: dict[str, tuple[float, ...]] = Field(default_factory=dict, exclude_if=lambda given: not given)
     """What is known of the names of a category, by property a number for each: names with like numbers read alike."""
+    max_step: float | None = Field(default=None, gt=0, exclude_if=lambda step: step is None)
+    """Farthest that it may be moved at once, in its unit: a longer way is gone in steps. None if any way is."""
 
     @model_validator(mode="before")
     @classmethod
@@ -144,6 +146,17 @@ class Knob(Quantity):
     def names(self) -> tuple[str, ...]:
         """The names of a category, in the order of their numbers; none of another kind."""
         return tuple(value for value in self.values or () if isinstance(value, str))
+
+    @property
+    def step_fault(self) -> str:
+        """Why it cannot be moved in steps of ``max_step``, in words that follow the name of that; empty if it can."""
+        if self.max_step is None:
+            return ""
+        if self.values is not None:
+            return f"goes with numbers, and this knob has {'names' if self.names else 'values'}: leave it out"
+        if self.resolution is not None and self.max_step < self.resolution:
+            return f"needs {self.resolution:g} at least, the step in which the knob is set, got {self.max_step:g}"
+        return ""
 
     @property
     def choices(self) -> Array | None:

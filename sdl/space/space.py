@@ -8,7 +8,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space.allowed import Allowed
@@ -53,6 +53,10 @@ class Space(Value):
             raise ValueError("; ".join(f"{name} {fault}" for name, fault in faults.items()))
         if wrong := self.constraints.faults(self.knobs):
             raise ValueError("; ".join(wrong))
+        if wrong := [f"max_step of {knob.name} {fault}" for knob in self.knobs if (fault := knob.step_fault)]:
+            raise ValueError("; ".join(wrong))
+        if self.plate is not None and any(knob.max_step for knob in self.knobs):
+            raise ValueError("max_step goes with settings that are measured one by one, and not with a plate")
         return self
 
     @classmethod
@@ -115,6 +119,25 @@ class Space(Value):
         """The same and further conditions, those that it does not have yet."""
         new = tuple(Condition(name=name) for name in names if name not in self.condition_names)
         return Space(**{**self._fields, "conditions": (*self.conditions, *new)}) if new else self
+
+    def with_steps(self, steps: Mapping[str, float]) -> "Space":
+        """The same, where knobs by name may be moved no farther at once than that.
+
+        Raises:
+            InvalidInput: for each that is no knob, or that goes in no steps.
+        """
+        if strange := [name for name in steps if name not in self.knob_names]:
+            raise InvalidInput(
+                f"max_step.{name}: is no knob{suggest_nearest(name, self.knob_names)}" for name in strange
+            )
+        least = {knob.name: min(knob.max_step or np.inf, steps.get(knob.name, np.inf)) for knob in self.knobs}
+        knobs = [
+            knob.model_copy(update={"max_step": least[knob.name]} if knob.name in steps else {}) for knob in self.knobs
+        ]
+        try:
+            return Space(**{**self._fields, "knobs": tuple(knobs)})
+        except ValidationError as error:
+            raise InvalidInput(fault["msg"].removeprefix("Value error, ") for fault in error.errors()) from None
 
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
         """The same and channels that are computed, the last ones.

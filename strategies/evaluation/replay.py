@@ -9,14 +9,14 @@ lost with its process. The record agrees if it does for one of these.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, takewhile
 from typing import Any
 
 import numpy as np
 
 from sdl import plugins
+from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
-from sdl.errors import InvalidInput
 from sdl.formatting import array_from_json
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, State
 from sdl.instruments.screening import Screened
@@ -75,11 +75,9 @@ class Replay:
             tell: Called with how many rounds are done, and how many there are.
 
         Raises:
-            InvalidInput: if a plug-in that the campaign names is not installed, or it was measured on plates.
+            InvalidInput: if a plug-in that the campaign names is not installed.
         """
         evidence, self.plans = self.evidence, _plans(self.evidence)
-        if any(each.value.facts.batch is not None for each in evidence.rounds):
-            raise InvalidInput("rounds that were measured together on a plate cannot be recomputed one by one")
         needed = self.plans[-1][1].campaign.channels if self.plans else []
         self.requests = {each.value.key: each.value for each in evidence.planned}
         self.rescreened = rescreen(evidence, needed)
@@ -88,21 +86,24 @@ class Replay:
         if not self.plans:
             return self.checks
         examined = {(exam.round, exam.target) for exam in evidence.exams}
-        rounds = {each.number: each for each in evidence.rounds}
-        numbers = sorted(rounds.keys() | {each.round for each in evidence.verdicts})
+        begun = {each.number: each.value.batch for each in evidence.rounds}
+        numbers = sorted({*begun.values(), *(each.round for each in evidence.verdicts if each.round not in begun)})
         for done, number in enumerate(numbers):
             tell(done, len(numbers))
-            verdicts = [each for each in evidence.verdicts if each.round == number]
+            lines = [each for each in evidence.rounds if begun[each.number] == number]
+            verdicts = [each for each in evidence.verdicts if begun.get(each.round, each.round) == number]
             for verdict in verdicts:
-                if (number, verdict.target) not in examined:  # it needed no exam, so it came before the round
+                if (verdict.round, verdict.target) not in examined:  # it needed no exam, so it came before the round
                     self._verdict(verdict)
-            if number in rounds:
-                self._round(rounds[number])
+            if any(each.value.facts.batch is not None for each in lines):
+                self._plate(lines)
+            elif lines:
+                self._round(lines[0])
             for verdict in verdicts:
-                if (number, verdict.target) in examined:
+                if (verdict.round, verdict.target) in examined:
                     self._verdict(verdict)
         if evidence.campaign.state is State.FINISHED:
-            self._hold("end", number if rounds else 0, lambda step: agreement.other(step, Stop, "came to its end"))
+            self._hold("end", number if begun else 0, lambda step: agreement.other(step, Stop, "came to its end"))
         return self.checks
 
     # ------------------------------------------------------------------ one round
@@ -126,6 +127,18 @@ class Replay:
             else:
                 left = left[self._batch(number, left, mine) :]
 
+    def _plate(self, lines: Sequence[RoundLine]) -> None:
+        """Rounds that were begun together, and measured on one plate."""
+        number, numbers = lines[0].number, {each.number for each in lines}
+        self._hold("proposal", number, lambda step: agreement.plate(step, lines, self.evidence))
+        mine = [each.value for each in self.evidence.planned if each.round in numbers]
+        self.rounds += [each.value for each in lines]
+        self.planned |= {each.key: each for each in mine}
+        self.exams += [each.value for each in self.evidence.exams if each.round in numbers]
+        left = [place for place, each in enumerate(self.evidence.replies) if each.round in numbers]
+        while left:
+            left = left[self._batch(number, left, mine) :]
+
     def _batch(self, number: int, left: Sequence[int], mine: Sequence[Request]) -> int:
         """Hold the next attempts against the batch that the plan asks for; return how many belong to it."""
         key = self.evidence.replies[left[0]].key
@@ -137,6 +150,8 @@ class Replay:
         self.planned.setdefault(key, self.requests[key])
         keys = [each.key for each in step.requests] if isinstance(step, Measure) else []
         belong, at = 1, 0
+        if self.evidence.replies[left[0]].plate:  # what brought nothing is asked for again, after all the others
+            belong = max(sum(1 for _ in takewhile(lambda place: self._request(place).key in keys, left)), 1)
         while belong < len(left) and (then := self.evidence.replies[left[belong]].key) in keys[at : at + 2]:
             belong, at = belong + 1, keys.index(then)
         self.taken += left[:belong]
@@ -186,11 +201,18 @@ class Replay:
         return [*later[:1], *(plan for until, plan in self.plans if until == sent)]
 
     def _ask(self, plan: Plan, stale: bool, fitted: Fitted | None) -> tuple[Step, Fitted | None]:
-        history = self._history(stale)
+        history = with_allowance(self._history(stale), plan.campaign, plan.space, *self._clock)
         while isinstance(step := plan.next_step(history, fitted), Fit):
             gone = models_left_out(each.value for each in self.evidence.rounds if each.number <= step.round)
             fitted = plan.fit(step, history, gone)
         return step, fitted
+
+    @property
+    def _clock(self) -> tuple[float, float]:
+        """When the last answer came, as far as the record says, and when the campaign began."""
+        begun = self.evidence.campaign.created
+        last = self.evidence.replies[self.taken[-1]] if self.taken else None
+        return (last and (last.done_at or last.sent_at)) or begun, begun
 
     def _history(self, stale: bool) -> History:
         observations = dict[tuple[int, int, int], Observation]()
@@ -205,7 +227,7 @@ class Replay:
                 "censored": found.censored,
                 "conditions": reply.conditions or {},
             }
-            observations[reply.key] = Observation(**values, seq=len(observations))
+            observations[reply.key] = Observation(**values, seq=len(observations), sample=reply.sample or "")
         return History(
             rounds=list(self.rounds),
             planned=list(self.planned.values()),
@@ -213,6 +235,7 @@ class Replay:
             exams=list(self.exams),
             findings=list(self.findings),
             sent=len(self.taken),
+            plates=self.evidence.replies[last].plate if self.taken else 0,
             stale=stale,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from sdl.formatting import make_jsonable
 from sdl.history import Request, RoundKind
 from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
-from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop
+from strategies.plan.steps import Conclude, Examine, Measure, Step, Stop, Together
 
 NAMES = ("model", "purpose", "kind", "target", "verdict")
 """Names of facts whose text must be the same."""
@@ -36,6 +36,24 @@ def proposal(step: Step, line: RoundLine, planned: Sequence[Request], evidence: 
         found.append((f"{len(planned)} requests were planned where the plan has {len(first)}", np.inf))
     for mine, theirs in zip(first, planned, strict=False):
         found += _request(mine, theirs, evidence)
+    return found
+
+
+def plate(step: Step, lines: Sequence[RoundLine], evidence: Evidence) -> list[Deviation]:
+    """Rounds that were begun together, candidates and all, since they are measured on one plate."""
+    if not isinstance(step, Together):
+        return other(step, Together, "filled a plate")
+    if len(step.parts) != len(lines):
+        return [(f"{len(lines)} rounds are on one plate where the plan has {len(step.parts)}", np.inf)]
+    found = list[Deviation]()
+    for part, line in zip(step.parts, lines, strict=True):
+        planned = [each.value for each in evidence.planned if each.round == line.number]
+        found += proposal(part, line, planned if isinstance(part, Measure) else [], evidence)
+        frozen = [each for each in evidence.exams if each.round == line.number]
+        if len(frozen) != isinstance(part, Examine):
+            found.append((f"round {line.number} has {len(frozen)} candidates", np.inf))
+        for each in frozen:
+            found += exam(part, each, planned, evidence)
     return found
 
 
@@ -95,6 +113,7 @@ def _place(request: Request) -> str:
 def other(step: Step, kind: type, did: str) -> list[Deviation]:
     """That the plan would have done something else, if that is so."""
     doing = {Measure: "measure", Examine: "examine a candidate", Conclude: "conclude", Stop: "stop"}
+    doing[Together] = "fill a plate"
     return [] if isinstance(step, kind) else [(f"the campaign {did}, the plan would {doing[type(step)]} here", np.inf)]
 
 

@@ -78,8 +78,6 @@ class ConfiguredKnob(Knob, Section, Generic[Order]):
     """Seconds to wait after it was moved."""
     safe: float | None = None
     """Where it is left at the end; by default it stays."""
-    max_step: float | None = Field(default=None, gt=0)
-    """Farthest that it is moved at once, in its unit: a longer way is gone in equal steps, each written by itself."""
     step_s: float = Field(default=0.0, ge=0, le=86_400)
     """Seconds to wait after each of these steps."""
 
@@ -157,13 +155,13 @@ class InstrumentDefinition(Section, Generic[Order]):
 
     @property
     def space(self) -> Space:
-        """Its knobs and channels, without how they are set and read.
+        """Its knobs and channels, without how they are set and read; the driver itself keeps to ``max_step``.
 
         Raises:
             ValidationError: two have one name.
         """
         return Space(
-            knobs=tuple(Knob(**knob.model_dump(include=set(Knob.model_fields))) for knob in self.knobs),
+            knobs=tuple(Knob(**knob.model_dump(include=set(Knob.model_fields) - {"max_step"})) for knob in self.knobs),
             channels=tuple(
                 Channel(**channel.model_dump(include=set(Channel.model_fields))) for channel in self.channels
             ),
@@ -235,8 +233,8 @@ class InstrumentDefinition(Section, Generic[Order]):
     def _step_faults(self, knob: ConfiguredKnob[Order]) -> Iterator[str]:
         if knob.max_step is None:
             return
-        if knob.names:
-            yield "goes with numbers, and this knob has names: leave it out"
+        if knob.step_fault:
+            yield knob.step_fault
         if knob.write is None and self.write is None:
             yield "needs an order that writes the knob and reads nothing"
         asked = None if knob.readback is None else knob.readback.query or self.query

@@ -101,9 +101,10 @@ def changed(path, name, change):
                      {"name": "red", "readings": {"630nm": 9000.0}}]},
         {"targets": [{"name": "hopeless", "readings": {"630nm": 9000.0}, "tolerance": 1.0}]},
         {"background": {"every": 5, "max_age_s": 1e-9}},
+        {"price": {"unit": "EUR", "budget": 12}},
     ],
     ids=["as shipped", "models that compete", "a budget that runs out", "no references", "too few rows at first",
-         "two targets", "given up", "every reading too old"],
+         "two targets", "given up", "every reading too old", "a price that ends it"],
 )  # fmt: skip
 def test_a_bundle_agrees_with_its_campaign(paper, bundled, changes):
     assert_agrees(reproduce_bundle(bundled(paper | {"seed": 3, "instrument": twin(seed=3)} | changes)))
@@ -295,3 +296,86 @@ def test_a_campaign_at_work_has_no_bundle_yet(paper, book, sdl, home, tmp_path):
     assert sdl("reproduce", home / "bundles" / "paper.zip").code == 0
     assert sdl("bundle", "paper", tmp_path / "mine.zip").code == 0
     assert sdl("bundle", "paper", tmp_path / "mine.zip").code == 2
+
+
+# ---------------------------------------------------------------------- on plates
+
+
+PLATES = {
+    "name": "paper",
+    "budget": 120,
+    "instrument": {"plugin": "plate-reader", "seed": 1, "missing": 0.05},
+    "targets": [
+        {"name": "orange", "readings": {"450nm": 0.9, "540nm": 0.6, "630nm": 0.3}, "tolerance": "8 %"},
+        {"name": "green", "readings": {"450nm": 0.8, "540nm": 0.4, "630nm": 0.8}, "tolerance": "8 %"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"seed": 4, "background": {"every": 0}, "targets": [PLATES["targets"][0] | {"tolerance": "3 %"}], "budget": 60},
+        {"price": {"unit": "EUR", "request": 0.5, "plate": 12, "budget": 45}},
+    ],
+    ids=["as in the tutorial", "a narrow target", "a price that ends it"],
+)
+def test_a_bundle_of_plates_agrees_with_its_campaign(bundled, changes):
+    result = reproduce_bundle(bundled(PLATES | changes))
+    assert_agrees(result)
+    assert {check["what"] for each in result["rounds"] for check in each["checks"]} >= {
+        "screening", "proposal", "requests", "verdict", "end"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_plate_that_was_taken_in_parts(book, drive):
+    written = PLATES | {"instrument": PLATES["instrument"] | {"missing": 0.2}}
+    for steps, requests in ((0, 4), (0, 6), (4, 7), (1, 3)):
+        with book.open(written) as session:
+            advance(session, steps)
+            if isinstance(step := session.propose(), Measure):
+                session.ledger.plan(session.lease, session.entry.id, step.round, step.requests, None)
+                session.bench.measure(step.requests[:requests])
+    assert_agrees(reproduce_bundle(book.bundle()))
+    with book.open(written) as session:
+        drive(session)
+    assert_agrees(reproduce_bundle(book.bundle()))
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory):
+    """The bundle of a campaign on plates."""
+    directory = tmp_path_factory.mktemp("plates")
+    with open_session(PLATES, directory, str(directory / "ledger")) as session:
+        advance(session, 100)
+        session.execute(session.propose())
+    with Ledger(directory / "ledger") as ledger:
+        return bundle.write_bundle(ledger, "paper", directory / "paper.zip")
+
+
+def _to_a_plate_of_its_own(lines):
+    line = next(each for each in lines if each["facts"].get("batch") not in (None, each["number"]))
+    line["facts"]["batch"] = line["number"]
+
+
+def _last_well_to_the_rim(lines):
+    lines[-1]["sample"] = lines[-1]["sample"].partition("/")[0] + "/A1"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("planned.jsonl", _settings(-1), "proposal"),
+        ("exams.jsonl", _settings(-1), "proposal"),
+        ("exams.jsonl", list.pop, "proposal"),
+        ("rounds.jsonl", _to_a_plate_of_its_own, "proposal"),
+        ("replies.jsonl", _last_well_to_the_rim, "verdict"),
+        ("verdicts.jsonl", _put(-1, "verdict", "REFUTED"), "verdict"),
+    ],
+    ids=["a setting", "a candidate", "a candidate less", "a plate of its own", "a well", "a verdict"],
+)
+def test_a_change_of_a_plate_is_found(plates, name, change, what):
+    result = reproduce_bundle(changed(plates, name, change))
+    assert what in {check["what"] for each in result["rounds"] for check in each["checks"] if not check["agrees"]}
