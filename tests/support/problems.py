@@ -5,8 +5,12 @@ import json
 import numpy as np
 from scipy.optimize import least_squares
 
+from sdl import plugins
 from sdl.instruments.claude_light.twin import Twin
 
+LAWS = ("beer-lambert", "michaelis-menten")
+MODELS = tuple(name for name in plugins.names("sdl.inverse_models") if name not in LAWS)
+"""Registered inverse models that go with rows of any instrument."""
 CHANNELS = Twin().space.channel_names
 PAPER = Twin().space.readings({"445nm": 16384, "515nm": 16384, "630nm": 16384})
 
