@@ -104,7 +104,7 @@ def run_laws_benchmark(seeds: int, progress: Progress = lambda done, of: None, f
                 tables.append(judge_tables(case, seed))
                 progress(done := done + 1, (seeds + several) * len(CASES))
             for seed in range(first, first + several):
-                runs.append([_run_campaign(case, seed, models) for models in ([case.plugin], None)])
+                runs.append([run_campaign(case, seed, models) for models in ([case.plugin], None)])
                 progress(done := done + 1, (seeds + several) * len(CASES))
             laws[name] = {key: float(np.mean([each[key] for each in tables])) for key in tables[0]}
             campaigns[name] = {
@@ -169,7 +169,7 @@ def _space(case: _Case, high: float, noise: float) -> Space:
     return Space(knobs=(Knob(name=case.knob, high=high),), channels=(channel,))
 
 
-def _run_campaign(case: _Case, seed: int, models: Sequence[str] | None) -> tuple[int, bool]:
+def run_campaign(case: _Case, seed: int, models: Sequence[str] | None) -> tuple[int, bool]:
     """Requests until a verdict, and whether it is VERIFIED; the same instrument for the same seed."""
     rng, law = np.random.default_rng([seed, 1]), case.model()
     hidden = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in case.truth.items()}

@@ -61,3 +61,11 @@ def written(path, settings, readings, channels=CHANNELS):
         lines.append(json.dumps({"in": asked.tolist(), "out": out}) + "\n")
     path.write_text("".join(lines))
     return path
+
+
+def rates(high, n=20, noise=0.01, seed=0, low=0.0, respond=lambda s: 6 * s / (3 + s)):
+    """Noisy rates ``(n, 1)`` of an enzyme, Vmax 6 and Km 3, at random substrates ``(n, 1)`` in the unit box."""
+    rng = np.random.default_rng(seed)
+    unit = rng.random((n, 1))
+    clean = respond(low + unit * (high - low))
+    return clean + noise * clean.max() * rng.standard_normal((n, 1)), unit

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import CHANNELS, MODELS, PAPER, twin_answer, twin_rows, two_branches
+from problems import CHANNELS, LAWS, MODELS, PAPER, twin_answer, twin_rows, two_branches
 from scipy.stats.qmc import Sobol
 
 from sdl import plugins
@@ -44,6 +44,10 @@ def twin_light():
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def test_laws_are_asked_by_name_alone():
+    assert not set(LAWS) & set(NAMES)
 
 
 @pytest.mark.fault("M-01", "M-02")
