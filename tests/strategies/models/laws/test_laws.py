@@ -16,17 +16,16 @@ COLUMNS = NamedColumns.of(Space.unit("x0", "x1", "x2", channels=CHANNELS), CHANN
 
 
 class Bench(Law):
-    """The instrument of the contract's checks: knobs add their known shares, bent, and gains are hidden."""
+    """The instrument of the contract's checks: knobs add their known shares; gain and bend are hidden."""
 
-    parameters = (*(Parameter(f"gain {channel}", -2, 4) for channel in CHANNELS), Parameter("bend", -20, 20))
+    parameters = (Parameter("gain", 0.1, 10, scale="log"), Parameter("bend", -20, 20))
 
     def readings(self, settings, parameters):
         def share(k, c):
             x = settings[f"x{k}"]
             return SLOPES[k, c] * x + parameters["bend"] * (SLOPES[k, c] > 0) * np.sin(np.pi * x)
 
-        gains = [parameters[f"gain {name}"] for name in CHANNELS]
-        return {name: gains[c] * sum(share(k, c) for k in range(D)) for c, name in enumerate(CHANNELS)}
+        return {name: parameters["gain"] * sum(share(k, c) for k in range(D)) for c, name in enumerate(CHANNELS)}
 
 
 def columns(high, *, low=0.0, subtracted=False):
