@@ -101,10 +101,10 @@ def run_laws_benchmark(seeds: int, progress: Progress = lambda done, of: None, f
         for name, case in CASES.items():
             tables, runs = list[dict[str, float]](), list[list[tuple[int, bool]]]()
             for seed in range(first, first + seeds):
-                tables.append(_judge_tables(case, seed))
+                tables.append(judge_tables(case, seed))
                 progress(done := done + 1, (seeds + several) * len(CASES))
             for seed in range(first, first + several):
-                runs.append([_run_campaign(case, seed, models) for models in ([case.plugin], None)])
+                runs.append([run_campaign(case, seed, models) for models in ([case.plugin], None)])
                 progress(done := done + 1, (seeds + several) * len(CASES))
             laws[name] = {key: float(np.mean([each[key] for each in tables])) for key in tables[0]}
             campaigns[name] = {
@@ -120,7 +120,7 @@ def run_laws_benchmark(seeds: int, progress: Progress = lambda done, of: None, f
     return {"seeds": [first, first + seeds - 1], "laws": laws, "campaigns": campaigns, "bars": bars}
 
 
-def _judge_tables(case: _Case, seed: int) -> dict[str, float]:
+def judge_tables(case: _Case, seed: int) -> dict[str, float]:
     """What the law says of rows of its own, of a poor design, and of another law's."""
     rng = np.random.default_rng(seed)
     hidden = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in case.truth.items()}
@@ -169,7 +169,7 @@ def _space(case: _Case, high: float, noise: float) -> Space:
     return Space(knobs=(Knob(name=case.knob, high=high),), channels=(channel,))
 
 
-def _run_campaign(case: _Case, seed: int, models: Sequence[str] | None) -> tuple[int, bool]:
+def run_campaign(case: _Case, seed: int, models: Sequence[str] | None) -> tuple[int, bool]:
     """Requests until a verdict, and whether it is VERIFIED; the same instrument for the same seed."""
     rng, law = np.random.default_rng([seed, 1]), case.model()
     hidden = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in case.truth.items()}

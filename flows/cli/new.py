@@ -1,4 +1,4 @@
-"""Commands that write files to begin with: an instrument of one's own, a campaign."""
+"""Commands that write files to begin with: an instrument or a law of one's own, a campaign."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(help="Write files to begin with; nothing that exists is overwritten.", no_args_is_help=True)
     group.command()(instrument)
+    group.command()(law)
     group.command()(campaign)
     app.add_typer(group, name="new")
     app.command("init")(begin_laboratory)
@@ -44,15 +45,29 @@ def instrument(name: NewName, folder: Folder = None, as_json: AsJson = False) ->
 
     What speaks SCPI, REST, MQTT or OPC-UA, or has a program, needs none: sdl new campaign FILE --instrument scpi.
     """
-    from sdl.skeletons.instrument import write_instrument
+    from sdl.skeletons.plug_in import write_plug_in
 
     place = folder or Path(name)
-    files = write_instrument(name, place)
+    files = write_plug_in("instrument", name, place)
     show(
         {"instrument": name, "files": [str(file) for file in files]},
         as_json,
         *map(str, files),
         f"next: pip install -e {place}, then sdl new campaign --instrument {name}",
+    )
+
+
+def law(name: NewName, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Write a physical law of your own to begin with, an inverse model: a module, its pyproject.toml and its test."""
+    from sdl.skeletons.plug_in import write_plug_in
+
+    place = folder or Path(name)
+    files = write_plug_in("law", name, place)
+    show(
+        {"law": name, "files": [str(file) for file in files]},
+        as_json,
+        *map(str, files),
+        f"next: pip install -e {place}, then sdl solve FILE --model {name} --target CHANNEL=READING",
     )
 
 

@@ -212,7 +212,9 @@ class ParameterFacts(_Record):
     def __str__(self) -> str:
         low, high = float_or_nan(self.low), float_or_nan(self.high)
         if self.told == "not told":
-            return f"not told by the rows ({format_number(low)} to {format_number(high)})"
+            return (
+                f"not told by the rows ({format_number(low)} to {format_number(high)} {self.unit or ''}".strip() + ")"
+            )
         if self.told:
             return f"{self.told} {format_number(low if self.told == 'at least' else high)} {self.unit or ''}".strip()
         shown = format_interval(low, high) if math.isfinite(low + high) else "no interval"

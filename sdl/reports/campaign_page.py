@@ -64,6 +64,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         version=__version__,
         summary=summary,
         parity=parity,
+        law=_law(summary),
         requests=request_rows(summary),
         thinning=_thinning(summary),
         lamps=course.lamps,
@@ -117,6 +118,12 @@ def _brief(config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     names = [lesson.get("campaign") for lesson in lessons if isinstance(lesson, dict)]
     return {**config, "history": {**history, "lessons": names}}
+
+
+def _law(summary: CampaignSummary) -> dict[str, str]:
+    """The parameters of the law that was fitted last, in words by what each is about; none without one."""
+    fitted = (round_.facts.law for round_ in reversed(summary.history.rounds))
+    return next((facts.words for facts in fitted if facts is not None), {})
 
 
 def _parity(summary: CampaignSummary) -> ScoredParity | None:

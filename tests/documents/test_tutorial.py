@@ -7,15 +7,15 @@ from documents import agree, assert_done, blocks, run
 from places import ROOT
 
 TUTORIAL = ROOT / "TUTORIAL.md"
-INSTALL = "pip install -e dye-mixer"
+INSTALL = "pip install -e "
 
 pytestmark = pytest.mark.slow
 
 
-def install(folder):
+def install(package, folder):
     """The package as pip installs it, but where no other test can see it, and without a network."""
     alone = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-    assert_done(run([sys.executable, "-m", "pip", "install", *alone, "--target", "site", "./dye-mixer"], folder))
+    assert_done(run([sys.executable, "-m", "pip", "install", *alone, "--target", "site", f"./{package}"], folder))
 
 
 def follow(block, folder):
@@ -34,8 +34,8 @@ def follow(block, folder):
 
 
 def answer(command, folder):
-    if command == INSTALL:
-        install(folder)
+    if command.startswith(INSTALL):
+        install(command.removeprefix(INSTALL), folder)
         return ""
     done = run(command, folder, PYTHONPATH="site")
     assert_done(done)

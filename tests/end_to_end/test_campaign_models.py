@@ -1,6 +1,7 @@
 """A campaign with each registered model in turn gets there, in a light that moves."""
 
 import pytest
+from problems import MODELS
 
 from sdl import plugins
 from sdl.campaign.definition import Campaign
@@ -24,7 +25,7 @@ def campaign(models):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", plugins.names("sdl.inverse_models"))
+@pytest.mark.parametrize("name", MODELS)
 def test_each_model_is_verified_in_daylight(name):
     try:
         plugins.load("sdl.inverse_models", name)

@@ -5,10 +5,14 @@ import json
 import numpy as np
 from scipy.optimize import least_squares
 
+from sdl import plugins
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Channel, Condition, Knob, Space
 
+LAWS = ("beer-lambert", "michaelis-menten")
+MODELS = tuple(name for name in plugins.names("sdl.inverse_models") if name not in LAWS)
+"""Registered inverse models that go with rows of any instrument."""
 CHANNELS = Twin().space.channel_names
 PAPER = Twin().space.readings({"445nm": 16384, "515nm": 16384, "630nm": 16384})
 
@@ -125,3 +129,11 @@ def oven_campaign(seed, target, **more):
         "targets": [{"name": "bread", "readings": readings, "tolerance": OVEN_TOLERANCE}],
         **more,
     }
+
+
+def rates(high, n=20, noise=0.01, seed=0, low=0.0, respond=lambda s: 6 * s / (3 + s)):
+    """Noisy rates ``(n, 1)`` of an enzyme, Vmax 6 and Km 3, at random substrates ``(n, 1)`` in the unit box."""
+    rng = np.random.default_rng(seed)
+    unit = rng.random((n, 1))
+    clean = respond(low + unit * (high - low))
+    return clean + noise * clean.max() * rng.standard_normal((n, 1)), unit

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from problems import CHANNELS, PAPER, Line, twin_answer, twin_rows
+from problems import CHANNELS, MODELS, PAPER, Line, twin_answer, twin_rows
 
 from sdl import plugins
 from sdl.errors import InvalidInput
@@ -14,7 +14,7 @@ def target(**counts):
     return np.array([counts.get(f"at_{name}", np.nan) for name in CHANNELS], float)
 
 
-@pytest.fixture(scope="module", params=plugins.names("sdl.inverse_models"))
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
     return plugins.build("sdl.inverse_models", request.param).fit(*twin_rows(40))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import CHANNELS, PAPER, twin_answer, twin_rows, two_branches
+from problems import CHANNELS, LAWS, MODELS, PAPER, twin_answer, twin_rows, two_branches
 from scipy.stats.qmc import Sobol
 
 from sdl import plugins
@@ -12,7 +12,6 @@ from strategies.contract import is_single_valued
 from strategies.models.conformance import CHECKS
 from strategies.solving.model_answer import choose_models
 
-ALL = plugins.names("sdl.inverse_models")
 NAMES = tuple(choose_models((), 100))
 """Those that speak for themselves with few rows; ``test_deep`` has the others."""
 FREE = np.nan
@@ -47,9 +46,13 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def test_laws_are_asked_by_name_alone():
+    assert not set(LAWS) & set(NAMES)
+
+
 @pytest.mark.fault("M-01", "M-02")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("each", ALL)
+@pytest.mark.parametrize("each", MODELS)
 def test_contract(check, each):
     check(lambda: build(each))
 
