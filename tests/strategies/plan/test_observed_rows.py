@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rehearsing import WHITE, campaign, rehearsed
 
+from sdl.campaign.definition import Campaign
 from sdl.history import History, Observation, Purpose, ReplyClass, Verdict
-from sdl.space import Channel, Knob, Space
+from sdl.space import Channel, Condition, Knob, Space
 from strategies.correction.rows import EarlierRows
 from strategies.fitting.transfer import APART, Transfer
 from strategies.plan.observed_rows import (
@@ -95,6 +96,7 @@ def many(n):
     nothing = Rows.empty(1, 1)
     values = {"settings": np.zeros((n, 1)), "readings": np.zeros((n, 1)), "order": np.arange(float(n))}
     values |= {"censored": np.zeros((n, 1), int), "reference": np.zeros(n, bool)}
+    values |= {"conditions": np.zeros((n, 0)), "wanted": np.zeros((n, 0))}
     return replace(nothing, **values, pursuit=np.full(n, -1), apart=np.zeros(n), looked=np.ones(n, bool))
 
 
@@ -109,6 +111,29 @@ def test_of_very_many_rows_the_latest_stay_and_the_first(n):
 def test_one_more_row_hardly_changes_which_are_kept():
     one, other = (set(thinned(many(n)).order.tolist()) for n in (900, 901))
     assert len(one ^ other) <= 3
+
+
+@pytest.mark.parametrize(
+    ("said", "wish", "conditions", "wanted"),
+    [
+        ([20, None, 30], 25.0, [0.25, 0.25, 0.75], [0.5, 0.5, 0.5]),
+        ([None, None, 30], "as measured", [0.75, 0.75, 0.75], [0.75, 0.75, 0.75]),
+        ([20, 30, None], "as measured", [0.25, 0.75, 0.75], [0.25, 0.75, 0.75]),
+        ([None, None, None], 25.0, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    ],
+)
+def test_a_condition_that_is_not_said_is_that_of_the_row_before(said, wish, conditions, wanted):
+    space = Space.unit("x").model_copy(update={"conditions": (Condition(name="t", low=15, high=35),)})
+    target = {"name": "one", "readings": {"y": 1}, "tolerance": 1}
+    file = {"name": "n", "instrument": "twin", "targets": [target], "conditions": {"t": wish}}
+    rows = [
+        Observation(0, k, 0, Purpose.DESIGN, np.zeros(1), k, ReplyClass.OK, np.zeros(1), np.zeros(1, bool), "", known)
+        for k, known in enumerate({} if value is None else {"t": float(value)} for value in said)
+    ]
+    found = observed_rows(Campaign.parse(file), space, [0], History(observations=rows))
+    np.testing.assert_allclose(found.conditions[:, 0], conditions)
+    np.testing.assert_allclose(found.wanted[:, 0], wanted)
+    np.testing.assert_allclose(found.held, wanted[-1])
 
 
 def transfer(n, kind="of its kind"):
