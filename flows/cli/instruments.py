@@ -100,7 +100,7 @@ def survey_design(
         with _shown_readings(built, points + references, as_json):
             rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
     result = {"campaign": name, "rows": rows}
-    hint = f"sdl export {shlex.quote(name)} FILE writes them out"
+    hint = f"sdl report {shlex.quote(name)} draws them, sdl export {shlex.quote(name)} FILE writes them out"
     show(result, as_json, f"{rows} readings were entered as campaign {name}: {hint}")
 
 

@@ -35,6 +35,7 @@ def test_rows_drawn_without_a_target_are_spread_as_the_data(name):
 def test_a_model_that_only_answers_targets_says_so(found):
     page = check(render_comparison_page(found.result, found.rows, found.evidence), SECTIONS)
     assert "Rows that mixture draws when nothing is wanted" in page.text
+    assert "is how uncertain one answer is, and no density of all that there are" in page.text
     only = page.text[page.text.index("Only for a target:") :]
     assert only.startswith(("Only for a target: linear, pls, which are", "Only for a target: pls, linear, which are"))
     assert [len(each.rows) > 0 for name, each in found.evidence.items() if name == "mixture"] == [True]
