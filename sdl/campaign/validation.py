@@ -192,6 +192,8 @@ def _condition_faults(space: Space, campaign: Campaign) -> list[str]:
     if names and campaign.history is not None:
         which = ", ".join(names)
         faults.append(f"history: it does not say in which {which} it was read, which counts here: leave it out")
+    if names and campaign.rivals:
+        faults.append(f"rivals: they are not shown {', '.join(names)}, which readings depend on here: leave them out")
     return faults
 
 

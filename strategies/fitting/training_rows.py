@@ -78,12 +78,12 @@ def fit_rows(
         lessons: What earlier campaigns taught; the one that today's readings are like joins the rows.
     """
     earlier = [observation for observation in history.observations if observation.round < round_]
-    conditions = Background.of(earlier, space.p)
-    teaching = _teaching(earlier, conditions, replicates=False)
+    background = Background.of(earlier, space.p)
+    teaching = _teaching(earlier, background, replicates=False)
     usable = _usable(space, teaching, columns)
-    settings, readings = _as_arrays(space, usable, columns, conditions)
-    partial = Incomplete(*_as_arrays(space, _incomplete(teaching, columns), columns, conditions))
-    named = NamedColumns.of(space, [space.channel_names[c] for c in columns], subtracted=bool(conditions.seq.size))
+    settings, readings = _as_arrays(space, usable, columns, background)
+    partial = Incomplete(*_as_arrays(space, _incomplete(teaching, columns), columns, background))
+    named = NamedColumns.of(space, [space.channel_names[c] for c in columns], subtracted=bool(background.seq.size))
     rows = FitRows(settings, readings, repeated_noise(settings, readings), partial, named, taken=_order(usable))
     return _with_lesson(rows, space, columns, replace(history, observations=earlier), lessons) if lessons else rows
 
@@ -126,14 +126,14 @@ def correction_rows(
         noise: Standard deviation of one reading of those channels.
         earlier: Rows of another campaign.
     """
-    conditions = Background.of(history.observations, space.p)
-    seen = _usable(space, _teaching(history.observations, conditions, replicates=True), columns)
-    settings, readings = _as_arrays(space, seen, columns, conditions)
+    background = Background.of(history.observations, space.p)
+    seen = _usable(space, _teaching(history.observations, background, replicates=True), columns)
+    settings, readings = _as_arrays(space, seen, columns, background)
     order, now = _order(seen), np.array([len(history.observations)])
-    drifts, drift = conditions.drifts(order)[:, list(columns)], conditions.drift[list(columns)]
-    present = PresentBackground(drift * conditions.since(now), drift * conditions.since(order)[:, None])
+    drifts, drift = background.drifts(order)[:, list(columns)], background.drift[list(columns)]
+    present = PresentBackground(drift * background.since(now), drift * background.since(order)[:, None])
     return TrainingRows(
-        settings, readings, noise, drifts, lambda at: conditions.covariance(order[at]), present, earlier=earlier
+        settings, readings, noise, drifts, lambda at: background.covariance(order[at]), present, earlier=earlier
     )
 
 
@@ -150,11 +150,11 @@ def _first_readings(
 
 
 def _teaching(
-    observations: Sequence[Observation], conditions: Background, *, replicates: bool
+    observations: Sequence[Observation], background: Background, *, replicates: bool
 ) -> Sequence[Observation]:
     """Observations that may teach: lit, in a known light, and not too many of them."""
     lit = [each for each in observations if each.purpose.teaches]
-    lit = [each for each, lost in zip(lit, conditions.unknown(_order(lit)), strict=True) if not lost]
+    lit = [each for each, lost in zip(lit, background.unknown(_order(lit)), strict=True) if not lost]
     return _thinned(lit, replicates=replicates)
 
 
@@ -218,10 +218,10 @@ def _outliers(space: Space, replicates: Sequence[Observation], columns: Sequence
 
 
 def _as_arrays(
-    space: Space, seen: Sequence[Observation], columns: Sequence[int], conditions: Background
+    space: Space, seen: Sequence[Observation], columns: Sequence[int], background: Background
 ) -> tuple[Settings, Readings]:
     """Settings in the unit box ``(n, d)``, and readings less their background ``(n, p)``."""
-    return _settings(space, seen), _readings(seen, columns) - _background(conditions, seen, columns)
+    return _settings(space, seen), _readings(seen, columns) - _background(background, seen, columns)
 
 
 def _settings(space: Space, seen: Sequence[Observation]) -> Settings:
@@ -236,5 +236,5 @@ def _order(seen: Sequence[Observation]) -> NDArray[np.int_]:
     return np.array([each.seq for each in seen], int)
 
 
-def _background(conditions: Background, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
-    return conditions.at(_order(seen))[:, list(columns)]
+def _background(background: Background, seen: Sequence[Observation], columns: Sequence[int]) -> Readings:
+    return background.at(_order(seen))[:, list(columns)]

@@ -97,4 +97,6 @@ def test_every_fault_is_told_before_the_first_request(monkeypatch):
     oven.space = oven.space.with_conditions(["humidity"])
     with pytest.raises(InvalidInput, match="condition 'humidity' needs low and high, what it usually is"):
         prepare(oven_campaign(0, np.array([50.0, 50.0])))
+    with pytest.raises(InvalidInput, match="rivals: they are not shown temperature, humidity"):
+        prepare(oven_campaign(0, np.array([50.0, 50.0]), rivals=["linear", "mixture"]))
     assert oven.requests == 0
