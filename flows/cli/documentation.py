@@ -32,19 +32,20 @@ def pages_about(faults: Iterable[str]) -> list[str]:
     >>> pages_about(["tolerance: needs a number above 0", "no such file"])
     []
     """
-    lines = _reference().read_text(encoding="utf-8").splitlines()
-    found = [(_line_about(fault, heading, lines), heading) for fault in faults if (heading := _section(fault))]
-    return [f"{_shown(_reference())}:{line} ({heading})" for line, heading in dict.fromkeys(found)]
-
-
-def _reference() -> Path:
-    """The file, which a wheel has beside this one, and a checkout where its link leads."""
-    with as_file(files("flows.cli") / "reference.md") as path:
-        return path.resolve()
+    with as_file(files("flows.cli") / "reference.md") as packed:  # a wheel has it there, a checkout where it links to
+        reference = packed.resolve()
+    lines = reference.read_text(encoding="utf-8").splitlines() if reference.is_file() else []
+    asked = [(fault, f"# {heading}") for fault in faults if (heading := _section(fault))]
+    found = [(_line_about(fault, heading, lines), heading) for fault, heading in asked]
+    shown = _shown(reference)
+    return [f"{shown}:{line} ({heading[2:]})" for line, heading in dict.fromkeys(found) if line]
 
 
 def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    try:
+        return path.relative_to(Path.cwd())
+    except (OSError, ValueError):  # it is elsewhere, or the folder in which this runs is gone
+        return path
 
 
 def _section(fault: str) -> str | None:
@@ -53,20 +54,21 @@ def _section(fault: str) -> str | None:
     return next((heading for pattern, heading in SECTIONS.items() if re.match(pattern, meant)), None)
 
 
-def _line_about(fault: str, heading: str, lines: list[str]) -> int:
-    """The first line of a section that names the key of a fault, or else what holds it, counted from 1."""
-    title = next(place for place, line in enumerate(lines) if line.lstrip("# ") == heading and line.startswith("#"))
-    section = list(takewhile(lambda line: not line.startswith("#"), lines[title + 1 :]))
+def _line_about(fault: str, heading: str, lines: list[str]) -> int | None:
+    """The first line of a section that names the key of a fault, or else its heading, counted from 1."""
+    title = next((place for place, line in enumerate(lines, start=1) if line.endswith(heading)), None)
+    section = list(takewhile(lambda line: not line.startswith("#"), lines[title:] if title else ()))
     for key in _keys(fault):
         named = re.compile(rf"`\[*{re.escape(key)}(?![\w.-])")
-        if found := next((place for place, line in enumerate(section) if named.search(line)), None):
-            return title + 2 + found
-    return title + 1
+        if title and (found := next((place for place, line in enumerate(section, 1) if named.search(line)), None)):
+            return title + found
+    return title
 
 
 def _keys(fault: str) -> list[str]:
-    """What a line may name, the nearest first: ``design.n`` or ``n``, then ``design``; before it what was meant."""
+    """What a line may name, the nearest first: what was meant, ``design.n`` or ``n``, then ``design``."""
     path = [part for part in fault.partition(":")[0].split(".") if part and not part.isdigit()]
-    whole = [key for end in range(len(path), 0, -1) for key in (".".join(path[:end]), path[end - 1])]
-    hint = re.search(r"did you mean '([^']+)'", fault)
-    return [*(key for key in ([".".join([*path[:-1], hint[1]]), hint[1]] if hint else [])), *whole]
+    paths = [path[:end] for end in range(len(path), 0, -1)]
+    if hint := re.search(r"did you mean '([^']+)'", fault):
+        paths.insert(0, [*path[:-1], hint[1]])
+    return [key for each in paths for key in (".".join(each), each[-1])]

@@ -8,6 +8,7 @@ import pytest
 from places import ROOT
 from pydantic import BaseModel
 
+from flows.cli import documentation
 from flows.cli.documentation import SECTIONS, pages_about
 from sdl.campaign.definition import Campaign
 
@@ -90,6 +91,11 @@ def test_faults_without_a_key_lead_to_what_they_are_about(fault, said, monkeypat
     monkeypatch.chdir(ROOT)
     (page,) = pages_about([fault])
     assert said in f"{line(page)} {page}"
+
+
+def test_a_fault_is_shown_also_where_the_reference_is_not(monkeypatch, tmp_path):
+    monkeypatch.setattr(documentation, "files", lambda _: tmp_path)
+    assert pages_about(["budget: needs a number"]) == []
 
 
 def test_nothing_is_said_where_nothing_fits():
