@@ -67,6 +67,7 @@ def test_every_format_says_the_same(csv, table, tmp_path, write):
 
 def test_a_condition_that_was_not_seen_is_warned_of_before_any_figure(csv):
     result = solve(csv, ["y=0.5"], models=["linear"], given=["temperature=50"])
+    assert "No row had such a temperature: measure there first." in result["advice"]
     console = Console(width=240, file=io.StringIO())
     console.print(*solve_tables(result))
     text = " ".join(console.file.getvalue().split())
