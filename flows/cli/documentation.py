@@ -7,7 +7,7 @@ REFERENCE = "deployments/reference.md"
 SECTIONS = {
     r"targets?\b|no target\b|quantities\.|the tolerance of |--target": "what-a-target-wants",
     r"colour\b": "colours",
-    r"constraints\b|instrument\.knobs|knob '": "kinds-of-knobs-and-what-settings-have-to-keep",
+    r"constraints\b|max_step\b|instrument\.knobs|knob '": "kinds-of-knobs-and-what-settings-have-to-keep",
     r"price\.|history: .* rim": "plates-prices-and-deadlines",
     r"models?\.|unknown inverse model": "inverse-models",
     r"acquisition\b": "acquisitions",

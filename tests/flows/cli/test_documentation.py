@@ -23,6 +23,7 @@ def test_every_section_is_there():
     [
         (("run", "{file}", "--set", "targets.0.readings.445nm='bright'"), "what-a-target-wants"),
         (("run", "{file}", "--set", "constraints.always=['R = 7']"), "kinds-of-knobs-and-what-settings-have-to-keep"),
+        (("run", "{file}", "--set", "max_step.red=1"), "kinds-of-knobs-and-what-settings-have-to-keep"),
         (("run", "{file}", "--set", "models=['mixtrue']"), "inverse-models"),
         (("run", "{file}", "--set", "instrument.plugin='twinn'"), "instruments"),
         (("run", "{file}", "--set", "price.request=-1"), "plates-prices-and-deadlines"),
