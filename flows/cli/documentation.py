@@ -10,7 +10,7 @@ SECTIONS = {
     r"(targets\.\d+\.)?colour\b": "Colours",
     r"targets?\b|no target\b|quantities\b|the tolerance of |--target": "What a target wants",
     r".* needs (the form CHANNEL|a number such as 16384|a number, or words)|unknown channel": "What a target wants",
-    r"constraints\b|instrument\.knobs|knob '": "Kinds of knobs, and what settings have to keep",
+    r"constraints\b|max_step\b|instrument\.knobs|knob '": "Kinds of knobs, and what settings have to keep",
     r"price\b|history: .* rim": "Plates, prices and deadlines",
     r"models?\b|unknown inverse model": "Inverse models",
     r"acquisition\b": "Acquisitions",

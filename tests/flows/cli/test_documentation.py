@@ -61,6 +61,7 @@ def section(page):
         (("run", "{file}", "--set", "targets.0.readings.445nm='bright'"), '| `"445nm" = 16384` |'),
         (("run", "{file}", "--set", "targets.0.tolerance=-1"), "`tolerance`"),
         (("run", "{file}", "--set", "constraints.always=['R = 7']"), "`always`"),
+        (("run", "{file}", "--set", "max_step.red=1"), "`max_step`"),
         (("run", "{file}", "--set", "models=['mixtrue']"), "| `mixture` |"),
         (("run", "{file}", "--set", "instrument.plugin='twinn'"), "| `twin` |"),
         (("run", "{file}", "--set", "price.request=-1"), "| `request`, `plate` |"),
