@@ -13,6 +13,8 @@ SECTIONS = {
     r"constraints\b|max_step\b|instrument\.knobs|knob '": "Kinds of knobs, and what settings have to keep",
     r"price\b|history: .* rim": "Plates, prices and deadlines",
     r"models?\b|unknown inverse model": "Inverse models",
+    r"rivals\b": "Rivals",
+    r"conditions\b|.*unknown condition": "Conditions",
     r"acquisition\b": "Acquisitions",
     r"instruments?\b|unknown instrument": "Instruments",
     r"(knobs|channels|prepare|write|query|errors|safe)\.": "Instruments by configuration",
