@@ -78,7 +78,7 @@ COMMANDS = {
         "Find settings for readings from data that exist, or by a model that 'sdl share' wrote, without an instrument.",
     ),
     "compare": ("models", "Compare inverse models on the same rows, and write a page about them."),
-    "share": ("models", "Write a model of which no row can be told, for others to solve with; say what that costs."),
+    "share": ("models", "Write a differentially private model for others to solve with; say what privacy costs."),
     "backtest": (
         "backtest",
         "Compare our own loop with others on twins: requests until VERIFIED. Continues where it was left.",

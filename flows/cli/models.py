@@ -210,7 +210,7 @@ def share_model(
     ledger: LedgerOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model of which no row can be told, for others to solve with; say what that costs."""
+    """Write a differentially private model for others to solve with; say what privacy costs."""
     from flows.studies.sharing import share
 
     data, stated = _rows_to_share(rows, knob or (), home, ledger)

@@ -1,1 +1,1 @@
-"""A model that may be given away: what it keeps of its rows is noisy enough that no row can be told from it."""
+"""A model that may be given away: differentially private, by noise in all that it keeps of its rows."""
