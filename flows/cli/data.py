@@ -64,7 +64,7 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Enter the observations of files as finished campaigns; where that broke off, give it again."""
-    from flows.studies.target_words import read_ranges
+    from flows.studies.words.target_words import read_ranges
     from sdl.interchange.export_import import Provenance, import_campaign, import_campaigns
     from sdl.interchange.formats.jsonl import FileWords
 

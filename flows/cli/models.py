@@ -221,7 +221,7 @@ def share_model(
 
 def _rows_to_share(rows: str, knobs: Sequence[str], home: Path | None, ledger: str | None) -> "tuple[Data, bool]":
     """The rows of a file or campaign, and whether the ranges of their knobs are the instrument's and not theirs."""
-    from flows.studies.target_words import read_ranges
+    from flows.studies.words.target_words import read_ranges
     from sdl.interchange.export_import import export_campaign, read_data
 
     ranges = read_ranges(knobs)

@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flows.studies.anchor_words import read_anchors
 from flows.studies.solve import ask_model
-from flows.studies.target_words import read_given, read_rows, read_target_words
+from flows.studies.words.anchor_words import read_anchors
+from flows.studies.words.target_words import read_given, read_rows, read_target_words
 from sdl.formatting import array_from_json
 from sdl.reports.comparison_figures import ModelEvidence
 from sdl.space import Space
 from strategies.contract import is_single_valued
 from strategies.solving.extreme_bound import with_bound
 from strategies.solving.gaps import WidenedModel
-from strategies.solving.learning_curve import LearningSplits, find_size_faults, learning_curve
 from strategies.solving.model_answer import first_offer, plugin_error_sentence
-from strategies.solving.model_scores import (
+from strategies.solving.problem import InverseProblem, pose_problem
+from strategies.solving.scores.learning_curve import LearningSplits, find_size_faults, learning_curve
+from strategies.solving.scores.model_scores import (
     TEST,
     Array,
     RowSplit,
@@ -30,9 +31,8 @@ from strategies.solving.model_scores import (
     select_figure_data,
     split_rows,
 )
-from strategies.solving.problem import InverseProblem, pose_problem
+from strategies.solving.scores.target_line import answers_along
 from strategies.solving.sensitivity import diagnose_answer
-from strategies.solving.target_line import answers_along
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,6 @@ from sdl.reports.comparison_page import write_comparison_page
 from sdl.space import Space
 from strategies.metrics.diagnostics import QUESTIONS, RATE
 from strategies.metrics.scores import behind, behind_by_chance
-from strategies.solving.learning_curve import ASKED
-from strategies.solving.learning_curve import DRAWS as LEARNING_DRAWS
 from strategies.solving.model_answer import (
     choose_models,
     collect_warnings,
@@ -34,9 +32,11 @@ from strategies.solving.model_answer import (
     find_option_faults,
     note_gaps,
 )
-from strategies.solving.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
 from strategies.solving.problem import InverseProblem
-from strategies.solving.target_line import describe_line
+from strategies.solving.scores.learning_curve import ASKED
+from strategies.solving.scores.learning_curve import DRAWS as LEARNING_DRAWS
+from strategies.solving.scores.model_scores import DRAWS, MOST_ASKED, TEST, RowSplit
+from strategies.solving.scores.target_line import describe_line
 
 Progress = Callable[[int, int, str], Any]
 """Called with how many models are appraised, of how many, and which is next."""
@@ -71,7 +71,7 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
         ``target``, ``tolerance``, ``background``, ``notes``, ``seed``, ``draws``, ``split`` (numbers of rows),
         ``learning`` (the numbers of ``rows`` of a learning curve, its ``splits``, and the ``most`` rows that there are
         where more were asked for; None without one), ``along`` (a line of targets, as
-        ``strategies.solving.target_line`` has it), ``best`` (name of a model, or None), ``diagnosis`` (as
+        ``strategies.solving.scores.target_line`` has it), ``best`` (name of a model, or None), ``diagnosis`` (as
         ``strategies.solving.sensitivity`` has it, by the first model at its candidate), ``warnings`` (each with
         ``tone`` and ``text``), ``questions`` (what each of the
         ``diagnostics`` asks, in a sentence, and what p is), ``summary`` (sentences), ``advice`` (which offer
@@ -85,7 +85,7 @@ def compare_models(path: str | Path, targets: Sequence[str], **options: Any) -> 
           (by the names of ``strategies.metrics.diagnostics.QUESTIONS``: ``chance``, ``holds``, ``says``), ``off``
           (of both, the names whose 90 % intervals are off by more than ``model_scores.ALLOWED`` and chance) and
           ``membership`` (as ``strategies.metrics.membership.Leak`` has it; None for too few rows);
-        - ``learning``: its curve, as ``strategies.solving.learning_curve`` has it; empty where none is asked for;
+        - ``learning``: its curve, as ``strategies.solving.scores.learning_curve`` has it; empty unless asked for;
         - ``along``: its answers on that line, their derivative and roughness; None where it could not be judged;
         - ``rank`` by the energy score of settings, ``behind`` (the best: ``difference`` and ``standard_error``, paired
           over rows, and the ``chance`` that equals may be behind by), ``no_worse``; ``judge_s``.

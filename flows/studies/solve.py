@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.all_answers import all_answers_table, count_wanted_answers, find_all_answers, find_answer_faults
-from flows.studies.anchor_words import read_anchors
 from flows.studies.branches import branch_tables
 from flows.studies.free_channels import foretold_tables
 from flows.studies.laws import law_tables
-from flows.studies.prior_words import read_prior, read_start
 from flows.studies.take_this_one import take_this_one
-from flows.studies.target_words import read_given, read_rows, read_target_words
+from flows.studies.words.anchor_words import read_anchors
+from flows.studies.words.prior_words import read_prior, read_start
+from flows.studies.words.target_words import read_given, read_rows, read_target_words
 from flows.terminal import figure_table
 from flows.versions import own_version
 from sdl.errors import InvalidInput
@@ -44,7 +44,8 @@ from strategies.solving.model_answer import (
     note_gaps,
     plugin_error_sentence,
 )
-from strategies.solving.model_scores import (
+from strategies.solving.problem import InverseProblem, pose_problem
+from strategies.solving.scores.model_scores import (
     RowSplit,
     cover_readings,
     error_figures,
@@ -54,7 +55,6 @@ from strategies.solving.model_scores import (
     predict_rows,
     split_rows,
 )
-from strategies.solving.problem import InverseProblem, pose_problem
 from strategies.solving.sensitivity import follow_path
 from strategies.solving.sensitivity import regularise as regularise_answer
 from strategies.solving.tied_knobs import TiedKnobs

@@ -21,7 +21,7 @@ BALLAST_BYTES = 1_000_000
 """Room that is held for the next reply and given up when the disk is full; a reply is at most some 100 kB."""
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 ANSWERED = frozenset(
-    ("state", "verdict", "reason", "raw", "applied", "out", "readings", "censored", "seconds", "done_at")
+    ("state", "verdict", "reason", "raw", "applied", "out", "readings", "censored", "conditions", "seconds", "done_at")
 )
 """What is written of an attempt when its answer is known."""
 

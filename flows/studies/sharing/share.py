@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from flows.studies.sharing.shared_file import UNIT, SharedFile
-from flows.studies.target_words import read_ranges
+from flows.studies.words.target_words import read_ranges
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import count_words

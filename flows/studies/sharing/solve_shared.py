@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.studies.sharing.shared_file import read_shared_file
-from flows.studies.target_words import read_target_words
+from flows.studies.words.target_words import read_target_words
 from flows.terminal import figure_table
 from flows.versions import own_version
 from sdl.errors import InvalidInput

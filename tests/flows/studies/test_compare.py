@@ -11,12 +11,12 @@ from problems import CHANNELS, PAPER, twin_answer, two_branches, written
 from flows.studies.compare import compare_models, study_models
 from flows.studies.compare_summary import comparison_tables
 from flows.studies.solve import solve, solve_tables
-from flows.studies.target_words import read_target_words
+from flows.studies.words.target_words import read_target_words
 from sdl.interchange.export_import import read_data
 from sdl.reports.comparison_page import render_comparison_page
 from strategies.models.linear.pls import PartialLeastSquares
-from strategies.solving.model_scores import split_rows
 from strategies.solving.problem import pose_problem
+from strategies.solving.scores.model_scores import split_rows
 
 
 class Narrow(PartialLeastSquares):

@@ -11,7 +11,7 @@ from sdl import plugins
 from sdl.reports.comparison_page import render_comparison_page
 from strategies.contract import SamplesRows
 from strategies.numerics.unit_box import in_unit_box
-from strategies.solving.target_line import roughness
+from strategies.solving.scores.target_line import roughness
 
 ABLE = ("mixture", "any-conditional")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.studies.target_words import read_number
+from flows.studies.words.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.interchange.export_import import read_data
 from sdl.interchange.file_contents import READERS

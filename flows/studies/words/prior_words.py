@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from flows.studies.target_words import read_number
+from flows.studies.words.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space import Settings
 from strategies.solving.tied_knobs import TiedKnobs

@@ -11,8 +11,8 @@ from scipy.special import stdtrit
 from strategies.metrics.scores import absolute_errors, energy_score
 from strategies.models.base.noise import span
 from strategies.solving.model_answer import plugin_error_sentence
-from strategies.solving.model_scores import TEST, RowSplit, fit_on_part, predict_rows, split_rows
 from strategies.solving.problem import InverseProblem
+from strategies.solving.scores.model_scores import TEST, RowSplit, fit_on_part, predict_rows, split_rows
 
 SPLITS = 5
 """Ways to part the rows, the same for every model and every number of rows."""
