@@ -1,5 +1,7 @@
 """As much, or as little, as possible, from rows alone: a bound that is true as often as is said, and what meets it."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -75,8 +77,8 @@ def test_the_bound_is_true_and_settings_that_meet_it_are_within_the_allowance(as
 def test_what_may_be_the_largest_holds_for_other_shapes_too(shape):
     response_, d, noise = SHAPES[shape]
     top = float(response_(np.random.default_rng(9).random((200_000, d))).max())
-    true = 0
-    for seed in range(4000, 4020):
+    true, seeds = 0, range(6000, 6000 + int(os.environ.get("SDL_BOUNDS", "20")))
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         settings = rng.random((20 * d, d))
         readings = response_(settings) + rng.normal(0, noise, len(settings))
@@ -85,7 +87,8 @@ def test_what_may_be_the_largest_holds_for_other_shapes_too(shape):
         data = Data(space, settings, readings[:, None], none, times)
         problem = with_bound(pose_problem(data, [FixedChannel("y", Interval.largest(1.0))], {}))
         true += problem.window.wanted[0] + 1.0 >= top
-    assert true >= 16, "19 of 20 in the long run"
+    print(f"{shape}: true {true} of {len(seeds)}")
+    assert true >= 0.8 * len(seeds), "19 of 20 in the long run"
 
 
 def test_a_minimum_is_the_mirror_of_a_maximum(ask):
