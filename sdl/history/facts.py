@@ -207,13 +207,14 @@ class ParameterFacts(_Record):
     high: float | None = field(default=None, metadata=_json("high", _number))
     """Ends of its central 90 % interval."""
     told: str | None = field(default=None, metadata=_json("told", _text))
-    """Where the rows do not determine it: that they tell it ``at least`` or ``at most``, or ``not told`` at all."""
+    """Where the rows do not determine it: that they tell it ``at least`` or ``at most``, or ``not determined`` at all."""
 
     def __str__(self) -> str:
         low, high = float_or_nan(self.low), float_or_nan(self.high)
-        if self.told == "not told":
+        if self.told == "not determined":
             return (
-                f"not told by the rows ({format_number(low)} to {format_number(high)} {self.unit or ''}".strip() + ")"
+                f"not determined by the rows ({format_number(low)} to {format_number(high)} {self.unit or ''}".strip()
+                + ")"
             )
         if self.told:
             return f"{self.told} {format_number(low if self.told == 'at least' else high)} {self.unit or ''}".strip()

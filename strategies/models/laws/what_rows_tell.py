@@ -67,7 +67,7 @@ def _parameter(parameter: Parameter, places: Array, bound: NDArray[np.bool_]) ->
     elif stopped and np.median(places[bound]) < np.quantile(places, 0.1):
         told = "at most"
     elif places.std() > WIDE * min(parameter.prior[1], 12**-0.5):
-        told = "not told"
+        told = "not determined"
     low, middle, high = parameter.values(np.array([low, middle, high])).tolist()
     return ParameterFacts(unit=parameter.unit, value=middle, low=low, high=high, told=told)
 

@@ -88,7 +88,7 @@ def test_what_is_known_beforehand_counts():
     told = Known().in_units(columns(0.05)).fit(*rates(0.05)).law_facts.parameters
     assert 2.6 < told["Km"].low < 3.0 < told["Km"].high < 3.4
     assert agrees(told["Vmax"], 6.0)
-    assert str(told["Km"]).startswith("not told by the rows")
+    assert str(told["Km"]).startswith("not determined by the rows")
     assert str(told["Km"]).endswith(" mM)")
 
 
