@@ -207,7 +207,7 @@ class ParameterFacts(_Record):
     high: float | None = field(default=None, metadata=_json("high", _number))
     """Ends of its central 90 % interval."""
     told: str | None = field(default=None, metadata=_json("told", _text))
-    """Where the rows do not determine it: that they tell it ``at least`` or ``at most``, or ``not determined`` at all."""
+    """Where the rows do not determine it: whether it is ``at least`` or ``at most`` so much, or ``not determined``."""
 
     def __str__(self) -> str:
         low, high = float_or_nan(self.low), float_or_nan(self.high)
