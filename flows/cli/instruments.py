@@ -91,7 +91,7 @@ def survey_design(
     slugify(name)
     built, directory = _built(part, instrument), environment.home(home)
     with kept_instrument(part, built):
-        points = _count_points(plan, built, seed)
+        points = _count_points(design, n, built, seed)
         references = -(-points // every) if every else 0
         start_prefect(directory)
         from flows.manual import measure as by_hand
@@ -166,13 +166,14 @@ def _built(part: Plugin, named: str) -> Instrument:
         raise InvalidInput([*error.faults, *(hint if named == part.plugin else [])]) from error
 
 
-def _count_points(plan: DesignPart, built: Instrument, seed: int) -> int:
+def _count_points(words: str, n: int | None, built: Instrument, seed: int) -> int:
     from strategies.designs import propose_by_seed  # brings scipy, which takes a second
 
+    design = plugins.build_from_words("sdl.designs", words)
     try:
-        return len(propose_by_seed(plugins.build("sdl.designs", plan.plugin, plan.options), built.space, plan.n, seed))
+        return len(propose_by_seed(design, built.space, n, seed))
     except InvalidInput as error:
-        raise InvalidInput([*error.faults, *(["--n says how many points"] if plan.n is None else [])]) from error
+        raise InvalidInput([*error.faults, *(["--n says how many points"] if n is None else [])]) from error
 
 
 @contextmanager
