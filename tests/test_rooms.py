@@ -56,6 +56,7 @@ ROOMS = {
     "sdl.instruments.http": {"sdl": "errors formatting system"},
     "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
+    "sdl.instruments.several": {"sdl": "errors instruments.protocol plugins space"},
     "sdl.instruments.by_hand": {"sdl": "errors instruments.protocol space"},
     "sdl.instruments.configured": {
         "sdl": "campaign errors formatting instruments.http instruments.protocol instruments.screening plugins space "

@@ -17,7 +17,7 @@ from sdl.campaign.toml import read_toml
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Entry, Request, State, Verdict
-from sdl.instruments.protocol import HasSafeState, Instrument
+from sdl.instruments.protocol import HasSafeState, Instrument, member_identities
 from sdl.ledger.ledger import Ledger, refuse_other_instrument
 from sdl.measurement.driver_call import kept_safe
 
@@ -177,7 +177,8 @@ def _leave_safe(where: str, campaign: Campaign, instrument: Instrument) -> None:
         return
     with Ledger(where) as book:
         if book.holder(instrument.identity) is None:
-            with book.hold(instrument.identity, f"campaign {campaign.slug!r}") as lease, kept_safe(instrument, lease):
+            owner, members = f"campaign {campaign.slug!r}", member_identities(instrument)
+            with book.hold(instrument.identity, owner, members) as lease, kept_safe(instrument, lease):
                 pass
 
 

@@ -12,7 +12,7 @@ from sdl.campaign.definition import slugify
 from sdl.campaign.sections import Plugin
 from sdl.errors import CampaignPaused, CampaignStopped, CampaignSuspended, Interrupted
 from sdl.history import State
-from sdl.instruments.protocol import Instrument
+from sdl.instruments.protocol import Instrument, member_identities
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.driver_call import close_driver, kept_safe
@@ -63,11 +63,13 @@ def hold_bench(
         name: Name of the entry that the readings go to.
         interrupted: Set it to end before the next request.
     """
-    with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand") as lease:
+    members = member_identities(instrument)
+    with Ledger(where, directory) as book, book.hold(instrument.identity, f"{name!r} by hand", members) as lease:
         config = {"instrument": written.model_dump(mode="json")}
         name = _of_its_own(book, name, instrument.identity)
         entry = book.register(slugify(name), instrument.identity, instrument.space, config, versions(), title=name)
-        wait_out_orphans(book, instrument.identity, interrupted)
+        for identity in (*members, instrument.identity):
+            wait_out_orphans(book, identity, interrupted)
         book.reconcile(lease, entry.id)
         bench = Bench(book, lease, entry.id, instrument, BUDGET)
         bench.interrupted = interrupted or bench.interrupted

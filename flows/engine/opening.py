@@ -16,7 +16,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
-from sdl.instruments.protocol import Instrument, ReadByPersons
+from sdl.instruments.protocol import Instrument, ReadByPersons, member_identities
 from sdl.interchange.earlier_campaigns import freeze_lessons
 from sdl.ledger.database_server import AWAY_S
 from sdl.ledger.lease import Lease
@@ -69,7 +69,7 @@ def open_session(
             owner = f"campaign {campaign.slug!r}"
             if not isinstance(instrument, ReadByPersons):
                 refuse_asked_persons(book, campaign.slug)
-            with book.hold(instrument.identity, owner) as lease:
+            with book.hold(instrument.identity, owner, member_identities(instrument)) as lease:
                 book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
@@ -91,7 +91,8 @@ def _session(
     directory: Path,
     interrupted: threading.Event | None,
 ) -> Session:
-    wait_out_orphans(book, instrument.identity, interrupted)
+    for identity in (*member_identities(instrument), instrument.identity):
+        wait_out_orphans(book, identity, interrupted)
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
     campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign

@@ -1,6 +1,6 @@
 """What an instrument promises."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -121,6 +121,33 @@ class HasLamp(Protocol):
 
     lamp: float
     """What the lamp adds to the background, in the unit of the channels; 0 while it is off."""
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """Several instruments that are used as one: whoever holds it holds each of them."""
+
+    @property
+    def members(self) -> Sequence["Instrument"]:
+        """The instruments."""
+
+
+_SEVERAL, _AND = "several: ", " + "
+
+
+def join_identities(members: Iterable[str]) -> str:
+    """Return the identity of several instruments that are used as one."""
+    return _SEVERAL + _AND.join(members)
+
+
+def is_member(instrument: str, of: str) -> bool:
+    """Return whether an instrument is one of several that are known by one identity."""
+    return of.startswith(_SEVERAL) and instrument in of.removeprefix(_SEVERAL).split(_AND)
+
+
+def member_identities(instrument: Instrument) -> list[str]:
+    """Return the identities of the instruments that one is made of; none as a rule."""
+    return [member.identity for member in instrument.members] if isinstance(instrument, HasMembers) else []
 
 
 @runtime_checkable

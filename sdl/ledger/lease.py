@@ -51,13 +51,17 @@ class Lease:
     token: int
     abandoned: bool = False
     """Whether the one who held it before ended without letting go of it."""
+    members: tuple["Lease", ...] = ()
+    """Those of the instruments that it is made of, where there are several."""
 
     def check(self, connection: Connection) -> None:
-        """Refuse to go on in this transaction if another process holds the instrument by now.
+        """Refuse to go on in this transaction if another process holds the instrument by now, or one of its members.
 
         Raises:
             LeaseLost: naming the one that does.
         """
+        for member in self.members:
+            member.check(connection)
         row = connection.execute(_LEASE, {"instrument": self.instrument}).one()
         if row.token != self.token:
             by = row.owner or "one who let go of it again"

@@ -4,7 +4,8 @@ import json
 import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -301,14 +302,24 @@ class Ledger:
 
     # ------------------------------------------------------------------ the instrument
 
-    def hold(self, instrument: str, owner: str) -> AbstractContextManager[Lease]:
-        """Hold an instrument for the length of a block.
+    @contextmanager
+    def hold(self, instrument: str, owner: str, members: Iterable[str] = ()) -> Iterator[Lease]:
+        """Hold an instrument for the length of a block, and all that it is made of.
+
+        Args:
+            instrument: Its identity.
+            owner: Who holds it, in words.
+            members: The identities of the instruments that it is made of, where there are several.
 
         Raises:
             LeaseHeld: naming the holder and since when.
         """
         self._bring_up_to_date()
-        return leasing.hold_lease(self.engine, instrument, owner)
+        with ExitStack() as held:
+            holds = [leasing.hold_lease(self.engine, each, owner) for each in (*members, instrument)]
+            *others, lease = [held.enter_context(each) for each in holds]
+            abandoned = any(each.abandoned for each in (*others, lease))
+            yield replace(lease, abandoned=abandoned, members=tuple(others))
 
     def holder(self, instrument: str) -> str | None:
         """Say who holds an instrument and since when, in words; None if it is free."""

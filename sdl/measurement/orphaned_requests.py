@@ -7,8 +7,10 @@ import logging
 import threading
 from statistics import median
 
+from sdl.instruments.protocol import is_member
+from sdl.ledger.lease import read_tokens
 from sdl.ledger.ledger import Ledger
-from sdl.ledger.queries import unanswered_request
+from sdl.ledger.queries import UnansweredRequest, unanswered_request
 from sdl.system.clock import seconds_since
 
 LAST = 20
@@ -26,12 +28,16 @@ log = logging.getLogger(__name__)
 def remaining_silence(ledger: Ledger, instrument: str) -> float:
     """Return the seconds for which an instrument may still be at work for a process that is gone; 0 as a rule.
 
-    Clocks of two hosts may be a minute apart, so what was sent in another boot counts as sent just now.
+    By what it was asked alone or as one of several. Clocks of two hosts may be a minute apart, so what was sent in
+    another boot counts as sent just now.
     """
     with ledger.reading() as connection:
-        request = unanswered_request(connection, instrument, LAST)
-    if request is None:
-        return 0.0
+        known = [instrument, *(each for each in read_tokens(connection) if is_member(instrument, each))]
+        requests = [unanswered_request(connection, each, LAST) for each in known]
+    return max((_silence(request) for request in requests if request is not None), default=0.0)
+
+
+def _silence(request: UnansweredRequest) -> float:
     most = TIMES * median(request.usual_replies_s) if request.usual_replies_s else FIRST_S
     return float(max(most - (seconds_since(request.sent_at) or 0.0), 0.0))
 

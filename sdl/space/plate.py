@@ -29,6 +29,11 @@ class Plate(Value):
         """Measurements that one plate takes."""
         return len(self._inside) + len(self._outside)
 
+    @property
+    def wells(self) -> tuple[str, ...]:
+        """Every well, row by row."""
+        return tuple(name for name, _ in self._wells)
+
     def at_rim(self, well: str) -> bool:
         """Whether a well reads apart from those inside."""
         return self.rim == "apart" and self.outermost(well)

@@ -139,6 +139,10 @@ class Space(Value):
         except ValidationError as error:
             raise InvalidInput(fault["msg"].removeprefix("Value error, ") for fault in error.errors()) from None
 
+    def on_plate(self, plate: Plate) -> "Space":
+        """The same, measured on plates."""
+        return Space(**{**self._fields, "plate": plate})
+
     def with_formulas(self, formulas: Mapping[str, tuple[str, str]]) -> "Space":
         """The same and channels that are computed, the last ones.
 
