@@ -18,7 +18,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def deployed(prefect):
-    """Registers the deployments of a twin as 'sdl up' does; some of them then get other entry points."""
+    """Registers the deployments of a twin as 'sdl up' does; some of them then get other entry points.
+
+    The server has none yet, whatever else was deployed on it, and by whom.
+    """
     from prefect import get_client
     from prefect.client.schemas.actions import DeploymentUpdate
     from prefect.runner import Runner
@@ -35,6 +38,12 @@ def deployed(prefect):
             return {definition.run: (await client.read_deployment(number)).entrypoint
                     for definition, number in zip(offered, numbers, strict=True)}  # fmt: skip
 
+    async def clear():
+        async with get_client() as client:
+            for deployment in await client.read_deployments():
+                await client.delete_deployment(deployment.id)
+
+    asyncio.run(clear())
     return lambda **changes: asyncio.run(deploy(changes))
 
 
