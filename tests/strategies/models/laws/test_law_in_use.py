@@ -81,7 +81,7 @@ def test_a_campaign_reports_the_parameters_and_that_the_law_does_not_hold(tmp_pa
 
 def test_a_law_that_does_not_go_with_the_instrument_is_refused_before_the_first_request():
     targets = [{"readings": {"630nm": 16384}}]
-    with pytest.raises(InvalidInput, match="models.0: beer-lambert: the law BeerLambert asks for 'concentration'"):
+    with pytest.raises(InvalidInput, match=r"models\.0: beer-lambert: the law BeerLambert asks for 'concentration'"):
         prepare({"name": "x", "instrument": "twin", "targets": targets, "models": ["beer-lambert"]})
 
 
