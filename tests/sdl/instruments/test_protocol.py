@@ -48,6 +48,8 @@ def ready(name, tmp_path):
         np.savetxt(tmp_path / "data_x.csv", low + unit * (high - low), delimiter=",")
         np.savetxt(tmp_path / "data_y.csv", unit[:, :1])
         options = {"path": str(tmp_path)}
+    if name == "several":
+        options = {"instruments": [{"plugin": "twin", "seed": seed} for seed in (1, 2)]}
     if name == "by-hand":
         options = {"knobs": [{"name": "red", "high": 5}], "channels": [{"name": "A450"}]}
     yield plugins.build("sdl.instruments", name, options)

@@ -11,7 +11,12 @@ from sdl.skeletons.campaign import campaign_text, literal
 from sdl.space import Channel, Knob, Space
 
 BY_HAND = {"knobs": [{"name": "red", "low": 0, "high": 5}], "channels": [{"name": "450nm"}]}
-OPTIONS = {"claude-light": {"url": "http://127.0.0.1:5005/api", "allow_private": True}, "by-hand": BY_HAND}
+TWO = {"instruments": [{"plugin": "twin", "seed": seed} for seed in (1, 2)]}
+OPTIONS = {
+    "claude-light": {"url": "http://127.0.0.1:5005/api", "allow_private": True},
+    "by-hand": BY_HAND,
+    "several": TWO,
+}
 NEED_FILES = ("crystal", "recorded", "recorded-run")
 MANY_KNOBS = "material"
 NAMES = [name for name in plugins.names("sdl.instruments") if name not in (*NEED_FILES, MANY_KNOBS)]
