@@ -32,7 +32,8 @@ for (const figure of document.querySelectorAll("figure[data-marks]")) {
     });
     if (best >= 0) show(best);
   };
-  slider.addEventListener("input", () => show(Number(slider.value)));
+  // A slider of one mark has nowhere to move to, so that focus says it.
+  for (const event of ["focus", "input"]) slider.addEventListener(event, () => show(Number(slider.value)));
   drawing.addEventListener("pointermove", point);
   drawing.addEventListener("pointerdown", point);
 }

@@ -240,7 +240,7 @@ MARKED = {"sides": 1, "several": 2, "kinds": 2, "compare": 1, "strange": 1, "bac
 """Figures with marks."""
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MARKED if kind != "sides"])  # that has one mark
+@pytest.mark.parametrize("kind", MARKED)
 def test_a_mark_says_what_it_is_to_who_points_at_it_and_to_the_keyboard(browser, pages, kind):
     browser.look(1200)
     browser.open(f"file://{pages[kind]}")
@@ -250,8 +250,9 @@ def test_a_mark_says_what_it_is_to_who_points_at_it_and_to_the_keyboard(browser,
     said = "[f.querySelector('p').textContent, f.querySelector('input').getAttribute('aria-valuetext')]"
     browser.run("f.querySelector('input').focus(); 0")
     browser.press("ArrowRight")
-    assert browser.run(said) == [marks["words"][1]] * 2
-    assert browser.run("f.querySelectorAll('.dot:not([hidden])').length") == len(marks["at"][1]) // 2
+    second = min(1, len(marks["words"]) - 1)  # or the only one
+    assert browser.run(said) == [marks["words"][second]] * 2
+    assert browser.run("f.querySelectorAll('.dot:not([hidden])').length") == len(marks["at"][second]) // 2
     last = max(range(len(marks["at"])), key=lambda mark: len(marks["at"][mark]) and mark)
     x, y = marks["at"][last][:2]
     box = json.loads(browser.run("JSON.stringify(f.querySelector('img').getBoundingClientRect())"))
