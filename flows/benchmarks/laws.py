@@ -1,4 +1,4 @@
-"""Physical laws with hidden parameters: whether their regions hold, what is told of a poor design, and campaigns.
+"""Physical laws with hidden parameters: whether their regions hold, what is said of a poor design, and campaigns.
 
 Tables of rows are drawn with parameters, sizes and noise at random, from far narrower ranges than the priors of the
 laws. Seeds below ``FIRST`` were for tuning.
@@ -86,7 +86,7 @@ def run_laws_benchmark(seeds: int, progress: Progress = lambda done, of: None, f
 
     Args:
         seeds: Tables of each kind, and a tenth as many campaigns.
-        progress: Told of each table and campaign that is done.
+        progress: Called with each table and campaign that is done.
         first: The first seed.
 
     Returns:

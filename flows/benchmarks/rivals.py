@@ -77,7 +77,7 @@ def run_rivals_benchmark(seeds: int, progress: Progress = lambda done, of: None,
 
     Args:
         seeds: Instruments of each law.
-        progress: Told of each comparison that is done.
+        progress: Called with each comparison that is done.
         first: The first seed.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Rival models, told apart: which of them foretold what was read next, and which one has fallen, by which reading."""
+"""Which of several rival models foretold what was read next, and which one has fallen, by which reading."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -139,7 +139,7 @@ def _foretell(
             shape = (DRAWS, *rows.readings[some].shape)
             drawn = model.simulate(rows.settings[some], DRAWS, np.random.default_rng(int(known.sum())))
             found[name] = _densities(require_finite(drawn, "simulated readings", shape), rows.readings[some])
-        except Exception:  # too few rows for it so far; if it never can be fitted its failure is told
+        except Exception:  # too few rows for it so far; if it never can be fitted its failure is recorded
             return None
     densities = [{name: float(density[row]) for name, (density, _) in found.items()} for row in range(len(some))]
     return densities, [{name: bool(far[row]) for name, (_, far) in found.items()} for row in range(len(some))]

@@ -73,7 +73,7 @@ def run_ablation_benchmark(request: InverseRequest, progress: Progress = lambda 
 
     Args:
         request: Problems, seeds, rows, targets and seconds; the rest is not looked at.
-        progress: Told how many networks are trained, and of how many.
+        progress: Called with how many networks are trained, and of how many.
 
     Returns:
         Plain data: ``asked``, ``rows`` (a line for each problem and variant, figures with their ``median``, ``low`` and
