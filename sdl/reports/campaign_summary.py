@@ -212,7 +212,9 @@ class CampaignSummary:
         if self.many:
             sent += f", {self.history.sent / len(self.results):.1f} a target"
         if self.history.plates:
-            sent += f" on {count_words(self.history.plates, 'plate')}"
+            plate, n = self.entry.space.plate, self.history.plates
+            several = plate is not None and plate.rows == 1  # instruments, or places of a carousel
+            sent += f" in {n} batch{'' if n == 1 else 'es'}" if several else f" on {count_words(n, 'plate')}"
         if self.campaign is not None and (price := self.campaign.price) is not None:
             sent += f", {describe_spending(price, self.entry.space, self.history)} spent"
         if not self.results:

@@ -40,6 +40,7 @@ def test_four_verify_a_target_together_and_each_reading_says_whose_it_is(tmp_pat
     assert entry.instrument == "several: lamp 0 + lamp 1 + lamp 2 + lamp 3"
     whose = Counter(observation.well for observation in history.observations)
     assert set(whose) == {"A1", "A2", "A3", "A4"}
+    assert f"sent in {history.plates} batches" in (tmp_path / "reports" / "four.html").read_text()
     assert len(history.observations) >= 3.0 * history.plates, "most batches keep all of them at work"
 
 
