@@ -1,7 +1,7 @@
 """Commands that write files to begin with: an instrument or a law of one's own, a campaign."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -45,30 +45,21 @@ def instrument(name: NewName, folder: Folder = None, as_json: AsJson = False) ->
 
     What speaks SCPI, REST, MQTT or OPC-UA, or has a program, needs none: sdl new campaign FILE --instrument scpi.
     """
-    from sdl.skeletons.plug_in import write_plug_in
-
-    place = folder or Path(name)
-    files = write_plug_in("instrument", name, place)
-    show(
-        {"instrument": name, "files": [str(file) for file in files]},
-        as_json,
-        *map(str, files),
-        f"next: pip install -e {place}, then sdl new campaign --instrument {name}",
-    )
+    _show_plug_in("instrument", name, folder, as_json, f"sdl new campaign --instrument {name}")
 
 
 def law(name: NewName, folder: Folder = None, as_json: AsJson = False) -> None:
     """Write a physical law of your own to begin with, an inverse model: a module, its pyproject.toml and its test."""
+    _show_plug_in("law", name, folder, as_json, f"sdl solve FILE --model {name} --target CHANNEL=READING")
+
+
+def _show_plug_in(kind: Literal["instrument", "law"], name: str, folder: Path | None, as_json: bool, then: str) -> None:
+    """Write a plug-in, and say what was written and what comes next."""
     from sdl.skeletons.plug_in import write_plug_in
 
     place = folder or Path(name)
-    files = write_plug_in("law", name, place)
-    show(
-        {"law": name, "files": [str(file) for file in files]},
-        as_json,
-        *map(str, files),
-        f"next: pip install -e {place}, then sdl solve FILE --model {name} --target CHANNEL=READING",
-    )
+    files = [str(file) for file in write_plug_in(kind, name, place)]
+    show({kind: name, "files": files}, as_json, *files, f"next: pip install -e {place}, then {then}")
 
 
 def campaign(
