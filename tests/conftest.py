@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparisons import QUICK, WHITE
 from hypothesis import settings
@@ -36,9 +37,12 @@ settings.load_profile("shared machine")
 
 @pytest.fixture(autouse=True)
 def environment_of_its_own():
-    """What a test, or a command that it runs in this process, sets in the environment ends with it."""
-    before = dict(os.environ)
-    yield
+    """What a test, or a command that it runs in this process, sets in the environment, in NumPy's printing and as
+    the folder it works in, ends with it."""
+    before, folder = dict(os.environ), Path.cwd()
+    with np.printoptions():
+        yield
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(before)
 

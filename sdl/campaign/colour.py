@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from sdl.campaign.section import Section
@@ -64,7 +65,8 @@ class ColourPart(Section):
     def _tabulated(self) -> dict[str, Weights]:
         """The weights by the tables of colour-science, which takes seconds to load."""
         try:
-            from colour import MSDS_CMFS, SDS_ILLUMINANTS
+            with np.printoptions():  # the package changes how arrays print in the whole process
+                from colour import MSDS_CMFS, SDS_ILLUMINANTS
         except ModuleNotFoundError:
             raise ValueError(
                 "needs the tables of colour-science for its weights: pip install 'inverse-sdl[colour]'"

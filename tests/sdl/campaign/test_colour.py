@@ -1,10 +1,13 @@
 """Colours as targets: the formulas are the CIE's, what is wrong is said with its key, and Delta E is kept."""
 
+import json
 import math
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from sdl.campaign.colour import ColourPart, LabColour
 from sdl.campaign.definition import Campaign
@@ -122,3 +125,10 @@ def test_a_campaign_finds_the_settings_of_a_colour(computed, seed):
     readings = instrument.truth(finding.settings)
     true = computed(campaign.colour, dict(zip(instrument.space.channel_names, readings.tolist(), strict=False)))
     assert math.dist([true["L*"], true["a*"], true["b*"]], GREEN.values()) <= 1.0
+
+
+def test_how_numpy_prints_stays_as_it_was():
+    code = "import numpy as np; from sdl.campaign.colour import ColourPart; import json, sys\n"
+    code += "ColourPart.model_validate(json.loads(sys.argv[1])); print(repr(np.array([1.0])), 'colour' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code, json.dumps(SECTION)], capture_output=True, text=True, cwd=ROOT)
+    assert answer.stdout.split("\n")[0] == "array([1.]) True", answer.stderr
