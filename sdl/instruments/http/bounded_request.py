@@ -134,6 +134,7 @@ class _Link:
         self.late = False
         self.ready = False  # whether the request may have gone out
         self._begun = moment()
+        self._handled = sys.exception()  # what went wrong before, where this request is asked because of it
         self._url, self._limits = url, limits
         near = url.host in OURSELVES or url.host.startswith("127.")
         self.proxy = None if near else select_proxy(str(url), get_environ_proxies(str(url)))
@@ -180,7 +181,7 @@ class _Link:
 
     def failure(self, error: Exception, raw: str) -> InstrumentError:
         """Translate what went wrong into the error that says whether to try again."""
-        reason = _root(error)
+        reason = _root(error, self._handled)
         if not self.ready:
             if isinstance(error, requests.exceptions.SSLError) and not self.late:
                 return InstrumentRefused(f"{self._place} failed the TLS check: {reason}", sent=False)
@@ -234,8 +235,8 @@ def _report_to(link: _Link, adapter: HTTPAdapter) -> None:
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
 
-def _root(error: BaseException) -> BaseException:
-    while inner := error.__cause__ or error.__context__:
+def _root(error: BaseException, handled: BaseException | None) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) and inner is not handled:
         error = inner
     return error
 

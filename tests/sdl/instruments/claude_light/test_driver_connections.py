@@ -43,6 +43,16 @@ def test_nobody_at_the_port_is_unavailable_and_was_not_sent():
     assert not isinstance(caught.value, errors.InstrumentSilent)
 
 
+def test_asked_again_because_of_a_fault_it_says_what_went_wrong_this_time():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    try:
+        raise errors.CampaignSuspended("what went wrong before")
+    except errors.CampaignSuspended:
+        with pytest.raises(errors.InstrumentUnavailable, match="refused$"):
+            measure(f"http://127.0.0.1:{port}/api")
+
+
 @pytest.mark.fault("I-01")
 def test_an_unknown_host_is_unavailable_and_was_not_sent():
     with pytest.raises(errors.InstrumentUnavailable) as caught:
