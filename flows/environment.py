@@ -52,6 +52,8 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AUTHORITIES = ("PREFECT_API_SSL_CERT_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name a file of certificates to trust; each library heeds others of them."""
+MISSPELT = re.compile(r"^\s*postgres\w*(\+\w+)?[:/]|\b(password|dbname)\s*=", re.IGNORECASE)
+"""What no file is called, but somebody writes who means the database of a server."""
 set_aside = dict[str, str]()
 """Variables of the environment that this process does without, and why."""
 
@@ -127,12 +129,17 @@ def ledger(given: str | None, directory: Path) -> str:
     """The ledger: a URL or file as given, else ``SDL_LEDGER``, else a file in the data directory; no relative path.
 
     Raises:
-        InvalidInput: if it would be lost with this process, or is below the home of nobody.
+        InvalidInput: if it would be lost with this process, is a URL misspelt, or is below the home of nobody.
     """
     if place := given or os.environ.get("SDL_LEDGER"):
         file = place.removeprefix("sqlite:///")
         if place.startswith("sqlite") and file.rstrip("/").endswith((":", ":memory:")):
             raise InvalidInput(f"a ledger at {place!r} is in memory and would be lost with this command: give a file")
+        if "://" not in file and MISSPELT.search(file):
+            raise InvalidInput(
+                "the ledger, which is not shown since a password may stand in it, is neither a file nor a URL: write "
+                "postgresql+psycopg://user@host/name"
+            )
         return place if "://" in file else str(_absolute(file))
     refuse_link(directory / "ledger.sqlite")
     return str(directory / "ledger.sqlite")

@@ -35,7 +35,11 @@ def escape_invisible(text: object) -> str:
     return "".join(character if _shows(character) else _escaped(character) for character in str(text))
 
 
-PASSWORD = re.compile(r"(?P<before>://[^:/@?#]*:).*(?=@)|(?P<query>[?&](?:ssl)?password=)[^&]*")
+PASSWORD = re.compile(
+    r"(?P<before>//[^:/@?#]*:).*(?=@)|(?P<query>(?:^|[?&\s])(?:ssl)?password\s*=\s*)[^&\s]*", re.IGNORECASE
+)
+BARE = re.compile(r"^(?P<before>[^\s:/@]+:)\S+(?=@)")
+"""A name and a password before a host, without the scheme that makes it a URL."""
 TOKEN = re.compile(r"(?P<query>[?&][\w.-]*(?:passw|token|secret|key|auth|sig)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
 """What else of a URL is nobody's to read."""
 
@@ -45,6 +49,8 @@ def has_password(url: str) -> bool:
 
     >>> [has_password(url) for url in ("postgresql://me:x@host/lab", "postgresql://host/lab?password=x", "a:b@c.db")]
     [True, True, False]
+    >>> has_password("host=db Password = x")
+    True
     """
     return PASSWORD.search(url) is not None
 
@@ -54,8 +60,11 @@ def hide_password(url: str) -> str:
 
     >>> hide_password("postgresql://me:p@ss/word@host/lab?sslpassword=x"), hide_password("http://host/api?v=1&api_key=x")
     ('postgresql://me:***@host/lab?sslpassword=***', 'http://host/api?v=1&api_key=***')
+    >>> hide_password("me:p@ss@proxy:3128")
+    'me:***@proxy:3128'
     """
-    shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", url)
+    shown = BARE.sub(r"\g<before>***", url)
+    shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", shown)
     return TOKEN.sub(r"\g<query>***", shown)
 
 

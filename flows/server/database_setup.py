@@ -19,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 
 from flows.environment import set_up_prefect
 from sdl.errors import LedgerError
+from sdl.formatting import hide_password
 from sdl.system.database_copies import copy_sqlite, dump_postgresql, load_postgresql
 
 TRIED = SpecifierSet("<3.10")
@@ -83,7 +84,8 @@ class PrefectDatabase:
                 return connection.exec_driver_sql(question).scalar()
         except sa.exc.SQLAlchemyError as error:
             words = str(getattr(error, "orig", None) or error)
-            raise LedgerError(f"cannot read Prefect's database at {self.url.render_as_string()}: {words}") from error
+            shown = hide_password(self.url.render_as_string())
+            raise LedgerError(f"cannot read Prefect's database at {shown}: {words}") from error
         finally:
             engine.dispose()
 

@@ -25,6 +25,8 @@ from sdl.system.atomic_files import describe_full_disk
 SCHEMA_VERSION = 9
 BUSY_S = 30
 """Seconds to wait for another process to finish writing."""
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+"""How the URL of a ledger begins."""
 MAKING = 5_351_441
 """Number of PostgreSQL's lock for making the tables; its first processes come one after another."""
 
@@ -132,9 +134,7 @@ def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") ->
 
 def _engine(where: str) -> Engine:
     try:
-        url = make_url(where) if "://" in where else URL.create("sqlite", database=str(Path(where).absolute()))
-        if {"password", "sslpassword"} & url.query.keys():
-            raise ArgumentError("a password stands between the user and the host, where it is kept from being shown")
+        url = _parse_url(where) if "://" in where else URL.create("sqlite", database=str(Path(where).absolute()))
         sqlite, server = (url.get_backend_name() == name for name in ("sqlite", "postgresql"))
         file = Path(url.database) if sqlite and url.database else None
         if file is not None and is_read_only(file):
@@ -154,6 +154,23 @@ def _engine(where: str) -> Engine:
     if server:
         limit_server(engine)
     return engine
+
+
+def _parse_url(where: str) -> URL:
+    """Read a database's URL.
+
+    Raises:
+        ArgumentError: if it is none of a database that a ledger may lie in.
+    """
+    try:
+        url = make_url(where)
+    except ValueError:
+        raise ArgumentError("its port is no number") from None
+    if url.drivername not in DRIVERS:
+        raise ArgumentError("a ledger lies in SQLite or PostgreSQL, by psycopg")
+    if {"password", "sslpassword"} & {key.lower() for key in url.query}:
+        raise ArgumentError("a password stands between the user and the host, where it is kept from being shown")
+    return url
 
 
 def is_read_only(file: Path) -> bool:

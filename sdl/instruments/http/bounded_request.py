@@ -7,6 +7,7 @@ it reads the whole body of one. So its adapter is used without its session. A pr
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress

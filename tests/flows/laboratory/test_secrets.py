@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from services import Lab
 
+from flows import environment
 from flows.run_policy.fixed_parameters import describe_changes
 from sdl.campaign.definition import Campaign
 from sdl.errors import InvalidInput
@@ -127,6 +128,27 @@ def test_no_message_repeats_it(where, sdl, home, monkeypatch):
     result = sdl("status")
     assert result.code in (2, 7)
     assert not found(refused.said + result.said)
+
+
+@pytest.mark.fault("N-12")
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"postgresql+psycopg://sdl@127.0.0.1:1/lab?PassWord={QUOTED}",
+        f"postgresql+psycopg://sdl:{QUOTED}@127.0.0.1:port/lab",
+        f"postgresql+asyncpg://sdl:{QUOTED}@127.0.0.1:1/lab",
+        f"host=127.0.0.1 user=sdl password={PASSWORD}",
+        f"postgresql+psycopg//sdl:{QUOTED}@127.0.0.1/lab",
+        f"postgres:sdl:{QUOTED}@127.0.0.1/lab",
+        f"sqlite:///lab.sqlite?password={QUOTED}",
+    ],
+)
+def test_nor_does_that_of_a_url_which_is_none(where, home, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput, match=r"postgresql\+psycopg://user@host/name") as caught:
+        Ledger(environment.ledger(where, home))
+    assert not found(str(caught.value))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.fault("N-12")
