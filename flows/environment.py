@@ -6,11 +6,12 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from io import StringIO
+from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -172,11 +173,14 @@ def keep_loopback_direct() -> None:
     """
     # Libraries heed more names than ours, such as SOCKS_PROXY and WS_PROXY, and all of them heed NO_PROXY.
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") and value}
-    if not proxies.keys() - {"NO_PROXY", "no_proxy"}:
+    if not proxies:
         return
     own = [host.strip() for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",")]
+    own = [host.removeprefix("[").removesuffix("]") for host in own if host]
+    if odd := [repr(host) for host in dict.fromkeys(own) if not _can_be_exempt(host)]:
+        set_aside["NO_PROXY"] = f"NO_PROXY has {', '.join(odd)}, which not every library can read"
     # A star means all by itself alone: beside other names some libraries take it for the name of a host.
-    exempt = "*" if "*" in own else ",".join(dict.fromkeys(filter(None, (*own, *LOOPBACK))))
+    exempt = "*" if "*" in own else ",".join(dict.fromkeys((*filter(_can_be_exempt, own), *LOOPBACK)))
     os.environ |= {"NO_PROXY": exempt, "no_proxy": exempt}
     for name, value in proxies.items():
         if name.lower() in PROXIES and (fault := _proxy_fault(value)):
@@ -194,6 +198,13 @@ def share_authorities() -> None:
     named = [os.environ[name] for name in AUTHORITIES if os.environ.get(name)]
     for name in AUTHORITIES if named else ():
         os.environ.setdefault(name, named[0])
+
+
+def _can_be_exempt(host: str) -> bool:
+    """Whether no library fails on what is exempted from proxies; Prefect's client does on a network of IPv6."""
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    return re.fullmatch(r"(\w+://)?[\w.*-]+(:\d{1,5}|/\d{1,2})?", host, re.ASCII) is not None
 
 
 def _proxy_fault(address: str) -> str:

@@ -38,7 +38,7 @@ def escape_invisible(text: object) -> str:
 PASSWORD = re.compile(
     r"(?P<before>//[^:/@?#]*:).*(?=@)|(?P<query>(?:^|[?&\s])(?:ssl)?password\s*=\s*)[^&\s]*", re.IGNORECASE
 )
-BARE = re.compile(r"^(?P<before>[^\s:/@]+:)\S+(?=@)")
+BARE = re.compile(r"^(?P<before>[^\s:/@]+:)(?!//)\S+(?=@)")
 """A name and a password before a host, without the scheme that makes it a URL."""
 TOKEN = re.compile(r"(?P<query>[?&][\w.-]*(?:passw|token|secret|key|auth|sig)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
 """What else of a URL is nobody's to read."""

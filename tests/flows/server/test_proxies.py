@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from requests.utils import get_environ_proxies, select_proxy
 
@@ -62,6 +63,22 @@ def test_what_no_proxy_says_holds_and_this_machine_besides(monkeypatch, name, ex
         environment.keep_loopback_direct()
         chosen = {url: select_proxy(url, get_environ_proxies(url)) for url in (*direct, *through)}
     assert chosen == dict.fromkeys(direct) | dict.fromkeys(through, DEAD)
+
+
+@pytest.mark.fault("O-35")
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_no_library_reads_of_no_proxy_is_set_aside_and_told(monkeypatch, alone):
+    variables = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    odd = {"NO_PROXY": "lamp.example,[::1],fe80::/10,http://foo:bar,lämp", **({} if alone else {"http_proxy": DEAD})}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", variables | odd)
+        patch.setattr(environment, "set_aside", {})
+        environment.keep_loopback_direct()
+        httpx.Client().close()
+        assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "lamp.example,::1,127.0.0.1,localhost"
+        assert environment.set_aside == {
+            "NO_PROXY": "NO_PROXY has 'fe80::/10', 'http://foo:bar', 'lämp', which not every library can read"
+        }
 
 
 @pytest.mark.fault("O-35")
