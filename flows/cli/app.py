@@ -218,14 +218,16 @@ def _system_fault(error: OSError) -> str:
 def _print_error(error: BaseException) -> int:
     """Print what happened, as text or as JSON, and return the exit code."""
     code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
-    faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
-    if "--json" in sys.argv:
-        _say(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}), sys.stdout)
-    else:
+    faults, pages = [str(error)], list[str]()
+    if isinstance(error, errors.InvalidInput):
         from flows.cli.documentation import pages_about
 
-        more = [f"more in {page}" for page in pages_about(faults)] if isinstance(error, errors.InvalidInput) else []
-        _say(escape_invisible("\n".join([*faults, *more])), sys.stderr)
+        faults, pages = list(error.faults), pages_about(error.faults)
+    if "--json" in sys.argv:
+        told = {"error": type(error).__name__, "faults": faults, "more": pages, "exit": code}
+        _say(json.dumps(told), sys.stdout)
+    else:
+        _say(escape_invisible("\n".join([*faults, *(f"more in {page}" for page in pages)])), sys.stderr)
     return code
 
 
