@@ -100,6 +100,10 @@ COMMANDS = {
     "benchmark": ("benchmark", "Measure this program against its bars, with machine and versions noted."),
     "up": ("service", "Start Prefect's server and UI on this machine, with all flows of the laboratory."),
     "down": ("service", "End what 'sdl up' started; the measurement under way is finished and kept."),
+    "wall": (
+        "service",
+        "Serve the page for the wall by itself, where 'sdl up' has no Prefect server of its own, or does not run.",
+    ),
     "deploy": ("service", "Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."),
     "doctor": ("service", "Say what is wrong with this installation, and what to do about it."),
     "who": ("people.who", "Show who you are to the ledger and who has a token; let others in, or out."),
