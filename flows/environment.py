@@ -45,7 +45,7 @@ SETTINGS = {
 
 
 WALL = "SDL_WALL"
-"""Variable with the path at which the Prefect server of 'sdl up' has the wall."""
+"""Variable with the path at which the Prefect server of 'sdl up' has the wall, or with the address of another wall."""
 LOG_BYTES = 5_000_000
 """Size at which the words of a log file are put aside; with them it has twice as much at most."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -155,7 +155,7 @@ def parameter(ledger: str) -> str | None:
 
 
 def wall_page(campaign: str = "") -> str:
-    """Where Prefect's own page leads to the wall of 'sdl up', or to a campaign's report there; empty without a wall."""
+    """Where Prefect's own page leads to the wall, or to a campaign's report there; empty without a wall."""
     wall = os.environ.get(WALL, "")
     return f"{wall}/report/{quote(campaign)}" if wall and campaign else wall
 

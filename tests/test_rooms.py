@@ -213,7 +213,7 @@ ROOMS = {
         "instruments.protocol interchange ledger measurement plugins reports skeletons space system",
         "strategies": "designs models.conformance",
         "flows": "benchmarks.decisions benchmarks.inverse benchmarks.suite campaign engine environment laboratory "
-        "laboratory.agents manual server studies terminal",
+        "laboratory.agents laboratory.wall manual server studies terminal",
     },
 }
 """Rooms, the lowest first, and whose names each may import beside its own; a module is of the room whose name is the

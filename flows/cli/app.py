@@ -100,6 +100,10 @@ COMMANDS = {
     "benchmark": ("benchmark", "Measure this program against its bars, with machine and versions noted."),
     "up": ("service", "Start Prefect's server and UI on this machine, with all flows of the laboratory."),
     "down": ("service", "End what 'sdl up' started; the measurement under way is finished and kept."),
+    "wall": (
+        "service",
+        "Serve the page for the wall by itself, where 'sdl up' has no Prefect server of its own, or does not run.",
+    ),
     "deploy": ("service", "Put all flows of a laboratory on the server of PREFECT_API_URL, for workers."),
     "doctor": ("service", "Say what is wrong with this installation, and what to do about it."),
     "who": ("people.who", "Show who you are to the ledger and who has a token; let others in, or out."),
@@ -218,14 +222,16 @@ def _system_fault(error: OSError) -> str:
 def _print_error(error: BaseException) -> int:
     """Print what happened, as text or as JSON, and return the exit code."""
     code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
-    faults = list(error.faults) if isinstance(error, errors.InvalidInput) else [str(error)]
-    if "--json" in sys.argv:
-        _say(json.dumps({"error": type(error).__name__, "faults": faults, "exit": code}), sys.stdout)
-    else:
+    faults, pages = [str(error)], list[str]()
+    if isinstance(error, errors.InvalidInput):
         from flows.cli.documentation import pages_about
 
-        more = [f"more in {page}" for page in pages_about(faults)] if isinstance(error, errors.InvalidInput) else []
-        _say(escape_invisible("\n".join([*faults, *more])), sys.stderr)
+        faults, pages = list(error.faults), pages_about(error.faults)
+    if "--json" in sys.argv:
+        told = {"error": type(error).__name__, "faults": faults, "more": pages, "exit": code}
+        _say(json.dumps(told), sys.stdout)
+    else:
+        _say(escape_invisible("\n".join([*faults, *(f"more in {page}" for page in pages)])), sys.stderr)
     return code
 
 

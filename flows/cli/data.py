@@ -133,7 +133,8 @@ def bundle_campaign(
         Path | None, typer.Argument(help="File to write; by default bundles/NAME.zip, or .eln, in the data directory.")
     ] = None,
     crate: Annotated[
-        bool, typer.Option("--crate", help="As an RO-Crate, which electronic notebooks read as .eln.")
+        bool,
+        typer.Option("--crate", help="As an RO-Crate, which electronic notebooks read as .eln; so is any FILE.eln."),
     ] = False,
     licence: Annotated[
         str, typer.Option("--license", help="For --crate: what others may do with it, such as CC-BY-4.0, or a URL.")
@@ -151,6 +152,7 @@ def bundle_campaign(
     from sdl.interchange.bundle_writer import write_bundle
     from sdl.interchange.crate import Rights
 
+    crate = crate or (file is not None and file.suffix == ".eln")
     if (licence or author) and not crate:
         raise InvalidInput("--license and --author are said in the metadata of an RO-Crate: give --crate as well")
     rights = Rights(licence, author or ()) if crate else None

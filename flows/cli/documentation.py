@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 SECTIONS = {
+    r"(timezone|schedule|notify|laboratory)\b|instruments[:?]": "The laboratory file",
     r"(targets\.\d+\.)?colour\b": "Colours",
     r"targets?\b|no target\b|quantities\b|the tolerance of |--target": "What a target wants",
     r".* needs (the form CHANNEL|a number such as 16384|a number, or words)|unknown channel": "What a target wants",
@@ -25,6 +26,8 @@ SECTIONS = {
     r"(name|seed|budget|design|background|verification|stop|approval|suspend|history|fitting)\b": "The campaign file",
 }
 """By a regular expression of how a fault begins, the section of the reference about such things."""
+SCHEDULED = re.compile(r"schedule\.\d+\.(parameters\.config\.|file: (?=.* is not TOML))")
+"""What stands before a fault of a campaign that a laboratory file schedules."""
 MEANT = re.compile(r"(?P<table>(?:[^:]*\.)?)[^.:]*: unknown key; did you mean '(?P<key>[^']+)'")
 
 
@@ -37,7 +40,8 @@ def pages_about(faults: Iterable[str]) -> list[str]:
     with as_file(files("flows.cli") / "reference.md") as packed:  # a wheel has it there, a checkout where it links to
         reference = packed.resolve()
     lines = reference.read_text(encoding="utf-8").splitlines() if reference.is_file() else []
-    asked = [(fault, f"# {heading}") for fault in faults if (heading := _section(fault))]
+    plain = [SCHEDULED.sub("", fault) for fault in faults]
+    asked = [(fault, f"# {heading}") for fault in plain if (heading := _section(fault))]
     found = [(_line_about(fault, heading, lines), heading) for fault, heading in asked]
     shown = _shown(reference)
     return [f"{shown}:{line} ({heading[2:]})" for line, heading in dict.fromkeys(found) if line]

@@ -1,4 +1,4 @@
-"""Commands about the laboratory as a service: up, down, deploy, doctor."""
+"""Commands about the laboratory as a service: up, down, wall, deploy, doctor."""
 
 import os
 import signal
@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("up")(start_laboratory)
     app.command("down")(end_laboratory)
+    app.command("wall")(serve_wall)
     app.command("deploy")(deploy_laboratory)
     app.command("doctor")(examine_setup)
 
@@ -81,7 +82,8 @@ def start_laboratory(
             ready = _ready(process, directory)
         hint = "'sdl down' ends it" if detach else "Ctrl-C ends it"
         lines = [f"UI {ready.ui} ({hint})"]
-        lines += [f"{name} {url}" for name, url in (("wall", ready.wall), ("twin", ready.twin)) if url]
+        wall = ready.wall or "is not on a server that is not ours: 'sdl wall' serves it"
+        lines += [f"{name} {said}" for name, said in (("wall", wall), ("twin", ready.twin)) if said]
         shown = {"ui": ready.ui, "wall": ready.wall, "api": ready.api, "twin": ready.twin, "pid": ready.pid}
         show(shown, as_json, *lines)
         if not detach and process.wait():
@@ -110,6 +112,33 @@ def end_laboratory(home: Home = None, as_json: AsJson = False) -> None:
     ended = instance.end(directory, END_S)
     line = f"ended: {ended}" if ended else f"nothing runs for {directory}"
     show({"ended": ended.pid if ended else None}, as_json, line)
+
+
+def serve_wall(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The laboratory file (TOML), for its instruments; by default those of 'sdl up' and those at work.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 4201,
+    home: Home = None,
+    ledger: LedgerOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the page for the wall by itself, where 'sdl up' has no Prefect server of its own, or does not run."""
+    directory = environment.home(home)
+    where = environment.ledger(ledger, directory)
+    Ledger(where).close()
+    adopt_files(directory / "prefect")
+    environment.set_up_prefect(directory)
+    laboratory = Laboratory.read(file) if file is not None else None
+    names = {laboratory.identity(name): name for name in laboratory.instruments} if laboratory else None
+    from flows.laboratory.wall.alone import serve_alone
+
+    ready = lambda url: show({"wall": url}, as_json, f"wall {url} (Ctrl-C ends it)")  # noqa: E731
+    serve_alone(where, directory, port, ready, names)
 
 
 def deploy_laboratory(

@@ -127,10 +127,13 @@ class Laboratory(_Part):
     """What each instrument calls itself, by its name in this file."""
     _spaces: dict[str, Space] = PrivateAttr(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        misspelt = [name for name in self.instruments if slugify(name) != name]
-        faults = [f"an instrument's name is written {slugify(name)!r}, got {format_value(name)}" for name in misspelt]
+    def _faults_of_all(self) -> list[str]:
+        """What is wrong with names, instruments and parameters; on the way instruments say what they are."""
+        faults = [
+            f"instruments: an instrument's name is written {slugify(name)!r}, got {format_value(name)}"
+            for name in self.instruments
+            if slugify(name) != name
+        ]
         faults += [
             f"schedule.{i}.instrument: no {each.instrument!r}{suggest_nearest(each.instrument, self.instruments)}"
             for i, each in enumerate(self.schedule)
@@ -150,9 +153,7 @@ class Laboratory(_Part):
                     wrong = parameter_faults(due.run, given, part, instrument)
                     faults += [f"schedule.{i}.parameters.{fault}" for fault in wrong]
                     due.parameters.update(given)
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+        return faults
 
     def identity(self, name: str) -> str:
         """What the instrument of that name calls itself."""
@@ -197,7 +198,10 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        return validate_input(cls, read_campaign_files(written, folder), "laboratory")
+        laboratory = validate_input(cls, read_campaign_files(written, folder), "laboratory")
+        if faults := laboratory._faults_of_all():
+            raise InvalidInput(faults)
+        return laboratory
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -206,7 +210,11 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault of the file with its key.
         """
-        return cls.parse(read_toml(path), path.parent)
+        try:
+            written = read_toml(path)
+        except InvalidInput as error:
+            raise InvalidInput(f"laboratory: {fault}" for fault in error.faults) from error
+        return cls.parse(written, path.parent)
 
     @classmethod
     def of_a_twin(cls, url: str | None) -> Self:

@@ -4,13 +4,32 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sdl.errors import InvalidInput
 from sdl.formatting import escape_invisible
 
 Show = Callable[[str], object]
 """Shows HTML in the place of what was shown before."""
+
+
+class Part(Protocol):
+    """What shows itself in a notebook."""
+
+    def _repr_html_(self) -> str: ...
+
+
+Each = TypeVar("Each", bound=Part)
+
+
+class Shown(tuple[Each, ...]):
+    """Several such things, which show themselves one below the other."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self))
+
+    def _repr_html_(self) -> str:
+        return "".join(each._repr_html_() for each in self)
 
 
 def html_text(words: object) -> str:

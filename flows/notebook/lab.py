@@ -13,7 +13,9 @@ from flows.notebook import display
 from flows.notebook.lab_campaign import LabCampaign, observations_table
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin
+from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput
+from sdl.formatting import format_value
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.driver_call import close_driver
 from sdl.measurement.manual import measure_by_hand
@@ -78,7 +80,7 @@ class Lab:
     def __init__(
         self, instrument: str, *, home: str | Path | None = None, ledger: str | None = None, **options: Any
     ) -> None:
-        self._written = Plugin(plugin=instrument, **options)
+        self._written = validate_input(Plugin, {"plugin": instrument, **options}, "instrument")
         self._directory = environment.home(home)
         self._where = environment.ledger(ledger, self._directory)
         self._instrument = build_instrument(self._written)
@@ -103,14 +105,14 @@ class Lab:
             CampaignSuspended: if no reading can be had, with the reason.
             LeaseHeld: if somebody else measures with this instrument.
         """
-        (reading,) = self._take([{**(settings or {}), **knobs}])
+        (reading,) = self._take([_by_name(settings) | knobs])
         return reading
 
     def measure(self, rows: "Iterable[Mapping[str, float | str]] | pd.DataFrame") -> "pd.DataFrame":
         """Take a reading at each row of settings, in order, and return them as a table; errors as those of a call."""
         library = display.pandas()
-        records: Iterable[Any] = rows.to_dict("records") if isinstance(rows, library.DataFrame) else rows
-        taken = self._take([{str(knob): value for knob, value in row.items()} for row in records])
+        records: Any = rows.to_dict("records") if isinstance(rows, library.DataFrame) else rows
+        taken = self._take([_by_name(row) for row in ([records] if isinstance(records, Mapping) else records)])
         table: pd.DataFrame = library.DataFrame([{**reading.settings, **reading.readings} for reading in taken])
         return table
 
@@ -118,7 +120,9 @@ class Lab:
         self, n: int, settings: Mapping[str, float | str] | None = None, /, **knobs: float | str
     ) -> "pd.DataFrame":
         """Take ``n`` readings at the same settings and return them as a table; errors as those of a call."""
-        return self.measure([{**(settings or {}), **knobs}] * n)
+        if not isinstance(n, int) or n < 1:
+            raise InvalidInput(f"repeat() needs how many readings, a whole number from 1, got {format_value(n)}")
+        return self.measure([_by_name(settings) | knobs] * n)
 
     @property
     def data(self) -> "pd.DataFrame":
@@ -130,17 +134,17 @@ class Lab:
 
     def campaign(
         self,
-        name: str,
+        name: str | Campaign,
         readings: Mapping[str, Any] | None = None,
         *,
         tolerance: float | str | Mapping[str, float | str] = "1 %",
-        targets: Iterable[Target | Mapping[str, Any]] | None = None,
+        targets: Target | Iterable[Target | Mapping[str, Any]] | None = None,
         **sections: Any,
     ) -> LabCampaign:
         """Write down which readings are wanted; ``run()`` of what is returned finds the settings that give them.
 
         Args:
-            name: Of the campaign; one that has begun goes on.
+            name: Of the campaign; one that has begun goes on. Or a whole one, on this instrument whatever it names.
             readings: What is wanted, by channel, where there is one target.
             tolerance: Largest allowed error, in the unit of the channel (``150``) or as a share (``"1 %"``).
             targets: The targets, where there are several.
@@ -149,12 +153,17 @@ class Lab:
         Raises:
             InvalidInput: listing every fault of what was written.
         """
-        if (readings is None) == (targets is None):
+        if isinstance(name, Campaign):
+            written = name.model_dump(mode="json", exclude_unset=True)
+        elif (readings is None) == (targets is None):
             raise InvalidInput("a campaign needs either the readings of its one target, or 'targets'")
-        one = {"name": name, "readings": dict(readings or {}), "tolerance": tolerance}
-        written = [target.model_dump() if isinstance(target, Target) else target for target in targets or [one]]
+        else:
+            one = {"name": name, "readings": readings, "tolerance": tolerance}
+            several = [targets] if isinstance(targets, Target | Mapping) else targets or [one]
+            plain = [target.model_dump() if isinstance(target, Target) else target for target in several]
+            written = {"name": name, "targets": plain}
         instrument = self._written.model_dump(mode="json")
-        config = Campaign.parse({"name": name, "instrument": instrument, "targets": written, **sections})
+        config = Campaign.parse({**written, "instrument": instrument, **sections})
         return LabCampaign(config, self._directory, self._where)
 
     def _take(self, rows: Sequence[Mapping[str, float | str]]) -> list[LabReading]:
@@ -186,3 +195,15 @@ class Lab:
 
     def _channels(self) -> str:
         return ", ".join(self.space.channel_names)
+
+
+def _by_name(settings: object) -> dict[str, Any]:
+    """Settings by knob, none where nothing is given.
+
+    Raises:
+        InvalidInput: if they are something else than settings by name.
+    """
+    if settings is not None and not isinstance(settings, Mapping):
+        example = "lamp(R=0.1, G=0.2, B=0.3) or a mapping of the same"
+        raise InvalidInput(f"settings are given by the names of knobs, such as {example}; got {format_value(settings)}")
+    return {str(knob): value for knob, value in (settings or {}).items()}

@@ -1,6 +1,7 @@
 """A campaign in a notebook: it runs where it stands, shows how far it is, and gives its verdicts and rows as tables."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,10 +16,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flows.engine.ask_and_tell import AskAndTell
+    from sdl.analysis.model_card import ModelCard
     from sdl.ledger.people.samples import Sample
     from sdl.measurement.hand_bench import Taken
 
-COLOURS = {Verdict.VERIFIED: "#1a7f37", Verdict.REFUTED: "#cf222e", Verdict.NOT_REACHABLE: "#9a6700"}
+COLOURS: Mapping[str, str] = {Verdict.VERIFIED: "#1a7f37", Verdict.REFUTED: "#cf222e", Verdict.NOT_REACHABLE: "#9a6700"}
+
+
+@dataclass(frozen=True)
+class LabVerdict:
+    """What was found of a target; the settings are those that were last judged, by knob, if any were."""
+
+    target: str
+    verdict: str
+    sentence: str
+    settings: Mapping[str, float | str] | None
+
+    def __repr__(self) -> str:
+        return f"{self.verdict} {self.target}: {self.sentence}"
+
+    def _repr_html_(self) -> str:
+        colour = COLOURS.get(self.verdict, "inherit")
+        words = f'<b style="color:{colour}">{display.html_text(self.verdict)}</b> {display.html_text(self.target)}'
+        shown = [value if isinstance(value, str) else f"{value:.5g}" for value in (self.settings or {}).values()]
+        settings = display.html_table(self.settings, [shown]) if self.settings else ""
+        return f"<div>{words}: {display.html_text(self.sentence)}</div>{settings}"
+
+
+@dataclass(frozen=True)
+class LabModel:
+    """A model that was asked; ``card`` has all that is on record of it."""
+
+    card: "ModelCard"
+
+    def __repr__(self) -> str:
+        return "\n".join([self.card.model, *(f"  {about}: {words}" for about, words in self.card.words().items())])
+
+    def _repr_html_(self) -> str:
+        return f"<b>{display.html_text(self.card.model)}</b>" + display.html_table((), self.card.words().items())
 
 
 class LabCampaign:
@@ -119,6 +154,21 @@ class LabCampaign:
         return dict(named[0]["settings"])
 
     @property
+    def verdicts(self) -> display.Shown[LabVerdict]:
+        """What was found of each target, in their order; errors as those of ``outcome``."""
+        keys = ("target", "verdict", "sentence", "settings")
+        return display.Shown(LabVerdict(**{key: part[key] for key in keys}) for part in self.outcome["targets"])
+
+    @property
+    def models(self) -> display.Shown[LabModel]:
+        """A card of each model that was asked so far: data, domain, calibration; errors as those of ``outcome``."""
+        from sdl.analysis.model_card import model_cards
+
+        with Ledger(self._where) as book:
+            entry = self._begun()
+            return display.Shown(map(LabModel, model_cards(entry, book.history(entry.id))))
+
+    @property
     def data(self) -> "pd.DataFrame":
         """Every request and what came back, the oldest first; errors as those of ``outcome``."""
         with Ledger(self._where) as book:
@@ -135,8 +185,7 @@ class LabCampaign:
     def __repr__(self) -> str:
         if self._entry() is None:
             return f"<campaign {self.config.slug}: not begun, {len(self.config.targets)} to settle>"
-        parts = (f"{part['verdict']} {part['target']}: {part['sentence']}" for part in self.outcome["targets"])
-        return "\n".join(parts)
+        return repr(self.verdicts)
 
     def _repr_html_(self) -> str:
         if self._entry() is None:
@@ -148,9 +197,7 @@ class LabCampaign:
             return title + display.html_table(["target", "wanted"], rows)
         outcome = self.outcome
         title = f"campaign <b>{display.html_text(self.config.name)}</b>: {display.html_text(outcome['state'])}"
-        return "".join(
-            [f"{title}, {outcome['requests']} requests", *(_verdict_html(part) for part in outcome["targets"])]
-        )
+        return f"{title}, {outcome['requests']} requests{self.verdicts._repr_html_()}"
 
     def _conversation(self) -> "AskAndTell":
         from flows.engine.ask_and_tell import AskAndTell
@@ -179,12 +226,3 @@ def observations_table(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
     ]
     table: pd.DataFrame = library.DataFrame(rows)
     return table
-
-
-def _verdict_html(part: Mapping[str, Any]) -> str:
-    colour = COLOURS.get(part["verdict"], "inherit")
-    words = f'<b style="color:{colour}">{display.html_text(part["verdict"])}</b> {display.html_text(part["target"])}'
-    shown = [value if isinstance(value, str) else f"{value:.5g}" for value in (part["settings"] or {}).values()]
-    rows = [shown] if shown else []
-    settings = display.html_table(part["settings"], rows) if rows else ""
-    return f"<div>{words}: {display.html_text(part['sentence'])}</div>{settings}"

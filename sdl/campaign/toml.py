@@ -73,6 +73,8 @@ def _sentence(model: type[BaseModel], fault: dict[str, Any], whole: str) -> str:
             f"one table; write [[{key}]] for each" if isinstance(fault["input"], dict) else format_value(fault["input"])
         )
         return f"{key}: needs a list, got {got}"
+    if fault["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        return f"{key}: needs a table, got {format_value(fault['input'])}"
     message = fault["msg"].removeprefix("Value error, ")
     got = "" if isinstance(fault["input"], dict | list | tuple | BaseModel) else f", got {format_value(fault['input'])}"
     return f"{key}: {message}{'' if 'got' in message else got}"

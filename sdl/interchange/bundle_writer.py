@@ -82,12 +82,13 @@ def write_bundle(
     if _at_rest(ledger, name) != before:
         raise InvalidInput(f"campaign {name!r} went on while its bundle was made: pause it, then try again")
     if crate:
-        sizes = {member: (len(content), about_file(member)) for member, content in sorted(files.items())}
-        files[METADATA] = crate_metadata(evidence.parse_evidence(files), samples, cards, sizes, crate)
+        described = {member: (content, about_file(member)) for member, content in sorted(files.items())}
+        files[METADATA] = crate_metadata(evidence.parse_evidence(files), samples, cards, described, crate)
     members = [*sorted(files.items()), (MANIFEST, bundle_manifest(before.name, files))]
     path = Path(path)
     with write_atomically(path, force=force) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, content in _in_folders(before.name, members) if crate else members:
+        root = path.stem.encode("utf-8", "replace").decode()  # a name of half a character is none in a zip file
+        for member, content in _in_folders(root, members) if crate else members:
             archive.writestr(_header(member), content, compresslevel=LEVEL)
     return path
 
@@ -97,9 +98,9 @@ def about_file(member: str) -> str:
     return ABOUT.get(member, ABOUT["observations.*"] if member in TABLES else "")
 
 
-def _in_folders(name: str, members: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """The same members as a crate has them, the metadata first."""
-    placed = [(f"{name}/{member if member == METADATA else FOLDER + member}", content) for member, content in members]
+def _in_folders(root: str, members: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The same members as a crate has them, the metadata first, in a folder that is called as its file."""
+    placed = [(f"{root}/{member if member == METADATA else FOLDER + member}", content) for member, content in members]
     return sorted(placed, key=lambda each: not each[0].endswith(METADATA))
 
 

@@ -2,10 +2,12 @@
 
 RO-Crate 1.1 with the profile Process Run Crate 0.5 (https://w3id.org/ro/wfrun/process): every request, round, verdict
 and word of a person is an action with its times, who did it, what it used and what it made. The files of the bundle
-are one data set in a folder of its own, as the ELN file format of the ELN Consortium wants it. All of it is said of
-what the bundle holds anyway, so that no more is given away.
+are one data set in a folder of its own, as the ELN file format of the ELN Consortium wants it
+(https://github.com/TheELNConsortium/TheELNFileFormat). All of it is said of what the bundle holds anyway, so that no
+more is given away.
 """
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -18,6 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from sdl import __version__
 from sdl.analysis.model_card import ModelCard
 from sdl.formatting import count_words, format_quantities
 from sdl.history import ReplyClass, RoundKind
@@ -30,7 +33,11 @@ METADATA = "ro-crate-metadata.json"
 FOLDER = "evidence/"
 """Where the files of the bundle lie, beside the metadata."""
 CONTEXT, VERSION = "https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/crate/1.1"
+NEWER_TERMS = {"sha256": "https://schema.org/sha256"}
+"""What notebooks check files by, and the vocabulary of version 1.1 has not yet."""
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+EXPERIMENT = "experiment"
+"""What a notebook is to take the data set for; eLabFTW made a resource of it otherwise."""
 LICENCES, SHORT_NAME = "https://spdx.org/licenses/", re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 """Where licences have an address by their short names, and what such a name looks like."""
 LABORATORY = "Nobody who began this campaign is on record: what is asked for is asked and judged by the program."
@@ -68,7 +75,7 @@ def crate_metadata(
     evidence: Evidence,
     samples: Sequence[Sample],
     cards: Sequence[ModelCard],
-    files: Mapping[str, tuple[int, str]],
+    files: Mapping[str, tuple[bytes, str]],
     rights: Rights,
 ) -> bytes:
     """Return the metadata of a crate.
@@ -77,14 +84,14 @@ def crate_metadata(
         evidence: What the bundle holds.
         samples: What persons were asked to measure.
         cards: What is on record of the models.
-        files: Size in bytes of each file of the bundle, and what it is in words, by name.
+        files: Content of each file of the bundle, and what it is in words, by name.
         rights: Whose it is; of rows that were imported the licence is theirs unless another one is stated.
     """
     imported = evidence.campaign.config.get("imported")
     if not rights.licence and isinstance(imported, Mapping):
         rights = replace(rights, licence=str(imported.get("licence") or ""))
     graph = _Crate(evidence, samples, cards, files, rights).entities()
-    return (json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1) + "\n").encode("ascii")
+    return (json.dumps({"@context": [CONTEXT, NEWER_TERMS], "@graph": graph}, indent=1) + "\n").encode("ascii")
 
 
 def _entity(identifier: str, kind: str | list[str], **properties: Any) -> Entity:
@@ -112,7 +119,7 @@ class _Crate:
     evidence: Evidence
     samples: Sequence[Sample]
     cards: Sequence[ModelCard]
-    files: Mapping[str, tuple[int, str]]
+    files: Mapping[str, tuple[bytes, str]]
     rights: Rights
 
     def entities(self) -> list[Entity]:
@@ -121,7 +128,8 @@ class _Crate:
         authors = [f"#author-{place}" for place, _ in enumerate(self.rights.authors)]
         common = {"author": _to(*authors) if authors else None, "license": _to(self.rights.entity["@id"])}
         title = campaign.title or campaign.name
-        descriptor = _entity(METADATA, "CreativeWork", about=_to("./"), conformsTo=_to(VERSION))
+        made = {"version": __version__, "sdPublisher": _to("#laboratory")}
+        descriptor = _entity(METADATA, "CreativeWork", about=_to("./"), conformsTo=_to(VERSION), **made)
         root = _entity(
             "./",
             "Dataset",
@@ -129,7 +137,7 @@ class _Crate:
             description=self._description,
             datePublished=_time(campaign.updated)[:10] or "1970-01-01",
             conformsTo=_to(PROFILE),
-            hasPart=_to(FOLDER),
+            hasPart=[_to(FOLDER)],  # notebooks look for a list, also of one
             variableMeasured=[_to(self._channel(place)) for place in range(self.evidence.space.p)],
             mentions=[_to(action["@id"]) for action in actions if action["@type"].endswith("Action")],
             isBasedOn=_to("#source") if self._source else None,
@@ -139,8 +147,8 @@ class _Crate:
             FOLDER,
             "Dataset",
             name=title,
-            description=self._description,
-            text=self._page,
+            genre=EXPERIMENT,
+            text=self._page,  # and no description, which notebooks show below it, as HTML too
             dateCreated=_time(campaign.created),
             dateModified=_time(campaign.updated),
             hasPart=[_to(FOLDER + name) for name in self.files],
@@ -184,10 +192,15 @@ class _Crate:
     # ------------------------------------------------------------------ what there is
 
     def _file_entities(self) -> Iterator[Entity]:
-        for name, (size, words) in self.files.items():
-            form = MEDIA.get(PurePosixPath(name).suffix, "application/octet-stream")
+        for name, (content, words) in self.files.items():
             yield _entity(
-                FOLDER + name, "File", name=name, description=words, encodingFormat=form, contentSize=str(size)
+                FOLDER + name,
+                "File",
+                name=name,
+                description=words,
+                encodingFormat=MEDIA.get(PurePosixPath(name).suffix, "application/octet-stream"),
+                contentSize=str(len(content)),
+                sha256=hashlib.sha256(content).hexdigest(),
             )
 
     def _programs(self) -> Iterator[Entity]:
@@ -202,7 +215,9 @@ class _Crate:
         yield _entity("#driver", "SoftwareApplication", **driver, about=_to("#instrument"))
         properties = [_to(self._knob(place)) for place in range(self.evidence.space.d)]
         properties += [_to(self._channel(place)) for place in range(self.evidence.space.p)]
-        yield _entity("#laboratory", "Organization", name=f"laboratory of {campaign.name}", description=LABORATORY)
+        laboratory = {"name": f"laboratory of {campaign.name}", "description": LABORATORY}
+        # By an area that its publisher serves eLabFTW knows that words are no HTML yet.
+        yield _entity("#laboratory", "Organization", **laboratory, areaServed="everywhere")
         yield _entity("#instrument", "IndividualProduct", name=campaign.instrument, additionalProperty=properties)
         cards = {card.model: card.words() for card in self.cards}
         for name, identifier in self._models.items():

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from hmac import compare_digest
 from importlib.resources import files
@@ -56,15 +56,16 @@ def beside(app: App, wall: App) -> App:
     return either
 
 
-def make_wall(where: str, directory: Path, api: str = "") -> App:
+def make_wall(where: str, directory: Path, api: str = "", names: Mapping[str, str] | None = None) -> App:
     """Return the wall of a laboratory.
 
     Args:
         where: File or URL of its ledger.
         directory: Its data directory.
         api: URL of the API of Prefect's server, by which runs are linked; empty for none.
+        names: Of its instruments, by their identities; by default those of the 'sdl up' of the data directory.
     """
-    pages = _Pages(Feed(where, directory, PrefectRuns(api)))
+    pages = _Pages(Feed(where, directory, PrefectRuns(api), names))
     page = files("flows.laboratory.wall").joinpath("page")
     contents = {each.name: each.read_bytes() for each in page.iterdir() if each.name.endswith(tuple(KINDS))}
 

@@ -82,6 +82,8 @@ class Feed:
     directory: Path
     """The data directory."""
     prefect: PrefectRuns
+    names: Mapping[str, str] | None = None
+    """Of the laboratory's instruments, by their identities; by default those of the 'sdl up' of the data directory."""
     life: str = field(default_factory=lambda: token_hex(4))
     """Tells who asks that what it knows is of another process."""
     ledger: Ledger | None = None
@@ -177,8 +179,10 @@ class Feed:
         """Return the board as it is now, as JSON too, and when it is due to be drawn again."""
         ledger, begun = self.open(), time.thread_time()
         board = self._board if self._board is not None and self._board.ledger is ledger else Board(ledger)
-        service = service_lock.running(self.directory)
-        drawn = json.dumps(board.draw(service.instruments if service is not None else {}, self.prefect.known))
+        names, service = self.names, service_lock.running(self.directory) if self.names is None else None
+        if names is None:
+            names = service.instruments if service is not None else {}
+        drawn = json.dumps(board.draw(names, self.prefect.known))
         return board, drawn, time.monotonic() + max(BOARD_S, SPARING * (time.thread_time() - begun))
 
     def _take(self, board: Board, drawn: str, due: float) -> None:

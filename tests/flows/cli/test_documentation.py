@@ -10,13 +10,14 @@ from pydantic import BaseModel
 
 from flows.cli import documentation
 from flows.cli.documentation import SECTIONS, pages_about
+from flows.laboratory.definition import Laboratory
 from sdl.campaign.definition import Campaign
 
 REFERENCE = (ROOT / "deployments" / "reference.md").read_text(encoding="utf-8")
 
 
 def keys(model, above=""):
-    """Every key that a person may write into a campaign file, with dots."""
+    """Every key that a person may write into a campaign or laboratory file, with dots."""
     for name, field in model.model_fields.items():
         if f"{above}{name}" not in ("extra", "history.lessons"):  # the program writes these
             yield f"{above}{name}"
@@ -38,6 +39,15 @@ def line(page):
 def test_every_section_is_there():
     headings = {found[1] for found in re.finditer(r"^#+ (.+)$", REFERENCE, re.M)}
     assert set(SECTIONS.values()) <= headings
+
+
+@pytest.mark.parametrize("key", [*keys(Laboratory), "schedule.file"])
+def test_a_fault_of_every_key_of_a_laboratory_leads_to_its_row(key, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (page,) = pages_about([f"{key.replace('schedule.', 'schedule.0.')}: needs something else"])
+    if not key.startswith("instruments."):  # its options are those of the plug-in
+        assert line(page).startswith(f"| `{key}` |")
+        assert page.endswith("(The laboratory file)")
 
 
 @pytest.mark.parametrize("key", [key for key in keys(Campaign) if not key.endswith(".plugin")])
@@ -79,9 +89,30 @@ def test_what_a_person_got_wrong_is_followed_by_where_to_read_about_it(sdl, home
     assert said in line(result.err.splitlines()[-1].removeprefix("more in "))
 
 
+def test_what_is_wrong_with_a_laboratory_is_a_fault_each_with_its_page_also_as_json(sdl, home, tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text(
+        "[instruments]\n'Lamp 1' = 'twin'\nother = 'twinn'\n[[schedule]]\nrun = 'calibrate'\n"
+        "instrument = 'oter'\nevery_min = 5\n"
+    )
+    told = sdl("up", file, "--json").json
+    assert [fault.partition(" ")[0] for fault in told["faults"]] == [
+        "instruments:",
+        "schedule.0.instrument:",
+        "instruments.other:",
+    ]
+    assert [line(page).split(" |")[0] for page in told["more"][:2]] == ["| `instruments`", "| `schedule.instrument`"]
+    assert told["more"][2].endswith("(Instruments)")
+    file.write_text("instruments = ")
+    assert sdl("up", file, "--json").json["more"][0].endswith("(The laboratory file)")
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
+        ("schedule.0.parameters.config.budgte: unknown key; did you mean 'budget'?", "| `budget` |"),
+        ("schedule.3.file: night.toml is not TOML: Invalid value", "The campaign file"),
+        ("instuments: unknown key; did you mean 'instruments'?", "| `instruments` |"),
         ("unknown channel '444nm'; did you mean '445nm'?", '`"445nm" = 16384`'),
         ("445nm needs a number, or words such as '16384 ± 150', got '5lux'", "What a target wants"),
         ("first.csv is not TOML: Expected '=' after a key", "The campaign file"),

@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from sdl import InvalidInput, Lab, Ledger, Target
+from sdl import Campaign, InvalidInput, Lab, Ledger, Target
 from sdl.errors import Interrupted, LeaseHeld
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
@@ -58,6 +58,32 @@ def test_settings_that_there_are_not_are_refused_before_anything_is_sent(lamp):
     assert lamp.data.empty
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda lamp: lamp([0.1, 0.2, 0.3]), r"by the names of knobs, such as lamp\(R=0.1"),
+        (lambda lamp: lamp.measure([[0.1, 0.2, 0.3]]), "by the names of knobs"),
+        (lambda lamp: lamp.repeat(0, AT), "a whole number from 1, got 0"),
+        (lambda lamp: lamp.repeat(1.5, AT), "a whole number from 1, got 1.5"),
+        (lambda lamp: lamp.campaign("list", [9000]), r"targets.0.readings: needs a table, got \[9000\]"),
+        (lambda lamp: Lab({"plugin": "twin"}), "plugin: "),
+    ],
+)
+def test_what_is_given_in_a_wrong_form_is_refused_in_a_sentence(lamp, call, said):
+    with pytest.raises(InvalidInput, match=said):
+        call(lamp)
+    assert lamp.data.empty
+
+
+def test_one_row_and_one_target_need_no_list_and_a_whole_campaign_no_second_instrument(lamp):
+    assert len(lamp.measure(AT)) == 1
+    blue = Target(name="blue", readings={"445nm": 9000})
+    assert lamp.campaign("one", targets=blue).config.targets == (blue,)
+    whole = Campaign(name="whole", instrument="robotic-arm", targets=[blue], budget=40)
+    config = lamp.campaign(whole).config
+    assert (config.name, config.instrument.plugin, config.budget) == ("whole", "twin", 40)
+
+
 def test_a_channel_at_its_ceiling_is_no_number(lamp):
     bright = lamp(R=1, G=1, B=1)
     assert bright.at_ceiling == ("clear",)
@@ -79,6 +105,13 @@ def test_a_campaign_runs_says_its_verdict_and_stays_as_it_is(lamp, no_prefect):
     again = lamp(campaign.settings())
     assert all(abs(again[channel] / wanted - 1) < 0.05 for channel, wanted in WHITE.items())
     assert len(campaign.data) == campaign.outcome["requests"]
+    (verdict,) = campaign.verdicts
+    assert (verdict.verdict, verdict.settings) == ("VERIFIED", campaign.settings())
+    (model,) = campaign.models
+    assert model.card.model == "linear"
+    for shown in (campaign.models, model):
+        assert "fitted" in repr(shown)
+        assert "<td>calibration</td>" in shown._repr_html_()
     assert campaign.report().read_text(encoding="utf-8").startswith("<!doctype html>")
     same = lamp.campaign("white", WHITE, tolerance="1 %", seed=1).run()
     assert len(same.data) == len(campaign.data)

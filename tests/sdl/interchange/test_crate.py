@@ -1,5 +1,6 @@
 """A bundle as an RO-Crate: valid by a validator that is not ours, read by others, and still a bundle."""
 
+import hashlib
 import json
 import zipfile
 from dataclasses import replace
@@ -48,7 +49,7 @@ TERMS_OF_1_1 = {
         "minValue",
     ),
     *("name", "object", "result", "softwareRequirements", "softwareVersion", "startTime", "text", "unitText", "value"),
-    *("variableMeasured", "version"),
+    *("variableMeasured", "version", "areaServed", "genre", "sdPublisher"),
 }
 """Of the words that version 1.1 of the context has, those that we use; its successor, which can be had as a package,
 has more."""
@@ -211,19 +212,40 @@ def test_samples_and_who_read_them_are_there(campaigns, tmp_path):
     assert "spilled" in json.dumps(entities)
 
 
-def test_a_notebook_finds_one_folder_with_the_metadata_and_a_data_set(campaigns):
-    with zipfile.ZipFile(campaigns["wei"]) as archive:
+def test_a_notebook_finds_one_folder_named_as_the_file_with_the_metadata_and_a_data_set(campaigns, tmp_path):
+    with Ledger(campaigns["ledger"]) as ledger:
+        path = write_bundle(ledger, "wei", tmp_path / "for you.eln", crate=Rights())
+    assert reproduce_bundle(path)["agrees"]
+    with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        document = json.loads(archive.read(f"wei/{METADATA}"))
-    assert {name.split("/")[0] for name in names} == {"wei"}
-    assert names[0] == f"wei/{METADATA}"
-    entities = {entity["@id"]: entity for entity in document["@graph"]}
-    data = entities[entities["./"]["hasPart"]["@id"]]
-    assert (data["@type"], data["name"]) == ("Dataset", "Weiß")
-    assert "<p>VERIFIED: " in data["text"]
-    for part in data["hasPart"]:
-        assert f"wei/{part['@id']}" in names
-        assert entities[part["@id"]]["@type"] == "File"
+        assert {name.split("/")[0] for name in names} == {"for you"}
+        assert names[0] == f"for you/{METADATA}"
+        assert names[1:] == [f"for you/evidence/{name.split('/')[-1]}" for name in names[1:]]
+
+
+@pytest.mark.parametrize("name", ["wei", "dyes", "ada"])
+def test_a_notebook_takes_it_by_the_rules_of_the_eln_consortium(campaigns, name):
+    """What its checks ask for, and what eLabFTW asks for before it keeps a file: an experiment, lists, and hashes."""
+    with zipfile.ZipFile(campaigns[name]) as archive:
+        document = json.loads(archive.read(f"{name}/{METADATA}"))
+        graph = {entity["@id"]: entity for entity in document["@graph"]}
+        assert len(graph) == len(document["@graph"]), "every node once"
+        assert graph[METADATA].keys() >= {"version", "sdPublisher"}
+        assert graph[graph[METADATA]["sdPublisher"]["@id"]].keys() >= {"name", "areaServed"}
+        (part,) = graph["./"]["hasPart"]
+        data = graph[part["@id"]]
+        assert (data["@type"], data["genre"], part["@id"][-1]) == ("Dataset", "experiment", "/")
+        assert data["name"]
+        assert data["text"].startswith("<p>Campaign on ")
+        assert "description" not in data, "it would be shown a second time, and not escaped"
+        for file in (graph[part["@id"]] for part in data["hasPart"]):
+            content = archive.read(f"{name}/{file['@id']}")
+            assert file["sha256"] == hashlib.sha256(content).hexdigest()
+            assert (file["@type"], file["contentSize"]) == ("File", str(len(content)))
+            assert file["encodingFormat"]
+        assert {file["@id"] for file in document["@graph"] if file["@type"] == "File"} == {
+            part["@id"] for part in data["hasPart"]
+        }
 
 
 def test_what_a_notebook_shows_as_a_page_runs_nothing(campaigns):
@@ -247,12 +269,15 @@ def test_a_licence_is_a_short_name_an_address_or_words(licence, address):
     assert (Rights(licence).entity["@id"], Rights(licence).entity["name"]) == (address, licence)
 
 
-def test_the_command_writes_it_where_bundles_lie(campaigns, sdl, home):
+def test_the_command_writes_it_where_bundles_lie(campaigns, sdl, home, tmp_path):
     words = ("--ledger", campaigns["ledger"], "--author", "Ada", "--license", "CC-BY-4.0")
     written = sdl("bundle", "wei", "--crate", *words, "--json").json["bundle"]
     assert written == str(home / "bundles" / "wei.eln")
     refused = sdl("bundle", "wei", *words)
     assert (refused.code, "give --crate as well" in refused.said) == (2, True)
+    sdl("bundle", "wei", tmp_path / "mine.eln", "--ledger", campaigns["ledger"])
+    with zipfile.ZipFile(tmp_path / "mine.eln") as archive:
+        assert f"mine/{METADATA}" in archive.namelist(), "what ends as a crate does is one"
     assert sdl("reproduce", written).code == 0
 
 
