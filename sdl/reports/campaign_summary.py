@@ -216,7 +216,7 @@ class CampaignSummary:
             several = plate is not None and plate.rows == 1  # instruments, or places of a carousel
             sent += f" in {n} batch{'' if n == 1 else 'es'}" if several else f" on {count_words(n, 'plate')}"
         if self.campaign is not None and (price := self.campaign.price) is not None:
-            sent += f", {describe_spending(price, self.entry.space, self.history)} spent"
+            sent += f", {describe_spending(price, self.entry.space, self.history, self.campaign.sources)} spent"
         if not self.results:
             return f"No target was set; {sent}."
         verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)

@@ -92,7 +92,8 @@ class ChannelPosterior:
     @property
     def deviations(self) -> Matrix:
         """Standard deviation of the noise of each row, in parts of the range, ``(n,)``."""
-        return noise_at(self.theta, self.evidence.height, self.covariance.reference)
+        noise = noise_at(self.theta, self.evidence.height, self.covariance.reference)
+        return noise if self.covariance.others is None else noise * self.covariance.others.louder
 
     @property
     def covariance(self) -> Covariance:

@@ -18,6 +18,7 @@ from strategies.posterior.covariance import (
     NOISE,
     OFF,
     READING,
+    REMAINDER,
     SHARED,
     SLOW_GAIN,
     Covariance,
@@ -138,7 +139,8 @@ class ChannelData:
     @cached_property
     def _widened(self) -> Matrix:
         """Logarithm of what the noise of each pair is multiplied by, ``(t,)``."""
-        each = np.where(self.site == 0, np.log(self.spread), NO_NOISE)
+        spread = self.spread if self.covariance.others is None else self.spread * self.covariance.others.louder
+        each = np.where(self.site == 0, np.log(spread), NO_NOISE)
         pairs = self.covariance.pairs
         return np.asarray(each[pairs.first] + each[pairs.second])
 
@@ -149,6 +151,8 @@ class ChannelData:
         exponents = by_part @ self.covariance.features
         exponents[READING] += theta[GROWTH] * self._heights + self._widened
         exponents[SLOW_GAIN] += self.covariance.slow_plane
+        if self.covariance.others is not None:
+            exponents[REMAINDER] += self.covariance.bent_apart
         return np.asarray(np.exp(exponents, out=exponents))
 
     def triangular(self, parts: Matrix) -> Matrix:
