@@ -21,7 +21,7 @@ from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.simulated.responses import Plane, Response, Sum, Waves
 from sdl.space import Readings, Space
-from strategies.evaluation.families.blueprint import from_response, lamp_like
+from strategies.evaluation.families.blueprint import lamp_like
 from strategies.evaluation.families.case import Goal, KnownInstrument
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.plan.plan import Plan

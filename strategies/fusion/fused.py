@@ -24,12 +24,16 @@ from strategies.posterior.hyperparameters import ChannelData
 from strategies.posterior.posterior import Posterior, learn
 from strategies.posterior.rows import Rows, Statement
 
-BIASES = {0.03: 0.25, 0.1: 0.4, 0.3: 0.25, 1.0: 0.1}
-"""Parts of the response that the biases of a source may be, and how likely each is before any reading."""
+BIASES = {0.01: 0.2, 0.03: 0.3, 0.1: 0.3, 0.3: 0.15, 1.0: 0.05}
+"""Parts of the response that the biases of a source may be beside a factor, and how likely each is before any reading."""
 LOUDER = {0.1: 0.1, 0.3: 0.2, 1.0: 0.4, 3.0: 0.2, 10.0: 0.1}
 """How many times as large its noise may be as that of the instrument, likewise."""
 UNLIKE = -3.0
-"""Logarithm of how likely readings have to be together, against apart, for a source to be listened to."""
+"""Logarithm of how likely readings have to be together, against apart, for a source to be listened to ..."""
+ALIKE = 3.0
+"""... and for it to tell slopes by which readings of the instrument are moved to the settings of a verdict ..."""
+CAUTIOUS = 0.1
+"""... as if it were off by this part of the response at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,20 @@ class Fused:
     posterior: Posterior
     beliefs: Mapping[str, SourceFacts]
     """By the names of sources, those that were asked."""
+
+    @property
+    def cautious(self) -> Posterior | None:
+        """What verdicts may be by: slopes are as unsure as if each source were off by a good part.
+
+        The level comes from the instrument's own readings there, as do its noise, light and gains. None while it is not
+        clear enough that all sources that are listened to see the same response.
+        """
+        heard = [belief for belief in self.beliefs.values() if not belief.dropped]
+        if not heard or min(belief.like or 0.0 for belief in heard) < ALIKE:
+            return None
+        rows = self.posterior.rows
+        wide = np.where(rows.source > 0, np.maximum(rows.apart, CAUTIOUS), rows.apart)
+        return learn(replace(rows, apart=wide), self.posterior.instrument, self.posterior, anew=False)
 
     def listens_to(self, name: str) -> bool:
         """Whether a source is not dropped."""
@@ -125,7 +143,8 @@ def _evidence(found: Posterior, rows: Rows, some: NDArray[np.bool_]) -> float:
             tuple(rows.held.tolist()),
             Others(whole.source, whole.louder),
         )
-        own = data.values[kept], data.height[kept], np.ones(int(kept.sum())), data.site[kept]
+        louder = (rows.louder / found.rows.louder)[member][kept]
+        own = data.values[kept], data.height[kept], np.ones(int(kept.sum())), data.site[kept] * louder**2
         if len(own[0]):
             part = ChannelData(covariance, *own)
             total += part.density(channel.theta, channel.beliefs) + channel.beliefs.penalty(channel.theta)[0]

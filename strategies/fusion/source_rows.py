@@ -15,7 +15,7 @@ UNRELATED = 10.0
 """... and between two of them: they have no light in common."""
 MOST = 120
 """Rows of sources at most, spread over all that were read."""
-APART = 0.1
+APART = 0.03
 """Part of the response that a bias may be, before readings say otherwise."""
 
 

@@ -42,9 +42,11 @@ from strategies.plan.target_order import next_target
 from strategies.posterior import Posterior, forecast
 from strategies.posterior.choice import HOPE
 from strategies.posterior.growing import GrowingPosterior, are_enough
-from strategies.posterior.rows import SAME, Rows, Statement
+from strategies.posterior.rows import NEAR, SAME, Rows, Statement
 from strategies.posterior.verdict import Judgement
 
+ALONE = 0.002
+"""Distance within which the instrument's own readings are moved where the slopes are known from other sources."""
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
 
@@ -124,10 +126,12 @@ class Plan:
         requests = self.batch(history, number, self._in_order(self._design()), Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
 
-    def _design(self) -> Settings:
-        """Settings of the design, ``(n, d)``."""
+    def _design(self, n: int | None = None) -> Settings:
+        """Settings of the design, ``(n, d)``; of a number of its own where it has one and none is given."""
         part = self.campaign.design
         design: Design = plugins.build("sdl.designs", part.plugin, part.options)
+        if n is not None:
+            return design.propose(self.space, n, self._rng(0))[:n]
         try:
             return design.propose(self.space, part.n, self._rng(0))
         except InvalidInput:
@@ -353,14 +357,11 @@ class Plan:
             return Fit(current.number, learned_before(self.campaign, current.number))
         if not self._enough(history, fitted):
             return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-        insight, why = self.insight(history, fitted), ""
+        outlook, why = self.outlook(history, fitted), ""
+        insight = outlook.judging
         judgement = self._judgement(insight, exam)
         if judgement.verdict is Verdict.INCONCLUSIVE:
-            why = (
-                "the budget is spent"
-                if spent
-                else self._why_leave(self.outlook(history, fitted).insight, exam, target, batch)
-            )
+            why = "the budget is spent" if spent else self._why_leave(outlook.insight, exam, target, batch)
             if not why:
                 return Measure(current, self._fresh(history, current) + pending[:batch])
         return self._conclude(insight, current, exam, judgement, len(taken), why)
@@ -448,8 +449,8 @@ class Plan:
         return self._last[about]
 
     def _outlook(self, history: History, fitted: Fitted | None) -> Outlook:
-        def assessment(posterior: Posterior) -> Assessment:
-            return Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
+        def assessment(posterior: Posterior, reach: float = NEAR) -> Assessment:
+            return Assessment(self.campaign, self.space, self.columns, history, fitted, posterior, reach)
 
         rows, earlier = self._rows(history, fitted)
         own = self._posteriors.of(rows, earlier) if are_enough(rows, earlier) else None
@@ -457,11 +458,14 @@ class Plan:
         if told is None:
             assert own is not None, "there are readings enough"
             found = assessment(own)
-            return Outlook(found, found)
+            return Outlook(found, found, found)
         whole = rows if earlier is None else earlier.followed_by(rows)
         names = [source.name for source in self.campaign.sources]
         fused = fuse(own, whole, told, self._posteriors.statement, names)
-        return Outlook(assessment(fused.posterior), None if own is None else assessment(own), fused)
+        cautious = fused.cautious
+        insight = assessment(fused.posterior, ALONE if cautious is None else NEAR)
+        alone = None if own is None else assessment(own)
+        return Outlook(insight, alone, assessment(cautious) if cautious else alone or insight, fused)
 
     def _enough(self, history: History, fitted: Fitted | None) -> bool:
         """Whether there are readings enough to decide by."""

@@ -15,6 +15,13 @@ from strategies.plan.assessment import Assessment
 from strategies.plan.round_context import RoundContext, requests_left
 from strategies.plan.steps import Measure
 
+WORTH = 1.0
+"""Requests to the instrument that the design at a source is worth ..."""
+FEWEST, MOST = 3, 24
+"""... and its settings at least, and at most."""
+FREE = 1e-9
+"""Price of a request to the instrument where it costs nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
@@ -23,7 +30,9 @@ class Outlook:
     insight: Assessment
     """By all."""
     own: Assessment | None
-    """By the instrument alone: what verdicts are by. None while it has said too little."""
+    """By the instrument alone: what is concluded without a reading is by this. None while it has said too little."""
+    judging: Assessment
+    """What exams are judged by: the instrument, and slopes of sources that are known to be like it."""
     fused: Fused | None = None
     """None where no source was asked."""
 
@@ -41,13 +50,14 @@ class Outlook:
 
 
 def first_of_source(
-    campaign: Campaign, history: History, number: int, design: Callable[[], Settings]
+    campaign: Campaign, history: History, number: int, design: Callable[[int], Settings]
 ) -> Measure | None:
     """The first round of a source that was not asked yet: a design; None where all were."""
     asked = {round_.facts.source for round_ in history.rounds}
     for source in campaign.sources:
         if source.name not in asked and (left := _left(campaign, history, source)) > 0:
-            return _measured(number, source.name, design()[:left], RoundFacts(why=f"a design at {source.name}"))
+            settings = design(min(left, MOST, max(FEWEST, int(WORTH / relative_price(campaign, source)))))
+            return _measured(number, source.name, settings, RoundFacts(why=f"a design at {source.name}"))
     return None
 
 
@@ -61,9 +71,8 @@ def ask_source(turn: RoundContext, outlook: Outlook) -> Measure | None:
     reading = turn.insight.reading(turn.target)
     assert reading is not None, "where no settings are left the target is given up"
     assert outlook.fused is not None, "there are sources"
-    own = turn.campaign.price.request if turn.campaign.price is not None else 1.0
     sources = [
-        Asked(source.name, place + 1, source.price / max(own, 1e-9), _left(turn.campaign, turn.history, source))
+        Asked(source.name, place + 1, relative_price(turn.campaign, source), _left(turn.campaign, turn.history, source))
         for place, source in enumerate(turn.campaign.sources)
     ]
     rng = turn.rng(3)
@@ -75,6 +84,12 @@ def ask_source(turn: RoundContext, outlook: Outlook) -> Measure | None:
         why=f"{name} tells more for its price", target=turn.target.name, chance=reading.chance, sources=outlook.facts
     )
     return _measured(turn.number, name, turn.insight.space.from_unit(batch), facts)
+
+
+def relative_price(campaign: Campaign, source: SourcePart) -> float:
+    """The price of a request to a source, in requests to the instrument."""
+    own = 1.0 if campaign.price is None else campaign.price.request
+    return source.price / max(own, FREE)
 
 
 def _measured(number: int, name: str, settings: Settings, facts: RoundFacts) -> Measure:

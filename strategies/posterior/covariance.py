@@ -42,8 +42,12 @@ STEP = 4.0
 """Variance of the change when a lamp is switched."""
 SLOW = 60.0
 """Requests over which gains change smoothly."""
+FACTOR = 0.3
+"""Standard deviation of the factor by which a source other than the instrument reads more or less than it."""
 NEARBY = 0.05
 """Distance in the unit box within which noise is of one size."""
+NEVER = -1e3
+"""Logarithm of what is none."""
 JITTER = 1e-9
 """Variance that keeps matrices invertible: a thirty-thousandth of the range, squared."""
 
@@ -52,14 +56,16 @@ JITTER = 1e-9
 class Others:
     """Rows of other sources than the instrument among some rows: noisy views of its response, each with a bias.
 
-    The bias of a source is another plane and another remainder, of the part ``apart`` of what the instrument's may be;
-    that is the discrepancy of Kennedy and O'Hagan (2000), doi:10.1093/biomet/87.1.1, with a factor of one.
+    They tell of nothing else: their noise is given, and the instrument's light and gains are not theirs.
+
+    The bias of a source is a factor, a level, and another plane and remainder, of the part ``apart`` of what those of
+    the instrument may be: factor and discrepancy of Kennedy and O'Hagan (2000), doi:10.1093/biomet/87.1.1.
     """
 
     source: NDArray[np.int_]
     """Number of the source of each row, ``(n,)``; 0 for the instrument."""
     louder: Matrix
-    """How many times as large the noise of each row is as the instrument's, ``(n,)``."""
+    """How many times as large the noise of each row is as what the instrument states, ``(n,)``."""
 
     @property
     def together(self) -> NDArray[np.bool_]:
@@ -134,6 +140,14 @@ class Covariance:
             return 0.0
         own = self.apart * (self.others.source > 0)
         return np.log1p(self.pairs.taken_from(np.outer(own, own) * self.others.together))
+
+    @cached_property
+    def timeless(self) -> Matrix | float:
+        """Logarithm of the part that light and gains of the instrument have in each pair of rows: none of others."""
+        if self.others is None:
+            return 0.0
+        own = self.others.source == 0
+        return np.where(self.pairs.taken_from(np.outer(own, own).astype(float)) > 0, 0.0, NEVER)
 
     @cached_property
     def nearby(self) -> Matrix:

@@ -11,6 +11,8 @@ from sdl.space import Readings, Settings, Space, Window
 
 GRID = 3000
 """Most points of a grid that is searched as one."""
+NEAR = 0.1
+"""Distance in the unit box within which readings are moved to the settings."""
 FRESH = 2
 """Readings that there must be at the very settings before a look, by default."""
 SAME = 1e-9
@@ -94,7 +96,7 @@ class Rows:
     source: NDArray[np.int_]
     """Number of the source other than the instrument that a row is of, ``(n,)``; 0 for the instrument's own."""
     louder: NDArray[np.float64]
-    """How many times as large the noise of each row is as the instrument's, ``(n,)``; 1 for its own."""
+    """How many times as large the noise of each row of a source is as what the instrument states, ``(n,)``."""
     looked: NDArray[np.bool_]
     """Whether the target that a row was taken for may be judged right after it, ``(n,)``: not amid those that are
     taken together."""
@@ -196,6 +198,8 @@ class Pursuit:
     """Probability of a false verdict, for the target."""
     fresh: int = FRESH
     """Readings that there must be at the very settings before a look."""
+    reach: float = NEAR
+    """Distance within which readings are expected to be moved to the settings, where what follows is forecast."""
 
     @property
     def fixed(self) -> list[int]:
