@@ -33,12 +33,18 @@ PRICE = 0.05
 OFF = 0.1
 """Part by which a source is off."""
 BUDGET = 200
-TARGETS = 3
+BEND = (0.4, 0.8)
+"""Standard deviation of a bend, as a share of the span of its plane ..."""
+LENGTH = (0.5, 0.8)
+"""... over which it forgets itself, in parts of the range of a knob ..."""
+TOLERANCE = (2.0, 4.0)
+"""... and the tolerance in noises of a reading: what is hard is to find the settings, not to prove them."""
+TARGETS = 2
 """Of each campaign on a bent response."""
 WHITE = {"445nm": 16384, "515nm": 16384, "630nm": 16384}
 KINDS = {
     "white, gains off": "the paper's problem on the twin; each channel of the source reads 10 % more or less",
-    "bent, gains off": "3 or 4 knobs bent by 10 to 30 %, three targets; the source likewise",
+    "bent, gains off": "3 or 4 knobs bent by 40 to 80 %, two targets of 2 to 4 noises; the source likewise",
     "bent, shape off": "the same, where the source has a bend of its own, of 10 % of the span",
     "bent, unlike": "the same, where the source is another instrument altogether",
 }
@@ -151,13 +157,13 @@ def _problem(kind: str, seed: int) -> tuple[Any, list[Any], Off]:
         return twin, [{"name": "white", "readings": WHITE, "tolerance": "1 %"}], _off(twin, rng)
     d, p = int(rng.integers(3, 5)), int(rng.integers(3, 5))
     blueprint = lamp_like(rng, knobs=(d, d), channels=(p, p))
-    bend = Waves.drawn(rng.uniform(0.1, 0.3) * blueprint.span, d, rng.uniform(0.6, 1.2), rng)
-    blueprint = replace(blueprint, response=Sum(blueprint.response, bend))
+    bend = Waves.drawn(rng.uniform(*BEND) * blueprint.span, d, rng.uniform(*LENGTH), rng)
+    blueprint = replace(blueprint, response=Sum(blueprint.response, bend), ratio=rng.uniform(*TOLERANCE))
     goals: list[Goal] = [blueprint.reachable_goal(f"target {number + 1}", rng) for number in range(TARGETS)]
     instrument = blueprint.case(rng, *goals).instrument
     source = _off(instrument, rng)
     if "shape" in kind:
-        own = Waves.drawn(OFF * blueprint.span, d, rng.uniform(0.6, 1.2), rng)
+        own = Waves.drawn(OFF * blueprint.span, d, rng.uniform(*LENGTH), rng)
         source = replace(source, factors=np.ones(p), bend=own)
     elif "unlike" in kind:
         other = Plane(rng.uniform(-1, 1, (d, p)) * blueprint.span)

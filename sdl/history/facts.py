@@ -163,6 +163,15 @@ class SourceFacts(_Record):
     bias: Mapping[str, str] | None = field(default=None, metadata=_json("bias", _by_name(_text)))
     """By channel what its bias was found to be, in words."""
 
+    def __str__(self) -> str:
+        if self.dropped:
+            return (
+                "dropped, since its readings do not go with those of the instrument: they are e^"
+                f"{-float_or_nan(self.like):.1f} times likelier without a response in common"
+            )
+        known = "; ".join(f"{channel} {words}" for channel, words in (self.bias or {}).items())
+        return f"reads {known or 'what is not known yet'}"
+
 
 @dataclass(frozen=True, eq=False)
 class CandidateFacts(_Record):

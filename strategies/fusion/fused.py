@@ -25,7 +25,7 @@ from strategies.posterior.posterior import Posterior, learn
 from strategies.posterior.rows import Rows, Statement
 
 BIASES = {0.01: 0.2, 0.03: 0.3, 0.1: 0.3, 0.3: 0.15, 1.0: 0.05}
-"""Parts of the response that the biases of a source may be beside a factor, and how likely each is before any reading."""
+"""Parts of the response that a bias may be beside its factor, and how likely each is before any reading."""
 LOUDER = {0.1: 0.1, 0.3: 0.2, 1.0: 0.4, 3.0: 0.2, 10.0: 0.1}
 """How many times as large its noise may be as that of the instrument, likewise."""
 UNLIKE = -3.0
@@ -158,4 +158,6 @@ def _line(readings: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
         return "not known yet"
     factor, offset = np.polyfit(expected[read], readings[read], 1)
     left = float(np.std(readings[read] - factor * expected[read] - offset))
-    return f"{factor:.3f} times the instrument's {offset:+.3g}, and {format_number(left)} off that"
+    sign = "plus" if offset >= 0 else "less"
+    line = f"{factor:.3f} times what the instrument does {sign} {format_number(abs(offset))}"
+    return f"{line}, {format_number(left)} off that"

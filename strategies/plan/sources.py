@@ -15,7 +15,7 @@ from strategies.plan.assessment import Assessment
 from strategies.plan.round_context import RoundContext, requests_left
 from strategies.plan.steps import Measure
 
-WORTH = 1.0
+WORTH = 0.5
 """Requests to the instrument that the design at a source is worth ..."""
 FEWEST, MOST = 3, 24
 """... and its settings at least, and at most."""
