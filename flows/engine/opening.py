@@ -1,7 +1,7 @@
 """A campaign taken up: its file checked, its ledger opened, its instrument held, and its record gone on with."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from flows.engine.session import Session
 from flows.environment import folder
 from flows.versions import versions
 from sdl.campaign.definition import Campaign
+from sdl.campaign.source import build_sources
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
@@ -69,10 +70,12 @@ def open_session(
             owner = f"campaign {campaign.slug!r}"
             if not isinstance(instrument, ReadByPersons):
                 refuse_asked_persons(book, campaign.slug)
-            with book.hold(instrument.identity, owner, member_identities(instrument)) as lease:
+            sources = build_sources(campaign.sources, instrument, campaign.channels)
+            others = [*member_identities(instrument), *(source.identity for source in sources)]
+            with _closed(sources), book.hold(instrument.identity, owner, others) as lease:
                 book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
-                session = _session(book, lease, entry, campaign, instrument, directory, interrupted)
+                session = _session(book, lease, entry, campaign, instrument, sources, directory, interrupted)
                 try:
                     with kept_safe(instrument, lease):
                         yield session
@@ -82,12 +85,23 @@ def open_session(
         close_driver(instrument)
 
 
+@contextmanager
+def _closed(sources: Sequence[Instrument]) -> Iterator[None]:
+    """Let go of sources at the end of a block."""
+    try:
+        yield
+    finally:
+        for source in sources:
+            close_driver(source)
+
+
 def _session(
     book: Ledger,
     lease: Lease,
     entry: Entry,
     campaign: Campaign,
     instrument: Instrument,
+    sources: Sequence[Instrument],
     directory: Path,
     interrupted: threading.Event | None,
 ) -> Session:
@@ -105,7 +119,11 @@ def _session(
     bench.interrupted = interrupted or bench.interrupted
     if isinstance(bench, HandBench):
         bench.enter_corrections()
-    return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry))
+    benches = {
+        part.name: Bench(book, lease, entry.id, source, campaign.most, needed, interrupted=bench.interrupted)
+        for part, source in zip(campaign.sources, sources, strict=True)
+    }
+    return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry), benches)
 
 
 def _planner(campaign: Campaign, book: Ledger, entry: Entry) -> Planner:

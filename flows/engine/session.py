@@ -4,7 +4,7 @@ A session answers what comes next and does it; whoever drives it asks and execut
 Nothing here knows of Prefect: the flow does so in tasks, a test in a loop of two lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,8 @@ class Session:
     directory: Path
     planner: Planner
     """Whom to ask for the next step."""
+    sources: Mapping[str, Bench] = field(default_factory=dict)
+    """Other sources than the instrument, by name."""
     cache: HistoryCache = field(init=False)
     """What was read of the ledger so far."""
 
@@ -89,9 +91,11 @@ class Session:
         left = [request for request in step.requests if request.key in lacking]
         self._ask_approval(step.round, left)
         self.planner.prepare(history)
-        self.bench.budget = self.campaign.most if history.allowed is None else min(self.campaign.most, history.allowed)
+        source = step.round.facts.source
+        bench = self.bench if source is None else self.sources[source]
+        bench.budget = self.campaign.most if history.allowed is None else min(self.campaign.most, history.allowed)
         with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
-            self.bench.measure(left)
+            bench.measure(left)
 
     def report(self) -> Path:
         """Write the report of the campaign and return its file."""

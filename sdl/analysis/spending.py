@@ -1,21 +1,36 @@
 """What a campaign has spent of money or time, and how many requests that leaves it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sdl.campaign.definition import Campaign
 from sdl.campaign.price import SECONDS, PricePart
+from sdl.campaign.source import SourcePart
 from sdl.formatting import format_duration
-from sdl.history import History
+from sdl.history import History, Observation
 from sdl.space import Space
 
 
-def spent(price: PricePart, space: Space, history: History) -> float:
+def spent(price: PricePart, space: Space, history: History, sources: Sequence[SourcePart] = ()) -> float:
     """Return what was spent; of knobs, what was moved for readings that counted."""
     rows = history.observations if price.knobs else ()
     settings = np.array([row.settings for row in rows]).reshape(-1, space.d)
-    return price.spent(space, settings, history.sent, history.plates)
+    own = price.spent(space, settings, history.sent - len(history.of_sources), history.plates)
+    return own + sum(spent_on_sources(sources, history).values())
+
+
+def spent_on_sources(sources: Sequence[SourcePart], history: History) -> dict[str, float]:
+    """Return what was spent on each source, by its name: its readings that counted."""
+    asked = Counter(source_of(history, row) for row in history.of_sources)
+    return {source.name: source.price * asked[source.name] for source in sources}
+
+
+def source_of(history: History, row: Observation) -> str:
+    """Return the name of the source that gave a reading; empty for the instrument."""
+    return next((round_.facts.source or "" for round_ in history.rounds if round_.number == row.round), "")
 
 
 def with_allowance(
@@ -35,8 +50,8 @@ def with_allowance(
         return history
     limits = list[tuple[float, str]]()
     if price.budget is not None:
-        left = price.budget - spent(price, space, history)
-        words = f"{describe_spending(price, space, history)} are spent, and one more request may cost"
+        left = price.budget - spent(price, space, history, campaign.sources)
+        words = f"{describe_spending(price, space, history, campaign.sources)} are spent, and one more request may cost"
         limits.append((_requests(price, space, left), f"{words} {price.dearest(space):g}"))
     ends = None if begun is None else price.ends_at(begun)
     if ends is not None:
@@ -49,10 +64,10 @@ def with_allowance(
     return replace(history, allowed=history.sent + int(min(left_most, 1e9)), limit=words)
 
 
-def describe_spending(price: PricePart, space: Space, history: History) -> str:
+def describe_spending(price: PricePart, space: Space, history: History, sources: Sequence[SourcePart] = ()) -> str:
     """Return what was spent of what may be, in words: ``310 of 500 EUR``."""
     of = "" if price.budget is None else f" of {price.budget:g}"
-    return f"{spent(price, space, history):g}{of} {price.unit}"
+    return f"{spent(price, space, history, sources):g}{of} {price.unit}"
 
 
 def describe_deadline(price: PricePart, at: float, begun: float) -> str:

@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -31,6 +32,7 @@ from sdl.campaign.sections import (
     VerificationPart,
     _or,
 )
+from sdl.campaign.source import SourcePart
 from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
@@ -187,6 +189,8 @@ class Campaign(Section):
     """What suspends the campaign between two measurements."""
     price: PricePart | None = Field(default=None, exclude_if=lambda price: price is None)
     """What measuring costs in money or time, what may be spent, and by when; nothing by default."""
+    sources: tuple[SourcePart, ...] = Field(default=(), exclude_if=lambda sources: not sources)
+    """Other instruments, twins and simulations that read nearly what the instrument would, each at a price."""
     extra: int = Field(default=0, ge=0, le=100_000_000)
     """Requests that were allowed beyond the budget since it began; ``sdl extend`` writes it."""
     history: HistoryPart | None = None
@@ -207,13 +211,13 @@ class Campaign(Section):
             raise ValueError(f"rivals are two models or more, got {rivals[0].plugin!r} alone")
         return rivals
 
-    @field_validator("targets")
+    @field_validator("targets", "sources")
     @classmethod
-    def _distinct(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        names = [target.name for target in targets]
+    def _distinct(cls, parts: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        names, kind = [part.name for part in parts], str(info.field_name).removesuffix("s")
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"every target needs a name of its own, found twice: {', '.join(twice)}")
-        return targets
+            raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
+        return parts
 
     @model_validator(mode="after")
     def _tells_colour(self) -> Self:

@@ -14,6 +14,7 @@ from sdl.campaign.campaign_instrument import NO_STEPS, adapt_to_campaign
 from sdl.campaign.colour import ColourPart
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin, QuantityPart
+from sdl.campaign.source import build_sources
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.space import UNCONSTRAINED, Interval, NamedColumns, NeedsUnits, Space, Window
@@ -80,6 +81,7 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         if campaign is not None:
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
             faults += _condition_faults(instrument.space, campaign)
+            faults += _source_faults(instrument, campaign) if campaign.sources else []
             faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
         if campaign is not None and not faults:
             faults += _inapplicable(instrument.space, campaign, models)
@@ -194,6 +196,25 @@ def _condition_faults(space: Space, campaign: Campaign) -> list[str]:
         faults.append(f"history: it does not say in which {which} it was read, which counts here: leave it out")
     if names and campaign.rivals:
         faults.append(f"rivals: they are not shown {', '.join(names)}, which readings depend on here: leave them out")
+    return faults
+
+
+def _source_faults(instrument: Instrument, campaign: Campaign) -> list[str]:
+    """What of a campaign does not go with its sources, and what is wrong with these."""
+    faults = list[str]()
+    if instrument.space.plate is not None or instrument.space.conditions or isinstance(instrument, ReadByPersons):
+        faults.append(
+            "sources: they go with an instrument that measures one by one, without conditions: leave them out"
+        )
+    if campaign.ahead:
+        faults.append("fitting.ahead: what a source tells decides the next round, so nothing is prepared ahead")
+    if faults or set(campaign.channels) - set(instrument.space.channel_names):
+        return faults
+    try:
+        for source in build_sources(campaign.sources, instrument, campaign.channels):
+            source.close()
+    except InvalidInput as error:
+        faults += error.faults
     return faults
 
 

@@ -11,6 +11,7 @@ from sdl.history.facts import (
     ParityRows,
     RivalFacts,
     RoundFacts,
+    SourceFacts,
     window_facts,
 )
 from sdl.history.record import (
@@ -34,6 +35,7 @@ from sdl.history.record import (
     RoundKind,
     State,
     Verdict,
+    by_source,
     looks_from_json,
 )
 
@@ -66,8 +68,10 @@ __all__ = [
     "Round",
     "RoundFacts",
     "RoundKind",
+    "SourceFacts",
     "State",
     "Verdict",
+    "by_source",
     "looks_from_json",
     "window_facts",
 ]

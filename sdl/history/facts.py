@@ -147,6 +147,33 @@ class RivalFacts(_Record):
 
 
 @dataclass(frozen=True, eq=False)
+class SourceFacts(_Record):
+    """What is believed of another source than the instrument."""
+
+    asked: int | None = field(default=None, metadata=_json("asked", index))
+    """Readings of it."""
+    apart: float | None = field(default=None, metadata=_json("apart", _number))
+    """Standard deviation of its bias, as a part of the range of each channel, before that was learned."""
+    louder: float | None = field(default=None, metadata=_json("louder", _number))
+    """How many times as large its noise is as the instrument's."""
+    like: float | None = field(default=None, metadata=_json("like", _number))
+    """Logarithm of how much likelier its readings and the instrument's are as two views of one response than apart."""
+    dropped: bool | None = field(default=None, metadata=_json("dropped", bool))
+    """Whether it is not listened to: what it reads tells nothing of what the instrument reads."""
+    bias: Mapping[str, str] | None = field(default=None, metadata=_json("bias", _by_name(_text)))
+    """By channel what its bias was found to be, in words."""
+
+    def __str__(self) -> str:
+        if self.dropped:
+            return (
+                "dropped, since its readings do not go with those of the instrument: they are e^"
+                f"{-float_or_nan(self.like):.1f} times likelier without a response in common"
+            )
+        known = "; ".join(f"{channel} {words}" for channel, words in (self.bias or {}).items())
+        return f"reads {known or 'what is not known yet'}"
+
+
+@dataclass(frozen=True, eq=False)
 class CandidateFacts(_Record):
     """A candidate as it was offered."""
 
@@ -309,6 +336,17 @@ class RoundFacts(_Record):
         default=None, metadata=_json("history", LessonFacts.from_json, LessonFacts.to_json)
     )
     """What is learned from earlier campaigns, where the campaign names some."""
+    source: str | None = field(default=None, metadata=_json("source", _text))
+    """Name of the source that is asked in this round; None for the instrument."""
+    sources: Mapping[str, SourceFacts] | None = field(
+        default=None,
+        metadata=_json(
+            "sources",
+            _by_name(SourceFacts.from_json),
+            lambda value: {name: source.to_json() for name, source in value.items()},
+        ),
+    )
+    """What is believed of other sources, by name, where the campaign has some."""
     rivals: Mapping[str, RivalFacts] | None = field(
         default=None,
         metadata=_json(

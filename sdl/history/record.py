@@ -177,11 +177,13 @@ class Purpose(StrEnum):
     PATCH = "patch"
     BY_HAND = "by hand"
     IMPORTED = "imported"
+    SOURCE = "source"
+    """At another source than the campaign's instrument: ``History.of_sources`` has its reading."""
 
     @property
     def teaches(self) -> bool:
         """Whether a model may learn from it; the others say how the light and the instrument are."""
-        return self not in (Purpose.REFERENCE, Purpose.PATCH)
+        return self not in (Purpose.REFERENCE, Purpose.PATCH, Purpose.SOURCE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +231,8 @@ class RoundKind(StrEnum):
     DESIGN = "design"
     LEARNING = "learning"
     EXAM = "exam"
+    SOURCE = "source"
+    """At another source than the campaign's instrument, which its facts name."""
     BY_HAND = "by hand"
     IMPORTED = "imported"
 
@@ -297,6 +301,15 @@ class Finding:
         return self.settings is None or self.verdict in (Verdict.VERIFIED, Verdict.NOT_REACHABLE)
 
 
+def by_source(observations: Iterable[Observation]) -> tuple[list[Observation], list[Observation]]:
+    """Return the readings of the instrument and those of other sources, each of them counted anew."""
+    own, others = list[Observation](), list[Observation]()
+    for each in observations:
+        kept = others if each.purpose is Purpose.SOURCE else own
+        kept.append(each if each.seq == len(kept) else replace(each, seq=len(kept)))
+    return own, others
+
+
 Row = TypeVar("Row", bound=Request)
 
 
@@ -309,6 +322,8 @@ class History:
     """Every planned measurement, in the order in which it is to be taken."""
     observations: Sequence[Observation] = ()
     """The usable reply of each planned measurement that has one, in the order of taking."""
+    of_sources: Sequence[Observation] = ()
+    """The same of what was asked of other sources than the instrument; ``observations`` has none of these."""
     exams: Sequence[Exam] = ()
     findings: Sequence[Finding] = ()
     sent: int = 0
@@ -325,7 +340,7 @@ class History:
     @property
     def pending(self) -> list[Request]:
         """Planned measurements without a usable reply, in order."""
-        taken = {observation.key for observation in self.observations}
+        taken = {observation.key for observation in (*self.observations, *self.of_sources)}
         return [request for request in self.planned if request.key not in taken]
 
     @property
@@ -336,7 +351,8 @@ class History:
     @property
     def lacking(self) -> list[Request]:
         """What the last round still lacks, in order; what an earlier one lacks stays undone."""
-        taken = {observation.key for observation in self._of_last_round(self.observations)}
+        rows = (self.observations, self.of_sources)
+        taken = {observation.key for each in rows for observation in self._of_last_round(each)}
         return [request for request in self.under_way if request.key not in taken]
 
     def taken(self, purpose: Purpose) -> list[Observation]:
@@ -360,7 +376,7 @@ class History:
             return self
         earlier: dict[str, Any] = {
             name: [row for row in getattr(self, name) if row.round < number]
-            for name in ("planned", "observations", "exams", "findings")
+            for name in ("planned", "observations", "of_sources", "exams", "findings")
         }
         return replace(self, rounds=[round_ for round_ in self.rounds if round_.number < number], **earlier)
 

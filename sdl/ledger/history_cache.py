@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from sdl.history import Exam, Finding, History, Observation, Request, Round
+from sdl.history import Exam, Finding, History, Observation, Request, Round, by_source
 from sdl.ledger import bulk_reads, statements
 from sdl.ledger.row_mapping import exam_from_row, finding_from_row, round_from_row
 from sdl.ledger.tables import exams, findings, rounds
@@ -50,10 +50,12 @@ class HistoryCache:
         self._read_decisions(connection)
         last = connection.execute(statements.select_last_sending(self.campaign)).one_or_none()
         suspended = connection.execute(statements.select_last_suspension(self.campaign)).scalar_one_or_none()
+        own, others = by_source(self._observed.values())
         return History(
             rounds=list(self._rounds),
             planned=list(self._planned.values()),
-            observations=list(self._observed.values()),
+            observations=own,
+            of_sources=others,
             exams=list(self._exams),
             findings=list(self._findings),
             sent=self._sent,

@@ -116,7 +116,7 @@ def round_chapters(summary: CampaignSummary) -> Iterator[Chapter]:
     history, campaign = summary.history, summary.campaign
     planned = campaign is not None and campaign.verification.replicates == "planned"
     readings = defaultdict[int, Counter[str]](Counter)
-    for observation in history.observations:
+    for observation in (*history.observations, *history.of_sources):
         readings[observation.round][observation.purpose.value] += 1
     rounds = {round_.number: round_ for round_ in history.rounds}
     judged = {finding.round for finding in history.findings}
@@ -187,6 +187,8 @@ def _reasons(round_: Round, units: Mapping[str, str]) -> Iterator[str]:
     for name, rival in (facts.rivals or {}).items():
         foretold = f"foretold {rival.foretold or 0} readings, {rival.outside or 0} of them outside of its 99 % region"
         yield f"Rival {name!r} {foretold}, and {f'fell: {rival.fell}' if rival.fell else 'stands'}."
+    for name, source in (facts.sources or {}).items():
+        yield f"Source {name!r}, by {source.asked or 0} of its readings: {source}."
     for name, reason in (facts.skipped or {}).items():
         yield f"Model {name!r} was skipped: {reason}."
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from sdl.analysis import answer_count
-from sdl.analysis.spending import describe_spending
+from sdl.analysis.spending import describe_spending, spent_on_sources
 from sdl.campaign.definition import MANY_TARGETS, Campaign, Target
 from sdl.errors import InvalidInput
 from sdl.formatting import count_words, format_quantities
@@ -216,11 +216,25 @@ class CampaignSummary:
             several = plate is not None and plate.rows == 1  # instruments, or places of a carousel
             sent += f" in {n} batch{'' if n == 1 else 'es'}" if several else f" on {count_words(n, 'plate')}"
         if self.campaign is not None and (price := self.campaign.price) is not None:
-            sent += f", {describe_spending(price, self.entry.space, self.history)} spent"
+            sent += f", {describe_spending(price, self.entry.space, self.history, self.campaign.sources)} spent"
         if not self.results:
             return f"No target was set; {sent}."
         verified = sum(result.verdict == Verdict.VERIFIED for result in self.results)
         return f"{verified} of {len(self.results)} target{'' if len(self.results) == 1 else 's'} verified, {sent}."
+
+    @property
+    def sources(self) -> list[str]:
+        """What each source was asked, what it cost, and what it was found to be, in sentences."""
+        parts = () if self.campaign is None else self.campaign.sources
+        price = None if self.campaign is None else self.campaign.price
+        spent = spent_on_sources(parts, self.history)
+        found = next((each.facts.sources for each in reversed(self.history.rounds) if each.facts.sources), {})
+        unit = "requests to the instrument" if price is None else price.unit
+        return [
+            f"Source {part.name!r}: {count_words(round(spent[part.name] / part.price), 'reading')} for "
+            f"{spent[part.name]:g} {unit} in all; {found.get(part.name, 'nothing is known of its bias')}."
+            for part in parts
+        ]
 
     def labelled(self, name: str) -> str:
         """Return a knob or channel with its unit."""

@@ -7,6 +7,7 @@ from statistics import median
 
 from sdl.analysis.spending import describe_deadline, describe_spending
 from sdl.campaign.price import PricePart
+from sdl.campaign.source import SourcePart
 from sdl.formatting import format_duration
 from sdl.history import Control, State
 from sdl.ledger.lease import Holder
@@ -203,7 +204,8 @@ def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignS
 def _spent(ledger: Ledger, name: str, seen_at: float) -> str:
     entry = ledger.entry(name)
     price = PricePart.model_validate(entry.config["price"])
-    words = describe_spending(price, entry.space, ledger.history(entry.id))
+    sources = [SourcePart.model_validate(each) for each in entry.config.get("sources", ())]
+    words = describe_spending(price, entry.space, ledger.history(entry.id), sources)
     return "; ".join(filter(None, (words, describe_deadline(price, seen_at, entry.created))))
 
 

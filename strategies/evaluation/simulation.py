@@ -3,13 +3,13 @@
 For back-tests and for tests of the plan: hundreds of campaigns a minute, the same requests as the real thing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
-from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round
+from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, by_source
 from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, screen_reply
 from strategies.fitting.fitting import Fitted
@@ -41,6 +41,8 @@ class Simulation:
     plan: Decides
     instrument: Instrument
     watch: Callable[[Observation], object] = lambda _: None
+    sources: Mapping[str, Instrument] = field(default_factory=dict)
+    """By the names that the campaign has for them, in the space of the instrument."""
     rounds: list[Round] = field(default_factory=list)
     planned: dict[tuple[int, int, int], Request] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
@@ -53,10 +55,12 @@ class Simulation:
     @property
     def history(self) -> History:
         """What has been done so far."""
+        own, others = by_source(self.observations)
         history = History(
             rounds=self.rounds,
             planned=list(self.planned.values()),
-            observations=self.observations,
+            observations=own,
+            of_sources=others,
             exams=self.exams,
             findings=self.findings,
             sent=len(self.observations),
@@ -85,7 +89,13 @@ class Simulation:
         if isinstance(step, Examine):
             return
         left = requests_left(self.plan.campaign, self.history)
-        self._take(list(step.requests)[:left])
+        requests = list(step.requests)[:left]
+        if step.round.facts.source is None:
+            self._take(requests)
+            return
+        source = self.sources[step.round.facts.source]
+        for request in requests:
+            self._keep(request, source.measure(source.space.named_settings(request.settings)))
 
     def _write_down(self, step: Measure | Examine) -> None:
         if not self.rounds or self.rounds[-1].number != step.round.number:
@@ -120,12 +130,13 @@ class Simulation:
             request.settings,
             reply,
             needed=self.plan.campaign.channels,
-            before=None if sample else self.before,
+            before=None if sample or request.purpose is Purpose.SOURCE else self.before,
             reference=request.purpose is Purpose.REFERENCE,
         )
         if not screened.verdict.usable:
             raise ValueError(f"a rehearsal needs an instrument that does not fail, got {screened.reason}")
-        self.before = PreviousReply(request.settings, reply.readings)
+        if request.purpose is not Purpose.SOURCE:
+            self.before = PreviousReply(request.settings, reply.readings)
         values = vars(request) | {"verdict": screened.verdict, "readings": screened.readings}
         values |= {"conditions": reply.known_conditions}
         observation = Observation(**values, censored=screened.censored, seq=len(self.observations), sample=sample)

@@ -20,7 +20,7 @@ from strategies.plan.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
 from strategies.posterior.choice import Moving
 from strategies.posterior.extreme import within_reach
-from strategies.posterior.verdict import NEAR
+from strategies.posterior.rows import NEAR
 
 Found = TypeVar("Found")
 
@@ -39,6 +39,8 @@ class Assessment:
     history: History
     fitted: Fitted | None
     posterior: Posterior
+    reach: float = NEAR
+    """Distance in the unit box within which the verdict can move readings to the settings."""
     _found: dict[Hashable, Any] = field(default_factory=dict, init=False)
 
     def once(self, key: Hashable, find: Callable[[], Found]) -> Found:
@@ -71,7 +73,7 @@ class Assessment:
         names = [written.name for written in self.campaign.targets]
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
         number = pursuit_number(names.index(target.name), len(passed))
-        pursuit = Pursuit(number, target.window, 1 - self.campaign.verification.confidence)
+        pursuit = Pursuit(number, target.window, 1 - self.campaign.verification.confidence, reach=self.reach)
         if not np.isinf(target.window.wanted).any():
             return pursuit
         return replace(pursuit, target=within_reach(self.posterior, pursuit, self.rng(4)))

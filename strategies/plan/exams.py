@@ -13,8 +13,8 @@ from sdl.formatting import format_number
 from sdl.history import Exam, Finding, FindingFacts, Verdict, window_facts
 from sdl.space import Interval, Settings, Space
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import SAME, Pursuit
-from strategies.posterior.verdict import FEWEST, NEAR, Judgement, estimate, judge, looks, quantiles
+from strategies.posterior.rows import NEAR, SAME, Pursuit
+from strategies.posterior.verdict import FEWEST, Judgement, estimate, judge, looks, quantiles
 
 
 def judged(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Judgement:

@@ -78,6 +78,8 @@ def observed_rows(
             ]
         ),
         apart=RIM * np.array([bool(space.plate and space.plate.at_rim(row.well)) for row in observations]),
+        source=np.zeros(len(observations), int),
+        louder=np.ones(len(observations)),
         looked=_looked(history, observations),
         conditions=conditions,
         wanted=wanted,
@@ -167,6 +169,8 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
         reference=np.zeros(n, bool),
         pursuit=np.full(n, -1),
         apart=np.full(n, transfer.apart),
+        source=np.zeros(n, int),
+        louder=np.ones(n),
         looked=np.ones(n, bool),
         conditions=np.zeros((n, 0)),  # no campaign has both: see sdl/campaign/validation.py
         wanted=np.zeros((n, 0)),
@@ -199,7 +203,9 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
 
 
 def never_read(campaign: Campaign, space: Space, history: History) -> list[str]:
-    """Channels of the targets that no reading has a value of."""
+    """Channels of the targets that no reading has a value of; none before the first reading."""
+    if not history.observations:
+        return []
     read = [np.isfinite(observation.readings) for observation in history.observations]
     columns = zip(campaign.channels, space.columns(campaign.channels), strict=True)
     return [name for name, column in columns if not any(values[column] for values in read)]

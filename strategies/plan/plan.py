@@ -24,6 +24,8 @@ from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFa
 from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
+from strategies.fusion.fused import fuse
+from strategies.fusion.source_rows import source_rows
 from strategies.plan import multiple_answers as several
 from strategies.plan import plates
 from strategies.plan.assessment import Assessment
@@ -34,14 +36,17 @@ from strategies.plan.observed_rows import earlier_rows, never_read, observed_row
 from strategies.plan.reference_schedule import ReferenceSchedule, sensor_is_doubted
 from strategies.plan.round_context import RoundContext, is_spent, learned_before, why_spent
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
+from strategies.plan.sources import Outlook, ask_source, first_of_source
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
-from strategies.posterior import forecast
+from strategies.posterior import Posterior, forecast
 from strategies.posterior.choice import HOPE
 from strategies.posterior.growing import GrowingPosterior, are_enough
-from strategies.posterior.rows import SAME, Rows, Statement
+from strategies.posterior.rows import NEAR, SAME, Rows, Statement
 from strategies.posterior.verdict import Judgement
 
+ALONE = 0.002
+"""Distance within which the instrument's own readings are moved where the slopes are known from other sources."""
 FIRST = 5
 """Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
 
@@ -108,7 +113,9 @@ class Plan:
     # ------------------------------------------------------------------ rounds
 
     def _begin(self, history: History, fitted: Fitted | None) -> Step:
-        """The design; or with lessons the background alone, since they may do instead of it."""
+        """The design; or with lessons the background alone, since they may do instead of it, and sources first."""
+        if self.campaign.sources:
+            return self._next_round(history, 0, fitted)
         if not self.campaign.lessons:
             return self._measure_design(history, 0)
         if references := self._interludes(history).due(0, 0):
@@ -119,10 +126,12 @@ class Plan:
         requests = self.batch(history, number, self._in_order(self._design()), Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
 
-    def _design(self) -> Settings:
-        """Settings of the design, ``(n, d)``."""
+    def _design(self, n: int | None = None) -> Settings:
+        """Settings of the design, ``(n, d)``; of a number of its own where it has one and none is given."""
         part = self.campaign.design
         design: Design = plugins.build("sdl.designs", part.plugin, part.options)
+        if n is not None:
+            return design.propose(self.space, n, self._rng(0))[:n]
         try:
             return design.propose(self.space, part.n, self._rng(0))
         except InvalidInput:
@@ -151,6 +160,8 @@ class Plan:
             return Stop("every target is settled")
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
+        if (first := first_of_source(self.campaign, history, number, self._design)) is not None:
+            return first
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
         if not history.sent and is_spent(self.campaign, history):
@@ -158,7 +169,7 @@ class Plan:
         if useless := never_read(self.campaign, self.space, history):
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         known, spent = history.before(learned_before(self.campaign, number)), is_spent(self.campaign, history)
-        if not are_enough(*self._rows(known, fitted)):
+        if not self._enough(known, fitted):
             return Stop(why_spent(self.campaign, history)) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
@@ -168,7 +179,9 @@ class Plan:
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
         if self.space.plate is not None:
             return self._fill(self.space.plate, [replace(turn, target=target) for target in open_])
-        return self._pursue(replace(turn, target=next_target(insight, open_, failed)))
+        outlook = self.outlook(known, fitted)
+        turn = replace(turn, target=next_target(outlook.insight, open_, failed))
+        return self._pursue(turn) if outlook.fused is None else self._pursue_by_all(turn, outlook)
 
     def _gather(self, history: History, number: int) -> Measure:
         """Too few readings to begin with: the design, if lessons were to do instead of it, or one more setting."""
@@ -185,9 +198,30 @@ class Plan:
         """Go on with the target of a turn: a verdict that takes no reading, a reading to learn from, or an exam."""
         if (conclusion := self._without_reading(turn)) is not None:
             return self._sensor_first(turn, conclusion) or conclusion
+        return self._read_for(turn)
+
+    def _pursue_by_all(self, turn: RoundContext, outlook: Outlook) -> Step:
+        """The same where sources tell where to read: what is said without a reading is by the instrument alone.
+
+        So it is where sources say that nothing gives the target.
+        """
+        assert outlook.fused is not None, "there are sources"
+        known = turn.insight.history
+        if are_enough(*self._rows(known, turn.insight.fitted)):
+            if (conclusion := self._without_reading(turn)) is not None:
+                return self._sensor_first(turn, conclusion) or conclusion
+            if outlook.misleads(turn.target):
+                return self._read_for(turn, outlook)
+        seeing = replace(turn, insight=outlook.insight)
+        return ask_source(seeing, outlook) or self._read_for(seeing, outlook)
+
+    def _read_for(self, turn: RoundContext, outlook: Outlook | None = None) -> Step:
+        """A reading of the instrument, to learn from or for an exam."""
         reading = turn.insight.reading(turn.target)
         assert reading is not None, "where no settings are left the target is given up"
         facts = round_facts(turn, reading)
+        if outlook is not None:
+            facts = replace(facts, sources=outlook.facts)
         if len(batch := learning_batch(turn, reading)):
             chosen = replace(facts, acquisition=self.campaign.acquisition.plugin)
             return self._learn(turn.history, turn.number, batch, chosen)
@@ -306,9 +340,10 @@ class Plan:
                 return Fit(current.number, learned_before(self.campaign, current.number))
             # Only references were read in this round, so its fit is that of the next one too.
             following = replace(fitted, round=current.number + 1)
-            if not are_enough(*self._rows(history, fitted)):  # some were distrusted since
+            if not self._enough(history, fitted):  # some were distrusted since
                 return self._next_round(history, following.round, following)
-            turn = RoundContext(self.campaign, history, current.number, self.insight(history, fitted), target, [target])
+            insight = self.outlook(history, fitted).insight
+            turn = RoundContext(self.campaign, history, current.number, insight, target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
             return self._next_round(history, following.round, following)
@@ -320,12 +355,13 @@ class Plan:
             return self._next_round(history, current.number + 1, fitted)
         if fitted is None or fitted.round != current.number:
             return Fit(current.number, learned_before(self.campaign, current.number))
-        if not are_enough(*self._rows(history, fitted)):
+        if not self._enough(history, fitted):
             return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-        insight, why = self.insight(history, fitted), ""
+        outlook, why = self.outlook(history, fitted), ""
+        insight = outlook.judging
         judgement = self._judgement(insight, exam)
         if judgement.verdict is Verdict.INCONCLUSIVE:
-            why = "the budget is spent" if spent else self._why_leave(insight, exam, target, batch)
+            why = "the budget is spent" if spent else self._why_leave(outlook.insight, exam, target, batch)
             if not why:
                 return Measure(current, self._fresh(history, current) + pending[:batch])
         return self._conclude(insight, current, exam, judgement, len(taken), why)
@@ -397,13 +433,43 @@ class Plan:
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
-        """That of the last question, with all that was found out then, if this one is about the same."""
-        about = (fitted, len(history.observations), len(history.findings))
+        """What the instrument has said, or the sources while it has said too little.
+
+        That of the last question, with all that was found out then, if this one is about the same.
+        """
+        outlook = self.outlook(history, fitted)
+        return outlook.insight if outlook.own is None else outlook.own
+
+    def outlook(self, history: History, fitted: Fitted | None) -> Outlook:
+        """What the instrument and its sources have said; that of the last question if this one is about the same."""
+        about = (fitted, len(history.observations), len(history.of_sources), len(history.findings))
         if about not in self._last:
             self._last.clear()
-            posterior = self._posteriors.of(*self._rows(history, fitted))
-            self._last[about] = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
+            self._last[about] = self._outlook(history, fitted)
         return self._last[about]
+
+    def _outlook(self, history: History, fitted: Fitted | None) -> Outlook:
+        def assessment(posterior: Posterior, reach: float = NEAR) -> Assessment:
+            return Assessment(self.campaign, self.space, self.columns, history, fitted, posterior, reach)
+
+        rows, earlier = self._rows(history, fitted)
+        own = self._posteriors.of(rows, earlier) if are_enough(rows, earlier) else None
+        told = source_rows(self.campaign, self.space, self.columns, history)
+        if told is None:
+            assert own is not None, "there are readings enough"
+            found = assessment(own)
+            return Outlook(found, found, found)
+        whole = rows if earlier is None else earlier.followed_by(rows)
+        names = [source.name for source in self.campaign.sources]
+        fused = fuse(own, whole, told, self._posteriors.statement, names)
+        cautious = fused.cautious
+        insight = assessment(fused.posterior, ALONE if cautious is None else NEAR)
+        alone = None if own is None else assessment(own)
+        return Outlook(insight, alone, assessment(cautious) if cautious else alone or insight, fused)
+
+    def _enough(self, history: History, fitted: Fitted | None) -> bool:
+        """Whether there are readings enough to decide by."""
+        return bool(history.of_sources) or are_enough(*self._rows(history, fitted))
 
     def _rows(self, history: History, fitted: Fitted | None, until: int | None = None) -> tuple[Rows, Rows | None]:
         """What was seen, up to the last reading of a round if one is given, and of an earlier campaign."""
@@ -416,7 +482,7 @@ class Plan:
         return GrowingPosterior(replace(Statement.of(self.space, self.columns), noise=noise))
 
     @cached_property
-    def _last(self) -> dict[tuple[Fitted | None, int, int], Assessment]:
+    def _last(self) -> dict[tuple[Fitted | None, int, int, int], Outlook]:
         return {}
 
     def batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
@@ -430,7 +496,7 @@ class Plan:
 
     def _fresh(self, history: History, current: Round) -> list[Request]:
         """A reference before going on, if the last reading is so old that the light may have changed."""
-        if not history.stale:
+        if not history.stale or current.kind is RoundKind.SOURCE:
             return []
         return self._interludes(history).due(current.number, 1 + max(request.index for request in history.under_way))
 

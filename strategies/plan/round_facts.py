@@ -12,7 +12,7 @@ from strategies.plan.assessment import Assessment
 from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading
 from strategies.posterior.reach import noise_correlation
-from strategies.posterior.verdict import NEAR
+from strategies.posterior.rows import NEAR
 
 ALIKE = 0.5
 """Correlation of the noise of successive readings from which on the sentence names it."""

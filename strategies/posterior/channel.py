@@ -42,6 +42,8 @@ SHARES = np.array([1 - OUTLIERS, 0.8 * OUTLIERS, 0.2 * OUTLIERS])
 """Parts of the rows that are of each kind."""
 CENSORED = 0.25
 """How far beyond its ceiling a censored row is first thought to lie, in parts of the range."""
+UNSTATED = 0.01
+"""Noise of another source, in parts of the range, where the instrument states none that it could be compared with."""
 PASSES = 2
 """How often censored rows and outliers are judged again with the hyperparameters that followed."""
 FEW = 12
@@ -251,6 +253,9 @@ class ChannelRows:
         """A channel of these hyperparameters; outliers and censored rows as in other evidence of the same rows."""
         if like is None:
             site = np.where(self.censored == 0, 0.0, CENSORED)
+            if (others := self.covariance.others) is not None:
+                stated = self.noise / self.range[1] if self.noise > 0 else UNSTATED
+                site = np.where(others.source > 0, (others.louder * stated) ** 2, site)
             values = (self.readings - self.range[0]) / self.range[1] + CENSORED * self.censored
             # The height of one reading would be its noise as well, and noise that grows could explain itself.
             height = np.clip(self.covariance.nearby @ values, -0.5, 0.5)

@@ -42,10 +42,39 @@ STEP = 4.0
 """Variance of the change when a lamp is switched."""
 SLOW = 60.0
 """Requests over which gains change smoothly."""
+FACTOR = 0.3
+"""Standard deviation of the factor by which a source other than the instrument reads more or less than it."""
 NEARBY = 0.05
 """Distance in the unit box within which noise is of one size."""
+NEVER = -1e3
+"""Logarithm of what is none."""
 JITTER = 1e-9
 """Variance that keeps matrices invertible: a thirty-thousandth of the range, squared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Others:
+    """Rows of other sources than the instrument among some rows: noisy views of its response, each with a bias.
+
+    They tell of nothing else: their noise is given, and the instrument's light and gains are not theirs.
+
+    The bias of a source is a factor, a level, and another plane and remainder, of the part ``apart`` of what those of
+    the instrument may be: factor and discrepancy of Kennedy and O'Hagan (2000), doi:10.1093/biomet/87.1.1.
+    """
+
+    source: NDArray[np.int_]
+    """Number of the source of each row, ``(n,)``; 0 for the instrument."""
+    louder: Matrix
+    """How many times as large the noise of each row is as what the instrument states, ``(n,)``."""
+
+    @property
+    def together(self) -> NDArray[np.bool_]:
+        """Whether two rows are of the same source, so that they share its bias, ``(n, n)``."""
+        return np.asarray(self.source[:, None] == self.source)
+
+    def last(self, n: int) -> "Others":
+        """Those of the last ``n`` rows."""
+        return Others(self.source[-n:], self.louder[-n:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +96,8 @@ class Covariance:
     """Of each row by which part its gains are off from today's, ``(n,)``; 0, and None, for today's rows."""
     held: tuple[float, ...] = ()
     """Conditions in which readings are asked for."""
+    others: Others | None = None
+    """Rows of other sources than the instrument; None where there are none."""
 
     @property
     def pairs(self) -> "Pairs":
@@ -80,7 +111,8 @@ class Covariance:
         fixed = VAGUE * self._plane + STEP * after @ after.T
         if self.apart is not None and self.apart.any():
             earlier = self.apart > 0
-            fixed = fixed + np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(earlier, earlier)
+            bias = np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(earlier, earlier)
+            fixed = fixed + (bias if self.others is None else bias * self.others.together)
         return self.pairs.taken_from(fixed)
 
     @cached_property
@@ -102,6 +134,22 @@ class Covariance:
         return np.asarray(np.log(self.pairs.taken_from(self._plane)) - 0.5 * (lag / SLOW) ** 2)
 
     @cached_property
+    def bent_apart(self) -> Matrix | float:
+        """Logarithm of how many times as large the covariance of remainders is by the biases of sources, ``(t,)``."""
+        if self.others is None or self.apart is None:
+            return 0.0
+        own = self.apart * (self.others.source > 0)
+        return np.log1p(self.pairs.taken_from(np.outer(own, own) * self.others.together))
+
+    @cached_property
+    def timeless(self) -> Matrix | float:
+        """Logarithm of the part that light and gains of the instrument have in each pair of rows: none of others."""
+        if self.others is None:
+            return 0.0
+        own = self.others.source == 0
+        return np.where(self.pairs.taken_from(np.outer(own, own).astype(float)) > 0, 0.0, NEVER)
+
+    @cached_property
     def nearby(self) -> Matrix:
         """By what readings are multiplied to give the mean of those near to each row, ``(n, n)``."""
         close = np.abs(self.settings[:, None] - self.settings).max(axis=2) <= NEARBY
@@ -116,7 +164,9 @@ class Covariance:
         if n >= len(self.order):
             return self
         apart = None if self.apart is None else self.apart[-n:]
-        return Covariance(self.settings[-n:], self.order[-n:], self.reference[-n:], self.switches, apart, self.held)
+        others = None if self.others is None else self.others.last(n)
+        part = (self.settings[-n:], self.order[-n:], self.reference[-n:])
+        return Covariance(*part, self.switches, apart, self.held, others)
 
     def asked(self, settings: Matrix) -> Matrix:
         """Settings ``(m, d)`` with the conditions in which readings are asked for; as they are if they have some."""

@@ -10,14 +10,17 @@ from strategies.posterior.covariance import (
     AMPLITUDE,
     BACKGROUND,
     CORRELATION,
+    FACTOR,
     GAIN,
     GROWTH,
     JITTER,
     LENGTH,
+    LIGHT,
     MEMORY,
     NOISE,
     OFF,
     READING,
+    REMAINDER,
     SHARED,
     SLOW_GAIN,
     Covariance,
@@ -52,10 +55,12 @@ CORRELATED = {CORRELATION: 1.0}
 """... and noise that one reading passes on to the next."""
 CURVED = 30
 """Rows that tell how curved the density is where the search begins."""
+SPARE = 2
+"""Rows of a source, beyond those that a plane takes, from which on it may have a factor."""
 FAILED = 1e10
 """Loss where a covariance is singular."""
 NO_NOISE = -1e3
-"""Logarithm of a noise that is none: what stands for a censored row has its own doubt."""
+"""Logarithm of a noise that is none: what stands for a censored row, or a row of another source, has its own doubt."""
 
 
 _TABLE = np.array([BELIEFS[axis] for axis in COMMON])
@@ -136,6 +141,23 @@ class ChannelData:
         return np.asarray(self.height[pairs.first] + self.height[pairs.second])
 
     @cached_property
+    def _factors(self) -> Matrix | float:
+        """Covariance by the factor of each source, which multiplies the plane of its readings, ``(t,)``.
+
+        What is left over of a plane would explain itself.
+        """
+        if (others := self.covariance.others) is None:
+            return 0.0
+        plane = np.zeros(len(self.values))
+        for number in np.unique(others.source[others.source > 0]):
+            mine = others.source == number
+            axes = self.covariance.settings[mine]
+            if len(axes) > axes.shape[1] + SPARE:
+                whole = np.hstack((axes, np.ones((len(axes), 1))))
+                plane[mine] = axes @ np.linalg.lstsq(whole, self.values[mine])[0][:-1]
+        return self.covariance.pairs.taken_from(FACTOR**2 * np.outer(plane, plane) * others.together)
+
+    @cached_property
     def _widened(self) -> Matrix:
         """Logarithm of what the noise of each pair is multiplied by, ``(t,)``."""
         each = np.where(self.site == 0, np.log(self.spread), NO_NOISE)
@@ -149,11 +171,14 @@ class ChannelData:
         exponents = by_part @ self.covariance.features
         exponents[READING] += theta[GROWTH] * self._heights + self._widened
         exponents[SLOW_GAIN] += self.covariance.slow_plane
+        if self.covariance.others is not None:
+            exponents[REMAINDER] += self.covariance.bent_apart
+            exponents[[LIGHT, SLOW_GAIN]] += self.covariance.timeless
         return np.asarray(np.exp(exponents, out=exponents))
 
     def triangular(self, parts: Matrix) -> Matrix:
         """Covariance of the values, of which the lower triangle is filled, ``(n, n)``."""
-        whole = self.covariance.pairs.matrix(self.covariance.fixed + parts.sum(axis=0))
+        whole = self.covariance.pairs.matrix(self.covariance.fixed + self._factors + parts.sum(axis=0))
         whole.flat[:: len(whole) + 1] += self.site + JITTER
         return whole
 

@@ -9,7 +9,7 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from sdl.space import Readings, Settings
 from strategies.posterior.channel import ChannelPosterior, ChannelRows
-from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, switched
+from strategies.posterior.covariance import AMPLITUDE, BACKGROUND, GAIN, NOISE, Covariance, Matrix, Others, switched
 from strategies.posterior.hyperparameters import BEFORE
 from strategies.posterior.rows import Pursuit, Rows, Statement
 from strategies.posterior.shared import of_others
@@ -167,7 +167,8 @@ def _frames(rows: Rows, switches: tuple[float, ...]) -> Callable[[np.ndarray], C
         if (key := own.tobytes()) not in known:
             part = rows.at(own)
             held = tuple(rows.held.tolist())
-            known[key] = Covariance(part.inputs, part.order, part.reference, switches, part.apart, held)
+            others = Others(part.source, part.louder) if part.source.any() else None
+            known[key] = Covariance(part.inputs, part.order, part.reference, switches, part.apart, held, others)
         return known[key]
 
     return frame

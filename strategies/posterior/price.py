@@ -12,8 +12,8 @@ from scipy.special import ndtr
 
 from sdl.space import Readings, Settings
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import SAME, Pursuit, Rows
-from strategies.posterior.verdict import FEWEST, NEAR, estimate, looks, quantiles
+from strategies.posterior.rows import NEAR, SAME, Pursuit, Rows
+from strategies.posterior.verdict import FEWEST, estimate, looks, quantiles
 
 AHEAD = 12
 """Readings that are forecast."""
@@ -38,7 +38,7 @@ def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Fore
     window = pursuit.window
     mean, deviation = posterior.at(settings, pursuit.fixed)
     noise, (estimates, widened) = posterior.noise_at(pursuit), _estimates(posterior, pursuit, settings, mean)
-    near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (NEAR, SAME))
+    near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (pursuit.reach, SAME))
     ahead = np.arange(1, AHEAD + 1)[:, None]
     k = (near + ahead)[..., None]
     weight = ahead[..., None] / k
@@ -71,7 +71,7 @@ def _estimates(posterior: Posterior, pursuit: Pursuit, settings: Settings, mean:
     last = rows.settings[-1]
     level, deviation = estimate(posterior, pursuit, last, posterior.now)
     shift = level - posterior.at(last[None], pursuit.fixed)[0][0]
-    close = np.abs(settings - last).max(axis=1) <= NEAR
+    close = np.abs(settings - last).max(axis=1) <= pursuit.reach
     independent = posterior.noise_at(pursuit) / np.sqrt(pursuit.near(rows, last, NEAR).sum())
     return mean + np.where(close[:, None], shift, 0.0), np.maximum(deviation / independent, 1.0)
 

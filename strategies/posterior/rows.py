@@ -11,6 +11,8 @@ from sdl.space import Readings, Settings, Space, Window
 
 GRID = 3000
 """Most points of a grid that is searched as one."""
+NEAR = 0.1
+"""Distance in the unit box within which readings are moved to the settings."""
 FRESH = 2
 """Readings that there must be at the very settings before a look, by default."""
 SAME = 1e-9
@@ -91,6 +93,10 @@ class Rows:
     apart: NDArray[np.float64]
     """Of a row from before the campaign, or at the rim of a plate, by which part its gains may be off from today's; 0
     for today's, ``(n,)``."""
+    source: NDArray[np.int_]
+    """Number of the source other than the instrument that a row is of, ``(n,)``; 0 for the instrument's own."""
+    louder: NDArray[np.float64]
+    """How many times as large the noise of each row of a source is as what the instrument states, ``(n,)``."""
     looked: NDArray[np.bool_]
     """Whether the target that a row was taken for may be judged right after it, ``(n,)``: not amid those that are
     taken together."""
@@ -111,6 +117,8 @@ class Rows:
             reference=nothing,
             pursuit=nothing.astype(int),
             apart=np.empty(0),
+            source=nothing.astype(int),
+            louder=np.empty(0),
             looked=nothing,
             conditions=np.empty((0, k)),
             wanted=np.empty((0, k)),
@@ -170,6 +178,8 @@ class Rows:
             reference=np.append(self.reference, reference),
             pursuit=np.append(self.pursuit, pursuit),
             apart=np.append(self.apart, 0.0),
+            source=np.append(self.source, 0),
+            louder=np.append(self.louder, 1.0),
             looked=np.append(self.looked, True),
             conditions=np.vstack((self.conditions, self.held)),
             wanted=np.vstack((self.wanted, self.held)),
@@ -188,6 +198,8 @@ class Pursuit:
     """Probability of a false verdict, for the target."""
     fresh: int = FRESH
     """Readings that there must be at the very settings before a look."""
+    reach: float = NEAR
+    """Distance within which readings are expected to be moved to the settings, where what follows is forecast."""
 
     @property
     def fixed(self) -> list[int]:

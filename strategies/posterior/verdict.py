@@ -32,10 +32,8 @@ from sdl.space import Readings, Settings
 from strategies.posterior.channel import DOUBTED, ChannelPosterior
 from strategies.posterior.covariance import NOISE, Matrix
 from strategies.posterior.posterior import Posterior
-from strategies.posterior.rows import SAME, Pursuit, Rows
+from strategies.posterior.rows import NEAR, SAME, Pursuit, Rows
 
-NEAR = 0.1
-"""Distance in the unit box within which readings are moved to the settings."""
 FEWEST = 3
 """Readings near to the settings before the first look."""
 PACE = 3.0

@@ -51,6 +51,8 @@ class FreeChannels:
             reference=np.zeros(n, bool),
             pursuit=np.full(n, -1),
             apart=np.zeros(n),
+            source=np.zeros(n, int),
+            louder=np.ones(n),
             looked=np.ones(n, bool),
             conditions=self.conditions.scaled,
             wanted=np.tile(self.conditions.scaled_given, (n, 1)),

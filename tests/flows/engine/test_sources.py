@@ -1,0 +1,86 @@
+"""Cheaper sources beside the instrument: asked for a campaign, kept apart in its ledger, and held with it."""
+
+import pytest
+
+from flows.engine.direct_run import run_directly
+from flows.engine.opening import open_session
+from sdl.campaign.definition import Campaign
+from sdl.campaign.validation import prepare
+from sdl.errors import InvalidInput, LeaseHeld
+from sdl.history import Purpose, RoundKind
+from sdl.ledger.ledger import Ledger
+
+LAMP = {"plugin": "twin", "seed": 1, "apparatus": "lamp"}
+CHEAP = {"name": "cheap", "plugin": "twin", "seed": 2, "unit": 3, "apparatus": "other lamp", "price": 0.05}
+
+
+def campaign(**parts):
+    white = {"name": "white", "readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+    written = {"name": "two", "budget": 100, "instrument": LAMP, "targets": [white], "sources": [CHEAP]}
+    return Campaign.parse(written | parts)
+
+
+def ledger(home):
+    return str(home / "ledger.sqlite")
+
+
+def test_a_source_is_asked_first_and_what_it_read_stands_apart_from_what_the_instrument_read(tmp_path):
+    price = {"unit": "min", "request": 2.0}
+    outcome = run_directly(campaign(price=price), tmp_path, ledger(tmp_path))
+    assert outcome["verified"] == 1
+    with Ledger(ledger(tmp_path)) as book:
+        history = book.history(book.entry("two").id)
+    assert history.rounds[0].kind is RoundKind.SOURCE
+    assert {row.purpose for row in history.of_sources} == {Purpose.SOURCE}
+    assert len(history.of_sources) + len(history.observations) == history.sent
+    exams = [row for row in history.observations if row.purpose is Purpose.VERIFICATION]
+    assert history.findings[-1].facts.pooled <= len(exams)
+    assert [row.seq for row in history.observations] == list(range(len(history.observations)))
+    page = (tmp_path / "reports" / "two.html").read_text()
+    n = len(history.of_sources)
+    assert f"{n} readings for {0.05 * n:g} min in all; reads 445nm" in page
+    assert f"{2 * len(history.observations) + 0.05 * n:g} min spent" in page
+
+
+def test_a_campaign_goes_on_with_its_source_where_it_was_left(tmp_path):
+    whole, first = tmp_path / "whole", tmp_path / "first"
+    run_directly(campaign(), whole, ledger(whole))
+    with open_session(campaign(), first, ledger(first)) as session:
+        for _ in range(3):
+            session.execute(session.propose())
+    run_directly(campaign(), first, ledger(first))
+    rows = []
+    for home in (whole, first):
+        with Ledger(ledger(home)) as book:
+            history = book.history(book.entry("two").id)
+        rows.append([(row.round, row.settings.tolist()) for row in (*history.of_sources, *history.observations)])
+    assert rows[0][:10] == rows[1][:10]
+
+
+def test_nobody_else_measures_with_a_source_that_is_held(tmp_path):
+    other = campaign(name="other", instrument=LAMP | {"apparatus": "third lamp"})
+    with (
+        open_session(campaign(), tmp_path, ledger(tmp_path)),
+        pytest.raises(LeaseHeld, match="other lamp"),
+        open_session(other, tmp_path, ledger(tmp_path)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        (CHEAP | {"apparatus": "lamp"}, r"sources\.0: .*lamp is the campaign's instrument"),
+        (CHEAP | {"plugin": "sinewave", "unit": 0}, r"sources\.0: "),
+        ({"name": "cheap", "plugin": "robotic-arm", "price": 1}, r"sources\.0: .* needs the knobs R, G, B"),
+        ({"name": "cheap", "plugin": "by-hand", "price": 1}, r"sources\.0: "),
+    ],
+)
+def test_what_cannot_be_a_source_is_refused_before_the_first_request(source, fault):
+    with pytest.raises(InvalidInput, match=fault):
+        prepare(campaign(sources=[source]))
+
+
+def test_two_sources_of_one_name_are_refused():
+    with pytest.raises(InvalidInput, match="every source needs a name of its own, found twice: cheap"):
+        campaign(sources=[CHEAP, CHEAP])
