@@ -34,7 +34,7 @@ from sdl.campaign.sections import (
 from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
-from sdl.formatting import format_value
+from sdl.formatting import format_value, found_twice
 from sdl.space import UNCONSTRAINED, Constraints, Interval, is_number
 
 MOST_ANSWERS = 100
@@ -211,7 +211,7 @@ class Campaign(Section):
     @classmethod
     def _distinct(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
         names = [target.name for target in targets]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := found_twice(names):
             raise ValueError(f"every target needs a name of its own, found twice: {', '.join(twice)}")
         return targets
 
