@@ -49,7 +49,7 @@ def test_asked_again_because_of_a_fault_it_says_what_went_wrong_this_time():
     try:
         raise errors.CampaignSuspended("what went wrong before")
     except errors.CampaignSuspended:
-        with pytest.raises(errors.InstrumentUnavailable, match="refused$"):
+        with pytest.raises(errors.InstrumentUnavailable, match=r"refused$"):
             measure(f"http://127.0.0.1:{port}/api")
 
 
