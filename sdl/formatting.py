@@ -4,7 +4,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from reprlib import Repr
@@ -66,6 +66,15 @@ def hide_password(url: str) -> str:
     shown = BARE.sub(r"\g<before>***", url)
     shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", shown)
     return TOKEN.sub(r"\g<query>***", shown)
+
+
+def found_twice(names: Sequence[str]) -> list[str]:
+    """Return the names that are there more than once, in alphabetical order.
+
+    >>> found_twice(["b", "a", "b"])
+    ['b']
+    """
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def keep_secret(value: str) -> None:
@@ -290,6 +299,6 @@ def parse_json(text: str, constant: Callable[[str], float] = float) -> Any:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := found_twice(names):
         raise ValueError(f"every key needs a name of its own, found twice: {', '.join(twice)}")
     return dict(pairs)

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, PydanticUserError, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
-from sdl.formatting import format_value, hide_secrets, keep_secret
+from sdl.formatting import format_value, found_twice, hide_secrets, keep_secret
 
 Group = Literal[
     "sdl.instruments",
@@ -157,7 +157,7 @@ def read_words(words: str) -> tuple[str, dict[str, Any]]:
     if any(not key.strip() or not sign for key, sign, _ in pairs):
         raise InvalidInput(f"{words!r} needs the form NAME:KEY=VALUE,KEY=VALUE, as in full-factorial:levels=5")
     keys = [key.strip() for key, _, _ in pairs]
-    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+    if twice := found_twice(keys):
         raise InvalidInput(f"{', '.join(twice)} is given twice in {words!r}")
     return name.strip(), {key: read_value(value.strip()) for key, (_, _, value) in zip(keys, pairs, strict=True)}
 

@@ -71,7 +71,7 @@ ROOMS = {
         "sdl": "analysis campaign errors formatting history instruments.protocol instruments.screening ledger space "
         "system",
     },
-    "sdl.reports": {"sdl": "analysis campaign errors formatting history ledger space system"},
+    "sdl.reports": {"sdl": "analysis campaign errors formatting history ledger measurement space system"},
     "sdl.interchange": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.protocol "
         "instruments.screening ledger measurement reports space system",

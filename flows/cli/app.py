@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -186,6 +187,8 @@ def _before_any_command(
 def main() -> NoReturn:
     """Run a command and end the process with its exit code."""
     environment.keep_loopback_direct()
+    if not sys.warnoptions:  # what arithmetic makes of numbers that no unit suits is judged where it is used
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a character that a terminal lacks is better spelt out than not said
             stream.reconfigure(errors="backslashreplace")

@@ -11,6 +11,7 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show, show_progress
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
+from sdl.formatting import found_twice
 from sdl.history import Entry
 from sdl.ledger.database import SCHEMA_VERSION, open_database
 from sdl.space import NeedsUnits
@@ -105,6 +106,8 @@ def _columns(texts: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     if wrong := [text for text, (there, _, here) in zip(texts, pairs, strict=True) if not there or not here]:
         raise InvalidInput([f"--column needs THERE=HERE, as in I_445=445nm, got {text!r}" for text in wrong])
+    if twice := found_twice([there for there, _, _ in pairs]):
+        raise InvalidInput([f"--column {there} is given twice" for there in twice])
     return {there: here for there, _, here in pairs}
 
 

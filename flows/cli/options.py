@@ -10,7 +10,7 @@ import typer
 from flows import environment
 from flows.terminal import err
 from sdl.errors import InvalidInput
-from sdl.formatting import format_value, has_password
+from sdl.formatting import format_value, found_twice, has_password
 from sdl.ledger.ledger import Ledger
 from sdl.plugins import read_value
 
@@ -68,12 +68,15 @@ def parse_pairs(written: Iterable[str] | None, what: str) -> dict[str, Any]:
     """``KEY=VALUE`` strings as a dictionary, values read as TOML where they can be.
 
     Raises:
-        InvalidInput: listing every one that has no ``=``.
+        InvalidInput: listing every one that has no ``=``, or a key that is given twice.
     """
     texts = list(written or [])
     if wrong := [text for text in texts if "=" not in text]:
         raise InvalidInput([f"{what} needs KEY=VALUE, got {format_value(text)}" for text in wrong])
-    return {key.strip(): read_value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
+    pairs = [(key.strip(), value.strip()) for key, _, value in (text.partition("=") for text in texts)]
+    if twice := found_twice([key for key, _ in pairs]):
+        raise InvalidInput([f"{what}: {key} is given twice" for key in twice])
+    return {key: read_value(value) for key, value in pairs}
 
 
 def override_keys(written: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from sdl.campaign.source import SourcePart
 from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
-from sdl.formatting import format_value
+from sdl.formatting import format_value, found_twice
 from sdl.space import UNCONSTRAINED, Constraints, Interval, is_number
 
 MOST_ANSWERS = 100
@@ -214,8 +214,8 @@ class Campaign(Section):
     @field_validator("targets", "sources")
     @classmethod
     def _distinct(cls, parts: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
-        names, kind = [part.name for part in parts], str(info.field_name).removesuffix("s")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := found_twice([part.name for part in parts]):
+            kind = str(info.field_name).removesuffix("s")
             raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
         return parts
 

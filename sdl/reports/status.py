@@ -13,6 +13,7 @@ from sdl.history import Control, State
 from sdl.ledger.lease import Holder
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import CampaignOverview, CampaignProgress, campaign_overviews, campaign_progress
+from sdl.measurement.hand_bench import wanted_samples
 from sdl.system.clock import now
 
 TIMES = 10.0
@@ -97,6 +98,8 @@ class CampaignStatus:
     approved: str = ""
     """Who approved of which round last, and how that was known, in words."""
     asks_persons: bool = False
+    told: bool = False
+    """Whether persons told all that they were asked for."""
     """Whether it asked persons for readings that it does not have yet."""
     seen_at: float = 0.0
     """When this was read."""
@@ -144,6 +147,8 @@ class CampaignStatus:
             return "a new start, since it was interrupted"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
+        if self.state is State.PAUSED and self.told:
+            return f"'sdl propose {self.campaign}': every reading is told, and the next settings can be asked for"
         if self.state is State.PAUSED and self.asks_persons:
             return (
                 f"persons and what they read: 'sdl propose {self.campaign}' shows what is wanted, and goes on with it"
@@ -198,7 +203,14 @@ def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignS
             for status in statuses
         ]
     words = {each.name: _spent(ledger, each.name, seen_at) for each in overviews if each.config.get("price")}
-    return [replace(status, spent=words.get(status.campaign, "")) for status in found]
+    return [
+        replace(status, spent=words.get(status.campaign, ""), told=status.asks_persons and _all_told(ledger, status))
+        for status in found
+    ]
+
+
+def _all_told(ledger: Ledger, status: CampaignStatus) -> bool:
+    return not wanted_samples(ledger, ledger.entry(status.campaign))
 
 
 def _spent(ledger: Ledger, name: str, seen_at: float) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import found_twice
 from sdl.space.allowed import Allowed
 from sdl.space.channel import Channel
 from sdl.space.condition import Condition
@@ -45,7 +46,7 @@ class Space(Value):
     def _distinct(self) -> Self:
         kinds = ("knob", self.knob_names), ("channel", self.channel_names), ("condition", self.condition_names)
         for kind, names in kinds:
-            if twice := sorted({name for name in names if names.count(name) > 1}):
+            if twice := found_twice(names):
                 raise ValueError(f"every {kind} needs a name of its own, found twice: {', '.join(twice)}")
         if faults := formula_faults(
             {name: formula.names for name, formula in self.formulas.items()}, self.channel_names

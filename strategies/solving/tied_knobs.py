@@ -49,7 +49,7 @@ class TiedKnobs:
         """Find the rules that settings ``(n, all)`` keep without exception, going from knob to knob.
 
         Raises:
-            InvalidInput: a knob has names, which keep no rule of numbers.
+            InvalidInput: a knob has names, which keep no rule of numbers, or no knob was ever moved.
         """
         if named := [knob.name for knob in space.knobs if knob.names]:
             raise InvalidInput(
@@ -65,6 +65,11 @@ class TiedKnobs:
             else:
                 slopes[column], constant[column] = rule
                 notes += _sentences(space, free, column, *rule)
+        if not free:
+            which = (
+                "there is one row alone" if len(settings) == 1 else f"all {len(settings)} rows have the same settings"
+            )
+            raise InvalidInput(f"{which}: measure at others")
         if len(free) <= MOST:
             notes += _nearly(space, rows, free)
         return cls(space, tuple(free), slopes, constant, notes)

@@ -109,6 +109,8 @@ def _declared_space(
         if name not in space.channel_names:
             faults.append(f"unknown channel {name!r}{suggest_nearest(name, space.channel_names)}")
             continue
+        if name in wanted:
+            faults.append(f"the channel {name} is given twice")
         own = space.channels[space.columns([name])[0]]
         try:
             wanted[name] = read_ranges([text])[name] if name != text else (own.floor, own.ceiling)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flows.studies.words.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import found_twice
 from sdl.interchange.export_import import read_data
 from sdl.interchange.file_contents import READERS
 from sdl.space import Space
@@ -62,6 +63,6 @@ def _numbers(text: str, part: str) -> dict[str, float]:
     if not pairs or not all(name.strip() and equals for name, equals, _ in pairs):
         raise InvalidInput(f"{text!r} needs the form {FORM}")
     names = [name.strip() for name, _, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := found_twice(names):
         raise InvalidInput(f"{', '.join(twice)} is given twice in {text!r}")
     return {name: read_number(name, value) for name, (_, _, value) in zip(names, pairs, strict=True)}

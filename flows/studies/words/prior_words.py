@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from flows.studies.words.target_words import read_number
 from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import found_twice
 from sdl.space import Settings
 from strategies.solving.tied_knobs import TiedKnobs
 
@@ -44,7 +45,7 @@ def read_prior(ties: TiedKnobs, words: Sequence[str], faults: list[str]) -> dict
             wrong.append(f"± of {name} needs a number above 0, got {deviation:g}")
         faults += [f"prior: {fault}" for fault in wrong]
         found[name] = (setting, deviation)
-    faults += [f"prior: {name} is given twice" for name in sorted({name for name in known if known.count(name) > 1})]
+    faults += [f"prior: {name} is given twice" for name in found_twice(known)]
     return found
 
 
@@ -70,7 +71,7 @@ def read_start(ties: TiedKnobs, text: str | None, faults: list[str]) -> Settings
         except InvalidInput as error:
             knob_faults += error.faults
         wrong += knob_faults or _range_faults(ties, name, values[name])
-    wrong += [f"{name} is given twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    wrong += [f"{name} is given twice" for name in found_twice(names)]
     if missing := [name for name in ties.space.knob_names if name not in names]:
         wrong.append(f"{', '.join(missing)} is missing: a path starts from all of {', '.join(ties.space.knob_names)}")
     if not wrong:

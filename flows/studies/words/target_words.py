@@ -12,6 +12,7 @@ from sdl.campaign.definition import Target
 from sdl.campaign.validation import target_faults
 from sdl.campaign.wishes import read_range
 from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import found_twice
 from sdl.interchange.export_import import Data, read_data
 from sdl.space import Formula, Space
 from strategies.solving.problem import FixedChannel
@@ -50,15 +51,16 @@ def read_target_words(
     fixed = _read_each(targets, lambda text: _fixed_channel(space, text, tolerance), wrong)
     _read_each(free, lambda name: space.columns([name]), wrong)
     names = [channel.name for channel in fixed]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    wrong += [f"{name} is fixed twice: give one reading for it" for name in twice]
+    wrong += [f"{name} is fixed twice: give one reading for it" for name in found_twice(names)]
     wrong += [f"{name} is both fixed and free: leave out one of the two" for name in sorted({*names} & {*free})]
     if len(extremes := [channel.name for channel in fixed if channel.interval.extreme]) > 1:
         wrong.append(
             f"one reading may be as large or as small as possible, got {', '.join(extremes)}: bound the others"
         )
     unlit = list[str]()
-    levels = dict(_read_each(background, lambda text: _background_level(space, text), unlit))
+    stated = _read_each(background, lambda text: _background_level(space, text), unlit)
+    levels = dict(stated)
+    unlit += [f"{name} is given twice" for name in found_twice([name for name, _ in stated])]
     if levels and not unlit and (missing := [name for name in names if name not in levels]):
         unlit.append(f"{', '.join(missing)} is missing; give every channel of the target one, or none")
     wrong += [f"background: {fault}" for fault in unlit]
@@ -81,6 +83,7 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
     """
     faults = list[str]()
     formulas = _read_each(quantities, _formula, faults)
+    faults += [f"the quantity {name} is given twice" for name in found_twice([name for name, _ in formulas])]
     if faults:
         raise InvalidInput(faults)
     return read_data(path, space, read_ranges(knobs)).with_quantities(dict(formulas))
@@ -106,9 +109,7 @@ def read_ranges(words: Sequence[str]) -> dict[str, tuple[float, float]]:
     faults = list[str]()
     stated = _read_each(words, _range, faults)
     names = [name for name, _ in stated]
-    faults += [
-        f"the range of {name} is given twice" for name in sorted({each for each in names if names.count(each) > 1})
-    ]
+    faults += [f"the range of {name} is given twice" for name in found_twice(names)]
     if faults:
         raise InvalidInput(faults)
     return dict(stated)
@@ -127,7 +128,7 @@ def read_given(space: Space, words: Sequence[str], faults: list[str]) -> dict[st
     names = [name for name, _ in stated]
     there = "" if known else "; a file has them in columns cond.NAME, and this one has none"
     wrong += [f"unknown condition {name!r}{suggest_nearest(name, known)}{there}" for name in names if name not in known]
-    wrong += [f"{name} is given twice" for name in sorted({each for each in names if names.count(each) > 1})]
+    wrong += [f"{name} is given twice" for name in found_twice(names)]
     faults += [f"given: {fault}" for fault in wrong]
     return dict(stated)
 

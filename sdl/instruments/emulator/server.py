@@ -76,7 +76,7 @@ class InstrumentServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
-            raise InvalidInput(f"cannot listen on {host}:{port}: {error}; choose another port") from error
+            raise InvalidInput(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from error
         self.instrument, self.faults = instrument, faults
         self.hold_s, self.stall_s, self.drip_s, self.seed = hold_s, stall_s, drip_s, seed
         self.requests = 0

@@ -85,6 +85,7 @@ def test_nothing_but_json_is_on_standard_output_whatever_a_plug_in_prints_there(
         (["measure", "R=2", "G=0", "B=0"], "knob 'R' needs a number from 0.0 to 1.0, got 2"),
         (["measure", "R=1"], "knob 'G' is missing: give a value from 0.0 to 1.0"),
         (["measure", "R", "G=0", "B=0"], "a setting needs KEY=VALUE, got 'R'"),
+        (["measure", "R=0.1", "R=0.2", "G=0", "B=0"], "a setting: R is given twice"),
         (["measure", *KNOBS, "-i", "twn"], "unknown instrument 'twn'; did you mean 'twin'?"),
         (["measure", *KNOBS, "-o", "sed=1"], "'twin' has no such option; did you mean 'seed'?"),
         (["measure", *KNOBS, "-i", "claude-light"], "url: 'claude-light' needs this option "

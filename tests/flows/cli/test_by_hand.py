@@ -51,6 +51,9 @@ def test_what_was_read_is_told_in_words_and_faults_end_with_2(sdl, begun):
     wanted = [sample["sample"] for sample in sdl("propose", "dyes", "--json").json["samples"]]
     assert wanted == ["r0-0-0", "r0-3-0", "r0-4-0", "r0-2-0-2"]
     assert "waits for persons and what they read: 'sdl propose dyes'" in sdl("status", "dyes").said
+    for name in wanted:
+        sdl("tell", "dyes", name, "450nm=20", "650nm=5")
+    assert "waits for 'sdl propose dyes': every reading is told, and the next" in sdl("status", "dyes").said
 
 
 def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):
@@ -68,6 +71,7 @@ def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):
     ("words", "why"),
     [
         (["tell", "dyes", "r0-0-0", "450nm"], "a reading needs KEY=VALUE, got '450nm'"),
+        (["tell", "dyes", "r0-0-0", "450nm=1", "450nm=2"], "a reading: 450nm is given twice"),
         (["tell", "dyes", "gone.csv"], "cannot read gone.csv"),
         (["tell", "dyes", "a.csv", "b.csv"], "'b.csv' is neither"),
         (["tell", "dies", "r0-0-0", "450nm=1"], "no campaign 'dies' in this ledger; did you mean 'dyes'?"),

@@ -32,8 +32,9 @@ def bad(kind, settings, readings):
     """Rows in which something is wrong."""
     settings, readings = settings.copy(), readings.copy()
     column = CHANNELS.index("445nm")
-    if kind == "few":
-        settings, readings = settings[:2], readings[:2]
+    if kind in ("few", "single row"):
+        n = 2 if kind == "few" else 1
+        settings, readings = settings[:n], readings[:n]
     elif kind == "still settings":
         settings[:] = settings[0]
     elif kind == "still channel":
@@ -54,6 +55,7 @@ def bad(kind, settings, readings):
         ("still settings", WHITE, "all 60 rows have the same settings: measure at others"),
         ("still channel", WHITE, "445nm reads the same in all 60 rows: leave it free, or measure where it moves"),
         ("one row", WHITE, "all 60 rows have the same settings"),
+        ("single row", WHITE, "there is one row alone: measure at others"),
         ("ceiling", WHITE, "no row has a reading below the ceiling in each of 445nm, 515nm, 630nm: measure some"),
         ("never read", WHITE, "445nm was never read in these rows; they have 415nm, 480nm,"),
         ("good", ["445nm=nan"], "445nm needs a finite number, got 'nan'"),
@@ -66,6 +68,13 @@ def test_bad_input_is_a_sentence(sdl, rows, tmp_path, command, kind, target, sen
     assert outcome.code == 2
     assert sentence in outcome.said
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize("words", ["--background 445nm=1", "--quantity q=445nm/515nm", "--knob R=0:1"])
+def test_what_is_said_twice_is_not_half_forgotten(sdl, dark, words):
+    outcome = sdl("solve", dark, "--target", "445nm=16384", *words.split(), *words.split())
+    assert outcome.code == 2
+    assert "is given twice" in outcome.said
 
 
 def test_too_few_rows_are_a_sentence_for_each_model(sdl, rows, tmp_path):

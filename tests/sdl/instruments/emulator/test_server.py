@@ -132,7 +132,7 @@ def test_any_instrument_is_served_with_its_own_knobs_and_bounds():
 
 
 def test_a_port_in_use_says_so(served):
-    with pytest.raises(InvalidInput, match="choose another port"):
+    with pytest.raises(InvalidInput, match="choose another --host or --port"):
         InstrumentServer(Twin(), port=served.server_port)
 
 
