@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import environment
+from flows.cli.documentation import pages_about
 from flows.cli.options import AsJson, Home, LedgerOption
 from flows.laboratory import service
 from flows.laboratory.definition import TWIN_PORT, Laboratory
@@ -187,7 +188,9 @@ def examine_setup(
     adopt_files(directory / "prefect")
     findings = list(examine_laboratory(Setup(directory, environment.ledger(ledger, directory), port, file)))
     rows = [[MARKS[finding.state], finding.what, finding.found, finding.advice] for finding in findings]
-    show([asdict(finding) for finding in findings], as_json, plain_table(["", "what", "found", "what to do"], rows))
+    pages = pages_about(finding.found for finding in findings if finding.state == "fault")
+    table = plain_table(["", "what", "found", "what to do"], rows)
+    show([asdict(finding) for finding in findings], as_json, table, *(f"more in {page}" for page in pages))
     return WRONG if any(finding.state == "fault" for finding in findings) else 0
 
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from flows import environment
+from flows.engine.handover import build_instrument
 from flows.engine.open_bench import open_bench
 from flows.laboratory.definition import Laboratory, Notify
 from flows.laboratory.stale_deployments import describe_stale_deployments
@@ -29,6 +30,7 @@ from sdl.campaign.sections import Plugin
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld, LedgerError, SdlError
 from sdl.formatting import format_duration, format_time, hide_password
+from sdl.instruments.protocol import ReadByPersons
 from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.tokens import Kind, Tokens
@@ -350,6 +352,10 @@ def _faults(check: Callable[[], None]) -> Iterator[str]:
 def _instrument(name: str, part: Plugin, setup: Setup) -> DoctorFinding:
     """Whether it answers: one reading with everything off, in the ledger like any other."""
     try:
+        built = build_instrument(part)
+        built.close()
+        if isinstance(built, ReadByPersons):
+            return DoctorFinding(name, "ok", "persons read it, and 'sdl propose' asks them", "")
         with open_bench(part, str(setup.directory), setup.ledger, "doctor") as bench:
             taken = by_hand.measure_by_hand(bench, [bench.instrument.space.off])
         return (

@@ -8,6 +8,7 @@ import hashlib
 import re
 import secrets
 import threading
+import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hmac import compare_digest
@@ -121,8 +122,9 @@ class Tokens:
                 raise NotAllowed(
                     "the first token is that of a person who may approve: 'sdl who add NAME --role approver'"
                 )
-            if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first() is not None:
-                raise InvalidInput(f"there is, or was, a token of {format_value(name)}: give another name")
+            for known in connection.execute(select(tokens.c.name)).scalars():
+                if _alike(known) == _alike(name):
+                    raise InvalidInput(f"there is, or was, a token of {format_value(known)}: give another name")
             number = statements.inserted_id(connection.execute(insert(tokens).values(**row)))
         return f"sdl-{number}-{secret}"
 
@@ -218,6 +220,11 @@ def _holders(connection: Connection) -> list[Identity]:
 def _identity(row: Row[tuple[object, ...]]) -> Identity:
     values = {name: getattr(row, name) for name in ("id", "name", "hourly", "daily", "at", "ended")}
     return Identity(kind=Kind(row.kind), role=Role(row.role), **values)
+
+
+def _alike(name: str) -> str:
+    """A name without what people do not tell apart: capitals, widths and forms of the same letters."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _hash(secret: str, salt: str) -> str:

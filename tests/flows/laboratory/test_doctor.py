@@ -163,6 +163,16 @@ def test_an_instrument_that_answers_and_one_that_does_not(doctor, tmp_path):
     assert "switched on" in found["instrument"]["advice"]
 
 
+def test_an_instrument_that_persons_read_is_not_asked(doctor, tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text(
+        "[instruments.bench]\nplugin = 'by-hand'\nknobs = [{ name = 'T', low = 0, high = 1 }]\n"
+        "channels = [{ name = 'y', unit = '', noise = 1.0 }]\n"
+    )
+    code, found = doctor("--port", 1, file)
+    assert (code, found["bench"]["state"], found["bench"]["found"][:7]) == (0, "ok", "persons")
+
+
 # ---------------------------------------------------------------------- one service a data directory
 
 

@@ -108,8 +108,9 @@ class TestTokens:
             people.tokens.identify(token)
         with pytest.raises(NotAllowed, match="was ended"):
             people.propose(guest)
-        with pytest.raises(InvalidInput, match="there is, or was"):
-            people.tokens.issue("guest", Kind.AGENT, Role.OPERATOR, people.ada)
+        for name in ("guest", "GUEST", "ｇuest"):
+            with pytest.raises(InvalidInput, match="there is, or was, a token of 'guest'"):
+                people.tokens.issue(name, Kind.AGENT, Role.OPERATOR, people.ada)
 
     @pytest.mark.parametrize("token", ["", "x", NOBODY, NOBODY.replace("1", "99"), "sdl-١-" + "x" * 43, "sdl-1-" * 9])
     def test_what_is_no_token_is_nobodys(self, people, token):
