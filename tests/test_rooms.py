@@ -101,9 +101,10 @@ ROOMS = {
         "sdl": "errors plugins space",
         "strategies": "contract models.base models.deep numerics",
     },
+    "strategies.fusion": {"sdl": "campaign formatting history space", "strategies": "posterior"},
     "strategies.plan": {
         "sdl": "analysis campaign errors formatting history plugins space",
-        "strategies": "acquisitions answers contract fitting numerics posterior",
+        "strategies": "acquisitions answers contract fitting fusion numerics posterior",
     },
     "strategies.models.gaussian_process": {
         "sdl": "errors space",
@@ -203,10 +204,15 @@ ROOMS = {
         "strategies": "acquisitions contract fitting models.laws numerics",
         "flows": "benchmarks.bars benchmarks.cells terminal",
     },
+    "flows.benchmarks.fusion": {
+        "sdl": "campaign history instruments.claude_light instruments.protocol instruments.simulated space",
+        "strategies": "evaluation plan",
+        "flows": "benchmarks.bars benchmarks.cells terminal",
+    },
     "flows.benchmarks.suite": {
         "sdl": "errors",
-        "flows": "benchmarks.cells benchmarks.decisions benchmarks.inverse benchmarks.laws benchmarks.operation "
-        "benchmarks.rivals versions",
+        "flows": "benchmarks.cells benchmarks.decisions benchmarks.fusion benchmarks.inverse benchmarks.laws "
+        "benchmarks.operation benchmarks.rivals versions",
     },
     "flows.cli": {
         "sdl": "analysis campaign errors formatting history instruments.claude_light instruments.emulator "

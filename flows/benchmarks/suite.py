@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.benchmarks import laws, rivals
+from flows.benchmarks import fusion, laws, rivals
 from flows.benchmarks.cells import Progress
 from flows.benchmarks.decisions import (
     acquisitions,
@@ -80,6 +80,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[BenchmarkRequest], Result], Callable[[R
     ),
     "laws": (lambda of: laws.run_laws_benchmark(of.seeds, of.progress), laws.laws_tables),
     "rivals": (lambda of: rivals.run_rivals_benchmark(of.seeds, of.progress), rivals.rivals_tables),
+    "fusion": (lambda of: fusion.run_fusion_benchmark(of.seeds, of.progress), fusion.fusion_tables),
     "offers": (lambda of: offers.run_offers_benchmark((), of.models, progress=of.progress), offers.offers_table),
     "inverse": (
         lambda of: run_inverse_benchmark(of.inverse, of.home / "benchmarks" / "inverse", of.progress),
@@ -105,6 +106,7 @@ ALONE = (
     "sweep",
     "laws",
     "rivals",
+    "fusion",
     "offers",
     "inverse",
     "instruments",

@@ -27,8 +27,8 @@ What = Annotated[
     str,
     typer.Argument(
         help="loop, records, models, forest, incomplete, acquisitions, speed, all of these, or one that takes "
-        "minutes: laws, rivals, offers, inverse, ablation, instruments, ledger, soak, use, service, interleavings, "
-        "steering, sweep."
+        "minutes: laws, rivals, fusion, offers, inverse, ablation, instruments, ledger, soak, use, service, "
+        "interleavings, steering, sweep."
     ),
 ]
 Seeds = Annotated[

@@ -15,6 +15,7 @@ SECTIONS = {
     r"price\b|history: .* rim": "Plates, prices and deadlines",
     r"models?\b|unknown inverse model": "Inverse models",
     r"rivals\b": "Rivals",
+    r"sources?\b": "Sources beside the instrument",
     r"conditions\b|.*unknown condition": "Conditions",
     r"acquisition\b": "Acquisitions",
     r"instruments?\b|unknown instrument": "Instruments",

@@ -165,10 +165,7 @@ class SourceFacts(_Record):
 
     def __str__(self) -> str:
         if self.dropped:
-            return (
-                "dropped, since its readings do not go with those of the instrument: they are e^"
-                f"{-float_or_nan(self.like):.1f} times likelier without a response in common"
-            )
+            return "dropped, since its readings do not go with those of the instrument"
         known = "; ".join(f"{channel} {words}" for channel, words in (self.bias or {}).items())
         return f"reads {known or 'what is not known yet'}"
 

@@ -73,10 +73,13 @@ class FileContents:
 
     @property
     def used(self) -> list[int]:
-        """Places of the rows that count: of several attempts at one measurement the first that brought a reading."""
+        """Places of the rows that count: of several attempts at one measurement the first that brought a reading.
+
+        What another source than the instrument read is none of these.
+        """
         first = dict[tuple[int, int, int], int]()
         for at, row in enumerate(self.rows):
-            if row["readings"] is not None:
+            if row["readings"] is not None and row["purpose"] != Purpose.SOURCE:
                 first.setdefault((row["round"], row["index"], row["replicate"]), at)
         return list(first.values())
 
@@ -87,6 +90,7 @@ class FileContents:
         for at in left:
             row = self.rows[at]
             reason = "another attempt at it counts" if row["readings"] is not None else row["reason"] or row["state"]
+            reason = "of another source than the instrument" if row["purpose"] == Purpose.SOURCE else reason
             why[VALUE.sub("", reason)].append(at)
         n = len(self.rows) + len(self.faults)
         return [*self.beside, *self._left_out(n)] + [

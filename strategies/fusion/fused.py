@@ -118,9 +118,10 @@ def _belief(found: Posterior, number: int) -> SourceFacts:
     apart, louder = max(scores, key=lambda pair: scores[pair])
     tried = _believed(rows, mine, apart, louder)
     like = _evidence(found, tried, mine | own) - _evidence(found, tried, mine) - _evidence(found, tried, own)
-    return SourceFacts(
-        asked=int(mine.sum()), apart=apart, louder=louder, like=like, dropped=bool(own.any()) and like < UNLIKE
-    )
+    # With no more rows than a plane takes, any bias may be as large as the response.
+    nothing_in_common = apart >= max(BIASES) and own.sum() > rows.settings.shape[1] + 2
+    dropped = bool(own.any()) and (like < UNLIKE or bool(nothing_in_common))
+    return SourceFacts(asked=int(mine.sum()), apart=apart, louder=louder, like=like, dropped=dropped)
 
 
 def _believed(rows: Rows, some: NDArray[np.bool_], apart: float, louder: float) -> Rows:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdl.history import CandidateFacts, FindingFacts, LessonFacts, Parity, ParityRows, RivalFacts, RoundFacts
+from sdl.history import (
+    CandidateFacts,
+    FindingFacts,
+    LessonFacts,
+    Parity,
+    ParityRows,
+    RivalFacts,
+    RoundFacts,
+    SourceFacts,
+)
 
 ROWS = ParityRows(measured=np.array([[1.0, np.nan]]), predicted=np.array([[1.5, 2.0]]))
 FULL = RoundFacts(
@@ -28,6 +37,8 @@ FULL = RoundFacts(
     candidates=(CandidateFacts(settings={"R": 0.5}, share=0.75),),
     family=0,
     history=LessonFacts(campaign="monday", instrument="twin", kind="the same", probability=0.9, distances={"a": 0.1}),
+    source="cheap",
+    sources={"cheap": SourceFacts(asked=3, apart=0.1, louder=1.0, like=4.5, dropped=False, bias={"445nm": "known"})},
     rivals={"linear": RivalFacts(score=-3.5, foretold=4, outside=1, until=9, fell="400 times less likely")},
     parity=Parity(("445nm", "515nm"), {"train": ROWS, "test": ROWS}),
 )
@@ -50,7 +61,8 @@ def through_json(facts):
 def test_the_keys_in_the_ledger_are_those_of_every_version():
     assert list(through_json(FULL)) == [
         "why", "model", "rows", "chosen", "scores", "held out", "asked", "missed", "skipped", "target",
-        "chance of passing", "uncertainty", "refused draws", "candidates", "family", "history", "rivals", "parity",
+        "chance of passing", "uncertainty", "refused draws", "candidates", "family", "history", "source", "sources",
+        "rivals", "parity",
     ]  # fmt: skip
     assert through_json(FULL)["missed"] == [1.0, None]
     assert set(through_json(JUDGED)) == {
