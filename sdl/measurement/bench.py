@@ -126,8 +126,8 @@ class Bench:
             if attempt > 1:
                 self._wait(max(wait, patience.wait(attempt, self.rng.random())))
             failed = list[_Failed]()
-            for first in range(0, len(left), plate.capacity):
-                failed += self._attempt_plate(plate, many, left[first : first + plate.capacity], progress)
+            for batch in self.instrument.space.batches(np.array([request.settings for request in left])):
+                failed += self._attempt_plate(plate, many, [left[place] for place in batch], progress)
             if not failed:
                 return
             suspects += Counter(each.request.key for each in failed if each.verdict is ReplyClass.SUSPECT)
@@ -141,9 +141,14 @@ class Bench:
     def _attempt_plate(
         self, plate: Plate, many: MeasuresMany, requests: list[Request], progress: Callable[[Request], object]
     ) -> list["_Failed"]:
-        """Send one plate, and return what brought no usable reading, in the order of asking."""
+        """Send one plate, and return what brought no usable reading, in the order of asking.
+
+        Raises:
+            InvalidInput: a knob that is constant within a batch is not; nothing is sent then.
+        """
         self._may_go_on()
         space, failed = self.instrument.space, list[_Failed]()
+        space.refuse_batch(np.array([request.settings for request in requests]))
         spread = plate.fill([request.purpose is Purpose.VERIFICATION for request in requests])
         wells = dict(zip(spread, requests, strict=True))
         numbers = self.ledger.send_plate(self.lease, self.campaign, wells, self.budget)

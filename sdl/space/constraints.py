@@ -178,6 +178,11 @@ class Constraints(Value):
                     equal = key == "always" and comparison.sign == "="
                     if not fault and equal and not comparison.category(by_name) and comparison.linear(knobs) is None:
                         fault = "an equality needs sums of knobs with constant factors"
+                    shared = [
+                        word for word in comparison.words if word in by_name and by_name[word].constant_within_batch
+                    ]
+                    if not fault and shared:
+                        fault = f"{shared[0]} is constant within a batch, and its low and high alone bound it"
                     found += [f"constraints.{key}.{place}: {fault}"] if fault else []
         return found
 

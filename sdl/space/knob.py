@@ -73,6 +73,8 @@ class Knob(Quantity):
     """What is known of the names of a category, by property a number for each: names with like numbers read alike."""
     max_step: float | None = Field(default=None, gt=0, exclude_if=lambda step: step is None)
     """Farthest that it may be moved at once, in its unit: a longer way is gone in steps. None if any way is."""
+    constant_within_batch: bool = Field(default=False, exclude_if=lambda constant: not constant)
+    """Whether all that is measured at once has one value of it, as all wells of a plate have one temperature."""
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, by_source
@@ -112,7 +114,9 @@ class Simulation:
             for request in requests:
                 self._keep(request, self.instrument.measure(space.named_settings(request.settings)))
         while space.plate is not None and isinstance(many, MeasuresMany) and requests:
-            part = requests[: space.plate.capacity]
+            batch = space.batches(np.array([request.settings for request in requests]))[0]
+            part = [requests[place] for place in batch]
+            space.refuse_batch(np.array([request.settings for request in part]))
             wells = space.plate.fill([request.purpose is Purpose.VERIFICATION for request in part])
             settings = [space.named_settings(request.settings) for request in part]
             self.plates += 1

@@ -50,6 +50,16 @@ class Assessment:
         found: Found = self._found[key]
         return found
 
+    def held(self, settings: Settings, targets: Sequence[ResolvedTarget]) -> "Assessment":
+        """The same with the knobs that are constant within a batch held where settings ``(d,)`` have them.
+
+        What is out of reach there may be within elsewhere: that stays as it is for some targets.
+        """
+        instrument = replace(self.posterior.instrument, held=(self.space.shared_axes, settings))
+        there = replace(self, posterior=replace(self.posterior, instrument=instrument))
+        there._found.update({("nearest", target.name): self.nearest(target) for target in targets})
+        return there
+
     @cached_property
     def background(self) -> Readings:
         """The background by the last reference, ``(p,)``."""

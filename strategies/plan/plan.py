@@ -39,7 +39,7 @@ from strategies.plan.round_facts import noise_limited_sentence, round_facts
 from strategies.plan.sources import Outlook, ask_source, first_of_source
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
-from strategies.posterior import Posterior, forecast
+from strategies.posterior import NextReading, Posterior, forecast
 from strategies.posterior.choice import HOPE
 from strategies.posterior.growing import GrowingPosterior, are_enough
 from strategies.posterior.rows import NEAR, SAME, Rows, Statement
@@ -123,7 +123,8 @@ class Plan:
         return self._next_round(history, 0, fitted)
 
     def _measure_design(self, history: History, number: int) -> Measure:
-        requests = self.batch(history, number, self._in_order(self._design()), Purpose.DESIGN)
+        design = plates.in_plots(self.space, self._in_order(self._design()), self._most_plots, self._rng(0, 1))
+        requests = self.batch(history, number, design, Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
 
     def _design(self, n: int | None = None) -> Settings:
@@ -138,6 +139,14 @@ class Plan:
             if part.n is not None:
                 raise
             return design.propose(self.space, self._first, self._rng(0))
+
+    @property
+    def _most_plots(self) -> float:
+        """Plates that a design may take by their price: half of what may be spent."""
+        price = self.campaign.price
+        if price is None or price.budget is None or not price.plate:
+            return float("inf")
+        return 0.5 * price.budget // price.plate
 
     def _in_order(self, design: Settings) -> Settings:
         """A design, in which knobs that are dear to move are moved seldom."""
@@ -217,8 +226,7 @@ class Plan:
 
     def _read_for(self, turn: RoundContext, outlook: Outlook | None = None) -> Step:
         """A reading of the instrument, to learn from or for an exam."""
-        reading = turn.insight.reading(turn.target)
-        assert reading is not None, "where no settings are left the target is given up"
+        reading = _reading(turn)
         facts = round_facts(turn, reading)
         if outlook is not None:
             facts = replace(facts, sources=outlook.facts)
@@ -262,36 +270,40 @@ class Plan:
         for turn in turns:
             if (conclusion := self._without_reading(turn)) is not None:
                 return self._sensor_first(turn, conclusion) or conclusion
+        turns = plates.at_one_value(turns)
         first = turns[0]
         references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
         wells = min(plate.capacity, first.left) - len(references)
-        readings = [reading for turn in turns if (reading := turn.insight.reading(turn.target)) is not None]
-        wanted = [plates.candidates(*each, self._plate_worth) for each in zip(turns, readings, strict=True)]
-        exams = plates.within(wanted, wells)
+        worth, examined = self._plate_worth(plate), plates.served(turns)
+        ways = [plates.candidates(turn, _reading(turn), worth) for turn in examined]
+        exams = plates.within(plates.cheapest(ways, worth), wells)
         wells -= sum(each.replicates for found in exams for each in found)
         parts, number = list[Measure | Examine](), first.number
-        for turn, reading in zip(turns, readings, strict=True):
-            if len(batch := learning_batch(turn, reading)[:wells]):
-                facts = replace(round_facts(turn, reading), batch=first.number)
+        for turn in turns:
+            if len(batch := plates.learned_from(turn, _reading(turn))[:wells]):
+                facts = replace(round_facts(turn, _reading(turn)), batch=first.number)
                 parts.append(self._learn(turn.history, number, batch, facts))
                 wells, number = wells - len(batch), number + 1
-        for turn, reading, found in zip(turns, readings, exams, strict=True):
+        for turn, found in zip(examined, exams, strict=True):
             for each in found:
-                here = replace(reading, settings=each.settings, chance=each.chance)
+                here = replace(_reading(turn), settings=each.settings, chance=each.chance)
                 facts = replace(round_facts(turn, here), batch=first.number)
                 round_ = Round(number, RoundKind.EXAM, turn.target.name, facts)
                 parts.append(self.examine(turn, round_, each.settings, each.replicates))
                 number += 1
         if not parts:
             return Stop(why_spent(self.campaign, first.history))
+        opened = parts[0].requests[0].settings
         moved = [replace(request, index=request.index + len(references)) for request in parts[0].requests]
+        references = [replace(each, settings=self.space.beside(each.settings, opened)) for each in references]
         return Together([replace(parts[0], requests=[*references, *moved]), *parts[1:]])
 
-    @property
-    def _plate_worth(self) -> float:
+    def _plate_worth(self, plate: Plate) -> float:
         """Wells that one more plate is worth."""
         price = self.campaign.price
-        return plates.PLATE if price is None or not price.plate or not price.request else price.plate / price.request
+        if price is None or not price.plate or not price.request:
+            return plates.PLATE * plate.capacity
+        return price.plate / price.request
 
     def _go_on_with_plate(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         """Measure what a plate lacks; then judge its exams, each by what was read in the rounds up to it."""
@@ -486,12 +498,17 @@ class Plan:
         return {}
 
     def batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
-        """One request a row of settings, with references and patches by their cadence."""
+        """One request a row of settings, with references and patches by their cadence, and on each further plate."""
         interludes, requests = self._interludes(history), list[Request]()
+        last: Settings | None = None
         for row in settings:
-            requests += interludes.due(round_, len(requests))
+            begins = last is not None and self.space.are_apart(last, row)
+            always = begins and self.campaign.background.every != 0
+            due = interludes.due(round_, len(requests), always=always)
+            requests += [replace(each, settings=self.space.beside(each.settings, row)) for each in due]
             requests.append(Request(round_, len(requests), 0, purpose, row))
             interludes.pass_by()
+            last = row
         return requests
 
     def _fresh(self, history: History, current: Round) -> list[Request]:
@@ -505,3 +522,10 @@ class Plan:
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.campaign.seed, *key])
+
+
+def _reading(turn: RoundContext) -> NextReading:
+    """Where to read next for a target that is not given up."""
+    reading = turn.insight.reading(turn.target)
+    assert reading is not None, "where no settings are left the target is given up"
+    return reading

@@ -33,6 +33,8 @@ class Statement:
     """Step in which each knob is applied, as a part of its range, ``(d,)``; 0 where it takes any value."""
     space: Space | None = None
     """Where more than steps and ends say which settings there are; then ``d`` is its number of axes."""
+    held: tuple[NDArray[np.bool_], Settings] | None = None
+    """Axes ``(d,)`` that are not free at present, and the point ``(d,)`` at which they are held."""
 
     @classmethod
     def of(cls, space: Space, columns: list[int]) -> Self:
@@ -50,8 +52,11 @@ class Statement:
     @cached_property
     def grid(self) -> Settings | None:
         """All settings that can be applied, ``(m, d)``, in the unit box; None if they are too many to be searched."""
-        if self.space is not None:
-            return self.space.grid(GRID)
+        found = self._steps if self.space is None else self.space.grid(GRID)
+        return found if found is None or self.held is None else np.unique(self._kept(found), axis=0)
+
+    @property
+    def _steps(self) -> Settings | None:
         if not (self.step > 0).all():
             return None
         counts = np.floor(1 / self.step + 1e-9) + 1
@@ -62,6 +67,7 @@ class Statement:
 
     def applied(self, settings: Settings) -> Settings:
         """The settings ``(..., d)`` that are applied for those asked, within the box."""
+        settings = self._kept(settings)
         if self.space is not None:
             return self.space.applied(np.clip(settings, 0.0, 1.0))
         whole = np.where(self.step > 0, self.step, 1.0)
@@ -71,7 +77,10 @@ class Statement:
 
     def spread(self, settings: Settings) -> Settings:
         """Settings ``(m, d)`` all over those that are allowed, for some all over the box."""
-        return settings if self.space is None else self.space.spread(settings)
+        return self._kept(settings if self.space is None else self.space.spread(settings))
+
+    def _kept(self, settings: Settings) -> Settings:
+        return settings if self.held is None else np.where(*self.held, settings)
 
 
 @dataclass(frozen=True, eq=False)

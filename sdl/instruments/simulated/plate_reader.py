@@ -11,6 +11,11 @@ from sdl.instruments.simulated.base import EXACT
 from sdl.space import Channel, Knob, Plate, Readings, Settings, Space
 
 WAVELENGTHS = ("450nm", "540nm", "630nm")
+DYES = ("yellow", "red", "blue")
+WARMING = 0.008
+"""Largest part by which a dye absorbs more or less for each degree ..."""
+ROOM = 40.0
+"""... away from this temperature."""
 STRAY = 0.01
 """Part of the light that reaches the detector past the well, which bends high absorbances."""
 FULL_UL = 200.0
@@ -30,6 +35,7 @@ class PlateReader:
         between: Standard deviation of what the readings of a plate are off together, in absorbance.
         missing: Part of the wells that give no result.
         plate: The wells; none to measure one sample after the other.
+        oven: Whether a fourth knob is the temperature, which all wells of a plate have in common.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class PlateReader:
         between: float = 0.0,
         missing: float = 0.0,
         plate: Plate | None = Plate(),  # noqa: B008
+        oven: bool = False,
     ) -> None:
         faults = [
             f"{name}: needs a number from 0 on and below 1, got {value}"
@@ -48,7 +55,10 @@ class PlateReader:
         ]
         if faults:
             raise InvalidInput(faults)
-        knobs = tuple(Knob(name=name, unit="uL", high=60.0, resolution=0.5) for name in ("yellow", "red", "blue"))
+        knobs = tuple(Knob(name=name, unit="uL", high=60.0, resolution=0.5) for name in DYES)
+        if oven:
+            ends = {"low": 20.0, "high": 60.0, "resolution": 0.5}
+            knobs += (Knob(name="oven", unit="°C", **ends, constant_within_batch=plate is not None),)
         stated = max(noise, EXACT)  # of a reading of 1 AU, the middle of the range
         channels = tuple(
             Channel(name=name, unit="AU", floor=None, integral=False, noise=stated) for name in WAVELENGTHS
@@ -58,12 +68,15 @@ class PlateReader:
         self.identity = f"plate-reader-{seed}"
         self.noise, self.rim, self.between, self.missing = noise, rim, between, missing
         dyes = np.random.default_rng([seed, 1])
+        self._warming = np.random.default_rng([seed, 3]).uniform(-WARMING, WARMING, 3)
         self._absorptivity = np.diag(dyes.uniform(4, 7, 3)) + dyes.uniform(0.2, 1.5, (3, 3))
         self._rng = np.random.default_rng([seed, 2])
 
     def truth(self, settings: Settings) -> Readings:
-        """Return noise-free absorbances ``(n, 3)`` of wells inside at volumes ``(n, 3)`` in microlitres."""
-        passed = 10.0 ** -(np.asarray(settings, float) / FULL_UL @ self._absorptivity.T)
+        """Return noise-free absorbances ``(n, 3)`` of wells inside at settings ``(n, d)``: volumes in microlitres."""
+        asked = np.asarray(settings, float)
+        warm = 1 + self._warming * (asked[:, 3:] - ROOM) if len(self.space.knobs) > len(DYES) else 1.0
+        passed = 10.0 ** -(warm * asked[:, :3] / FULL_UL @ self._absorptivity.T)
         return np.asarray(-np.log10((1 - STRAY) * passed + STRAY))
 
     def measure(self, settings: Mapping[str, float]) -> Reply:

@@ -114,3 +114,21 @@ def test_who_approves_of_a_plate_sees_all_its_wells(tmp_path, book):
         assert sum(times for _, _, times in shown) == len(history.pending) > 0
         assert {round_.target for round_ in history.rounds if round_.target} == targets
         Controls(book, "Ada").answer("plate", granted=True)
+
+
+def test_a_person_is_asked_for_one_temperature_after_the_other(tmp_path):
+    reader = PlateReader(2, oven=True)
+    given = {"name", "low", "high", "resolution", "constant_within_batch"}
+    knobs = [knob.model_dump(include=given) for knob in reader.space.knobs]
+    by_hand = {"plugin": "by-hand", "knobs": knobs, "plate": {"rows": 4, "columns": 6}}
+    by_hand["channels"] = [{"name": name, "noise": 0.02} for name in reader.space.channel_names]
+    here = AskAndTell(campaign(instrument=by_hand), tmp_path)
+    ovens = []
+    for _ in range(4):
+        samples = here.ask()
+        ovens.append({sample.request.settings[3] for sample in samples})
+        here.tell([{"sample": sample.name, "readings": read(reader, sample)} for sample in samples])
+    assert [len(values) for values in ovens] == [1, 1, 1, 1]
+    assert len(set.union(*ovens[:3])) == 3
+    with Ledger(here.where) as ledger:
+        assert {each.number for each in ledger.history(here.entry().id).rounds} >= {0, 1}

@@ -191,3 +191,22 @@ def test_killed_with_a_plate_in_flight_the_campaign_goes_on_and_takes_nothing_tw
     assert set(done.values()) == {1}
     assert done.keys() == {request.key for request in history.planned}
     assert {finding.target for finding in history.findings if finding.settles} == {"orange", "green"}
+
+
+@pytest.mark.parametrize("bench", [Reader(losing(0), oven=True)], indirect=True)
+def test_every_plate_has_one_value_of_a_knob_that_is_constant_within_it(bench):
+    asked = [Request(1, i, 0, Purpose.DESIGN, np.array([2.0 * i, 10.0, 20.0, (25.0, 40.0)[i % 2]])) for i in range(8)]
+    bench.ledger.plan(bench.lease, bench.campaign, Round(1, RoundKind.DESIGN), asked)
+    bench.measure(asked)
+    ovens = [sorted({well["oven"] for well in plate.values()}) for plate in bench.instrument.asked]
+    assert ovens == [[25.0], [40.0], [25.0]], "what brought nothing is asked again at its own temperature"
+    assert {row["state"] for row in rows(bench)} == {"DONE", "FAILED"}
+
+
+@pytest.mark.parametrize("bench", [Reader(oven=True)], indirect=True)
+def test_a_plate_that_mixes_values_of_such_a_knob_is_refused_before_anything_is_sent(bench):
+    mixed = [Request(1, i, 0, Purpose.DESIGN, np.array([2.0, 10.0, 20.0, 25.0 + i])) for i in range(2)]
+    bench.ledger.plan(bench.lease, bench.campaign, Round(1, RoundKind.DESIGN), mixed)
+    with pytest.raises(InvalidInput, match=r"knob 'oven' is constant within a batch, and this one has 25.0, 26.0"):
+        bench._attempt_plate(bench.instrument.space.plate, bench.instrument, mixed, lambda _: None)
+    assert bench.instrument.asked == rows(bench) == []

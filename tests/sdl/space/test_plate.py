@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sdl.space import Plate, Space
+from sdl.errors import InvalidInput
+from sdl.space import Constraints, Knob, Plate, Space
 
 
 def place(well):
@@ -54,3 +55,30 @@ def test_a_space_keeps_its_plate_and_one_without_says_nothing_of_it():
     assert "plate" not in plain.model_dump(mode="json")
     assert Space.model_validate(plated.model_dump(mode="json")) == plated != plain
     assert plated.with_formulas({"z": ("y * 2", "")}).plate == plated.measured.plate == plated.plate
+
+
+OVEN = Knob(name="oven", low=20, high=60, constant_within_batch=True)
+
+
+def oven_space(**parts):
+    channels = Space.unit("x").channels
+    return Space(**{"knobs": (Knob(name="a"), OVEN), "channels": channels, "plate": Plate(rows=2, columns=2), **parts})
+
+
+def test_what_differs_in_a_knob_that_is_constant_within_a_batch_goes_on_plates_of_its_own():
+    settings = np.array([[0.1, 30], [0.2, 50], [0.3, 30], [0.4, 30], [0.5, 30], [0.6, 30]])
+    assert oven_space().batches(settings) == [[0, 2, 3, 4], [5], [1]]
+    with pytest.raises(InvalidInput, match=r"knob 'oven' is constant within a batch, and this one has 30.0, 50.0"):
+        oven_space().refuse_batch(settings)
+    oven_space().refuse_batch(settings[2:])
+
+
+def test_a_reference_is_one_wherever_a_knob_stands_that_is_constant_within_a_batch():
+    assert oven_space().at_off([[0.0, 50.0], [0.1, 20.0]]).tolist() == [True, False]
+
+
+def test_a_knob_is_constant_within_a_batch_only_where_there_are_batches_and_no_constraint_moves_it():
+    with pytest.raises(ValidationError, match="constant_within_batch of oven: goes with a plate"):
+        oven_space(plate=None)
+    with pytest.raises(InvalidInput, match=r"constraints.always.0: oven is constant within a batch"):
+        oven_space().with_constraints(Constraints(always=("a + oven <= 40",)))

@@ -8,12 +8,13 @@ import pytest
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
-from sdl.history import Purpose, RoundKind, Verdict
+from sdl.history import History, Purpose, RoundKind, Verdict
 from sdl.instruments.simulated.plate_reader import PlateReader
 from sdl.space import Plate
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.observed_rows import RIM, observed_rows
 from strategies.plan.plan import Plan
+from strategies.plan.plates import PlannedExam, cheapest
 from strategies.posterior import looks
 
 
@@ -115,3 +116,51 @@ def test_a_budget_that_ends_in_a_plate_is_kept():
     simulation, why = simulated(written(budget=20))
     assert len(simulation.observations) <= 20
     assert "too few for another plate" in why or "20 requests" in why
+
+
+@pytest.fixture(scope="module")
+def warmed():
+    reader = PlateReader(1, oven=True)
+    wanted = reader.truth(np.array([[20.0, 15.0, 30.0, 35.0], [40.0, 30.0, 12.0, 35.0]]))
+    readings = [dict(zip(reader.space.channel_names, row.tolist(), strict=True)) for row in wanted]
+    targets = [{"name": f"t{place}", "readings": row, "tolerance": "8 %"} for place, row in enumerate(readings)]
+    simulation = Simulation(Plan(written(targets=targets), reader.space), reader)
+    return simulation, simulation.run()
+
+
+def test_a_design_has_a_few_values_of_what_is_constant_within_a_plate_and_later_plates_serve_all_targets(warmed):
+    simulation, why = warmed
+    assert why == "every target is settled"
+    ovens, rounds = {}, {}
+    for observation in simulation.observations:
+        plate = observation.sample.partition("/")[0]
+        ovens.setdefault(plate, set()).add(observation.settings[3])
+        rounds.setdefault(plate, set()).add(observation.round)
+    assert all(len(values) == 1 for values in ovens.values())
+    design = [plate for plate, numbers in rounds.items() if numbers == {0}]
+    assert len(design) == len({min(ovens[plate]) for plate in design}) == 3, "so that a bend along the oven is seen"
+    assert len({each.target for each in simulation.rounds if each.target and each.batch == 1}) == 2
+
+
+def test_what_is_verified_at_one_temperature_is_true_there(warmed):
+    simulation, _ = warmed
+    reader, plan = PlateReader(1, oven=True), simulation.plan
+    for finding in simulation.findings:
+        window = resolve_target(reader.space, plan.campaign.target(finding.target)).window
+        assert window.holds(reader.truth(finding.settings[None])[0])
+
+
+def test_a_design_has_no_more_plates_than_half_of_the_money_pays():
+    price = {"request": 1.0, "plate": 30.0, "budget": 130.0}
+    reader = PlateReader(1, oven=True)
+    step = Plan(written(price=price), reader.space).next_step(History(), None)
+    assert len(reader.space.batches(np.array([request.settings for request in step.requests]))) == 2
+
+
+def test_wells_are_not_spent_on_one_target_where_another_needs_one_more_plate_anyway():
+    def ways(*chances):
+        return [[PlannedExam(np.zeros(1), n, chance)] for n, chance in zip((3, 6), chances, strict=True)]
+
+    likely, hopeless = ways(0.8, 0.99), ways(0.05, 0.06)
+    assert [each[0].replicates for each in cheapest([likely], 24.0)] == [6]
+    assert [each[0].replicates for each in cheapest([likely, hopeless], 24.0)] == [3, 3]
