@@ -14,6 +14,7 @@ from sdl.space import Interval, Readings, Window
 from strategies.evaluation.scenarios import Scenario
 from strategies.evaluation.simulation import Decides, Simulation
 from strategies.numerics.blas_threads import one_thread
+from strategies.numerics.distinct_rows import distinct_rows
 from strategies.plan.plan import Plan
 
 
@@ -34,6 +35,8 @@ class JudgedCampaign:
     scenario: Scenario | None = None
     leader: Decides | None = None
     bounds: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    reached: int | None = None
+    """Requests after which the settings that read best so far truly gave the first target; None if they never did."""
     truths: list[Readings] = field(default_factory=list)
     """Noise-free readings ``(c,)`` of the moment of each observation, over the channels of the plan; where the
     instrument does not know them, what was read."""
@@ -57,6 +60,8 @@ class JudgedCampaign:
         """Keep the truth of this moment, then let happen what happens after so many requests."""
         readings = self.instrument.truth(observation.settings[None])[0] if self.knows_truth else observation.readings
         self.truths.append(np.asarray(readings)[self.plan.columns])
+        if self.reached is None and self.knows_truth and self._gives_target():
+            self.reached = len(self.truths)
         if self.scenario is not None:
             self.scenario.befall(self.instrument, len(self.truths))
 
@@ -87,12 +92,41 @@ class JudgedCampaign:
         rows = [each.seq for each in self.simulation.observations if (each.round, each.purpose) == exam]
         target = next(each for each in self.plan.targets if each.name == finding.target)
         within, claimed = np.array(self.truths)[rows].mean(axis=0), finding.verdict is Verdict.VERIFIED
-        known = self.bounds.get(target.name, {})
-        if known and not claimed:
+        if target.name in self.bounds and not claimed:
             return False  # that it lies beyond the bound of that moment is no word about the best settings
-        names = self.plan.campaign.channels
-        window = Window.of([known.get(name, target.window[place]) for place, name in enumerate(names)])
-        return meets_target(ResolvedTarget(target.name, window), within) != claimed
+        return meets_target(ResolvedTarget(target.name, self._true_window(target)), within) != claimed
+
+    def _true_window(self, target: ResolvedTarget) -> Window:
+        """Where readings truly have to lie for a target, a maximum or minimum too."""
+        known, names = self.bounds.get(target.name, {}), self.plan.campaign.channels
+        return Window.of([known.get(name, target.window[place]) for place, name in enumerate(names)])
+
+    def _gives_target(self) -> bool:
+        """Whether the settings that read best so far, in the mean of their readings, truly give the first target."""
+        rows = [place for place, each in enumerate(self.simulation.observations) if each.purpose.teaches]
+        if not rows:
+            return False
+        observed = [self.simulation.observations[place] for place in rows]
+        first, of = distinct_rows(np.array([each.settings for each in observed]))
+        at = np.eye(len(first))[of] / np.bincount(of)
+        means = at.T @ np.array([each.readings[self.plan.columns] for each in observed])
+        target = self.plan.targets[0]
+        last = {setting: place for place, setting in zip(rows, of.tolist(), strict=True)}
+        return bool(self._true_window(target).holds(self.truths[last[best_row(target.window, means)]]))
+
+
+def best_row(window: Window, readings: Readings) -> int:
+    """Which of readings ``(n, c)`` is best by what is wanted: of those that keep all sides the nearest, or the most."""
+    extreme = np.flatnonzero(np.isinf(window.wanted))
+    others = Window(np.where(np.isinf(window.wanted), np.nan, window.wanted), window.below, window.above)
+    spread = np.ptp(readings, axis=0)
+    off = others.off(readings, np.where(window.one_sided, np.where(spread > 0, spread, 1.0), window.half))
+    worst = np.nan_to_num(off[:, others.fixed], nan=np.inf).max(axis=1, initial=0.0)
+    if not len(extreme):
+        return int(worst.argmin())
+    column = extreme[0]
+    worth = readings[:, column] * np.sign(window.wanted[column])
+    return int(np.where(worst <= 1, worth, -np.inf).argmax() if (worst <= 1).any() else worst.argmin())
 
 
 def meets_target(target: ResolvedTarget, readings: Readings) -> bool:

@@ -17,7 +17,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
 from sdl.history import History, Observation, Purpose, Round, RoundFacts, RoundKind
 from sdl.space import Readings, Settings, Space
-from strategies.evaluation.peers.protocol import Peer, Seen
+from strategies.evaluation.peers.protocol import Aim, Peer, Seen
 from strategies.fitting.fitting import Fitted
 from strategies.fitting.model_selection import Choice
 from strategies.numerics.distinct_rows import distinct_rows
@@ -63,7 +63,7 @@ class PeerCampaign:
     def next_step(self, history: History, fitted: Fitted | None) -> Step:
         """What to do next; what is fitted serves the exams alone, and the peer sees nothing of it."""
         if not history.rounds:
-            design = self.peer.design(self.space.u, self._rng(0))
+            design = self.space.spread(self.peer.design(self.space.u, self._rng(0)))
             return self._measure(history, 0, RoundKind.DESIGN, design) if len(design) else self._propose(history, 1)
         if history.open_exam is not None:
             return self.plan.next_step(history, fitted)
@@ -104,13 +104,20 @@ class PeerCampaign:
         return Measure(Round(number, kind), self.plan.batch(history, number, settings, Purpose(kind.value)))
 
     def _candidate(self, history: History) -> Settings | None:
-        """What is to be examined, in the unit box, ``(d,)``; None if nothing read near enough to the target."""
+        """What is to be examined, in the unit box, ``(d,)``; None if nothing read near enough to the target.
+
+        Nothing is, where as much as possible is wanted: what is read near enough to that nobody knows.
+        """
         seen = self._seen(history)
+        if Aim.MOST in seen.aims:
+            return None
         first, place = distinct_rows(seen.settings.round(DIGITS))
         at = np.eye(len(first))[place]
         times = at.sum(axis=0)[:, None]
-        room = seen.tolerance + BENEFIT * np.nan_to_num(self.space.noise[self.columns]) / np.sqrt(times)
-        excess = (np.abs(at.T @ seen.readings / times - seen.target) / room).max(axis=1, initial=0.0)
+        benefit = BENEFIT * np.nan_to_num(self.space.noise[self.columns]) / np.sqrt(times)
+        half = np.where(seen.window.one_sided, seen.scale, seen.window.half)
+        outside = half - seen.window.room(at.T @ seen.readings / times)
+        excess = (outside / (half + benefit)).max(axis=1, initial=0.0)
         due = self._proposed_since_their_exam(history)
         near = (row for row in np.argsort(excess, kind="stable") if excess[row] <= 1)
         return next((seen.settings[first[row]] for row in near if self._key(seen.settings[first[row]]) in due), None)
@@ -133,10 +140,10 @@ class PeerCampaign:
         readings = _uncensored(rows, self.space) - background
         unsure = conditions.drifts(seq) * conditions.covariance(seq).diagonal()[:, None]
         return Seen(
+            self.space,
             self.space.to_unit(np.array([each.settings for each in rows]).reshape(-1, self.space.d)),
             readings[:, self.columns],
-            self.target.window.wanted - conditions.latest[self.columns],
-            self.target.window.half,
+            self.target.window.less(conditions.latest[self.columns]),
             np.sqrt(self.space.noise**2 + unsure)[:, self.columns],
         )
 

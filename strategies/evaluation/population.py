@@ -7,16 +7,17 @@ REACHABLE is false where some settings give the target.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sdl import plugins
 from sdl.campaign.definition import Campaign
 from sdl.history import Finding, History, Purpose, Verdict
-from strategies.evaluation.backtest import choose_leader
+from strategies.evaluation.backtest import OURS, choose_leader
 from strategies.evaluation.families.case import Case, Goal
 from strategies.evaluation.families.drawing import Split, draw
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.evaluation.simulation import Decides, Simulation
 from strategies.fitting.fitting import Fitted
 from strategies.plan.plan import Plan
-from strategies.plan.steps import Fit, Step
+from strategies.plan.steps import Fit, Step, Stop
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class PopulationRun:
     slowest_s: float
     """The longest decision."""
     targets: list[TargetOutcome]
+    reached: int | None = None
+    """Requests after which the settings that read best so far truly gave the first target; None if they never did."""
 
     @property
     def right(self) -> bool:
@@ -84,6 +87,8 @@ class TimedLeader:
     leader: Decides
     clock: Callable[[], float]
     """Seconds."""
+    enough: Callable[[], bool] = lambda: False
+    """Whether to stop at once, for whoever has no verdict to stop at."""
     seconds: list[float] = field(default_factory=lambda: [0.0])
     """Of each decision; the last one is under way."""
 
@@ -93,6 +98,8 @@ class TimedLeader:
 
     def next_step(self, history: History, fitted: Fitted | None) -> Step:
         """What to do next; with a measurement a decision is complete."""
+        if self.enough():
+            return Stop("the settings that read best are truly as good as is wanted")
         started = self.clock()
         step = self.leader.next_step(history, fitted)
         self.seconds[-1] += self.clock() - started
@@ -128,12 +135,25 @@ def run_on_family(
     return run_on_case(case, case.campaign(family, seed, budget), strategy, clock)
 
 
+def why_beyond(strategy: str, case: Case) -> str:
+    """What a strategy takes where a case asks for more, in words; empty where it takes all of it, as our own loop."""
+    if strategy.partition(":")[0] == OURS:
+        return ""
+    if len(case.goals) > 1:
+        return "one target"
+    plan = Plan(case.campaign("peer", 0), case.instrument.space)
+    takes: str = plugins.build("sdl.peers", strategy).lacks(plan.space, plan.targets[0].window)
+    return takes
+
+
 def run_on_case(case: Case, campaign: Campaign, strategy: str, clock: Callable[[], float]) -> PopulationRun:
     """The same on an instrument that is drawn already; its targets are those of the campaign."""
     plan = Plan(campaign, case.instrument.space)
     leader = TimedLeader(choose_leader(plan, strategy), clock)
     bounds = {goal.target.name: goal.bounds for goal in case.goals}
     judged = JudgedCampaign(plan, case.instrument, leader=leader, bounds=bounds)
+    if any(bounds.values()) and strategy.partition(":")[0] != OURS:  # a peer has no statement of its own
+        leader.enough = lambda: judged.reached is not None
     ended = judged.run()
     observations = judged.simulation.observations
     return PopulationRun(
@@ -143,6 +163,7 @@ def run_on_case(case: Case, campaign: Campaign, strategy: str, clock: Callable[[
         decision_s=sum(leader.seconds),
         slowest_s=max(leader.seconds),
         targets=[_outcome(goal, judged.simulation, judged.false) for goal in case.goals],
+        reached=judged.reached,
     )
 
 

@@ -23,7 +23,8 @@ def family_row(family: str, strategy: str, runs: Sequence[PopulationRun], budget
         be reached), ``right`` (of all campaigns), ``false_verified`` and ``false_not_reachable`` (of all campaigns:
         those with such a verdict), ``false_refuted`` (of the verdicts REFUTED), ``silent`` (of all campaigns: those
         with a target that ended without an exam or a reason); and with intervals by bootstrap: requests in the
-        ``median``, ``mean`` and ``p95``, ``references`` (share of the requests), ``decision_ms`` and ``slowest_ms``.
+        ``median``, ``mean`` and ``p95``, the median of those after which it was ``reached``, ``references`` (share of
+        the requests), ``decision_ms`` and ``slowest_ms``.
     """
     n, targets = len(runs), [target for run in runs for target in run.targets]
     reachable = [target for target in targets if target.reachable]
@@ -47,6 +48,7 @@ def family_row(family: str, strategy: str, runs: Sequence[PopulationRun], budget
         "silent": with_some(lambda target: target.silent),
         "median": bootstrap_interval(requests, np.median),
         "mean": bootstrap_interval(requests, np.mean),
+        "reached": bootstrap_interval([float(run.reached or budget) for run in runs], np.median),
         "p95": bootstrap_interval(requests, _p95),
         "references": bootstrap_interval([run.references / max(run.requests, 1) for run in runs], np.mean),
         "decision_ms": _milliseconds([run.decision_s / max(run.requests, 1) for run in runs]),

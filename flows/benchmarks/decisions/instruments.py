@@ -18,9 +18,8 @@ from flows.benchmarks.kept_cells import run_kept_cells
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
 from strategies.evaluation.backtest import OURS, why_lacking
-from strategies.evaluation.families.case import Case
 from strategies.evaluation.families.drawing import Split, draw, family_names, family_sentence
-from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_family
+from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_family, why_beyond
 from strategies.evaluation.population_statistics import family_row
 
 VERDICTS = {
@@ -35,16 +34,12 @@ COSTS = {
     "median": "median",
     "mean": "mean",
     "p95": "95 %",
+    "reached": "truly there, median",
     "references": "references",
     "decision_ms": "ms a request",
     "slowest_ms": "slowest decision, ms",
 }
 COLUMNS = VERDICTS | COSTS
-BEYOND_PEERS: Mapping[str, Callable[[Case], bool]] = {
-    "one target": lambda case: len(case.goals) > 1,
-    "readings that are given": lambda case: any(goal.bounds for goal in case.goals),
-}
-"""What a peer takes, and which instruments ask for more."""
 """What each figure of a row is, in words."""
 SHARES = ("verified", "right", "false_verified", "false_refuted", "false_not_reachable", "silent", "references")
 AT_LEAST = ("verified", "right")
@@ -120,11 +115,11 @@ class PopulationRequest:
             if reason := why_lacking(strategy):
                 left_out.append(reason)
                 continue
-            peer, able[strategy] = strategy.partition(":")[0] != OURS, families
-            for takes, refused in BEYOND_PEERS.items() if peer else ():
-                if others := [name for name in able[strategy] if refused(draw(name, 0, self.split))]:
-                    left_out.append(f"{strategy} takes {takes}, so it has no row in {', '.join(others)}")
-                    able[strategy] = [name for name in able[strategy] if name not in others]
+            takes = {name: why_beyond(strategy, draw(name, 0, self.split)) for name in families}
+            able[strategy] = [name for name, why in takes.items() if not why]
+            for why in dict.fromkeys(filter(None, takes.values())):
+                others = [name for name in families if takes[name] == why]
+                left_out.append(f"{strategy} takes {why}, so it has no row in {', '.join(others)}")
         common = {"budget": self.budget, "split": self.split.value}
         cells = [
             {"family": family, "strategy": strategy, "seed": seed, **common}

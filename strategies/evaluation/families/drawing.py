@@ -16,8 +16,8 @@ from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
 from sdl.instruments.simulated.laboratory_table import laboratory_files
 from strategies.evaluation.families.case import Case
 
-LABORATORY = "laboratory"
-"""The family that emulates a table of measurements, which it is told behind a colon."""
+LABORATORIES = ("laboratory", "laboratory-extreme")
+"""The families that emulate a table of measurements, which they are told behind a colon."""
 
 
 class Split(StrEnum):
@@ -31,8 +31,8 @@ class Split(StrEnum):
 
 def family_names() -> list[str]:
     """Every family that is installed; of laboratories, one for each table that is there."""
-    names = [name for name in plugins.names("sdl.instrument_families") if name != LABORATORY]
-    return [*names, *(f"{LABORATORY}:{table}" for table in laboratory_files())]
+    names = [name for name in plugins.names("sdl.instrument_families") if name not in LABORATORIES]
+    return [*names, *(f"{family}:{table}" for family in LABORATORIES for table in laboratory_files())]
 
 
 def family_sentence(family: str) -> str:

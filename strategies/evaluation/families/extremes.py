@@ -1,5 +1,6 @@
 """Families in which as much as possible is wanted: the bound that counts is known from the truth alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from sdl.campaign.definition import Target
 from sdl.instruments.simulated.backgrounds import Steady
 from sdl.instruments.simulated.responses import Plane, Sum, Waves
-from sdl.space import Interval
+from sdl.space import Interval, Readings, Settings
 from strategies.evaluation.families.blueprint import Blueprint, box_points, from_response, slopes
 from strategies.evaluation.families.case import Case, Goal
 
@@ -43,18 +44,33 @@ def _case(rng: np.random.Generator, drawn: Blueprint, beside: float | None = Non
     readings = blueprint.readings(points)
     low, high = readings.min(axis=0), readings.max(axis=0)
     most = np.inf if beside is None else float(low[1] + beside * (high[1] - low[1]))
-    for width in CLOSER:
-        allowed = readings[:, -1] <= most
-        best = points[np.argsort(-np.where(allowed, readings[:, 0], -np.inf))[:16]]
-        near = best[:, None] + width * rng.standard_normal((16, 64, blueprint.d))
-        points = np.concatenate((best, np.clip(near, 0, 1).reshape(-1, blueprint.d)))
+
+    def worth(points: Settings) -> Readings:
         readings = blueprint.readings(points)
-    top = int(np.where(readings[:, -1] <= most, readings[:, 0], -np.inf).argmax())
+        return np.where(readings[:, -1] <= most, readings[:, 0], -np.inf)
+
+    best = best_point(worth, points, rng)
+    top = float(worth(best[None])[0])
     allowance = float(f"{rng.uniform(*ALLOWANCE) * (high[0] - low[0]):.3g}")
     wanted: dict[str, float | str] = {"c1": f"maximum ± {allowance:g}"}
     if beside is not None:
         wanted["c2"] = f"<= {most!r}"
-    bounds = {"c1": Interval.at_least(float(readings[top, 0]) - allowance)}
+    bounds = {"c1": Interval.at_least(top - allowance)}
     ends = np.array([(knob.low, knob.high) for knob in blueprint.knobs])
-    goal = Goal(Target(name="most", readings=wanted), ends[:, 0] + points[top] * np.ptp(ends, axis=1), bounds=bounds)
+    goal = Goal(Target(name="most", readings=wanted), ends[:, 0] + best * np.ptp(ends, axis=1), bounds=bounds)
     return blueprint.case(rng, goal)
+
+
+def best_point(worth: Callable[[Settings], Readings], points: Settings, rng: np.random.Generator) -> Settings:
+    """The point ``(d,)`` of the unit box that is worth most: of some ``(n, d)``, and then ever closer about the best.
+
+    Args:
+        worth: Of points ``(n, d)``, ``(n,)``.
+        points: To begin with.
+        rng: Source of randomness.
+    """
+    for width in CLOSER:
+        best = points[np.argsort(-worth(points))[:16]]
+        near = best[:, None] + width * rng.standard_normal((16, 64, points.shape[1]))
+        points = np.concatenate((best, np.clip(near, 0, 1).reshape(-1, points.shape[1])))
+    return np.asarray(points[int(worth(points).argmax())])

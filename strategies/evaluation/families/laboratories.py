@@ -18,13 +18,17 @@ from sdl.instruments.simulated.backgrounds import Steady
 from sdl.instruments.simulated.composed import Composed, NoiseSize
 from sdl.instruments.simulated.laboratory_table import LaboratoryTable, laboratory_files
 from sdl.instruments.simulated.responses import Emulated
-from sdl.space import Channel, Knob, Readings, Space
+from sdl.space import Channel, Interval, Knob, Readings, Settings, Space
+from strategies.evaluation.families.blueprint import box_points
 from strategies.evaluation.families.case import Case, Goal
+from strategies.evaluation.families.extremes import POINTS, best_point
 
 MOST_POINTS = 300
 """Settings that the process goes through; of a larger table a random part."""
 LENGTHS = (0.1, 10.0)
 """Of the kernel, in the unit box."""
+WANTED_SMALL = ("difference_to_green", "degradation")
+"""Channels of which these laboratories wanted as little as possible; of all others as much."""
 REPEATS = 5
 """Degrees of freedom of repeats from which on they tell the noise, and not the process."""
 
@@ -38,6 +42,10 @@ class Emulator:
     noise: Readings
     """Standard deviation of one reading, ``(p,)``."""
 
+    def allowed(self, readings: Readings) -> Readings:
+        """Largest error allowed, ``(p,)``: 5 % of the span of readings ``(n, p)``, or 1.5 times the noise."""
+        return np.asarray(np.maximum(0.05 * np.ptp(readings, axis=0), 1.5 * self.noise))
+
 
 def laboratory(rng: np.random.Generator, table: str = "") -> Case:
     """A real laboratory emulated from its table, noise not stated.
@@ -49,15 +57,52 @@ def laboratory(rng: np.random.Generator, table: str = "") -> Case:
     Raises:
         InvalidInput: if there is no such table, or none at all.
     """
-    table = table or str(rng.choice(sorted(laboratory_files()) or [""]))
+    table = table or _any_table(rng)
     emulator = emulate(table)
     space, unit = _space(emulator.table), rng.random(len(emulator.table.knobs))
     readings = emulator.response(unit[None])[0]
-    allowed = np.maximum(0.05 * np.ptp(emulator.table.readings, axis=0), 1.5 * emulator.noise)
+    allowed = emulator.allowed(emulator.table.readings)
     target = Target(readings={**space.named_readings(readings)}, tolerance=dict(space.named_readings(allowed)))
-    noise, nothing = NoiseSize(emulator.noise, emulator.noise), Steady(np.zeros(space.p))
-    instrument = Composed(f"emulated-{table}", space, emulator.response, noise, nothing, rng.spawn(1)[0])
-    return Case(instrument, (Goal(target, space.from_unit(unit)),))
+    return _case(table, space, Goal(target, space.from_unit(unit)), rng)
+
+
+def laboratory_extreme(rng: np.random.Generator, table: str = "") -> Case:
+    """A real laboratory emulated from its table, noise not stated; what it wanted, the most or the least of a channel.
+
+    By how much others may be better is 5 % of what the knobs can change, or 1.5 standard deviations of a reading.
+
+    Args:
+        rng: Of the noise.
+        table: As for ``laboratory``.
+
+    Raises:
+        InvalidInput: if there is no such table, or none at all.
+    """
+    table = table or _any_table(rng)
+    emulator = emulate(table)
+    space, name = _space(emulator.table), emulator.table.channels[0]
+    upwards, points = -1.0 if name in WANTED_SMALL else 1.0, box_points(len(emulator.table.knobs), rng, POINTS)
+
+    def worth(points: Settings) -> Readings:
+        return np.asarray(upwards * emulator.response(points)[:, 0])
+
+    best = best_point(worth, points, rng)
+    allowance = float(f"{emulator.allowed(emulator.response(points))[0]:.3g}")
+    end = float(worth(best[None])[0]) - allowance
+    bound = Interval.at_least(end) if upwards > 0 else Interval.at_most(-end)
+    wanted: dict[str, float | str] = {name: f"{'maximum' if upwards > 0 else 'minimum'} ± {allowance:g}"}
+    goal = Goal(Target(name="most", readings=wanted), space.from_unit(best), bounds={name: bound})
+    return _case(table, space, goal, rng)
+
+
+def _any_table(rng: np.random.Generator) -> str:
+    return str(rng.choice(sorted(laboratory_files()) or [""]))
+
+
+def _case(table: str, space: Space, goal: Goal, rng: np.random.Generator) -> Case:
+    emulator, nothing = emulate(table), Steady(np.zeros(space.p))
+    noise = NoiseSize(emulator.noise, emulator.noise)
+    return Case(Composed(f"emulated-{table}", space, emulator.response, noise, nothing, rng.spawn(1)[0]), (goal,))
 
 
 @cache

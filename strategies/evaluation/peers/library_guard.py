@@ -53,11 +53,6 @@ def spread(n: int, d: int, rng: np.random.Generator) -> Settings:
     return np.asarray(qmc.Sobol(d, rng=rng).random_base2((n - 1).bit_length())[:n])
 
 
-def knobs(d: int) -> list[str]:
-    """Names for libraries that want some."""
-    return [f"x{knob}" for knob in range(1, d + 1)]
-
-
 def channels(c: int) -> list[str]:
-    """The same for channels."""
+    """Names of channels for libraries that want some."""
     return [f"y{channel}" for channel in range(1, c + 1)]

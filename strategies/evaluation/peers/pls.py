@@ -7,8 +7,8 @@ from scipy.stats import qmc
 from sklearn.cross_decomposition import PLSRegression
 
 from sdl.errors import InvalidInput
-from sdl.space import Settings
-from strategies.evaluation.peers.protocol import Seen
+from sdl.space import Settings, Space, Window
+from strategies.evaluation.peers.protocol import Aim, Seen, aims
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,12 @@ class HypercubePLS:
         if self.components < 1 or self.n < self.components + 1:
             raise InvalidInput(f"needs components >= 1 and n > components, got {self.components} and {self.n}")
 
+    def lacks(self, space: Space, window: Window) -> str:
+        return "" if set(aims(window)) == {Aim.MATCH} else "readings that are given"
+
     def design(self, d: int, rng: np.random.Generator) -> Settings:
         return np.asarray(qmc.LatinHypercube(d, rng=rng).random(self.n))
 
     def propose(self, seen: Seen, rng: np.random.Generator) -> Settings:
-        fitted = PLSRegression(min(self.components, len(seen.target))).fit(seen.readings, seen.settings)
-        return np.asarray(np.clip(fitted.predict(seen.target[None])[0], 0, 1))
+        fitted = PLSRegression(min(self.components, len(seen.window))).fit(seen.readings, seen.settings)
+        return np.asarray(np.clip(fitted.predict(seen.window.wanted[None])[0], 0, 1))

@@ -7,9 +7,10 @@ import pytest
 
 from sdl import plugins
 from sdl.history import Purpose, RoundKind, Verdict
+from sdl.space import Interval, Space, Window
 from strategies.evaluation.peer_campaign import PeerCampaign
 from strategies.evaluation.peers.pls import HypercubePLS
-from strategies.evaluation.peers.protocol import Seen
+from strategies.evaluation.peers.protocol import Aim, Seen
 from strategies.evaluation.peers.random import AtRandom
 from strategies.evaluation.scenarios import SCENARIOS
 from strategies.evaluation.simulation import Simulation
@@ -48,6 +49,9 @@ class Knows:
 
     def propose(self, seen, rng):
         return np.array([0.536, 0.248, 0.535])
+
+    def lacks(self, space, window):
+        return ""
 
 
 def test_peers_registered_are_peers():
@@ -172,7 +176,7 @@ def test_a_peer_is_told_readings_without_their_background():
 
     led(Listens(), problem=replace(DARK, options={"steady": {"515nm": 4000.0}}), budget=9)
     assert np.abs(result[-1].readings).max() < 1000
-    assert result[-1].target[1] == pytest.approx(16384 - 4000, abs=1000)
+    assert result[-1].window.wanted[1] == pytest.approx(16384 - 4000, abs=1000)
 
 
 def test_a_peer_is_told_which_rows_have_an_unsure_background():
@@ -207,5 +211,34 @@ def test_a_reading_at_the_ceiling_stands_there_for_a_peer():
 
 def test_distance_is_that_of_the_worst_channel():
     readings = np.array([[3.0, 10.0]])
-    seen = Seen(np.zeros((1, 1)), readings, np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.ones((1, 2)))
+    window = Window.about(np.array([2.0, 4.0]), np.array([1.0, 2.0]))
+    seen = Seen(Space.unit("x", channels=("a", "b")), np.zeros((1, 1)), readings, window, np.ones((1, 2)))
     assert seen.distance.tolist() == [3.0]
+
+
+def test_sides_and_maxima_are_put_so_that_more_is_better_and_enough_is_nought():
+    window = Window.of([Interval.at_least(2), Interval.at_most(2), Interval.smallest(0.1), Interval.about(2, 0.5)])
+    readings = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, 3.0, 3.0]])
+    seen = Seen(Space.unit("x", channels="abcd"), np.zeros((2, 1)), readings, window, np.ones((2, 4)))
+    assert seen.aims == [Aim.SIDE, Aim.SIDE, Aim.MOST, Aim.MATCH]
+    assert seen.scores.tolist() == [[-0.5, 0.5, -0.5, -2.0], [0.5, -0.5, -1.5, 2.0]]
+
+
+class Rises(AtRandom):
+    """A peer that asks for more and more of every knob."""
+
+    def propose(self, seen, rng):
+        return np.minimum(seen.settings[-1] + 0.1, 1.0) if len(seen.settings) else np.zeros(3)
+
+
+def test_a_setting_on_the_right_side_of_its_bound_is_examined():
+    problem = replace(DARK, readings={"515nm": ">= 20000"}, tolerance=1.0)
+    campaign = led(Rises(), problem=problem, budget=20)
+    assert campaign.findings[-1].verdict is Verdict.VERIFIED
+
+
+def test_nothing_is_examined_where_as_much_as_possible_is_wanted():
+    problem = replace(DARK, readings={"515nm": "maximum ± 500"}, tolerance=1.0)
+    campaign = led(Rises(), problem=problem, budget=15)
+    assert not campaign.exams
+    assert len(campaign.observations) == 15

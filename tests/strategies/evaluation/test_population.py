@@ -8,9 +8,10 @@ import pytest
 
 from sdl.analysis.verification import Verdict
 from sdl.history import Finding
-from sdl.space import Interval
+from sdl.space import Interval, Window
 from strategies.evaluation.families.drawing import Split, draw
-from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_case, run_on_family
+from strategies.evaluation.judged_campaign import best_row
+from strategies.evaluation.population import PopulationRun, TargetOutcome, run_on_case, run_on_family, why_beyond
 from strategies.evaluation.population_statistics import family_row
 from strategies.plan.steps import Conclude, Stop
 
@@ -68,6 +69,35 @@ def test_a_peer_runs_under_the_same_rules():
     assert run("linear", 1, strategy="hypercube-pls").targets[0].exams >= 1
 
 
+def test_a_peer_has_no_statement_about_a_maximum_and_stops_where_what_read_best_is_as_good_as_is_wanted():
+    outcome = run("largest", 2, strategy="random")
+    assert outcome.requests == outcome.reached <= 40
+    assert outcome.ended == "the settings that read best are truly as good as is wanted"
+    assert not outcome.targets[0].verified
+    assert run("largest", 2).requests > run("largest", 2).reached, "our own loop goes on until it may say so"
+
+
+def test_what_a_peer_takes_is_asked_of_it():
+    assert why_beyond("sdl", draw("photometer", 0)) == ""
+    assert why_beyond("random", draw("photometer", 0)) == "one target"
+    assert why_beyond("hypercube-pls", draw("at-least", 0)) == "readings that are given"
+    assert why_beyond("hypercube-pls", draw("linear", 0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("intervals", "readings", "best"),
+    [
+        ([Interval.about(1, 0.5)], [[3.0], [1.2], [-2.0]], 1),
+        ([Interval.at_least(2)], [[3.0], [4.0], [1.0]], 1),
+        ([Interval.largest(0.1), Interval.at_most(5)], [[3.0, 6.0], [2.0, 4.0], [1.0, 1.0]], 1),
+        ([Interval.smallest(0.1)], [[3.0], [2.0], [1.0]], 2),
+        ([Interval.largest(0.1), Interval.at_most(0)], [[3.0, 6.0], [2.0, 4.0], [1.0, 1.0]], 2),
+    ],
+)
+def test_the_best_of_some_readings_keeps_all_sides_and_then_is_the_nearest_or_the_most(intervals, readings, best):
+    assert best_row(Window.of(intervals), np.array(readings)) == best
+
+
 def test_a_decision_lasts_from_one_measurement_to_the_next():
     outcome = run("linear", 1)
     assert outcome.decision_s >= outcome.slowest_s >= 1  # the clock ticks once between two looks at it
@@ -116,7 +146,7 @@ def test_right_is_a_true_verdict_or_a_reason_and_silent_is_neither_exam_nor_reas
 
 def test_a_row_counts_campaigns_verdicts_and_requests():
     runs = [
-        PopulationRun(10, 1, "", 1.0, 0.5, [REACHED, UNREACHED]),
+        PopulationRun(10, 1, "", 1.0, 0.5, [REACHED, UNREACHED], reached=7),
         PopulationRun(20, 4, "", 1.0, 0.5, [replace(REACHED, falsely_verified=True), UNREACHED]),
         PopulationRun(30, 3, "", 3.0, 0.5, [replace(REACHED, refuted=3, falsely_refuted=2), UNREACHED]),
         PopulationRun(80, 8, "", 8.0, 0.5, [TargetOutcome("a", True), replace(UNREACHED, reachable=True)]),
@@ -129,6 +159,7 @@ def test_a_row_counts_campaigns_verdicts_and_requests():
     assert values["false_verified"] == values["false_not_reachable"] == values["silent"] == 1 / 4
     assert values["false_refuted"] == 2 / 5
     assert (values["median"], values["mean"]) == (65, 60)  # 10, 100, 30, 100
+    assert values["reached"] == 100  # 7, and three that never were
     assert values["references"] == pytest.approx(0.125)
     assert values["decision_ms"] == pytest.approx(1000 * (0.1 + 0.05 + 0.1 + 0.1) / 4)
     assert row["right"]["low"] < 0.5 < row["right"]["high"]

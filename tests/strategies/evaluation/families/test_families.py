@@ -5,16 +5,20 @@ import pytest
 from scipy.optimize import minimize
 
 from sdl.campaign.validation import target_faults
+from sdl.space import Interval
 from strategies.evaluation.families.drawing import draw, family_names
 
-OURS = [name for name in family_names() if not name.startswith("laboratory:")]
-NAMES = [*OURS, *[name for name in family_names() if name not in OURS][-1:]]
+OURS = [name for name in family_names() if ":" not in name]
+LABORATORIES = [name for name in family_names() if name.startswith("laboratory:")]
+NAMES = [*OURS, *LABORATORIES[-1:]]
 """One of the laboratories, where there are any."""
 SEEDS = range(8)
 EXTREMES = [name for name in OURS if name.startswith("largest")]
 """Where as much as possible is wanted, and no reading in particular."""
+SIDES = ["at-least", "at-most", "between"]
+"""Where one of many readings is."""
 each_family = pytest.mark.parametrize("name", NAMES)
-each_of_readings = pytest.mark.parametrize("name", [name for name in NAMES if name not in EXTREMES])
+each_of_readings = pytest.mark.parametrize("name", [name for name in NAMES if name not in (*EXTREMES, *SIDES)])
 
 
 def cases(name, seeds=SEEDS):
@@ -65,6 +69,37 @@ def test_no_settings_give_more_than_those_that_are_said_to_give_most(name):
         assert kept[0]
         assert readings[kept, 0].max() <= readings[0, 0] + 0.01 * np.ptp(readings[:, 0])
         assert goal.bounds["c1"].low == pytest.approx(readings[0, 0] - goal.target.interval("c1").below)
+
+
+@pytest.mark.skipif(not LABORATORIES, reason="the tables of laboratories are not here")
+@pytest.mark.parametrize("table", ["suzuki", "colors_n9"])
+def test_no_settings_of_a_laboratory_give_more_or_less_than_those_that_are_said_to(table):
+    case = draw(f"laboratory-extreme:{table}", 0)
+    (goal,), space = case.goals, case.instrument.space
+    ((channel, bound),) = goal.bounds.items()
+    everywhere = space.from_unit(np.random.default_rng(1).random((4000, space.d)))
+    readings = case.instrument.truth(np.vstack((goal.nearest, everywhere)))[:, 0]
+    upwards = -1 if table == "colors_n9" else 1
+    assert goal.target.readings[channel].startswith("minimum" if upwards < 0 else "maximum")
+    assert (upwards * readings).max() <= upwards * readings[0] + 0.01 * np.ptp(readings)
+    kept = [bound.holds(reading) for reading in readings.tolist()]
+    assert kept[0]
+    assert np.mean(kept) < 0.5
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_a_side_is_met_by_some_settings_and_by_few(name):
+    shares = []
+    for case in cases(name):
+        (goal,), space = case.goals, case.instrument.space
+        everywhere = space.from_unit(np.random.default_rng(1).random((2000, space.d)))
+        readings = case.instrument.truth(np.vstack((goal.nearest, everywhere)))[:, columns(case, goal)]
+        intervals = [goal.target.interval(channel) for channel in goal.target.readings]
+        held = [all(map(Interval.holds, intervals, row)) for row in readings.tolist()]
+        assert held[0]
+        assert np.isnan(space.noise).all()
+        shares.append(np.mean(held))
+    assert 0 < np.median(shares) < 0.25
 
 
 @each_family
