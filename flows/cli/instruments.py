@@ -88,7 +88,7 @@ def survey_design(
 ) -> None:
     """Take a reading at every point of a design: rows for 'solve' and 'compare'."""
     part, plan = _instrument(instrument, option), _design(design, n)
-    slugify(name)
+    entered = slugify(name)
     built, directory = _built(part, instrument), environment.home(home)
     with kept_instrument(part, built):
         points = _count_points(design, n, built, seed)
@@ -99,9 +99,9 @@ def survey_design(
         where = environment.parameter(environment.ledger(ledger, directory))
         with _shown_readings(built, points + references, as_json):
             rows = server.run_with_server(by_hand.survey(name, part, plan, seed, every, str(directory), where))
-    result = {"campaign": name, "rows": rows}
-    hint = f"sdl report {shlex.quote(name)} draws them, sdl export {shlex.quote(name)} FILE writes them out"
-    show(result, as_json, f"{rows} readings were entered as campaign {name}: {hint}")
+    result = {"campaign": entered, "rows": rows}
+    hint = f"sdl report {entered} draws them, sdl export {entered} FILE writes them out"
+    show(result, as_json, f"{rows} readings were entered as campaign {entered}: {hint}")
 
 
 def verify_settings(

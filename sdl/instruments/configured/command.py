@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -14,7 +15,7 @@ from sdl.campaign.section import Section
 from sdl.errors import BadReply, InstrumentUnavailable
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
-from sdl.instruments.configured.templates import refuse_open_secrets, reveal_texts, show_json, write_json
+from sdl.instruments.configured.templates import CONFIDENTIAL, PLACE, refuse_open_secrets, reveal_texts, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
 from sdl.plugins import SECRET_PREFIX
 
@@ -25,10 +26,21 @@ SHOWN = 500
 """Characters of the last line of what a program complained of that are shown."""
 
 
+def _without_secrets(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what every user of the machine would read in its list of processes."""
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
+        name, sign, value = argument.partition("=")
+        said = value if sign else "" if following.startswith("-") else following
+        is_secret = name.startswith("-") and CONFIDENTIAL.search(name) and not name.endswith(("file", "path"))
+        if is_secret and said and not PLACE.search(said):
+            raise ValueError(f"{name} must not stand in the file: give it to the program in its environment")
+    return arguments
+
+
 class Call(Section):
     """One run of the program."""
 
-    arguments: tuple[str, ...] = ()
+    arguments: Annotated[tuple[str, ...], AfterValidator(_without_secrets)] = ()
     """After the program's own; ``{NAME}`` is the setting of a knob."""
     input: Annotated[Any, AfterValidator(refuse_open_secrets)] = None
     """What it reads from its standard input as JSON; by default ``{"settings": {NAME: ...}}`` when it is to read."""
@@ -42,7 +54,7 @@ class Call(Section):
 class CommandDefinition(InstrumentDefinition[Call]):
     """An instrument behind a program, which is started for each reading."""
 
-    program: tuple[str, ...] = Field(min_length=1)
+    program: Annotated[tuple[str, ...], AfterValidator(_without_secrets)] = Field(min_length=1)
     """The program and its arguments; no shell is between."""
     environment: Annotated[dict[str, str | SecretStr], AfterValidator(refuse_open_secrets)] = Field(
         default_factory=dict

@@ -162,6 +162,23 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch):
     assert "hunter2" not in found[0]
 
 
+@pytest.mark.fault("N-12")
+@pytest.mark.parametrize("words", [["--token=pear"], ["--user", "me", "--Password", "pear"]])
+def test_a_secret_among_the_arguments_of_a_program_is_refused_and_not_repeated(words):
+    found = str(faults("command", program=["true", *words], knobs=[{"name": "red"}], channels=[{"name": "x"}]))
+    assert "must not stand in the file: give it to the program in its environment" in found
+    assert "pear" not in found
+
+
+@pytest.mark.parametrize("words", [["--token-file", "pear"], ["--token={red}"], ["--token"], ["token", "x"]])
+def test_what_is_none_is_taken(words):
+    plugins.build(
+        "sdl.instruments",
+        "command",
+        {"program": ["true"], "query": {"arguments": words}, "knobs": [{"name": "red"}], "channels": [{"name": "x"}]},
+    ).close()
+
+
 def test_a_program_that_is_not_there_is_named():
     found = faults("command", program=["no-such-program"], knobs=[{"name": "red"}], channels=[{"name": "x"}])
     assert "there is no program 'no-such-program' that may be run here: give its path" in found[0]
