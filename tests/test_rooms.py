@@ -150,7 +150,7 @@ ROOMS = {
         "flows": "environment versions",
     },
     "flows.notebook": {
-        "sdl": "campaign errors formatting history ledger measurement reports system",
+        "sdl": "analysis campaign errors formatting history ledger measurement reports system",
         "flows": "engine environment",
     },
     "flows.campaign": {

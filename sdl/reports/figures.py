@@ -110,7 +110,7 @@ def draw_targets(bars: Sequence[Bar]) -> str:
         _bar(axes, place, bar, reach)
     axes.set_xlim(-edge, edge)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_yticks(range(len(bars)), [shorten(bar.label) for bar in bars])
+    axes.set_yticks(range(len(bars)), [shorten(bar.label, 34) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("measured less wanted, in tolerances")
@@ -167,7 +167,7 @@ def draw_parity(channels: Sequence[str], sets: Mapping[str, tuple[Readings, Read
     figure = Figure((WIDTH, 0.3 + WIDTH / 2 * down), layout="constrained")
     for column, channel in enumerate(channels):
         axes = figure.add_subplot(down, across, column + 1)
-        axes.set_title(shorten(channel, 30), loc="left")
+        axes.set_title(shorten(channel, 24 * (3 - across)), loc="left")
         _parity(axes, {name: (true[:, column], expected[:, column]) for name, (true, expected) in drawn.items()})
     figure.axes[0].legend(fontsize=8, handletextpad=0.2, loc="upper left")
     figure.supxlabel("measured", size=9)
@@ -321,7 +321,9 @@ def draw_background(
         exams: Name, first and last place of each.
         words: What is said of each reference.
     """
-    figure = Figure((WIDTH, 2.9), layout="constrained")
+    ncols = max(1, 62 // (max(len(shorten(light.channel, 30)) for light in lights) + 6))
+    legend = 0.18 * max(0, math.ceil(len(lights) / ncols) - 4)  # inches of its lines beyond those of usual campaigns
+    figure = Figure((WIDTH, 2.9 + legend), layout="constrained")
     axes = figure.add_subplot()
     letter, free = (max(between) - min(between) + 1) / LETTERS, -math.inf
     for name, first, last in exams:
@@ -335,8 +337,7 @@ def draw_background(
         axes.plot(between, state, color=look["color"], ls=look["ls"], lw=1)
         axes.plot(places, mask_undrawable(light.read), **look | {"ls": ""}, ms=4, label=shorten(light.channel, 30))
     axes.set_xlabel("request (exams are shaded)")
-    widest = max(len(shorten(light.channel, 30)) for light in lights)
-    axes.legend(fontsize=8, ncols=max(1, 62 // (widest + 6)), loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(fontsize=8, ncols=ncols, loc="lower left", bbox_to_anchor=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return marked_figure(figure, words, [(axes, places, mask_undrawable(light.read)) for light in lights])
 
@@ -356,9 +357,9 @@ def line_looks(n: int) -> list[dict[str, Any]]:
 
 
 def shorten(text: str, most: int = 40) -> str:
-    """Return a stranger's text on one line of at most so many characters."""
-    line = " ".join(escape_invisible(text).split())
-    line = line if len(line) <= most else f"{line[: most - 1]}…"
+    """Return a stranger's text on one line of at most so many characters; names that differ do so at their end."""
+    line, tail = " ".join(escape_invisible(text).split()), most // 3
+    line = line if len(line) <= most else f"{line[: most - 1 - tail]}…{line[-tail:]}"
     return f" {line}" if line.startswith("_") else line  # a legend leaves out what begins with _
 
 

@@ -1,12 +1,14 @@
 """The report of a long campaign: its ends, its troubles and its verdicts, and it says what it leaves out."""
 
 import numpy as np
-from pages import check
+import pytest
+from pages import check, svg
 from stages import WRITTEN
 
 from sdl.history import Purpose, ReplyClass
 from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger.imported_rows import ImportedRows
+from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
 from sdl.reports.campaign_page import render_campaign_page
 from sdl.reports.campaign_summary import CampaignSummary
@@ -65,3 +67,18 @@ def test_of_very_many_rounds_the_ends_and_the_verdicts_are_told(ledger):
         "Of 600 rounds these are the first and last 100 and those with a verdict, 200 in all."
     ]
     assert [result[1].title, result[-1].title] == ["Round 0: imported", "Round 599: imported"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_background_of_forty_channels_leaves_room_for_its_legend():
+    ones = np.ones(3)
+    lights = [figures.Light(f"band {400 + 10 * i} nm (counts)", [1.0, 1.0, 1.0], ones, ones) for i in range(40)]
+    drawn = svg(figures.draw_background([1, 2, 3], [1, 2, 3], lights, [], ["one", "two", "three"]).address)
+    assert {f"band {400 + 10 * i} nm (counts)" for i in range(40)} <= {word.strip() for word in drawn.itertext()}
+
+
+def test_names_that_differ_at_their_end_differ_when_they_are_shortened():
+    long = "intensity of the reference detector behind the second filter, band "
+    assert len({figures.shorten(f"{long}{i}", 24) for i in range(5)}) == 5
+    assert len(figures.shorten(long, 24)) == 24
+    assert figures.shorten("445nm (counts)", 24) == "445nm (counts)"
