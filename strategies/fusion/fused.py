@@ -33,7 +33,7 @@ UNLIKE = -3.0
 TOO_FAR = 0.3
 """... and the part of the response from which on its bias, beside a factor, is too large for that ..."""
 ALIKE = 3.0
-"""... and how likely they have to be for it to tell slopes by which those of the instrument are moved to the settings of a verdict ..."""
+"""... and how likely for it to tell the slopes by which readings of the instrument are moved for a verdict ..."""
 CAUTIOUS = 0.1
 """... as if it were off by this part of the response at least."""
 
