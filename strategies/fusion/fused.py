@@ -30,8 +30,10 @@ LOUDER = {0.1: 0.1, 0.3: 0.2, 1.0: 0.4, 3.0: 0.2, 10.0: 0.1}
 """How many times as large its noise may be as that of the instrument, likewise."""
 UNLIKE = -3.0
 """Logarithm of how likely readings have to be together, against apart, for a source to be listened to ..."""
+TOO_FAR = 0.3
+"""... and the part of the response from which on its bias, beside a factor, is too large for that ..."""
 ALIKE = 3.0
-"""... and for it to tell slopes by which readings of the instrument are moved to the settings of a verdict ..."""
+"""... and how likely for it to tell the slopes by which readings of the instrument are moved for a verdict ..."""
 CAUTIOUS = 0.1
 """... as if it were off by this part of the response at least."""
 
@@ -118,9 +120,8 @@ def _belief(found: Posterior, number: int) -> SourceFacts:
     apart, louder = max(scores, key=lambda pair: scores[pair])
     tried = _believed(rows, mine, apart, louder)
     like = _evidence(found, tried, mine | own) - _evidence(found, tried, mine) - _evidence(found, tried, own)
-    # With no more rows than a plane takes, any bias may be as large as the response.
-    nothing_in_common = apart >= max(BIASES) and own.sum() > rows.settings.shape[1] + 2
-    dropped = bool(own.any()) and (like < UNLIKE or bool(nothing_in_common))
+    # With no more rows of the instrument than a plane takes a bias may be of any size.
+    dropped = bool(own.sum() > rows.settings.shape[1] + 2) and (like < UNLIKE or apart >= TOO_FAR)
     return SourceFacts(asked=int(mine.sum()), apart=apart, louder=louder, like=like, dropped=dropped)
 
 

@@ -25,18 +25,18 @@ from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
 from strategies.fusion.fused import fuse
+from strategies.fusion.source_rounds import first_of_source, next_of_sources, source_facts
 from strategies.fusion.source_rows import source_rows
 from strategies.plan import multiple_answers as several
 from strategies.plan import plates
-from strategies.plan.assessment import Assessment
+from strategies.plan.assessment import Assessment, Outlook
 from strategies.plan.exams import exam_finding, judged
 from strategies.plan.free_channels import with_free_channels
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.observed_rows import earlier_rows, never_read, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule, sensor_is_doubted
-from strategies.plan.round_context import RoundContext, is_spent, learned_before, why_spent
+from strategies.plan.round_context import RoundContext, is_spent, learned_before, requests_left, why_spent
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
-from strategies.plan.sources import Outlook, ask_source, first_of_source
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
 from strategies.posterior import NextReading, Posterior, forecast
@@ -169,8 +169,9 @@ class Plan:
             return Stop("every target is settled")
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
-        if (first := first_of_source(self.campaign, history, number, self._design)) is not None:
-            return first
+        left = requests_left(self.campaign, history)
+        if (first := first_of_source(self.campaign, history, number, left, self._design)) is not None:
+            return Measure(*first)
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
         if not history.sent and is_spent(self.campaign, history):
@@ -222,14 +223,18 @@ class Plan:
             if outlook.misleads(turn.target):
                 return self._read_for(turn, outlook)
         seeing = replace(turn, insight=outlook.insight)
-        return ask_source(seeing, outlook) or self._read_for(seeing, outlook)
+        reading, pursuit = seeing.insight.reading(turn.target), seeing.insight.pursuit(turn.target)
+        assert reading is not None, "where no settings are left the target is given up"
+        about = (self.campaign, turn.history, turn.number, turn.left)
+        asked = next_of_sources(*about, outlook.fused, pursuit, reading, self.space, seeing.rng(3))
+        return self._read_for(seeing, outlook) if asked is None else Measure(*asked)
 
     def _read_for(self, turn: RoundContext, outlook: Outlook | None = None) -> Step:
         """A reading of the instrument, to learn from or for an exam."""
         reading = _reading(turn)
         facts = round_facts(turn, reading)
-        if outlook is not None:
-            facts = replace(facts, sources=outlook.facts)
+        if outlook is not None and outlook.fused is not None:
+            facts = replace(facts, sources=source_facts(self.campaign, outlook.fused))
         if len(batch := learning_batch(turn, reading)):
             chosen = replace(facts, acquisition=self.campaign.acquisition.plugin)
             return self._learn(turn.history, turn.number, batch, chosen)

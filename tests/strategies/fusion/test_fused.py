@@ -61,7 +61,7 @@ def test_a_source_that_sees_something_else_is_dropped_and_the_posterior_is_that_
 
 
 def test_of_two_sources_the_wrong_one_is_dropped_alone():
-    good, wrong = source(lambda at: 0.9 * response(at)), source(lambda at: 3 * np.cos(9 * at[:, :1]), number=2)
+    good, wrong = source(lambda at: 0.9 * response(at)), source(lambda at: -2 * at[:, 1:], number=2)
     both = fused(instrument(12), good.followed_by(wrong), "good", "wrong")
     assert [name for name, belief in both.beliefs.items() if belief.dropped] == ["wrong"]
     assert set(both.posterior.rows.source) == {0, 1}
