@@ -22,7 +22,7 @@ from strategies.posterior import NextReading, Posterior, Pursuit
 from strategies.posterior.choice import HOPE
 from strategies.posterior.verdict import FEWEST, looks, quantiles
 
-PLATE = 1 / 6
+PLATE = 1 / 8
 """Part of its wells that one more plate is worth where no price says so."""
 SWEEPS = 3
 """How often the exams of each target are chosen anew beside those of all others."""

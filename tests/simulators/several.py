@@ -1,6 +1,7 @@
 """Four lamps on one campaign against one: ``PYTHONPATH=. python tests/simulators/several.py``.
 
-The paper's target in the dark, on twins that differ by their noise alone.
+The paper's target in the dark, on twins that differ by their noise alone; with ``--targets 3`` others at random
+settings beside it, all of 2 %.
 """
 
 import argparse
@@ -16,12 +17,24 @@ from strategies.evaluation.simulation import Simulation
 from strategies.numerics.blas_threads import one_thread
 from strategies.plan.plan import Plan
 
-WHITE = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+WHITE = {"name": "white", "readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+WIDER = "2 %"
 
 
-def run(seed, number):
-    """Requests, batches, whether the target was verified, and whether falsely."""
-    written = Campaign.parse({"name": "white", "seed": seed, "budget": 100, "instrument": "twin", "targets": [WHITE]})
+def targets(seed, number):
+    """The paper's target, or several, all of them wider."""
+    lamp, rng = Twin(seed=seed, session_gain=False), np.random.default_rng([seed, 5])
+    at = rng.uniform(0.3, 0.9, (number - 1, 3))
+    columns = lamp.space.columns(WHITE["readings"])
+    others = [dict(zip(WHITE["readings"], row[columns].tolist(), strict=True)) for row in lamp.truth(at)]
+    wider = [{"name": f"t{place}", "readings": row, "tolerance": WIDER} for place, row in enumerate(others)]
+    return [WHITE | {"tolerance": WIDER}, *wider] if wider else [WHITE]
+
+
+def run(seed, number, wanted):
+    """Requests, batches, whether all targets were verified, and how many falsely."""
+    written = {"name": "white", "seed": seed, "budget": 200, "instrument": "twin", "targets": targets(seed, wanted)}
+    written = Campaign.parse(written)
     twins = [Twin(seed=1000 * seed + place, session_gain=False) for place in range(number)]
     instrument = Several(twins) if number > 1 else twins[0]
     simulation = Simulation(Plan(written, instrument.space), instrument)
@@ -29,18 +42,19 @@ def run(seed, number):
         simulation.run()
     requests = len(simulation.observations)
     verified = [each for each in simulation.findings if each.verdict is Verdict.VERIFIED]
-    window = resolve_target(twins[0].space, written.targets[0]).window
-    false = any(not window.holds(twins[0].truth(each.settings[None])[0]) for each in verified)
-    return requests, simulation.plates or requests, bool(verified), false
+    windows = {each.name: resolve_target(twins[0].space, each).window for each in written.targets}
+    false = sum(not windows[each.target].holds(twins[0].truth(each.settings[None])[0]) for each in verified)
+    return requests, simulation.plates or requests, len(verified) == wanted, false
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs=2, default=(2000, 2040))
     parser.add_argument("--number", type=int, default=4)
+    parser.add_argument("--targets", type=int, default=1)
     asked = parser.parse_args()
     for number in (1, asked.number):
-        found = np.array([run(seed, number) for seed in range(*asked.seeds)])
+        found = np.array([run(seed, number, asked.targets) for seed in range(*asked.seeds)])
         requests, batches, verified, false = found.T
         print(
             f"{number}: requests median {np.median(requests):g} mean {requests.mean():.1f}, batches median "
