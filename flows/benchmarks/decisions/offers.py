@@ -51,7 +51,9 @@ def run_offers_benchmark(
     Raises:
         InvalidInput: if there is no table.
     """
-    names = list(tables) or [name.partition(":")[2] for name in family_names() if name.startswith(f"{LABORATORIES[0]}:")]
+    names = list(tables) or [
+        name.partition(":")[2] for name in family_names() if name.startswith(f"{LABORATORIES[0]}:")
+    ]
     if not names:
         raise InvalidInput("the tables of laboratories are not part of the project: name a CSV file")
     found = list[dict[str, Any]]()
