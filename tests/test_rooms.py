@@ -84,7 +84,7 @@ ROOMS = {
     "strategies.correction": {"sdl": "space", "strategies": "contract numerics"},
     "strategies.posterior": {"sdl": "analysis history space"},
     "strategies.designs": {"sdl": "errors space", "strategies": "contract numerics"},
-    "strategies.evaluation.peers": {"sdl": "errors space", "strategies": "contract numerics"},
+    "strategies.evaluation.peers": {"sdl": "errors space", "strategies": "numerics"},
     "strategies.models.forward": {"sdl": "errors space", "strategies": "models.base numerics"},
     "strategies.answers": {"sdl": "errors space", "strategies": "contract correction numerics"},
     "strategies.models.mixtures": {"sdl": "errors space", "strategies": "contract models.base models.forward numerics"},

@@ -19,8 +19,8 @@ from flows.benchmarks.cells import Progress
 from flows.studies.solve import solve
 from flows.terminal import figure_table
 from sdl.errors import InvalidInput
-from sdl.instruments.simulated.laboratory_table import laboratory_files
 from sdl.space import Settings
+from strategies.evaluation.families.drawing import LABORATORIES, family_names
 from strategies.evaluation.families.laboratories import Emulator, emulate
 
 MODELS = ("linear", "bayesian-linear", "pls", "nearest", "mixture", "gaussian-process")
@@ -51,7 +51,9 @@ def run_offers_benchmark(
     Raises:
         InvalidInput: if there is no table.
     """
-    names = list(tables) or list(laboratory_files())
+    names = list(tables) or [
+        name.partition(":")[2] for name in family_names() if name.startswith(f"{LABORATORIES[0]}:")
+    ]
     if not names:
         raise InvalidInput("the tables of laboratories are not part of the project: name a CSV file")
     found = list[dict[str, Any]]()

@@ -6,7 +6,7 @@ import pytest
 from sdl.errors import InvalidInput, UnknownPlugin
 from strategies.evaluation.families.drawing import Split, draw, family_names, family_sentence, seed_sequence
 
-NAMES = [name for name in family_names() if not name.startswith("laboratory:")]
+NAMES = [name for name in family_names() if ":" not in name]
 SEEDS = range(200)
 
 
@@ -36,8 +36,7 @@ def test_a_family_and_a_seed_are_one_instrument_with_one_set_of_targets(name):
     settings = one.instrument.space.named_settings(one.goals[0].nearest)
     replies = [case.instrument.measure(settings).readings for case in (one, other)]
     assert replies[0] == replies[1]
-    another = draw(name, 2).goals[0]
-    assert another.nearest.tolist() != one.goals[0].nearest.tolist() or another.target != one.goals[0].target
+    assert draw(name, 2).goals[0].target != one.goals[0].target
 
 
 @pytest.mark.parametrize("name", NAMES)
