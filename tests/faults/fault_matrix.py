@@ -92,7 +92,10 @@ MATRIX = {
         ),
         "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
         "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
-        "O-35": ("proxies and their exceptions in the environment: dead, SOCKS, nonsense", "not for what this machine says to itself; told"),
+        "O-35": (
+            "proxies in the environment, and exceptions: nonsense",
+            "not for what this machine says to itself; told",
+        ),
         "O-36": (
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
