@@ -93,7 +93,7 @@ MATRIX = {
         "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
         "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
         "O-35": (
-            "proxies in the environment, and exceptions: nonsense",
+            "proxies in the environment, dead, SOCKS, nonsense, and what is exempt from them",
             "not for what this machine says to itself; told",
         ),
         "O-36": (
