@@ -16,6 +16,8 @@ Array: TypeAlias = NDArray[np.float64]
 
 SAME = 1e-6
 """Settings that differ by less, as a share of a knob's range, are the same."""
+MOST_STEPS = 10_000
+"""Steps of ``max_step`` from one end of a knob's range to the other."""
 SHOWN = 12
 """Values of a list that are named one by one."""
 
@@ -158,6 +160,8 @@ class Knob(Quantity):
             return f"goes with numbers, and this knob has {'names' if self.names else 'values'}: leave it out"
         if self.resolution is not None and self.max_step < self.resolution:
             return f"needs {self.resolution:g} at least, the step in which the knob is set, got {self.max_step:g}"
+        if self.max_step < (least := (self.high - self.low) / MOST_STEPS):
+            return f"needs {least:g} at least, so that no way has more than {MOST_STEPS} steps, got {self.max_step:g}"
         return ""
 
     @property

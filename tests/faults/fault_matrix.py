@@ -92,7 +92,10 @@ MATRIX = {
         ),
         "O-33": ("a lock that a frozen process keeps", "the server takes it away after a time; a sentence"),
         "O-34": ("what a database refuses, and a name entered twice at once", "a sentence; the reply is kept"),
-        "O-35": ("proxies in the environment, dead, SOCKS, nonsense", "not for what this machine says to itself; told"),
+        "O-35": (
+            "proxies in the environment, dead, SOCKS, nonsense, and what is exempt from them",
+            "not for what this machine says to itself; told",
+        ),
         "O-36": (
             "a configuration in the ledger that another version wrote",
             "the report says what it does not understand",
@@ -192,7 +195,7 @@ MATRIX = {
             "none reaches an instrument; the laboratory's own page does",
         ),
         "N-12": (
-            "a password in the ledger's URL",
+            "a secret in the ledger's URL, whole or misspelt, or in another option",
             "refused where others would read it; else in no process list, run, log, report, bundle or message",
         ),
         "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
@@ -201,6 +204,7 @@ MATRIX = {
             "a campaign that cannot succeed: parts beyond its budget, a tolerance of nothing, true for a number; a BOM",
             "refused with its key before the first request; a byte order mark is read over",
         ),
+        "N-16": ("something is said twice, with two values, at the command line", "refused; neither is taken"),
     },
 }
 """By kind: each line's fault, and what must be seen."""

@@ -15,7 +15,14 @@ from sdl.campaign.section import Section
 from sdl.errors import BadReply, InstrumentUnavailable
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
-from sdl.instruments.configured.templates import CONFIDENTIAL, PLACE, refuse_open_secrets, reveal_texts, show_json, write_json
+from sdl.instruments.configured.templates import (
+    CONFIDENTIAL,
+    PLACE,
+    refuse_open_secrets,
+    reveal_texts,
+    show_json,
+    write_json,
+)
 from sdl.instruments.configured.transport import Deadline
 from sdl.plugins import SECRET_PREFIX
 

@@ -107,10 +107,12 @@ def test_the_way_leads_over_nothing_that_is_forbidden_and_nothing_is_sent_then(m
     assert measured.trail() == []
 
 
+@pytest.mark.fault("N-15")
 @pytest.mark.parametrize(
     ("knob", "plate", "fault"),
     [
         (Knob(name="k", values=("a", "b"), max_step=1), None, "goes with numbers, and this knob has names"),
+        (Knob(name="k", max_step=1e-12), None, "needs 0.0001 at least, so that no way has more than 10000 steps"),
         (Knob(name="k", resolution=0.1, max_step=0.05), None, "needs 0.1 at least, the step in which the knob is set"),
         (Knob(name="k", max_step=0.5), Plate(), "measured one by one, and not with a plate"),
     ],
