@@ -57,8 +57,16 @@ class PlateReader:
             raise InvalidInput(faults)
         knobs = tuple(Knob(name=name, unit="uL", high=60.0, resolution=0.5) for name in DYES)
         if oven:
-            ends = {"low": 20.0, "high": 60.0, "resolution": 0.5}
-            knobs += (Knob(name="oven", unit="°C", **ends, constant_within_batch=plate is not None),)
+            knobs += (
+                Knob(
+                    name="oven",
+                    unit="°C",
+                    low=20.0,
+                    high=60.0,
+                    resolution=0.5,
+                    constant_within_batch=plate is not None,
+                ),
+            )
         stated = max(noise, EXACT)  # of a reading of 1 AU, the middle of the range
         channels = tuple(
             Channel(name=name, unit="AU", floor=None, integral=False, noise=stated) for name in WAVELENGTHS
