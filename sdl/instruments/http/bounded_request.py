@@ -8,7 +8,6 @@ it reads the whole body of one. So its adapter is used without its session. A pr
 import os
 import socket
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from sdl.system import failpoints
 from sdl.system.browsers import OURSELVES
 from sdl.system.clock import moment
 from sdl.system.connections import limit_sending, take_back_unsent
+from sdl.system.watchdog import Watchdog
 
 HEADERS = {
     "User-Agent": f"sdl/{__version__}",
@@ -42,6 +42,10 @@ HEADERS = {
 PIECE = 8192
 AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name a file of certificates to trust, in their order."""
+
+
+_watchdog = Watchdog()
+"""Cuts connections at their deadlines."""
 
 
 @dataclass(frozen=True)
@@ -141,16 +145,14 @@ class _Link:
         self.proxy = None if near else select_proxy(str(url), get_environ_proxies(str(url)))
         self._place = f"{url} through the proxy {hide_password(self.proxy)}" if self.proxy else str(url)
         self._handle: socket.socket | None = None
-        self._timer = threading.Timer(limits.deadline_s, self._cut)
-        self._timer.daemon = True
+        self._watched = -1
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._watched = _watchdog.watch(self._limits.deadline_s, self._cut)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._timer.cancel()
-        self._timer.join()
+        _watchdog.let_go(self._watched)
         if self._handle:
             if error is None:
                 with suppress(OSError):
