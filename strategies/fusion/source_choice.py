@@ -36,7 +36,7 @@ WIDTHS = (0.05, 0.15, 0.4)
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Askable:
     """A source that may be asked."""
 
     name: str
@@ -49,7 +49,7 @@ class Asked:
 
 
 def next_batch(
-    fused: Fused, pursuit: Pursuit, reading: NextReading, sources: Sequence[Asked], rng: np.random.Generator
+    fused: Fused, pursuit: Pursuit, reading: NextReading, sources: Sequence[Askable], rng: np.random.Generator
 ) -> tuple[str, Settings] | None:
     """The source to be asked before the instrument, and at which settings ``(m, d)``; None where that tells more.
 
@@ -99,7 +99,7 @@ def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> 
     return np.asarray(np.clip(of + width * rng.uniform(-1, 1, of.shape), 0, 1))
 
 
-def _with_source(fused: Fused, source: Asked, settings: Settings) -> Posterior:
+def _with_source(fused: Fused, source: Askable, settings: Settings) -> Posterior:
     """The posterior as sure as it would be with readings of a source at settings ``(m, d)``."""
     posterior, belief, m = fused.posterior, fused.beliefs.get(source.name), len(settings)
     rows, k = posterior.rows, posterior.rows.conditions.shape[1]

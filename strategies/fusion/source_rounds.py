@@ -11,7 +11,7 @@ from sdl.campaign.source import SourcePart
 from sdl.history import History, Purpose, Request, Round, RoundFacts, RoundKind, SourceFacts
 from sdl.space import Settings, Space
 from strategies.fusion.fused import Fused
-from strategies.fusion.source_choice import Asked, next_batch
+from strategies.fusion.source_choice import Askable, next_batch
 from strategies.posterior import NextReading, Pursuit
 
 WORTH = 0.5
@@ -70,7 +70,7 @@ def next_of_sources(
         rng: Source of randomness.
     """
     sources = [
-        Asked(source.name, place + 1, relative_price(campaign, source), _left(campaign, history, source, left))
+        Askable(source.name, place + 1, relative_price(campaign, source), _left(campaign, history, source, left))
         for place, source in enumerate(campaign.sources)
     ]
     found = next_batch(fused, pursuit, reading, sources, rng)
