@@ -105,7 +105,8 @@ def _session(
     directory: Path,
     interrupted: threading.Event | None,
 ) -> Session:
-    for identity in (*member_identities(instrument), instrument.identity):
+    asked = [source.identity for source in sources]
+    for identity in (*member_identities(instrument), *asked, instrument.identity):
         wait_out_orphans(book, identity, interrupted)
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
@@ -120,7 +121,9 @@ def _session(
     if isinstance(bench, HandBench):
         bench.enter_corrections()
     benches = {
-        part.name: Bench(book, lease, entry.id, source, campaign.most, needed, interrupted=bench.interrupted)
+        part.name: Bench(
+            book, lease.of(source.identity), entry.id, source, campaign.most, needed, interrupted=bench.interrupted
+        )
         for part, source in zip(campaign.sources, sources, strict=True)
     }
     return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry), benches)

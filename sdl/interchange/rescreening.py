@@ -45,23 +45,27 @@ def rescreen(evidence: Evidence, needed: Collection[str]) -> Rescreened:
         needed: Channels without which a reading is of no use.
     """
     alone, masked = dict[int, Screened](), dict[int, int]()
-    last, before, counted = -1, None, dict[tuple[int, int, int], int]()
+    last, before = dict[str | None, int](), dict[str | None, PreviousReply]()  # of each source; the instrument is None
+    counted = dict[tuple[int, int, int], int]()
     requests = {request.value.key: request.value for request in evidence.planned}
+    sources = {round_.number: round_.value.facts.source for round_ in evidence.rounds}
     imported = {round_.number for round_ in evidence.rounds if round_.kind is RoundKind.IMPORTED}
     for place, line in enumerate(evidence.replies):
         if line.reply is None:
             continue
         # Readings that were imported were judged one by one: what stood between them is not known. Wells of a plate are
         # read at once.
-        earlier = None if line.round in imported or line.plate else before
+        source = sources.get(line.round)
+        earlier = None if line.round in imported or line.plate else before.get(source)
         alone[place] = judge_reply(evidence.space, requests[line.key], line.reply, needed, earlier)
-        if alone[place].stuck and alone[last].verdict.usable:
-            masked[last] = place
+        if alone[place].stuck and alone[last[source]].verdict.usable:
+            masked[last[source]] = place
         if alone[place].verdict.usable:
             if line.key in counted:  # what was believed until now a person corrected: it would not be asked again
                 masked.setdefault(counted[line.key], place)
             counted[line.key] = place
-        last, before = place, PreviousReply(requests[line.key].settings, line.reply.readings)
+        last[source] = place
+        before[source] = PreviousReply(requests[line.key].settings, line.reply.readings)
     return Rescreened(evidence, alone, masked)
 
 

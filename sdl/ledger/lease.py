@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +52,21 @@ class Lease:
     abandoned: bool = False
     """Whether the one who held it before ended without letting go of it."""
     members: tuple["Lease", ...] = ()
-    """Those of the instruments that it is made of, where there are several."""
+    """Those of the instruments that it is made of or asks beside itself, where there are such."""
+
+    @property
+    def instruments(self) -> set[str]:
+        """All that it is the right to use."""
+        return {self.instrument, *(member.instrument for member in self.members)}
+
+    def of(self, instrument: str) -> "Lease":
+        """The right to use one of its members, for as long as it is a right itself.
+
+        Args:
+            instrument: Identity of the member.
+        """
+        member = next(member for member in self.members if member.instrument == instrument)
+        return replace(member, members=(self,))
 
     def check(self, connection: Connection) -> None:
         """Refuse to go on in this transaction if another process holds the instrument by now, or one of its members.

@@ -458,7 +458,7 @@ class Ledger:
         with self.journal.open_content() as content:
             with self.writing(lease) as connection:
                 for reply in content.replies:
-                    if reply.instrument == lease.instrument:
+                    if reply.instrument in lease.instruments:
                         statements.write_answer(connection, reply)
                 open_ = (attempts.c.campaign == campaign) & (attempts.c.state == "SENT")
                 marked = connection.execute(update(attempts).where(open_).values(**lost, done_at=now())).rowcount
@@ -492,12 +492,12 @@ class Ledger:
             log.error("this reply could not be kept: %s", reply.answer["raw"])  # so that a person has it at least
             raise LedgerError(f"{why}. The last reply is lost: {error}") from why
 
-    def last_reply(self, campaign: int) -> PreviousReply | None:
-        """Return the last reply of any worth, to compare the next one with."""
+    def last_reply(self, campaign: int, instrument: str) -> PreviousReply | None:
+        """Return the last reply of any worth that an instrument gave for a campaign, to compare the next one with."""
         query = (
             select(requests.c.settings, attempts.c.out)
             .join(requests, attempts.c.request == requests.c.id)
-            .where(attempts.c.campaign == campaign, attempts.c.state == "DONE")
+            .where(attempts.c.campaign == campaign, attempts.c.instrument == instrument, attempts.c.state == "DONE")
             .order_by(attempts.c.id.desc())
             .limit(1)
         )

@@ -225,8 +225,12 @@ def write_answer(connection: Connection, reply: JournalEntry) -> None:
     """Write what came of an attempt, once; of one that counts as lost by now, only the raw reply."""
     if connection.execute(UPDATE_ANSWER, {**_attempt(reply), **reply.answer}).rowcount == 1:
         if reply.distrust:
-            campaign = select(attempts.c.campaign).where(attempts.c.id == reply.attempt).scalar_subquery()
-            earlier = (attempts.c.campaign == campaign) & (attempts.c.id < reply.attempt)
+            of = {
+                name: select(attempts.c[name]).where(attempts.c.id == reply.attempt).scalar_subquery()
+                for name in ("campaign", "instrument")
+            }
+            same = (attempts.c.campaign == of["campaign"]) & (attempts.c.instrument == of["instrument"])
+            earlier = same & (attempts.c.id < reply.attempt)
             mask_last_reply(connection, earlier, reply.distrust)
         return
     late = (attempts.c.id == reply.attempt) & (attempts.c.token == reply.token) & (attempts.c.state == "UNKNOWN")

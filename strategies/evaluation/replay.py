@@ -18,7 +18,7 @@ from sdl import plugins
 from sdl.analysis.spending import with_allowance
 from sdl.campaign.definition import Campaign
 from sdl.formatting import array_from_json
-from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, State
+from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, State, by_source
 from sdl.instruments.screening import Screened
 from sdl.interchange.evidence import Evidence, ExamLine, RoundLine, VerdictLine
 from sdl.interchange.rescreening import rescreen
@@ -228,10 +228,12 @@ class Replay:
                 "conditions": reply.conditions or {},
             }
             observations[reply.key] = Observation(**values, seq=len(observations), sample=reply.sample or "")
+        own, others = by_source(observations.values())
         return History(
             rounds=list(self.rounds),
             planned=list(self.planned.values()),
-            observations=list(observations.values()),
+            observations=own,
+            of_sources=others,
             exams=list(self.exams),
             findings=list(self.findings),
             sent=len(self.taken),

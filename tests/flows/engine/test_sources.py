@@ -4,10 +4,12 @@ import pytest
 
 from flows.engine.direct_run import run_directly
 from flows.engine.opening import open_session
+from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
 from sdl.history import Purpose, RoundKind
+from sdl.interchange.bundle_writer import write_bundle
 from sdl.ledger.ledger import Ledger
 
 LAMP = {"plugin": "twin", "seed": 1, "apparatus": "lamp"}
@@ -55,6 +57,21 @@ def test_a_campaign_goes_on_with_its_source_where_it_was_left(tmp_path):
             history = book.history(book.entry("two").id)
         rows.append([(row.round, row.settings.tolist()) for row in (*history.of_sources, *history.observations)])
     assert rows[0][:10] == rows[1][:10]
+
+
+def test_every_request_is_booked_on_who_was_asked(tmp_path):
+    run_directly(campaign(), tmp_path, ledger(tmp_path))
+    with Ledger(ledger(tmp_path)) as book:
+        asked = {(row["instrument"], row["purpose"] == Purpose.SOURCE) for row in book.trail(book.entry("two").id)}
+    assert asked == {("lamp", False), ("other lamp", True)}
+
+
+def test_a_bundle_agrees_with_its_campaign(tmp_path):
+    run_directly(campaign(), tmp_path, ledger(tmp_path))
+    with Ledger(ledger(tmp_path)) as book:
+        written = write_bundle(book, "two", tmp_path / "two.zip")
+    result = reproduce_bundle(written)
+    assert result["agrees"], "\n".join(summarise_reproduction(result))
 
 
 def test_nobody_else_measures_with_a_source_that_is_held(tmp_path):

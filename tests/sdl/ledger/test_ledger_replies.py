@@ -152,10 +152,10 @@ def test_a_first_reply_has_none_before_it_to_distrust(desk):
 
 
 def test_the_last_reply_is_known_whatever_it_was_worth(desk):
-    assert desk.ledger.last_reply(desk.campaign) is None
+    assert desk.ledger.last_reply(desk.campaign, desk.lease.instrument) is None
     desk.plan(request(0), request(1))
     desk.measured(request(0), unbelievable())
     desk.ledger.fail(desk.lease, desk.send(request(1)), ReplyClass.RETRY, "")
-    last = desk.ledger.last_reply(desk.campaign)
+    last = desk.ledger.last_reply(desk.campaign, desk.lease.instrument)
     np.testing.assert_array_equal(last.settings, request(0).settings)
     assert last.readings == SPACE.named_readings(COUNTS)

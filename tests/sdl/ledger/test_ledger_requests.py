@@ -90,7 +90,7 @@ def test_requests_of_another_campaign_are_its_own(desk):
     desk.measured(request(0))
     assert desk.ledger.history(other).sent == 0
     assert len(desk.ledger.history(other).pending) == 1
-    assert desk.ledger.last_reply(other) is None
+    assert desk.ledger.last_reply(other, desk.lease.instrument) is None
     desk.ledger.send(desk.lease, other, request(0), budget=1)
     desk.ask(Control.STOP, "other")
     desk.send(request(0))
