@@ -12,10 +12,10 @@ campaign: $(RUNS)  ## The paper's problem on the twin in daylight, over HTTP: ve
 	  $(BIN)/sdl run deployments/paper.toml --again --set instrument.url={url} --set instrument.apparatus=twin
 
 test: $(TESTED) check  ## Every test, the slow ones too
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 quick: $(TESTED)  ## The tests that take no more than a few seconds each
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadscope -m "not slow"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadscope -m "not slow"
 
 check: $(TESTED)  ## Style and types
 	$(BIN)/ruff check .

@@ -14,11 +14,11 @@ from flows import environment
 DEAD = "http://127.0.0.1:9"
 SOCKS = "socks5://127.0.0.1:9"
 ENVIRONMENTS = {
-    "http": {"HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD},
     "lower case, with exceptions": {"http_proxy": DEAD, "no_proxy": "example.org, .example.com"},
     "socks for all": {"ALL_PROXY": SOCKS, "all_proxy": SOCKS, "NO_PROXY": "example.org"},
     "nonsense": {"HTTP_PROXY": "http://[", "ALL_PROXY": "nowhere://x:1"},
-    "names of other libraries": {"SOCKS_PROXY": SOCKS, "WS_PROXY": DEAD, "WSS_PROXY": DEAD, "FTP_PROXY": DEAD},
+    "every name": dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "WS_PROXY", "WSS_PROXY", "FTP_PROXY"], DEAD)
+    | {"SOCKS_PROXY": SOCKS},
 }
 
 

@@ -139,7 +139,7 @@ def test_no_row_left(rows, tmp_path):
 
 def test_nothing_but_references(tmp_path):
     path = written(tmp_path / "a.jsonl", np.zeros((2, 3)), np.ones((2, 10)))
-    with pytest.raises(InvalidInput, match="all knobs off"):
+    with pytest.raises(InvalidInput, match="all 2 rows have the same settings: measure at others"):
         solve(path, WHITE)
 
 

@@ -87,7 +87,7 @@ def test_what_the_instrument_cannot_do_is_listed_with_the_faults_of_the_file():
             "instrument.sed: 'twin' has no such option; did you mean 'seed'?",
         ),
         ({"instrument": {"seed": 1}}, "instrument.plugin: is missing"),
-        ({"instrument": 5}, "instrument: Input should be a valid dictionary"),
+        ({"instrument": 5}, "instrument: needs a table, got 5"),
         ({"targets": []}, "targets: Tuple should have at least 1 item"),
         ({"models": []}, "models: Tuple should have at least 1 item"),
         ({"budget": 10**9}, "budget: Input should be less than or equal to 1000000, got 1000000000"),

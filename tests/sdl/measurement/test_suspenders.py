@@ -223,7 +223,7 @@ class TestCampaign:
 
     def test_a_twin_in_daylight_is_suspended_by_nothing_without_reason(self, paper, drive, tmp_path):
         patch = {"settings": {"R": 0.5, "G": 0.5, "B": 0.5}, "every": 10}
-        for seed in range(5):
+        for seed in range(3):
             written = paper | {"name": f"day {seed}", "seed": seed, "suspend": {"patch": patch, "failures": 0.5}}
             written["instrument"] = {"plugin": "twin", "seed": seed, "daylight": 1500.0, "memory_h": 1.0}
             with open_session(written, tmp_path, str(tmp_path / "ledger.sqlite")) as session:
