@@ -203,8 +203,8 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
 
 
 def never_read(campaign: Campaign, space: Space, history: History) -> list[str]:
-    """Channels of the targets that no reading has a value of; none before the first reading."""
-    if not history.observations:
+    """Channels of the targets that no reading has a value of; none while only other sources were asked."""
+    if campaign.sources and all(request.purpose is Purpose.SOURCE for request in history.planned):
         return []
     read = [np.isfinite(observation.readings) for observation in history.observations]
     columns = zip(campaign.channels, space.columns(campaign.channels), strict=True)

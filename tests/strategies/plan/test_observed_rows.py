@@ -97,6 +97,7 @@ def many(n):
     values = {"settings": np.zeros((n, 1)), "readings": np.zeros((n, 1)), "order": np.arange(float(n))}
     values |= {"censored": np.zeros((n, 1), int), "reference": np.zeros(n, bool)}
     values |= {"conditions": np.zeros((n, 0)), "wanted": np.zeros((n, 0))}
+    values |= {"source": np.zeros(n, int), "louder": np.ones(n)}
     return replace(nothing, **values, pursuit=np.full(n, -1), apart=np.zeros(n), looked=np.ones(n, bool))
 
 
