@@ -184,11 +184,15 @@ def _before_any_command(
     """Options that belong to no command."""
 
 
+ODD = ("divide by zero", "overflow", "underflow", "invalid value")
+"""What NumPy warns of."""
+
+
 def main() -> NoReturn:
     """Run a command and end the process with its exit code."""
     environment.keep_loopback_direct()
     if not sys.warnoptions:  # what arithmetic makes of numbers that no unit suits is judged where it is used
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", f"({'|'.join(ODD)}) encountered", RuntimeWarning)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a character that a terminal lacks is better spelt out than not said
             stream.reconfigure(errors="backslashreplace")
@@ -231,8 +235,8 @@ def _print_error(error: BaseException) -> int:
 
         faults, pages = list(error.faults), pages_about(error.faults)
     if "--json" in sys.argv:
-        told = {"error": type(error).__name__, "faults": faults, "more": pages, "exit": code}
-        _say(json.dumps(told), sys.stdout)
+        said = {"error": type(error).__name__, "faults": faults, "more": pages, "exit": code}
+        _say(json.dumps(said), sys.stdout)
     else:
         _say(escape_invisible("\n".join([*faults, *(f"more in {page}" for page in pages)])), sys.stderr)
     return code

@@ -1,6 +1,5 @@
 """What a campaign has spent of money or time, and how many requests that leaves it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from sdl.campaign.definition import Campaign
 from sdl.campaign.price import SECONDS, PricePart
 from sdl.campaign.source import SourcePart
 from sdl.formatting import format_duration
-from sdl.history import History, Observation
+from sdl.history import History
 from sdl.space import Space
 
 
@@ -24,13 +23,7 @@ def spent(price: PricePart, space: Space, history: History, sources: Sequence[So
 
 def spent_on_sources(sources: Sequence[SourcePart], history: History) -> dict[str, float]:
     """Return what was spent on each source, by its name: its readings that counted."""
-    asked = Counter(source_of(history, row) for row in history.of_sources)
-    return {source.name: source.price * asked[source.name] for source in sources}
-
-
-def source_of(history: History, row: Observation) -> str:
-    """Return the name of the source that gave a reading; empty for the instrument."""
-    return next((round_.facts.source or "" for round_ in history.rounds if round_.number == row.round), "")
+    return {source.name: source.price * len(history.of_source(source.name)) for source in sources}
 
 
 def with_allowance(

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from sdl import plugins
+from sdl.campaign.campaign_instrument import CampaignInstrument
 from sdl.campaign.sections import Plugin
 from sdl.errors import InvalidInput
-from sdl.instruments.protocol import HasSafeState, Instrument, Patience, ReadByPersons, Reply
-from sdl.space import Space
+from sdl.instruments.protocol import HasSafeState, Instrument, ReadByPersons, Reply
 
 
 class SourcePart(Plugin):
@@ -27,21 +27,8 @@ class SourcePart(Plugin):
     """Requests to it at most; they count in the campaign's budget of requests as well."""
 
 
-class SourceInstrument:
+class SourceInstrument(CampaignInstrument):
     """A source as its campaign asks it: in the settings and channels of the campaign's own instrument."""
-
-    def __init__(self, instrument: Instrument, space: Space) -> None:
-        self.instrument, self.space = instrument, space
-
-    @property
-    def identity(self) -> str:
-        """That of the source."""
-        return self.instrument.identity
-
-    @property
-    def patience(self) -> Patience:
-        """That of the source."""
-        return self.instrument.patience
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
         """Take one reading, at settings that the source can take as well.
@@ -51,11 +38,7 @@ class SourceInstrument:
         """
         own = self.instrument.space
         own.refuse(own.settings(settings))
-        return self.instrument.measure(settings)
-
-    def close(self) -> None:
-        """Let go of the source."""
-        self.instrument.close()
+        return super().measure(settings)
 
 
 def build_sources(parts: Sequence[SourcePart], instrument: Instrument, channels: Sequence[str]) -> list[Instrument]:

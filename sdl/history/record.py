@@ -337,6 +337,11 @@ class History:
     stale: bool = False
     """Whether so much time passed since the last reading that its background is out of date."""
 
+    def of_source(self, name: str) -> list[Observation]:
+        """Return the readings of one of the other sources, by its name."""
+        rounds = {round_.number for round_ in self.rounds if round_.facts.source == name}
+        return [row for row in self.of_sources if row.round in rounds]
+
     @property
     def pending(self) -> list[Request]:
         """Planned measurements without a usable reply, in order."""

@@ -59,9 +59,8 @@ class Bench:
         with self.ledger.reading() as connection:
             for outcome in outcomes_for_suspenders(connection, self.campaign, self.suspend.window):
                 self.suspenders.observe(outcome)
-        self._before = self.ledger.last_reply(
-            self.campaign, self.lease.instrument
-        )  # nobody else measures for this campaign
+        # Nobody else measures with it for this campaign.
+        self._before = self.ledger.last_reply(self.campaign, self.lease.instrument)
         self._approach = Approach(self.ledger, self.instrument)
 
     def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] | None = None) -> None:

@@ -98,8 +98,8 @@ class CampaignStatus:
     approved: str = ""
     """Who approved of which round last, and how that was known, in words."""
     asks_persons: bool = False
-    told: bool = False
-    """Whether persons told all that they were asked for."""
+    answered: bool = False
+    """Whether persons entered every reading that they were asked for."""
     """Whether it asked persons for readings that it does not have yet."""
     seen_at: float = 0.0
     """When this was read."""
@@ -147,8 +147,8 @@ class CampaignStatus:
             return "a new start, since it was interrupted"
         if self.state is State.SUSPENDED:
             return "what suspended it to pass, or to be mended"
-        if self.state is State.PAUSED and self.told:
-            return f"'sdl propose {self.campaign}': every reading is told, and the next settings can be asked for"
+        if self.state is State.PAUSED and self.answered:
+            return f"'sdl propose {self.campaign}': every reading is in, and the next settings can be asked for"
         if self.state is State.PAUSED and self.asks_persons:
             return (
                 f"persons and what they read: 'sdl propose {self.campaign}' shows what is wanted, and goes on with it"
@@ -204,12 +204,16 @@ def campaign_statuses(ledger: Ledger, name: str | None = None) -> list[CampaignS
         ]
     words = {each.name: _spent(ledger, each.name, seen_at) for each in overviews if each.config.get("price")}
     return [
-        replace(status, spent=words.get(status.campaign, ""), told=status.asks_persons and _all_told(ledger, status))
+        replace(
+            status,
+            spent=words.get(status.campaign, ""),
+            answered=status.asks_persons and _is_answered(ledger, status),
+        )
         for status in found
     ]
 
 
-def _all_told(ledger: Ledger, status: CampaignStatus) -> bool:
+def _is_answered(ledger: Ledger, status: CampaignStatus) -> bool:
     return not wanted_samples(ledger, ledger.entry(status.campaign))
 
 

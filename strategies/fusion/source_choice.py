@@ -15,7 +15,7 @@ import numpy as np
 
 from sdl.space import Settings
 from strategies.fusion.fused import Fused
-from strategies.fusion.source_rows import APART, LONG_AGO, UNRELATED
+from strategies.fusion.source_rows import APART, LONG_AGO
 from strategies.posterior import NextReading, Posterior, Pursuit
 from strategies.posterior.choice import searched
 from strategies.posterior.posterior import learn
@@ -67,20 +67,20 @@ def next_batch(
     unit = NEEDED * posterior.unit_of(pursuit)
     before = posterior.at(places, pursuit.fixed)[1]
 
-    def told(after: Posterior) -> float:
+    def nats(after: Posterior) -> float:
         surer = np.log((before**2 + unit**2) / (after.at(places, pursuit.fixed)[1] ** 2 + unit**2))
         return float(surer.sum(axis=1).mean() / 2)
 
     expected = posterior.at(reading.settings[None])[0][0]
     rows = posterior.rows.with_row(reading.settings, expected, posterior.instrument)
-    most, best = told(learn(rows, posterior.instrument, posterior, anew=False)), None
+    most, best = nats(learn(rows, posterior.instrument, posterior, anew=False)), None
     for source in sources:
         n = min(int(np.clip(BATCH / source.price, 1, MOST)), source.left)
         if n < 1 or not fused.listens_to(source.name):
             continue
         for width in WIDTHS:
             batch = posterior.instrument.applied(_about(places, n, width, rng))
-            rate = told(_with_source(fused, source, batch)) / (n * source.price)
+            rate = nats(_with_source(fused, source, batch)) / (n * source.price)
             if rate > most:
                 most, best = rate, (source.name, batch)
     return best
@@ -101,22 +101,11 @@ def _about(places: Settings, n: int, width: float, rng: np.random.Generator) -> 
 
 def _with_source(fused: Fused, source: Askable, settings: Settings) -> Posterior:
     """The posterior as sure as it would be with readings of a source at settings ``(m, d)``."""
-    posterior, belief, m = fused.posterior, fused.beliefs.get(source.name), len(settings)
-    rows, k = posterior.rows, posterior.rows.conditions.shape[1]
+    posterior, belief = fused.posterior, fused.beliefs.get(source.name)
+    rows = posterior.rows
     apart, louder = (APART, 1.0) if belief is None else (belief.apart or 0.0, belief.louder or 1.0)
-    asked = Rows(
-        settings=settings,
-        readings=posterior.at(settings)[0],
-        order=np.asarray(UNRELATED * np.arange(-m, 0) - 2 * LONG_AGO, float),
-        censored=np.zeros((m, rows.readings.shape[1]), int),
-        reference=np.zeros(m, bool),
-        pursuit=np.full(m, -1),
-        apart=np.full(m, apart, float),
-        source=np.full(m, source.number),
-        louder=np.full(m, louder, float),
-        looked=np.ones(m, bool),
-        conditions=np.zeros((m, k)),
-        wanted=np.zeros((m, k)),
-    )
-    lasting = replace(posterior, learned=len(rows) + m)
+    expected, number = posterior.at(settings)[0], np.full(len(settings), source.number)
+    k = rows.conditions.shape[1]
+    asked = Rows.from_elsewhere(settings, expected, 2 * LONG_AGO, apart=apart, source=number, louder=louder, k=k)
+    lasting = replace(posterior, learned=len(rows) + len(settings))
     return learn(asked.followed_by(rows), posterior.instrument, lasting, anew=False)

@@ -17,9 +17,7 @@ Matrix = NDArray[np.float64]
 BREAK = 60.0
 """Requests that a break counts as, after which a reference is taken: the light has had time to change."""
 LONG_AGO = 10_000.0
-"""Requests between earlier campaigns and the first of this one ..."""
-UNRELATED = 10.0
-"""... and between two of their rows, whose order is not known."""
+"""Requests between earlier campaigns and the first of this one."""
 MOST_EARLIER = 60
 """Rows of an earlier campaign at most."""
 RIM = 0.1
@@ -160,21 +158,8 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
         return None
     settings, readings = transfer.earlier.settings, transfer.earlier.readings
     some = np.unique(np.linspace(0, len(settings) - 1, min(len(settings), MOST_EARLIER)).astype(int))
-    n = len(some)
-    return Rows(
-        settings=settings[some],
-        readings=readings[some],
-        order=np.asarray(UNRELATED * np.arange(-n, 0) - LONG_AGO, float),
-        censored=np.zeros((n, readings.shape[1]), int),
-        reference=np.zeros(n, bool),
-        pursuit=np.full(n, -1),
-        apart=np.full(n, transfer.apart),
-        source=np.zeros(n, int),
-        louder=np.ones(n),
-        looked=np.ones(n, bool),
-        conditions=np.zeros((n, 0)),  # no campaign has both: see sdl/campaign/validation.py
-        wanted=np.zeros((n, 0)),
-    )
+    # No conditions: no campaign has both, see sdl/campaign/validation.py.
+    return Rows.from_elsewhere(settings[some], readings[some], LONG_AGO, apart=transfer.apart)
 
 
 def _moments(observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from sdl.space import Plate, Settings, Space
 from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
 from strategies.fusion.fused import fuse
-from strategies.fusion.source_rounds import first_of_source, next_of_sources, source_facts
+from strategies.fusion.source_rounds import SourceRounds, source_facts
 from strategies.fusion.source_rows import source_rows
 from strategies.plan import multiple_answers as several
 from strategies.plan import plates
@@ -169,8 +169,8 @@ class Plan:
             return Stop("every target is settled")
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
-        left = requests_left(self.campaign, history)
-        if (first := first_of_source(self.campaign, history, number, left, self._design)) is not None:
+        sources = SourceRounds(self.campaign, history, number, requests_left(self.campaign, history))
+        if (first := sources.first(self._design)) is not None:
             return Measure(*first)
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
@@ -223,10 +223,9 @@ class Plan:
             if outlook.misleads(turn.target):
                 return self._read_for(turn, outlook)
         seeing = replace(turn, insight=outlook.insight)
-        reading, pursuit = seeing.insight.reading(turn.target), seeing.insight.pursuit(turn.target)
-        assert reading is not None, "where no settings are left the target is given up"
-        about = (self.campaign, turn.history, turn.number, turn.left)
-        asked = next_of_sources(*about, outlook.fused, pursuit, reading, self.space, seeing.rng(3))
+        reading, pursuit = _reading(seeing), seeing.insight.pursuit(turn.target)
+        sources = SourceRounds(self.campaign, turn.history, turn.number, turn.left)
+        asked = sources.next(outlook.fused, pursuit, reading, self.space, seeing.rng(3))
         return self._read_for(seeing, outlook) if asked is None else Measure(*asked)
 
     def _read_for(self, turn: RoundContext, outlook: Outlook | None = None) -> Step:

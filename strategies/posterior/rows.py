@@ -17,6 +17,8 @@ FRESH = 2
 """Readings that there must be at the very settings before a look, by default."""
 SAME = 1e-9
 """Distance of settings that are the same."""
+UNRELATED = 10.0
+"""Requests between two rows from elsewhere: they have no light in common."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +133,45 @@ class Rows:
             looked=nothing,
             conditions=np.empty((0, k)),
             wanted=np.empty((0, k)),
+        )
+
+    @classmethod
+    def from_elsewhere(
+        cls,
+        settings: Settings,
+        readings: Readings,
+        ago: float,
+        *,
+        apart: float,
+        source: NDArray[np.int_] | None = None,
+        louder: float = 1.0,
+        k: int = 0,
+    ) -> Self:
+        """Rows of earlier campaigns or other sources, which have no light in common with each other or with later ones.
+
+        Args:
+            settings: In the unit box, ``(n, d)``.
+            readings: As they were given, ``(n, p)``.
+            ago: Requests between them and the first row of the campaign.
+            apart: By which part their gains, or biases, may be off.
+            source: Number of the source of each, ``(n,)``; by default the instrument's own.
+            louder: How many times as large their noise is as what the instrument states.
+            k: Number of conditions, all as they usually are.
+        """
+        n = len(settings)
+        return cls(
+            settings=settings,
+            readings=readings,
+            order=np.asarray(UNRELATED * np.arange(-n, 0) - ago, float),
+            censored=np.zeros(readings.shape, int),
+            reference=np.zeros(n, bool),
+            pursuit=np.full(n, -1),
+            apart=np.full(n, apart, float),
+            source=np.zeros(n, int) if source is None else source,
+            louder=np.full(n, louder, float),
+            looked=np.ones(n, bool),
+            conditions=np.zeros((n, k)),
+            wanted=np.zeros((n, k)),
         )
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from sdl.instruments.simulated.laboratory_table import laboratory_files
 from strategies.evaluation.families.case import Case
 
 LABORATORIES = ("laboratory", "laboratory-extreme")
-"""The families that emulate a table of measurements, which they are told behind a colon."""
+"""The families that emulate a table of measurements, whose name follows a colon."""
 
 
 class Split(StrEnum):

@@ -36,10 +36,9 @@ class Ax:
             raise InvalidInput(f"needs n >= 2, got {self.n}")
 
     def lacks(self, space: Space, window: Window) -> str:
-        summed = {name for line in shares.lines(space) for name in line.slopes}
-        stepped = any(knob.name in summed and shares.levels(knob) for knob in space.knobs)
         whole = any(line.equal for line in shares.lines(space)) and len(shares.lines(space)) > 1
-        return "one sum, or bounds of several, of continuous knobs" if stepped or whole or shares.bent(space) else ""
+        beyond = shares.sums_steps(space) or whole or shares.bent(space)
+        return "one sum, or bounds of several, of continuous knobs" if beyond else ""
 
     def design(self, d: int, rng: np.random.Generator) -> Settings:
         return spread(self.n, d, rng)

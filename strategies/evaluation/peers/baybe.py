@@ -43,9 +43,7 @@ class BayBE:
             raise InvalidInput(f"needs n >= 2, got {self.n}")
 
     def lacks(self, space: Space, window: Window) -> str:
-        summed = {name for line in shares.lines(space) for name in line.slopes}
-        stepped = any(knob.name in summed and shares.levels(knob) for knob in space.knobs)
-        return "sums of continuous knobs alone" if stepped else ""
+        return "sums of continuous knobs alone" if shares.sums_steps(space) else ""
 
     def design(self, d: int, rng: np.random.Generator) -> Settings:
         return spread(self.n, d, rng)

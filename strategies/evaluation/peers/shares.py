@@ -54,6 +54,12 @@ def lines(space: Space) -> list[Line]:
     return [line for some in found if some is not None for line in some]
 
 
+def sums_steps(space: Space) -> bool:
+    """Whether some sum is of numbers that have so many values only."""
+    summed = {name for line in lines(space) for name in line.slopes}
+    return any(knob.name in summed and levels(knob) is not None for knob in space.knobs)
+
+
 def bent(space: Space) -> bool:
     """Whether some constraint is no sum."""
     return bool(space.constraints.never) or any(_lines(space, text) is None for text in space.constraints.always)

@@ -53,7 +53,7 @@ def test_what_was_read_is_told_in_words_and_faults_end_with_2(sdl, begun):
     assert "waits for persons and what they read: 'sdl propose dyes'" in sdl("status", "dyes").said
     for name in wanted:
         sdl("tell", "dyes", name, "450nm=20", "650nm=5")
-    assert "waits for 'sdl propose dyes': every reading is told, and the next" in sdl("status", "dyes").said
+    assert "waits for 'sdl propose dyes': every reading is in, and the next" in sdl("status", "dyes").said
 
 
 def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):

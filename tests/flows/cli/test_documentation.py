@@ -95,14 +95,14 @@ def test_what_is_wrong_with_a_laboratory_is_a_fault_each_with_its_page_also_as_j
         "[instruments]\n'Lamp 1' = 'twin'\nother = 'twinn'\n[[schedule]]\nrun = 'calibrate'\n"
         "instrument = 'oter'\nevery_min = 5\n"
     )
-    told = sdl("up", file, "--json").json
-    assert [fault.partition(" ")[0] for fault in told["faults"]] == [
+    result = sdl("up", file, "--json").json
+    assert [fault.partition(" ")[0] for fault in result["faults"]] == [
         "instruments:",
         "schedule.0.instrument:",
         "instruments.other:",
     ]
-    assert [line(page).split(" |")[0] for page in told["more"][:2]] == ["| `instruments`", "| `schedule.instrument`"]
-    assert told["more"][2].endswith("(Instruments)")
+    assert [line(page).split(" |")[0] for page in result["more"][:2]] == ["| `instruments`", "| `schedule.instrument`"]
+    assert result["more"][2].endswith("(Instruments)")
     file.write_text("instruments = ")
     assert sdl("up", file, "--json").json["more"][0].endswith("(The laboratory file)")
 

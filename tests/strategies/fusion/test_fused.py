@@ -29,8 +29,8 @@ def source(of, n=16, number=1):
     rng, rows = np.random.default_rng(2), Rows.empty(2, 1)
     for place in rng.random((n, 2)):
         rows = rows.with_row(place, of(place[None])[0] + 0.02 * rng.standard_normal(1), ABOUT)
-    told = {"apart": np.full(n, 0.03), "source": np.full(n, number), "order": np.arange(n) * 10.0 - 20_000}
-    return replace(rows, **told)
+    elsewhere = {"apart": np.full(n, 0.03), "source": np.full(n, number), "order": np.arange(n) * 10.0 - 20_000}
+    return replace(rows, **elsewhere)
 
 
 def fused(rows, sources, *names):
