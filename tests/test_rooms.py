@@ -102,9 +102,13 @@ ROOMS = {
         "strategies": "contract models.base models.deep numerics",
     },
     "strategies.fusion": {"sdl": "campaign formatting history space", "strategies": "posterior"},
+    "strategies.plan.knowledge": {
+        "sdl": "analysis campaign history space",
+        "strategies": "fitting fusion numerics posterior",
+    },
     "strategies.plan": {
         "sdl": "analysis campaign errors formatting history plugins space",
-        "strategies": "acquisitions answers contract fitting fusion numerics posterior",
+        "strategies": "acquisitions answers contract fitting fusion numerics plan.knowledge posterior",
     },
     "strategies.models.gaussian_process": {
         "sdl": "errors space",

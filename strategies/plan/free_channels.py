@@ -9,7 +9,7 @@ from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.history import Finding, ForetoldFacts, History, Observation, Purpose
 from sdl.space import Readings, Space
-from strategies.plan.observed_rows import observed_rows, thinned
+from strategies.plan.knowledge.observed_rows import observed_rows, thinned
 from strategies.posterior import Statement, learn, predict_interval
 from strategies.posterior.growing import FEWEST, are_enough
 from strategies.posterior.predictive_interval import LEVEL

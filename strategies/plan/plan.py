@@ -10,45 +10,35 @@ so an interrupted round is completed as it was proposed.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from sdl import plugins
 from sdl.analysis.conditions import describe_conditions
-from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
-from sdl.errors import InvalidInput
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
 from sdl.space import Plate, Settings, Space
-from strategies.contract import Design
 from strategies.fitting.fitting import Fitted, fit_models
-from strategies.fusion.fused import fuse
 from strategies.fusion.source_rounds import SourceRounds, source_facts
-from strategies.fusion.source_rows import source_rows
 from strategies.plan import multiple_answers as several
 from strategies.plan import plates
-from strategies.plan.assessment import Assessment, Outlook
+from strategies.plan.design import design_settings, measured_design
 from strategies.plan.exams import exam_finding, judged
 from strategies.plan.free_channels import with_free_channels
+from strategies.plan.knowledge.assessment import Assessment
+from strategies.plan.knowledge.observed_rows import never_read
+from strategies.plan.knowledge.outlook import Outlook, Outlooks
 from strategies.plan.learning_batch import learning_batch
-from strategies.plan.observed_rows import earlier_rows, never_read, observed_rows, thinned
 from strategies.plan.reference_schedule import ReferenceSchedule, sensor_is_doubted
 from strategies.plan.round_context import RoundContext, is_spent, learned_before, requests_left, why_spent
 from strategies.plan.round_facts import noise_limited_sentence, round_facts
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
 from strategies.plan.target_order import next_target
-from strategies.posterior import NextReading, Posterior, forecast
+from strategies.posterior import NextReading, forecast
 from strategies.posterior.choice import HOPE
-from strategies.posterior.growing import GrowingPosterior, are_enough
-from strategies.posterior.rows import NEAR, SAME, Rows, Statement
+from strategies.posterior.rows import SAME
 from strategies.posterior.verdict import Judgement
-
-ALONE = 0.002
-"""Distance within which the instrument's own readings are moved where the slopes are known from other sources."""
-FIRST = 5
-"""Settings before the first fit at least, of a design that has no number of its own; one more than there are knobs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,43 +113,8 @@ class Plan:
         return self._next_round(history, 0, fitted)
 
     def _measure_design(self, history: History, number: int) -> Measure:
-        design = plates.in_plots(self.space, self._in_order(self._design()), self._most_plots, self._rng(0, 1))
-        requests = self.batch(history, number, design, Purpose.DESIGN)
+        requests = self.batch(history, number, measured_design(self.campaign, self.space), Purpose.DESIGN)
         return Measure(Round(number, RoundKind.DESIGN), requests)
-
-    def _design(self, n: int | None = None) -> Settings:
-        """Settings of the design, ``(n, d)``; of a number of its own where it has one and none is given."""
-        part = self.campaign.design
-        design: Design = plugins.build("sdl.designs", part.plugin, part.options)
-        if n is not None:
-            return design.propose(self.space, n, self._rng(0))[:n]
-        try:
-            return design.propose(self.space, part.n, self._rng(0))
-        except InvalidInput:
-            if part.n is not None:
-                raise
-            return design.propose(self.space, self._first, self._rng(0))
-
-    @property
-    def _most_plots(self) -> float:
-        """Plates that a design may take by their price: half of what may be spent."""
-        price = self.campaign.price
-        if price is None or price.budget is None or not price.plate:
-            return float("inf")
-        return 0.5 * price.budget // price.plate
-
-    def _in_order(self, design: Settings) -> Settings:
-        """A design, in which knobs that are dear to move are moved seldom."""
-        knobs = {} if self.campaign.price is None else self.campaign.price.knobs
-        dear = sorted((name for name in self.space.knob_names if knobs.get(name)), key=lambda name: knobs[name])
-        return design[np.lexsort([design[:, self.space.knob_names.index(name)] for name in dear])] if dear else design
-
-    @property
-    def _first(self) -> int:
-        """Settings of a design that has no number of its own."""
-        if self.space.plate is None:
-            return max(FIRST, self.space.u + 1)
-        return min(plates.FIRST * (self.space.u + 1), self.space.plate.capacity - 1, max(self.campaign.most // 2, 1))
 
     def _next_round(self, history: History, number: int, fitted: Fitted | None) -> Step:
         open_ = [
@@ -170,7 +125,7 @@ class Plan:
         if number > self.campaign.rounds:
             return Stop(f"all {self.campaign.rounds} rounds are done")
         sources = SourceRounds(self.campaign, history, number, requests_left(self.campaign, history))
-        if (first := sources.first(self._design)) is not None:
+        if (first := sources.first(partial(design_settings, self.campaign, self.space))) is not None:
             return Measure(*first)
         if fitted is None or fitted.round != number:
             return Fit(number, learned_before(self.campaign, number))
@@ -179,7 +134,7 @@ class Plan:
         if useless := never_read(self.campaign, self.space, history):
             return Stop(f"{', '.join(useless)} had no usable reading at any setting, so it cannot be learned")
         known, spent = history.before(learned_before(self.campaign, number)), is_spent(self.campaign, history)
-        if not self._enough(known, fitted):
+        if not self._outlooks.are_enough(known, fitted):
             return Stop(why_spent(self.campaign, history)) if spent else self._gather(history, number)
         insight = self.insight(known, fitted)
         turn = RoundContext(self.campaign, history, number, insight, open_[0], open_)
@@ -189,7 +144,7 @@ class Plan:
         failed = Counter({target.name: several.failed_exams(target.name, history.findings) for target in open_})
         if self.space.plate is not None:
             return self._fill(self.space.plate, [replace(turn, target=target) for target in open_])
-        outlook = self.outlook(known, fitted)
+        outlook = self._outlooks.of(known, fitted)
         turn = replace(turn, target=next_target(outlook.insight, open_, failed))
         return self._pursue(turn) if outlook.fused is None else self._pursue_by_all(turn, outlook)
 
@@ -217,7 +172,7 @@ class Plan:
         """
         assert outlook.fused is not None, "there are sources"
         known = turn.insight.history
-        if are_enough(*self._rows(known, turn.insight.fitted)):
+        if self._outlooks.own_are_enough(known, turn.insight.fitted):
             if (conclusion := self._without_reading(turn)) is not None:
                 return self._sensor_first(turn, conclusion) or conclusion
             if outlook.misleads(turn.target):
@@ -278,7 +233,7 @@ class Plan:
         first = turns[0]
         references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
         wells = min(plate.capacity, first.left) - len(references)
-        worth, examined = self._plate_worth(plate), plates.served(turns)
+        worth, examined = plates.plate_worth(self.campaign, plate), plates.served(turns)
         ways = [plates.candidates(turn, _reading(turn), worth) for turn in examined]
         exams = plates.within(plates.cheapest(ways, worth), wells)
         wells -= sum(each.replicates for found in exams for each in found)
@@ -302,13 +257,6 @@ class Plan:
         references = [replace(each, settings=self.space.beside(each.settings, opened)) for each in references]
         return Together([replace(parts[0], requests=[*references, *moved]), *parts[1:]])
 
-    def _plate_worth(self, plate: Plate) -> float:
-        """Wells that one more plate is worth."""
-        price = self.campaign.price
-        if price is None or not price.plate or not price.request:
-            return plates.PLATE * plate.capacity
-        return price.plate / price.request
-
     def _go_on_with_plate(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         """Measure what a plate lacks; then judge its exams, each by what was read in the rounds up to it."""
         if history.lacking and not is_spent(self.campaign, history):
@@ -326,8 +274,7 @@ class Plan:
     def _judge(self, history: History, round_: Round, taken: int, fitted: Fitted) -> Conclude:
         """The finding of an exam of a plate, by the rows up to its last one."""
         exam = next(each for each in history.exams if each.round == round_.number)
-        posterior = self._posteriors.of(*self._rows(history, fitted, until=round_.number))
-        insight = Assessment(self.campaign, self.space, self.columns, history, fitted, posterior)
+        insight = self._outlooks.until(history, fitted, round_.number)
         return self._conclude(insight, round_, exam, self._judgement(insight, exam), taken)
 
     # ------------------------------------------------------------------ exams
@@ -356,9 +303,9 @@ class Plan:
                 return Fit(current.number, learned_before(self.campaign, current.number))
             # Only references were read in this round, so its fit is that of the next one too.
             following = replace(fitted, round=current.number + 1)
-            if not self._enough(history, fitted):  # some were distrusted since
+            if not self._outlooks.are_enough(history, fitted):  # some were distrusted since
                 return self._next_round(history, following.round, following)
-            insight = self.outlook(history, fitted).insight
+            insight = self._outlooks.of(history, fitted).insight
             turn = RoundContext(self.campaign, history, current.number, insight, target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
@@ -371,9 +318,9 @@ class Plan:
             return self._next_round(history, current.number + 1, fitted)
         if fitted is None or fitted.round != current.number:
             return Fit(current.number, learned_before(self.campaign, current.number))
-        if not self._enough(history, fitted):
+        if not self._outlooks.are_enough(history, fitted):
             return self._next_round(history, current.number + 1, replace(fitted, round=current.number + 1))
-        outlook, why = self.outlook(history, fitted), ""
+        outlook, why = self._outlooks.of(history, fitted), ""
         insight = outlook.judging
         judgement = self._judgement(insight, exam)
         if judgement.verdict is Verdict.INCONCLUSIVE:
@@ -449,57 +396,12 @@ class Plan:
         return Conclude(Finding(number, target.name, Verdict.INCONCLUSIVE, sentence))
 
     def insight(self, history: History, fitted: Fitted | None) -> Assessment:
-        """What the instrument has said, or the sources while it has said too little.
-
-        That of the last question, with all that was found out then, if this one is about the same.
-        """
-        outlook = self.outlook(history, fitted)
-        return outlook.insight if outlook.own is None else outlook.own
-
-    def outlook(self, history: History, fitted: Fitted | None) -> Outlook:
-        """What the instrument and its sources have said; that of the last question if this one is about the same."""
-        about = (fitted, len(history.observations), len(history.of_sources), len(history.findings))
-        if about not in self._last:
-            self._last.clear()
-            self._last[about] = self._outlook(history, fitted)
-        return self._last[about]
-
-    def _outlook(self, history: History, fitted: Fitted | None) -> Outlook:
-        def assessment(posterior: Posterior, reach: float = NEAR) -> Assessment:
-            return Assessment(self.campaign, self.space, self.columns, history, fitted, posterior, reach)
-
-        rows, earlier = self._rows(history, fitted)
-        own = self._posteriors.of(rows, earlier) if are_enough(rows, earlier) else None
-        told = source_rows(self.campaign, self.space, self.columns, history)
-        if told is None:
-            assert own is not None, "there are readings enough"
-            found = assessment(own)
-            return Outlook(found, found, found)
-        whole = rows if earlier is None else earlier.followed_by(rows)
-        names = [source.name for source in self.campaign.sources]
-        fused = fuse(own, whole, told, self._posteriors.statement, names)
-        cautious = fused.cautious
-        insight = assessment(fused.posterior, ALONE if cautious is None else NEAR)
-        alone = None if own is None else assessment(own)
-        return Outlook(insight, alone, assessment(cautious) if cautious else alone or insight, fused)
-
-    def _enough(self, history: History, fitted: Fitted | None) -> bool:
-        """Whether there are readings enough to decide by."""
-        return bool(history.of_sources) or are_enough(*self._rows(history, fitted))
-
-    def _rows(self, history: History, fitted: Fitted | None, until: int | None = None) -> tuple[Rows, Rows | None]:
-        """What was seen, up to the last reading of a round if one is given, and of an earlier campaign."""
-        rows = observed_rows(self.campaign, self.space, self.columns, history, until)
-        return thinned(rows), earlier_rows(None if fitted is None else fitted.transfer)
+        """What the instrument has said, or the sources while it has said too little."""
+        return self._outlooks.of(history, fitted).leading
 
     @cached_property
-    def _posteriors(self) -> GrowingPosterior:
-        noise = known_noise(self.campaign.verification, self.space)[self.columns]
-        return GrowingPosterior(replace(Statement.of(self.space, self.columns), noise=noise))
-
-    @cached_property
-    def _last(self) -> dict[tuple[Fitted | None, int, int, int], Outlook]:
-        return {}
+    def _outlooks(self) -> Outlooks:
+        return Outlooks(self.campaign, self.space, self.columns)
 
     def batch(self, history: History, round_: int, settings: Settings, purpose: Purpose) -> list[Request]:
         """One request a row of settings, with references and patches by their cadence, and on each further plate."""

@@ -14,8 +14,9 @@ from math import prod
 import numpy as np
 from scipy.special import ndtr
 
-from sdl.space import Readings, Settings, Space
-from strategies.plan.assessment import Assessment
+from sdl.campaign.definition import Campaign
+from sdl.space import Plate, Readings, Settings, Space
+from strategies.plan.knowledge.assessment import Assessment
 from strategies.plan.learning_batch import learning_batch
 from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading, Posterior, Pursuit
@@ -54,6 +55,14 @@ class PlannedExam:
     replicates: int
     chance: float
     """That the exams of its target on this plate settle it."""
+
+
+def plate_worth(campaign: Campaign, plate: Plate) -> float:
+    """Wells that one more plate is worth."""
+    price = campaign.price
+    if price is None or not price.plate or not price.request:
+        return PLATE * plate.capacity
+    return price.plate / price.request
 
 
 def in_plots(space: Space, design: Settings, most: float, rng: np.random.Generator) -> Settings:

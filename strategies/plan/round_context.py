@@ -9,7 +9,7 @@ from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.validation import ResolvedTarget
 from sdl.formatting import count_words
 from sdl.history import History
-from strategies.plan.assessment import Assessment
+from strategies.plan.knowledge.assessment import Assessment
 
 
 @dataclass(frozen=True, eq=False)

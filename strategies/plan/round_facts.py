@@ -8,7 +8,7 @@ from sdl.space import Settings
 from strategies.contract import facts_of_law
 from strategies.fitting.fitting import Fitted
 from strategies.plan import multiple_answers as several
-from strategies.plan.assessment import Assessment
+from strategies.plan.knowledge.assessment import Assessment
 from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading
 from strategies.posterior.reach import noise_correlation

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdl.campaign.validation import ResolvedTarget
 from strategies.numerics.projection import project
-from strategies.plan.assessment import Assessment
+from strategies.plan.knowledge.assessment import Assessment
 from strategies.posterior import forecast
 
 WEIGHED = 3

@@ -12,7 +12,7 @@ from sdl.history import History, Purpose, RoundKind, Verdict
 from sdl.instruments.simulated.plate_reader import PlateReader
 from sdl.space import Plate
 from strategies.evaluation.simulation import Simulation
-from strategies.plan.observed_rows import RIM, observed_rows
+from strategies.plan.knowledge.observed_rows import RIM, observed_rows
 from strategies.plan.plan import Plan
 from strategies.plan.plates import PlannedExam, cheapest
 from strategies.posterior import looks

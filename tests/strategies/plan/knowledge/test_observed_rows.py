@@ -11,7 +11,7 @@ from sdl.history import History, Observation, Purpose, ReplyClass, Verdict
 from sdl.space import Channel, Condition, Knob, Space
 from strategies.correction.rows import EarlierRows
 from strategies.fitting.transfer import APART, Transfer
-from strategies.plan.observed_rows import (
+from strategies.plan.knowledge.observed_rows import (
     BREAK,
     LATEST,
     LONG_AGO,

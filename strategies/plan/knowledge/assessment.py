@@ -15,9 +15,8 @@ from sdl.campaign.validation import ResolvedTarget
 from sdl.history import Finding, FindingFacts, History, Verdict, window_facts
 from sdl.space import SAME, Readings, Settings, Space
 from strategies.fitting.fitting import Fitted
-from strategies.fusion.fused import Fused
 from strategies.numerics.unit_box import in_unit_box
-from strategies.plan.observed_rows import pursuit_number
+from strategies.plan.knowledge.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
 from strategies.posterior.choice import Moving
 from strategies.posterior.extreme import within_reach
@@ -209,21 +208,3 @@ class Assessment:
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers for one purpose, the same whenever as much is known."""
         return np.random.default_rng([self.campaign.seed, len(self.history.observations), purpose])
-
-
-@dataclass(frozen=True, eq=False)
-class Outlook:
-    """What is known by the instrument and by all its sources."""
-
-    insight: Assessment
-    """By all."""
-    own: Assessment | None
-    """By the instrument alone: what is concluded without a reading is by this. None while it has said too little."""
-    judging: Assessment
-    """What exams are judged by: the instrument, and slopes of sources that are known to be like it."""
-    fused: Fused | None = None
-    """None where no source was asked."""
-
-    def misleads(self, target: ResolvedTarget) -> bool:
-        """Whether sources leave no settings for a target, of which the instrument has not said so."""
-        return self.insight.reading(target) is None or self.insight.nearest(target).out_of_reach

@@ -9,7 +9,7 @@ from rehearsing import NOT_REACHABLE, WHITE, rehearsed
 
 from sdl.history import Finding, Verdict
 from sdl.instruments.claude_light.twin import Twin
-from strategies.plan.observed_rows import pursuit_number
+from strategies.plan.knowledge.observed_rows import pursuit_number
 from strategies.plan.plan import Plan
 from strategies.plan.steps import Fit
 from strategies.posterior.verdict import NEAR
