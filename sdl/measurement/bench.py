@@ -20,7 +20,7 @@ from sdl.ledger.queries import AttemptOutcome, outcomes_for_suspenders
 from sdl.measurement.approach import Approach
 from sdl.measurement.driver_call import ask_driver, ask_for_plate
 from sdl.measurement.suspenders import Suspenders
-from sdl.space import Plate, Settings, Space
+from sdl.space import Plate, Settings, Space, refuse_batch, split_into_batches
 from sdl.system import failpoints
 
 SUSPECTS = 2
@@ -127,7 +127,7 @@ class Bench:
             if attempt > 1:
                 self._wait(max(wait, patience.wait(attempt, self.rng.random())))
             failed = list[_Failed]()
-            for batch in self.instrument.space.batches(np.array([request.settings for request in left])):
+            for batch in split_into_batches(self.instrument.space, np.array([request.settings for request in left])):
                 failed += self._attempt_plate(plate, many, [left[place] for place in batch], progress)
             if not failed:
                 return
@@ -149,7 +149,7 @@ class Bench:
         """
         self._may_go_on()
         space, failed = self.instrument.space, list[_Failed]()
-        space.refuse_batch(np.array([request.settings for request in requests]))
+        refuse_batch(space, np.array([request.settings for request in requests]))
         spread = plate.fill([request.purpose is Purpose.VERIFICATION for request in requests])
         wells = dict(zip(spread, requests, strict=True))
         numbers = self.ledger.send_plate(self.lease, self.campaign, wells, self.budget)

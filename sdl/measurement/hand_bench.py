@@ -21,7 +21,7 @@ from sdl.ledger.queries import AttemptOutcome
 from sdl.measurement.bench import Bench, judge_reply, watching
 from sdl.measurement.quantities import read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow
-from sdl.space import Space
+from sdl.space import Space, split_into_batches
 
 YES = {"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí", "failed"}
 NO = {"no", "n", "false", "0", "nein", "non"}
@@ -44,7 +44,7 @@ class HandBench(Bench):
         self.interlock(request.settings for request in planned)
         space, batches = self.instrument.space, [planned]
         if space.shared and planned:
-            places = space.batches(np.array([request.settings for request in planned]))
+            places = split_into_batches(space, np.array([request.settings for request in planned]))
             batches = [[planned[place] for place in batch] for batch in places]
         for batch in batches:
             self._measure_batch(batch, progress)

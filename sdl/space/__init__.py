@@ -1,5 +1,6 @@
 """Knobs and channels, what is computed from these, and where readings are wanted to lie."""
 
+from sdl.space.batches import are_apart, refuse_batch, split_into_batches
 from sdl.space.channel import Channel, StatedChannel
 from sdl.space.condition import Condition
 from sdl.space.constraints import UNCONSTRAINED, Constraints
@@ -30,5 +31,8 @@ __all__ = [
     "Space",
     "StatedChannel",
     "Window",
+    "are_apart",
     "is_number",
+    "refuse_batch",
+    "split_into_batches",
 ]

@@ -364,40 +364,6 @@ class Space(Value):
         """The settings ``(d,)`` with the knobs that are constant within a batch as in others ``(..., d)``."""
         return np.where([knob.constant_within_batch for knob in self.knobs], other, settings)
 
-    def batches(self, settings: Settings) -> list[list[int]]:
-        """Which of some settings ``(n, d)`` may be measured at once, plate by plate, each as full as can be."""
-        assert self.plate is not None, "what is measured one by one has no batches"
-        groups = list[list[int]]()
-        for place, row in enumerate(settings):
-            alike = (group for group in groups if not self.are_apart(settings[group[0]], row))
-            group = next(alike, None)
-            if group is None:
-                groups.append(group := [])
-            group.append(place)
-        most = self.plate.capacity
-        return [group[first : first + most] for group in groups for first in range(0, len(group), most)]
-
-    def refuse_batch(self, settings: Settings) -> None:
-        """Refuse settings ``(n, d)`` that must not be measured at once.
-
-        Raises:
-            InvalidInput: for each knob that is to be constant within a batch and is not.
-        """
-        faults = list[str]()
-        for k in sorted({k for row in settings for k in self._apart(settings[0], row)}):
-            values = ", ".join(str(self.knobs[k].shown(value)) for value in np.unique(settings[:, k]).tolist())
-            faults.append(f"knob {self.knobs[k].name!r} is constant within a batch, and this one has {values}")
-        if faults:
-            raise InvalidInput(faults)
-
-    def are_apart(self, one: Settings, other: Settings) -> bool:
-        """Whether two rows of settings ``(d,)`` cannot be of one batch."""
-        return bool(self._apart(one, other))
-
-    def _apart(self, one: Settings, other: Settings) -> list[int]:
-        """Columns in which two rows ``(d,)`` cannot be of one batch."""
-        return [k for k in self.shared if abs(one[k] - other[k]) > SAME * (self.knobs[k].high - self.knobs[k].low)]
-
     def settings(self, named: Mapping[str, Any]) -> Settings:
         """Put named settings that the instrument can apply in the order of the columns, ``(d,)``.
 

@@ -14,6 +14,7 @@ from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, by_source
 from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, screen_reply
+from sdl.space import refuse_batch, split_into_batches
 from strategies.fitting.fitting import Fitted
 from strategies.plan.round_context import requests_left
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
@@ -114,9 +115,9 @@ class Simulation:
             for request in requests:
                 self._keep(request, self.instrument.measure(space.named_settings(request.settings)))
         while space.plate is not None and isinstance(many, MeasuresMany) and requests:
-            batch = space.batches(np.array([request.settings for request in requests]))[0]
+            batch = split_into_batches(space, np.array([request.settings for request in requests]))[0]
             part = [requests[place] for place in batch]
-            space.refuse_batch(np.array([request.settings for request in part]))
+            refuse_batch(space, np.array([request.settings for request in part]))
             wells = space.plate.fill([request.purpose is Purpose.VERIFICATION for request in part])
             settings = [space.named_settings(request.settings) for request in part]
             self.plates += 1

@@ -18,7 +18,7 @@ from sdl.analysis.conditions import describe_conditions
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget, resolve_target
 from sdl.history import Exam, Finding, History, Purpose, Request, Round, RoundFacts, RoundKind, Verdict
-from sdl.space import Plate, Settings, Space
+from sdl.space import Plate, Settings, Space, are_apart
 from strategies.fitting.fitting import Fitted, fit_models
 from strategies.fusion.source_rounds import SourceRounds, source_facts
 from strategies.plan import multiple_answers as several
@@ -408,7 +408,7 @@ class Plan:
         interludes, requests = self._interludes(history), list[Request]()
         last: Settings | None = None
         for row in settings:
-            begins = last is not None and self.space.are_apart(last, row)
+            begins = last is not None and are_apart(self.space, last, row)
             always = begins and self.campaign.background.every != 0
             due = interludes.due(round_, len(requests), always=always)
             requests += [replace(each, settings=self.space.beside(each.settings, row)) for each in due]

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from sdl.errors import InvalidInput
-from sdl.space import Constraints, Knob, Plate, Space
+from sdl.space import Constraints, Knob, Plate, Space, refuse_batch, split_into_batches
 
 
 def place(well):
@@ -67,10 +67,10 @@ def oven_space(**parts):
 
 def test_what_differs_in_a_knob_that_is_constant_within_a_batch_goes_on_plates_of_its_own():
     settings = np.array([[0.1, 30], [0.2, 50], [0.3, 30], [0.4, 30], [0.5, 30], [0.6, 30]])
-    assert oven_space().batches(settings) == [[0, 2, 3, 4], [5], [1]]
+    assert split_into_batches(oven_space(), settings) == [[0, 2, 3, 4], [5], [1]]
     with pytest.raises(InvalidInput, match=r"knob 'oven' is constant within a batch, and this one has 30.0, 50.0"):
-        oven_space().refuse_batch(settings)
-    oven_space().refuse_batch(settings[2:])
+        refuse_batch(oven_space(), settings)
+    refuse_batch(oven_space(), settings[2:])
 
 
 def test_a_reference_is_one_wherever_a_knob_stands_that_is_constant_within_a_batch():

@@ -10,7 +10,7 @@ from sdl.campaign.validation import prepare, resolve_target
 from sdl.errors import InvalidInput
 from sdl.history import History, Purpose, RoundKind, Verdict
 from sdl.instruments.simulated.plate_reader import PlateReader
-from sdl.space import Plate
+from sdl.space import Plate, split_into_batches
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.knowledge.observed_rows import RIM, observed_rows
 from strategies.plan.plan import Plan
@@ -154,7 +154,7 @@ def test_a_design_has_no_more_plates_than_half_of_the_money_pays():
     price = {"request": 1.0, "plate": 30.0, "budget": 130.0}
     reader = PlateReader(1, oven=True)
     step = Plan(written(price=price), reader.space).next_step(History(), None)
-    assert len(reader.space.batches(np.array([request.settings for request in step.requests]))) == 2
+    assert len(split_into_batches(reader.space, np.array([request.settings for request in step.requests]))) == 2
 
 
 def test_wells_are_not_spent_on_one_target_where_another_needs_one_more_plate_anyway():
