@@ -112,8 +112,12 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
             raise
         raise InvalidInput([*unknown, *map(hide_secrets, error.faults)]) from _cause(error)
     except ValidationError as error:  # of what it makes of its options, such as a space
-        said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)]
-        raise InvalidInput([*unknown, *(hide_secrets(f"{name!r}: {each}") for each in said)]) from _cause(error)
+        found = [
+            (repr(name), ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))
+            for each in error.errors(include_input=False)
+        ]
+        said = (hide_secrets(": ".join(filter(None, each))) for each in found)
+        raise InvalidInput([*unknown, *said]) from _cause(error)
     except ValueError as error:
         raise InvalidInput([*unknown, hide_secrets(f"{name!r}: {error}")]) from _cause(error)
     except (Exception, SystemExit) as error:  # a plug-in is anybody's code
@@ -129,6 +133,19 @@ def build(group: Group, name: str, options: Mapping[str, Any] | None = None) -> 
             'another name with apparatus = "..." beside the plug-in'
         )
     return instance
+
+
+ABOUT_OPTION = re.compile(r"\w[\w.]*: ")
+"""How the fault of one option begins."""
+
+
+def place_fault(key: str, fault: str) -> str:
+    """Return the fault of a plug-in with the key of its section, or of the option that it is about.
+
+    >>> place_fault("instrument", "seed: needs a number"), place_fault("instrument", "'lamp' failed")
+    ('instrument.seed: needs a number', "instrument: 'lamp' failed")
+    """
+    return f"{key}.{fault}" if ABOUT_OPTION.match(fault) else f"{key}: {fault}"
 
 
 def read_value(text: str) -> Any:

@@ -57,7 +57,7 @@ def build_sources(parts: Sequence[SourcePart], instrument: Instrument, channels:
         try:
             source: Instrument = plugins.build("sdl.instruments", part.plugin, part.options)
         except InvalidInput as error:
-            faults += [f"sources.{place}: {fault}" for fault in error.faults]
+            faults += [plugins.place_fault(f"sources.{place}", fault) for fault in error.faults]
             continue
         built.append(source)
         wrong = _faults(source, instrument, channels)

@@ -1,7 +1,6 @@
 """A campaign file checked whole against the instrument and the plug-ins, before the first request."""
 
 import math
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from sdl.errors import InvalidInput, suggest_nearest
 from sdl.instruments.protocol import Instrument, ReadByPersons
 from sdl.space import UNCONSTRAINED, Interval, NamedColumns, NeedsUnits, Space, Window
 
-OPTION = re.compile(r"\w[\w.]*: ")
-"""How the fault of one option begins."""
 NEVER_S = 1e12
 """Seconds that no campaign takes."""
 EXACT = 1e-9
@@ -57,15 +54,17 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
             faults += error.faults
     models = dict[tuple[str, str], plugins.RowsNeeded]()
     for key, group, part in _parts(written):
-        if group == "sdl.instruments" and instrument is not None:
+        if key == "instrument" and instrument is not None:
             continue
         try:
             plugin = plugins.build(group, part.plugin, part.options)
-            instrument = plugin if group == "sdl.instruments" else instrument
+            instrument = plugin if key == "instrument" else instrument
             if group == "sdl.inverse_models":
                 models[key, part.plugin] = plugin
         except InvalidInput as error:
-            faults += [f"{key}.{fault}" if OPTION.match(fault) else f"{key}: {fault}" for fault in error.faults]
+            faults += [plugins.place_fault(key, fault) for fault in error.faults]
+    if campaign is None:  # or else they are looked at beside the instrument
+        faults += _faults_of_sources(written)
     if instrument is not None:
         broken, quantities = set[str](), campaign.computed if campaign else _quantities(written)
         try:
@@ -215,6 +214,22 @@ def _source_faults(instrument: Instrument, campaign: Campaign) -> list[str]:
             source.close()
     except InvalidInput as error:
         faults += error.faults
+    return faults
+
+
+def _faults_of_sources(written: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options of sources, where the campaign as a whole cannot be read."""
+    parts, faults = written.get("sources"), list[str]()
+    for place, part in enumerate(parts) if isinstance(parts, list) else ():
+        if not isinstance(part, dict):  # which is listed already
+            continue
+        options = {key: value for key, value in part.items() if key not in ("name", "price", "most")}
+        with suppress(ValidationError):  # its faults are listed already
+            named = Plugin.model_validate(options)
+            try:
+                plugins.build("sdl.instruments", named.plugin, named.options).close()
+            except InvalidInput as error:
+                faults += [plugins.place_fault(f"sources.{place}", fault) for fault in error.faults]
     return faults
 
 

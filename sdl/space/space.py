@@ -60,7 +60,10 @@ class Space(Value):
             raise ValueError("max_step goes with settings that are measured one by one, and not with a plate")
         if self.shared and self.plate is None:
             constant = ", ".join(self.knobs[k].name for k in self.shared)
-            raise ValueError(f"constant_within_batch of {constant}: goes with a plate, and here is measured one by one")
+            raise ValueError(
+                f"constant_within_batch of {constant} goes with a plate, and without one each setting is measured by "
+                "itself: say what 'plate' there is, or leave it out"
+            )
         return self
 
     @classmethod

@@ -88,9 +88,9 @@ def test_nobody_else_measures_with_a_source_that_is_held(tmp_path):
     ("source", "fault"),
     [
         (CHEAP | {"apparatus": "lamp"}, r"sources\.0: .*lamp is the campaign's instrument"),
-        (CHEAP | {"plugin": "sinewave", "unit": 0}, r"sources\.0: "),
+        (CHEAP | {"plugin": "sinewave", "unit": 0}, r"sources\.0\.unit: 'sinewave' has no such option"),
         ({"name": "cheap", "plugin": "robotic-arm", "price": 1}, r"sources\.0: .* needs the knobs R, G, B"),
-        ({"name": "cheap", "plugin": "by-hand", "price": 1}, r"sources\.0: "),
+        ({"name": "cheap", "plugin": "by-hand", "price": 1}, r"sources\.0\.knobs: 'by-hand' needs this option"),
     ],
 )
 def test_what_cannot_be_a_source_is_refused_before_the_first_request(source, fault):
@@ -101,3 +101,18 @@ def test_what_cannot_be_a_source_is_refused_before_the_first_request(source, fau
 def test_two_sources_of_one_name_are_refused():
     with pytest.raises(InvalidInput, match="every source needs a name of its own, found twice: cheap"):
         campaign(sources=[CHEAP, CHEAP])
+
+
+def test_what_is_wrong_with_sources_is_said_at_once_whatever_else_cannot_be_read():
+    bad = [{"name": "a", "plugin": "twn", "price": -1}, {"name": "b", "plugin": "sinewave", "pric": 2}, 3]
+    with pytest.raises(InvalidInput) as caught:
+        prepare({"name": "x", "instrument": LAMP, "targets": [{"readings": {"445nm": 9000}}], "sources": bad})
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
+        "sources.0.price", "sources.1.price", "sources.2", "sources.0", "sources.1.pric",
+    ]  # fmt: skip
+
+
+def test_of_what_an_instrument_cannot_be_made_of_no_word_is_pydantics():
+    twice = {"plugin": "by-hand", "knobs": [{"name": "T"}, {"name": "T"}], "channels": [{"name": "y"}]}
+    with pytest.raises(InvalidInput, match=r"^instrument: 'by-hand': every knob needs a name of its own"):
+        prepare({"name": "x", "instrument": twice, "targets": [{"readings": {"y": 3}}]})

@@ -78,7 +78,7 @@ def test_a_reference_is_one_wherever_a_knob_stands_that_is_constant_within_a_bat
 
 
 def test_a_knob_is_constant_within_a_batch_only_where_there_are_batches_and_no_constraint_moves_it():
-    with pytest.raises(ValidationError, match="constant_within_batch of oven: goes with a plate"):
+    with pytest.raises(ValidationError, match="constant_within_batch of oven goes with a plate"):
         oven_space(plate=None)
     with pytest.raises(InvalidInput, match=r"constraints.always.0: oven is constant within a batch"):
         oven_space().with_constraints(Constraints(always=("a + oven <= 40",)))
