@@ -166,8 +166,8 @@ class SourceFacts(_Record):
     def __str__(self) -> str:
         if self.dropped:
             return "dropped, since its readings do not go with those of the instrument"
-        known = "; ".join(f"{channel} {words}" for channel, words in (self.bias or {}).items())
-        return f"reads {known or 'what is not known yet'}"
+        known = "; ".join(f"its {channel} is {words}" for channel, words in (self.bias or {}).items())
+        return known or "not compared with the instrument yet"
 
 
 @dataclass(frozen=True, eq=False)

@@ -157,9 +157,9 @@ def _line(readings: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
     """How readings differ from what is expected, as a factor and an offset, in words."""
     read = np.isfinite(readings)
     if read.sum() < 3 or np.ptp(expected[read]) == 0:
-        return "not known yet"
+        return "not compared yet"
     factor, offset = np.polyfit(expected[read], readings[read], 1)
     left = float(np.std(readings[read] - factor * expected[read] - offset))
-    sign = "plus" if offset >= 0 else "less"
-    line = f"{factor:.3f} times what the instrument does {sign} {format_number(abs(offset))}"
-    return f"{line}, {format_number(left)} off that"
+    sign = "+" if offset >= 0 else "−"
+    line = f"{factor:.3f} × the instrument's {sign} {format_number(abs(offset))}"
+    return f"{line}, give or take {format_number(left)}"
