@@ -32,6 +32,7 @@ LAMPS = {"north": 5101, "east": 5102, "south": 5103, "west": 5104}
 """The instruments, and where each listens."""
 PORT = 4200
 API = f"http://{DATABASE}:{PORT}/api"
+"""Prefect's server, as the two hosts reach it."""
 READING_S = 0.5
 SOON_S = 300.0
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
@@ -68,10 +69,12 @@ class Parts:
         wires: Their namespaces.
         database: The PostgreSQL server.
         ledger: URL of the ledger, from another host.
+        server: Address of the host of Prefect's server, from where the test runs.
     """
 
-    def __init__(self, folder, wires, database, ledger):
+    def __init__(self, folder, wires, database, ledger, server):
         self.folder, self.wires, self.database = folder, wires, database
+        self.api = f"http://{server}:{PORT}/api"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDL_"))}
         lines = [line.partition("=") for line in (DEPLOYMENTS / "lab.env.example").read_text().splitlines()]
         stated = {name: value for name, equals, value in lines if equals and name[0] != "#" and "CHANGE" not in value}
@@ -139,9 +142,9 @@ class Parts:
         for _ in range(60):  # the server may be on its way back
             with suppress(requests.ConnectionError, requests.Timeout):
                 session = requests.Session()
-                token = session.get(f"{API}/csrf-token?client=test", timeout=5).json().get("token", "")
+                token = session.get(f"{self.api}/csrf-token?client=test", timeout=5).json().get("token", "")
                 session.headers.update({"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token})
-                answer = session.request(method, API + path, json=body, timeout=20)
+                answer = session.request(method, self.api + path, json=body, timeout=20)
                 if answer.status_code < 500:
                     assert answer.ok, answer.text
                     return answer.json()
@@ -155,31 +158,40 @@ class Parts:
 
 @contextmanager
 def operator(wires):
-    """A line from where the test runs to the servers."""
-    name, place = f"sdl{os.getpid() % 10**7}", wires.place("pg")
+    """A line from where the test runs to the servers; yields their address at its far end.
+
+    Its two addresses are drawn with the namespaces' mark, and no route is added: another run on the same machine, and
+    what one that was killed has left behind, are not in its way.
+    """
+    name, place = wires.mark, wires.place("pg")
+    third, quarter = divmod(wires.number % (254 * 64), 64)
+    far, near = (f"169.254.{third + 1}.{4 * quarter + end}" for end in (1, 2))
 
     def ip(*words):
         subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
     ip("link", "add", name, "type", "veth", "peer", "name", "operator", "netns", place)
     try:
-        ip("-n", place, "address", "add", "10.77.9.1/30", "dev", "operator")
+        ip("-n", place, "address", "add", f"{far}/30", "dev", "operator")
         ip("-n", place, "link", "set", "dev", "operator", "up")
-        ip("address", "add", "10.77.9.2/30", "dev", name)
+        ip("address", "add", f"{near}/30", "dev", name)
         ip("link", "set", "dev", name, "up")
-        ip("route", "add", DATABASE, "via", "10.77.9.1")
-        yield
+        yield far
     finally:
         subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
 
 
 @pytest.fixture
 def parts(tmp_path):
-    with Wires() as wires, running(programs(), inside(wires.place("pg")), "10.77.0.0/16") as database, operator(wires):
+    with (
+        Wires() as wires,
+        running(programs(), inside(wires.place("pg")), "10.77.0.0/16") as database,
+        operator(wires) as server,
+    ):
         database.execute("CREATE DATABASE prefect")
         url = database.fresh()
         remote = url.replace(f"?host={database.folder}&", "?").replace("@/", f"@{DATABASE}/")
-        made = Parts(tmp_path, wires, database, remote)
+        made = Parts(tmp_path, wires, database, remote, server)
         try:
             yield made, url
         finally:

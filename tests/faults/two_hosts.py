@@ -51,7 +51,9 @@ class Wires:
     """The namespaces of one trial and their lines."""
 
     def __init__(self) -> None:
-        self.mark = f"sdl{os.getpid()}"
+        # Of no other trial on this machine, also not of one that was killed and has left its namespaces.
+        self.number = int.from_bytes(os.urandom(4))
+        self.mark = f"sdl{self.number:08x}"
 
     def __enter__(self):
         self._undo = ExitStack()
