@@ -159,17 +159,22 @@ def lit(rows, tmp_path, off):
 
 
 @pytest.mark.parametrize(
-    ("off", "given", "note"),
+    ("off", "given", "models", "note"),
     [
-        (0, ["445nm=742", "515nm=1432", "630nm=1624"], "the background given was subtracted: 445nm 742"),
-        (1, [], "the background was read off the row with all knobs off: 445nm 742"),
-        (3, [], "the background was read off the 3 rows with all knobs off, and the answers are for the last of them"),
-        (0, [], "no row has all knobs off, so the background was extrapolated by a linear fit"),
+        (0, ["445nm=742", "515nm=1432", "630nm=1624"], ["linear"], "the background given was subtracted: 445nm 742"),
+        (1, [], ["linear"], "the background was read off the row with all knobs off: 445nm 742"),
+        (
+            3,
+            [],
+            ["linear"],
+            "the background was read off the 3 rows with all knobs off, and the answers are for the last of them",
+        ),
+        (0, [], [], "no row has all knobs off, so the background was extrapolated by a linear fit"),
     ],
     ids=["given", "one reading", "three readings", "extrapolated"],
 )
-def test_background(rows, tmp_path, off, given, note):
-    result = solve(lit(rows, tmp_path, off), WHITE, background=given)
+def test_background(rows, tmp_path, off, given, models, note):
+    result = solve(lit(rows, tmp_path, off), WHITE, background=given, models=models)
     assert result["notes"][-1].startswith(note)
     assert result["rows"] == 100
     for row in result["models"]:
