@@ -177,8 +177,8 @@ FILES = ["nonsense.toml", "deep.toml", "digits.toml", "bytes.csv", "empty.jsonl"
 
 @pytest.mark.fault("N-01", "N-05")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each[0])
-def test_no_command_shows_a_traceback(command, sdl, tmp_path, monkeypatch):
-    """The fixture looks for one."""
+def test_no_command_shows_a_traceback(command, sdl, tmp_path, monkeypatch, prefect):
+    """The fixture looks for one; with a server that is up, the doctor need not start one each time."""
     monkeypatch.chdir(tmp_path)
     contents = [b"]", b"a = " + b"[" * 3000, b"a = " + b"9" * 5000, b"\xff\0", b"", b"R,G,B"]
     for name, content in zip(FILES, contents, strict=False):

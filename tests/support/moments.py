@@ -42,6 +42,7 @@ CAMPAIGNS = {
 }
 
 
+@cache
 def interrupted(name):
     """Copies of a campaign after each of its measurements, and the campaign run to its end."""
     (config, instrument), snapshots = CAMPAIGNS[name], []

@@ -208,7 +208,8 @@ def test_so_does_all_of_a_command(clean, authority):
 
 
 @pytest.mark.fault("O-44")
-def test_a_file_of_certificates_that_is_not_there_is_told(clean, sdl, monkeypatch):
+def test_a_file_of_certificates_that_is_not_there_is_told(clean, sdl, monkeypatch, prefect_server):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # or the doctor starts one
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
     found = {each["what"]: each for each in sdl("doctor", "--port", 1, "--json").json}
     assert found["certificates"]["state"] == "warning"

@@ -14,11 +14,12 @@ from flows import environment
 DEAD = "http://127.0.0.1:9"
 SOCKS = "socks5://127.0.0.1:9"
 ENVIRONMENTS = {
-    "lower case, with exceptions": {"http_proxy": DEAD, "no_proxy": "example.org, .example.com"},
     "socks for all": {"ALL_PROXY": SOCKS, "all_proxy": SOCKS, "NO_PROXY": "example.org"},
     "nonsense": {"HTTP_PROXY": "http://[", "ALL_PROXY": "nowhere://x:1"},
-    "every name": dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "WS_PROXY", "WSS_PROXY", "FTP_PROXY"], DEAD)
-    | {"SOCKS_PROXY": SOCKS},
+    "every name, with exceptions": dict.fromkeys(
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "WS_PROXY", "WSS_PROXY", "FTP_PROXY"], DEAD
+    )
+    | {"SOCKS_PROXY": SOCKS, "no_proxy": "example.org, .example.com"},
 }
 
 
@@ -82,8 +83,8 @@ def test_what_no_library_reads_of_no_proxy_is_set_aside_and_told(monkeypatch, al
 
 
 @pytest.mark.fault("O-35")
-def test_the_doctor_tells_of_proxies(sdl, monkeypatch):
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+def test_the_doctor_tells_of_proxies(sdl, monkeypatch, prefect_server):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # or the doctor starts one
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://me:hushhush@proxy.example:3128")

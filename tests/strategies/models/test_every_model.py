@@ -110,8 +110,8 @@ def test_intervals_hold_on_the_twin(name, n):
     """Fresh rows, taken for targets: their settings lie within nominal 90 % intervals about nine times in ten."""
     held = []
     for seed in range(3):
-        readings, settings = twin_rows(n + 70, seed)
-        some = rng(seed).permutation(n + 70)
+        readings, settings = twin_rows(n + 40, seed)
+        some = rng(seed).permutation(n + 40)
         train, test = some[:n], some[n:]
         model = build(name).fit(readings[train], settings[train])
         targets = np.where(np.isnan(PAPER), FREE, readings[test])
