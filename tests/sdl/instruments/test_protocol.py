@@ -55,9 +55,10 @@ def ready(name, tmp_path):
     yield plugins.build("sdl.instruments", name, options)
 
 
-@pytest.fixture(params=NAMES)
-def instrument(request, tmp_path):
-    with ready(request.param, tmp_path) as made:
+@pytest.fixture(scope="module", params=NAMES)
+def instrument(request, tmp_path_factory):
+    """One for all claims: a server of OPC UA takes a second to start."""
+    with ready(request.param, tmp_path_factory.mktemp(request.param)) as made:
         yield made
         made.close()
 
