@@ -1,7 +1,7 @@
 """Rows with gaps reach the models of a campaign that learn from them, and no others.
 
-``SDL_GAPS=10`` measures what half of all cells are worth with so many seeds, and ``-s`` shows it; ``SDL_GAPS_ROWS=9`` with
-so few rows.
+``SDL_GAPS=10`` measures what half of all cells are worth with so many seeds, and ``-s`` shows it;
+``SDL_GAPS_ROWS=9`` with so few rows.
 """
 
 import os
