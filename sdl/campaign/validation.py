@@ -215,6 +215,11 @@ def _source_faults(instrument: Instrument, campaign: Campaign, sources: list[Ins
         )
     if campaign.ahead:
         faults.append("fitting.ahead: what a source tells decides the next round, so nothing is prepared ahead")
+    if bent := [name for name in campaign.channels if not _is_sum(instrument.space, name)]:
+        faults.append(
+            f"sources: {', '.join(bent)} is no sum of channels, so how noisy it is changes from place to place, of "
+            "which a source tells nothing: leave the sources out, or want the channels that it is computed from"
+        )
     if faults or set(campaign.channels) - set(instrument.space.channel_names):
         return faults
     try:
@@ -223,6 +228,13 @@ def _source_faults(instrument: Instrument, campaign: Campaign, sources: list[Ins
         sources.clear()
         faults += error.faults
     return faults
+
+
+def _is_sum(space: Space, name: str) -> bool:
+    """Whether a channel is measured, or computed as a sum of such, each with a factor."""
+    if (formula := space.formulas.get(name)) is None:
+        return True
+    return formula.linear is not None and all(_is_sum(space, each) for each in formula.names)
 
 
 def _close(sources: list[Instrument]) -> None:

@@ -74,6 +74,42 @@ def test_a_bundle_agrees_with_its_campaign(tmp_path):
     assert result["agrees"], "\n".join(summarise_reproduction(result))
 
 
+@pytest.mark.slow
+def test_as_much_as_possible_is_proved_by_readings_where_the_instrument_might_read_more(tmp_path):
+    """Examined over and over where the source says that most is, nothing was ever proved of all other settings."""
+    most = {"name": "most", "readings": {"515nm": "maximum ± 1500", "630nm": "<= 9000"}}
+    outcome = run_directly(campaign(targets=[most], budget=60), tmp_path, ledger(tmp_path))
+    assert outcome["verified"] == 1
+    with Ledger(ledger(tmp_path)) as book:
+        history = book.history(book.entry("two").id)
+    assert len(history.of_sources) >= 3
+    assert len(history.observations) <= 12
+
+
+@pytest.mark.slow
+def test_a_source_goes_with_an_earlier_campaign_and_with_sums_of_channels_within_bounds(tmp_path):
+    white = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+    run_directly(campaign(name="earlier", sources=[], targets=[white]), tmp_path, ledger(tmp_path))
+    both = {"name": "both", "readings": {"both": "29000 .. 31000", "515nm": ">= 12000"}}
+    parts = {"quantities": {"both": "445nm + 630nm"}, "history": {"campaigns": ["earlier"]}, "targets": [both]}
+    outcome = run_directly(campaign(**parts), tmp_path, ledger(tmp_path))
+    assert outcome["verified"] == 1
+    with Ledger(ledger(tmp_path)) as book:
+        assert len(book.history(book.entry("two").id).of_sources) >= 3
+
+
+def test_what_is_no_sum_of_channels_is_refused_beside_sources():
+    quantities = {"ratio": "445nm / 630nm", "more": "2 * ratio + 445nm", "sum": "445nm + 2 * 630nm"}
+    for wanted, fault in (("ratio", True), ("more", True), ("sum", False)):
+        asked = campaign(quantities=quantities, targets=[{"readings": {wanted: "3 ± 0.2"}}])
+        faults = []
+        try:
+            prepare(asked)
+        except InvalidInput as error:
+            faults = [each for each in error.faults if each.startswith(f"sources: {wanted} is no sum of channels")]
+        assert bool(faults) == fault
+
+
 def test_nobody_else_measures_with_a_source_that_is_held(tmp_path):
     other = campaign(name="other", instrument=LAMP | {"apparatus": "third lamp"})
     with (
