@@ -73,8 +73,9 @@ def run_campaign_file(
     if begun is not None and "settings" in begun.config:
         return _take_proposed(begun, directory, where, as_json)
     written = override_keys(begun.config if begun else read_campaign_file(file), parse_pairs(changes, "--set"))
-    config, instrument = prepare(written)
-    with kept_instrument(config.instrument, instrument):
+    sources = list[Instrument]()
+    config, instrument = prepare(written, sources=sources)
+    with kept_instrument(config.instrument, instrument, zip(config.sources, sources, strict=True)):
         if not wait:
             _refuse_early(config, instrument, where)
         if not again and (done := _finished(where, config, instrument.identity)) is not None:

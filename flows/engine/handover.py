@@ -1,9 +1,9 @@
-"""An instrument that a command built to check what a person wrote, kept for the flow that it starts in this process.
+"""Instruments that a command built to check what a person wrote, kept for the flow that it starts in this process.
 
 The parameters of a flow are plain data, which an instrument is not; without this each flow would build it once more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -26,9 +26,17 @@ def build_instrument(part: Plugin) -> Instrument:
 
 
 @contextmanager
-def kept_instrument(part: Plugin, instrument: Instrument) -> Iterator[None]:
-    """Keep an instrument for what is run in the block: who takes it closes it, and the end of the block otherwise."""
-    kept = [(part, instrument)]
+def kept_instrument(
+    part: Plugin, instrument: Instrument, others: Iterable[tuple[Plugin, Instrument]] = ()
+) -> Iterator[None]:
+    """Keep an instrument for what is run in the block: who takes it closes it, and the end of the block otherwise.
+
+    Args:
+        part: The section of a file that names it.
+        instrument: As that has it.
+        others: Sections with their instruments that are kept beside it, such as the sources of a campaign.
+    """
+    kept = [(part, instrument), *others]
     token = _kept.set(kept)
     try:
         yield
@@ -40,7 +48,6 @@ def kept_instrument(part: Plugin, instrument: Instrument) -> Iterator[None]:
 
 def take_instrument(part: Plugin) -> Instrument | None:
     """Return the instrument that is kept for this section, once; None where there is none."""
-    kept = _kept.get()
-    if not kept or kept[0][0] != part:
-        return None
-    return kept.pop()[1]
+    kept = _kept.get() or []
+    places = (place for place, (named, _) in enumerate(kept) if named == part)
+    return None if (place := next(places, None)) is None else kept.pop(place)[1]

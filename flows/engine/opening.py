@@ -13,7 +13,6 @@ from flows.engine.session import Session
 from flows.environment import folder
 from flows.versions import versions
 from sdl.campaign.definition import Campaign
-from sdl.campaign.source import build_sources
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Entry, State
@@ -59,20 +58,20 @@ def open_session(
     """
     folder(directory / "reports")  # or else the campaign would fail when all is measured
     kept = take_instrument(written.instrument) if isinstance(written, Campaign) else None
-    campaign, instrument = prepare(written, kept)
+    sources = [*filter(None, map(take_instrument, written.sources))] if isinstance(written, Campaign) else []
+    campaign, instrument = prepare(written, kept, sources)
     book = Ledger(ledger, directory, patience_s, interrupted)
     book.patience_s = AWAY_S
     try:
-        with book:
+        with _closed(sources), book:
             if again:
                 campaign = _renamed(campaign, book)
             campaign = freeze_lessons(campaign, book, instrument)
             owner = f"campaign {campaign.slug!r}"
             if not isinstance(instrument, ReadByPersons):
                 refuse_asked_persons(book, campaign.slug)
-            sources = build_sources(campaign.sources, instrument, campaign.channels)
             others = [*member_identities(instrument), *(source.identity for source in sources)]
-            with _closed(sources), book.hold(instrument.identity, owner, others) as lease:
+            with book.hold(instrument.identity, owner, others) as lease:
                 book.move(campaign.slug, lease, owner, measured=moved)
                 campaign, entry = _register(book, campaign, instrument)
                 session = _session(book, lease, entry, campaign, instrument, sources, directory, interrupted)

@@ -41,13 +41,19 @@ class SourceInstrument(CampaignInstrument):
         return super().measure(settings)
 
 
-def build_sources(parts: Sequence[SourcePart], instrument: Instrument, channels: Sequence[str]) -> list[Instrument]:
+def build_sources(
+    parts: Sequence[SourcePart],
+    instrument: Instrument,
+    channels: Sequence[str],
+    built_before: Sequence[Instrument] = (),
+) -> list[Instrument]:
     """Build the sources of a campaign, without a request.
 
     Args:
         parts: As its file names them.
         instrument: That of the campaign.
         channels: Channels that its targets want.
+        built_before: The same sources if they are built already: they are checked, and closed, as new ones are.
 
     Raises:
         InvalidInput: listing every fault of every source, with its key; none stays open then.
@@ -55,10 +61,13 @@ def build_sources(parts: Sequence[SourcePart], instrument: Instrument, channels:
     built, faults, seen = list[Instrument](), list[str](), {instrument.identity}
     for place, part in enumerate(parts):
         try:
-            source: Instrument = plugins.build("sdl.instruments", part.plugin, part.options)
+            source: Instrument = (
+                built_before[place] if built_before else plugins.build("sdl.instruments", part.plugin, part.options)
+            )
         except InvalidInput as error:
             faults += [plugins.place_fault(f"sources.{place}", fault) for fault in error.faults]
             continue
+        source = source.instrument if isinstance(source, SourceInstrument) else source
         built.append(source)
         wrong = _faults(source, instrument, channels)
         if source.identity in seen:

@@ -33,18 +33,24 @@ class ResolvedTarget:
     """Where the true readings are to lie, over ``p`` channels."""
 
 
-def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None = None) -> tuple[Campaign, Instrument]:
+def prepare(
+    written: Mapping[str, Any] | Campaign,
+    instrument: Instrument | None = None,
+    sources: list[Instrument] | None = None,
+) -> tuple[Campaign, Instrument]:
     """Check a campaign and build its instrument, without a request.
 
     Args:
         written: What a person wrote; a campaign that was parsed already is not parsed again.
         instrument: That of the campaign, if it is built already; by default it is built here.
+        sources: Those of the campaign, if they are built already, and afterwards as it asks them; an empty list is
+            filled with new ones. By default they are built to be checked, and closed again.
 
     Raises:
-        InvalidInput: listing every fault, of the file and of what it names, with its key.
+        InvalidInput: listing every fault, of the file and of what it names, with its key; no source stays open then.
     """
     faults: list[str] = []
-    campaign = None
+    campaign, beside = None, list[Instrument]() if sources is None else sources
     if isinstance(written, Campaign):
         campaign, written = written, written.model_dump(mode="json", exclude_unset=True)
     else:
@@ -80,12 +86,14 @@ def prepare(written: Mapping[str, Any] | Campaign, instrument: Instrument | None
         if campaign is not None:
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
             faults += _condition_faults(instrument.space, campaign)
-            faults += _source_faults(instrument, campaign) if campaign.sources else []
+            faults += _source_faults(instrument, campaign, beside) if campaign.sources else []
             faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
         if campaign is not None and not faults:
             faults += _inapplicable(instrument.space, campaign, models)
             named = {name: model for (key, name), model in models.items() if key.startswith("models.")}
             faults += _unlearnable(instrument.space, campaign, named)
+    if faults or sources is None:
+        _close(beside)
     if faults or campaign is None or instrument is None:
         raise InvalidInput(faults)
     return _patient(campaign) if isinstance(instrument, ReadByPersons) else campaign, instrument
@@ -198,8 +206,8 @@ def _condition_faults(space: Space, campaign: Campaign) -> list[str]:
     return faults
 
 
-def _source_faults(instrument: Instrument, campaign: Campaign) -> list[str]:
-    """What of a campaign does not go with its sources, and what is wrong with these."""
+def _source_faults(instrument: Instrument, campaign: Campaign, sources: list[Instrument]) -> list[str]:
+    """What of a campaign does not go with its sources, and what is wrong with these, which the list has afterwards."""
     faults = list[str]()
     if instrument.space.plate is not None or instrument.space.conditions or isinstance(instrument, ReadByPersons):
         faults.append(
@@ -207,14 +215,32 @@ def _source_faults(instrument: Instrument, campaign: Campaign) -> list[str]:
         )
     if campaign.ahead:
         faults.append("fitting.ahead: what a source tells decides the next round, so nothing is prepared ahead")
+    if bent := [name for name in campaign.channels if not _is_sum(instrument.space, name)]:
+        faults.append(
+            f"sources: {', '.join(bent)} is no sum of channels, so how noisy it is changes from place to place, of "
+            "which a source tells nothing: leave the sources out, or want the channels that it is computed from"
+        )
     if faults or set(campaign.channels) - set(instrument.space.channel_names):
         return faults
     try:
-        for source in build_sources(campaign.sources, instrument, campaign.channels):
-            source.close()
+        sources[:] = build_sources(campaign.sources, instrument, campaign.channels, sources)
     except InvalidInput as error:
+        sources.clear()
         faults += error.faults
     return faults
+
+
+def _is_sum(space: Space, name: str) -> bool:
+    """Whether a channel is measured, or computed as a sum of such, each with a factor."""
+    if (formula := space.formulas.get(name)) is None:
+        return True
+    return formula.linear is not None and all(_is_sum(space, each) for each in formula.names)
+
+
+def _close(sources: list[Instrument]) -> None:
+    """Let go of sources."""
+    while sources:
+        sources.pop().close()
 
 
 def _faults_of_sources(written: Mapping[str, Any]) -> list[str]:

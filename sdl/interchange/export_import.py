@@ -22,7 +22,7 @@ from sdl.errors import InvalidInput
 from sdl.formatting import count_words
 from sdl.history import Entry, NoticeKind, State
 from sdl.interchange.epoch_check import compare_epochs
-from sdl.interchange.file_contents import NOTHING_SAID, FileContents, read_contents
+from sdl.interchange.file_contents import NOTHING_SAID, FileContents, UnpartneredReadings, read_contents
 from sdl.interchange.formats import nexus
 from sdl.interchange.formats.csv_parquet import write_csv, write_parquet
 from sdl.interchange.formats.jsonl import KNOWN, FileWords, write_lines
@@ -61,6 +61,8 @@ class Data:
     """Where each comes from, in words of the file, ``(n,)``; empty where it does not say."""
     notes: Sequence[str] = ()
     """Which rows of the file are not here, and why, in sentences."""
+    unpartnered: UnpartneredReadings | None = None
+    """What was read besides, with what settings is not known."""
 
     def at(self, places: NDArray[np.bool_], note: str) -> "Data":
         """The same with some of the rows alone, and why that is so."""
@@ -86,14 +88,24 @@ class Data:
         if not formulas:
             return self
         space = self.space.with_formulas({name: (formula, "") for name, formula in formulas.items()})
-        blank, p = np.full((len(self.readings), len(formulas)), np.nan), self.space.p
-        readings = np.array([space.computed(row) for row in np.hstack((self.readings, blank))])
+        p = self.space.p
+        readings, alone = _computed(space, self.readings), self.unpartnered
+        if alone is not None:
+            alone = replace(alone, readings=_computed(space, alone.readings))
         notes = [*self.notes]
         if self.off is not None:
             readings[self.space.at_off(self.settings), p:] = np.nan
             notes.append(f"{', '.join(formulas)} is computed from readings as they are: no background is subtracted")
-        censored = np.hstack((self.censored, np.zeros(blank.shape, bool)))
-        return replace(self, space=space, readings=readings, censored=censored, off=None, notes=notes)
+        censored = np.hstack((self.censored, np.zeros((len(readings), len(formulas)), bool)))
+        return replace(
+            self, space=space, readings=readings, censored=censored, off=None, notes=notes, unpartnered=alone
+        )
+
+
+def _computed(space: Space, readings: Readings) -> Readings:
+    """Readings ``(n, measured)`` with the channels of a space that are computed behind them, ``(n, p)``."""
+    blank = np.full((len(readings), space.p - readings.shape[1]), np.nan)
+    return np.array([space.computed(row) for row in np.hstack((readings, blank))]).reshape(-1, space.p)
 
 
 def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: bool = False) -> Path:
@@ -317,4 +329,5 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
         lines=np.array([contents.lines[at] for at in contents.used]),
         sources=[contents.sources[at] for at in contents.used],
         notes=contents.notes(),
+        unpartnered=contents.unpartnered,
     )

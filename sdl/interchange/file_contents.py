@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sdl.errors import InvalidInput
@@ -20,14 +21,15 @@ from sdl.interchange.formats.jsonl import (
     Fault,
     FileWords,
     Loaded,
+    Record,
     raise_faults,
     read_lines,
     refuse_unsafe_file,
 )
 from sdl.interchange.formats.sqlite import read_sqlite
 from sdl.interchange.inferred_space import Ranges, infer_space, is_claude_light, name_knobs, state_ranges
-from sdl.interchange.record_rows import Attempt, Reading, Row
-from sdl.space import Settings, Space
+from sdl.interchange.record_rows import Attempt, Reading, Row, Unpartnered
+from sdl.space import Readings, Settings, Space
 
 READERS: Mapping[str, Callable[[Path, Space, FileWords], Loaded]] = {
     ".jsonl": read_lines,
@@ -54,6 +56,18 @@ After = TypeVar("After")
 
 
 @dataclass(frozen=True, eq=False)
+class UnpartneredReadings:
+    """Readings of a file whose settings are not known: they tell what can be read, and nothing is fitted to them."""
+
+    readings: Readings
+    """Shape ``(m, p)``; NaN where missing or censored."""
+    lines: NDArray[np.int_]
+    """Where each stands in the file, ``(m,)``."""
+    doubtful: Sequence[Fault] = ()
+    """Where others stand, which are not to be believed, and why."""
+
+
+@dataclass(frozen=True, eq=False)
 class FileContents:
     """All that a file holds, whether it counts or not."""
 
@@ -66,6 +80,8 @@ class FileContents:
     sources: Sequence[str]
     rows: list[Row]
     """As ``Ledger.trail`` gives them, each from the line of the same place."""
+    unpartnered: UnpartneredReadings
+    """Beside these."""
     faults: Sequence[Fault] = ()
     """Rows that were left out, each with its place."""
     beside: Sequence[str] = ()
@@ -92,12 +108,22 @@ class FileContents:
             reason = "another attempt at it counts" if row["readings"] is not None else row["reason"] or row["state"]
             reason = "of another source than the instrument" if row["purpose"] == Purpose.SOURCE else reason
             why[VALUE.sub("", reason)].append(at)
-        n = len(self.rows) + len(self.faults)
-        return [*self.beside, *self._left_out(n)] + [
+        alone = self.unpartnered
+        n = len(self.rows) + len(alone.lines) + len(alone.doubtful) + len(self.faults)
+        return [*self.beside, *self._alone(n), *self._left_out(n)] + [
             f"{len(places)} of {n} rows of the file {'does' if len(places) == 1 else 'do'} not count "
             f"({name_lines([self.lines[at] for at in places])}): {self.rows[places[0]]['reason'] or reason}"
             for reason, places in sorted(why.items(), key=lambda item: -len(item[1]))
         ]
+
+    def _alone(self, n: int) -> list[str]:
+        """Which of ``n`` rows have no settings."""
+        lines, notes, words = self.unpartnered.lines.tolist(), list[str](), "readings and no settings"
+        if m := len(lines):
+            have = "has" if m == 1 else "have"
+            notes = [f"{m} of {n} rows of the file {have} {words} ({name_lines(lines)}): nothing is fitted to them"]
+        doubtful = self.unpartnered.doubtful
+        return [*notes, *(f"line {number} has {words}, and does not count: {reason}" for number, reason in doubtful)]
 
     def _left_out(self, n: int) -> list[str]:
         """Which of ``n`` rows have faults, and which, the commonest first."""
@@ -145,11 +171,12 @@ def read_contents(
     refuse_unsafe_file(path)
     loaded = _loaded(path, space or SPACE, words)
     model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
-    records, malformed = _each(loaded.records, lambda _, record: model.model_validate(record))
+    partnered, alone = _by_partner(loaded)
+    records, malformed = _each(partnered, lambda _, record: model.model_validate(record))
     faults = [*loaded.faults, *malformed]
     if not records:
         raise_faults(path, faults)
-        raise InvalidInput(f"{path}: no record in it")
+        raise InvalidInput(f"{path}: no record in it" + (" has settings" if alone else ""))
     channels = _channels(loaded, [record for _, record in records])
     names = space.knob_names if space else name_knobs(len(records[0][1].settings_in), channels)
     knobs = loaded.knobs or names
@@ -161,7 +188,8 @@ def read_contents(
     within = state_ranges(stated, ranges or {})
     in_bytes = _in_other_units(within, values, [number for number, _ in named])
     judged, impossible = _each([] if in_bytes else named, lambda number, pair: pair[0].row(number, within, pair[1]))
-    faults = sorted([*faults, *unnamed, *impossible])
+    unpartnered, unfit = _unpartnered(alone, within)
+    faults = sorted([*faults, *unnamed, *impossible, *unfit])
     for_all = [*in_bytes, *_contradictions(judged)]
     if for_all or not leave_out:
         raise_faults(path, [*faults, *for_all])
@@ -179,9 +207,29 @@ def read_contents(
         [number for number, _ in judged],
         [sources[number] for number, _ in judged],
         [row for _, row in judged],
+        unpartnered,
         faults,
         _beside(loaded, channels, [row["sent_at"] for _, row in judged if row["sent_at"] is not None]),
     )
+
+
+def _by_partner(loaded: Loaded) -> tuple[list[tuple[int, Record]], list[tuple[int, Record]]]:
+    """Records with settings, and those from elsewhere that have readings alone."""
+    parts: tuple[list[tuple[int, Record]], list[tuple[int, Record]]] = ([], [])
+    for number, record in loaded.records:
+        parts[not loaded.ours and record.get("in", ()) is None].append((number, record))
+    return parts
+
+
+def _unpartnered(alone: Sequence[tuple[int, Record]], space: Space) -> tuple[UnpartneredReadings, list[Fault]]:
+    """What records without settings read, and what is wrong with those that cannot be read."""
+    screened, faults = _each(alone, lambda _, record: Unpartnered.model_validate(record).screened(space))
+    believed = [(number, each.readings) for number, each in screened if each.verdict.usable]
+    return UnpartneredReadings(
+        np.array([readings for _, readings in believed]).reshape(-1, space.p),
+        np.array([number for number, _ in believed], int),
+        [(number, each.reason) for number, each in screened if not each.verdict.usable],
+    ), faults
 
 
 def _beside(loaded: Loaded, channels: Sequence[str], times: Sequence[float]) -> list[str]:

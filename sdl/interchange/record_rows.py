@@ -53,10 +53,7 @@ class Reading(_Measured):
 
     def row(self, index: int, space: Space, named: Mapping[str, float]) -> Row:
         """Return the row of the trail that it becomes."""
-        numbers = {name: value for name, value in self.out.items() if isinstance(value, float)}
-        if infinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
-            raise ValueError(f"{', '.join(infinite)} is not finite: leave out what was not read")
-        out = {name: value for name, value in self.out.items() if value is not None}
+        out = _said(self.out)
         settings = space.settings(named)
         screened = screen_reply(space, settings, Reply(named, out, self.raw))
         place = {"round": 0, "index": index, "replicate": 0, "attempt": 1, "purpose": Purpose.IMPORTED}
@@ -64,6 +61,19 @@ class Reading(_Measured):
         reply = {"applied": dict(named), "out": out, "raw": self.raw}
         times = {"sent_at": self.time, "done_at": None, "seconds": None}
         return {**place, **judged, **reply, **times, "settings": settings.tolist(), "conditions": self.known}
+
+
+class Unpartnered(BaseModel):
+    """A record from elsewhere that says what was read, and not at what settings."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    out: dict[str, Any]
+
+    def screened(self, space: Space) -> Screened:
+        """Return its readings and what may be believed of them; settings have no say in that."""
+        anywhere = space.named_settings(space.low)
+        return screen_reply(space, space.low, Reply(anywhere, _said(self.out), ""))
 
 
 class Attempt(_Measured):
@@ -121,6 +131,14 @@ class Attempt(_Measured):
         readings = np.where(censored, np.nan, screened.readings)
         verdict = ReplyClass.OK_CENSORED if censored.any() else ReplyClass.OK
         return row | {"verdict": verdict, "readings": json_list(readings), "censored": censored.tolist()}
+
+
+def _said(out: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record from elsewhere says of its channels, without those that it leaves empty."""
+    numbers = {name: value for name, value in out.items() if isinstance(value, float)}
+    if infinite := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        raise ValueError(f"{', '.join(infinite)} is not finite: leave out what was not read")
+    return {name: value for name, value in out.items() if value is not None}
 
 
 def _believed(screened: Screened) -> Row:

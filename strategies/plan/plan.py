@@ -177,7 +177,7 @@ class Plan:
                 return self._sensor_first(turn, conclusion) or conclusion
             if outlook.misleads(turn.target):
                 return self._read_for(turn, outlook)
-        seeing = replace(turn, insight=outlook.insight)
+        seeing = replace(turn, insight=outlook.seeing(turn.target))
         reading, pursuit = _reading(seeing), seeing.insight.pursuit(turn.target)
         sources = SourceRounds(self.campaign, turn.history, turn.number, turn.left)
         asked = sources.next(outlook.fused, pursuit, reading, self.space, seeing.rng(3))
@@ -305,7 +305,7 @@ class Plan:
             following = replace(fitted, round=current.number + 1)
             if not self._outlooks.are_enough(history, fitted):  # some were distrusted since
                 return self._next_round(history, following.round, following)
-            insight = self._outlooks.of(history, fitted).insight
+            insight = self._outlooks.of(history, fitted).seeing(target)
             turn = RoundContext(self.campaign, history, current.number, insight, target, [target])
             if (reading := turn.insight.reading(target)) is not None:
                 return self.examine(turn, current, turn.insight.candidate(target, reading))
@@ -324,7 +324,7 @@ class Plan:
         insight = outlook.judging
         judgement = self._judgement(insight, exam)
         if judgement.verdict is Verdict.INCONCLUSIVE:
-            why = "the budget is spent" if spent else self._why_leave(outlook.insight, exam, target, batch)
+            why = "the budget is spent" if spent else self._why_leave(outlook.seeing(target), exam, target, batch)
             if not why:
                 return Measure(current, self._fresh(history, current) + pending[:batch])
         return self._conclude(insight, current, exam, judgement, len(taken), why)

@@ -9,6 +9,7 @@ import numpy as np
 from sdl import plugins
 from sdl.errors import InvalidInput, SdlError, suggest_nearest
 from sdl.history import LawFacts, Verdict
+from sdl.interchange.file_contents import name_lines
 from sdl.space import NeedsUnits, Readings, Settings
 from strategies.answers.candidates import Candidate
 from strategies.answers.clustering import DrawCluster
@@ -173,6 +174,7 @@ def collect_warnings(
     rows, notes = [row for row in rows if row["error"] is None], [*map(dict, of_conditions)]
     if far := [row["model"] for row in rows if not row["reachable"]]:
         text = "no setting of the knobs gives these readings together; the nearest that can be had stands in the table"
+        text += _seen_words(rows[0]["remoteness"]["seen"])
         notes.append({"tone": "bad", "text": f"NOT REACHABLE by {', '.join(far)}: {text}"})
     remote: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
@@ -367,7 +369,8 @@ def _remoteness(model: InverseModel, problem: InverseProblem) -> dict[str, Any]:
         "score": remoteness.score if np.isfinite(remoteness.score) else None,
         "reason": remoteness.reason,
         "channels": channels,
-        "warning": _warning(remoteness, channels) if out else None,
+        "seen": problem.seen,
+        "warning": _warning(remoteness, channels) + _seen_words(problem.seen) if out else None,
     }
 
 
@@ -375,3 +378,8 @@ def _warning(remoteness: Remoteness, channels: Sequence[str]) -> str:
     where = f" at {', '.join(channels)}" if channels else ""
     score = f"remoteness {remoteness.score:.2g}, out above 1"
     return f"the target lies {remoteness.reason}{where} ({score}), so an answer is a guess"
+
+
+def _seen_words(lines: Sequence[int]) -> str:
+    """That rows without settings have readings like the target, which are so many lines of the file."""
+    return f"; such readings were seen, with what settings is not known ({name_lines(lines)})" if lines else ""

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from sdl.errors import InvalidInput, SdlError
 from sdl.interchange.export_import import Data
-from sdl.interchange.file_contents import name_lines
+from sdl.interchange.file_contents import UnpartneredReadings, name_lines
 from sdl.space import Interval, NamedColumns, Readings, Settings, Space, Window
 from strategies.contract import InverseModel, learns_from_gaps
+from strategies.models.base.applicability_domain import Domain
 from strategies.numerics.unit_box import in_unit_box
 from strategies.posterior import Statement
 from strategies.solving.backgrounds.anchored_background import Anchors, anchored_background
@@ -58,6 +59,8 @@ class InverseProblem:
     """Rows in which some of the channels were not read: ``(g, c)``, NaN where it was not, and ``(g, d)``."""
     usual: Settings
     """Settings of rows in which none of them was read, ``(u, d)``: they tell which settings are usual."""
+    unpartnered: UnpartneredReadings
+    """Readings ``(m, c)`` of rows without settings, background subtracted: they tell that there are such readings."""
     background: Readings
     """In which the settings are to be used, ``(c,)``."""
     light: NDArray[np.float64]
@@ -112,6 +115,14 @@ class InverseProblem:
     def off(self, readings: Readings) -> Readings:
         """How far readings ``(..., c)`` are off, in tolerances: 1 on a bound."""
         return self.window.off(readings, self.unit)
+
+    @cached_property
+    def seen(self) -> Sequence[int]:
+        """Lines of rows without settings that read what is wanted, or as near to it as rows are to each other."""
+        readings, target = self.unpartnered.readings, self.target - self.background
+        near = Domain(self.readings, self.settings).alike(target, readings)
+        seen: list[int] = self.unpartnered.lines[near | self.window.less(self.background).holds(readings)].tolist()
+        return seen
 
     def allowed(self, unit: Settings) -> NDArray[np.bool_]:
         """Which points ``(n, d)`` lie in the unit box, with the knobs that follow within their bounds too, ``(n,)``."""
@@ -226,6 +237,7 @@ def pose_problem(
     unit, net = ties.space.to_unit(settings[:, ties.free]), readings - dark.levels
     others = [name for name in data.space.channel_names if name not in names]
     channels, unknown = _free_channels(data, free or others, everything, background, anchors, ties, conditions)
+    unpartnered, unmoved = _unpartnered(data, columns, today, anchors, conditions)
     conditions = conditions.at(order)
     return InverseProblem(
         ties,
@@ -236,6 +248,7 @@ def pose_problem(
         conditions=conditions.at(taught),
         partial=(net[dark.lit & ~whole], unit[dark.lit & ~whole], conditions.at(dark.lit & ~whole)),
         usual=ties.space.to_unit(data.settings[bare][:, ties.free]),
+        unpartnered=unpartnered,
         background=today,
         light=np.zeros((len(names), len(names))) if dark.covariance is None else dark.covariance,
         window=Window.of([each.interval for each in fixed]),
@@ -245,6 +258,7 @@ def pose_problem(
         notes=[
             *data.notes,
             *conditions.notes,
+            *unmoved,
             *_left_out(high, ~complete & ~high),
             *([f"{dark.note}: {by_name}"] if dark.note else []),
             *_named(data, high | ~complete),
@@ -280,6 +294,19 @@ def _in_conditions(data: Data, given: Mapping[str, float], anchors: Anchors | No
     lacking = [name for name, column in zip(conditions.names, conditions.rows.T, strict=True) if np.isnan(column).any()]
     note = f"{(~known).sum()} of {len(known)} rows were left out: they do not say their {', '.join(lacking)}"
     return data.at(known, note), conditions.at(known)
+
+
+def _unpartnered(
+    data: Data, columns: list[int], background: Readings, anchors: Anchors | None, conditions: Conditions
+) -> tuple[UnpartneredReadings, list[str]]:
+    """Readings without settings in the channels of the target ``(m, c)``, or why there are none, in words."""
+    there, nothing = data.unpartnered, UnpartneredReadings(np.empty((0, len(columns))), np.empty(0, int))
+    if there is None or not len(there.lines):
+        return nothing, []
+    if anchors is not None or conditions.names:
+        other = "in which light" if anchors is not None else f"how with other {', '.join(conditions.names)}"
+        return nothing, [f"rows without settings are passed over: {other} they would read the same is not known"]
+    return replace(there, readings=there.readings[:, columns] - background), []
 
 
 def _dark(data: Data) -> NDArray[np.bool_]:

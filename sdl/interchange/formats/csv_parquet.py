@@ -277,9 +277,11 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
 
 def _plain(cells: Record, roles: _Roles, times: Sequence[str]) -> Record:
     cells = {name: cell for name, cell in cells.items() if not isinstance(cell, str) or cell.strip()}
-    if missing := [name for name in roles.inputs if name not in cells]:
+    missing = [name for name in roles.inputs if name not in cells]
+    unpartnered = len(missing) == len(roles.inputs) and any(name in cells for name in roles.outputs)
+    if missing and not unpartnered:
         raise ValueError(f"{', '.join(missing)} is empty")
-    record: Record = {"in": [parse_number(name, cells[name]) for name in roles.inputs]}
+    record: Record = {"in": None if unpartnered else [parse_number(name, cells[name]) for name in roles.inputs]}
     for part, columns in (("out", roles.outputs), (CONDITIONS, roles.conditions)):
         record[part] = {here: parse_number(name, cells[name]) for name, here in columns.items() if name in cells}
     time = next((cells[name] for name in times if name in cells), None)

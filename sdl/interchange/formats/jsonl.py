@@ -67,7 +67,7 @@ class Loaded:
     ours: bool
     """Whether the laboratory wrote it."""
     records: Sequence[tuple[int, Record]]
-    """Each with the number of its line or row."""
+    """Each with the number of its line or row; ``in`` is None of readings whose settings are not known."""
     knobs: Sequence[str] | None
     """Names of the values of ``in``; None if the file does not say."""
     channels: Sequence[str]
@@ -123,7 +123,8 @@ def write_lines(file: BinaryIO, records: Sequence[Record], knobs: Sequence[str],
 def read_lines(path: Path, _: Space, words: FileWords) -> Loaded:
     """Read one object a line; the text of a line that is not ours becomes its ``raw``.
 
-    The settings of a line from elsewhere are a list or, as in the first line, an object with the names of the knobs.
+    The settings of a line from elsewhere are a list or, as in the first line that has some, an object with the names of
+    the knobs.
     """
     with path.open(encoding="utf-8-sig") as file:
         return read_texts(((number, line) for number, line in enumerate(file, start=1) if line.strip()), words)
@@ -133,6 +134,7 @@ def read_texts(texts: Iterable[tuple[int, str]], words: FileWords) -> Loaded:
     """Read objects, each with the number of its line or row."""
     records, faults, ours = list[tuple[int, Record]](), list[Fault](), False
     knobs: list[str] | None = None
+    named = False
     for number, line in texts:
         try:
             record = _object(line)
@@ -141,8 +143,8 @@ def read_texts(texts: Iterable[tuple[int, str]], words: FileWords) -> Loaded:
             continue
         ours = set(COLUMNS) <= record.keys() if not records else ours
         record = record if ours else _renamed(record, words)
-        if not records:
-            knobs = _names(record["settings"] if ours else record.get("in")) or None
+        if not named and (ours or record.get("in") is not None):
+            knobs, named = _names(record["settings"] if ours else record["in"]) or None, True
         try:
             records.append((number, record if ours else _from_elsewhere(record, knobs, line.strip())))
         except ValueError as error:
@@ -161,7 +163,9 @@ def _renamed(record: Record, words: FileWords) -> Record:
 def _from_elsewhere(record: Record, knobs: Sequence[str] | None, raw: str) -> Record:
     """A line of somebody else with its settings in the order of the knobs, if these have names, and its time."""
     settings = record.get("in")
-    if isinstance(settings, Mapping) or knobs is not None:
+    if settings is None and _names(record.get("out")):
+        record = record | {"in": None}
+    elif isinstance(settings, Mapping) or knobs is not None:
         if set(_names(settings)) != set(knobs or ()):
             wanted = f"an object of {', '.join(knobs)}" if knobs else "a list"
             raise ValueError(f"'in' is {wanted} in the first line, got {str(settings)[:60]}")

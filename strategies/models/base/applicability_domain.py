@@ -60,24 +60,44 @@ class Domain:
             InvalidInput: for another shape, an infinite value, or a target without a fixed channel.
         """
         fixed = fixed_columns(target, self.readings.shape[1])
-        rows = self.readings[:, fixed]
-        complete = np.asarray(np.isfinite(rows).all(axis=1))
-        rows = rows[complete]
-        sites, pairs = _sites(rows, self._places[complete]), self._pairs(complete)
-        if len(rows) < 2:
+        if (shape := self._shape(fixed)) is None:
             return self._channel_by_channel(target, fixed)
-        unit = span(rows)
-        middle, goal = rows.mean(axis=0) / unit, np.asarray(target, float)[fixed] / unit
-        directions, widths = principal(rows / unit - middle)
-        wide = widths > THIN * widths.max(initial=0.0)
+        goal = np.asarray(target, float)[fixed] / shape.unit
         parts = [
-            _beyond(rows / unit, goal, len(sites) ** (-1 / max(int(wide.sum()), 1)), fixed),
-            _gap((sites / unit - middle) @ directions[:, wide], (goal - middle) @ directions[:, wide], pairs),
+            _beyond(shape.rows, goal, len(shape.sites) ** (-1 / max(shape.wide.shape[1], 1)), fixed),
+            _gap(goal, shape),
+            _off(goal - shape.rows.mean(axis=0), shape),
         ]
-        if len(rows) >= FEWEST * fixed.size and not wide.all():
-            thin = directions[:, ~wide] / np.maximum(widths[~wide], _TINY)
-            parts.append(_off((rows / unit - middle) @ thin, (goal - middle) @ thin))
         return max(parts, key=lambda each: each.score)
+
+    def alike(self, target: Target, others: Readings) -> NDArray[np.bool_]:
+        """Which further readings ``(m, p)`` lie as near to a target ``(p,)`` as rows usually do to others, ``(m,)``.
+
+        A channel that the target fixes and that was not read is near to nothing.
+
+        Raises:
+            InvalidInput: as ``remoteness``.
+        """
+        fixed = fixed_columns(target, self.readings.shape[1])
+        if (shape := self._shape(fixed)) is None:
+            return np.zeros(len(others), bool)
+        off = (others[:, fixed] - np.asarray(target, float)[fixed]) / shape.unit
+        near = np.linalg.norm(off @ shape.wide, axis=1) <= ALLOWANCE * shape.usual
+        return np.asarray(near & np.array([_off(each, shape).score <= 1 for each in off], bool))
+
+    def _shape(self, fixed: NDArray[np.intp]) -> "_Shape | None":
+        """How the rows lie in some channels; None if no two have all of these."""
+        complete = np.asarray(np.isfinite(self.readings[:, fixed]).all(axis=1))
+        rows = self.readings[complete][:, fixed]
+        if len(rows) < 2:
+            return None
+        rows = rows / (unit := span(rows))
+        directions, widths = principal(rows - rows.mean(axis=0))
+        wide = widths > THIN * widths.max(initial=0.0)
+        many = len(rows) >= FEWEST * fixed.size
+        thin = directions[:, ~wide & many] / np.maximum(widths[~wide & many], _TINY)
+        sites = _sites(rows, self._places[complete])
+        return _Shape(unit, rows, sites, directions[:, wide], thin, self._pairs(complete))
 
     def _channel_by_channel(self, target: Target, fixed: NDArray[np.intp]) -> Remoteness:
         """For rows of which no two have all channels of the target: the worst that can be said of one channel."""
@@ -99,6 +119,29 @@ class Domain:
         if self.settings is None:
             return np.arange(len(self.readings))
         return np.asarray(np.unique(self.settings, axis=0, return_inverse=True)[1]).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """Rows in ``c`` channels, and the directions in which they scatter."""
+
+    unit: Readings
+    """What counts as one of each channel, ``(c,)``."""
+    rows: Readings
+    """In these units, ``(n, c)``."""
+    sites: Readings
+    """Their means at each distinct setting, ``(k, c)``."""
+    wide: NDArray[np.float64]
+    """Directions that they fill, by column."""
+    thin: NDArray[np.float64]
+    """The others, each divided by what the rows scatter along it; none where there are too few rows to tell."""
+    pairs: NDArray[np.intp]
+    """Neighbours among the sites, by their places."""
+
+    @cached_property
+    def usual(self) -> float:
+        """How far it usually is from one site to the next."""
+        return usual_distance(self.sites @ self.wide, self.pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +190,17 @@ def _beyond(rows: Readings, target: Readings, apart: float, fixed: NDArray[np.in
     return Remoteness(max(float(over.max()), 0.0), "beyond all readings", tuple(fixed[over > 1].tolist()))
 
 
-def _gap(rows: Readings, target: Readings, pairs: NDArray[np.intp]) -> Remoteness:
-    """How far from the nearest row, where it counts as usual how far rows of neighbouring settings are apart."""
-    if not rows.shape[1] or len(rows) < 2:
+def _gap(target: Readings, shape: _Shape) -> Remoteness:
+    """How far from the nearest site, where it counts as usual how far neighbouring ones are apart."""
+    if not shape.wide.shape[1] or len(shape.sites) < 2:
         return Remoteness(0.0, "in a gap")
-    nearest = float(KDTree(rows).query(target)[0])
-    return Remoteness(nearest / (ALLOWANCE * usual_distance(rows, pairs) + _TINY), "in a gap")
+    nearest = KDTree(shape.sites @ shape.wide).query(target @ shape.wide)[0]
+    return Remoteness(_beside(float(nearest), shape.usual), "in a gap")
+
+
+def _beside(distance: float, usual: float) -> float:
+    """A distance in parts of the usual one and what is allowed beyond: above 1 where it is farther."""
+    return distance / (ALLOWANCE * usual + _TINY)
 
 
 def neighbours(settings: Settings) -> NDArray[np.intp]:
@@ -201,10 +249,11 @@ def _separate(values: NDArray[np.float64]) -> list[int]:
     return left
 
 
-def _off(rows: Readings, target: Readings) -> Remoteness:
-    """How far off the directions that the rows fill, in units of what they leave over themselves."""
-    usual = float(np.quantile(np.linalg.norm(rows, axis=1), USUAL))
-    return Remoteness(float(np.linalg.norm(target)) / (ALLOWANCE * usual + _TINY), "off the manifold")
+def _off(off: Readings, shape: _Shape) -> Remoteness:
+    """How far a difference ``(c,)`` leads off the directions that the rows fill, in units of what they leave over."""
+    left = (shape.rows - shape.rows.mean(axis=0)) @ shape.thin
+    usual = float(np.quantile(np.linalg.norm(left, axis=1), USUAL))
+    return Remoteness(_beside(float(np.linalg.norm(off @ shape.thin)), usual), "off the manifold")
 
 
 _TINY = 1e-12

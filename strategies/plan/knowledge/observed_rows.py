@@ -188,9 +188,14 @@ def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
 
 
 def never_read(campaign: Campaign, space: Space, history: History) -> list[str]:
-    """Channels of the targets that no reading has a value of; none while only other sources were asked."""
+    """Channels of the targets that no reading has a value of; none while only other sources were asked.
+
+    Nothing is computed of a reference, so of what is computed those say nothing.
+    """
     if campaign.sources and all(request.purpose is Purpose.SOURCE for request in history.planned):
         return []
+    dark = all(observation.purpose is Purpose.REFERENCE for observation in history.observations)
     read = [np.isfinite(observation.readings) for observation in history.observations]
     columns = zip(campaign.channels, space.columns(campaign.channels), strict=True)
-    return [name for name, column in columns if not any(values[column] for values in read)]
+    unread = [name for name, column in columns if not any(values[column] for values in read)]
+    return [name for name in unread if not (dark and name in space.formulas)]

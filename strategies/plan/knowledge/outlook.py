@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
 from sdl.analysis.verification import known_noise
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import ResolvedTarget
@@ -34,9 +36,17 @@ class Outlook:
     fused: Fused | None = None
     """None where no source was asked."""
 
+    def seeing(self, target: ResolvedTarget) -> Assessment:
+        """By what it is chosen where to read next for a target.
+
+        That is all that is known; for a maximum or minimum what exams are judged by, since that has to be read
+        wherever, by it, something might be better: else one place is examined over and over, short of proof.
+        """
+        return self.judging if np.isinf(target.window.wanted).any() else self.insight
+
     def misleads(self, target: ResolvedTarget) -> bool:
         """Whether sources leave no settings for a target, of which the instrument has not said so."""
-        return self.insight.reading(target) is None or self.insight.nearest(target).out_of_reach
+        return self.seeing(target).reading(target) is None or self.seeing(target).nearest(target).out_of_reach
 
     @property
     def leading(self) -> Assessment:

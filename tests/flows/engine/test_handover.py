@@ -11,6 +11,8 @@ from flows.laboratory.definition import Laboratory
 from flows.laboratory.deployments import define_deployments
 from sdl.campaign.definition import Campaign
 from sdl.campaign.sections import Plugin
+from sdl.campaign.validation import prepare
+from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.twin import Twin
 
 TWIN = Plugin(plugin="twin")
@@ -69,6 +71,25 @@ def test_a_laboratory_builds_each_instrument_once_for_all_its_deployments(calls)
     laboratory = Laboratory.parse({"instruments": {"twin": "twin", "other": {"plugin": "twin", "seed": 3}}})
     assert len(list(define_deployments(laboratory))) > 10
     assert (calls["built"], calls["closed"]) == (2, 2)
+
+
+def test_a_source_is_built_once_with_its_instrument_and_both_are_closed(sdl, tmp_path, calls):
+    file = tmp_path / "two.toml"
+    white = '[[targets]]\nname = "white"\nreadings = {"515nm" = 16384}\n'
+    source = '[[sources]]\nname = "cheap"\nplugin = "twin"\nseed = 2\napparatus = "other"\nprice = 0.05\n'
+    file.write_text(f'name = "two"\nbudget = 4\ninstrument = "twin"\n{white}{source}')
+    assert sdl("run", file, "--no-server").code == 3
+    assert (calls["built"], calls["closed"]) == (2, 2)
+
+
+def test_what_is_wrong_beside_a_source_leaves_none_open(calls):
+    cheap = {"name": "cheap", "plugin": "twin", "apparatus": "other", "price": 0.05}
+    wrong = {"name": "x", "instrument": "twin", "sources": [cheap], "targets": [{"readings": {"515nm": -1}}]}
+    sources = []
+    with pytest.raises(InvalidInput):
+        prepare(wrong, sources=sources)
+    assert sources == []
+    assert calls["closed"] == 1
 
 
 class TestWithPrefect:

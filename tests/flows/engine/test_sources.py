@@ -1,5 +1,11 @@
-"""Cheaper sources beside the instrument: asked for a campaign, kept apart in its ledger, and held with it."""
+"""Cheaper sources beside the instrument: asked for a campaign, kept apart in its ledger, and held with it.
 
+``SDL_SOURCES=8`` seeks as much as possible with so many seeds, and ``-s`` shows the requests.
+"""
+
+import os
+
+import numpy as np
 import pytest
 
 from flows.engine.direct_run import run_directly
@@ -8,9 +14,11 @@ from flows.studies.reproduce import reproduce_bundle, summarise_reproduction
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, LeaseHeld
-from sdl.history import Purpose, RoundKind
+from sdl.history import Purpose, RoundKind, Verdict
+from sdl.instruments.claude_light.channels import SPACE
 from sdl.interchange.bundle_writer import write_bundle
 from sdl.ledger.ledger import Ledger
+from strategies import Plan, Simulation
 
 LAMP = {"plugin": "twin", "seed": 1, "apparatus": "lamp"}
 CHEAP = {"name": "cheap", "plugin": "twin", "seed": 2, "unit": 3, "apparatus": "other lamp", "price": 0.05}
@@ -72,6 +80,56 @@ def test_a_bundle_agrees_with_its_campaign(tmp_path):
         written = write_bundle(book, "two", tmp_path / "two.zip")
     result = reproduce_bundle(written)
     assert result["agrees"], "\n".join(summarise_reproduction(result))
+
+
+def simulated(written):
+    """A campaign that has been run in memory, with what was read of its instrument and of its sources."""
+    sources = []
+    ready, lamp = prepare(written, sources=sources)
+    names = [source.name for source in ready.sources]
+    done = Simulation(Plan(ready, lamp.space), lamp, sources=dict(zip(names, sources, strict=True)))
+    done.run()
+    return done, len(done.history.observations), len(done.history.of_sources)
+
+
+@pytest.mark.slow
+def test_as_much_as_possible_is_proved_by_readings_where_the_instrument_might_read_more():
+    """Examined over and over where the source says that most is, nothing was ever proved of all other settings."""
+    most = {"targets": [{"name": "most", "readings": {"515nm": "maximum ± 1500"}}], "budget": 80}
+    for seed in range(20, 20 + int(os.environ.get("SDL_SOURCES", "1"))):
+        cheap, lamp = CHEAP | {"seed": seed + 5000, "unit": seed % 7 + 1}, LAMP | {"seed": seed}
+        done, own, asked = simulated(campaign(seed=seed, instrument=lamp, sources=[cheap], **most))
+        alone = simulated(campaign(seed=seed, instrument=lamp, sources=[], **most))[1]
+        print(f"seed {seed}: {own} requests and {asked} to the source, {alone} without one")
+        assert done.findings[-1].verdict is Verdict.VERIFIED
+        best = done.instrument.truth(np.ones((1, 3)))[0][SPACE.columns(["515nm"])]
+        true = done.instrument.truth(done.findings[-1].settings[None])[0][SPACE.columns(["515nm"])]
+        assert true >= best - 1500
+        assert own <= alone
+
+
+@pytest.mark.slow
+def test_a_source_goes_with_an_earlier_campaign_and_with_sums_of_channels_within_bounds(tmp_path):
+    white = {"readings": {"445nm": 16384, "515nm": 16384, "630nm": 16384}, "tolerance": "1 %"}
+    run_directly(campaign(name="earlier", sources=[], targets=[white]), tmp_path, ledger(tmp_path))
+    both = {"name": "both", "readings": {"both": "29000 .. 31000", "515nm": ">= 12000"}}
+    parts = {"quantities": {"both": "445nm + 630nm"}, "history": {"campaigns": ["earlier"]}, "targets": [both]}
+    outcome = run_directly(campaign(**parts), tmp_path, ledger(tmp_path))
+    assert outcome["verified"] == 1
+    with Ledger(ledger(tmp_path)) as book:
+        assert len(book.history(book.entry("two").id).of_sources) >= 3
+
+
+def test_what_is_no_sum_of_channels_is_refused_beside_sources():
+    quantities = {"ratio": "445nm / 630nm", "more": "2 * ratio + 445nm", "sum": "445nm + 2 * 630nm"}
+    for wanted, fault in (("ratio", True), ("more", True), ("sum", False)):
+        asked = campaign(quantities=quantities, targets=[{"readings": {wanted: "3 ± 0.2"}}])
+        faults = []
+        try:
+            prepare(asked)
+        except InvalidInput as error:
+            faults = [each for each in error.faults if each.startswith(f"sources: {wanted} is no sum of channels")]
+        assert bool(faults) == fault
 
 
 def test_nobody_else_measures_with_a_source_that_is_held(tmp_path):

@@ -94,6 +94,36 @@ def test_rows_without_a_reading_tell_which_settings_are_usual(sums, tmp_path):
     assert after["linear"]["candidates"] == before["linear"]["candidates"]
 
 
+def test_readings_without_settings_say_what_occurs_and_teach_nothing(sums, tmp_path):
+    """Nothing of 250 was measured where settings are known; somebody read 248 and 251, and nobody 400."""
+    more = tmp_path / "more.csv"
+    more.write_text(sums.read_text() + ",,248\n,,251\n,,90\n")
+    asked = {
+        target: [solve(path, [f"a={target}"], models=["linear", "mixture"]) for path in (sums, more)]
+        for target in (100, 250, 400)
+    }
+    for before, after in asked.values():
+        for row, taught in zip(before["models"], after["models"], strict=True):
+            same = ("rows", "candidates", "nearest", "reachable", "scores")
+            assert {name: row[name] for name in same} == {name: taught[name] for name in same}
+            assert row["remoteness"]["score"] == taught["remoteness"]["score"]
+    said = {target: shown(solve_tables(after)) for target, (_, after) in asked.items()}
+    words = "such readings were seen, with what settings is not known (lines 62, 63)"
+    assert [words in said[target] for target in (100, 250, 400)] == [False, True, False]
+    assert said[250].index("NOT REACHABLE") < said[250].index(words) < said[250].index("OUT OF DOMAIN")
+    assert "OUT OF DOMAIN" in said[400]
+
+
+def test_in_a_light_or_condition_of_their_own_readings_without_settings_are_passed_over(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{x:.3f},{20 + 5 * x:.3f},{100 * x:.3f}" for x in rng.random(20)]
+    path = tmp_path / "warm.csv"
+    path.write_text("\n".join(["in.x,cond.warmth,out.a", *lines, ",22,300", ""]))
+    result = solve(path, ["a=300"], models=["linear"])
+    assert result["models"][0]["remoteness"]["seen"] == []
+    assert any("rows without settings are passed over: how with other warmth they" in note for note in result["notes"])
+
+
 def test_a_draw_the_mean_of_a_branch_and_the_most_probable_settings_are_told_apart(tmp_path):
     """On a ring the mean of the draws lies in the middle, and gives nothing of what is wanted."""
     some = np.random.default_rng(0).uniform(-1, 1, (200, 2))

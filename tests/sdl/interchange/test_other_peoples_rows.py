@@ -242,3 +242,51 @@ def test_only_an_instrument_that_states_it_has_its_knobs_off_somewhere(tmp_path,
     assert read_data(table).off is None, "the lowest row of a synthesis is a row like others"
     assert read_data(table, oven).off.tolist() == [25]
     assert read_data(file(tmp_path, {"in": [0, 0, 0], "out": {"515nm": 5}})).off.tolist() == [0, 0, 0]
+
+
+# ---------------------------------------------------------------------- readings without settings
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("a.csv", "in.T,in.x,out.y,out.z", "1,2,3,4", ",,5,", "2,3,4,5", ",,7,8"),
+        (
+            "a.jsonl",
+            '{"in": {"T": 1, "x": 2}, "out": {"y": 3, "z": 4}}',
+            '{"in": null, "out": {"y": 5}}',
+            '{"in": {"T": 2, "x": 3}, "out": {"y": 4, "z": 5}}',
+            '{"out": {"y": 7, "z": 8}}',
+        ),
+    ],
+    ids=["csv", "jsonl"],
+)
+def test_readings_whose_settings_are_not_known_are_kept_apart_from_rows_and_named(tmp_path, ledger, path):
+    name, *lines = path
+    first = len(lines) - 2  # a table has a header
+    found = file(tmp_path, *lines, name=name)
+    data = read_data(found).with_quantities({"ratio": "z / y"})
+    assert data.settings.tolist() == [[1, 2], [2, 3]]
+    np.testing.assert_array_equal(data.unpartnered.readings, [[5, np.nan, np.nan], [7, 8, 8 / 7]])
+    assert data.unpartnered.lines.tolist() == [first, first + 2]
+    words = "2 of 4 rows of the file have readings and no settings"
+    assert [note for note in data.notes if note.startswith(words)] == [
+        f"{words} (lines {first}, {first + 2}): nothing is fitted to them"
+    ]
+    entry = import_campaign(ledger, found, "theirs")
+    assert len(ledger.history(entry.id).observations) == 2
+    assert words in str(entry.config["imported"])
+
+
+def test_a_reading_without_settings_that_cannot_be_believed_is_passed_over_by_name(tmp_path):
+    lines = ("in.R,in.G,in.B,out.515nm", "0.1,0.2,0.3,100", ",,,0.5", ",,,200")
+    data = read_data(file(tmp_path, *lines, name="a.csv"))
+    assert data.unpartnered.lines.tolist() == [4]
+    assert any("line 3 has readings and no settings, and does not count: 515nm is not a whole" in n for n in data.notes)
+
+
+def test_half_of_the_settings_or_readings_alone_make_no_row(tmp_path):
+    with pytest.raises(InvalidInput, match=r"line 3: in\.x is empty"):
+        read_data(file(tmp_path, "in.T,in.x,out.y", "1,2,3", "1,,3", name="a.csv"))
+    with pytest.raises(InvalidInput, match="no record in it has settings"):
+        read_data(file(tmp_path, "in.T,in.x,out.y", ",,3", name="b.csv"))

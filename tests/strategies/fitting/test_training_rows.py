@@ -1,6 +1,7 @@
 """Rows with gaps reach the models of a campaign that learn from them, and no others.
 
-``SDL_GAPS=10`` measures what half of all cells are worth with so many seeds, and ``-s`` shows it.
+``SDL_GAPS=10`` measures what half of all cells are worth with so many seeds, and ``-s`` shows it;
+``SDL_GAPS_ROWS=9`` with so few rows.
 """
 
 import os
@@ -128,7 +129,7 @@ def test_half_of_the_cells_of_an_earlier_campaign_cost_at_most_three_tenths_more
     requests = {"whole": [], "half": []}
     for seed in range(200, 200 + int(os.environ.get("SDL_GAPS", "2"))):
         night = Twin(seed=5000 + seed, daylight="dark")
-        seen = measured(30, night, seed, dark=1)
+        seen = measured(int(os.environ.get("SDL_GAPS_ROWS", "30")), night, seed, dark=1)
         whole = learn_lesson("night", night.identity, night.space, seen, same=True)
         for name, lesson in (("whole", whole), ("half", half_of(whole, seed))):
             day = Twin(seed=1000 + seed, daylight=1500.0, memory_h=1.0)

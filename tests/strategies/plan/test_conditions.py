@@ -15,6 +15,7 @@ from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.history import Verdict
 from strategies import Plan, Simulation
+from strategies.plan.knowledge.assessment import Assessment
 
 MEASURED = int(os.environ.get("SDL_CONDITIONS", "0"))
 SEEDS = range(500, 500 + MEASURED) if MEASURED else range(100, 103)
@@ -45,6 +46,27 @@ def test_what_is_verified_is_true_at_the_temperature_for_which_it_is_said(wish):
         assert f"for temperature = {25 if wish == 25.0 else ''}" in finding.sentence
         requests.append(len(simulation.observations))
     print(f"{wish}: {np.median(requests):.0f} requests, at most {max(requests)}")
+
+
+@pytest.mark.slow
+def test_models_that_knew_the_truth_at_the_temperature_wanted_would_save_no_request(monkeypatch):
+    """So it is no loss that models of a campaign see no conditions: their draws only begin the search."""
+    for seed in SEEDS if MEASURED else [102]:
+        requests = []
+        for knowing in (False, True):
+            oven = Oven(seed)
+            target = oven_target(oven, seed)
+            places = np.random.default_rng(0).random((4000, oven.space.d))
+            true = np.array([oven.truth(settings, 25.0) for settings in oven.space.from_unit(places)])
+            best = places[np.abs(true - target).max(axis=1).argsort()[:64]]
+            with monkeypatch.context() as patched:
+                if knowing:
+                    patched.setattr(Assessment, "_offers", lambda *_, best=best: best)
+                simulation = rehearsed(oven, seed, target, conditions={"temperature": 25.0})
+            assert simulation.findings[-1].verdict is Verdict.VERIFIED
+            requests.append(len(simulation.observations))
+        print(f"seed {seed}: {requests[0]} requests, {requests[1]} with offers that are true")
+        assert requests[1] >= requests[0] - 1
 
 
 def test_without_its_thermometer_it_is_not_true_or_not_to_be_had():

@@ -118,5 +118,13 @@ def test_a_target_among_the_readings_whose_settings_were_never_measured_is_no_ta
     ]
 
 
+def test_readings_are_alike_that_lie_as_near_to_a_target_as_rows_lie_to_each_other_and_on_their_manifold():
+    rows = np.linspace(0, 1, 40)[:, None] * [1.0, 2.0] + np.random.default_rng(0).normal(0, 1e-3, (40, 2))
+    others = np.array([[1.5, 3.0], [1.5, 3.2], [1.7, 3.4], [1.51, np.nan]])
+    assert Domain(rows).alike(np.array([1.5, 3.0]), others).tolist() == [True, False, False, False]
+    assert Domain(rows).alike(np.array([1.5, np.nan]), others).tolist() == [True, True, False, True]
+    assert Domain(rows[:1]).alike(np.array([1.5, 3.0]), others).tolist() == [False] * 4
+
+
 def test_a_single_row_has_no_gaps():
     assert SettingsDomain(np.array([[0.5]])).remoteness(np.array([[0.1]])).tolist() == [0.0]

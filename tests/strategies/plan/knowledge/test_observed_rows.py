@@ -18,6 +18,7 @@ from strategies.plan.knowledge.observed_rows import (
     MOST,
     MOST_EARLIER,
     earlier_rows,
+    never_read,
     observed_rows,
     pursuit_number,
     thinned,
@@ -99,6 +100,16 @@ def many(n):
     values |= {"conditions": np.zeros((n, 0)), "wanted": np.zeros((n, 0))}
     values |= {"source": np.zeros(n, int), "louder": np.ones(n)}
     return replace(nothing, **values, pursuit=np.full(n, -1), apart=np.zeros(n), looked=np.ones(n, bool))
+
+
+def test_a_reference_does_not_tell_that_what_is_computed_cannot_be_read():
+    """Nothing is computed of it: with an earlier campaign to begin with it is all that is read at first."""
+    space = SPACE.with_formulas({"ratio": ("y / z", "")})
+    wanted = campaign({"ratio": 2, "z": 10})
+    for purpose, unread in ((Purpose.REFERENCE, ["z"]), (Purpose.LEARNING, ["ratio", "z"])):
+        seen = [observation(0, [5.0, np.nan, np.nan], purpose=purpose)]
+        history = History(rounds=[], planned=[], observations=seen, exams=[], findings=[], sent=1)
+        assert never_read(wanted, space, history) == unread
 
 
 @pytest.mark.parametrize("n", [0, 1, MOST, MOST + 1, 1000, 12_345])
