@@ -26,6 +26,8 @@ FORMULAS = tuple("=+-@\t\r")
 LARGEST = 10_000_000
 """Bytes of a sheet, unpacked."""
 KINDS = (".csv", ".xlsx", ".json")
+ONCE = " (whole plate)"
+"""Behind the heading of a knob that is constant within a batch."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,22 @@ class FilledSheet:
     """Headings of columns that nothing is read from."""
 
 
+def sheet_headings(space: Space) -> dict[str, str]:
+    """Return by the names of knobs and channels what stands above their columns."""
+    headings = {quantity.name: quantity.heading for quantity in space.quantities}
+    return headings | {space.knobs[k].name: space.knobs[k].heading + ONCE for k in space.shared}
+
+
+def describe_common(space: Space, samples: Sequence[Sample]) -> str:
+    """Say where the knobs stand that are set once for all these samples; empty where samples differ in one, too."""
+    written = [space.written_settings(sample.request.settings) for sample in samples]
+    knobs = [space.knobs[k] for k in space.shared]
+    if not knobs or len({tuple(each[knob.name] for knob in knobs) for each in written}) != 1:
+        return ""
+    common = (f"{knob.name} = {written[0][knob.name]} {knob.unit}".strip() for knob in knobs)
+    return f"set once for the whole plate: {', '.join(common)}"
+
+
 def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
     """Write the samples as a sheet with empty cells for their readings.
 
@@ -57,7 +75,7 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
         InvalidInput: if it cannot be written, or its name ends otherwise than in .csv or .xlsx.
     """
     space = space.measured
-    head = [SAMPLE, PURPOSE, *(quantity.heading for quantity in space.quantities), FAILED, NOTE]
+    head = [SAMPLE, PURPOSE, *sheet_headings(space).values(), FAILED, NOTE]
     rows: list[list[Any]] = [
         [sample.name, sample.request.purpose.value]
         + [
@@ -197,6 +215,7 @@ def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, comma: bo
     filled = [(number, row) for number, row in filled if any(cell != "" for cell in row)]
     heads = [str(cell).strip() for cell in filled[0][1]] if filled else []
     known = {word: quantity.name for quantity in space.quantities for word in (quantity.name, quantity.heading)}
+    known |= {heading: quantity for quantity, heading in sheet_headings(space).items()}
     known |= {word: word for word in (SAMPLE, PURPOSE, FAILED, NOTE)}
     by_word = {word.casefold(): column for word, column in known.items()}
     columns = [known.get(head.removeprefix("'"), by_word.get(head.casefold())) for head in heads]
