@@ -136,6 +136,8 @@ def _written(campaign: str) -> Campaign | None:
 
 def _read(words: list[str], note: str, space: Space) -> FilledSheet:
     first, *rest = words
+    if note and (first == "-" or Path(first).suffix.lower() in KINDS):
+        raise InvalidInput("--note is about one sample: a sheet has a column 'note', and JSON a key of that name")
     if first == "-":
         return read_said(_entries(sys.stdin.read()))
     if Path(first).suffix.lower() in KINDS:
