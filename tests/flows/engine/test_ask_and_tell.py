@@ -295,5 +295,9 @@ def test_knobs_and_channels_are_checked_before_anything_is_asked(tmp_path):
         conversation(WRITTEN | {"instrument": part | wrong}, tmp_path)
     assert "knobs.0: " in str(refused.value)
     assert "channels.0.flor: " in str(refused.value)
+    with pytest.raises(InvalidInput, match=r"^instrument.knobs.0: knob 'red' needs off within"):
+        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red", "off": 7}]}}, tmp_path)
+    with pytest.raises(InvalidInput, match="the blanks of 'red ' would be lost in a sheet"):
+        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red "}]}}, tmp_path)
     with pytest.raises(InvalidInput, match="found twice: note"):
         conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "note"}]}}, tmp_path)

@@ -21,6 +21,7 @@ from sdl.measurement.driver_call import ask_driver
 
 RED = {"name": "red", "high": 5, "write": "FLOW {value}"}
 LIGHT = {"name": "450nm", "query": "LIGHT?"}
+GAS = {"name": "gas", "values": ["air", "argon"], "write": "GAS {value}", "readback": "LIGHT?"}
 
 
 class Apparatus:
@@ -224,6 +225,34 @@ def test_an_answer_without_end_is_cut():
         instrument.measure({"red": 1.0})
 
 
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    ("answer", "options", "error", "why"),
+    [
+        (b"7.5\r", {}, InstrumentSilent, r"b'7\.5\\r' came, and no '\\n', the terminator that ends a line"),
+        (b"7.5 mV\n", {}, BadReply, "expected a number, got '7.5 mV'; a number amid other words takes a 'pattern'"),
+        (b"LIGHT?\n7.5\n", {}, BadReply, "more than one line"),
+        (b"OVLD\n", {}, BadReply, "expected a number, got 'OVLD'$"),
+        (b"No error\n", {"errors": "LIGHT?"}, BadReply, r"reports 'No error' \(20 times\); if that is its word for no"),
+        (b"-350,x\n", {"errors": "LIGHT?"}, BadReply, r"reports '-350,x' \(20 times\)$"),
+        (b"two\n", {"knobs": [GAS]}, BadReply, "expected one of air, argon, got 'two'"),
+    ],
+)
+def test_an_odd_answer_is_a_sentence_that_says_what_the_file_lacks(answer, options, error, why):
+    apart = connected({"LIGHT?": [answer]}.get, deadline_s=0.5, **options)
+    with apart as (instrument, _), pytest.raises(error, match=why):
+        instrument.measure({knob["name"]: 0 for knob in options.get("knobs", [RED])})
+
+
+def test_a_text_in_quotation_marks_a_queue_of_many_zeros_and_a_whole_number_are_understood():
+    answers = {"LIGHT?": [b'"argon"\n'], "A?": [b"7.5\n"], "ERR?": [b'+000,"No error"\n']}
+    knobs = [GAS, {"name": "rate", "whole": True, "high": 5, "write": "RATE {value}"}]
+    described = {"knobs": knobs, "channels": [LIGHT | {"query": "A?"}], "errors": "ERR?"}
+    with connected(answers.get, **described) as (instrument, apparatus):
+        assert instrument.measure({"gas": 1.0, "rate": 3.0}).applied == {"gas": 1.0, "rate": 3.0}
+    assert apparatus.said[:2] == ["GAS argon", "RATE 3"]
+
+
 def test_an_order_that_the_instrument_does_not_know_is_not_repeated():
     rig = Rig()
     with ScpiServer(rig) as server:
@@ -308,6 +337,14 @@ def test_a_program_reads_the_settings_and_writes_the_readings():
 def test_a_program_that_fails_is_told_with_its_last_words():
     with pytest.raises(InstrumentUnavailable, match="ended with status 3: no lamp"):
         program("import sys; print('no lamp', file=sys.stderr); sys.exit(3)").measure({"red": 0.5})
+
+
+@pytest.mark.fault("I-08")
+@pytest.mark.parametrize("more", ["print('warming up')", "print({})", "pass"])
+def test_a_program_that_writes_more_or_less_than_json_is_told_with_what_it_wrote(more):
+    code = f'{more}; print(\'{{"readings": {{"x": 1}}}}\')' if more != "pass" else more
+    with pytest.raises(BadReply, match="as the file expects: expected JSON and nothing else, got '"):
+        program(code).measure({"red": 0.5})
 
 
 @pytest.mark.fault("N-12")
