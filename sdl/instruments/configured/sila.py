@@ -159,14 +159,16 @@ class ServerLine:
 
     def drop(self) -> None:
         """Close the connection, which cancels what is under way."""
-        channel, client, self._channel, self._client = self._channel, self._client, None, None
+        channel, client = self._channel, self._client
+        self._channel = self._client = None
         if channel is None:
             return
         if client is not None and self._locked and self._definition.lock is not None:
             channel.deadline = Deadline(FAREWELL_S)
             with suppress(Exception):  # of a server that is gone, or that somebody else has locked since
                 key = self._definition.lock.get_secret_value()
-                client.LockController.UnlockServer(LockIdentifier=key, metadata=self._credentials[:-1])
+                server: Any = client
+                server.LockController.UnlockServer(LockIdentifier=key, metadata=self._credentials[:-1])
                 self._locked = False
         self._credentials = []
         channel.close()
