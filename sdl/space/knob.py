@@ -123,12 +123,6 @@ class Knob(Quantity):
             return f"needs numbers above 0 for a logarithmic scale, got low={self.low}"
         if self.whole and (self.resolution != 1 or self.low % 1 or self.high % 1 or self.values is not None):
             return "takes whole numbers: low and high need to be such, without values or another resolution"
-        if (
-            self.values is None
-            and self.resolution is not None
-            and self.resolution > (self.high - self.low) * (1 + SAME)
-        ):
-            return f"needs a resolution within its range of {self.high - self.low:g}, got {self.resolution:g}"
         if self.values is None:
             return "needs values for its descriptors: the names of a category" if self.descriptors else ""
         if len(set(self.values)) < max(len(self.values), 2):

@@ -295,8 +295,8 @@ def test_knobs_and_channels_are_checked_before_anything_is_asked(tmp_path):
         conversation(WRITTEN | {"instrument": part | wrong}, tmp_path)
     assert "knobs.0: " in str(refused.value)
     assert "channels.0.flor: " in str(refused.value)
-    with pytest.raises(InvalidInput, match=r"^instrument.knobs.0: knob 'red' needs off within"):
-        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red", "off": 7}]}}, tmp_path)
+    with pytest.raises(InvalidInput, match=r"^knobs\.0: knob 'red' needs off within 0\.0 to 5\.0, got 7\.0$"):
+        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red", "high": 5, "off": 7}]}}, tmp_path)
     with pytest.raises(InvalidInput, match="the blanks of 'red ' would be lost in a sheet"):
         conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red "}]}}, tmp_path)
     with pytest.raises(InvalidInput, match="found twice: note"):
