@@ -449,3 +449,28 @@ def test_a_broker_that_wants_another_password_refuses():
         written |= {"knobs": [{"name": "red", "write": "set/red"}], "channels": [{"name": "x", "query": "light/x"}]}
         with pytest.raises(InstrumentRefused, match=r"refused: Not authori[sz]ed"):
             plugins.build("sdl.instruments", "mqtt", written).measure({"red": 0.5})
+
+
+# ---------------------------------------------------------------------- a server of OPC-UA
+
+
+@pytest.mark.fault("I-25")
+def test_a_text_of_a_node_is_read_by_a_pattern_and_a_node_that_is_not_there_is_asked_for_once():
+    pytest.importorskip("asyncua", reason="needs the extra 'opcua'")
+    from opcua_server import served_opcua
+
+    rig = Rig()
+    rig.read = lambda name: "7.5 mV"
+    with served_opcua(rig) as written:
+        options = {key: value for key, value in written.items() if key != "plugin"}
+        channel = written["channels"][0] | {"pattern": "^(.*) mV$"}
+        gone = channel | {"query": channel["query"] + ".gone"}
+        settings = dict.fromkeys((knob["name"] for knob in written["knobs"]), 1.0)
+        for described, end in ((channel, None), (gone, "BadNodeIdUnknown")):
+            instrument = plugins.build("sdl.instruments", "opcua", options | {"channels": [described]})
+            if end is None:
+                assert instrument.measure(settings).readings == {channel["name"]: 7.5}
+            else:
+                with pytest.raises(InstrumentRefused, match=end):
+                    instrument.measure(settings)
+            instrument.close()
