@@ -326,7 +326,7 @@ class _TimedChannel:
 
     def __init__(self, channel: Any, deadline: Deadline) -> None:
         self._channel, self.deadline = channel, deadline
-        self._was_ready = False
+        self._was_ready = self._was_lost = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -339,7 +339,8 @@ class _TimedChannel:
         state = self._channel._channel.check_connectivity_state(False)  # only its channel of asyncio says so publicly
         is_ready = state == grpc.ChannelConnectivity.READY.value[0]
         self._was_ready |= is_ready
-        return self._was_ready and not is_ready
+        self._was_lost |= self._was_ready and not is_ready  # and stays so: whatever asks next would connect again
+        return self._was_lost
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         """A call with one answer."""
@@ -348,13 +349,13 @@ class _TimedChannel:
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         """A call with many answers; news of a command are listened to until somebody cancels that."""
         call = self._channel.unary_stream(method, *args, **options)
-        return call if method.endswith("_Info") else self._timed(call)
+        return self._timed(call, ends=not method.endswith("_Info"))
 
-    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, call: Callable[..., Any], ends: bool = True) -> Callable[..., Any]:
         def ask(request: Any, **given: Any) -> Any:
             if self.is_lost:
                 raise ConnectionError("the connection ended")
-            return call(request, timeout=self.deadline.left, **given)
+            return call(request, **({"timeout": self.deadline.left} if ends else {}), **given)
 
         return ask
 
