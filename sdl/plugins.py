@@ -311,7 +311,8 @@ def _option_fault(key: str, hint: Any, fault: dict[str, Any], secret: bool) -> s
     place = ".".join(map(str, (key, *path)))
     if fault["type"] == "extra_forbidden":
         return f"{place}: unknown key{suggest_nearest(str(path[-1]), known_keys(hint, path[:-1]))}"
-    return f"{place}: {fault['msg']}, got {'a secret' if secret else format_value(fault['input'])}"
+    message, parted = fault["msg"].removeprefix("Value error, "), isinstance(fault["input"], Mapping)
+    return f"{place}: {message}" + ("" if parted else f", got {'a secret' if secret else format_value(fault['input'])}")
 
 
 def known_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:

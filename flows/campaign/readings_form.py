@@ -16,8 +16,8 @@ from sdl.ledger.people.controls import PREFECT
 from sdl.ledger.people.samples import Sample
 from sdl.measurement.hand_bench import take_sheet, wanted_samples
 from sdl.measurement.quantities import has_decimal_comma
-from sdl.measurement.sheets import FAILED, FilledSheet, SheetRow
-from sdl.space import Space
+from sdl.measurement.sheets import FAILED, FilledSheet, SheetRow, describe_common
+from sdl.space import Knob, Space
 
 SHOWN = 60
 """Fields of one form; the samples that do not fit come in the next one."""
@@ -42,13 +42,15 @@ class ReadingsForm:
         entry = self.ledger.entry(self.campaign)
         space: Space = entry.space.measured
         samples = wanted_samples(self.ledger, entry)[: max(1, SHOWN // space.p)]
+        common = describe_common(space, samples)
+        own = [knob for knob in space.knobs if not (common and knob.constant_within_batch)]
         fields: dict[str, Any] = {
             _key(sample, column): (
                 str,
                 Field(
                     f"{sample.readings[channel.name]:.10g}" if channel.name in sample.readings else "",
                     title=f"{sample.name}: {channel.heading}",
-                    description=_settings(sample, space),
+                    description=_settings(sample, space, own),
                     max_length=100,
                 ),
             )
@@ -61,6 +63,8 @@ class ReadingsForm:
             f"**Campaign {escape_markdown(entry.title)}** waits for these readings. Fill in what is there, and send it."
         )
         words += f" A sample that failed says '{FAILED}' in one of its fields."
+        if common:
+            words += f" **{escape_markdown(common[0].upper() + common[1:])}.**"
         lines = [words, *(f"- not taken: {escape_markdown(fault)}" for fault in self.faults)]
         return made.with_initial_data(description="\n".join(lines)), samples
 
@@ -84,9 +88,7 @@ def _key(sample: Sample, column: int) -> str:
     return f"{sample.name.replace('-', '_')}_{column}"
 
 
-def _settings(sample: Sample, space: Space) -> str:
-    values = sample.request.settings.tolist()
-    named = zip(space.knobs, values, strict=True)
-    return f"{sample.request.purpose.value} at " + ", ".join(
-        f"{knob.name} = {value:.10g} {knob.unit}".strip() for knob, value in named
-    )
+def _settings(sample: Sample, space: Space, knobs: Sequence[Knob]) -> str:
+    written = space.written_settings(sample.request.settings)
+    named = (f"{knob.name} = {written[knob.name]} {knob.unit}".strip() for knob in knobs)
+    return f"{sample.request.purpose.value} at {', '.join(named)}".removesuffix(" at ")

@@ -238,7 +238,8 @@ def _describe_plan(wait: Wait, approval: Approval) -> str:
         "|" + "---|" * len(head),
     ]
     for purpose, settings, times in left[:SHOWN]:
-        lines.append(f"| {purpose.value} | {' | '.join(f'{value:.4g}' for value in settings)} | {times} |")
+        values = map(escape_markdown, entry.space.written_settings(settings).values())
+        lines.append(f"| {purpose.value} | {' | '.join(values)} | {times} |")
     more = f" and {len(left) - SHOWN} more settings" if len(left) > SHOWN else ""
     total = sum(times for *_, times in left)
     if Controls(wait.ledger).takes_token(approval):

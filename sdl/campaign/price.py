@@ -1,11 +1,11 @@
 """What measuring costs, in money or in time, what may be spent, and by when all has to be measured."""
 
 from datetime import datetime, time, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from sdl.campaign.safety import check_time_zone
 from sdl.campaign.section import Section
@@ -14,6 +14,13 @@ from sdl.space import SAME, Settings, Space
 
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Units of time: prices in one of them tell what can still be measured before a deadline."""
+
+TIMES = {
+    "s": {"s", "sec", "secs", "second", "seconds"},
+    "min": {"min", "mins", "minute", "minutes"},
+    "h": {"h", "hr", "hrs", "hour", "hours", "d", "day", "days"},
+}
+"""What persons write for a time, by what has to stand there."""
 
 
 def _moment(text: str) -> str:
@@ -32,6 +39,13 @@ def _read_moment(text: str) -> time | datetime:
     raise ValueError(f"needs a time such as '07:00', or a day with it as '2031-05-20 07:00', got {format_value(text)}")
 
 
+def _written(moment: Any) -> Any:
+    """A time or a day with it as text, where TOML has a value of its own for it."""
+    if isinstance(moment, datetime):
+        return moment.isoformat(" ")
+    return moment.isoformat() if isinstance(moment, time) else moment
+
+
 class PricePart(Section):
     """What measuring costs; the plan spends no more than the budget of it, and less where it can."""
 
@@ -45,10 +59,19 @@ class PricePart(Section):
     """Of moving a knob, by its name, where settings are measured one by one."""
     budget: float | None = Field(default=None, gt=0, le=1e15)
     """What may be spent in all; the campaign's budget of requests holds as well."""
-    deadline: Annotated[str, AfterValidator(_moment)] | None = None
+    deadline: Annotated[str, BeforeValidator(_written), AfterValidator(_moment)] | None = None
     """When nothing is sent any more: a time of the day, the next one after the campaign began, or a day and a time."""
     timezone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
     """Of the deadline."""
+
+    @field_validator("unit")
+    @classmethod
+    def _one_of_time(cls, unit: str) -> str:
+        """Refuse what a person takes for time, and the plan for money."""
+        time = next((word for word, others in TIMES.items() if unit.casefold() in others and unit != word), None)
+        if time is not None:
+            raise ValueError(f"is a time: write {time!r}, so that the plan knows it for one")
+        return unit
 
     @model_validator(mode="after")
     def _affordable(self) -> Self:

@@ -54,6 +54,8 @@ class ByHand:
                 f"knobs and channels are columns of one sheet, beside {', '.join(RESERVED)}, so each needs a name of "
                 f"its own, found twice: {', '.join(twice)}"
             )
+        if blank := [name for name in (q.name for q in self.space.quantities) if name != " ".join(name.split())]:
+            raise InvalidInput(f"the blanks of {', '.join(map(repr, blank))} would be lost in a sheet: leave them out")
         headings = (", ".join(parts) for parts in (self.space.knob_names, self.space.channel_names))
         self.identity = f"a person at {' to '.join(headings)}"
 

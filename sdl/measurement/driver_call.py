@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +18,7 @@ from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentU
 from sdl.formatting import format_value, hide_secrets, make_jsonable
 from sdl.instruments.protocol import HasSafeState, Instrument, MeasuresMany, Reply
 from sdl.ledger.lease import Lease
+from sdl.space import plain_well
 
 log = logging.getLogger(__name__)
 COPIES_END = 70
@@ -44,15 +45,28 @@ def ask_for_plate(
         many: The same.
         settings: By well; a reply for another one, or one more for a well, is passed over with a warning.
     """
+    left = {*settings}
+
+    def no_pairs(came: Any) -> InstrumentRefused:
+        words = f"the driver of {instrument.identity} returned {hide_secrets(format_value(came))} instead of pairs"
+        return InstrumentRefused(f"{words} of a well and its Reply; that has to be mended in the driver")
+
     with _as_promised(instrument):
-        answers, left = iter(_guarded(instrument, lambda: many.measure_many(settings))), {*settings}
+        returned = _guarded(instrument, lambda: many.measure_many(settings))
+        if inspect.iscoroutine(returned):
+            returned.close()
+        if not isinstance(returned, Iterable):
+            raise no_pairs(returned)
+        answers = iter(returned.items() if isinstance(returned, Mapping) else returned)
     while True:
         with _as_promised(instrument):
             answer = _guarded(instrument, lambda: next(answers, None))
             if answer is None:
                 return
-            well, reply = answer
-            reply = _plain_reply(instrument, reply)
+            if not isinstance(answer, tuple | list) or len(answer) != 2 or not isinstance(answer[0], str):
+                raise no_pairs(answer)
+            well = answer[0] if answer[0] in settings else plain_well(answer[0])
+            reply = _plain_reply(instrument, answer[1])
         if well in left:
             left.remove(well)
             yield well, reply

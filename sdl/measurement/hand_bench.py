@@ -21,7 +21,7 @@ from sdl.ledger.queries import AttemptOutcome
 from sdl.measurement.bench import Bench, judge_reply, watching
 from sdl.measurement.quantities import read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow
-from sdl.space import Space, split_into_batches
+from sdl.space import Space, is_number, split_into_batches
 
 YES = {"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí", "failed"}
 NO = {"no", "n", "false", "0", "nein", "non"}
@@ -171,7 +171,7 @@ def take_sheet(ledger: Ledger, entry: Entry, sheet: FilledSheet, by: str, *, cor
             break
     if sheet.unread:
         notes.append(f"nothing is read from the columns {', '.join(map(format_value, sheet.unread))}")
-    late = {known[name].request.round for name in said if known[name].entered is not None}
+    late = {known[name].request.round for name in said if known[name].entered is not None and said[name].decides}
     for finding in ledger.findings(entry.id):
         if late and finding.round >= min(late):
             notes.append(
@@ -225,25 +225,26 @@ def _edition(row: SheetRow, sample: Sample, space: Space, needed: Sequence[str],
 
 
 def _news(sample: Sample, edition: Edition, correct: bool) -> Edition | None:
-    """What an edition adds to a sample; None if nothing.
+    """What an edition adds to a sample, and be it a note; None if nothing.
 
     Raises:
         ValueError: if it contradicts what is known, and was not said to correct it.
     """
-    if not edition.failed and not edition.readings:
-        return None
     known = sample.readings
+    if not edition.failed and not edition.readings:
+        new = edition.note and all(edition.note != each.note for each in sample.editions)
+        return Edition({}, False, edition.note, edition.by) if new else None
     changed = {name: value for name, value in edition.readings.items() if known.get(name) != value}
     same = sample.failed if edition.failed else not changed
     if same:
-        return None
+        return _news(sample, Edition({}, False, edition.note, edition.by), correct)
     against = [f"{name} {known[name]:g}, now {value:g}" for name, value in changed.items() if name in known]
     if edition.failed and known:
         against = [f"read {', '.join(f'{name} {value:g}' for name, value in known.items())}, now that it failed"]
     elif sample.failed:
         against = ["that it failed, now readings; what was measured afterwards has a row of its own in a new sheet"]
     if against and not correct:
-        last = sample.editions[-1]
+        last = sample.decisive[-1]
         raise ValueError(
             f"{sample.name} is known already: {last.by or 'somebody'} said {'; '.join(against)}. If that corrects it, "
             "say so: 'sdl tell --correct'"
@@ -254,7 +255,7 @@ def _news(sample: Sample, edition: Edition, correct: bool) -> Edition | None:
 def _number(cell: Any, unit: str, comma: bool) -> float:
     if isinstance(cell, str):
         return read_quantity(cell, unit, comma=comma)
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
+    if not is_number(cell):
         raise ValueError(f"needs a number, got {format_value(cell)}")
     return float(cell)
 
@@ -269,5 +270,5 @@ def _truth(cell: Any) -> bool | None:
 
 def _failure(sample: Sample) -> str:
     """Why a sample brought nothing, as somebody said it."""
-    last = sample.editions[-1]
+    last = sample.decisive[-1]
     return f"{last.by or 'somebody'} says that it failed{f': {last.note}' if last.note else ''}"

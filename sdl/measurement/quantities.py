@@ -26,7 +26,8 @@ def read_quantity(text: str, unit: str, *, comma: bool = False) -> float:
     >>> read_quantity("12,5 mV", "V"), read_quantity("1.234,5", ""), read_quantity("2,345", "", comma=True)
     (0.0125, 1234.5, 2.345)
     """
-    match = NUMBER.fullmatch(text)
+    own = unit if unit[:1].isdigit() and text.rstrip().endswith(f" {unit}") else ""  # such as 1/s
+    match = NUMBER.fullmatch(text.rstrip().removesuffix(own))
     if match is None:
         raise ValueError(f"needs a number{f' in {unit}' if unit else ''}, got {text.strip()!r}")
     value = _read_number(match[1].translate(SPACES), comma)

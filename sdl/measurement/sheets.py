@@ -5,6 +5,7 @@ are passed over.
 """
 
 import csv
+import datetime
 import io
 import json
 import zipfile
@@ -26,6 +27,8 @@ FORMULAS = tuple("=+-@\t\r")
 LARGEST = 10_000_000
 """Bytes of a sheet, unpacked."""
 KINDS = (".csv", ".xlsx", ".json")
+ONCE = " (whole plate)"
+"""Behind the heading of a knob that is constant within a batch."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,22 @@ class FilledSheet:
     """Headings of columns that nothing is read from."""
 
 
+def sheet_headings(space: Space) -> dict[str, str]:
+    """Return by the names of knobs and channels what stands above their columns."""
+    headings = {quantity.name: quantity.heading for quantity in space.quantities}
+    return headings | {space.knobs[k].name: space.knobs[k].heading + ONCE for k in space.shared}
+
+
+def describe_common(space: Space, samples: Sequence[Sample]) -> str:
+    """Say where the knobs stand that are set once for all these samples; empty where samples differ in one, too."""
+    written = [space.written_settings(sample.request.settings) for sample in samples]
+    knobs = [space.knobs[k] for k in space.shared]
+    if not knobs or len({tuple(each[knob.name] for knob in knobs) for each in written}) != 1:
+        return ""
+    common = (f"{knob.name} = {written[0][knob.name]} {knob.unit}".strip() for knob in knobs)
+    return f"set once for the whole plate: {', '.join(common)}"
+
+
 def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
     """Write the samples as a sheet with empty cells for their readings.
 
@@ -57,7 +76,7 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
         InvalidInput: if it cannot be written, or its name ends otherwise than in .csv or .xlsx.
     """
     space = space.measured
-    head = [SAMPLE, PURPOSE, *(quantity.heading for quantity in space.quantities), FAILED, NOTE]
+    head = [SAMPLE, PURPOSE, *sheet_headings(space).values(), FAILED, NOTE]
     rows: list[list[Any]] = [
         [sample.name, sample.request.purpose.value]
         + [
@@ -153,12 +172,34 @@ def _read_workbook(name: str, content: bytes) -> tuple[list[list[Any]], bool]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(part.file_size for part in archive.infolist()) > LARGEST:
                 raise InvalidInput(f"{name} unpacks to more than a sheet can be ({LARGEST} bytes)")
-        page = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
-        return [list(row) for row in page.iter_rows(values_only=True)], False
+        # A formula that no spreadsheet ever computed has no value, and is to be told from a cell that is empty.
+        values, formulas = (openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=it) for it in (1, 0))
+        pages = [
+            [[*map(_cell, *rows)] for rows in zip(one.iter_rows(), other.iter_rows(), strict=True)]
+            for one, other in zip(values.worksheets, formulas.worksheets, strict=True)
+        ]
+        return next((page for page in pages if _head(page) is not None), pages[0]), False
     except InvalidInput:
         raise
     except Exception as error:  # whatever a damaged file makes a reader of four formats in one do
         raise InvalidInput(f"{name} is no sheet in XLSX: {error}") from error
+
+
+def _cell(cell: Any, formula: Any) -> Any:
+    """What a person sees in a cell of a workbook: a percentage with its sign, a date for a date."""
+    value = cell.value
+    if value is None:
+        return formula.value
+    if isinstance(value, int | float) and "%" in str(cell.number_format):
+        return f"{100 * value:.12g} %"
+    kind = next((kind for kind in ("date", "time") if isinstance(value, getattr(datetime, kind))), "")
+    return f"the {kind} {value}" if kind else value
+
+
+def _head(table: Sequence[Sequence[Any]]) -> int | None:
+    """Where the headings stand; None if nowhere."""
+    rows = enumerate(table)
+    return next((place for place, row in rows if any(str(cell).strip().casefold() == SAMPLE for cell in row)), None)
 
 
 def _read_csv(content: bytes) -> tuple[list[list[Any]], bool]:
@@ -195,14 +236,17 @@ def _json_rows(name: str, content: bytes) -> list[Any]:
 def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, comma: bool) -> FilledSheet:
     filled = [(number, [_plain(cell) for cell in row]) for number, row in enumerate(table, start=1)]
     filled = [(number, row) for number, row in filled if any(cell != "" for cell in row)]
+    filled = filled[_head([row for _, row in filled]) or 0 :]  # after a title, if there is one
     heads = [str(cell).strip() for cell in filled[0][1]] if filled else []
     known = {word: quantity.name for quantity in space.quantities for word in (quantity.name, quantity.heading)}
+    known |= {heading: quantity for quantity, heading in sheet_headings(space).items()}
     known |= {word: word for word in (SAMPLE, PURPOSE, FAILED, NOTE)}
     by_word = {word.casefold(): column for word, column in known.items()}
-    columns = [known.get(head.removeprefix("'"), by_word.get(head.casefold())) for head in heads]
+    columns = [known.get(head, by_word.get(head.casefold())) for head in heads]
     faults = [f"{name}: the column {column!r} is there twice" for column in known.values() if columns.count(column) > 1]
     if SAMPLE not in columns:
-        faults.append(f"{name}: needs a column 'sample', as 'sdl propose --sheet' writes it; it has {', '.join(heads)}")
+        there = ", ".join(filter(None, heads)) or "none"
+        faults.append(f"{name}: needs a column 'sample', as 'sdl propose --sheet' writes it; it has {there}")
     if faults:
         raise InvalidInput(dict.fromkeys(faults))
     rows = list[SheetRow]()
@@ -226,4 +270,5 @@ def _plain(cell: Any) -> Any:
         return ""
     if isinstance(cell, bool | int | float):
         return cell
-    return str(cell).strip()
+    text = str(cell).strip()
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULAS) else text

@@ -8,7 +8,7 @@ from sdl.space.formula import Formula, FormulaText
 from sdl.space.intervals import Interval, Window
 from sdl.space.knob import SAME, Knob, NamedSettings, Quantity, is_number
 from sdl.space.named_columns import NamedColumns, NeedsUnits
-from sdl.space.plate import Plate
+from sdl.space.plate import Plate, plain_well
 from sdl.space.space import Readings, Settings, Space
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Window",
     "are_apart",
     "is_number",
+    "plain_well",
     "refuse_batch",
     "split_into_batches",
 ]

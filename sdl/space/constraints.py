@@ -24,6 +24,7 @@ Array: TypeAlias = NDArray[np.float64]
 Truth: TypeAlias = NDArray[np.bool_]
 
 AND = re.compile(r"""\s+and\s+(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")
+OR = re.compile(AND.pattern.replace("and", "or"))
 SIGN = re.compile(r"(<=|>=|!=|==|≤|≥|=|<|>)")
 SIGNS = {"≤": "<=", "≥": ">=", "==": "="}
 COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -121,6 +122,10 @@ def read_comparisons(text: str) -> tuple[Comparison, ...]:
     Raises:
         InvalidInput: for anything else, saying what.
     """
+    if OR.search(text):
+        raise InvalidInput(
+            f"has no 'or': write what must not be as lines of 'never', one for each; got {format_value(text)}"
+        )
     found = list[Comparison]()
     for part in AND.split(text):
         pieces = [piece.strip() for piece in SIGN.split(part)]

@@ -99,6 +99,8 @@ class Knob(Quantity):
             given["values"] = tuple(sorted(map(float, values)))
             given.setdefault("low", given["values"][0])
             given.setdefault("high", given["values"][-1])
+        elif all(isinstance(value, str | int | float) for value in values):
+            raise ValueError(f"knob {given.get('name')!r} needs values that are all numbers, or all names")
         return given
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """A plate, or any carrier of samples that is measured at once: its wells, and in which order they are filled."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from math import gcd
@@ -71,6 +72,16 @@ class Plate(Value):
             for row in range(self.rows)
             for column in range(self.columns)
         )
+
+
+def plain_well(name: str) -> str:
+    """The name of a well as this program has it, for one that readers write with small letters or zeros.
+
+    >>> plain_well("b02"), plain_well(" AA 12"), plain_well("waste")
+    ('B2', 'AA12', 'waste')
+    """
+    found = re.fullmatch(r"\s*([A-Z]{1,2})\s*0*([1-9]\d*)\s*", name, re.ASCII | re.IGNORECASE)
+    return f"{found[1].upper()}{found[2]}" if found else name
 
 
 def _letters(row: int) -> str:

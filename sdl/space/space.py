@@ -403,6 +403,11 @@ class Space(Value):
         named = self.named_settings(settings)
         return {knob.name: knob.shown(named[knob.name]) for knob in self.knobs}
 
+    def written_settings(self, settings: ArrayLike) -> dict[str, str]:
+        """Write one row of settings ``(d,)`` as a person sets them, by the names of the knobs."""
+        shown = self.shown_settings(settings).items()
+        return {name: value if isinstance(value, str) else f"{value:.10g}" for name, value in shown}
+
     def compact_settings(self, settings: ArrayLike) -> str:
         """Settings ``(d,)`` in a few words."""
         shown = self.shown_settings(settings).items()

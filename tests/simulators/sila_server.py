@@ -7,8 +7,14 @@ from queue import Queue
 from types import SimpleNamespace
 
 from rig import CHANNELS, HASTY, KNOBS, QUANTITIES
+from sila2.features.authenticationservice import AuthenticationServiceFeature
+from sila2.features.authorizationservice import AuthorizationServiceFeature
+from sila2.features.lockcontroller import LockControllerFeature
 from sila2.framework import DefinedExecutionError, Feature
 from sila2.server import FeatureImplementationBase, SilaServer
+from sila2.server.default_feature_implementations.authenticationservice_impl import AuthenticationServiceImpl
+from sila2.server.default_feature_implementations.authorizationservice_impl import AuthorizationServiceImpl
+from sila2.server.default_feature_implementations.lockcontroller_impl import LockControllerImpl
 
 COLOURS = dict(zip(CHANNELS, ("Blue", "Green", "Red"), strict=True))
 
@@ -162,12 +168,27 @@ class Wire:
         self.cut()
 
 
-def started(rig, certificate=None):
-    """A server that runs, by TLS where there is a certificate with its key, with the wire to it."""
+class Lock(LockControllerImpl):
+    """Of sila2, for what moves and measures."""
+
+    def get_calls_affected_by_LockIdentifier(self):  # noqa: N802
+        return [PUMPS, PHOTOMETER]
+
+
+def started(rig, certificate=None, guarded=False):
+    """A server that runs, by TLS where there is a certificate with its key, with the wire to it.
+
+    Where it is guarded, each call takes a login as admin and, while it is locked, the identifier of that lock.
+    """
     server = SilaServer("rig", "Rig", "Two pumps and a photometer", "1.0", "https://example.org")
     server.pumps = Pumps(server, rig)
     server.set_feature_implementation(PUMPS, server.pumps)
     server.set_feature_implementation(PHOTOMETER, Photometer(server, rig))
+    if guarded:
+        server.set_feature_implementation(AuthenticationServiceFeature, AuthenticationServiceImpl(server))
+        server.lock = Lock(server)
+        server.set_feature_implementation(LockControllerFeature, server.lock)
+        server.set_feature_implementation(AuthorizationServiceFeature, AuthorizationServiceImpl(server))
     ports, grpc_server = [], server.grpc_server
 
     def noting(add):

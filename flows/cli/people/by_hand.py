@@ -23,7 +23,16 @@ from sdl.errors import InvalidInput
 from sdl.formatting import count_words
 from sdl.ledger.people.samples import Sample
 from sdl.measurement.hand_bench import take_sheet
-from sdl.measurement.sheets import FAILED, KINDS, FilledSheet, read_said, read_sheet, write_sheet
+from sdl.measurement.sheets import (
+    FAILED,
+    KINDS,
+    FilledSheet,
+    describe_common,
+    read_said,
+    read_sheet,
+    sheet_headings,
+    write_sheet,
+)
 from sdl.space import Space
 
 FAULTY = 2
@@ -67,7 +76,8 @@ def propose_samples(
     if not samples:
         return conclude_campaign(conversation.outcome(), conversation.where, directory, False, as_json)
     data = {"campaign": entry.name, "state": entry.state, "samples": _plain(samples, entry.space)}
-    lines: list[Table | str] = [_table(samples, entry.space)]
+    common = describe_common(entry.space, samples)
+    lines: list[Table | str] = [*([common] if common else []), _table(samples, entry.space)]
     if sheet is not None:
         write_sheet(sheet, entry.space, samples)
         data["sheet"] = str(sheet)
@@ -126,6 +136,8 @@ def _written(campaign: str) -> Campaign | None:
 
 def _read(words: list[str], note: str, space: Space) -> FilledSheet:
     first, *rest = words
+    if note and (first == "-" or Path(first).suffix.lower() in KINDS):
+        raise InvalidInput("--note is about one sample: a sheet has a column 'note', and JSON a key of that name")
     if first == "-":
         return read_said(_entries(sys.stdin.read()))
     if Path(first).suffix.lower() in KINDS:
@@ -149,17 +161,14 @@ def _entries(text: str) -> list[Any]:
 
 def _table(samples: list[Sample], space: Space) -> Table:
     known = [name for name in space.channel_names if any(name in sample.readings for sample in samples)]
-    heads = {quantity.name: escape(quantity.heading) for quantity in space.quantities}
+    heads = sheet_headings(space)
     rows = [
         [sample.name, sample.request.purpose.value]
-        + [
-            value if isinstance(value, str) else f"{value:.10g}"
-            for value in space.shown_settings(sample.request.settings).values()
-        ]
+        + [*space.written_settings(sample.request.settings).values()]
         + [sample.readings.get(name) for name in known]
         for sample in samples
     ]
-    return plain_table(["sample", "purpose", *(heads[name] for name in (*space.knob_names, *known))], rows)
+    return plain_table(["sample", "purpose", *(escape(heads[name]) for name in (*space.knob_names, *known))], rows)
 
 
 def _plain(samples: list[Sample], space: Space) -> list[dict[str, Any]]:

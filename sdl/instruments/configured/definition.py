@@ -59,7 +59,7 @@ class ErrorQueue(Section, Generic[Order]):
 
     query: Order
     """Asks for the next entry."""
-    none: str = r"\s*[+-]?0(?![.\d])(.|\n)*"
+    none: str = r"\s*[+-]?0+(?![.\d])(.|\n)*"
     """A regular expression for the answer when there is none; by default one that begins with 0."""
     most: int = Field(default=20, ge=1, le=1000)
     """Entries that are read at once."""

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic
@@ -24,6 +25,7 @@ from sdl.system import failpoints
 
 COMMAND_ERROR = re.compile(r"\s*-1\d\d\b")
 """SCPI's errors of what was asked, which will be wrong the next time too (SCPI 1999, volume 2, 21.8)."""
+NUMBERED = re.compile(r"\s*[-+]?\d")
 LONGEST = 65_536
 """Characters of one answer that are taken."""
 
@@ -180,9 +182,9 @@ class ConfiguredInstrument(Generic[Order]):
         self.transport.drop()
 
     def _shown(self, values: Mapping[str, float]) -> Mapping[str, float | str]:
-        """Settings as they are written: of a category the name."""
+        """Settings as they are written: of a category the name, and whole numbers without a point."""
         knobs = {knob.name: knob for knob in self.definition.knobs}
-        return {name: knobs[name].shown(value) for name, value in values.items()}
+        return {name: round(value) if knobs[name].whole else knobs[name].shown(value) for name, value in values.items()}
 
     def _writes(self, values: Mapping[str, float]) -> Iterator[tuple[Order, float | str | None]]:
         """The orders that set knobs, each with the value if it sets a single one."""
@@ -307,7 +309,13 @@ class _Exchange(Generic[Order]):
         if entries:
             self._answers[_written(queue.query)] = "; ".join(entries)
             kind = InstrumentRefused if any(map(COMMAND_ERROR.match, entries)) else BadReply
-            raise kind(f"{self._transport.place} reports {'; '.join(map(format_value, entries))}", raw=self.raw)
+            words = [
+                f"{format_value(entry)}{f' ({times} times)' if times > 1 else ''}"
+                for entry, times in Counter(entries).items()
+            ]
+            if len(words) == 1 and len(entries) == queue.most > 1 and not NUMBERED.match(entries[0]):
+                words.append("if that is its word for no error, 'errors' needs 'none', a regular expression for it")
+            raise kind(f"{self._transport.place} reports {'; '.join(words)}", raw=self.raw)
 
 
 def _written(order: Any) -> str:

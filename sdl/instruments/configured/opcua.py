@@ -119,8 +119,10 @@ class SessionLine:
         assert self._client is not None
         found: Any = self._wait(self._client.get_node(order).read_data_value(raise_on_bad_status=False), deadline)
         if not found.StatusCode.is_good():
-            raise BadReply(f"{self.place} says of {order}: {found.StatusCode.name}", raw=str(found))
-        return json.dumps(found.Value.Value, default=str)
+            kind = InstrumentRefused if found.StatusCode.name in REFUSALS else BadReply
+            raise kind(f"{self.place} says of {order}: {found.StatusCode.name}", raw=str(found))
+        value = found.Value.Value
+        return value if isinstance(value, str) else json.dumps(value, default=str)
 
     def drop(self) -> None:
         """End the session."""

@@ -1,5 +1,6 @@
 """Where in an answer a number stands: at a place in JSON, in a field of a line, or where a pattern finds it."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from sdl.campaign.section import Section
+from sdl.errors import suggest_nearest
 from sdl.formatting import format_value, parse_json
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
@@ -36,12 +38,14 @@ class Pick(Section):
     field: int | None = Field(default=None, ge=0)
     """Which of the values between commas, counted from 0."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
-    """A regular expression with one pair of brackets about the number."""
+    """A regular expression with one pair of brackets about the number, in the answer or in the text at the place."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(way is not None for way in (self.at, self.field, self.pattern)) > 1:
-            raise ValueError("give one of at, field and pattern")
+        if self.field is not None and (self.at is not None or self.pattern is not None):
+            raise ValueError(
+                "give field alone, or at, pattern or both: the pattern then looks into the text at the place"
+            )
         return self
 
     def read(self, answer: str, names: Sequence[str] = ()) -> Any:
@@ -55,21 +59,40 @@ class Pick(Section):
             MissingPart: the answer is JSON, and nothing is at the place.
             ValueError: saying what it is instead.
         """
+        text = answer.removeprefix("\ufeff")
         if self.at is not None:
-            value = _value_at(parse_json(answer), self.at.split(".") if isinstance(self.at, str) else self.at)
-            return names.index(value) if isinstance(value, str) and value in names else value
-        text = answer
+            value = _value_at(_parsed(text), self.at.split(".") if isinstance(self.at, str) else self.at)
+            if isinstance(value, str) and value in names:
+                return names.index(value)
+            if self.pattern is None or not isinstance(value, str):
+                return _finite(value) if isinstance(value, float) else value
+            text = value
         if self.field is not None:
-            fields = answer.split(",")
+            fields = text.split(",")
             if self.field >= len(fields):
                 raise ValueError(f"expected a value in field {self.field}, got {format_value(answer)}")
             text = fields[self.field]
         elif self.pattern is not None:
-            found = re.search(self.pattern, answer)
+            found = re.search(self.pattern, text)
             if found is None:
-                raise ValueError(f"expected {self.pattern!r}, got {format_value(answer)}")
+                raise ValueError(f"expected {self.pattern!r}, got {format_value(text)}")
             text = found[1] or ""
-        return names.index(text.strip()) if text.strip() in names else _number(text.strip())
+        return _place(text.strip(), names) if names else _number(text.strip())
+
+
+def _place(text: str, names: Sequence[str]) -> int | float:
+    """The place of a name, which SCPI has in quotation marks, or the number that says it."""
+    name = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    if name not in names and NUMBER.fullmatch(text) is None:
+        raise ValueError(f"expected one of {', '.join(names)}, got {format_value(text)}{suggest_nearest(name, names)}")
+    return names.index(name) if name in names else _number(text)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected JSON and nothing else, got {format_value(text)}: {error}") from error
 
 
 def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:
@@ -83,8 +106,13 @@ def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:
 
 def _number(text: str) -> float:
     if NUMBER.fullmatch(text) is None:
-        raise ValueError(f"expected a number, got {format_value(text)}")
-    number = float(text)
+        amid = "; a number amid other words takes a 'pattern' or a 'field'" if re.search(r"\d", text, re.ASCII) else ""
+        raise ValueError(f"expected a number, got {format_value(text)}{amid}")
+    return _finite(float(text))
+
+
+def _finite(number: float) -> float:
+    """The number, or what SCPI means by it, through however many hands it came."""
     if not abs(number) >= INFINITE:
         return number
     return float("nan") if number == 9.91e37 else float("inf") * (1 if number > 0 else -1)

@@ -107,8 +107,7 @@ class SocketLine:
         self.send(order, None, deadline)
         answer = bytearray()
         while self._terminator not in answer:
-            self._socket.settimeout(deadline.left)
-            piece = self._socket.recv(PIECE)
+            piece = self._piece(bytes(answer), deadline)
             answer += piece
             if not piece:
                 raise ConnectionError(f"it closed the connection after {bytes(answer[:100])!r}")
@@ -119,6 +118,18 @@ class SocketLine:
         if more:
             raise BadReply(f"{self.place} answered {order} with more than one line", raw=_text(answer))
         return _text(line)
+
+    def _piece(self, came: bytes, deadline: Deadline) -> bytes:
+        """What comes next of an answer, after what came of it."""
+        assert self._socket is not None
+        try:
+            self._socket.settimeout(deadline.left)
+            return self._socket.recv(PIECE)
+        except TimeoutError as error:
+            if not came:
+                raise
+            end = self._terminator.decode()
+            raise TimeoutError(f"{came[:100]!r} came, and no {end!r}, the terminator that ends a line") from error
 
     def drop(self) -> None:
         """Close the connection."""

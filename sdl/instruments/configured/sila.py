@@ -3,6 +3,7 @@
 References:
     SiLA 2 Part (A), 1.1: commands and properties, observable or not; execution errors
     SiLA 2 Part (B), 1.1: gRPC, certificates
+    SiLA 2 core features: AuthenticationService, AuthorizationService, LockController
 """
 
 import json
@@ -11,16 +12,17 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from sdl.campaign.section import Section
 from sdl.errors import BadReply, InstrumentError, InstrumentRefused, InstrumentUnavailable, suggest_nearest
-from sdl.instruments.configured.definition import InstrumentDefinition, missing_extra, read_definition
+from sdl.formatting import keep_secret
+from sdl.instruments.configured.definition import InstrumentDefinition, Secret, missing_extra, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.templates import VALUE, fill_places, refuse_open_secrets, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 PORTS = {"https": 50052, "http": 50052}
 POLL_S = 0.002
 """Between two looks at whether an observable command is done, which its server tells by itself."""
+LOCK_S = 3600
+"""After so long without a request a lock of ours ends by itself, where its holder died."""
+FAREWELL_S = 2.0
+"""Seconds that a server is given to be unlocked."""
 NO_PINGS_MS = 600_000
 """Far between, since servers hang up on clients that ping often."""
 
@@ -68,6 +74,14 @@ class SilaDefinition(InstrumentDefinition[Order]):
     """Whether the server may stand on this machine or a private network."""
     ca_file: Path | None = None
     """Certificates of the authority that signed the server's own, or that one; by default the public authorities."""
+    username: str | None = None
+    """Logs in with it and the password at its AuthenticationService, for a token that goes with every call."""
+    password: Secret | None = None
+    access_token: Secret | None = None
+    """Goes with every call instead, where somebody has given one out."""
+    lock: Secret | None = None
+    """Identifier by which the server is locked, by its LockController, as long as it is connected to; if somebody
+    locked it by the same one already, that is their lock and stays. It goes with every call."""
 
     def faults(self) -> list[str]:
         """Return what of it does not go together, and what is wrong with the server's URL."""
@@ -76,6 +90,10 @@ class SilaDefinition(InstrumentDefinition[Order]):
             faults.append(f"url: a SiLA 2 server has no path, got {path}")
         if self.ca_file is not None and not self.ca_file.is_file():
             faults.append(f"ca_file: needs a file of certificates, and there is none at {self.ca_file}")
+        if (self.username is None) != (self.password is None):
+            faults.append("username: goes with a password, and that with it")
+        if self.username is not None and self.access_token is not None:
+            faults.append("access_token: comes from the login: leave it out, or username and password")
         if lacking := missing_extra("plugin", "sila2", "sila"):
             faults.append(lacking)
         return faults
@@ -100,6 +118,10 @@ class ServerLine:
         self.place = self._url.canonical
         self._channel: _TimedChannel | None = None
         self._client: SilaClient | None = None
+        self._credentials = list[Any]()
+        """What goes with every call: the access token and the identifier of the lock."""
+        self._locked = False
+        """Whether it is locked by us, as far as is known."""
 
     def open(self, deadline: Deadline) -> bool:
         """Connect, ask what the server can do, and compare it with the file; unless that is done."""
@@ -120,6 +142,8 @@ class ServerLine:
         if faults := {key: fault for key, fault in reversed([*self._order_faults()])}:
             sentences = "; ".join(f"{key}: {fault}" for key, fault in reversed(faults.items()))
             raise InstrumentRefused(f"{self.place} does not offer what the file asks: {sentences}", sent=False)
+        with self._as_ours():
+            self._gain_access(self._client)
         return True
 
     def send(self, order: SilaOrder, value: float | str | None, deadline: Deadline) -> None:
@@ -135,9 +159,41 @@ class ServerLine:
 
     def drop(self) -> None:
         """Close the connection, which cancels what is under way."""
-        channel, self._channel, self._client = self._channel, None, None
-        if channel is not None:
-            channel.close()
+        channel, client = self._channel, self._client
+        self._channel = self._client = None
+        if channel is None:
+            return
+        if client is not None and self._locked and self._definition.lock is not None:
+            channel.deadline = Deadline(FAREWELL_S)
+            with suppress(Exception):  # of a server that is gone, or that somebody else has locked since
+                key = self._definition.lock.get_secret_value()
+                server: Any = client
+                server.LockController.UnlockServer(LockIdentifier=key, metadata=self._credentials[:-1])
+                self._locked = False
+        self._credentials = []
+        channel.close()
+
+    def _gain_access(self, client: Any) -> None:
+        """Log in and lock the server, as far as the file says so."""
+        definition, token = self._definition, self._definition.access_token
+        if definition.username is not None and definition.password is not None:
+            features = {order.call.partition(".")[0] for _, order, _ in _tried(definition)}
+            login = client.AuthenticationService.Login(
+                UserIdentification=definition.username,
+                Password=definition.password.get_secret_value(),
+                RequestedServer=client.SiLAService.ServerUUID.get(),
+                RequestedFeatures=[str(getattr(client, each).fully_qualified_identifier) for each in sorted(features)],
+            )
+            keep_secret(login.AccessToken)
+            token = SecretStr(login.AccessToken)
+        if token is not None:
+            self._credentials.append(client.AuthorizationService.AccessToken(token.get_secret_value()))
+        if definition.lock is not None:
+            key = definition.lock.get_secret_value()
+            if not client.LockController.IsLocked.get(metadata=self._credentials):
+                client.LockController.LockServer(LockIdentifier=key, Timeout=LOCK_S, metadata=self._credentials)
+                self._locked = True
+            self._credentials.append(client.LockController.LockIdentifier(key))
 
     def _connect(self, deadline: Deadline) -> Any:
         """A channel to the address that the name leads to just now, and that is judged."""
@@ -170,9 +226,10 @@ class ServerLine:
         feature, _, name = order.call.partition(".")
         called = getattr(getattr(self._client, feature), name)
         with self._as_ours():
+            metadata = [] if feature == "SiLAService" else self._credentials  # which nobody may be kept from
             if hasattr(called, "get"):
-                return called.get()
-            answer = called(**self._given(order, value))
+                return called.get(metadata=metadata)
+            answer = called(**self._given(order, value), metadata=metadata)
             return self._responses(answer, deadline) if hasattr(answer, "get_responses") else answer
 
     def _responses(self, running: Any, deadline: Deadline) -> Any:
@@ -202,7 +259,17 @@ class ServerLine:
 
     def _order_faults(self) -> Iterator[tuple[str, str]]:
         """By their keys the orders that the server does not have, or would not take at an end of a knob's range."""
-        for key, order, value in _tried(self._definition):
+        definition = self._definition
+        wanted = {
+            "username": ("AuthenticationService.Login", definition.username),
+            "access_token": ("AuthorizationService.AccessToken", definition.access_token or definition.username),
+            "lock": ("LockController.LockServer", definition.lock),
+        }
+        for key, (call, said) in wanted.items():
+            feature, _, name = call.partition(".")
+            if said is not None and not hasattr(getattr(self._client, feature, None), name):
+                yield key, f"it has no {call}"
+        for key, order, value in _tried(definition):
             feature, _, name = order.call.partition(".")
             there: Any = getattr(self._client, feature, None)
             try:
@@ -220,7 +287,7 @@ class ServerLine:
     def _as_ours(self) -> Iterator[None]:
         """Tell what the library raises in the classes of this program."""
         import grpc
-        from sila2.framework import FrameworkError, SilaConnectionError, SilaError, ValidationError
+        from sila2.framework import FrameworkError, InvalidMetadata, SilaConnectionError, SilaError, ValidationError
 
         try:
             yield
@@ -235,6 +302,9 @@ class ServerLine:
             if error.parameter_fully_qualified_identifier is None:  # found by the library, and mostly of an answer
                 raise BadReply(f"{self.place} does not keep to its own features: {error.message}") from error
             raise InstrumentRefused(f"{self.place} refused: {error}") from error
+        except InvalidMetadata as error:
+            words = "it wants a login, or its lock, with each call: see 'username', 'access_token' and 'lock'"
+            raise InstrumentRefused(f"{self.place} refused: {error.message}; {words}") from error
         except FrameworkError as error:
             raise InstrumentRefused(f"{self.place} refused: {error}") from error
         except SilaError as error:
@@ -256,7 +326,7 @@ class _TimedChannel:
 
     def __init__(self, channel: Any, deadline: Deadline) -> None:
         self._channel, self.deadline = channel, deadline
-        self._was_ready = False
+        self._was_ready = self._was_lost = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -269,7 +339,8 @@ class _TimedChannel:
         state = self._channel._channel.check_connectivity_state(False)  # only its channel of asyncio says so publicly
         is_ready = state == grpc.ChannelConnectivity.READY.value[0]
         self._was_ready |= is_ready
-        return self._was_ready and not is_ready
+        self._was_lost |= self._was_ready and not is_ready  # and stays so: whatever asks next would connect again
+        return self._was_lost
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         """A call with one answer."""
@@ -278,13 +349,13 @@ class _TimedChannel:
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Callable[..., Any]:
         """A call with many answers; news of a command are listened to until somebody cancels that."""
         call = self._channel.unary_stream(method, *args, **options)
-        return call if method.endswith("_Info") else self._timed(call)
+        return self._timed(call, ends=not method.endswith("_Info"))
 
-    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, call: Callable[..., Any], ends: bool = True) -> Callable[..., Any]:
         def ask(request: Any, **given: Any) -> Any:
             if self.is_lost:
                 raise ConnectionError("the connection ended")
-            return call(request, timeout=self.deadline.left, **given)
+            return call(request, **({"timeout": self.deadline.left} if ends else {}), **given)
 
         return ask
 

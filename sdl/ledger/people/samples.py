@@ -42,6 +42,11 @@ class Edition:
     attempt: int | None = None
     """Number of the attempt that this edition, and all before it, was entered as; None as long as it was not."""
 
+    @property
+    def decides(self) -> bool:
+        """Whether it says what was read, or that it failed, and not just a note."""
+        return self.failed or bool(self.readings)
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -60,9 +65,14 @@ class Sample:
         return "r" + "-".join(map(str, (*self.request.key, *again)))
 
     @property
+    def decisive(self) -> Sequence[Edition]:
+        """What was said of it, without what is a note alone."""
+        return [edition for edition in self.editions if edition.decides]
+
+    @property
     def failed(self) -> bool:
         """Whether the last that was said of it is that it failed."""
-        return bool(self.editions) and self.editions[-1].failed
+        return bool(self.decisive) and self.decisive[-1].failed
 
     @property
     def readings(self) -> dict[str, float]:
@@ -80,7 +90,7 @@ class Sample:
     @property
     def corrected(self) -> bool:
         """Whether something was said of it since it was entered."""
-        return self.entered is not None and self.editions[-1].attempt is None
+        return self.entered is not None and self.decisive[-1].attempt is None
 
     @property
     def record(self) -> str:
@@ -176,7 +186,7 @@ class Samples:
         """
         with self.ledger.writing(lease) as connection:
             if sample.entered is not None:
-                last = sample.editions[-1]
+                last = sample.decisive[-1]
                 why = f"corrected by {last.by}{f': {last.note}' if last.note else ''}"
                 statements.mask_last_reply(connection, attempts.c.id == sample.entered, why)
                 words = f"{sample.name} reads {json.dumps(sample.readings) if reply else 'nothing: it failed'}, {why}"

@@ -73,6 +73,7 @@ def test_a_script_gives_json_on_standard_input(sdl, begun, monkeypatch):
         (["tell", "dyes", "r0-0-0", "450nm"], "a reading needs KEY=VALUE, got '450nm'"),
         (["tell", "dyes", "r0-0-0", "450nm=1", "450nm=2"], "a reading: 450nm is given twice"),
         (["tell", "dyes", "gone.csv"], "cannot read gone.csv"),
+        (["tell", "dyes", "gone.csv", "--note", "spilt"], "--note is about one sample"),
         (["tell", "dyes", "a.csv", "b.csv"], "'b.csv' is neither"),
         (["tell", "dies", "r0-0-0", "450nm=1"], "no campaign 'dies' in this ledger; did you mean 'dyes'?"),
         (["propose", "dyes", "--sheet", "a.pdf"], "ends in .csv or .xlsx, got 'a.pdf'"),

@@ -249,6 +249,22 @@ class TestCorrections:
         assert len(taken.wanted) == 4
 
 
+def test_a_note_alone_is_kept_and_corrects_nothing(here):
+    begun, (first, *others) = here
+    note = {"sample": first.name, "note": "the vial has a crack"}
+    assert [begun.tell([note]).kept for _ in range(2)] == [[first.name], []]
+    begun.tell(read([first, *others]))
+    begun.ask()
+    late = {**read([first])[0], "note": "and leaks"}
+    assert (begun.tell([late]).kept, begun.tell([late]).kept) == ([first.name], [])
+    begun.ask()
+    with Ledger(begun.where) as book:
+        entry = book.entry("dyes")
+        rows, notes = book.trail(entry.id), [each.note for each in Samples(book, entry.id).read()[0].editions]
+    assert notes == ["the vial has a crack", "", "and leaks"]
+    assert (len(rows), {row["verdict"] for row in rows}) == (5, {ReplyClass.OK})
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
@@ -261,6 +277,7 @@ class TestCorrections:
         ({"failed": "perhaps"}, "entry 1, r0-0-0: failed needs yes or nothing, got 'perhaps'"),
         ({"readings": {"450nm": 1, "red": 4}}, "entry 1, r0-0-0: red sent 0.5, applied 4.0"),
         ({"readings": {"450nm": True}}, "entry 1, r0-0-0: 450nm needs a number, got True"),
+        ({"readings": {"450nm": 10**400}}, "entry 1, r0-0-0: 450nm needs a number, got 1000"),
     ],
 )
 def test_what_cannot_be_believed_is_a_sentence_and_the_rest_is_kept(here, entry, sentence):
@@ -278,5 +295,9 @@ def test_knobs_and_channels_are_checked_before_anything_is_asked(tmp_path):
         conversation(WRITTEN | {"instrument": part | wrong}, tmp_path)
     assert "knobs.0: " in str(refused.value)
     assert "channels.0.flor: " in str(refused.value)
+    with pytest.raises(InvalidInput, match=r"^knobs\.0: knob 'red' needs off within 0\.0 to 5\.0, got 7\.0$"):
+        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red", "high": 5, "off": 7}]}}, tmp_path)
+    with pytest.raises(InvalidInput, match="the blanks of 'red ' would be lost in a sheet"):
+        conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "red "}]}}, tmp_path)
     with pytest.raises(InvalidInput, match="found twice: note"):
         conversation(WRITTEN | {"instrument": part | {"knobs": [{"name": "note"}]}}, tmp_path)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flows.campaign.readings_form import ReadingsForm
 from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.direct_run import run_directly
 from sdl.campaign.definition import Campaign
@@ -10,6 +11,7 @@ from sdl.errors import ApprovalWanted, InvalidInput
 from sdl.instruments.simulated.plate_reader import PlateReader
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls, summarize_planned
+from sdl.measurement.sheets import describe_common, read_sheet, write_sheet
 from sdl.reports.status import campaign_statuses
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
@@ -119,13 +121,25 @@ def test_who_approves_of_a_plate_sees_all_its_wells(tmp_path, book):
 def test_a_person_is_asked_for_one_temperature_after_the_other(tmp_path):
     reader = PlateReader(2, oven=True)
     given = {"name", "low", "high", "resolution", "constant_within_batch"}
-    knobs = [knob.model_dump(include=given) for knob in reader.space.knobs]
+    knobs = [knob.model_dump(include=given | {"unit"}) for knob in reader.space.knobs]
     by_hand = {"plugin": "by-hand", "knobs": knobs, "plate": {"rows": 4, "columns": 6}}
     by_hand["channels"] = [{"name": name, "noise": 0.02} for name in reader.space.channel_names]
     here = AskAndTell(campaign(instrument=by_hand), tmp_path)
     ovens = []
-    for _ in range(4):
+    for number in range(4):
         samples = here.ask()
+        common = describe_common(here.entry().space, samples)
+        assert common == f"set once for the whole plate: oven = {samples[0].request.settings[3]:g} °C"
+        with Ledger(here.where) as ledger:
+            form = ReadingsForm(ledger, here.entry().name).blank()[0]
+        assert common[1:] in form._description
+        assert "oven" not in next(iter(form.model_fields.values())).description
+        write_sheet(tmp_path / f"{number}.csv", here.entry().space, samples)
+        sheet = read_sheet(tmp_path / f"{number}.csv", here.entry().space)
+        assert (sheet.unread, [float(row.cells["oven"]) for row in sheet.rows]) == (
+            [],
+            [samples[0].request.settings[3]] * len(samples),
+        )
         ovens.append({sample.request.settings[3] for sample in samples})
         here.tell([{"sample": sample.name, "readings": read(reader, sample)} for sample in samples])
     assert [len(values) for values in ovens] == [1, 1, 1, 1]

@@ -1,5 +1,6 @@
 """What measuring costs: read from a file, refused where it makes no sense, counted to the last cent."""
 
+import tomllib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -40,6 +41,8 @@ def seconds(text):
         ({"knobs": {"oven": 1}}, "there is no such knob"),
         ({"request": 1, "plate": 50, "budget": 20}, "may not pay the first request: 51"),
         ({"request": True}, "price.request"),
+        ({"unit": "minutes"}, "price.unit: is a time: write 'min'"),
+        ({"unit": "H", "deadline": "07:00"}, "price.unit: is a time: write 'h'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_first_measurement(price, words):
@@ -71,3 +74,9 @@ def test_a_time_of_the_day_is_the_next_one_and_a_day_is_that_day():
     assert PricePart(deadline="07:00", timezone="Europe/Berlin").ends_at(begun) == seconds("2031-05-21 05:00")
     assert PricePart(deadline="2031-05-24 12:00").ends_at(begun) == seconds("2031-05-24 12:00")
     assert PricePart().ends_at(begun) is None
+
+
+def test_a_deadline_may_be_a_time_as_toml_has_it():
+    written = tomllib.loads("clock = 07:00:00\nday = 2031-05-24T12:00:00")
+    assert PricePart(deadline=written["clock"]) == PricePart(deadline="07:00:00")
+    assert PricePart(deadline=written["day"]).ends_at(0.0) == seconds("2031-05-24 12:00")

@@ -67,6 +67,42 @@ def at_work(ledger, lease, reader, budget=100):
     return bench
 
 
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    "deed",
+    [
+        dict,  # wells and replies as a table
+        lambda answers: [(f" {well[0].lower()}{int(well[1:]):02d}", reply) for well, reply in answers],
+        lambda answers: [*(pairs := list(answers)), *pairs[:3]],
+    ],
+)
+def test_wells_are_known_however_a_reader_writes_them_and_each_counts_once(ledger, deed):
+    reader = Reader(deed)
+    with ledger.hold(reader.identity, "test") as lease:
+        bench = at_work(ledger, lease, reader)
+        bench.measure(REQUESTS)
+    assert len(reader.asked) == 1
+    assert Counter(row["verdict"] for row in rows(bench)) == {"OK": 20}
+
+
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    ("deed", "came"),
+    [
+        (lambda answers: None, "returned None instead of pairs of a well and its Reply"),
+        (lambda answers: [reply for _, reply in answers], r"returned Reply\(.* instead of pairs"),
+        (lambda answers: [([well], reply) for well, reply in answers], r"returned \(\['.* instead of pairs"),
+    ],
+)
+def test_a_driver_that_returns_no_wells_is_told_so_and_no_second_plate_is_spent(ledger, deed, came):
+    reader = Reader(*[deed] * 4)
+    with ledger.hold(reader.identity, "test") as lease:
+        bench = at_work(ledger, lease, reader)
+        with pytest.raises(CampaignSuspended, match=came):
+            bench.measure(REQUESTS)
+    assert len(reader.asked) == 1
+
+
 def rows(bench):
     return bench.ledger.trail(bench.campaign)
 

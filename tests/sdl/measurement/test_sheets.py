@@ -63,15 +63,54 @@ def test_what_spreadsheets_write_is_read(encoding, text, tmp_path):
     assert list(sheet.unread) == (["weather"] if "weather" in text else [])
 
 
-def test_a_workbook_keeps_numbers_and_a_date_is_none(tmp_path):
+def workbook(folder, *rows, cover=False):
     book = Workbook()
-    for cells in (["sample", "A450", "pH"], ["r0-0-0", 1.5, datetime.datetime(2026, 7, 1)], [None, None, None]):
-        book.active.append(cells)
-    book.save(tmp_path / "sheet.xlsx")
-    (row,) = read_sheet(tmp_path / "sheet.xlsx", SPACE).rows
+    page = book.active
+    if cover:
+        book.create_sheet("cover", 0).append(["Monday, by Ada"])
+    for cells in rows:
+        page.append(cells)
+    for row in page:
+        for cell in row:
+            cell.number_format = "0.0%" if cell.value == 0.05 else cell.number_format
+    book.save(folder / "sheet.xlsx")
+    return folder / "sheet.xlsx"
+
+
+@pytest.mark.parametrize(
+    ("cell", "unit", "why"),
+    [
+        (datetime.datetime(2026, 12, 1), "mV", "needs a number in mV, got 'the date 2026-12-01 00:00:00'"),
+        (datetime.time(1, 30), "h", "needs a number in h, got 'the time 01:30:00'"),
+        ("=1+1", "mV", r"needs a number in mV, got '=1\+1'"),  # which nobody has computed
+        (0.05, "mV", "is expected in mV, got '%'"),
+    ],
+)
+def test_a_workbook_keeps_numbers_and_what_is_shown_as_something_else_is_none(cell, unit, why, tmp_path):
+    sheet = workbook(tmp_path, ["sample", "A450", "pH"], ["r0-0-0", 1.5, cell], [None, None, None])
+    (row,) = read_sheet(sheet, SPACE).rows
     assert row.cells["A450"] == 1.5
-    with pytest.raises(ValueError, match="without a unit"):
-        read_quantity(row.cells["pH"], "")
+    with pytest.raises(ValueError, match=why):
+        read_quantity(row.cells["pH"], unit)
+
+
+def test_a_percentage_counts_as_it_is_shown(tmp_path):
+    (row,) = read_sheet(workbook(tmp_path, ["sample", "pH"], ["r0-0-0", 0.05]), SPACE).rows
+    assert read_quantity(row.cells["pH"], "%") == 5
+
+
+def test_a_title_and_a_cover_are_passed_over(tmp_path):
+    sheet = workbook(tmp_path, ["Monday"], ["sample", "pH"], ["r0-0-0", 7.5], cover=True)
+    assert [(row.place, row.cells) for row in read_sheet(sheet, SPACE).rows] == [("line 3", {"pH": 7.5})]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_category_whose_name_a_spreadsheet_would_compute_comes_back(kind, tmp_path):
+    space = Space(knobs=(Knob(name="end", values=("-OH", "=O")),), channels=SPACE.channels)
+    asked = Sample(0, Request(0, 0, 0, Purpose.DESIGN, np.array([1.0])), 1, ())
+    write_sheet(tmp_path / f"sheet.{kind}", space, [asked])
+    (row,) = read_sheet(tmp_path / f"sheet.{kind}", space).rows
+    assert row.cells == {"end": "=O"}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +149,7 @@ def test_what_is_no_sheet_is_refused_with_the_reason(name, content, why, tmp_pat
         ("5e-3", "", False, 0.005),
         ("5 μg", "mg", False, 0.005),
         ("50 %", "%", False, 50.0),
+        ("5,0 1/s", "1/s", False, 5.0),
     ],
 )
 def test_numbers_are_read_as_people_type_them(typed, unit, comma, value):

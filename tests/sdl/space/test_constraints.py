@@ -27,7 +27,7 @@ def space(knobs, always=(), never=()):
         ("A + D <= 1", None, "constraints.always.0: there is no knob 'D'"),
         ("A + B", None, "needs comparisons such as"),
         ("A <= ", None, "needs comparisons such as"),
-        ("A <= 1 or B <= 1", None, "comparisons|formula"),
+        (None, "A > 1 or B > 1", "has no 'or': write what must not be as lines of 'never', one for each"),
         ("A * B = 1", None, "an equality needs sums of knobs"),
         (None, "2 > 1", "constraints.never.0: needs the name of a knob"),
         (None, "__import__('os').system('x') > 1", "formula"),

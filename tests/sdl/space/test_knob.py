@@ -89,6 +89,7 @@ def test_a_setting_that_is_none_is_refused_in_words(kind, given, words):
         ({"whole": True, "high": 2.5}, "takes whole numbers"),
         ({"whole": True, "high": 9, "resolution": 2}, "takes whole numbers"),
         ({"values": ["a"]}, "needs two different values"),
+        ({"values": [1, "a"]}, "needs values that are all numbers, or all names"),
         ({"values": [1, 1, 2]}, "needs two different values"),
         ({"values": [1, 2], "resolution": 1}, "has values, and so no resolution"),
         ({"values": [1, 2], "high": 9}, "has its low and high by its values"),

@@ -21,6 +21,7 @@ from sdl.measurement.driver_call import ask_driver
 
 RED = {"name": "red", "high": 5, "write": "FLOW {value}"}
 LIGHT = {"name": "450nm", "query": "LIGHT?"}
+GAS = {"name": "gas", "values": ["air", "argon"], "write": "GAS {value}", "readback": "LIGHT?"}
 
 
 class Apparatus:
@@ -224,6 +225,34 @@ def test_an_answer_without_end_is_cut():
         instrument.measure({"red": 1.0})
 
 
+@pytest.mark.fault("I-25")
+@pytest.mark.parametrize(
+    ("answer", "options", "error", "why"),
+    [
+        (b"7.5\r", {}, InstrumentSilent, r"b'7\.5\\r' came, and no '\\n', the terminator that ends a line"),
+        (b"7.5 mV\n", {}, BadReply, "expected a number, got '7.5 mV'; a number amid other words takes a 'pattern'"),
+        (b"LIGHT?\n7.5\n", {}, BadReply, "more than one line"),
+        (b"OVLD\n", {}, BadReply, "expected a number, got 'OVLD'$"),
+        (b"No error\n", {"errors": "LIGHT?"}, BadReply, r"reports 'No error' \(20 times\); if that is its word for no"),
+        (b"-350,x\n", {"errors": "LIGHT?"}, BadReply, r"reports '-350,x' \(20 times\)$"),
+        (b"two\n", {"knobs": [GAS]}, BadReply, "expected one of air, argon, got 'two'"),
+    ],
+)
+def test_an_odd_answer_is_a_sentence_that_says_what_the_file_lacks(answer, options, error, why):
+    apart = connected({"LIGHT?": [answer]}.get, deadline_s=0.5, **options)
+    with apart as (instrument, _), pytest.raises(error, match=why):
+        instrument.measure({knob["name"]: 0 for knob in options.get("knobs", [RED])})
+
+
+def test_a_text_in_quotation_marks_a_queue_of_many_zeros_and_a_whole_number_are_understood():
+    answers = {"LIGHT?": [b'"argon"\n'], "A?": [b"7.5\n"], "ERR?": [b'+000,"No error"\n']}
+    knobs = [GAS, {"name": "rate", "whole": True, "high": 5, "write": "RATE {value}"}]
+    described = {"knobs": knobs, "channels": [LIGHT | {"query": "A?"}], "errors": "ERR?"}
+    with connected(answers.get, **described) as (instrument, apparatus):
+        assert instrument.measure({"gas": 1.0, "rate": 3.0}).applied == {"gas": 1.0, "rate": 3.0}
+    assert apparatus.said[:2] == ["GAS argon", "RATE 3"]
+
+
 def test_an_order_that_the_instrument_does_not_know_is_not_repeated():
     rig = Rig()
     with ScpiServer(rig) as server:
@@ -308,6 +337,14 @@ def test_a_program_reads_the_settings_and_writes_the_readings():
 def test_a_program_that_fails_is_told_with_its_last_words():
     with pytest.raises(InstrumentUnavailable, match="ended with status 3: no lamp"):
         program("import sys; print('no lamp', file=sys.stderr); sys.exit(3)").measure({"red": 0.5})
+
+
+@pytest.mark.fault("I-08")
+@pytest.mark.parametrize("more", ["print('warming up')", "print({})", "pass"])
+def test_a_program_that_writes_more_or_less_than_json_is_told_with_what_it_wrote(more):
+    code = f'{more}; print(\'{{"readings": {{"x": 1}}}}\')' if more != "pass" else more
+    with pytest.raises(BadReply, match="as the file expects: expected JSON and nothing else, got '"):
+        program(code).measure({"red": 0.5})
 
 
 @pytest.mark.fault("N-12")
@@ -412,3 +449,28 @@ def test_a_broker_that_wants_another_password_refuses():
         written |= {"knobs": [{"name": "red", "write": "set/red"}], "channels": [{"name": "x", "query": "light/x"}]}
         with pytest.raises(InstrumentRefused, match=r"refused: Not authori[sz]ed"):
             plugins.build("sdl.instruments", "mqtt", written).measure({"red": 0.5})
+
+
+# ---------------------------------------------------------------------- a server of OPC-UA
+
+
+@pytest.mark.fault("I-25")
+def test_a_text_of_a_node_is_read_by_a_pattern_and_a_node_that_is_not_there_is_asked_for_once():
+    pytest.importorskip("asyncua", reason="needs the extra 'opcua'")
+    from opcua_server import served_opcua
+
+    rig = Rig()
+    rig.read = lambda name: "7.5 mV"
+    with served_opcua(rig) as written:
+        options = {key: value for key, value in written.items() if key != "plugin"}
+        channel = written["channels"][0] | {"pattern": "^(.*) mV$"}
+        gone = channel | {"query": channel["query"] + ".gone"}
+        settings = dict.fromkeys((knob["name"] for knob in written["knobs"]), 1.0)
+        for described, end in ((channel, None), (gone, "BadNodeIdUnknown")):
+            instrument = plugins.build("sdl.instruments", "opcua", options | {"channels": [described]})
+            if end is None:
+                assert instrument.measure(settings).readings == {channel["name"]: 7.5}
+            else:
+                with pytest.raises(InstrumentRefused, match=end):
+                    instrument.measure(settings)
+            instrument.close()

@@ -131,6 +131,89 @@ def test_an_encrypted_server_is_one_whom_the_file_trusts(tmp_path):
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def guarded():
+    rig = Rig()
+    server = started(rig, guarded=True)
+    server.rig, server.url = rig, f"http://{server.wire.address}"
+    yield server
+    rig.closing.set()
+    server.wire.close()
+    server.stop()
+
+
+LOGIN = {"username": "admin", "password": {"secret": "sila-password"}}
+LOCK = {"lock": {"secret": "sila-lock"}}
+
+
+@pytest.fixture
+def secrets(monkeypatch):
+    monkeypatch.setenv("SDL_SECRET_SILA_PASSWORD", "admin")
+    monkeypatch.setenv("SDL_SECRET_SILA_LOCK", "bench-12")
+
+
+def test_a_server_is_logged_in_to_and_locked_as_long_as_it_is_in_use(guarded, secrets):
+    one = told(url=guarded.url, **LOGIN, **LOCK)
+    try:
+        for red in (1.0, 2.0):
+            assert one.measure({"red": red}).applied == {"red": red}
+        assert guarded.lock.lock.token == "bench-12"
+        guarded.wire.cut()
+        while not one.transport._channel.is_lost:
+            pass
+        assert one.measure({"red": 3.0}).applied == {"red": 3.0}, "the lock that is left is known for its own"
+        assert guarded.lock.lock is not None
+    finally:
+        one.close()
+    assert guarded.lock.lock is None
+
+
+def test_a_lock_is_taken_back_at_the_end_and_one_of_somebody_else_keeps_us_out(guarded, secrets):
+    one = told(url=guarded.url, **LOGIN, **LOCK)
+    one.measure({"red": 1.0})
+    one.close()
+    assert guarded.lock.lock is None
+    guarded.lock.LockServer("theirs", 60, metadata=None)
+    number, two = guarded.rig.number, told(url=guarded.url, **LOGIN, **LOCK)
+    try:
+        with pytest.raises(InstrumentUnavailable, match="InvalidLockIdentifier"):
+            two.measure({"red": 2.0})
+    finally:
+        two.close()
+    assert guarded.lock.lock.token == "theirs"
+    assert guarded.rig.number == number
+    guarded.lock.lock = None
+
+
+def test_who_does_not_log_in_is_told_how_and_a_password_that_is_wrong_is_refused(guarded, secrets, monkeypatch):
+    with pytest.raises(InstrumentRefused, match="it wants a login, or its lock, with each call: see 'username'"):
+        told(url=guarded.url).measure({"red": 1.0})
+    monkeypatch.setenv("SDL_SECRET_SILA_PASSWORD", "swordfish")
+    with pytest.raises(InstrumentUnavailable, match="AuthenticationFailed") as failed:
+        told(url=guarded.url, **LOGIN).measure({"red": 1.0})
+    assert "swordfish" not in str(failed.value)
+
+
+def test_a_token_that_has_run_out_is_asked_for_again(guarded, secrets):
+    one = told(url=guarded.url, **LOGIN, **LOCK)
+    try:
+        one.measure({"red": 1.0})
+        guarded.feature_servicers["AuthenticationService"].implementation.active_tokens.clear()
+        with pytest.raises(InstrumentUnavailable, match="InvalidAccessToken"):
+            one.measure({"red": 1.0})
+        assert one.measure({"red": 2.0}).applied == {"red": 2.0}
+    finally:
+        one.close()
+    assert guarded.lock.lock is None
+
+
+def test_a_server_without_locks_and_logins_is_not_asked_for_them(instrument, secrets):
+    with pytest.raises(InstrumentRefused) as refused:
+        instrument(**LOGIN, **LOCK).measure({"red": 1.0})
+    for fault in ("username: it has no AuthenticationService.Login", "lock: it has no LockController.LockServer"):
+        assert fault in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
@@ -139,6 +222,8 @@ def test_an_encrypted_server_is_one_whom_the_file_trusts(tmp_path):
         ({"query": "pump.flow"}, "query.call: needs a feature and what is called of it, such as PumpService.SetFlow"),
         ({"query": {"call": "A.B", "parameters": {"AuthToken": "x"}}}, "AuthToken must not stand in the file"),
         ({"errors": "PumpService.lastError"}, "errors.query.call: needs a feature"),
+        ({"username": "admin"}, "username: goes with a password, and that with it"),
+        ({"lock": "bench-12"}, "lock: must not stand in the file"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_asked(options, fault):
