@@ -10,6 +10,7 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from sdl.errors import InstrumentRefused, InvalidInput
+from sdl.formatting import CONFIDENTIAL, SECRET_PLACE, hide_secrets
 
 PORTS = {"http": 80, "https": 443}
 """Schemes that an instrument over HTTP may have, with the ports that they stand for."""
@@ -29,6 +30,10 @@ ISATAP = (0x5EFE, 0x200_5EFE)
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
+LONG_PIECE, TURNS = 20, 3
+"""Characters of a word of a path that may be a secret, and how often it goes from letters to digits or back."""
+MIXED = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+NAMED = re.compile(rf"({CONFIDENTIAL.pattern})[\w.-]*=[^{{/]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,23 @@ def _meant(address: str) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip.sixtofour or ip
 
 
+def seems_secret(path: str) -> bool:
+    """Return whether a path seems to say a secret: one after its name, or letters and digits as nobody names things.
+
+    Secrets that this process was told by their names are hidden wherever they stand, and are none here.
+
+    >>> [seems_secret(path) for path in ("/api/1028d66426293e821ecfd9ef1a0731df/lights/1", "/api/token=abc/x")]
+    [True, True]
+    >>> [seems_secret(path) for path in ("/api/{secret:bridge}/lights/1", "/v2/550e8400-e29b-41d4-a716-446655440000")]
+    [False, False]
+    """
+    if hide_secrets(path) != path:
+        return False
+    pieces = re.split(r"[^A-Za-z0-9]", SECRET_PLACE.sub("", path))
+    jumbled = any(len(piece) >= LONG_PIECE and len(MIXED.findall(piece)) >= TURNS for piece in pieces)
+    return jumbled or NAMED.search(path) is not None
+
+
 def _host(parts: SplitResult) -> str:
     """Host in lower case, and an IP address in its one usual spelling."""
     host = (parts.hostname or "").removesuffix(".")
@@ -155,6 +177,11 @@ def _faults(
         faults.append("must end with its path, without query and fragment")
     if parts.port == 0:
         faults.append("needs a port from 1 to 65535, got 0")
+    if seems_secret(parts.path):
+        faults.append(
+            "seems to hold a secret in its path, and is shown and stored: write {secret:lab-token} in its place, and "
+            "set SDL_SECRET_LAB_TOKEN"
+        )
     if fault := _host_fault(host, "%" in parts.netloc, allow_private, example):
         faults.append(fault)
     return faults
