@@ -199,7 +199,10 @@ MATRIX = {
             "refused where others would read it; else in no process list, run, log, report, bundle or message",
         ),
         "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
-        "N-14": ("a full disk behind its words, a deleted folder, odd addresses and waits", "a sentence"),
+        "N-14": (
+            "a full disk behind its words, a deleted folder, odd addresses and waits, pipes and devices for files",
+            "a sentence; nothing is waited for in silence, no device becomes a file",
+        ),
         "N-15": (
             "a campaign that cannot succeed: parts beyond its budget, a tolerance of nothing, true for a number; a BOM",
             "refused with its key before the first request; a byte order mark is read over",
