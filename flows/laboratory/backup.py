@@ -201,7 +201,7 @@ def read_manifest(source: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{source} is no whole backup: {getattr(error, 'strerror', None) or error}") from error
     if wrong:
-        raise InvalidInput([f"{source / name} is not as it was written" for name in wrong])
+        raise InvalidInput([f"{source / name} is not as it was written: put another backup back" for name in wrong])
     return about
 
 

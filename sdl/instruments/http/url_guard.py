@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from sdl.errors import InstrumentRefused, InvalidInput
 from sdl.formatting import CONFIDENTIAL, SECRET_PLACE, hide_secrets
@@ -30,6 +30,7 @@ ISATAP = (0x5EFE, 0x200_5EFE)
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
+ESCAPED, PLAIN = re.compile(r"%[0-9A-Fa-f]{2}"), re.compile(r"[A-Za-z0-9._~-]")
 LONG_PIECE, TURNS = 20, 3
 """Characters of a word of a path that may be a secret, and how often it goes from letters to digits or back."""
 MIXED = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
@@ -70,7 +71,8 @@ class GuardedUrl:
             raise InvalidInput(f"url: cannot be read; {example}") from None
         if faults := _faults(url, parts, host, allow_private, ports, example):
             raise InvalidInput(f"url: {fault}" for fault in faults)
-        return cls(parts.scheme, host, ports[parts.scheme] if stated is None else stated, parts.path, allow_private)
+        port = ports[parts.scheme] if stated is None else stated
+        return cls(parts.scheme, host, port, _spell_plainly(parts.path), allow_private)
 
     @classmethod
     def faults(cls, url: str, allow_private: bool = False, ports: Mapping[str, int] = PORTS) -> list[str]:
@@ -155,6 +157,13 @@ def seems_secret(path: str) -> bool:
     return jumbled or NAMED.search(path) is not None
 
 
+def _spell_plainly(path: str) -> str:
+    """A path in its one usual spelling: letters, digits and their like as they are (RFC 3986, 6.2.2.2)."""
+    return ESCAPED.sub(
+        lambda found: unquote(found[0]) if PLAIN.fullmatch(unquote(found[0])) else found[0].upper(), path
+    )
+
+
 def _host(parts: SplitResult) -> str:
     """Host in lower case, and an IP address in its one usual spelling."""
     host = (parts.hostname or "").removesuffix(".")
@@ -177,6 +186,8 @@ def _faults(
         faults.append("must end with its path, without query and fragment")
     if parts.port == 0:
         faults.append("needs a port from 1 to 65535, got 0")
+    if {".", ".."} & set(_spell_plainly(parts.path).split("/")):
+        faults.append("needs its path without the parts '.' and '..', by which one place has many names")
     if seems_secret(parts.path):
         faults.append(
             "seems to hold a secret in its path, and is shown and stored: write {secret:lab-token} in its place, and "

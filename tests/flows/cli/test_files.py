@@ -89,6 +89,13 @@ def test_a_link_in_the_data_directory_is_not_followed(sdl, rows, home, tmp_path,
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.fault("N-14")
+def test_words_of_a_server_wait_for_nobody_who_reads_them(tmp_path):
+    os.mkfifo(tmp_path / "up.log")
+    with pytest.raises(OSError, match=r"No such device or address"):
+        environment.log_file(tmp_path / "up.log")
+
+
 @pytest.mark.fault("N-04")
 def test_words_of_a_server_go_to_no_link_and_are_for_their_owner(tmp_path):
     with environment.log_file(tmp_path / "up.log") as words:

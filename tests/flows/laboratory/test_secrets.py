@@ -245,6 +245,9 @@ def test_a_ledger_on_a_disk_that_nobody_can_write_is_read(sdl, tmp_path):
         result = sdl("status", "--ledger", folder / "ledger.sqlite", "--json")
         assert result.code == 0, result.err
         assert "white" in result.out
+        assert sdl("backup", tmp_path / "kept", "--ledger", folder / "ledger.sqlite").code == 0
+        with Ledger(tmp_path / "kept" / "ledger") as book:
+            assert [entry.name for entry in book.entries()] == ["white"]
         paused = sdl("pause", "white", "--ledger", folder / "ledger.sqlite")
         assert paused.code == 7
         assert "readonly" in paused.said
