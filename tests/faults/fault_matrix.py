@@ -58,7 +58,10 @@ MATRIX = {
         "O-10": ("kill -9 while paused", "the same; still paused"),
         "O-11": ("kill -9 during an export", "the same; no half export"),
         "O-12": ("kill -9 while tables are made or changed", "the same"),
-        "O-13": ("Ctrl-C or SIGTERM, once and twice", "finishes the measurement; ends at once"),
+        "O-13": (
+            "Ctrl-C, SIGTERM or the end of its terminal, once and twice",
+            "finishes the measurement; ends at once",
+        ),
         "O-14": ("disk full", "no request whose reply could not be kept; goes on when there is space"),
         "O-15": ("database locked", "waits, tries again, keeps the reply in a journal; never dropped, never doubled"),
         "O-16": ("ledger damaged, of an older or a newer program", "refused with advice, or brought up to date"),
