@@ -75,7 +75,7 @@ def open_database(where: str | Path, upgrade: bool = False) -> Engine:
         if engine.url.get_backend_name() == "sqlite" and engine.url.database:
             cause += describe_full_disk(Path(engine.url.database).parent)
         raise (LedgerAway if may_pass(error) else LedgerError)(
-            f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
+            f"cannot open the ledger at {hide_password(engine.url.render_as_string())}: {cause}; "
             "check that it is a ledger, that its folder can be written and has room, and that the database server runs"
         ) from error
     return engine
@@ -120,7 +120,7 @@ def begin_transaction(engine: Engine) -> Connection:
 
 def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") -> LedgerError:
     """Return the error of ours that a database's own becomes; ``wish`` as for ``answered``."""
-    where, words = engine.url.render_as_string(), str(getattr(error, "orig", None) or error)
+    where, words = hide_password(engine.url.render_as_string()), str(getattr(error, "orig", None) or error)
     cause = words.partition("\nDETAIL:")[0].strip()  # what follows repeats the row
     if may_pass(error) or isinstance(error, NoConnectionFree):
         return LedgerAway(f"the ledger's database at {where} does not answer: {' '.join(cause.split())}")
@@ -211,7 +211,8 @@ def _prepare(connection: Connection, upgrade: bool) -> bool:
     if "about" not in tables:
         if tables:
             raise LedgerError(
-                f"{connection.engine.url.render_as_string()} holds other tables ({', '.join(tables[:3])}, ...) and is "
+                f"{hide_password(connection.engine.url.render_as_string())} holds other tables "
+                f"({', '.join(tables[:3])}, ...) and is "
                 "no ledger; give the ledger a file or a database of its own"
             )
         metadata.create_all(connection)

@@ -118,7 +118,13 @@ def test_no_secret_is_in_a_process_list_a_database_a_log_a_report_a_bundle_a_bac
 
 @pytest.mark.fault("N-12")
 @pytest.mark.parametrize(
-    "where", [URL, f"postgresql+psycopg://sdl@127.0.0.1:1/lab?password={QUOTED}", f"odd://a:{QUOTED}@b"]
+    "where",
+    [
+        URL,
+        f"postgresql+psycopg://sdl@127.0.0.1:1/lab?password={QUOTED}",
+        f"postgresql+psycopg://sdl@127.0.0.1:1/lab?connect_timeout=2&options=-c%20lab.token%3D{QUOTED}",
+        f"odd://a:{QUOTED}@b",
+    ],
 )
 def test_no_message_repeats_it(where, sdl, home, monkeypatch):
     refused = sdl("status", "--ledger", where)
