@@ -102,7 +102,7 @@ def log_file(path: Path) -> BinaryIO:
     """
     refuse_link(path)
     trim_log(path)
-    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
 
 
 def trim_log(path: Path) -> None:

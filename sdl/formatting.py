@@ -20,6 +20,8 @@ DEEPEST = 20
 """Levels of nesting that are kept of a reply beside its raw text."""
 SHORTEST_SECRET = 4
 """Characters of a secret that is looked for in what others say."""
+SECRET_PLACE = re.compile(r"\{secret:(?P<name>[^{}.]*)\}")
+"""Where in a text a secret goes, as ``{secret:lab-token}``; with a point in it, it is the form of a number."""
 _secrets = set[str]()
 """What this process was told in confidence, as it may be written."""
 
@@ -35,9 +37,14 @@ def escape_invisible(text: object) -> str:
     return "".join(character if _shows(character) else _escaped(character) for character in str(text))
 
 
+CONFIDENTIAL = re.compile(r"auth(?!or\b|ority)|cookie|token|secret|passw|(api|access|private)[-_]?key", re.IGNORECASE)
+"""Names whose value belongs in no file."""
 PASSWORD = re.compile(
-    r"(?P<before>//[^:/@?#]*:).*(?=@)|(?P<query>(?:^|[?&\s])(?:ssl)?password\s*=\s*)[^&\s]*", re.IGNORECASE
+    r"(?P<before>//[^:/@?#]*:).*(?=@)|(?P<query>(?:^|[?&\s])(?:ssl)?password\s*=\s*)[^&\s]*"
+    rf"|(?P<options>[?&]options\s*=\s*)(?=[^&\s]*(?:{CONFIDENTIAL.pattern}|pwd))[^&\s]*",
+    re.IGNORECASE,
 )
+"""Of the URL of a database; PostgreSQL takes settings of any name as ``options``."""
 BARE = re.compile(r"^(?P<before>[^\s:/@]+:)(?!//)\S+(?=@)")
 """A name and a password before a host, without the scheme that makes it a URL."""
 TOKEN = re.compile(r"(?P<query>[?&][\w.-]*(?:passw|token|secret|key|auth|sig)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
@@ -49,8 +56,8 @@ def has_password(url: str) -> bool:
 
     >>> [has_password(url) for url in ("postgresql://me:x@host/lab", "postgresql://host/lab?password=x", "a:b@c.db")]
     [True, True, False]
-    >>> has_password("host=db Password = x")
-    True
+    >>> has_password("host=db Password = x"), has_password("postgresql://host/lab?options=-c%20app.token%3Dx")
+    (True, True)
     """
     return PASSWORD.search(url) is not None
 
@@ -64,7 +71,7 @@ def hide_password(url: str) -> str:
     'me:***@proxy:3128'
     """
     shown = BARE.sub(r"\g<before>***", url)
-    shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query']}***", shown)
+    shown = PASSWORD.sub(lambda found: f"{found['before'] or found['query'] or found['options']}***", shown)
     return TOKEN.sub(r"\g<query>***", shown)
 
 

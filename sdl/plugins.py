@@ -8,7 +8,7 @@ import inspect
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, get_args, get_type_hints
@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, PydanticUserError, SecretStr, TypeAdapter, ValidationError
 
 from sdl.errors import InvalidInput, UnknownPlugin, suggest_nearest
-from sdl.formatting import format_value, found_twice, hide_secrets, keep_secret
+from sdl.formatting import SECRET_PLACE, format_value, found_twice, hide_secrets, keep_secret
 
 Group = Literal[
     "sdl.instruments",
@@ -281,10 +281,11 @@ def _read_options(plugin: Any, name: str, written: dict[str, Any]) -> tuple[dict
     faults += hidden.values()
     values = {key: revealed[key] for key in parameters if key in revealed}
     for key in [key for key in values if key not in hidden]:
+        secret = values[key] is not written[key]
         try:
             values[key] = _adapter(hints.get(key, Any)).validate_python(values[key])
         except ValidationError as error:
-            faults += [_option_fault(key, hints[key], dict(fault), is_secret(written[key])) for fault in error.errors()]
+            faults += [_option_fault(key, hints[key], dict(fault), secret) for fault in error.errors()]
     return values, unknown, faults
 
 
@@ -339,12 +340,25 @@ def is_secret(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"secret"}
 
 
-def secret_variable(value: Mapping[str, Any]) -> str | None:
-    """Return the environment variable that keeps a secret; None if its name cannot be one."""
-    name = value["secret"]
+def fill_secrets(text: str, written: Callable[[str], str] = str) -> str:
+    """Return a text with the secrets in their places, for the instrument alone.
+
+    Args:
+        text: With places such as ``{secret:lab-token}``, of which the plug-in was built.
+        written: How a secret is written there.
+    """
+    return SECRET_PLACE.sub(lambda found: written(_find_secret(found["name"])[0]), text)
+
+
+def _find_secret(name: Any) -> tuple[str, str]:
+    """The secret of that name, or why there is none; it is hidden in all messages from now on."""
     if not isinstance(name, str) or SECRET_NAME.fullmatch(name) is None:
-        return None
-    return SECRET_PREFIX + name.upper().replace("-", "_")
+        return "", "a secret has a name of letters, digits, '-' and '_', such as 'lab-token'"
+    variable = SECRET_PREFIX + name.upper().replace("-", "_")
+    if not (value := os.environ.get(variable, "")):
+        return "", f"the secret is not there: set {variable} in the environment of this process"
+    keep_secret(value)
+    return value, ""
 
 
 def _covered(value: Any, key: str, faults: list[str]) -> Any:
@@ -353,6 +367,9 @@ def _covered(value: Any, key: str, faults: list[str]) -> Any:
         revealed, hidden = reveal_secrets({key: value})
         faults += hidden.values()
         return SecretStr("" if hidden else revealed[key])
+    if isinstance(value, str):  # it keeps its places, so that it can be shown
+        faults += reveal_secrets({key: value})[1].values()
+        return value
     if isinstance(value, Mapping):
         return {name: _covered(each, f"{key}.{name}", faults) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -364,14 +381,12 @@ def reveal_secrets(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
     """Return the options with the secrets in place of their names, and by key the faults of those not there."""
     revealed, faults = dict(options), dict[str, str]()
     for key, value in options.items():
-        if not is_secret(value):
-            continue
-        name = secret_variable(value)
-        if name is None:
-            faults[key] = f"{key}: a secret has a name of letters, digits, '-' and '_', such as 'lab-token'"
-        elif not os.environ.get(name):
-            faults[key] = f"{key}: the secret is not there: set {name} in the environment of this process"
-        else:
-            revealed[key] = os.environ[name]
-            keep_secret(revealed[key])
+        named = [value["secret"]] if is_secret(value) else []
+        if isinstance(value, str):
+            named = [place["name"] for place in SECRET_PLACE.finditer(value)]
+        wrong = [fault for _, fault in map(_find_secret, named) if fault]
+        if wrong:
+            faults[key] = f"{key}: {'; '.join(dict.fromkeys(wrong))}"
+        elif named:
+            revealed[key] = fill_secrets(value) if isinstance(value, str) else _find_secret(*named)[0]
     return revealed, faults

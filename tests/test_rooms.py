@@ -54,7 +54,7 @@ ROOMS = {
     "sdl.instruments.protocol": {"sdl": "space"},
     "sdl.instruments.screening": {"sdl": "errors formatting history instruments.protocol space"},
     "sdl.instruments.http": {"sdl": "errors formatting system"},
-    "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space"},
+    "sdl.campaign": {"sdl": "errors formatting instruments.protocol plugins space system"},
     "sdl.skeletons": {"sdl": "campaign errors formatting instruments.protocol plugins space"},
     "sdl.instruments.several": {"sdl": "errors instruments.protocol plugins space"},
     "sdl.instruments.by_hand": {"sdl": "errors instruments.protocol space"},
@@ -62,9 +62,9 @@ ROOMS = {
         "sdl": "campaign errors formatting instruments.http instruments.protocol instruments.screening plugins space "
         "system"
     },
-    "sdl.instruments.claude_light": {"sdl": "errors formatting instruments.http instruments.protocol space"},
+    "sdl.instruments.claude_light": {"sdl": "errors formatting instruments.http instruments.protocol space system"},
     "sdl.instruments.emulator": {"sdl": "errors formatting instruments.protocol space system"},
-    "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space"},
+    "sdl.instruments.simulated": {"sdl": "errors instruments.protocol space system"},
     "sdl.ledger": {"sdl": "errors formatting history instruments.protocol instruments.screening space system"},
     "sdl.analysis": {"sdl": "campaign formatting history space"},
     "sdl.measurement": {

@@ -11,7 +11,7 @@ from flows.cli.options import AsJson, Home, LedgerOption, open_ledger
 from flows.terminal import plain_table, show, show_progress
 from sdl import plugins as registry
 from sdl.errors import InvalidInput
-from sdl.formatting import found_twice
+from sdl.formatting import count_words, found_twice
 from sdl.history import Entry
 from sdl.ledger.database import SCHEMA_VERSION, open_database
 from sdl.space import NeedsUnits
@@ -86,7 +86,8 @@ def import_file(
         line
         for file, result in zip(files, results, strict=True)
         for line in (
-            f"{result['rows']} rows of {file} are campaign {result['campaign']} now",
+            f"{count_words(result['rows'], 'row')} of {file} {'is' if result['rows'] == 1 else 'are'} campaign "
+            f"{result['campaign']} now",
             *result.get("notes", []),
             *result["epoch"],
         )

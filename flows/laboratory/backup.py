@@ -24,6 +24,7 @@ from sdl.errors import InvalidInput, LeaseHeld, LedgerAway, LedgerError, SchemaM
 from sdl.ledger.database import SCHEMA_VERSION
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.queries import lacking
+from sdl.system.named_files import check_regular
 
 SCHEMA = 1
 """Version of what a backup is."""
@@ -187,6 +188,7 @@ def read_manifest(source: Path) -> Mapping[str, Any]:
         InvalidInput: with every file that is not, or if a newer program wrote it.
     """
     try:
+        check_regular(source / MANIFEST)
         about: dict[str, Any] = json.loads((source / MANIFEST).read_bytes())
         files, schema = about["files"], about["backup"]
         if schema != SCHEMA:
@@ -199,7 +201,7 @@ def read_manifest(source: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{source} is no whole backup: {getattr(error, 'strerror', None) or error}") from error
     if wrong:
-        raise InvalidInput([f"{source / name} is not as it was written" for name in wrong])
+        raise InvalidInput([f"{source / name} is not as it was written: put another backup back" for name in wrong])
     return about
 
 

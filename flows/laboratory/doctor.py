@@ -36,6 +36,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.tokens import Kind, Tokens
 from sdl.measurement import manual as by_hand
 from sdl.system.clock import now
+from sdl.system.named_files import open_named
 
 State = Literal["ok", "warning", "fault"]
 LEAST_FREE, SOME_FREE = 200e6, 2e9
@@ -286,7 +287,8 @@ def _file(setup: Setup) -> Iterator[DoctorFinding]:
     assert setup.file is not None
     file, what = setup.file, setup.file.name
     try:
-        written = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        with open_named(file) as content:
+            written = tomllib.loads(content.read().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         yield DoctorFinding(
             what, "fault", f"cannot be read: {error}", "name a campaign file or a laboratory file in TOML"

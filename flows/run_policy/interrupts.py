@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once finishes the measurement under way and keeps it, twice ends at once.
+"""Ctrl-C, SIGTERM, the end of the terminal: once finishes the measurement under way and keeps it, twice ends at once.
 
 A run of 'sdl up' ends in the same way when that is gone: nobody would watch it any more. So does a run that somebody
 cancels in Prefect's UI, sets to another end there or deletes: by force Prefect only writes that down, of a run from a

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
 from sdl.plugins import known_keys
+from sdl.system.named_files import open_named
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,7 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         InvalidInput: if it cannot be read, is too large, or is no TOML.
     """
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             content = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # a name may hold what no name can
         raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -32,6 +33,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is larger than such a file can be ({LARGEST} bytes)")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{path} is no text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}") from error
 

@@ -172,7 +172,7 @@ def read_contents(
     loaded = _loaded(path, space or SPACE, words)
     model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
     partnered, alone = _by_partner(loaded)
-    records, malformed = _each(partnered, lambda _, record: model.model_validate(record))
+    records, malformed = _each(partnered, lambda _, record: model.model_validate(record), loaded.knobs)
     faults = [*loaded.faults, *malformed]
     if not records:
         raise_faults(path, faults)
@@ -265,23 +265,28 @@ def _loaded(path: Path, space: Space, words: FileWords) -> Loaded:
 
 
 def _each(
-    numbered: Iterable[tuple[int, Before]], step: Callable[[int, Before], After]
+    numbered: Iterable[tuple[int, Before]], step: Callable[[int, Before], After], knobs: Sequence[str] | None = None
 ) -> tuple[list[tuple[int, After]], list[Fault]]:
-    """Take a step with each record; collect what is wrong with those that cannot take it."""
+    """Take a step with each record; collect what is wrong with those that cannot take it, by the names of knobs."""
     results, faults = list[tuple[int, After]](), list[Fault]()
     for number, value in numbered:
         try:
             results.append((number, step(number, value)))
         except ValidationError as error:
-            faults.append((number, _sentence(error)))
+            faults.append((number, _sentence(error, knobs or ())))
         except ValueError as error:
             faults.append((number, str(error).replace("\n", "; ")))
     return results, faults
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, knobs: Sequence[str]) -> str:
     fault = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {repr(fault['input'])[:60]}"
+    match fault["loc"]:
+        case ("in", int(place)) if place < len(knobs):
+            where = f"in.{knobs[place]}"
+        case path:
+            where = ".".join(map(str, path))
+    return f"{where}: {fault['msg'].lower()}, got {repr(fault['input'])[:60]}"
 
 
 def _channels(loaded: Loaded, records: Sequence[Reading | Attempt]) -> list[str]:

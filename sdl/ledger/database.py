@@ -1,7 +1,6 @@
 """How the ledger's database is opened, made and brought up to date: SQLite in a file, or PostgreSQL by URL."""
 
 import hashlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from sdl.ledger.database_server import CONNECT, limit_server, may_pass
 from sdl.ledger.tables import about, approvals, attempts, campaigns, exams, metadata, notices
 from sdl.system import failpoints
 from sdl.system.atomic_files import describe_full_disk
+from sdl.system.database_copies import is_read_only, read_only_address
 
 SCHEMA_VERSION = 9
 BUSY_S = 30
@@ -75,7 +75,7 @@ def open_database(where: str | Path, upgrade: bool = False) -> Engine:
         if engine.url.get_backend_name() == "sqlite" and engine.url.database:
             cause += describe_full_disk(Path(engine.url.database).parent)
         raise (LedgerAway if may_pass(error) else LedgerError)(
-            f"cannot open the ledger at {engine.url.render_as_string()}: {cause}; "
+            f"cannot open the ledger at {hide_password(engine.url.render_as_string())}: {cause}; "
             "check that it is a ledger, that its folder can be written and has room, and that the database server runs"
         ) from error
     return engine
@@ -120,7 +120,7 @@ def begin_transaction(engine: Engine) -> Connection:
 
 def explain_error(engine: Engine, error: SQLAlchemyError, wish: str = "read") -> LedgerError:
     """Return the error of ours that a database's own becomes; ``wish`` as for ``answered``."""
-    where, words = engine.url.render_as_string(), str(getattr(error, "orig", None) or error)
+    where, words = hide_password(engine.url.render_as_string()), str(getattr(error, "orig", None) or error)
     cause = words.partition("\nDETAIL:")[0].strip()  # what follows repeats the row
     if may_pass(error) or isinstance(error, NoConnectionFree):
         return LedgerAway(f"the ledger's database at {where} does not answer: {' '.join(cause.split())}")
@@ -173,17 +173,9 @@ def _parse_url(where: str) -> URL:
     return url
 
 
-def is_read_only(file: Path) -> bool:
-    """Return whether a ledger is there to be read alone: its disk, or its owner, lets nobody write."""
-    return file.is_file() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
-
-
 def _open_read_only(file: Path) -> sqlite3.Connection:
     """Open a file that nobody can change, or whose changes another process has kept beside it."""
-    log = file.with_name(f"{file.name}-wal")
-    kept = log.exists() and log.stat().st_size
-    address = f"{file.absolute().as_uri()}?mode=ro{'' if kept else '&immutable=1'}"
-    return sqlite3.connect(address, uri=True, timeout=BUSY_S, check_same_thread=False)
+    return sqlite3.connect(read_only_address(file), uri=True, timeout=BUSY_S, check_same_thread=False)
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: Any) -> None:
@@ -219,7 +211,8 @@ def _prepare(connection: Connection, upgrade: bool) -> bool:
     if "about" not in tables:
         if tables:
             raise LedgerError(
-                f"{connection.engine.url.render_as_string()} holds other tables ({', '.join(tables[:3])}, ...) and is "
+                f"{hide_password(connection.engine.url.render_as_string())} holds other tables "
+                f"({', '.join(tables[:3])}, ...) and is "
                 "no ledger; give the ledger a file or a database of its own"
             )
         metadata.create_all(connection)

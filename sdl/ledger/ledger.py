@@ -25,7 +25,7 @@ from sdl.errors import (
     LedgerError,
     suggest_nearest,
 )
-from sdl.formatting import escape_invisible, format_value
+from sdl.formatting import escape_invisible, format_value, hide_password
 from sdl.history import Control, Entry, Exam, Finding, History, NoticeKind, ReplyClass, Request, Round, State
 from sdl.instruments.protocol import Reply
 from sdl.instruments.screening import PreviousReply, Screened
@@ -125,7 +125,7 @@ class Ledger:
     @property
     def address(self) -> str:
         """The URL of its database for people, without the password."""
-        return self.engine.url.render_as_string()
+        return hide_password(self.engine.url.render_as_string())
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from sdl.ledger.people.samples import Sample
 from sdl.measurement.quantities import has_decimal_comma
 from sdl.space import Space
 from sdl.system.atomic_files import write_atomically
+from sdl.system.named_files import check_regular
 
 SAMPLE, PURPOSE, FAILED, NOTE = "sample", "purpose", "failed", "note"
 FORMULAS = tuple("=+-@\t\r")
@@ -108,6 +109,7 @@ def read_sheet(path: Path, space: Space) -> FilledSheet:
     if path.suffix.lower() not in KINDS:
         raise InvalidInput(f"a sheet needs a name that ends in {', '.join(KINDS)}, got {format_value(path.name)}")
     try:
+        check_regular(path)
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:

@@ -28,10 +28,12 @@ def write_atomically(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         force: Whether a file of that name may be replaced.
 
     Raises:
-        InvalidInput: if there is such a file, or none can be written there.
+        InvalidInput: if there is such a file, or something that is none, or none can be written there.
     """
     if not force and os.path.lexists(path):
         raise InvalidInput(f"{path} exists; give another name, or allow it to be replaced")
+    if path.parent.absolute() == Path("/dev") or (path.exists() and not path.is_file()):
+        raise InvalidInput(f"{path} is a device, a pipe or a folder, and is left as it is: give the name of a file")
     draft = None
     try:
         clear_drafts(path.parent)

@@ -28,7 +28,7 @@ def stranger_fault(headers: Mapping[str, str], *, loopback: bool = True, is_page
     try:
         asked = urlsplit(f"//{host}")
         name, port = asked.hostname, asked.port
-        if loopback and host and name not in OURSELVES:
+        if "@" in host or (loopback and host and name not in OURSELVES):
             return f"it was sent to {host[:100]!r}, and this machine has no such name"
         if (origin := headers.get("origin")) is not None:
             page = urlsplit(origin)

@@ -15,6 +15,18 @@ BUSY_S = 30
 WAIT = f"-c lock_timeout={BUSY_S}s"
 
 
+def is_read_only(file: Path) -> bool:
+    """Return whether a database is there to be read alone: its disk, or its owner, lets nobody write."""
+    return file.is_file() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def read_only_address(file: Path) -> str:
+    """Return a URI by which SQLite reads a file that another process may change, or that nobody can."""
+    log = file.with_name(f"{file.name}-wal")
+    fixed = is_read_only(file) and not (log.exists() and log.stat().st_size)
+    return f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' if fixed else ''}"
+
+
 def copy_sqlite(source: Path, target: Path) -> None:
     """Copy a database in a file as it is at one moment; what the target held is replaced, all of it or nothing.
 
@@ -25,9 +37,8 @@ def copy_sqlite(source: Path, target: Path) -> None:
     try:
         if new:
             target.touch(mode=0o600)
-        address = f"{source.absolute().as_uri()}?mode=ro"
         with (
-            closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as original,
+            closing(sqlite3.connect(read_only_address(source), uri=True, timeout=BUSY_S)) as original,
             closing(sqlite3.connect(target, timeout=BUSY_S)) as copy,
         ):
             if (fault := original.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -36,7 +47,8 @@ def copy_sqlite(source: Path, target: Path) -> None:
             if new:
                 copy.execute("PRAGMA journal_mode=DELETE")  # one file, which a read-only disk can show too
     except (OSError, sqlite3.Error) as error:
-        raise LedgerError(f"cannot copy {source} to {target}: {error}") from error
+        advice = "see that the one is whole and that there is room for the other"
+        raise LedgerError(f"cannot copy {source} to {target}: {error}; {advice}") from error
 
 
 def dump_postgresql(url: str, target: Path, tables: Sequence[str] = ()) -> None:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first lets the measurement under way end and be kept, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and a terminal that is closed: once lets the measurement under way end and be kept.
+
+Twice ends the process at once.
+"""
 
 import logging
 import os
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 log = logging.getLogger("sdl.interrupts")  # below "sdl", whose words a terminal and Prefect show
 
@@ -20,6 +23,8 @@ def set_on_signal(event: threading.Event) -> Iterator[None]:
         yield
         return
     before, signals = {number: signal.getsignal(number) for number in HANDLED}, list[int]()
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # by nohup: it is to outlive its terminal
+        del before[signal.SIGHUP]
 
     def handle(number: int, frame: FrameType | None) -> None:
         if signals:
@@ -28,7 +33,7 @@ def set_on_signal(event: threading.Event) -> Iterator[None]:
         event.set()
         log.warning("finishing the measurement under way, which is kept; once more ends at once, and its reply is lost")
 
-    for number in HANDLED:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield

@@ -58,7 +58,10 @@ MATRIX = {
         "O-10": ("kill -9 while paused", "the same; still paused"),
         "O-11": ("kill -9 during an export", "the same; no half export"),
         "O-12": ("kill -9 while tables are made or changed", "the same"),
-        "O-13": ("Ctrl-C or SIGTERM, once and twice", "finishes the measurement; ends at once"),
+        "O-13": (
+            "Ctrl-C, SIGTERM or the end of its terminal, once and twice",
+            "finishes the measurement; ends at once",
+        ),
         "O-14": ("disk full", "no request whose reply could not be kept; goes on when there is space"),
         "O-15": ("database locked", "waits, tries again, keeps the reply in a journal; never dropped, never doubled"),
         "O-16": ("ledger damaged, of an older or a newer program", "refused with advice, or brought up to date"),
@@ -199,7 +202,10 @@ MATRIX = {
             "refused where others would read it; else in no process list, run, log, report, bundle or message",
         ),
         "N-13": ("a ledger's place: ?, #, ~, misspelt, on a disk to be read alone", "that file and no other; read"),
-        "N-14": ("a full disk behind its words, a deleted folder, odd addresses and waits", "a sentence"),
+        "N-14": (
+            "a full disk behind its words, a deleted folder, odd addresses and waits, pipes and devices for files",
+            "a sentence; nothing is waited for in silence, no device becomes a file",
+        ),
         "N-15": (
             "a campaign that cannot succeed: parts beyond its budget, a tolerance of nothing, true for a number; a BOM",
             "refused with its key before the first request; a byte order mark is read over",

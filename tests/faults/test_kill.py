@@ -144,8 +144,8 @@ class TestKilled:
 class TestInterrupted:
     @pytest.mark.parametrize(
         ("number", "options"),
-        [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--no-server"])],
-        ids=["SIGINT", "SIGTERM", "SIGINT without a server"],
+        [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGHUP, ["--no-server"])],
+        ids=["SIGINT", "SIGTERM", "SIGHUP", "SIGHUP without a server"],
     )
     def test_once_finishes_the_measurement_and_keeps_it(
         self, number, options, prefect, trap, served, run, ended, sdl, go_on, trail, unharmed

@@ -200,8 +200,7 @@ class Night:
             self._wait(0.1)
         for host in self.hosts.values():
             (host.folder.parent / "stop").touch()
-            if not host.controllers:
-                host.begin()
+            host.begin()  # also beside others, which may have been told to end
         for host in self.hosts.values():
             _until(lambda host=host: not host.controllers)
 

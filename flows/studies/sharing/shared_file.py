@@ -9,6 +9,7 @@ from sdl.errors import InvalidInput
 from sdl.formatting import parse_json
 from sdl.space import Space
 from sdl.system.atomic_files import write_atomically
+from sdl.system.named_files import check_regular
 from strategies.models.private.gaussian_mechanism import PrivacyBudget
 from strategies.models.private.private_statistics import PrivateStatistics
 from strategies.models.private.shared_linear import SharedLinear
@@ -82,6 +83,7 @@ def read_shared_file(path: Path) -> SharedFile:
         InvalidInput: with what is wrong with it.
     """
     try:
+        check_regular(path)
         if path.stat().st_size > LARGEST:
             raise InvalidInput(f"{path} has more than {LARGEST} bytes, and no shared model has")
         return SharedFile.model_validate(parse_json(path.read_text(encoding="utf-8")))

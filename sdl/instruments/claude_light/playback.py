@@ -16,6 +16,7 @@ from sdl.errors import InstrumentRefused, InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
 from sdl.instruments.protocol import Patience, Reply
 from sdl.space import Channel, Knob, Settings, Space
+from sdl.system.named_files import check_regular
 
 FORMAT = 'expected {"in": [numbers], "out": {channel: number}}'
 SHOWN = 10
@@ -90,6 +91,7 @@ def _key(settings: Settings | tuple[float, ...]) -> tuple[float, ...]:
 
 def _read(path: Path) -> str:
     try:
+        check_regular(path)
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"path: cannot read {str(path)!r}: {error}") from error

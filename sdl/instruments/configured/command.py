@@ -13,13 +13,13 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from sdl.campaign.section import Section
 from sdl.errors import BadReply, InstrumentUnavailable
+from sdl.formatting import CONFIDENTIAL, SECRET_PLACE, has_password
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
 from sdl.instruments.configured.templates import (
-    CONFIDENTIAL,
     PLACE,
     refuse_open_secrets,
-    reveal_texts,
+    reveal,
     show_json,
     write_json,
 )
@@ -38,8 +38,13 @@ def _without_secrets(arguments: tuple[str, ...]) -> tuple[str, ...]:
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
         name, sign, value = argument.partition("=")
         said = value if sign else "" if following.startswith("-") else following
-        is_secret = name.startswith("-") and CONFIDENTIAL.search(name) and not name.endswith(("file", "path"))
-        if is_secret and said and not PLACE.search(said):
+        named = (sign or name.startswith("-")) and CONFIDENTIAL.search(name) and not name.endswith(("file", "path"))
+        if SECRET_PLACE.search(argument) or has_password(argument):
+            raise ValueError(
+                "a secret must not stand among the words of a program, which every user of this machine "
+                "reads: give it to the program in its environment"
+            )
+        if named and said and not PLACE.search(said):
             raise ValueError(f"{name} must not stand in the file: give it to the program in its environment")
     return arguments
 
@@ -127,7 +132,7 @@ class ProgramLine:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=ours | reveal_texts(self._definition.environment),
+            env=ours | reveal(self._definition.environment),
             start_new_session=True,  # Ctrl-C at our terminal is ours to judge
         ) as process:
             try:

@@ -18,12 +18,13 @@ from pydantic import (
 from sdl.campaign.section import Section
 from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.formatting import format_value
+from sdl.formatting import SECRET_PLACE, format_value
 from sdl.instruments.configured.picks import Pick
 from sdl.instruments.configured.templates import SPEC, VALUE, NumberPlace, find_places, written_number
 from sdl.instruments.configured.transport import Order
 from sdl.instruments.protocol import Patience
 from sdl.instruments.screening import ECHO_TOLERANCE
+from sdl.plugins import fill_secrets
 from sdl.space import UNCONSTRAINED, Channel, Condition, Constraints, Knob, Space, StatedChannel
 
 Defined = TypeVar("Defined", bound="InstrumentDefinition[Any]")
@@ -35,6 +36,8 @@ SETTINGS_TRIED = 101
 def _secret(value: Any) -> Any:
     if value is None or isinstance(value, SecretStr):
         return value
+    if isinstance(value, str) and SECRET_PLACE.search(value):
+        return SecretStr(fill_secrets(value))
     raise ValueError('must not stand in the file, got one: write { secret = "lab-token" }, set SDL_SECRET_LAB_TOKEN')
 
 

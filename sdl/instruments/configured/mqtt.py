@@ -14,6 +14,7 @@ from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.templates import refuse_open_secrets, show_json, write_json, written_number
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.plugins import fill_secrets
 from sdl.system.connections import take_back_unsent
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class BrokerLine:
     def __init__(self, definition: MqttDefinition) -> None:
         self._definition = definition
         self._url = GuardedUrl.parse(definition.url, definition.allow_private, PORTS)
-        self._topics = sorted({order.heard_at for order in _questions(definition)})
+        self._topics = sorted({fill_secrets(order.heard_at) for order in _questions(definition)})
         self._waits = bool(definition.settle_s or any(knob.settle_s for knob in definition.knobs))
         self.place = f"{self._url.canonical}/{_common(definition)}"
         self._client: Client | None = None
@@ -148,7 +149,7 @@ class BrokerLine:
         )
         if definition.username is not None:
             password = definition.password.get_secret_value() if definition.password else None
-            client.username_pw_set(definition.username, password)
+            client.username_pw_set(fill_secrets(definition.username), password)
         if self._url.scheme == "mqtts":
             client.tls_set(ca_certs=definition.ca_file)
         self._url.check_resolved()
@@ -176,12 +177,12 @@ class BrokerLine:
         """Publish what asks, if anything does, and return the next message that answers it."""
         asks = order.answer is not None or order.payload is not None
         if asks or self._waits:
-            self._forget([order.heard_at])
+            self._forget([fill_secrets(order.heard_at)])
         self._take_back(True)
         if asks:
             self._publish(order, order.payload if order.payload is not None else "", deadline)
         try:
-            message = self._messages[order.heard_at].get(timeout=deadline.left)
+            message = self._messages[fill_secrets(order.heard_at)].get(timeout=deadline.left)
         except queue.Empty:
             raise TimeoutError(f"no message at {order.heard_at}") from None
         if message is None:
@@ -203,8 +204,8 @@ class BrokerLine:
 
     def _publish(self, order: MqttOrder, payload: Any, deadline: Deadline) -> None:
         assert self._client is not None
-        text = payload if isinstance(payload, str) else write_json(payload)
-        sent = self._client.publish(order.topic, text, order.qos, order.retain)
+        text = fill_secrets(payload) if isinstance(payload, str) else write_json(payload)
+        sent = self._client.publish(fill_secrets(order.topic), text, order.qos, order.retain)
         try:
             sent.wait_for_publish(deadline.left)
         except (ValueError, RuntimeError) as error:  # the session is over

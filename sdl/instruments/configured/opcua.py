@@ -6,6 +6,7 @@ import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import AfterValidator
 
@@ -14,6 +15,7 @@ from sdl.instruments.configured.definition import InstrumentDefinition, Secret, 
 from sdl.instruments.configured.driver import ConfiguredInstrument
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.plugins import fill_secrets
 from sdl.system.connections import take_back_unsent
 
 if TYPE_CHECKING:
@@ -97,10 +99,10 @@ class SessionLine:
         self._loop.daemon = True  # it must not outlive us where nobody closes it
         self._loop.start()
         logging.getLogger("asyncua").setLevel(logging.ERROR)  # what it warns of, our own errors say
-        client = self._client = Client(str(self._url), timeout=deadline.left)
+        client = self._client = Client(fill_secrets(str(self._url), quote), timeout=deadline.left)
         client.session_timeout = SESSION_MS
         if self._definition.username is not None:
-            client.set_user(self._definition.username)
+            client.set_user(fill_secrets(self._definition.username))
         if self._definition.password is not None:
             client.set_password(self._definition.password.get_secret_value())
         self._wait(client.connect(), deadline)
@@ -117,7 +119,9 @@ class SessionLine:
     def ask(self, order: str, deadline: Deadline) -> str:
         """Read the value of a node."""
         assert self._client is not None
-        found: Any = self._wait(self._client.get_node(order).read_data_value(raise_on_bad_status=False), deadline)
+        found: Any = self._wait(
+            self._client.get_node(fill_secrets(order)).read_data_value(raise_on_bad_status=False), deadline
+        )
         if not found.StatusCode.is_good():
             kind = InstrumentRefused if found.StatusCode.name in REFUSALS else BadReply
             raise kind(f"{self.place} says of {order}: {found.StatusCode.name}", raw=str(found))
@@ -139,7 +143,7 @@ class SessionLine:
         from asyncua import ua
 
         assert self._client is not None
-        node = self._client.get_node(order)
+        node = self._client.get_node(fill_secrets(order))
         if order not in self._types:
             self._types[order] = await node.read_data_type_as_variant_type()
         kind = self._types[order]

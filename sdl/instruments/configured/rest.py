@@ -1,18 +1,20 @@
 """REST of any shape: method, path, query, headers, body, and where in the answer a number stands."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from sdl.campaign.section import Section
-from sdl.formatting import format_value, keep_secret
+from sdl.formatting import SECRET_PLACE, format_value, keep_secret
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import ConfiguredInstrument
-from sdl.instruments.configured.templates import refuse_open_secrets, reveal_texts, show_json, write_json
+from sdl.instruments.configured.templates import SAYS_ONE, refuse_open_secrets, reveal, show_json, write_json
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.bounded_request import HttpRequest, Limits, send_request
 from sdl.instruments.http.statuses import check_status
-from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.instruments.http.url_guard import GuardedUrl, seems_secret
+from sdl.plugins import fill_secrets
 
 
 def _printable(headers: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
@@ -20,7 +22,7 @@ def _printable(headers: dict[str, str | SecretStr]) -> dict[str, str | SecretStr
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not (name.replace("-", "").isalnum() and name.isascii() and text.isascii() and text.isprintable()):
             raise ValueError(f"{format_value(name)}: a header is one line of ASCII")
-        if isinstance(value, str) and "key" in name.lower():
+        if isinstance(value, str) and "key" in name.lower() and not SECRET_PLACE.search(value):
             raise ValueError(f'{name} must not stand in the file: write {name} = {{ secret = "lab-token" }}')
     refuse_open_secrets(headers)
     return headers
@@ -51,6 +53,8 @@ class RestRequest(Section):
     def _no_query(cls, path: str) -> str:
         if path and (not path.startswith("/") or set(path) & set("?# \\\r\n")):
             raise ValueError("needs a path such as /api/led; what comes after a question mark stands in params")
+        if seems_secret(path):
+            raise ValueError(SAYS_ONE)
         return path
 
     def __str__(self) -> str:
@@ -112,14 +116,15 @@ class HttpLine:
         """Send a request and return the body of its answer."""
         definition, left = self._definition, deadline.left
         limits = Limits(min(definition.connect_s, left), left, left, definition.quiet_s, ca_file=definition.ca_file)
-        body = order.body if order.body is None or isinstance(order.body, str) else write_json(order.body)
-        headers = {"Content-Type": "application/json"} if body is not None and body is not order.body else {}
-        headers |= reveal_texts(definition.headers | order.headers)
+        as_it_is = order.body is None or isinstance(order.body, str)
+        body = reveal(order.body) if as_it_is else write_json(order.body)
+        headers = {} if as_it_is else {"Content-Type": "application/json"}
+        headers |= reveal(definition.headers | order.headers)
         if order.path not in self._urls:
-            whole = f"{str(self._url).rstrip('/')}{order.path}"
+            whole = fill_secrets(f"{str(self._url).rstrip('/')}{order.path}", quote)
             self._urls[order.path] = GuardedUrl.parse(whole, definition.allow_private)
         url = self._urls[order.path]
-        answer = send_request(url, HttpRequest(order.method, reveal_texts(order.params), headers, body), limits)
+        answer = send_request(url, HttpRequest(order.method, reveal(order.params), headers, body), limits)
         check_status(answer, f"{url}", definition.longest_wait_s, order.status)
         return answer.text
 

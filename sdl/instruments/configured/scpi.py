@@ -11,8 +11,10 @@ from sdl.errors import BadReply
 from sdl.instruments.configured import visa
 from sdl.instruments.configured.definition import InstrumentDefinition, read_definition
 from sdl.instruments.configured.driver import LONGEST, ConfiguredInstrument
+from sdl.instruments.configured.templates import SAYS_ONE
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import GuardedUrl
+from sdl.plugins import fill_secrets
 from sdl.system.connections import limit_sending, take_back_unsent
 
 PORTS = {"tcp": 5025}
@@ -20,9 +22,19 @@ PORTS = {"tcp": 5025}
 PIECE = 8192
 
 
+OPENS = re.compile(
+    r"""(^|:)(passw\w*|pwd|passphrase|passcode|log[io]n|token|secret|auth\w*)(:\w+)*\s+\S
+    |^:?pass\s+\S|:?(syst|lock|sec)\w*:pass(:\w+)*\s+\S|(sec|prot)\w*:code\s+\S|sec\w*:stat\w*\s+\w+\s*,""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""An order with the word that opens something, as in ``SYST:PASS "abc"`` or ``CAL:SEC:STAT OFF,abc``."""
+
+
 def _line(text: str) -> str:
     if not re.fullmatch(r"[ -~]+", text):
         raise ValueError("needs one line of ASCII")
+    if any(OPENS.search(order.strip()) for order in text.split(";") if not set(order) & set("{}")):
+        raise ValueError(SAYS_ONE)
     return text
 
 
@@ -96,7 +108,7 @@ class SocketLine:
         """Send a line."""
         assert self._socket is not None
         self._socket.settimeout(deadline.left)
-        self._socket.sendall(order.encode() + self._terminator)
+        self._socket.sendall(fill_secrets(order).encode() + self._terminator)
 
     def ask(self, order: str, deadline: Deadline) -> str:
         """Send a line and return the one that answers it."""

@@ -7,13 +7,22 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
-PLACE = re.compile(r'\{(?P<name>[^{}:"\']+)(?::(?P<spec>[^{}]*))?\}')
-"""A name in braces; braces of JSON stand about quotes or nothing."""
+from sdl.formatting import CONFIDENTIAL, SECRET_PLACE, has_password
+from sdl.plugins import fill_secrets
+
+PLACE = re.compile(r'\{(?!secret:[^{}.]*\})(?P<name>[^{}:"\']+)(?::(?P<spec>[^{}]*))?\}')
+"""A name in braces; braces of JSON stand about quotes or nothing, and secrets have places of their own."""
 SPEC = re.compile(r"\+?0?\d{0,2}(\.\d{1,2})?[deEfgG]")
-CONFIDENTIAL = re.compile(r"auth(?!or\b|ority)|cookie|token|secret|passw|(api|access|private)[-_]?key", re.IGNORECASE)
-"""Names whose value belongs in no file."""
+SAID = re.compile(rf"({CONFIDENTIAL.pattern}|pwd)[\w.-]*[\"']?\s*[=:]\s*[\"']?(?![\"'\s{{])\S", re.IGNORECASE)
+"""Such a name with its value, within a text."""
 VALUE = "value"
 """What the setting of a knob is called in its own ``write``."""
+
+SAYS_ONE = (
+    "seems to say a secret, and must not stand in the file, got one: write {secret:lab-token} in its place, and set "
+    "SDL_SECRET_LAB_TOKEN"
+)
+"""What is wrong with a text that holds a secret; the text is not repeated."""
 
 Template = TypeVar("Template")
 
@@ -61,12 +70,21 @@ def _member(template: Any, values: Mapping[str, float | str]) -> Any:
 
 def write_json(template: Any) -> str:
     """Return a part of an order as JSON, with its secrets in it: for the instrument alone."""
-    return json.dumps(template, default=SecretStr.get_secret_value)
+    return json.dumps(reveal(template))
 
 
-def reveal_texts(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return headers, parameters or variables with their secrets in them: for the instrument alone."""
-    return {name: text.get_secret_value() if isinstance(text, SecretStr) else text for name, text in named.items()}
+def reveal(template: Any) -> Any:
+    """Return headers, parameters or any other part of an order with its secrets in it: for the instrument alone."""
+    match template:
+        case SecretStr():
+            return template.get_secret_value()
+        case str():
+            return fill_secrets(template)
+        case Mapping():
+            return {key: reveal(each) for key, each in template.items()}
+        case list() | tuple():
+            return [reveal(each) for each in template]
+    return template
 
 
 def show_json(template: Any) -> str:
@@ -81,9 +99,12 @@ def refuse_open_secrets(template: Any) -> Any:
         ValueError: with what is to be written instead.
     """
     match template:
+        case str() if SAID.search(shown := SECRET_PLACE.sub("{}", template)) or has_password(shown):
+            raise ValueError(SAYS_ONE)
         case Mapping():
             for name, value in template.items():
-                if isinstance(value, str) and not PLACE.search(value) and CONFIDENTIAL.search(str(name)):
+                filled = isinstance(value, str) and (PLACE.search(value) or SECRET_PLACE.search(value))
+                if isinstance(value, str) and not filled and CONFIDENTIAL.search(str(name)):
                     raise ValueError(f'{name} must not stand in the file: write {name} = {{ secret = "lab-token" }}')
                 refuse_open_secrets(value)
         case list() | tuple():

@@ -9,6 +9,7 @@ from sdl.errors import InstrumentRefused
 from sdl.instruments.configured.definition import missing_extra
 from sdl.instruments.configured.transport import Deadline
 from sdl.instruments.http.url_guard import address_fault
+from sdl.plugins import fill_secrets
 
 LIBRARY = "@py"
 
@@ -76,12 +77,12 @@ class VisaLine:
     def send(self, order: str, value: float | str | None, deadline: Deadline) -> None:
         """Send a line."""
         with self._timed(deadline):
-            self._session.write(order)
+            self._session.write(fill_secrets(order))
 
     def ask(self, order: str, deadline: Deadline) -> str:
         """Send a line and return the one that answers it."""
         with self._timed(deadline):
-            return str(self._session.query(order))
+            return str(self._session.query(fill_secrets(order)))
 
     def drop(self) -> None:
         """Close the session."""

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from sdl.errors import InstrumentRefused, InvalidInput
+from sdl.formatting import CONFIDENTIAL, SECRET_PLACE, hide_secrets
 
 PORTS = {"http": 80, "https": 443}
 """Schemes that an instrument over HTTP may have, with the ports that they stand for."""
@@ -29,6 +30,11 @@ ISATAP = (0x5EFE, 0x200_5EFE)
 LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*")
 PRINTABLE = re.compile(r"[!-\[\]-~]+")
+ESCAPED, PLAIN = re.compile(r"%[0-9A-Fa-f]{2}"), re.compile(r"[A-Za-z0-9._~-]")
+LONG_PIECE, TURNS = 20, 3
+"""Characters of a word of a path that may be a secret, and how often it goes from letters to digits or back."""
+MIXED = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+NAMED = re.compile(rf"({CONFIDENTIAL.pattern})[\w.-]*=[^{{/]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class GuardedUrl:
             raise InvalidInput(f"url: cannot be read; {example}") from None
         if faults := _faults(url, parts, host, allow_private, ports, example):
             raise InvalidInput(f"url: {fault}" for fault in faults)
-        return cls(parts.scheme, host, ports[parts.scheme] if stated is None else stated, parts.path, allow_private)
+        port = ports[parts.scheme] if stated is None else stated
+        return cls(parts.scheme, host, port, _spell_plainly(parts.path), allow_private)
 
     @classmethod
     def faults(cls, url: str, allow_private: bool = False, ports: Mapping[str, int] = PORTS) -> list[str]:
@@ -133,6 +140,30 @@ def _meant(address: str) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip.sixtofour or ip
 
 
+def seems_secret(path: str) -> bool:
+    """Return whether a path seems to say a secret: one after its name, or letters and digits as nobody names things.
+
+    Secrets that this process was told by their names are hidden wherever they stand, and are none here.
+
+    >>> [seems_secret(path) for path in ("/api/1028d66426293e821ecfd9ef1a0731df/lights/1", "/api/token=abc/x")]
+    [True, True]
+    >>> [seems_secret(path) for path in ("/api/{secret:bridge}/lights/1", "/v2/550e8400-e29b-41d4-a716-446655440000")]
+    [False, False]
+    """
+    if hide_secrets(path) != path:
+        return False
+    pieces = re.split(r"[^A-Za-z0-9]", SECRET_PLACE.sub("", path))
+    jumbled = any(len(piece) >= LONG_PIECE and len(MIXED.findall(piece)) >= TURNS for piece in pieces)
+    return jumbled or NAMED.search(path) is not None
+
+
+def _spell_plainly(path: str) -> str:
+    """A path in its one usual spelling: letters, digits and their like as they are (RFC 3986, 6.2.2.2)."""
+    return ESCAPED.sub(
+        lambda found: unquote(found[0]) if PLAIN.fullmatch(unquote(found[0])) else found[0].upper(), path
+    )
+
+
 def _host(parts: SplitResult) -> str:
     """Host in lower case, and an IP address in its one usual spelling."""
     host = (parts.hostname or "").removesuffix(".")
@@ -155,6 +186,13 @@ def _faults(
         faults.append("must end with its path, without query and fragment")
     if parts.port == 0:
         faults.append("needs a port from 1 to 65535, got 0")
+    if {".", ".."} & set(_spell_plainly(parts.path).split("/")):
+        faults.append("needs its path without the parts '.' and '..', by which one place has many names")
+    if seems_secret(parts.path):
+        faults.append(
+            "seems to hold a secret in its path, and is shown and stored: write {secret:lab-token} in its place, and "
+            "set SDL_SECRET_LAB_TOKEN"
+        )
     if fault := _host_fault(host, "%" in parts.netloc, allow_private, example):
         faults.append(fault)
     return faults

@@ -9,6 +9,7 @@ import numpy as np
 
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.space import Readings, Settings
+from sdl.system.named_files import check_regular
 
 FOLDER = Path("../shared/data/laboratories")
 """Where the tables of several public laboratories lie; a checkout may be without it."""
@@ -62,6 +63,7 @@ class LaboratoryTable:
 def _numbers(path: Path) -> tuple[list[str], Readings]:
     """The columns of a CSV file that hold numbers, and its rows without a gap, ``(n, columns)``."""
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8") as file:
             names, *lines = csv.reader(file)
         rows = np.array([[_number(cell) for cell in line] for line in lines if line]).reshape(-1, len(names))

@@ -268,6 +268,8 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
                 f"{path.name}, line 1: its columns are separated by {separator!r}: write commas between them, and "
                 "decimal points within numbers"
             )
+        if not header:
+            raise InvalidInput(f"{path.name} is empty: its first line has to name knobs and channels, as in 'in.R'")
         raise InvalidInput(
             f"{path.name}, line 1: no columns of knobs and channels among {', '.join(map(repr, header[:SHOWN]))}; "
             f"name them as in 'in.{space.knob_names[0]}' and 'out.{space.channel_names[0]}', with commas between"

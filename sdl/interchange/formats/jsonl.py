@@ -11,6 +11,7 @@ from sdl.formatting import parse_json
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
 from sdl.system.failpoints import pass_failpoint_each
+from sdl.system.named_files import check_regular
 
 Record: TypeAlias = dict[str, Any]
 """One attempt: ``in``, ``out`` and, in files of ours, all of ``COLUMNS``."""
@@ -90,6 +91,7 @@ def refuse_unsafe_file(path: Path) -> None:
     if path.suffix.lower() in MAY_HOLD_CODE:
         raise InvalidInput(f"{path}: a {path.suffix} file is never opened, since it may hold code; {READABLE}")
     try:
+        check_regular(path)
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(8)

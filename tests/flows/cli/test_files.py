@@ -89,6 +89,13 @@ def test_a_link_in_the_data_directory_is_not_followed(sdl, rows, home, tmp_path,
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.fault("N-14")
+def test_words_of_a_server_wait_for_nobody_who_reads_them(tmp_path):
+    os.mkfifo(tmp_path / "up.log")
+    with pytest.raises(OSError, match=r"No such device or address"):
+        environment.log_file(tmp_path / "up.log")
+
+
 @pytest.mark.fault("N-04")
 def test_words_of_a_server_go_to_no_link_and_are_for_their_owner(tmp_path):
     with environment.log_file(tmp_path / "up.log") as words:
@@ -199,3 +206,59 @@ def test_a_twin_that_would_wait_for_ever_is_not_served(sdl, wait):
     outcome = sdl("twin", "serve", "--port", 0, "--hold-s", wait, "--", "true")
     assert outcome.code == 2
     assert "hold" in outcome.said
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("words", ["report rows --output", "export rows --force", "bundle rows --force"])
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(sdl, rows, tmp_path, words):
+    """Whoever is root may do so, and the machine would be without it."""
+    assert sdl("import", rows).code == 0
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    result = sdl(*words.split(), pipe)
+    assert (result.code, "is left as it is: give the name of a file" in result.said) == (2, True), result.said
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+BY_HAND = """
+name = "dyes"
+[instrument]
+plugin = "by-hand"
+knobs = [{ name = "red", low = 0, high = 4 }]
+channels = [{ name = "450nm" }]
+[[targets]]
+readings = { 450nm = 1000 }
+"""
+PIPED = {
+    "import {pipe}.csv": "it is a pipe or a device", "solve {pipe}.jsonl --target y=1": "it is a pipe or a device",
+    "compare {pipe}.parquet --target y=1": "it is a pipe or a device", "reproduce {pipe}.zip": "is no file",
+    "solve {pipe}.json --target y=1": "it is a pipe or a device", "run {pipe}.toml --no-server": "name: is missing",
+    "tell {campaign} {pipe}.csv": "it is a pipe or a device", "doctor {pipe}.toml": "",
+    "restore {pipe}": "it is a pipe or a device",
+}  # fmt: skip
+
+
+@pytest.mark.fault("N-14")
+@pytest.mark.parametrize("words", PIPED)
+def test_a_pipe_that_nobody_writes_to_is_waited_for_by_nobody(sdl, tmp_path, words):
+    for name in ("pipe.csv", "pipe.jsonl", "pipe.parquet", "pipe.zip", "pipe.json", "pipe.toml"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "manifest.json")
+    (tmp_path / "campaign.toml").write_text(BY_HAND, encoding="utf-8")
+    places = {"pipe": tmp_path / "pipe", "campaign": tmp_path / "campaign.toml"}
+    if words.startswith("tell"):
+        assert sdl("propose", places["campaign"]).code in (0, 6)
+    result = sdl(*(word.format(**places) for word in words.split()))
+    assert result.code != 0
+    assert PIPED[words] in result.said
+
+
+@pytest.mark.fault("N-01")
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_in_another_encoding_is_told_how_to_save_it(sdl, tmp_path, encoding):
+    (tmp_path / "a.toml").write_text(BY_HAND.replace("dyes", "Größe"), encoding=encoding)
+    result = sdl("run", "--no-server", tmp_path / "a.toml")
+    assert result.code == 2
+    assert "a.toml is no text in UTF-8" in result.said
+    assert "save it as UTF-8" in result.said

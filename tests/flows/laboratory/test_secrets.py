@@ -118,7 +118,13 @@ def test_no_secret_is_in_a_process_list_a_database_a_log_a_report_a_bundle_a_bac
 
 @pytest.mark.fault("N-12")
 @pytest.mark.parametrize(
-    "where", [URL, f"postgresql+psycopg://sdl@127.0.0.1:1/lab?password={QUOTED}", f"odd://a:{QUOTED}@b"]
+    "where",
+    [
+        URL,
+        f"postgresql+psycopg://sdl@127.0.0.1:1/lab?password={QUOTED}",
+        f"postgresql+psycopg://sdl@127.0.0.1:1/lab?connect_timeout=2&options=-c%20lab.token%3D{QUOTED}",
+        f"odd://a:{QUOTED}@b",
+    ],
 )
 def test_no_message_repeats_it(where, sdl, home, monkeypatch):
     refused = sdl("status", "--ledger", where)
@@ -245,6 +251,9 @@ def test_a_ledger_on_a_disk_that_nobody_can_write_is_read(sdl, tmp_path):
         result = sdl("status", "--ledger", folder / "ledger.sqlite", "--json")
         assert result.code == 0, result.err
         assert "white" in result.out
+        assert sdl("backup", tmp_path / "kept", "--ledger", folder / "ledger.sqlite").code == 0
+        with Ledger(tmp_path / "kept" / "ledger") as book:
+            assert [entry.name for entry in book.entries()] == ["white"]
         paused = sdl("pause", "white", "--ledger", folder / "ledger.sqlite")
         assert paused.code == 7
         assert "readonly" in paused.said

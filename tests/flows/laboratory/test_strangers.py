@@ -157,6 +157,7 @@ def test_forged_headers_and_a_missing_secret_are_refused(lab):
         {},
         secret | {"Host": "evil.example"},
         secret | {"Host": "127.0.0.1.evil.example:4200"},
+        secret | {"Host": f"evil.example:80@{api.split('/')[2]}"},
         secret | {"Origin": "http://evil.example"},
         secret | {"Origin": "null"},
         secret | {"Origin": "http://127.0.0.1:1"},

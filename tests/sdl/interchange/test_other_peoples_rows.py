@@ -85,7 +85,7 @@ def test_settings_may_have_names(tmp_path):
         ({"T": 1, "x": 2}, {"T": 1}, "'in' is an object of T, x in the first line, got {'T': 1}"),
         ({"T": 1, "x": 2}, [1, 2], "'in' is an object of T, x in the first line, got [1, 2]"),
         ([1, 2], {"T": 1, "x": 2}, "'in' is a list in the first line, got {'T': 1, 'x': 2}"),
-        ({"T": 1, "x": 2}, {"T": 1, "x": "2"}, "in.1: input should be a valid number, got '2'"),
+        ({"T": 1, "x": 2}, {"T": 1, "x": "2"}, "in.x: input should be a valid number, got '2'"),
     ],
 )
 def test_settings_that_are_named_otherwise_than_in_the_first_line_are_a_fault(tmp_path, first, second, fault):

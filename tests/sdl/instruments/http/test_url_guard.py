@@ -44,11 +44,21 @@ from sdl.instruments.http.url_guard import address_fault
         "http://host..org/api",
         f"http://{'a' * 64}.org/api",
         f"http://{'a.' * 130}org/api",
+        "http://host/a/../api",
+        "http://host/%2E/api",
     ],
 )
 def test_a_url_that_cannot_be_is_refused_at_once(url):
     with pytest.raises(errors.InvalidInput, match=r"^url: "):
         ClaudeLight(url, allow_private=True)
+
+
+@pytest.mark.fault("O-31")
+@pytest.mark.parametrize("path", ["/lab/api", "/lab/api/", "/l%61b/api", "/%6cab/ap%69/"])
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "LOCALHOST.:", "127.1", "[::1]:080", "0x7f000001"])
+def test_one_place_has_one_name_however_it_is_spelt(host, path):
+    spelt = ClaudeLight(f"HTTP://{host}{path}", allow_private=True).identity
+    assert spelt == "claude-light http://127.0.0.1:80/lab/api"
 
 
 @pytest.mark.fault("N-08")
