@@ -243,7 +243,7 @@ class TestGate:
     def test_a_name_that_looks_like_that_of_another_campaign_cannot_be_proposed(self, people):
         people.propose(people.bot, name="bot: Blue 1")
         for name in ("bot: blu\u0435 1", "bot: Blue l", "bot:  BLUE 1", "b\u03bft: Bl\u00fae 1"):
-            with pytest.raises(InvalidInput, match="there is a campaign 'bot(: Blue |-blue-)1'"):
+            with pytest.raises(InvalidInput, match=r"there is a campaign 'bot(: Blue |-blue-)1'"):
                 people.propose(people.bot, name=name)
         people.propose(people.bot, name="bot: Blue 2")
 
