@@ -22,6 +22,15 @@ SHORTEST_SECRET = 4
 """Characters of a secret that is looked for in what others say."""
 SECRET_PLACE = re.compile(r"\{secret:(?P<name>[^{}.]*)\}")
 """Where in a text a secret goes, as ``{secret:lab-token}``; with a point in it, it is the form of a number."""
+HIDDEN = frozenset(
+    ["\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"]
+    + [
+        chr(code)
+        for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0E), (0xE0100, 0xE01EF))
+        for code in range(first, last + 1)
+    ]
+)
+"""Letters and marks, by what Unicode calls them, of which nothing is to be seen; U+FE0F, which emoji have, aside."""
 _secrets = set[str]()
 """What this process was told in confidence, as it may be written."""
 
@@ -39,6 +48,15 @@ def escape_invisible(text: object) -> str:
 
 CONFIDENTIAL = re.compile(r"auth(?!or\b|ority)|cookie|token|secret|passw|(api|access|private)[-_]?key", re.IGNORECASE)
 """Names whose value belongs in no file."""
+def shows_whole(name: str) -> bool:
+    r"""Return whether a name is one line in which every character shows, so that nothing hides in it.
+
+    >>> [shows_whole(name) for name in ("blue light", "blue\u3164light", "blue\u200b", "blue\ufe0f")]
+    [True, False, False, False]
+    """
+    return name.isprintable() and not any(letter in HIDDEN or "\ufe00" <= letter <= "\ufe0f" for letter in name)
+
+
 PASSWORD = re.compile(
     r"(?P<before>//[^:/@?#]*:).*(?=@)|(?P<query>(?:^|[?&\s])(?:ssl)?password\s*=\s*)[^&\s]*"
     rf"|(?P<options>[?&]options\s*=\s*)(?=[^&\s]*(?:{CONFIDENTIAL.pattern}|pwd))[^&\s]*",
@@ -237,7 +255,9 @@ def format_moment(seconds: float | None) -> str:
 
 
 def _shows(character: str) -> bool:
-    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return character in "\n\t" or (
+        unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and character not in HIDDEN
+    )
 
 
 def _escaped(character: str) -> str:

@@ -154,7 +154,8 @@ ROOMS = {
         "flows": "environment versions",
     },
     "flows.notebook": {
-        "sdl": "analysis campaign errors formatting history ledger measurement reports system",
+        "sdl": "analysis campaign errors formatting history instruments.protocol ledger measurement reports "
+        "space system",
         "flows": "engine environment",
     },
     "flows.campaign": {

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from flows import environment
 from flows.engine.handover import build_instrument
@@ -14,11 +15,13 @@ from flows.notebook.lab_campaign import LabCampaign, observations_table
 from sdl.campaign.definition import Campaign, Target
 from sdl.campaign.sections import Plugin
 from sdl.campaign.toml import validate_input
-from sdl.errors import InvalidInput
-from sdl.formatting import format_value
+from sdl.errors import InvalidInput, suggest_nearest
+from sdl.formatting import format_setting, format_value
+from sdl.instruments.protocol import ReadByPersons
 from sdl.ledger.ledger import Ledger
 from sdl.measurement.driver_call import close_driver
 from sdl.measurement.manual import measure_by_hand
+from sdl.space import Settings
 from sdl.system.signals import set_on_signal
 
 if TYPE_CHECKING:
@@ -35,16 +38,24 @@ class LabReading(Mapping[str, float]):
         settings: By knob.
         readings: By channel.
         at_ceiling: Channels at their ceiling, of which nothing but that is known.
+        conditions: What nobody chose and held meanwhile, by name.
     """
 
     def __init__(
-        self, settings: Mapping[str, float | str], readings: Mapping[str, float], at_ceiling: Iterable[str]
+        self,
+        settings: Mapping[str, float | str],
+        readings: Mapping[str, float],
+        at_ceiling: Iterable[str],
+        conditions: Mapping[str, float],
     ) -> None:
         self.settings, self.readings, self.at_ceiling = dict(settings), dict(readings), tuple(at_ceiling)
+        self.conditions = dict(conditions)
 
     def __getitem__(self, channel: str) -> float:
         if channel in self.at_ceiling:
             raise KeyError(f"{channel} is at its ceiling: nothing is known but that")
+        if channel not in self.readings:
+            raise KeyError(f"no reading of {format_value(channel)}{suggest_nearest(channel, self.readings)}")
         return self.readings[channel]
 
     def __iter__(self) -> Iterator[str]:
@@ -55,10 +66,12 @@ class LabReading(Mapping[str, float]):
 
     def __repr__(self) -> str:
         ceilings = "".join(f", {channel} at its ceiling" for channel in self.at_ceiling)
-        return ", ".join(f"{channel} {value:g}" for channel, value in self.readings.items()) + ceilings
+        held = "".join(f", at {name} {value:g}" for name, value in self.conditions.items())
+        return ", ".join(f"{channel} {value:g}" for channel, value in self.readings.items()) + ceilings + held
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.readings.keys(), [[f"{value:g}" for value in self.readings.values()]])
+        shown = {**self.readings, **self.conditions}
+        return display.html_table(shown.keys(), [[f"{value:g}" for value in shown.values()]])
 
 
 class Lab:
@@ -97,32 +110,31 @@ class Lab:
         """Let the instrument go; the ledger stays."""
         close_driver(self._instrument)
 
-    def __call__(self, settings: Mapping[str, float | str] | None = None, /, **knobs: float | str) -> LabReading:
-        """Take one reading at settings, which are given by name, and keep it in the ledger.
+    def __call__(self, *settings: Mapping[str, float | str], **knobs: float | str) -> LabReading:
+        """Take one reading at settings, which are given by name or as a mapping, and keep it in the ledger.
 
         Raises:
             InvalidInput: naming every knob that is missing, unknown or out of its range.
             CampaignSuspended: if no reading can be had, with the reason.
             LeaseHeld: if somebody else measures with this instrument.
         """
-        (reading,) = self._take([_by_name(settings) | knobs])
+        (reading,) = self._take([self._by_name(*settings, **knobs)])
         return reading
 
     def measure(self, rows: "Iterable[Mapping[str, float | str]] | pd.DataFrame") -> "pd.DataFrame":
         """Take a reading at each row of settings, in order, and return them as a table; errors as those of a call."""
         library = display.pandas()
         records: Any = rows.to_dict("records") if isinstance(rows, library.DataFrame) else rows
-        taken = self._take([_by_name(row) for row in ([records] if isinstance(records, Mapping) else records)])
-        table: pd.DataFrame = library.DataFrame([{**reading.settings, **reading.readings} for reading in taken])
+        taken = self._take([self._by_name(row) for row in ([records] if isinstance(records, Mapping) else records)])
+        rows = [{**reading.settings, **reading.conditions, **reading.readings} for reading in taken]
+        table: pd.DataFrame = library.DataFrame(rows)
         return table
 
-    def repeat(
-        self, n: int, settings: Mapping[str, float | str] | None = None, /, **knobs: float | str
-    ) -> "pd.DataFrame":
+    def repeat(self, n: int, /, *settings: Mapping[str, float | str], **knobs: float | str) -> "pd.DataFrame":
         """Take ``n`` readings at the same settings and return them as a table; errors as those of a call."""
-        if not isinstance(n, int) or n < 1:
+        if not isinstance(n, SupportsIndex) or index(n) < 1:
             raise InvalidInput(f"repeat() needs how many readings, a whole number from 1, got {format_value(n)}")
-        return self.measure([_by_name(settings) | knobs] * n)
+        return self.measure([self._by_name(*settings, **knobs)] * index(n))
 
     @property
     def data(self) -> "pd.DataFrame":
@@ -167,7 +179,17 @@ class Lab:
         return LabCampaign(config, self._directory, self._where)
 
     def _take(self, rows: Sequence[Mapping[str, float | str]]) -> list[LabReading]:
-        settings = [self.space.settings(row) for row in rows]
+        if isinstance(self._instrument, ReadByPersons):
+            words = "campaign() says what is wanted, its ask() what to measure, and its tell() takes what was read"
+            raise InvalidInput(f"{self._instrument.identity} is no instrument that can be called: {words}")
+        settings, faults = list[Settings](), list[str]()
+        for place, row in enumerate(rows):
+            try:
+                settings.append(self.space.settings(row))
+            except InvalidInput as error:
+                faults += [f"row {place}: {fault}" if len(rows) > 1 else fault for fault in error.faults]
+        if faults:
+            raise InvalidInput(faults)
         interrupted = threading.Event()
         with (
             set_on_signal(interrupted),
@@ -179,6 +201,7 @@ class Lab:
                 self.space.shown_settings(observation.settings),
                 self.space.named_readings(observation.readings),
                 [name for name, is_at in zip(self.space.channel_names, observation.censored, strict=True) if is_at],
+                observation.conditions,
             )
             for observation in taken
         ]
@@ -196,14 +219,23 @@ class Lab:
     def _channels(self) -> str:
         return ", ".join(self.space.channel_names)
 
+    def _by_name(self, *given: Any, **knobs: Any) -> dict[str, Any]:
+        """Settings by knob, given as one mapping, or as a row of a table, and by name.
 
-def _by_name(settings: object) -> dict[str, Any]:
-    """Settings by knob, none where nothing is given.
-
-    Raises:
-        InvalidInput: if they are something else than settings by name.
-    """
-    if settings is not None and not isinstance(settings, Mapping):
-        example = "lamp(R=0.1, G=0.2, B=0.3) or a mapping of the same"
-        raise InvalidInput(f"settings are given by the names of knobs, such as {example}; got {format_value(settings)}")
-    return {str(knob): value for knob, value in (settings or {}).items()}
+        Raises:
+            InvalidInput: if they are something else.
+        """
+        named: Any = next(iter(given), {})
+        if hasattr(named, "to_dict"):  # a row of a table of pandas
+            named = named.to_dict()
+        if len(given) > 1 or not isinstance(named, Mapping):
+            example = ", ".join(
+                f"{knob}={format_setting(value)}" for knob, value in self.space.shown_settings(self.space.off).items()
+            )
+            words = f"settings are given by the names of knobs, as in lamp({example}), or as a mapping of the same"
+            raise InvalidInput(f"{words}; got {', '.join(map(format_value, given))}")
+        # NumPy's numbers are no numbers of Python's, and JSON knows those alone.
+        return {
+            str(knob): value.item() if hasattr(value, "item") and not getattr(value, "ndim", 1) else value
+            for knob, value in {**named, **knobs}.items()
+        }

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 from flows.notebook import display
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, ReadingsWanted
+from sdl.formatting import format_setting
 from sdl.history import Entry, Request, State, Verdict
 from sdl.ledger.ledger import Ledger, refuse_other_instrument
+from sdl.space import Space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +56,27 @@ class LabModel:
 
     def _repr_html_(self) -> str:
         return f"<b>{display.html_text(self.card.model)}</b>" + display.html_table((), self.card.words().items())
+
+
+class AskedSamples(list["Sample"]):
+    """What a person is to measure, which shows itself as a table: the name of each sample, and where its knobs stand.
+
+    Args:
+        samples: What is wanted.
+        space: Its knobs.
+    """
+
+    def __init__(self, samples: "Iterable[Sample]", space: Space) -> None:
+        super().__init__(samples)
+        self._space = space
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{each.name}: {self._space.compact_settings(each.request.settings)}" for each in self)
+
+    def _repr_html_(self) -> str:
+        shown = (self._space.shown_settings(each.request.settings).values() for each in self)
+        rows = [[each.name, *map(format_setting, row)] for each, row in zip(self, shown, strict=True)]
+        return display.html_table(["sample", *self._space.knob_names], rows) if self else "nothing is to be measured"
 
 
 class LabCampaign:
@@ -106,14 +129,17 @@ class LabCampaign:
             token = watching.set(watch)
             try:
                 run_directly(self.config, self._directory, self._where)
+            except ReadingsWanted as error:
+                error.add_note("In a notebook ask() says what to measure, and tell() takes what was read.")
+                raise
             finally:
                 watching.reset(token)
                 show("")
         return self
 
-    def ask(self) -> "list[Sample]":
+    def ask(self) -> "AskedSamples":
         """Return what a person is to measure next, where a person is the instrument; see ``AskAndTell``."""
-        return self._conversation().ask()
+        return AskedSamples(self._conversation().ask(), self._space)
 
     def tell(self, said: Iterable[Mapping[str, Any]], *, correct: bool = False) -> "Taken":
         """Keep what a person read; see ``AskAndTell``."""
@@ -215,14 +241,17 @@ class LabCampaign:
 
 
 def observations_table(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
-    """Return every request of a campaign as a table: place, purpose, settings by knob, readings by channel, verdict."""
-    library = display.pandas()
+    """Return every request of a campaign as a table: place, purpose, settings, conditions and readings, verdict."""
+    library, space, place = display.pandas(), entry.space, ("round", "index", "replicate", "purpose")
     rows = [
-        {name: row[name] for name in ("round", "index", "replicate", "purpose")}
-        | entry.space.shown_settings(row["settings"])
-        | dict(zip(entry.space.channel_names, row["readings"] or [None] * entry.space.p, strict=True))
+        {name: row[name] for name in place}
+        | space.shown_settings(row["settings"])
+        | dict.fromkeys(space.condition_names)
+        | (row["conditions"] or {})
+        | dict(zip(space.channel_names, row["readings"] or [None] * space.p, strict=True))
         | {"verdict": row["verdict"], "time": library.to_datetime(row["sent_at"], unit="s", utc=True)}
         for row in ledger.trail(entry.id)
     ]
-    table: pd.DataFrame = library.DataFrame(rows)
+    names = (*place, *space.knob_names, *space.condition_names, *space.channel_names, "verdict", "time")
+    table: pd.DataFrame = library.DataFrame(rows, columns=list(dict.fromkeys(names)))
     return table

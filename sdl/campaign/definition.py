@@ -36,7 +36,7 @@ from sdl.campaign.source import SourcePart
 from sdl.campaign.toml import read_toml, validate_input
 from sdl.campaign.wishes import is_tolerance, needs_tolerance, plain_wish, read_interval
 from sdl.errors import InvalidInput
-from sdl.formatting import format_value, found_twice
+from sdl.formatting import format_value, found_twice, shows_whole
 from sdl.space import UNCONSTRAINED, Constraints, Interval, is_number
 
 MOST_ANSWERS = 100
@@ -81,7 +81,7 @@ def _condition(value: Any) -> Any:
 
 
 def _printable(name: str) -> str:
-    if not name.isprintable():
+    if not shows_whole(name):
         raise ValueError(f"needs a name without line ends and control characters, got {format_value(name)}")
     return name
 

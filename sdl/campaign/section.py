@@ -1,12 +1,23 @@
 """What the parts of a campaign file have in common."""
 
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
+from sdl.campaign.toml import validate_input
+
 
 class Written(BaseModel):
-    """What a person writes: where a number or a name belongs, true and false are neither."""
+    """What a person writes: where a number or a name belongs, true and false are neither.
+
+    Raises:
+        InvalidInput: listing every fault, where it is made in Python.
+    """
+
+    def __new__(cls, /, *_: Any, **written: Any) -> Self:
+        if written:
+            validate_input(cls, written, cls.__name__.lower())  # in our sentences; pydantic has others for what follows
+        return super().__new__(cls)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sdl.formatting import (
     format_setting,
     format_time,
 )
-from sdl.history import LessonFacts, ReplyClass, Round
+from sdl.history import LessonFacts, Purpose, ReplyClass, Round
 from sdl.reports.campaign_summary import CampaignSummary
 from sdl.reports.free_channels import free_channels
 
@@ -37,11 +38,13 @@ class RequestRow:
     """By the clock on the wall, where that shows another time."""
     round: int
     purpose: str
-    settings: list[str]
+    """And of which source, or in which well."""
+    values: list[str]
+    """Settings, conditions and readings."""
     verdict: str
     tone: str
     reason: str
-    readings: list[str]
+    """Why it does not count, and what persons noted."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +55,27 @@ class RequestTable:
     note: str
 
 
-def request_rows(summary: CampaignSummary) -> RequestTable:
-    """Return the table of requests."""
+def request_rows(summary: CampaignSummary, notes: Mapping[int, str] = MappingProxyType({})) -> RequestTable:
+    """Return the table of requests, with what persons noted by the numbers of attempts."""
     useful = summary.sendings.counts
     n = len(useful)
     if n <= SHOWN:
-        return RequestTable(_rows(summary, range(n)), "")
+        return RequestTable(_rows(summary, range(n), notes), "")
     useless = [place for place in np.flatnonzero(~useful).tolist() if ENDS <= place < n - ENDS]
     note = f"Of {n} requests these are the first and last {ENDS}, and "
     note += f"the first {MOST_ODD} of {len(useless)}" if len(useless) > MOST_ODD else f"all {len(useless)}"
     note += " others that brought no usable reading. An export has them all."
-    return RequestTable(_rows(summary, [*range(ENDS), *useless[:MOST_ODD], *range(n - ENDS, n)]), note)
+    return RequestTable(_rows(summary, [*range(ENDS), *useless[:MOST_ODD], *range(n - ENDS, n)], notes), note)
 
 
-def _rows(summary: CampaignSummary, places: Sequence[int]) -> list[RequestRow]:
+def _rows(summary: CampaignSummary, places: Sequence[int], notes: Mapping[int, str]) -> list[RequestRow]:
     """Requests by their place in the order of sending, from 0."""
     rows = summary.trail(summary.sendings.rows[list(places)].tolist())
-    return [_asked(summary, place + 1, row) for place, row in zip(places, rows, strict=True)]
+    sources = {round_.number: round_.facts.source for round_ in summary.history.rounds}
+    return [
+        _asked(summary, place + 1, row, sources.get(row["round"]) or "", notes.get(row["seq"], ""))
+        for place, row in zip(places, rows, strict=True)
+    ]
 
 
 def is_usable(row: Mapping[str, Any]) -> bool:
@@ -76,18 +83,22 @@ def is_usable(row: Mapping[str, Any]) -> bool:
     return row["verdict"] is not None and ReplyClass(row["verdict"]).usable
 
 
-def _asked(summary: CampaignSummary, place: int, row: Mapping[str, Any]) -> RequestRow:
+def _asked(summary: CampaignSummary, place: int, row: Mapping[str, Any], source: str, note: str) -> RequestRow:
+    space, known = summary.entry.space, row["conditions"] or {}
+    settings = [format_setting(value) for value in space.shown_settings(row["settings"]).values()]
+    conditions = [format_number(known[name]) if name in known else "" for name in space.condition_names]
+    readings = [_reading(row, name, column) for name, column in zip(summary.channels, summary.columns, strict=True)]
+    where = source if row["purpose"] == Purpose.SOURCE else row["sample"]
     return RequestRow(
         place=place,
         time=format_time(row["sent_at"]),
         local=format_local_time(row["sent_at"]),
         round=row["round"],
-        purpose=row["purpose"],
-        settings=[format_setting(value) for value in summary.entry.space.shown_settings(row["settings"]).values()],
+        purpose=f"{row['purpose']}, {where}" if where else row["purpose"],
+        values=[*settings, *conditions, *readings],
         verdict=row["verdict"] or row["state"],
         tone="" if is_usable(row) else "bad",
-        reason=row["reason"],
-        readings=[_reading(row, name, column) for name, column in zip(summary.channels, summary.columns, strict=True)],
+        reason=row["reason"] if note in row["reason"] else "; ".join(filter(None, [row["reason"], f"noted: {note}"])),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,23 +15,22 @@ from sdl.formatting import float_or_nan, format_local_time, format_quantities, f
 from sdl.history import Observation, Purpose
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
+from sdl.ledger.people.samples import Samples
 from sdl.reports import figures
 from sdl.reports.campaign_log import request_rows, round_chapters
-from sdl.reports.campaign_summary import CampaignSummary, ChannelResult
+from sdl.reports.campaign_summary import MOST_CHANNELS, CampaignSummary, ChannelResult, thin
 from sdl.reports.figures import Bar, Light, MarkedFigure
 from sdl.reports.html import render_page, write_page
 from sdl.reports.survey_figures import SurveyFigures, SurveyRows
 from sdl.space import Readings
 from sdl.system import failpoints
 
-Item = TypeVar("Item")
-
 DRAWN = 2000
 """Readings in a figure; more are one spot, and take minutes to draw."""
 CERTAINTY = 2.0
 """Standard deviations that the band of the background is wide to either side."""
 MOST_BARS = 60
-"""Targets in their figure, where there are many."""
+"""In the figure of targets."""
 MOST_QUANTITIES = 8
 """Knobs and channels in the pair plot; of more, channels are drawn against knobs alone."""
 
@@ -65,8 +64,10 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         summary=summary,
         parity=parity,
         law=_law(summary),
-        requests=request_rows(summary),
+        shown=MOST_CHANNELS,
+        requests=request_rows(summary, Samples(ledger, summary.entry.id).notes()),
         thinning=_thinning(summary),
+        left_out=max(0, len(_bars(summary)) - MOST_BARS),
         lamps=course.lamps,
         chapters=list(round_chapters(summary)),
         cards=model_cards(summary.entry, summary.history),
@@ -77,7 +78,7 @@ def render_campaign_page(ledger: Ledger, campaign_name: str) -> str:
         config=json.dumps(_brief(summary.entry.config), indent=2, ensure_ascii=False),
         figures={
             "targets": _targets_figure(summary),
-            "parity": parity and figures.draw_parity([summary.labelled(name) for name in parity.channels], parity.sets),
+            "parity": parity and _parity_figure(summary, parity),
             **_data_figures(summary, course),
             "uncertainty": _uncertainty_figure(summary),
             "background": _background_figure(summary, course),
@@ -154,19 +155,16 @@ def _score(channel: str, rows: str, true: Readings, expected: Readings) -> Score
 # ---------------------------------------------------------------------- figures
 
 
+def _parity_figure(summary: CampaignSummary, parity: ScoredParity) -> str:
+    columns = thin(range(len(parity.channels)), MOST_CHANNELS)
+    sets = {name: (true[:, columns], expected[:, columns]) for name, (true, expected) in parity.sets.items()}
+    return figures.draw_parity([summary.labelled(parity.channels[column]) for column in columns], sets)
+
+
 def _targets_figure(summary: CampaignSummary) -> str | None:
-    """A bar for each channel of each target, or of very many targets the farthest off, with their worst channels."""
-    lines = [(result.target, line) for result in summary.results for line in result.lines]
-    lines += [
-        (f"{result.target} {answer.place}", line)
-        for result in summary.results
-        for answer in result.answers
-        for line in answer.lines
-    ]
-    if summary.many:
-        worst = [(result.target, max(result.lines, key=_reach)) for result in summary.results if result.lines]
-        farthest = sorted(range(len(worst)), key=lambda place: -_reach(worst[place][1]))[:MOST_BARS]
-        lines = [worst[place] for place in sorted(farthest)]
+    """A bar for each channel of each target, of many targets for their worst; of very many those farthest off."""
+    lines = _bars(summary)
+    farthest = sorted(range(len(lines)), key=lambda place: -_reach(lines[place][1]))[:MOST_BARS]
     bars = [
         Bar(
             f"{name}: {line.channel}",
@@ -175,9 +173,22 @@ def _targets_figure(summary: CampaignSummary) -> str | None:
             line.wanted.below / line.one,
             line.wanted.above / line.one,
         )
-        for name, line in lines
+        for name, line in (lines[place] for place in sorted(farthest))
     ]
     return figures.draw_targets(bars) if bars else None
+
+
+def _bars(summary: CampaignSummary) -> list[tuple[str, ChannelResult]]:
+    """What there is to draw of the targets, with the name of each."""
+    if summary.many:
+        return [(result.target, max(result.lines, key=_reach)) for result in summary.results if result.lines]
+    lines = [(result.target, line) for result in summary.results for line in result.lines]
+    return lines + [
+        (f"{result.target} {answer.place}", line)
+        for result in summary.results
+        for answer in result.answers
+        for line in answer.lines
+    ]
 
 
 def _reach(line: ChannelResult) -> float:
@@ -187,7 +198,7 @@ def _reach(line: ChannelResult) -> float:
 
 def _data_figures(summary: CampaignSummary, course: "_Course") -> dict[str, Any]:
     """What was read: ``pairs`` of all quantities for targets of few channels, else as a ``survey``; None the other."""
-    observations, space = _thinned(summary.history.observations), summary.entry.space
+    observations, space = thin(summary.history.observations, DRAWN), summary.entry.space
     few = len(space.knobs) + len(summary.channels) <= MOST_QUANTITIES
     if not observations or not summary.channels:
         return {"pairs": None, "survey": None}
@@ -218,8 +229,9 @@ def _pairs_figure(rows: SurveyRows, words: Sequence[str]) -> MarkedFigure:
 
 
 def _uncertainty_figure(summary: CampaignSummary) -> str | None:
-    rounds = _thinned([round_ for round_ in summary.history.rounds if round_.facts.uncertainty])
-    names = dict.fromkeys(name for round_ in rounds for name in round_.facts.uncertainty or ())
+    rounds = thin([round_ for round_ in summary.history.rounds if round_.facts.uncertainty], DRAWN)
+    known = dict.fromkeys(name for round_ in rounds for name in round_.facts.uncertainty or ())
+    names = thin(list(known), MOST_CHANNELS)
     if not rounds:
         return None
     channels = {
@@ -267,10 +279,10 @@ class _Course:
 
 def _background_figure(summary: CampaignSummary, course: _Course) -> MarkedFigure | None:
     observations, places, background = course.seen, course.places, course.background
-    references = _thinned([observation for observation in observations if observation.purpose is Purpose.REFERENCE])
+    references = thin([observation for observation in observations if observation.purpose is Purpose.REFERENCE], DRAWN)
     if not references or not summary.channels:
         return None
-    between = np.array([observation.seq for observation in _thinned(observations)])
+    between = np.array([observation.seq for observation in thin(observations, DRAWN)])
     state, width = background.at(between), CERTAINTY * background.deviation(between)
     lights = [
         Light(
@@ -287,19 +299,12 @@ def _background_figure(summary: CampaignSummary, course: _Course) -> MarkedFigur
             examined.setdefault(observation.round, []).append(places[observation.seq])
     exams = [
         (exam.target, examined[exam.round][0], examined[exam.round][-1])
-        for exam in _thinned(summary.history.exams)
+        for exam in thin(summary.history.exams, DRAWN)
         if exam.round in examined
     ]
     at = [places[observation.seq] for observation in references]
     words = [course.words(observation, summary) for observation in references]
     return figures.draw_background(at, [places[seq] for seq in between.tolist()], lights, exams, words)
-
-
-def _thinned(items: Sequence[Item]) -> Sequence[Item]:
-    """As many as can be told apart in a figure, evenly from the first to the last."""
-    if len(items) <= DRAWN:
-        return items
-    return [items[place] for place in np.linspace(0, len(items) - 1, DRAWN).round().astype(int)]
 
 
 def _thinning(summary: CampaignSummary) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -20,9 +20,19 @@ from sdl.ledger.ledger import Ledger
 from sdl.reports.free_channels import FreeChannel, free_channels
 from sdl.space import Interval
 
+Item = TypeVar("Item")
+
 MOST_CHANNELS = 12
-"""Channels shown where no target says which ones matter; the others are named."""
+"""Channels drawn and listed; the others are named, or counted where they are more than ``MOST_NAMED``."""
+MOST_NAMED = 40
 TONES = {Verdict.VERIFIED: "good", Verdict.REFUTED: "bad", Verdict.NOT_REACHABLE: "bad"}
+
+
+def thin(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """As many as can be told apart, evenly from the first to the last."""
+    if len(items) <= most:
+        return items
+    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 @dataclass(frozen=True)
@@ -153,13 +163,14 @@ class CampaignSummary:
 
     @property
     def channels(self) -> list[str]:
-        """Channels that matter: those of the targets, or else the first that were ever read."""
-        return self._named if self.campaign is not None else self._named[:MOST_CHANNELS]
+        """Channels that matter: some of those of the targets, or else the first that were ever read."""
+        return list(thin(self._named, MOST_CHANNELS)) if self.campaign is not None else self._named[:MOST_CHANNELS]
 
     @property
-    def unshown(self) -> list[str]:
-        """Channels that were read and are not shown, where no target says which ones matter."""
-        return [] if self.campaign is not None else self._named[MOST_CHANNELS:]
+    def unshown(self) -> str:
+        """Channels that matter as well and are neither drawn nor listed, in words; empty if there are none."""
+        others = [name for name in self._named if name not in set(self.channels)]
+        return ", ".join(others) if len(others) <= MOST_NAMED else f"{len(others)} of {len(self._named)} channels"
 
     @cached_property
     def _named(self) -> list[str]:
@@ -273,7 +284,7 @@ class CampaignSummary:
             answers=answers,
             settings="" if answers or source.settings is None else self.settings(source.settings),
             knobs=() if source.settings is None else source.settings.tolist(),
-            light=format_quantities(light, self.units),
+            light=format_quantities({name: light[name] for name in thin(list(light), MOST_CHANNELS)}, self.units),
             examined=source.verdict is not Verdict.NOT_REACHABLE,
             readings=self._taken[name],
             free=() if answers else free_channels(source, self.units),

@@ -243,7 +243,7 @@ def pair_grid(
     across = len(names) - 1
     figure = Figure((GRID_WIDTH, GRID_WIDTH), dpi=160)
     grid = figure.subplots(across, across, squeeze=False, gridspec_kw={"wspace": 0.1, "hspace": 0.1})
-    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.1, top=0.99)
+    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.1, top=0.975)  # room for a factor such as 1e6 above
     ticks, prune = (2, "both") if across > ROOMY else (3, None)
     room = max(8, 84 // across)
     for (row, column), axes in np.ndenumerate(grid):

@@ -11,7 +11,14 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from sdl.errors import InvalidInput
-from sdl.formatting import escape_invisible, format_moment, format_number, format_percent, format_with_margin
+from sdl.formatting import (
+    escape_invisible,
+    format_moment,
+    format_number,
+    format_percent,
+    format_setting,
+    format_with_margin,
+)
 from sdl.system.atomic_files import write_atomically
 
 SCRIPT = "marks.js"
@@ -104,6 +111,7 @@ def _load_template(name: str) -> Template:
     environment.finalize = _harmless
     environment.filters |= {
         "number": format_number,
+        "setting": format_setting,
         "within": format_with_margin,
         "moment": format_moment,
         "percent": format_percent,

@@ -18,7 +18,7 @@ from flows.versions import versions
 from sdl.campaign.definition import slugify
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput, suggest_nearest
-from sdl.formatting import format_value
+from sdl.formatting import format_value, shows_whole
 from sdl.history import Entry
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
@@ -200,7 +200,7 @@ class Desk:
                 rows.append(where.shown_settings(where.settings({unmark(knob): _bare(row[knob]) for knob in row})))
             except InvalidInput as error:
                 faults += [f"settings.{number}: {fault}" for fault in error.faults]
-        if not title.isprintable():
+        if not shows_whole(title):
             faults.append(f"name: needs a name without line ends and control characters, got {format_value(title)}")
         if faults:
             raise InvalidInput(faults)

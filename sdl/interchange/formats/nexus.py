@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sdl import __version__
 from sdl.errors import InvalidInput
 from sdl.formatting import array_from_json
-from sdl.history import Entry, ReplyClass
+from sdl.history import Entry, Purpose, ReplyClass
 from sdl.space import Channel, Knob, Space
 
 SUFFIXES = (".nxs", ".nexus")
@@ -26,7 +26,7 @@ NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_]")
 """Of a name in NeXus."""
 LONGEST = 63
 """Characters of such a name."""
-WORDS = ("purpose", "state", "verdict", "reason", "raw")
+WORDS = ("purpose", "state", "verdict", "reason", "raw", "instrument", "sample")
 COUNTS = ("seq", "round", "index", "replicate", "attempt")
 SECONDS = ("sent_at", "done_at", "seconds")
 
@@ -57,10 +57,16 @@ def nexus_file(entry: Entry, trail: Sequence[Row], findings: Sequence[Row]) -> b
         root = _group(file, "entry", "NXentry")
         _describe(root, entry, trail)
         _instrument(root, entry)
-        _data(root, entry, [row for row in trail if row["verdict"] is not None and ReplyClass(row["verdict"]).usable])
+        _data(root, entry, [row for row in trail if _counts(row)])
         _attempts(root, entry, trail)
         _verdicts(root, entry, findings)
     return buffer.getvalue()
+
+
+def _counts(row: Row) -> bool:
+    """Whether an attempt brought a reading of the campaign's instrument, and of no other source."""
+    usable = row["verdict"] is not None and ReplyClass(row["verdict"]).usable
+    return usable and row["purpose"] != Purpose.SOURCE
 
 
 def nexus_names(kind: str, names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
@@ -158,10 +164,11 @@ def _data(root: Any, entry: Entry, rows: Sequence[Row]) -> None:
     """What counts: channels over the readings, in the order of taking."""
     space = entry.space
     knobs, channels = _names(space, ["request", "time"])
+    conditions = nexus_names("condition", space.condition_names, ["request", "time", *knobs, *channels])
     data = _group(root, "data", "NXdata")
     root.attrs["default"] = "data"
     data.attrs.update({"signal": channels[0], "auxiliary_signals": channels[1:], "axes": ["request"]})
-    for name in ("request", "time", *knobs):
+    for name in ("request", "time", *knobs, *conditions):
         data.attrs[f"{name}_indices"] = [0]
     settings = np.array([row["settings"] for row in rows], float).reshape(-1, space.d)
     readings = np.array([array_from_json(row["readings"]) for row in rows], float).reshape(-1, space.p)
@@ -172,6 +179,9 @@ def _data(root: Any, entry: Entry, rows: Sequence[Row]) -> None:
     _field(data, "time", since, units="s", long_name="time of sending [s]", start=_moment(start))
     for name, knob, column in zip(knobs, space.knobs, settings.T, strict=True):
         _field(data, name, column, knob, categories=[_text(each) for each in knob.names] or None)
+    for name, condition in zip(conditions, space.conditions, strict=True):
+        known = _numbers([(row["conditions"] or {}).get(condition.name) for row in rows])
+        _field(data, name, known, long_name=condition.name, units=condition.unit or None)
     for name, channel, column in zip(channels, space.channels, readings.T, strict=True):
         _field(data, name, column, channel)
 

@@ -15,6 +15,7 @@ from sdl.formatting import count_words, escape_invisible, format_value
 from sdl.history import PROPOSAL, Entry, NoticeKind, State
 from sdl.ledger import statements
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.look_alikes import look_alike
 from sdl.ledger.people.tokens import Identity, Role, present
 from sdl.ledger.row_mapping import row_of_campaign
 from sdl.ledger.tables import approvals, campaigns
@@ -86,6 +87,12 @@ class Proposals:
             _refuse_excess(holder, _used(connection, holder.id), config["budget"])
             if connection.execute(select(campaigns.c.id).where(campaigns.c.name == name)).first() is not None:
                 raise InvalidInput(f"there is a campaign {format_value(name)} already: give this one another name")
+            for known in connection.execute(select(campaigns.c.title)).scalars():
+                if look_alike(known, title):
+                    raise InvalidInput(
+                        f"there is a campaign {format_value(known)}, which looks like {format_value(title)}: give this "
+                        "one another name"
+                    )
             campaign = statements.inserted_id(connection.execute(insert(campaigns).values(**row)))
             asked = {"campaign": campaign, "round": PROPOSAL, "granted": None, "by": "", "at": now()}
             reason = f"proposed by {holder.name} ({holder.known})"

@@ -115,6 +115,11 @@ class Samples:
     ledger: Ledger
     campaign: int
 
+    def notes(self) -> dict[int, str]:
+        """Return what persons noted beside what they read, by the number of the attempt that it was entered as."""
+        read = [(sample, [edition.note for edition in sample.editions if edition.note]) for sample in self.read()]
+        return {sample.entered: "; ".join(notes) for sample, notes in read if sample.entered is not None and notes}
+
     def read(self) -> list[Sample]:
         """Return all samples, in the order of asking."""
         with self.ledger.reading() as connection:

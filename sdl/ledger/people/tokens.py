@@ -8,7 +8,6 @@ import hashlib
 import re
 import secrets
 import threading
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hmac import compare_digest
@@ -16,10 +15,11 @@ from hmac import compare_digest
 from sqlalchemy import Connection, Row, insert, select, update
 
 from sdl.errors import InvalidInput, NotAllowed
-from sdl.formatting import format_value
+from sdl.formatting import format_value, shows_whole
 from sdl.history import PROPOSAL
 from sdl.ledger import statements
 from sdl.ledger.ledger import Ledger
+from sdl.ledger.people.look_alikes import look_alike
 from sdl.ledger.tables import approvals, tokens
 from sdl.system.clock import now
 
@@ -104,7 +104,7 @@ class Tokens:
             NotAllowed: if whoever asks may let nobody in.
         """
         faults = []
-        if not (name.isprintable() and name == name.strip() and 1 <= len(name) <= LONGEST_NAME):
+        if not (shows_whole(name) and name == name.strip() and 1 <= len(name) <= LONGEST_NAME):
             faults.append(f"a name needs 1 to {LONGEST_NAME} letters that show, got {format_value(name)}")
         if role is Role.APPROVER and kind is not Kind.PERSON:
             faults.append(f"only a person may approve: give the {kind} another role")
@@ -123,8 +123,11 @@ class Tokens:
                     "the first token is that of a person who may approve: 'sdl who add NAME --role approver'"
                 )
             for known in connection.execute(select(tokens.c.name)).scalars():
-                if _alike(known) == _alike(name):
-                    raise InvalidInput(f"there is, or was, a token of {format_value(known)}: give another name")
+                if look_alike(known, name):
+                    raise InvalidInput(
+                        f"there is, or was, a token of {format_value(known)}, which looks like {format_value(name)}: "
+                        "give another name"
+                    )
             number = statements.inserted_id(connection.execute(insert(tokens).values(**row)))
         return f"sdl-{number}-{secret}"
 
@@ -220,11 +223,6 @@ def _holders(connection: Connection) -> list[Identity]:
 def _identity(row: Row[tuple[object, ...]]) -> Identity:
     values = {name: getattr(row, name) for name in ("id", "name", "hourly", "daily", "at", "ended")}
     return Identity(kind=Kind(row.kind), role=Role(row.role), **values)
-
-
-def _alike(name: str) -> str:
-    """A name without what people do not tell apart: capitals, widths and forms of the same letters."""
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _hash(secret: str, salt: str) -> str:

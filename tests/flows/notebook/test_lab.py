@@ -8,12 +8,14 @@ import sys
 import threading
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+from problems import Oven
 
-from sdl import Campaign, InvalidInput, Lab, Ledger, Target
-from sdl.errors import Interrupted, LeaseHeld
+from sdl import Campaign, InvalidInput, Lab, Ledger, Target, plugins
+from sdl.errors import Interrupted, LeaseHeld, ReadingsWanted
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 
@@ -46,6 +48,46 @@ def test_tables_go_in_and_come_out(lamp):
     assert read["445nm"].is_monotonic_increasing
 
 
+def test_numbers_of_numpy_and_rows_of_pandas_are_settings_too(lamp):
+    again = lamp(lamp.repeat(np.int64(2), AT).iloc[0][["R", "G", "B"]])
+    assert again.settings == AT
+    assert lamp(R=np.int64(1), G=np.float32(0.5), B=np.array(0.25)).settings == {"R": 1, "G": 0.5, "B": 0.25}
+    with pytest.raises(KeyError, match="no reading of '444nm'; did you mean '445nm'"):
+        again["444nm"]
+
+
+def test_conditions_come_with_readings_and_tables(home, monkeypatch):
+    build = plugins.build
+    monkeypatch.setattr(plugins, "build", lambda group, *rest: Oven(7) if "instr" in group else build(group, *rest))
+    with Lab("twin") as oven:
+        reading = oven(a=0.5, b=0.5)
+        warm = reading.conditions["temperature"]
+        assert f"at temperature {warm:g}" in repr(reading)
+        assert "<th>temperature</th>" in reading._repr_html_()
+        assert 15 < oven.repeat(2, reading.settings)["temperature"].iloc[1] < 35
+        assert oven.data["temperature"].iloc[0] == warm
+
+
+def test_what_a_person_is_to_measure_shows_itself_and_is_told(home):
+    channel = {"name": "y", "noise": 0.1}
+    with Lab(
+        "by-hand", knobs=[{"name": "a"}, {"name": "solvent", "values": ["<w>", "e"]}], channels=[channel]
+    ) as bench:
+        with pytest.raises(InvalidInput, match=r"campaign\(\) says what is wanted"):
+            bench(a=0.5, solvent="e")
+        campaign = bench.campaign("hand", {"y": 5}, tolerance=1)
+        with pytest.raises(ReadingsWanted) as waits:
+            campaign.run()
+        assert "ask() says what to measure" in waits.value.__notes__[0]
+        asked = campaign.ask()
+        assert f"<td>{asked[0].name}</td><td>0</td><td>&lt;w&gt;</td>" in asked._repr_html_()
+        assert repr(asked).startswith(f"{asked[0].name}: a=0, solvent=<w>")
+        assert {"a", "solvent", "y"} < set(campaign.data.columns)
+        campaign.tell([{"sample": sample.name, "readings": {"y": 1.0}} for sample in asked])
+        campaign.ask()
+        assert campaign.data["y"].tolist() == [1.0] * len(asked)
+
+
 def test_settings_that_there_are_not_are_refused_before_anything_is_sent(lamp):
     with pytest.raises(InvalidInput) as refused:
         lamp(R=0.1, G=2, C=0.3)
@@ -61,7 +103,14 @@ def test_settings_that_there_are_not_are_refused_before_anything_is_sent(lamp):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda lamp: lamp([0.1, 0.2, 0.3]), r"by the names of knobs, such as lamp\(R=0.1"),
+        (lambda lamp: lamp([0.1, 0.2, 0.3]), r"by the names of knobs, as in lamp\(R=0, G=0, B=0\)"),
+        (lambda lamp: lamp(0.1, 0.2, 0.3), r"or as a mapping of the same; got 0.1, 0.2, 0.3"),
+        (
+            lambda lamp: lamp.measure([AT, AT | {"B": 2}, {"R": 0}]),
+            "row 1: knob 'B' needs(.|\n)*row 2: knob 'G' is missing",
+        ),
+        (lambda lamp: Target(name="a", readngs={"445nm": 9}), "readngs: unknown key; did you mean 'readings'"),
+        (lambda lamp: Campaign(name="a", instrument="twin", targets=[{"readings": {"445nm": "x"}}]), "got 'x'"),
         (lambda lamp: lamp.measure([[0.1, 0.2, 0.3]]), "by the names of knobs"),
         (lambda lamp: lamp.repeat(0, AT), "a whole number from 1, got 0"),
         (lambda lamp: lamp.repeat(1.5, AT), "a whole number from 1, got 1.5"),

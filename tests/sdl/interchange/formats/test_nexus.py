@@ -1,7 +1,9 @@
 """A campaign as NeXus: valid by a validator that is not ours, and all that the ledger has is in it."""
 
 import builtins
+import io
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,7 +15,9 @@ from nexusformat.nexus.validate import validate_file
 from flows.engine.opening import open_session
 from sdl.errors import InvalidInput
 from sdl.formatting import array_from_json
+from sdl.history import Purpose
 from sdl.interchange.export_import import export_campaign, import_campaign
+from sdl.interchange.formats.nexus import nexus_file
 from sdl.ledger.ledger import Ledger
 from strategies.plan.steps import Stop
 
@@ -111,6 +115,20 @@ def test_every_attempt_is_there_whatever_became_of_it(campaigns, name):
         censored = [row["censored"] or [False] * entry.space.p for row in trail]
         assert attempts["censored"][:].astype(bool).tolist() == censored
         assert list(attempts["censored"].attrs["columns"]) == list(entry.space.channel_names)
+
+
+def test_readings_of_a_source_are_attempts_alone_and_conditions_are_axes(campaigns):
+    _, entry, trail, _ = campaigns["wei"]
+    rows = [{**row, "conditions": {"room warmth": 20.0 + place}} for place, row in enumerate(trail)]
+    rows[0] |= {"purpose": Purpose.SOURCE, "instrument": "the old lamp"}
+    written = nexus_file(replace(entry, space=entry.space.with_conditions(["room warmth"])), rows, [])
+    with h5py.File(io.BytesIO(written)) as file:
+        assert file["entry/data/request"][:].tolist() == [row["seq"] for row in trail[1:]]
+        warmth = file["entry/data/room_warmth"]
+        assert warmth[:].tolist() == [20.0 + place for place in range(1, len(trail))]
+        assert (warmth.attrs["long_name"], "units" in warmth.attrs) == ("room warmth", False)
+        instruments = file["entry/attempts/instrument"].asstr()[:].tolist()
+        assert instruments == ["the old lamp", *[entry.instrument] * (len(trail) - 1)]
 
 
 def test_a_failure_is_no_reading_and_stays_on_record(campaigns):

@@ -108,7 +108,7 @@ class TestTokens:
             people.tokens.identify(token)
         with pytest.raises(NotAllowed, match="was ended"):
             people.propose(guest)
-        for name in ("guest", "GUEST", "ｇuest"):
+        for name in ("guest", "GUEST", "ｇuest", "gue\u0455t", "gu\u0435st", "\u0261\u00fcest"):
             with pytest.raises(InvalidInput, match="there is, or was, a token of 'guest'"):
                 people.tokens.issue(name, Kind.AGENT, Role.OPERATOR, people.ada)
 
@@ -239,6 +239,13 @@ class TestGate:
         people.propose(people.bot)
         with pytest.raises(InvalidInput, match="there is a campaign 'by-a-bot' already"):
             people.propose(people.bot, budget=10)
+
+    def test_a_name_that_looks_like_that_of_another_campaign_cannot_be_proposed(self, people):
+        people.propose(people.bot, name="bot: Blue 1")
+        for name in ("bot: blu\u0435 1", "bot: Blue l", "bot:  BLUE 1", "b\u03bft: Bl\u00fae 1"):
+            with pytest.raises(InvalidInput, match=r"there is a campaign 'bot(: Blue |-blue-)1'"):
+                people.propose(people.bot, name=name)
+        people.propose(people.bot, name="bot: Blue 2")
 
     def test_an_agent_proposes_so_many_an_hour_and_so_many_requests_a_day_and_a_viewer_nothing(self, people):
         with pytest.raises(NotAllowed, match="may read and not propose"):
