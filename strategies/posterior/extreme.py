@@ -45,6 +45,8 @@ KEPT = 32
 """... so many by each degree of hope."""
 LIKELY = 0.5
 """Chance to meet all other wishes from which on settings are compared."""
+SHARE = 0.5
+"""Part of the error rate within which the bound is true; of a false exam at settings on the bound the rest is left."""
 LEAST = 1e-30
 """Improvement that counts as none, in parts of the range."""
 
@@ -123,7 +125,7 @@ class Extreme:
             known = self.best is not None
             more = np.where(self._allowed(some, rng), drawn - drawn[:, :1], 0.0) if known else drawn
             beyond.append(more.max(axis=1))
-        bound = float(np.quantile(np.concatenate(beyond), 1 - self.pursuit.error))
+        bound = float(np.quantile(np.concatenate(beyond), 1 - SHARE * self.pursuit.error))
         if self.best is not None:
             bound += float(self._expected[self.best]) - self.allowance
         return put_bound(self.pursuit.target, self.column, self.upwards * bound)
