@@ -59,7 +59,9 @@ CURVED = 30
 SPARE = 2
 """Rows of a source, beyond those that a plane takes, from which on it may have a factor."""
 SCEPTIC = {AMPLITUDE: (-1.5, 1.0), LENGTH: (-0.5, 0.8)}
-"""Mean and standard deviation of what is believed of a response that may be rough."""
+"""Mean and standard deviation of what is believed of a response that may be rough ..."""
+SCEPTIC_KNOB = 0.8
+"""... and may be so along one knob alone: standard deviation of the departure of its length."""
 ROUGH = {AMPLITUDE: -1.0, LENGTH: -0.5}
 """Where half of what is sampled begins: the likeliest ones may take a peak for noise."""
 FORGET, APART = 20, 4
@@ -248,6 +250,7 @@ class ChannelData:
         mean, deviation = beliefs.mean.copy(), beliefs.deviation.copy()
         for axis, (middle, width) in SCEPTIC.items():
             mean[axis], deviation[axis] = middle, width
+        deviation[SHARED:] = SCEPTIC_KNOB
 
         def likelihood(theta: Matrix) -> float:
             if ((theta < beliefs.low) | (theta > beliefs.high)).any():
