@@ -48,6 +48,8 @@ def escape_invisible(text: object) -> str:
 
 CONFIDENTIAL = re.compile(r"auth(?!or\b|ority)|cookie|token|secret|passw|(api|access|private)[-_]?key", re.IGNORECASE)
 """Names whose value belongs in no file."""
+
+
 def shows_whole(name: str) -> bool:
     r"""Return whether a name is one line in which every character shows, so that nothing hides in it.
 
