@@ -140,7 +140,7 @@ def test_a_knob_without_a_column_is_no_smaller_instrument(tmp_path):
         ("R,G,515nm\n0.1,0.2,3", r"line 1: no column for B, only for R, G"),
         ("in.R,in.G,out.515nm\n0.1,0.2,3", r"the knobs there are R, G, not R, G, B"),
         ("R,G,B,515nm\n", r"no record in it"),
-        ("", r"line 1: no columns"),
+        ("", r"data.csv is empty: its first line has to name knobs and channels"),
         ("R,G,B,515nm\n\"0.1,0,0,1", r"line 2: unexpected end of data"),
         ("R,G,B,515nm\n0,0,0,\u00b2\n".encode("latin-1"), r"is no text in UTF-8"),
     ],
