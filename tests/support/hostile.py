@@ -96,8 +96,9 @@ def fault(**changes):
 
 
 def unused_rows(notes):
-    """How many rows of a file the notes of it say that do not count."""
-    return sum(int(note.split()[0]) for note in notes if " rows of the file do" in note)
+    """How many rows of a file the notes of it say that do not count, or that nothing is fitted to."""
+    said = (" rows of the file do", " rows of the file has readings and no", " rows of the file have readings and no")
+    return sum(int(note.split()[0]) for note in notes if any(words in note for words in said))
 
 
 def sane(space, readings):

@@ -134,7 +134,7 @@ def test_a_slug_is_safe_or_refused(name):
     ("content", "message"),
     [
         (b"name = ", "is not TOML"),
-        (b"\xff\xfe", "is not TOML"),
+        (b"\xff\xfe", "is no text in UTF-8"),
         (b"a = 1\na = 2", "is not TOML"),
         (b"a = " + b"[" * 5000, "is not TOML"),
         (b"a = " + b"9" * 5000, "is not TOML"),
