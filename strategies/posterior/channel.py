@@ -31,16 +31,7 @@ from strategies.posterior.covariance import (
     draw_values,
     noise_at,
 )
-from strategies.posterior.hyperparameters import (
-    AT,
-    BENT,
-    CORRELATED,
-    DRIFTING,
-    ROUGH,
-    ChannelData,
-    HyperPrior,
-    doubts,
-)
+from strategies.posterior.hyperparameters import AT, BENT, CORRELATED, DRIFTING, ChannelData, HyperPrior, doubts
 from strategies.posterior.shared import COMMON, likelihoods_at, penalties
 
 OUTLIERS = 0.02
@@ -190,12 +181,6 @@ class ChannelPosterior:
         theta = self.theta.copy()
         theta[AMPLITUDE] = min(theta[AMPLITUDE] + BOLD * self._doubts[AMPLITUDE, AMPLITUDE] ** 0.5, 0.0)
         return replace(self, theta=theta)
-
-    def sampled(self, n: int, rng: np.random.Generator) -> Sequence["ChannelPosterior"]:
-        """The same by ``n`` hyperparameters, drawn from all that the rows leave possible to a sceptic."""
-        starts = self.theta, self.evidence.explained(self.beliefs, ROUGH)
-        found = [self.evidence.sampled(self.beliefs, start, n // 2, rng) for start in starts]
-        return [replace(self, theta=theta) for thetas in zip(*found, strict=True) for theta in thetas]
 
     @property
     def outliers(self) -> int:

@@ -88,7 +88,6 @@ def choose(
     answers: Settings | None = None,
     offers: Settings | None = None,
     moving: Moving | None = None,
-    elsewhere: Score | None = None,
 ) -> NextReading | None:
     """The settings to read next for a target: of the likeliest ones those of the least price.
 
@@ -99,8 +98,6 @@ def choose(
         answers: Settings that are answers already, ``(k, d)``: other ones are sought.
         offers: Settings that an inverse model offers, ``(m, d)``: the search begins at them as well.
         moving: What it costs to move knobs; nothing by default.
-        elsewhere: Of settings ``(m, d)``, ``(m,)``: what is read where none is likely to be verified; by default the
-            likeliest ones.
 
     Returns:
         None if all settings are near to those answers.
@@ -123,19 +120,9 @@ def choose(
         stays = np.arange(len(places)) >= len(places) - len(last)
         cost = 0.0 if moving is None else moving.cost(places)
         best = int(np.argmin(price.requests + cost - WORTH_STAYING * stays))
-    elif elsewhere is not None:
-        found = searched(posterior, pursuit, rng, answers, score=elsewhere)
-        return _sought(posterior, pursuit, elsewhere, np.vstack((pool, found)))
     else:
         best = _likeliest(chances, len(last))
     return NextReading(places[best], float(chances[best]), float(price.requests[best]), float(price.chance[best]))
-
-
-def _sought(posterior: Posterior, pursuit: Pursuit, score: Score, pool: Settings) -> NextReading:
-    """Those of settings ``(m, d)`` that score most."""
-    best = pool[[int(np.argmax(score(posterior, pursuit, pool)))]]
-    price, likely = forecast(posterior, pursuit, best), log_chance(posterior, pursuit, best)
-    return NextReading(best[0], float(likely[0]), float(price.requests[0]), float(price.chance[0]))
 
 
 def _likeliest(chances: Readings, last: int) -> int:

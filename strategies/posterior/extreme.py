@@ -2,157 +2,73 @@
 
 A maximum is pursued as a side: at least so much that, with the confidence asked for, no setting anywhere gives more
 than the allowance beyond it. The bound falls as readings rule out what might have been; settings whose readings
-verify it are the answer, and the verdict is that of any side. While an exam there would hardly pass, it is read where
-the most improvement is expected; so the search looks elsewhere until the exam is all that is left.
-
-What stands where nobody has measured depends on how rough the response is, and of a narrow peak the likeliest
-hyperparameters know nothing. So functions are drawn by many that the rows leave possible, believed by a sceptic.
+verify it are the answer. So what is read next is what may lie beyond the bound, and the verdict is that of any side.
 
 References:
-    Jones, Schonlau, Welch (1998), doi:10.1023/A:1008306431147, for the improvement that is expected; Snoek,
-    Larochelle, Adams (2012), arXiv:1206.2944, for its mean over hyperparameters; Wang, Jegelka (2017),
-    arXiv:1703.01968, for draws of the largest value
+    Jones, Schonlau, Welch (1998), doi:10.1023/A:1008306431147, for the improvement that may be left; Wang, Jegelka
+    (2017), arXiv:1703.01968, for draws of the largest value
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
-from sdl.space import Interval, Readings, Settings, Window
-from strategies.posterior.channel import ChannelPosterior
+from sdl.space import Readings, Settings, Window
 from strategies.posterior.choice import log_chance, searched
 from strategies.posterior.posterior import Posterior
 from strategies.posterior.rows import Pursuit
 
-BELIEVED = 16
-"""Hyperparameters that functions are drawn by ..."""
-ASKED = 4
-"""... and of which one in so many says where improvement is expected."""
-DRAWS = 32
-"""Functions drawn by each."""
+DRAWS = 512
+"""Functions drawn from the posterior."""
 HOPEFUL = (0.0, 1.0, 2.5)
 """How many standard deviations above the mean the settings are sought that may be the best."""
 EVERYWHERE = 96
-"""Settings all over the box beside these ..."""
-FARTHER = 600
-"""... and such that each of the hyperparameters chooses from ..."""
-KEPT = 32
-"""... so many by each degree of hope."""
+"""Settings all over the box beside these."""
 LIKELY = 0.5
 """Chance to meet all other wishes from which on settings are compared."""
-SHARE = 0.5
-"""Part of the error rate within which the bound is true; of a false exam at settings on the bound the rest is left."""
-LEAST = 1e-30
-"""Improvement that counts as none, in parts of the range."""
 
 
-@dataclass(frozen=True, eq=False)
-class Extreme:
-    """What all rows say of a maximum or minimum."""
+def within_reach(posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Window:
+    """The window of a target with a bound in the place of its maximum or minimum.
 
-    posterior: Posterior
-    pursuit: Pursuit
-    """As it is wanted: its window has plus infinity for a maximum, minus infinity for a minimum."""
-    believed: Sequence[ChannelPosterior]
-    """The channel by hyperparameters that the rows leave possible."""
-    seed: int
-    """Of what is drawn."""
+    Args:
+        posterior: Of all rows.
+        pursuit: The target; where it wants a maximum its window has plus infinity, for a minimum minus infinity.
+        rng: Source of randomness.
+    """
+    window = pursuit.target
+    column = int(np.flatnonzero(np.isinf(window.wanted))[0])
+    upwards = 1.0 if window.wanted[column] > 0 else -1.0
+    allowance = float(window.below[column] if upwards > 0 else window.above[column])
+    others = replace(pursuit, target=_with(window, column, np.nan, np.nan, np.nan))
+    places = _places(posterior, others, column, upwards, rng)
+    drawn = upwards * _draws(posterior, column, places, rng)
+    mean = upwards * posterior.at(places, [column])[0][:, 0]
+    allowed = np.ones(drawn.shape, bool)
+    for other in others.fixed:
+        allowed &= _inside(_draws(posterior, other, places, rng), window, other)
+    return put_bound(window, column, upwards * _bound(mean, drawn, allowed, allowance, pursuit.error))
 
-    @classmethod
-    def of(cls, posterior: Posterior, pursuit: Pursuit, rng: np.random.Generator) -> Self:
-        """What the rows of a posterior say of a target's maximum or minimum."""
-        channel = posterior.channels[int(np.flatnonzero(np.isinf(pursuit.target.wanted))[0])]
-        return cls(posterior, pursuit, channel.sampled(BELIEVED, rng), int(rng.integers(1 << 32)))
 
-    @property
-    def column(self) -> int:
-        """Of the channel."""
-        return int(np.flatnonzero(np.isinf(self.pursuit.target.wanted))[0])
+def _bound(mean: Readings, drawn: Readings, allowed: NDArray[np.bool_], allowance: float, error: float) -> float:
+    """The least reading that, but for an error, no setting passes by more than an allowance.
 
-    @property
-    def wish(self) -> Interval:
-        """What is wanted of it."""
-        return self.pursuit.target[self.column]
+    By how much others pass the best is drawn together with that one, whose own level an exam tells.
 
-    @property
-    def upwards(self) -> float:
-        """1 for a maximum, -1 for a minimum."""
-        return 1.0 if self.wish.wanted > 0 else -1.0
-
-    @property
-    def allowance(self) -> float:
-        """By how much other settings may be better."""
-        return float(self.wish.below if self.upwards > 0 else self.wish.above)
-
-    @cached_property
-    def others(self) -> Pursuit:
-        """What else is wanted."""
-        return replace(self.pursuit, target=_with(self.pursuit.target, self.column, np.nan, np.nan, np.nan))
-
-    @cached_property
-    def places(self) -> Settings:
-        """Settings ``(m, d)`` among which the best is likely to be by the likeliest hyperparameters."""
-        return _places(self.posterior, self.others, self.column, self.upwards, np.random.default_rng([self.seed, 0]))
-
-    @cached_property
-    def best(self) -> int | None:
-        """Place of those expected to give the most of all that are likely to meet the other wishes; None if none is."""
-        usual = self._allowed(self.places, np.random.default_rng([self.seed, 1])).mean(axis=0) >= LIKELY
-        return int(np.argmax(np.where(usual, self._expected, -np.inf))) if usual.any() else None
-
-    @cached_property
-    def window(self) -> Window:
-        """The window of the target with a bound in the place of its maximum or minimum.
-
-        By how much others pass the best is drawn together with that one, whose own level an exam tells.
-        """
-        rng, now = np.random.default_rng([self.seed, 2]), self.posterior.now
-        grid = self.posterior.instrument.grid is not None
-        further = self.posterior.instrument.applied(rng.random((0 if grid else FARTHER, self.places.shape[1])))
-        pool, first = np.vstack((self.places, further)), self.best or 0
-        beyond = list[Readings]()
-        for channel in self.believed:
-            mean, deviation = channel.at(pool, now)
-            hopes = [np.argsort(-(self.upwards * mean + hope * deviation))[:KEPT] for hope in HOPEFUL]
-            some = pool[[first, *np.unique(np.concatenate(hopes))]]
-            drawn = self.upwards * channel.drawn(some, now, DRAWS, rng)
-            # Where nothing is known that meets the other wishes: no bound that anything there could meet unseen.
-            known = self.best is not None
-            more = np.where(self._allowed(some, rng), drawn - drawn[:, :1], 0.0) if known else drawn
-            beyond.append(more.max(axis=1))
-        bound = float(np.quantile(np.concatenate(beyond), 1 - SHARE * self.pursuit.error))
-        if self.best is not None:
-            bound += float(self._expected[self.best]) - self.allowance
-        return put_bound(self.pursuit.target, self.column, self.upwards * bound)
-
-    def improvement(self, posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
-        """Logarithm of the improvement on the best that is expected at settings ``(m, d)``, ``(m,)``."""
-        level = 0.0 if self.best is None else self._expected[self.best]
-        both = [channel.at(settings, posterior.now) for channel in self.believed[::ASKED]]
-        means, deviations = (np.array(each) for each in zip(*both, strict=True))
-        more = (self.upwards * means - level) / deviations
-        gains = deviations * (more * ndtr(more) + np.exp(-0.5 * more**2) / np.sqrt(2 * np.pi))
-        scale = posterior.channels[self.column].scale
-        found = np.asarray(np.log(np.maximum(gains.mean(axis=0) / scale, LEAST)))
-        others = self.others
-        return found if not others.fixed else found + np.maximum(log_chance(posterior, others, settings), -30.0)
-
-    @cached_property
-    def _expected(self) -> Readings:
-        means = [channel.at(self.places, self.posterior.now)[0] for channel in self.believed]
-        return np.asarray(self.upwards * np.mean(means, axis=0))
-
-    def _allowed(self, settings: Settings, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Where functions drawn at settings ``(m, d)`` meet all other wishes, ``(DRAWS, m)``."""
-        allowed = np.ones((DRAWS, len(settings)), bool)
-        for other in self.others.fixed:
-            allowed &= _inside(_draws(self.posterior, other, settings, rng), self.pursuit.target, other)
-        return allowed
+    Args:
+        mean: Expected at each of some settings, ``(m,)``.
+        drawn: Of so many functions of a posterior, ``(n, m)``.
+        allowed: Where these meet all other wishes, ``(n, m)``.
+        allowance: By how much the best may pass the bound.
+        error: Chance that it does so by more.
+    """
+    usual = allowed.mean(axis=0) >= LIKELY
+    if not usual.any():  # nothing is known that meets the other wishes: no bound that anything there could meet unseen
+        return float(np.quantile(drawn.max(axis=1), 1 - error))
+    best = int(np.argmax(np.where(usual, mean, -np.inf)))
+    more = np.where(allowed, drawn - drawn[:, best : best + 1], -np.inf).max(axis=1)
+    return float(mean[best] + np.quantile(np.maximum(more, 0.0), 1 - error) - allowance)
 
 
 def put_bound(window: Window, column: int, bound: float) -> Window:

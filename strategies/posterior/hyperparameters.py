@@ -1,6 +1,5 @@
 """Hyperparameters of one channel: what is believed of them before any row, and the likeliest after."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,16 +57,6 @@ CURVED = 30
 """Rows that tell how curved the density is where the search begins."""
 SPARE = 2
 """Rows of a source, beyond those that a plane takes, from which on it may have a factor."""
-SCEPTIC = {AMPLITUDE: (-1.5, 1.0), LENGTH: (-0.5, 0.8)}
-"""Mean and standard deviation of what is believed of a response that may be rough ..."""
-SCEPTIC_KNOB = 0.8
-"""... and may be so along one knob alone: standard deviation of the departure of its length."""
-ROUGH = {AMPLITUDE: -1.0, LENGTH: -0.5}
-"""Where half of what is sampled begins: the likeliest ones may take a peak for noise."""
-FORGET, APART = 20, 4
-"""Steps before the first sample that is kept, and from one to the next."""
-SHRINKINGS = 60
-"""Tries on one ellipse."""
 FAILED = 1e10
 """Loss where a covariance is singular."""
 NO_NOISE = -1e3
@@ -242,30 +231,6 @@ class ChannelData:
         box = beliefs.low, beliefs.high
         return lowest(lambda theta: self.loss(theta, beliefs), first, box, np.asarray(np.linalg.inv(curvature)))
 
-    def sampled(self, beliefs: HyperPrior, start: Matrix, n: int, rng: np.random.Generator) -> list[Matrix]:
-        """Hyperparameters ``(9 + d,)`` of which ``n`` are drawn from what the rows and a sceptic leave possible.
-
-        By elliptical slice sampling: Murray, Adams, MacKay (2010), arXiv:1001.0175.
-        """
-        mean, deviation = beliefs.mean.copy(), beliefs.deviation.copy()
-        for axis, (middle, width) in SCEPTIC.items():
-            mean[axis], deviation[axis] = middle, width
-        deviation[SHARED:] = SCEPTIC_KNOB
-
-        def likelihood(theta: Matrix) -> float:
-            if ((theta < beliefs.low) | (theta > beliefs.high)).any():
-                return -np.inf
-            normal = 0.5 * (((theta - beliefs.mean) / beliefs.deviation) ** 2).sum()
-            return self.density(theta, beliefs) + float(normal)
-
-        at = np.clip(start, beliefs.low, beliefs.high)
-        here, kept = likelihood(at), list[Matrix]()
-        for step in range(FORGET + APART * (n - 1) + 1):
-            at, here = _sliced(likelihood, at, here, mean, deviation, rng)
-            if step >= FORGET and (step - FORGET) % APART == 0:
-                kept.append(at)
-        return kept
-
     def explained(self, beliefs: HyperPrior, by: dict[int, float]) -> Matrix:
         """Hyperparameters by which the noise is as believed, and something else explains what a plane leaves over."""
         theta = beliefs.mean.copy()
@@ -288,28 +253,6 @@ class ChannelData:
         root = dtrtri(dpotrf(self.triangular(parts), lower=1)[0], lower=1)[0]
         whitened = (root @ whole @ root.T).reshape(len(theta), -1)
         return np.asarray(0.5 * whitened @ whitened.T)
-
-
-def _sliced(
-    likelihood: Callable[[Matrix], float],
-    at: Matrix,
-    here: float,
-    mean: Matrix,
-    deviation: Matrix,
-    rng: np.random.Generator,
-) -> tuple[Matrix, float]:
-    """The next place of a chain on an ellipse about a normal distribution, and its likelihood's logarithm."""
-    least = here + np.log(rng.random())
-    other = deviation * rng.standard_normal(len(at))
-    angle = rng.uniform(0.0, 2 * np.pi)
-    low, high = angle - 2 * np.pi, angle
-    for _ in range(SHRINKINGS):
-        there = mean + (at - mean) * np.cos(angle) + other * np.sin(angle)
-        if (found := likelihood(there)) > least:
-            return np.asarray(there), found
-        low, high = (angle, high) if angle < 0 else (low, angle)
-        angle = rng.uniform(low, high)
-    return at, here
 
 
 def doubts(evidence: ChannelData, beliefs: HyperPrior, theta: Matrix) -> Matrix:

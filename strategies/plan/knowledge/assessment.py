@@ -19,7 +19,7 @@ from strategies.numerics.unit_box import in_unit_box
 from strategies.plan.knowledge.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
 from strategies.posterior.choice import Moving
-from strategies.posterior.extreme import Extreme
+from strategies.posterior.extreme import within_reach
 from strategies.posterior.rows import NEAR
 
 Found = TypeVar("Found")
@@ -86,14 +86,7 @@ class Assessment:
         pursuit = Pursuit(number, target.window, 1 - self.campaign.verification.confidence, reach=self.reach)
         if not np.isinf(target.window.wanted).any():
             return pursuit
-        extreme = self.once(("extreme", target.name), lambda: Extreme.of(self.posterior, pursuit, self.rng(4)))
-        return replace(pursuit, target=extreme.window)
-
-    def extreme(self, target: ResolvedTarget) -> Extreme | None:
-        """What is known of the maximum or minimum that a target wants; None where it wants none."""
-        self.pursuit(target)
-        found: Extreme | None = self._found.get(("extreme", target.name))
-        return found
+        return replace(pursuit, target=within_reach(self.posterior, pursuit, self.rng(4)))
 
     def beyond_ceiling(self, target: ResolvedTarget) -> list[str]:
         """Channels of a maximum that lies where they have been seen at their ceiling, so that none can be told."""
@@ -107,9 +100,8 @@ class Assessment:
         return self.once(("reading", target.name), lambda: self._reading(target))
 
     def _reading(self, target: ResolvedTarget) -> NextReading | None:
-        answers, offers, extreme = self.answers(target), self.offers(target), self.extreme(target)
-        elsewhere = None if extreme is None else extreme.improvement
-        return choose(self.posterior, self.pursuit(target), self.rng(1), answers, offers, self._moving, elsewhere)
+        answers, offers = self.answers(target), self.offers(target)
+        return choose(self.posterior, self.pursuit(target), self.rng(1), answers, offers, self._moving)
 
     @property
     def _moving(self) -> Moving | None:
@@ -178,13 +170,7 @@ class Assessment:
         places = [draws for draws in (self.offers(target),) if draws is not None]
         places += [reading.settings[None] for reading in (self.reading(target),) if reading is not None]
         offers = np.vstack(places) if places else None
-        found, extreme = nearest(self.posterior, self.pursuit(target), self.rng(3), offers), self.extreme(target)
-        if extreme is None:
-            return found
-        # Some settings are the best, wherever the bound is; what else is wanted may be beyond reach.
-        others = extreme.others
-        surely = nearest(self.posterior, others, self.rng(3), offers).surely if others.fixed else 0.0
-        return replace(found, surely=surely)
+        return nearest(self.posterior, self.pursuit(target), self.rng(3), offers)
 
     def lost_in_noise(self, target: ResolvedTarget, readings: int) -> bool:
         """Whether so many readings could not verify a target even at perfect settings."""
