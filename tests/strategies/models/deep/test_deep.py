@@ -154,6 +154,12 @@ def test_intervals_hold(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_a_network_of_a_thousand_knobs_fits_into_memory(name):
+    network = build(name)._network(1024, 2)
+    assert sum(each.numel() for each in network.parameters()) < 5e7
+
+
 @pytest.mark.parametrize("name", ["mixture-density", "conditional-spline", "rejection-localised", "neural-adjoint"])
 def test_both_branches_are_found(name):
     settings = rng().random((400, 2))
