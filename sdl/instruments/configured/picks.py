@@ -70,8 +70,8 @@ class Pick(Section):
             value = _value_at(_parsed(text), self.at.split(".") if isinstance(self.at, str) else self.at)
             if isinstance(value, str) and value in names:
                 return names.index(value)
-            if self.pattern is None or not isinstance(value, str):
-                return self._plain_value(value)
+            if not isinstance(value, str) or (self.pattern is None and self.decimal == "."):
+                return _finite(value) if isinstance(value, float) else value
             text = value
         if self.field is not None:
             fields = text.split(",")
@@ -84,12 +84,6 @@ class Pick(Section):
                 raise ValueError(f"expected {self.pattern!r}, got {format_value(text)}")
             text = found[1] or ""
         return _place(text.strip(), names) if names else _number(self._pointed(text))
-
-    def _plain_value(self, value: Any) -> Any:
-        """A value in JSON; a text that is a number, as some write theirs, for the number."""
-        if isinstance(value, str):
-            return _number(text) if NUMBER.fullmatch(text := self._pointed(value)) else value
-        return _finite(value) if isinstance(value, float) else value
 
     def _pointed(self, text: str) -> str:
         """A number with a point before its decimals."""

@@ -205,7 +205,6 @@ def test_the_space_is_that_of_any_instrument_and_nothing_of_how_it_is_asked():
         ({"at": "a.1.b"}, '{"a": [0, {"b": 7}]}', 7),
         ({"at": ["a.b", 0]}, '{"a.b": ["x"]}', "x"),
         ({"at": "a"}, '{"a": null}', None),
-        ({"at": "a"}, '{"a": " 7.5e1"}', 75),
         ({"at": "a"}, '{"a": "7,5"}', "7,5"),
         ({"at": "a", "decimal": ","}, '{"a": "7,5"}', 7.5),
         ({"pattern": "T=(.*) K", "decimal": ","}, "T=300,5 K", 300.5),
