@@ -36,6 +36,8 @@ class ReadingsForm:
     campaign: str
     faults: Sequence[str] = field(default=())
     """What could not be taken of the form before this one."""
+    typed: Mapping[str, str] = field(default_factory=dict)
+    """By field what stood in that form: nobody types again what was right beside it."""
 
     def blank(self) -> tuple[type[RunInput], list[Sample]]:
         """Return the form, and the samples that it asks for; none where nothing is wanted."""
@@ -48,7 +50,9 @@ class ReadingsForm:
             _key(sample, column): (
                 str,
                 Field(
-                    f"{sample.readings[channel.name]:.10g}" if channel.name in sample.readings else "",
+                    f"{sample.readings[channel.name]:.10g}"
+                    if channel.name in sample.readings
+                    else self.typed.get(_key(sample, column), ""),
                     title=f"{sample.name}: {channel.heading}",
                     description=_settings(sample, space, own),
                     max_length=100,
@@ -57,7 +61,10 @@ class ReadingsForm:
             for sample in samples
             for column, channel in enumerate(space.channels)
         }
-        fields["name"] = (str, Field("", max_length=100, description="Who read it, for the record."))
+        fields["name"] = (
+            str,
+            Field("", max_length=100, description="Who read it, for the record."),
+        )
         made: type[RunInput] = create_model("Readings", __base__=RunInput, **fields)
         words = (
             f"**Campaign {escape_markdown(entry.title)}** waits for these readings. Fill in what is there, and send it."
@@ -71,15 +78,16 @@ class ReadingsForm:
     def take(self, answer: Mapping[str, Any], samples: Sequence[Sample]) -> None:
         """Keep what a form says; the next one has what could not be taken."""
         entry, rows = self.ledger.entry(self.campaign), list[SheetRow]()
+        self.typed = {name: str(text).strip() for name, text in answer.items()}
         for sample in samples:
             names = enumerate(entry.space.measured.channel_names)
-            typed = {name: str(answer.get(_key(sample, column), "")).strip() for column, name in names}
+            typed = {name: self.typed.get(_key(sample, column), "") for column, name in names}
             cells: dict[str, Any] = {name: text for name, text in typed.items() if text}
             if FAILED in (text.casefold() for text in typed.values()):
                 cells = {FAILED: True}
             rows.append(SheetRow(sample.name, "form", cells))
         comma = any(has_decimal_comma(cell) for row in rows for cell in row.cells.values() if isinstance(cell, str))
-        by = str(answer.get("name", "")).strip() or PREFECT
+        by = self.typed.get("name") or PREFECT
         self.faults = take_sheet(self.ledger, entry, FilledSheet(rows, comma), by).faults
 
 

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from sdl.interchange.export_import import Data
 
 Targets = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--target",
         help="CHANNEL=READING, CHANNEL>=READING, CHANNEL<=READING or CHANNEL=LOW:HIGH, repeatable.",
+        show_default=False,
+    ),
+]
+CampaignFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--campaign",
+        help="A campaign file: its knobs with their kinds, constraints, quantities and colour hold, and its target "
+        "where none is given.",
         show_default=False,
     ),
 ]
@@ -94,7 +103,8 @@ def show_models(
 
 def solve_targets(
     data: DataFile,
-    target: Targets,
+    target: Targets = None,
+    campaign: CampaignFile = None,
     free: Free = None,
     model: Models = None,
     background: Background = None,
@@ -129,26 +139,30 @@ def solve_targets(
             "knob": knob,
             "anchor": anchor,
             "quantity": quantity,
+            "campaign": campaign,
             "answers": answers,
             "prior": prior,
             "from": start,
             "regularise": regularise,
         }
-        return _solve_by_shared(data, target, free, tolerance, draws, seed, rows, as_json)
+        return _solve_by_shared(data, target or (), free, tolerance, draws, seed, rows, as_json)
     from flows.studies.solve import solve as solve_problem
     from flows.studies.solve import solve_tables, solved
     from flows.studies.solve_page import write_solve_page
+    from flows.studies.words.campaign_words import read_campaign_words
 
+    said = read_campaign_words(campaign, target, quantity)
     with show_progress("fitting", quiet=as_json) as tell:
         result = solve_problem(
             data,
-            target,
+            said.targets,
+            space=said.space,
             free=free or (),
             models=model or (),
             background=background or (),
             knobs=knob or (),
             anchors=anchor or (),
-            quantities=quantity or (),
+            quantities=said.quantities,
             given=given or (),
             tolerance=tolerance,
             draws=draws,
@@ -238,7 +252,8 @@ def _rows_to_share(rows: str, knobs: Sequence[str], home: Path | None, ledger: s
 
 def compare_models(
     data: DataFile,
-    target: Targets,
+    target: Targets = None,
+    campaign: CampaignFile = None,
     free: Free = None,
     model: Models = None,
     background: Background = None,
@@ -270,20 +285,23 @@ def compare_models(
     from flows.studies.compare import study_models
     from flows.studies.compare_summary import comparison_tables
     from flows.studies.solve import solved
+    from flows.studies.words.campaign_words import read_campaign_words
 
+    said = read_campaign_words(campaign, target, quantity)
     sizes = _sizes(rows)
     if runner is not None and not runners.faults(runner):
         start_prefect(environment.home(home))
     with show_progress("fitting", quiet=as_json) as tell:
         study = study_models(
             data,
-            target,
+            said.targets,
+            space=said.space,
             models=model or (),
             free=free or (),
             background=background or (),
             knobs=knob or (),
             anchors=anchor or (),
-            quantities=quantity or (),
+            quantities=said.quantities,
             given=given or (),
             tolerance=tolerance,
             test=test,

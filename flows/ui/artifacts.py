@@ -37,7 +37,7 @@ _made: dict[tuple[str, str], UUID] = {}
 
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown and HTML show as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", html.escape(text, quote=False))  # &#x27; has a # in it
 
 
 async def show_progress(campaign: str, sent: int, budget: int) -> None:

@@ -9,7 +9,7 @@ References:
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -120,6 +120,15 @@ class LabColour(Section):
             f"{name}*": f"{value:.12g} ± {part:.12g}"
             for name, value in zip("Lab", (self.L, self.a, self.b), strict=True)
         }
+
+    def describe(self, readings: Mapping[str, float]) -> str:
+        """Say how far a colour is from this one; empty where its coordinates are not known.
+
+        >>> LabColour(L=71, a=-26, b=19).describe({"L*": 71.3, "a*": -26.0, "b*": 19.4})
+        '0.50, and at most 1 is allowed'
+        """
+        off = math.dist((self.L, self.a, self.b), [readings.get(f"{name}*", math.nan) for name in "Lab"])
+        return "" if math.isnan(off) else f"{off:.2f}, and at most {self.delta_e:g} is allowed"
 
 
 def with_wishes(target: Any) -> Any:

@@ -19,7 +19,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.samples import NO_BUDGET, Edition, Sample, Samples
 from sdl.ledger.queries import AttemptOutcome
 from sdl.measurement.bench import Bench, judge_reply, watching
-from sdl.measurement.quantities import read_quantity
+from sdl.measurement.quantities import convert_unit, read_quantity
 from sdl.measurement.sheets import FAILED, NOTE, FilledSheet, SheetRow
 from sdl.space import Space, is_number, split_into_batches
 
@@ -160,7 +160,7 @@ def take_sheet(ledger: Ledger, entry: Entry, sheet: FilledSheet, by: str, *, cor
                 if named.count(row.sample) > 1:
                     raise ValueError(f"sample {row.sample} stands in {named.count(row.sample)} rows: leave one")
                 sample = known[row.sample]
-                edition = _edition(row, sample, entry.space.measured, needed_channels(entry), sheet.comma, by)
+                edition = _edition(row, sample, entry.space.measured, needed_channels(entry), sheet, by)
                 if (new := _news(sample, edition, correct)) is not None:
                     said[row.sample] = new
             except InvalidInput as error:
@@ -186,7 +186,9 @@ def take_sheet(ledger: Ledger, entry: Entry, sheet: FilledSheet, by: str, *, cor
     return Taken(list(said), faults, notes, wanted)
 
 
-def _edition(row: SheetRow, sample: Sample, space: Space, needed: Sequence[str], comma: bool, by: str) -> Edition:
+def _edition(
+    row: SheetRow, sample: Sample, space: Space, needed: Sequence[str], sheet: FilledSheet, by: str
+) -> Edition:
     """What a row says, as far as it can be believed.
 
     Raises:
@@ -203,7 +205,7 @@ def _edition(row: SheetRow, sample: Sample, space: Space, needed: Sequence[str],
                 faults += error.faults
         elif name in units:
             try:
-                numbers[name] = _number(cell, units[name], comma)
+                numbers[name] = _number(cell, units[name], sheet, sheet.units.get(name))
             except ValueError as error:
                 faults.append(f"{name} {error}")
         elif name not in (FAILED, NOTE):
@@ -252,12 +254,13 @@ def _news(sample: Sample, edition: Edition, correct: bool) -> Edition | None:
     return Edition(changed, edition.failed, edition.note, edition.by)
 
 
-def _number(cell: Any, unit: str, comma: bool) -> float:
+def _number(cell: Any, unit: str, sheet: FilledSheet, typed_in: str | None) -> float:
+    """The number of a cell in its unit; what says no unit itself is in that of its heading."""
     if isinstance(cell, str):
-        return read_quantity(cell, unit, comma=comma)
+        return read_quantity(cell, unit, comma=sheet.comma, typed_in=typed_in)
     if not is_number(cell):
         raise ValueError(f"needs a number, got {format_value(cell)}")
-    return float(cell)
+    return float(cell) if typed_in is None else convert_unit(float(cell), typed_in, unit)
 
 
 def _truth(cell: Any) -> bool | None:

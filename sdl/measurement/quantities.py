@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 
 PREFIXES = {"p": -12, "n": -9, "µ": -6, "μ": -6, "u": -6, "m": -3, "c": -2, "d": -1, "": 0, "k": 3, "M": 6, "G": 9}
 """Powers of ten before a unit; of the two letters for micro one is a Greek mu."""
@@ -9,16 +10,19 @@ NUMBER = re.compile(r"\s*([-+−]?[\d.,'’ \u00a0\u2009\u202f]*\d[.,]?(?:[eE][-
 GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([.,'])\d{3}(?:\1\d{3})*")
 """Groups of three with one mark between them: if it stands once, a comma or a point may be that of the decimals."""
 SPACES = dict.fromkeys(map(ord, "’ \u00a0\u2009\u202f"), "'") | {ord("−"): "-"}
+LITRES = re.compile(r"(?:(?<=\b[pnμumcdk])|\b)l\b")
+DEGREES = dict.fromkeys(map(ord, "º˚"), "°")
 AMBIGUOUS = "may be {} or {}: leave the mark of the thousands out, or write one decimal more"
 
 
-def read_quantity(text: str, unit: str, *, comma: bool = False) -> float:
+def read_quantity(text: str, unit: str, *, comma: bool = False, typed_in: str | None = None) -> float:
     """Read what a person typed as a number in a unit.
 
     Args:
         text: As it was typed.
         unit: Of the channel or knob; a value in the same unit with another prefix is converted.
         comma: Whether the page around it is known to write decimals with a comma.
+        typed_in: Unit of a number that has none beside it; ``unit`` by default.
 
     Raises:
         ValueError: saying what is wrong with it, in words that follow a name.
@@ -27,13 +31,14 @@ def read_quantity(text: str, unit: str, *, comma: bool = False) -> float:
     (0.0125, 1234.5, 2.345)
     """
     own = unit if unit[:1].isdigit() and text.rstrip().endswith(f" {unit}") else ""  # such as 1/s
-    match = NUMBER.fullmatch(text.rstrip().removesuffix(own))
+    match = NUMBER.fullmatch(unicodedata.normalize("NFKC", text.translate(DEGREES).rstrip().removesuffix(own)))
     if match is None:
         raise ValueError(f"needs a number{f' in {unit}' if unit else ''}, got {text.strip()!r}")
     value = _read_number(match[1].translate(SPACES), comma)
     if not math.isfinite(value):
         raise ValueError(f"needs a finite number, got {text.strip()!r}")
-    return value if not match[2] else _converted(value, match[2], unit)
+    said = match[2] or typed_in
+    return value if said is None else convert_unit(value, said, unit)
 
 
 def has_decimal_comma(text: str) -> bool:
@@ -77,18 +82,38 @@ def _split_decimals(mantissa: str) -> tuple[str, str, str]:
     return mantissa[:last], mantissa[last], mantissa[last + 1 :]
 
 
-def _converted(value: float, typed: str, unit: str) -> float:
-    """The value in the unit of the channel."""
-    if typed == unit:
+def convert_unit(value: float, typed: str, unit: str) -> float:
+    """Return a value in the unit of a channel that was typed in the same unit, perhaps with another prefix.
+
+    Raises:
+        ValueError: it is another unit, in words that follow a name.
+    """
+    said, own = _one_spelling(typed), _one_spelling(unit)
+    if said == own:
         return value
     squared = re.match(r"[^\W\d_]+(?:\^?\d|²|³)", unit)
+    slipped = {said[:1], own[:1]} == {"m", "M"}  # nobody means a thousand million of it
     powers = {
-        PREFIXES[mine] - PREFIXES[own]
-        for mine in PREFIXES
-        for own in PREFIXES
-        if typed.startswith(mine) and unit.startswith(own) and typed[len(mine) :] == unit[len(own) :] != ""
+        PREFIXES[prefix] - PREFIXES[other]
+        for prefix in PREFIXES
+        for other in PREFIXES
+        if said.startswith(prefix) and own.startswith(other) and said[len(prefix) :] == own[len(other) :] != ""
     }
-    if len(powers) != 1 or squared:
+    if len(powers) != 1 or squared or slipped:
         raise ValueError(f"is expected {f'in {unit}' if unit else 'without a unit'}, got {typed!r}")
     power = powers.pop()
     return value * 10.0**power if power >= 0 else value / 10.0**-power
+
+
+def is_unit(typed: str, unit: str) -> bool:
+    """Return whether numbers typed in one unit can be given in another."""
+    try:
+        convert_unit(1.0, typed, unit)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_spelling(unit: str) -> str:
+    """A unit as others spell it, too: litres with either letter, degrees with any of the small circles."""
+    return LITRES.sub("L", unicodedata.normalize("NFKC", unit.translate(DEGREES)))

@@ -8,6 +8,7 @@ import csv
 import datetime
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
 from sdl.ledger.people.samples import Sample
-from sdl.measurement.quantities import has_decimal_comma
+from sdl.measurement.quantities import has_decimal_comma, is_unit
 from sdl.space import Space
 from sdl.system.atomic_files import write_atomically
 from sdl.system.named_files import check_regular
@@ -28,6 +29,8 @@ FORMULAS = tuple("=+-@\t\r")
 LARGEST = 10_000_000
 """Bytes of a sheet, unpacked."""
 KINDS = (".csv", ".xlsx", ".json")
+HEADING = re.compile(r"(.+?)\s*[\[(]\s*(\S.*?)\s*[\])]")
+"""A name, and a unit in brackets."""
 ONCE = " (whole plate)"
 """Behind the heading of a knob that is constant within a batch."""
 
@@ -52,6 +55,8 @@ class FilledSheet:
     """Whether its decimals are known to have a comma."""
     unread: Sequence[str] = field(default=())
     """Headings of columns that nothing is read from."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a knob or channel the unit that its heading says, where that is not its own."""
 
 
 def sheet_headings(space: Space) -> dict[str, str]:
@@ -204,9 +209,17 @@ def _head(table: Sequence[Sequence[Any]]) -> int | None:
     return next((place for place, row in rows if any(str(cell).strip().casefold() == SAMPLE for cell in row)), None)
 
 
+def _columns(table: Sequence[Sequence[Any]]) -> int:
+    """How many headings there are; none without that of the samples."""
+    head = _head(table)
+    return 0 if head is None else len(table[head])
+
+
 def _read_csv(content: bytes) -> tuple[list[list[Any]], bool]:
     """The cells of a table, and whether semicolons part them: then commas are free for decimals."""
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252", "latin-1"):
+    little, big = content[1:2] == b"\0", content[:1] == b"\0"  # two bytes a letter, which not every program marks
+    wide = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16-le" if little else "utf-16-be"
+    for encoding in (wide,) if wide == "utf-16" or little or big else ("utf-8-sig", "cp1252", "latin-1"):
         try:
             text = content.decode(encoding)
             break
@@ -215,14 +228,15 @@ def _read_csv(content: bytes) -> tuple[list[list[Any]], bool]:
     else:
         raise InvalidInput("the sheet is no text: save it as CSV in UTF-8")
     first = text.partition("\n")[0]
+    marks = ";\t,"
     if first.lower().startswith("sep="):
         text = text.partition("\n")[2]
-        mark = first[4:5]
-    else:
-        mark = max(";\t,", key=first.count)
+        marks = first[4:5]
     csv.field_size_limit(LARGEST)
     try:
-        return [list(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark)], mark == ";"
+        tables = {mark: list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in marks}
+        mark = max(marks, key=lambda mark: (_columns(tables[mark]), first.count(mark)))
+        return tables[mark], mark == ";"
     except csv.Error as error:
         raise InvalidInput(f"the sheet is no table in CSV: {error}") from error
 
@@ -244,7 +258,12 @@ def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, comma: bo
     known |= {heading: quantity for quantity, heading in sheet_headings(space).items()}
     known |= {word: word for word in (SAMPLE, PURPOSE, FAILED, NOTE)}
     by_word = {word.casefold(): column for word, column in known.items()}
-    columns = [known.get(head, by_word.get(head.casefold())) for head in heads]
+    columns, units = [known.get(head, by_word.get(head.casefold())) for head in heads], dict[str, str]()
+    for quantity in space.quantities:
+        for place, head in enumerate(heads):
+            apart = HEADING.fullmatch(head) if columns[place] is None else None
+            if apart and apart[1].casefold() == quantity.name.casefold() and is_unit(apart[2], quantity.unit):
+                columns[place], units[quantity.name] = quantity.name, apart[2]
     faults = [f"{name}: the column {column!r} is there twice" for column in known.values() if columns.count(column) > 1]
     if SAMPLE not in columns:
         there = ", ".join(filter(None, heads)) or "none"
@@ -263,7 +282,7 @@ def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, comma: bo
             rows.append(SheetRow(sample, f"line {number}", cells))
     texts = [cell for row in rows for cell in row.cells.values() if isinstance(cell, str)]
     unread = [head for head, column in zip(heads, columns, strict=True) if head and column is None]
-    return FilledSheet(rows, comma or any(map(has_decimal_comma, texts)), unread)
+    return FilledSheet(rows, comma or any(map(has_decimal_comma, texts)), unread, units)
 
 
 def _plain(cell: Any) -> Any:

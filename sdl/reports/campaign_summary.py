@@ -108,6 +108,8 @@ class Result:
     """Channels that it leaves free, foretold at its settings."""
     confidence: float | None = None
     """Of its margins, on either side; None where they are not known."""
+    delta_e: str = ""
+    """How far the colour is from the one that is wanted, in words; empty where none is wanted."""
 
     @property
     def off(self) -> float:
@@ -270,7 +272,9 @@ class CampaignSummary:
         # A target that was given up has no numbers of its own: the last candidate's say how close it came.
         source = next((finding for finding in [last, *reversed(judged)] if finding.facts), last)
         lines = self._lines(source) or self._wishes(target)
-        light = {line.channel: line.background for line in lines if np.isfinite(line.background)}
+        formulas = self.entry.space.formulas  # what is computed has no light of its own
+        light = {each.channel: each.background for each in lines if each.channel not in formulas}
+        light = {name: level for name, level in light.items() if np.isfinite(level)}
         verdict, sentence, answers = last.verdict, last.sentence, list[Passed]()
         if target is not None and target.answers != 1:
             verdict, sentence = answer_count.concluding_verdict(target, judged)
@@ -289,6 +293,9 @@ class CampaignSummary:
             readings=self._taken[name],
             free=() if answers else free_channels(source, self.units),
             confidence=source.facts.confidence,
+            delta_e=""
+            if answers or target is None or target.colour is None
+            else target.colour.describe({line.channel: line.mean for line in lines}),
         )
 
     def _answers(self, passed: Sequence[Finding]) -> list[Passed]:

@@ -1,7 +1,8 @@
 """One setting of an instrument, of whatever kind: any number, steps, listed values, a category."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -91,6 +92,8 @@ class Knob(Quantity):
         if not isinstance(values, list | tuple) or len(values) < 2:
             return given
         if all(isinstance(value, str) for value in values):
+            if fault := _name_fault(values):
+                raise ValueError(f"knob {given.get('name')!r} {fault}")
             given.setdefault("low", 0.0)
             given.setdefault("high", float(len(values) - 1))
             if isinstance(given.get("off"), str) and given["off"] in values:
@@ -285,6 +288,17 @@ class Knob(Quantity):
     def _scaled(self, settings: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(settings)) if self.scale == "log" else settings
+
+
+def _name_fault(names: Sequence[str]) -> str:
+    """Why one of them could not be told from a number, or from nothing, where persons write it; empty if all can."""
+    for name in names:
+        if name != " ".join(name.split()) or not name:
+            return f"has the name {name!r}, of which blanks would be lost in a sheet: leave them out"
+        with suppress(ValueError):
+            float(name)
+            return f"has the name {name!r}, which reads as a number: write no quotes, or a name such as 'no. {name}'"
+    return ""
 
 
 def is_number(value: object) -> bool:

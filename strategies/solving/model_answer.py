@@ -228,7 +228,10 @@ def note_gaps(rows: Iterable[Mapping[str, Any]], n: int) -> list[str]:
 def _offers(model: InverseModel, problem: InverseProblem, draws: Settings) -> dict[str, Any]:
     """Candidates if the model can reach the target, else the nearest that it can reach."""
     settings, readings, reachable = _reach(model, problem, draws)
-    offers = _describe_candidates(model, problem, choose_offers(model, problem, draws) if reachable else [])
+    chosen = choose_offers(model, problem, draws) if reachable else []
+    if reachable and not chosen and problem.window.holds(readings[None])[0]:  # all draws are forbidden, and this hits
+        chosen = choose_offers(model, problem, settings[None])
+    offers = _describe_candidates(model, problem, chosen)
     nearest_ = {
         "settings": problem.named_settings(settings),
         "readings": problem.named(readings),
@@ -348,9 +351,12 @@ def describe_target(problem: InverseProblem) -> dict[str, Any]:
 
 
 def describe_nearest_row(problem: InverseProblem) -> dict[str, Any]:
-    """The measured row that reads nearest to the target, in the light of the answers, as plain data."""
-    readings = problem.readings + problem.background
-    at = int(problem.off(readings).max(axis=1).argmin())
+    """The measured row that reads nearest to the target, in the light of the answers, as plain data.
+
+    Of rows whose settings are forbidden by now only where all are.
+    """
+    readings, allowed = problem.readings + problem.background, problem.allowed(problem.settings)
+    at = int(np.where(allowed | ~allowed.any(), problem.off(readings).max(axis=1), np.inf).argmin())
     return {
         "line": int(problem.lines[at]),
         "settings": problem.ties.every.named_settings(problem.measured[at]),

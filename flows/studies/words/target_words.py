@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from sdl.campaign.wishes import read_range
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import found_twice
 from sdl.interchange.export_import import Data, read_data
-from sdl.space import Formula, Space
+from sdl.space import Constraints, Formula, Space
 from strategies.solving.problem import FixedChannel
 
 SIGN = re.compile(r"(?=>=|<=|≥|≤|=)")
@@ -74,7 +75,7 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
 
     Args:
         path: As ``sdl.interchange.export_import.read_data`` takes it.
-        space: Knobs and channels, if they are not to be read off the file.
+        space: Knobs and channels, if they are not to be read off the file; its constraints bind answers, and no row.
         knobs: Their ranges, each ``KNOB=LOW:HIGH``.
         quantities: Each ``NAME=FORMULA``.
 
@@ -86,7 +87,11 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
     faults += [f"the quantity {name} is given twice" for name in found_twice([name for name, _ in formulas])]
     if faults:
         raise InvalidInput(faults)
-    return read_data(path, space, read_ranges(knobs)).with_quantities(dict(formulas))
+    asked = Constraints() if space is None else space.constraints
+    if space is not None:  # rows that were measured before settings were forbidden teach as others do
+        space = Space(**{**space.model_dump(), "constraints": Constraints()})
+    data = read_data(path, space, read_ranges(knobs)).with_quantities(dict(formulas))
+    return replace(data, space=data.space.with_constraints(asked))
 
 
 def _formula(text: str) -> tuple[str, str]:

@@ -144,7 +144,7 @@ class ProgramLine:
                 with suppress(OSError):
                     os.killpg(process.pid, signal.SIGKILL)
         if status:
-            words = complaint.strip().rpartition("\n")[2][:SHOWN] or "no words"
+            words = (complaint.strip() or answer.strip()).rpartition("\n")[2][:SHOWN] or "no words"
             raise InstrumentUnavailable(f"{self.place} ended with status {status}: {words}", raw=answer or complaint)
         return answer
 

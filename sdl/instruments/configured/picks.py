@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -39,12 +39,18 @@ class Pick(Section):
     """Which of the values between commas, counted from 0."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression with one pair of brackets about the number, in the answer or in the text at the place."""
+    decimal: Literal[".", ","] = "."
+    """What stands before the decimals of a number that is text."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if self.field is not None and (self.at is not None or self.pattern is not None):
             raise ValueError(
                 "give field alone, or at, pattern or both: the pattern then looks into the text at the place"
+            )
+        if self.field is not None and self.decimal == ",":
+            raise ValueError(
+                "needs a pattern in the place of field: where decimals have a comma, none parts the values"
             )
         return self
 
@@ -64,7 +70,7 @@ class Pick(Section):
             value = _value_at(_parsed(text), self.at.split(".") if isinstance(self.at, str) else self.at)
             if isinstance(value, str) and value in names:
                 return names.index(value)
-            if self.pattern is None or not isinstance(value, str):
+            if not isinstance(value, str) or (self.pattern is None and self.decimal == "."):
                 return _finite(value) if isinstance(value, float) else value
             text = value
         if self.field is not None:
@@ -77,7 +83,11 @@ class Pick(Section):
             if found is None:
                 raise ValueError(f"expected {self.pattern!r}, got {format_value(text)}")
             text = found[1] or ""
-        return _place(text.strip(), names) if names else _number(text.strip())
+        return _place(text.strip(), names) if names else _number(self._pointed(text))
+
+    def _pointed(self, text: str) -> str:
+        """A number with a point before its decimals."""
+        return text.strip().replace(",", ".", 1 if self.decimal == "," and "." not in text else 0)
 
 
 def _place(text: str, names: Sequence[str]) -> int | float:
@@ -92,7 +102,10 @@ def _parsed(text: str) -> Any:
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"expected JSON and nothing else, got {format_value(text)}: {error}") from error
+        lines = text.strip().splitlines()
+        logs = any(line.startswith("{") and line.endswith("}") for line in lines)
+        where = "; what a program logs belongs in its standard error" if logs and len(lines) > 1 else ""
+        raise ValueError(f"expected JSON and nothing else, got {format_value(text)}: {error}{where}") from error
 
 
 def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from chemist import WRITTEN, Answering, Chemist, asked, conversation, flow_cell, in_process, result, spilled
+from openpyxl import Workbook
 
 from flows.engine.ask_and_tell import AskAndTell
 from flows.engine.handover import kept_instrument
@@ -263,6 +264,23 @@ def test_a_note_alone_is_kept_and_corrects_nothing(here):
         rows, notes = book.trail(entry.id), [each.note for each in Samples(book, entry.id).read()[0].editions]
     assert notes == ["the vial has a crack", "", "and leaks"]
     assert (len(rows), {row["verdict"] for row in rows}) == (5, {ReplyClass.OK})
+
+
+def test_readings_are_kept_in_the_unit_of_their_channel_whatever_the_heading_says(here, tmp_path):
+    begun, samples = here
+    for number, (name, rows) in enumerate({"V.csv": "450nm [V]", "kV.xlsx": "450nm (kV)"}.items()):
+        readings = flow_cell(0, samples[number], samples[number].request.settings)
+        shown = readings["450nm"] / (1e6 if "kV" in rows else 1e3)
+        table = [["sample", rows, "650nm"], [samples[number].name, shown, readings["650nm"]]]
+        if name.endswith(".csv"):
+            (tmp_path / name).write_text("\n".join(",".join(map(str, row)) for row in table))
+        else:
+            book = Workbook()
+            [book.active.append(row) for row in table]
+            book.save(tmp_path / name)
+        assert begun.tell(read_sheet(tmp_path / name, begun.entry().space)).faults == []
+        kept = Samples(Ledger(begun.where), begun.entry().id).read()[number].readings
+        assert kept == pytest.approx(readings, rel=1e-12)
 
 
 @pytest.mark.parametrize(

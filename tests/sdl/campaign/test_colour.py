@@ -7,12 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+from pages import check
 from places import ROOT
 
+from flows.engine.opening import open_session
 from sdl.campaign.colour import ColourPart, LabColour
 from sdl.campaign.definition import Campaign
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
+from sdl.ledger.ledger import Ledger
+from sdl.reports.campaign_page import render_campaign_page
+from sdl.reports.campaign_summary import CampaignSummary
 from sdl.space import Space
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.plan import Plan
@@ -125,6 +130,20 @@ def test_a_campaign_finds_the_settings_of_a_colour(computed, seed):
     readings = instrument.truth(finding.settings)
     true = computed(campaign.colour, dict(zip(instrument.space.channel_names, readings.tolist(), strict=False)))
     assert math.dist([true["L*"], true["a*"], true["b*"]], GREEN.values()) <= 1.0
+
+
+@pytest.mark.slow
+def test_a_report_says_how_far_off_the_colour_is_and_names_no_background_of_it(tmp_path, drive):
+    where = str(tmp_path / "ledger.sqlite")
+    with open_session(written(instrument={"plugin": "twin", "seed": 41}), tmp_path, where) as session:
+        drive(session)
+    with Ledger(where) as book:
+        (result,) = CampaignSummary.of(book, session.entry.name).results
+        page = check(render_campaign_page(book, session.entry.name))
+    means = [line.mean for line in result.lines]
+    assert result.delta_e == f"{math.dist(means, GREEN.values()):.2f}, and at most 1 is allowed"
+    assert f"Delta E*ab measured {result.delta_e}" in " ".join(page.text.split())
+    assert result.light == ""
 
 
 def test_how_numpy_prints_stays_as_it_was():

@@ -49,6 +49,9 @@ def test_no_cell_of_a_sheet_is_a_formula(tmp_path):
         ("utf-8-sig", "sample,A450 [µV],pH\nr0-0-0,1.5,7\n"),
         ("cp1252", "sample;A450 [µV];pH\nr0-0-0;1,5;7\n"),
         ("utf-16", "Sample\tA450\tpH\nr0-0-0\t1,5\t7\n"),
+        ("utf-16-le", "sample\tA450\tpH\nr0-0-0\t1,5\t7\n"),
+        ("utf-16-be", "sample;A450;pH\nr0-0-0;1,5;7\n"),
+        ("cp1252", "Monday, by Ada, in room 5\n\nsample;A450;pH\nr0-0-0;1,5;7\n"),
         ("utf-8", "sep=;\r\nSAMPLE;a450;PH;weather\r\n\r\nr0-0-0;1,5;7;rain\r\n;;;\r\n"),
     ],
 )
@@ -61,6 +64,15 @@ def test_what_spreadsheets_write_is_read(encoding, text, tmp_path):
     assert read_quantity(row.cells["A450"], "µV", comma=sheet.comma) == 1.5
     assert row.cells["pH"] == "7"
     assert list(sheet.unread) == (["weather"] if "weather" in text else [])
+
+
+def test_a_heading_may_say_another_unit_and_what_is_no_unit_is_a_column_of_ones_own(tmp_path):
+    (tmp_path / "sheet.csv").write_text("sample,A450 (mV),A450 [raw],pH [K]\nr0-0-0,1.5,7,9\n")
+    sheet = read_sheet(tmp_path / "sheet.csv", SPACE)
+    assert (sheet.units, list(sheet.unread)) == ({"A450": "mV"}, ["A450 [raw]", "pH [K]"])
+    assert sheet.rows[0].cells == {"A450": "1.5"}
+    assert read_quantity("1.5", "µV", typed_in=sheet.units["A450"]) == 1500
+    assert read_quantity("1.5 V", "µV", typed_in=sheet.units["A450"]) == 1.5e6
 
 
 def workbook(folder, *rows, cover=False):
@@ -149,6 +161,10 @@ def test_what_is_no_sheet_is_refused_with_the_reason(name, content, why, tmp_pat
         ("5e-3", "", False, 0.005),
         ("5 μg", "mg", False, 0.005),
         ("50 %", "%", False, 50.0),
+        ("3 mL/min", "ml/min", False, 3.0),
+        ("3 ul", "mL", False, 0.003),
+        ("25 ºC", "°C", False, 25.0),
+        ("１２．５ ℃", "°C", False, 12.5),
         ("5,0 1/s", "1/s", False, 5.0),
     ],
 )
@@ -163,6 +179,8 @@ def test_numbers_are_read_as_people_type_them(typed, unit, comma, value):
         ("1.234", "", True, "may be 1.234 or 1234"),
         ("12O", "", False, "without a unit, got 'O'"),
         ("5 K", "mV", False, "in mV, got 'K'"),
+        ("5 MV", "mV", False, "in mV, got 'MV'"),
+        ("5 ml", "mm", False, "in mm, got 'ml'"),
         ("5 mm2", "cm2", False, "in cm2, got 'mm2'"),
         ("1,2,3", "", False, "needs a number"),
         ("12..5", "", False, "needs a number"),

@@ -205,6 +205,10 @@ def test_the_space_is_that_of_any_instrument_and_nothing_of_how_it_is_asked():
         ({"at": "a.1.b"}, '{"a": [0, {"b": 7}]}', 7),
         ({"at": ["a.b", 0]}, '{"a.b": ["x"]}', "x"),
         ({"at": "a"}, '{"a": null}', None),
+        ({"at": "a"}, '{"a": "7,5"}', "7,5"),
+        ({"at": "a", "decimal": ","}, '{"a": "7,5"}', 7.5),
+        ({"pattern": "T=(.*) K", "decimal": ","}, "T=300,5 K", 300.5),
+        ({"decimal": ","}, "-7,5E-1", -0.75),
         ({}, "9.9E37", float("inf")),
         ({}, "-9.9E37", float("-inf")),
     ],
@@ -217,12 +221,23 @@ def test_a_number_is_found_where_the_file_says(pick, answer, value):
     ("pick", "answer"),
     [
         ({}, "1_000"), ({}, ""), ({}, "0x10"), ({}, "12 V"), ({"field": 2}, "1,2"), ({"pattern": "T=(.*) K"}, "cold"),
-        ({"at": "a"}, "{"), ({"at": "a"}, '{"a": 1, "a": 2}'),
+        ({"decimal": ","}, "1.234,5"), ({"decimal": ","}, "1,234,5"), ({"at": "a"}, "{"),
+        ({"at": "a"}, '{"a": 1, "a": 2}'), ({"at": "a"}, 'INFO\n{"a": 1}'),
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_a_sentence(pick, answer):
     with pytest.raises(ValueError, match=r"expected|Expecting|twice"):
         Pick(**pick).read(answer)
+
+
+def test_json_amid_what_a_program_logs_is_told_where_that_belongs():
+    with pytest.raises(ValueError, match="what a program logs belongs in its standard error"):
+        Pick(at="a").read('INFO: lamp is on\n{"a": 1}\n')
+
+
+def test_a_comma_cannot_part_values_and_stand_before_decimals():
+    with pytest.raises(ValueError, match="where decimals have a comma, none parts the values"):
+        Pick(field=0, decimal=",")
 
 
 def test_scpis_word_for_no_number_is_none_and_a_place_that_is_not_there_is_missing():

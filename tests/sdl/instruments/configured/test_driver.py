@@ -337,6 +337,8 @@ def test_a_program_reads_the_settings_and_writes_the_readings():
 def test_a_program_that_fails_is_told_with_its_last_words():
     with pytest.raises(InstrumentUnavailable, match="ended with status 3: no lamp"):
         program("import sys; print('no lamp', file=sys.stderr); sys.exit(3)").measure({"red": 0.5})
+    with pytest.raises(InstrumentUnavailable, match=r"ended with status 3: \{'error': 'no lamp'\}"):
+        program("import sys; print({'error': 'no lamp'}); sys.exit(3)").measure({"red": 0.5})
 
 
 @pytest.mark.fault("I-08")
