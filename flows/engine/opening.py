@@ -115,14 +115,13 @@ def _session(
         book.set_state(lease, entry.id, State.RUNNING)
     bench_class = HandBench if isinstance(instrument, ReadByPersons) else Bench
     needed = instrument.space.sources(campaign.channels)
-    bench = bench_class(book, lease, entry.id, instrument, campaign.most, needed, suspend=campaign.suspend)
+    most = campaign.most  # as of now: the session says what is allowed by each request
+    bench = bench_class(book, lease, entry.id, instrument, most, needed, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
     if isinstance(bench, HandBench):
         bench.enter_corrections()
     benches = {
-        part.name: Bench(
-            book, lease.of(source.identity), entry.id, source, campaign.most, needed, interrupted=bench.interrupted
-        )
+        part.name: Bench(book, lease.of(source.identity), entry.id, source, most, needed, interrupted=bench.interrupted)
         for part, source in zip(campaign.sources, sources, strict=True)
     }
     return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry), benches)

@@ -15,6 +15,9 @@ from sdl.space import SAME, Settings, Space
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Units of time: prices in one of them tell what can still be measured before a deadline."""
 
+SLACK = 1e-9
+"""Part of a budget by which sums of prices may exceed it: to a computer, three times 0.1 is more than 0.3."""
+
 TIMES = {
     "s": {"s", "sec", "secs", "second", "seconds"},
     "min": {"min", "mins", "minute", "minutes"},
@@ -88,7 +91,7 @@ class PricePart(Section):
             found.append("plate: this instrument measures one by one, and has no plates")
         if space.plate is not None and self.knobs:
             found.append("knobs: on a plate each well has settings of its own, and no knob is moved")
-        if self.budget is not None and not found and self.budget < self.dearest(space):
+        if self.budget is not None and not found and self.budget * (1 + SLACK) < self.dearest(space):
             found.append(f"budget: {self.budget:g} {self.unit} may not pay the first request: {self.dearest(space):g}")
         return found
 
@@ -96,16 +99,15 @@ class PricePart(Section):
         """Return what one more request costs at most: with a plate of its own, or with all knobs moved."""
         return self.request + (self.plate if space.plate else sum(self.knobs.values()))
 
-    def spent(self, space: Space, settings: Settings, sent: int, plates: int) -> float:
+    def spent(self, space: Space, settings: Settings, plates: int) -> float:
         """Return what was spent.
 
         Args:
             space: Of the instrument.
-            settings: What was measured, ``(n, d)``, in the order of measuring.
-            sent: Requests sent, whatever became of them.
+            settings: Of all requests that were sent, whatever became of them, ``(n, d)``, in the order of sending.
             plates: Plates sent.
         """
-        total = self.request * sent + self.plate * plates
+        total = self.request * len(settings) + self.plate * plates
         if self.knobs and len(settings) > 1:
             moved = np.abs(np.diff(settings, axis=0)) > SAME * (space.high - space.low)
             total += float(moved.sum(axis=0) @ [self.knobs.get(name, 0.0) for name in space.knob_names])

@@ -18,7 +18,7 @@ def history(*settings, plates=0):
         Observation(0, i, 0, Purpose.DESIGN, np.array(row), i, ReplyClass.OK, np.zeros(1), np.zeros(1, bool))
         for i, row in enumerate(settings)
     ]
-    return History(observations=rows, sent=len(rows), plates=plates)
+    return History(observations=rows, sent=len(rows), asked=rows, plates=plates)
 
 
 def written(price, channel="y"):

@@ -62,8 +62,8 @@ def test_a_campaign_without_prices_says_nothing_of_them():
 def test_spent_is_requests_plates_and_knobs_moved():
     price = PricePart(request=2, knobs={"oven": 10})
     settings = np.array([[0.0, 0.0], [0.0, 1.0], [0.5, 1.0], [0.5, 0.0], [0.0, 0.0]])
-    assert price.spent(SPACE, settings, sent=7, plates=0) == 7 * 2 + 2 * 10
-    assert PricePart(request=2, plate=30).spent(PlateReader().space, settings, sent=7, plates=3) == 7 * 2 + 3 * 30
+    assert price.spent(SPACE, settings, plates=0) == 5 * 2 + 2 * 10
+    assert PricePart(request=2, plate=30).spent(PlateReader().space, settings, plates=3) == 5 * 2 + 3 * 30
     assert price.dearest(SPACE) == 12
 
 
