@@ -1,5 +1,6 @@
 """What measuring costs, in money or in time, what may be spent, and by when all has to be measured."""
 
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ from sdl.space import SAME, Settings, Space
 
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Units of time: prices in one of them tell what can still be measured before a deadline."""
+
+NO_SOURCES: Mapping[str, float] = {}
 
 SLACK = 1e-9
 """Part of a budget by which sums of prices may exceed it: to a computer, three times 0.1 is more than 0.3."""
@@ -84,15 +87,19 @@ class PricePart(Section):
             raise ValueError("budget bounds nothing where everything is free: give a price, or leave it out")
         return self
 
-    def faults(self, space: Space) -> list[str]:
-        """Return why it does not fit a space, as sentences; none as a rule."""
+    def faults(self, space: Space, sources: Mapping[str, float] = NO_SOURCES) -> list[str]:
+        """Return why it does not fit a space, and the prices of sources by their names, as sentences."""
         found = [f"knobs.{name}: there is no such knob" for name in self.knobs if name not in space.knob_names]
         if space.plate is None and self.plate:
             found.append("plate: this instrument measures one by one, and has no plates")
         if space.plate is not None and self.knobs:
             found.append("knobs: on a plate each well has settings of its own, and no knob is moved")
-        if self.budget is not None and not found and self.budget * (1 + SLACK) < self.dearest(space):
-            found.append(f"budget: {self.budget:g} {self.unit} may not pay the first request: {self.dearest(space):g}")
+        asked = {"request": self.dearest(space)} | {
+            f"request to source {name!r}": cost for name, cost in sources.items()
+        }
+        if self.budget is not None and not found:
+            words = f"budget: {self.budget:g} {self.unit} may not pay the first"
+            found += [f"{words} {what}: {cost:g}" for what, cost in asked.items() if cost > self.budget * (1 + SLACK)]
         return found
 
     def dearest(self, space: Space) -> float:

@@ -87,7 +87,7 @@ def prepare(
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
             faults += _condition_faults(instrument.space, campaign)
             faults += _source_faults(instrument, campaign, beside) if campaign.sources else []
-            faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
+            faults += _price_faults(instrument.space, campaign)
         if campaign is not None and not faults:
             faults += _inapplicable(instrument.space, campaign, models)
             named = {name: model for (key, name), model in models.items() if key.startswith("models.")}
@@ -158,6 +158,12 @@ def _unaffordable(campaign: Campaign) -> list[str]:
         for key, requests in parts.items()
         if isinstance(requests, int) and requests > campaign.budget
     ]
+
+
+def _price_faults(space: Space, campaign: Campaign) -> list[str]:
+    """What of the prices of a campaign does not go with its instrument and its sources."""
+    costs = {source.name: source.price for source in campaign.sources}
+    return [f"price.{fault}" for fault in campaign.price.faults(space, costs)] if campaign.price else []
 
 
 def _plate_faults(space: Space, campaign: Campaign) -> list[str]:

@@ -50,6 +50,13 @@ def test_what_makes_no_sense_is_refused_before_the_first_measurement(price, word
         prepare(WRITTEN | {"price": price})
 
 
+def test_a_source_that_the_budget_never_pays_is_refused():
+    source = {"name": "slow", "plugin": "twin", "unit": 2, "seed": 2, "apparatus": "other", "price": 9}
+    written = WRITTEN | {"instrument": {"plugin": "twin", "seed": 1}, "sources": [source], "price": {"budget": 8}}
+    with pytest.raises(InvalidInput, match="price.budget: 8 min may not pay the first request to source 'slow': 9"):
+        prepare(written | {"targets": [{"readings": {"515nm": 16384}, "tolerance": "5 %"}]})
+
+
 def test_the_price_of_a_plate_is_no_price_where_settings_are_measured_one_by_one():
     with pytest.raises(InvalidInput, match="measures one by one, and has no plates"):
         prepare(WRITTEN | {"instrument": {"plugin": "plate-reader", "plate": None}, "price": {"plate": 3}})
