@@ -53,7 +53,7 @@ def test_what_makes_no_sense_is_refused_before_the_first_measurement(price, word
 def test_a_source_that_the_budget_never_pays_is_refused():
     source = {"name": "slow", "plugin": "twin", "unit": 2, "seed": 2, "apparatus": "other", "price": 9}
     written = WRITTEN | {"instrument": {"plugin": "twin", "seed": 1}, "sources": [source], "price": {"budget": 8}}
-    with pytest.raises(InvalidInput, match="price.budget: 8 min may not pay the first request to source 'slow': 9"):
+    with pytest.raises(InvalidInput, match="8 min may not pay the first request to source 'slow': 9"):
         prepare(written | {"targets": [{"readings": {"515nm": 16384}, "tolerance": "5 %"}]})
 
 
