@@ -303,7 +303,7 @@ def _enter(
 
 
 def _contents_to_enter(path: Path, *how: Any, leave_out: bool) -> FileContents:
-    """What is in a file; of rows from elsewhere one has to count, while our own are a record whatever they are worth."""
+    """What is in a file: of somebody else's rows one has to count; our own are a record, whatever they are worth."""
     contents = read_contents(path, *how, leave_out=leave_out)
     if not contents.ours:
         _refuse_unless_one_counts(path, contents)
