@@ -1,7 +1,7 @@
 """What measuring costs, in money or in time, what may be spent, and by when all has to be measured."""
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,9 @@ NO_SOURCES: Mapping[str, float] = {}
 SLACK = 1e-9
 """Part of a budget by which sums of prices may exceed it: to a computer, three times 0.1 is more than 0.3."""
 
+DAY = 10
+"""Characters of a day without a time, of which nobody knows whether its beginning is meant or its end."""
+
 TIMES = {
     "s": {"s", "sec", "secs", "second", "seconds"},
     "min": {"min", "mins", "minute", "minutes"},
@@ -35,21 +38,26 @@ def _moment(text: str) -> str:
 
 
 def _read_moment(text: str) -> time | datetime:
+    written = text.strip()
+    written = f"0{written}" if written[1:2] == ":" else written
     for kind in (time, datetime):
         try:
-            found = kind.fromisoformat(text.strip())
+            found = kind.fromisoformat(written)
         except ValueError:
             continue
-        if found.tzinfo is None:
+        if found.tzinfo is None and (kind is time or len(written) > DAY):
             return found
-    raise ValueError(f"needs a time such as '07:00', or a day with it as '2031-05-20 07:00', got {format_value(text)}")
+    raise ValueError(
+        "needs a time such as '07:00', or a day with it as '2031-05-20 07:00', in the zone that 'timezone' names, got "
+        f"{format_value(text)}"
+    )
 
 
 def _written(moment: Any) -> Any:
     """A time or a day with it as text, where TOML has a value of its own for it."""
     if isinstance(moment, datetime):
         return moment.isoformat(" ")
-    return moment.isoformat() if isinstance(moment, time) else moment
+    return moment.isoformat() if isinstance(moment, time | date) else moment
 
 
 class PricePart(Section):
@@ -73,7 +81,10 @@ class PricePart(Section):
     @field_validator("unit")
     @classmethod
     def _one_of_time(cls, unit: str) -> str:
-        """Refuse what a person takes for time, and the plan for money."""
+        """Refuse what is no word, and what a person takes for time, and the plan for money."""
+        unit = unit.strip()
+        if not (unit and unit.isprintable()):
+            raise ValueError(f"needs a word such as 'EUR' or 'min', got {format_value(unit)}")
         time = next((word for word, others in TIMES.items() if unit.casefold() in others and unit != word), None)
         if time is not None:
             raise ValueError(f"is a time: write {time!r}, so that the plan knows it for one")
@@ -131,6 +142,8 @@ class PricePart(Section):
         zone, moment = ZoneInfo(self.timezone), _read_moment(self.deadline)
         if isinstance(moment, datetime):
             return moment.replace(tzinfo=zone).timestamp()
-        start = datetime.fromtimestamp(begun, zone)
-        found = datetime.combine(start.date(), moment, zone)
-        return (found if found > start else datetime.combine(start.date() + timedelta(1), moment, zone)).timestamp()
+        today = datetime.fromtimestamp(begun, zone).date()
+        days = [datetime.combine(today + timedelta(day), moment, zone) for day in (0, 1)]
+        # A time that a clock shows twice, as it is put back, is the next of the two as well.
+        times = [day.replace(fold=fold).timestamp() for day in days for fold in (0, 1)]
+        return min(each for each in times if each > begun)
