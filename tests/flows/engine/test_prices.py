@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from flows.engine.direct_run import run_directly
 from flows.engine.planner import DirectPlanner
 from flows.engine.session import Session
 from sdl.analysis.spending import describe_spending, spent
 from sdl.campaign.definition import Campaign
 from sdl.errors import CampaignSuspended, InstrumentSilent, InstrumentUnavailable, ReadingsWanted
-from sdl.history import Purpose, Request, Round, RoundFacts, RoundKind
+from sdl.history import Purpose, Request, Round, RoundFacts, RoundKind, State
 from sdl.instruments.by_hand import ByHand, StatedChannel
 from sdl.instruments.protocol import Patience, Reply
 from sdl.instruments.several import Several
@@ -23,6 +24,7 @@ from sdl.ledger.ledger import Ledger
 from sdl.measurement.bench import Bench
 from sdl.measurement.hand_bench import HandBench, take_sheet, wanted_samples
 from sdl.measurement.sheets import read_said
+from sdl.reports.status import campaign_statuses
 from sdl.space import Channel, Knob, Plate, Space
 from strategies.plan.round_context import is_spent, why_spent
 from strategies.plan.steps import Measure, Stop
@@ -244,6 +246,18 @@ def test_never_is_more_spent_than_the_budget_and_no_request_is_left_that_it_pays
         assert counted + dearest > price.budget * (1 - 1e-8), f"seed {seed} stops early"
         words = describe_spending(price, space, history, laboratory.campaign.sources)
         assert reason == f"{words} are spent, and one more request may cost {dearest:g}"
+
+
+def test_a_finished_campaign_goes_on_with_more_money_and_the_ledger_says_of_how_much(tmp_path):
+    written = {"name": "c", "instrument": {"plugin": "twin", "seed": 1}, "targets": [{"readings": {"515nm": 16384}}]}
+    for most in (6, 6, 10):
+        price = {"unit": "EUR", "request": 2, "budget": most}
+        done = run_directly(Campaign.parse(written | {"price": price}), tmp_path, str(tmp_path / "ledger.sqlite"))
+        assert done["reason"] == f"{most} of {most} EUR are spent, and one more request may cost 2"
+        with Ledger(tmp_path / "ledger.sqlite") as book:
+            assert campaign_statuses(book)[0].spent == f"{most} of {most} EUR"
+            assert (book.entry("c").state, book.sent(book.entry("c").id)) == (State.FINISHED, most // 2)
+        assert f"{most} of {most} EUR spent" in (tmp_path / "reports" / "c.html").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
