@@ -159,7 +159,7 @@ def _refuse_early(campaign: Campaign, instrument: Instrument, where: str) -> Non
 
 def _finished(where: str, campaign: Campaign, instrument: str) -> dict[str, Any] | None:
     """What came of a campaign, if nothing is left to measure in it."""
-    from flows.engine.opening import take_as_begun
+    from flows.engine.opening import has_other_limits, take_as_begun
     from flows.engine.outcome import summarize_outcome
 
     with Ledger(where) as book:
@@ -167,7 +167,8 @@ def _finished(where: str, campaign: Campaign, instrument: str) -> dict[str, Any]
         if entry is None or entry.state is not State.FINISHED:
             return None
         refuse_other_instrument(entry, instrument)
-        take_as_begun(campaign, entry)
+        if has_other_limits(take_as_begun(campaign, entry), entry):
+            return None
         err.print(f"campaign {entry.name} is finished; --again begins it anew under another name")
         return summarize_outcome(book, entry.name)
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from sdl.system.clock import now
 
 MAY_CHANGE = {"budget", "extra", "stop", "instrument", "fitting", "approval", "suspend", "price"}
 """Parts of a campaign that may be changed while it is under way; the rest decides what is proposed."""
+
+LIMITS = ("budget", "stop", "price")
+"""Those of them that let a finished campaign go on, where its file says more than it did."""
 
 
 @contextmanager
@@ -110,19 +114,19 @@ def _session(
     book.reconcile(lease, entry.id)
     allowed = max(campaign.extra, entry.config.get("extra", 0))
     campaign = campaign.model_copy(update={"extra": allowed}) if allowed else campaign
-    if entry.state is not State.FINISHED:
+    if entry.state is not State.FINISHED or has_other_limits(campaign, entry):
+        entry = replace(entry, state=State.RUNNING)
         book.reconfigure(lease, entry.id, campaign.model_dump(mode="json"))
         book.set_state(lease, entry.id, State.RUNNING)
     bench_class = HandBench if isinstance(instrument, ReadByPersons) else Bench
     needed = instrument.space.sources(campaign.channels)
-    bench = bench_class(book, lease, entry.id, instrument, campaign.most, needed, suspend=campaign.suspend)
+    most = campaign.most  # as of now: the session says what is allowed by each request
+    bench = bench_class(book, lease, entry.id, instrument, most, needed, suspend=campaign.suspend)
     bench.interrupted = interrupted or bench.interrupted
     if isinstance(bench, HandBench):
         bench.enter_corrections()
     benches = {
-        part.name: Bench(
-            book, lease.of(source.identity), entry.id, source, campaign.most, needed, interrupted=bench.interrupted
-        )
+        part.name: Bench(book, lease.of(source.identity), entry.id, source, most, needed, interrupted=bench.interrupted)
         for part, source in zip(campaign.sources, sources, strict=True)
     }
     return Session(campaign, entry, book, lease, bench, directory, _planner(campaign, book, entry), benches)
@@ -148,6 +152,12 @@ def _refuse_past_deadline(campaign: Campaign) -> None:
     price, present = campaign.price, now()
     if price is not None and (ends := price.ends_at(present)) is not None and ends <= present:
         raise InvalidInput(f"price.deadline: {price.deadline} ({price.timezone}) is over: give a later one")
+
+
+def has_other_limits(campaign: Campaign, entry: Entry) -> bool:
+    """Return whether a campaign may send more, or less, than when it was last run."""
+    config = campaign.model_dump(mode="json")
+    return any(config.get(key) != entry.config.get(key) for key in LIMITS)
 
 
 def take_as_begun(campaign: Campaign, entry: Entry) -> Campaign:

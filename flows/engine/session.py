@@ -45,6 +45,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.cache = HistoryCache(self.entry.id)
+        for bench in (self.bench, *self.sources.values()):
+            bench.allowance = self._allowance
 
     @property
     def history(self) -> History:
@@ -93,7 +95,6 @@ class Session:
         self.planner.prepare(history)
         source = step.round.facts.source
         bench = self.bench if source is None else self.sources[source]
-        bench.budget = self.campaign.most if history.allowed is None else min(self.campaign.most, history.allowed)
         with suppress(BudgetSpent):  # the plan sees that too, and says what follows from it
             bench.measure(left)
 
@@ -106,6 +107,20 @@ class Session:
     def close(self) -> None:
         """End what runs for this session."""
         self.planner.close()
+
+    def _allowance(self) -> int:
+        """Requests that may be sent in all: by their budget, and by now by prices and the deadline as well.
+
+        Raises:
+            BudgetSpent: prices or the deadline allow no more.
+        """
+        if self.campaign.price is None:
+            return self.campaign.most
+        history = self.history
+        allowed = self.campaign.most if history.allowed is None else history.allowed
+        if allowed <= history.sent:
+            raise BudgetSpent(f"{history.limit}: give 'price' more to go on")
+        return min(self.campaign.most, allowed)
 
     def _ask_approval(self, round_: Round, requests: Sequence[Request]) -> None:
         """Refuse to send what a person has to see first, until somebody approved of it.
@@ -128,5 +143,4 @@ class Session:
         extra = self.ledger.entry(self.entry.name).config.get("extra", 0)
         if extra != self.campaign.extra:
             self.campaign = self.campaign.model_copy(update={"extra": extra})
-            self.bench.budget = self.campaign.most
             self.planner.change_campaign(self.campaign)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sdl.errors import SdlError
+from sdl.errors import InvalidInput, SdlError
 from sdl.formatting import format_time
 from sdl.system.atomic_files import write_atomically
 from sdl.system.processes import this_host
@@ -58,8 +58,10 @@ def alone(directory: Path) -> Iterator[None]:
 
     Raises:
         AlreadyUp: naming the one that is.
+        InvalidInput: what lies in the place of its lock is none.
     """
-    handle = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with _usable(directory) as lock:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         until = time.monotonic() + PROBE_S
         while not _locked(handle):
@@ -81,12 +83,24 @@ def describe_owner(directory: Path) -> str:
 
 def former_owner(directory: Path) -> str:
     """What the service of a data directory called itself before: in another boot, or container, by another name."""
-    return (directory / "up.lock").read_text(encoding="utf-8")
+    with _usable(directory) as lock:
+        return lock.read_text(encoding="utf-8", errors="replace")
 
 
 def keep_owner(directory: Path, owner: str) -> None:
     """Keep what the service of a data directory calls itself, for its successor."""
-    (directory / "up.lock").write_text(owner, encoding="utf-8")
+    with _usable(directory) as lock:
+        lock.write_text(owner, encoding="utf-8")
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[Path]:
+    """The lock of a data directory, to be opened in the block; a sentence where that cannot be."""
+    try:
+        yield directory / "up.lock"
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidInput(f"{directory / 'up.lock'}: {why}, where 'sdl up' keeps its lock: move it away") from error
 
 
 def tell(directory: Path, service: Service) -> None:

@@ -47,7 +47,8 @@ def prepare(
             filled with new ones. By default they are built to be checked, and closed again.
 
     Raises:
-        InvalidInput: listing every fault, of the file and of what it names, with its key; no source stays open then.
+        InvalidInput: listing every fault, of the file and of what it names, with its key; no source stays open then,
+            nor an instrument that was built here.
     """
     faults: list[str] = []
     campaign, beside = None, list[Instrument]() if sources is None else sources
@@ -58,13 +59,15 @@ def prepare(
             campaign = Campaign.parse(written)
         except InvalidInput as error:
             faults += error.faults
-    models = dict[tuple[str, str], plugins.RowsNeeded]()
+    models, built_here = dict[tuple[str, str], plugins.RowsNeeded](), list[Instrument]()
     for key, group, part in _parts(written):
         if key == "instrument" and instrument is not None:
             continue
         try:
             plugin = plugins.build(group, part.plugin, part.options)
-            instrument = plugin if key == "instrument" else instrument
+            if key == "instrument":
+                instrument = plugin
+                built_here.append(plugin)
             if group == "sdl.inverse_models":
                 models[key, part.plugin] = plugin
         except InvalidInput as error:
@@ -87,7 +90,7 @@ def prepare(
             faults += [*_unaffordable(campaign), *_plate_faults(instrument.space, campaign)]
             faults += _condition_faults(instrument.space, campaign)
             faults += _source_faults(instrument, campaign, beside) if campaign.sources else []
-            faults += [f"price.{fault}" for fault in campaign.price.faults(instrument.space)] if campaign.price else []
+            faults += _price_faults(instrument.space, campaign)
         if campaign is not None and not faults:
             faults += _inapplicable(instrument.space, campaign, models)
             named = {name: model for (key, name), model in models.items() if key.startswith("models.")}
@@ -95,6 +98,7 @@ def prepare(
     if faults or sources is None:
         _close(beside)
     if faults or campaign is None or instrument is None:
+        _close(built_here)
         raise InvalidInput(faults)
     return _patient(campaign) if isinstance(instrument, ReadByPersons) else campaign, instrument
 
@@ -158,6 +162,12 @@ def _unaffordable(campaign: Campaign) -> list[str]:
         for key, requests in parts.items()
         if isinstance(requests, int) and requests > campaign.budget
     ]
+
+
+def _price_faults(space: Space, campaign: Campaign) -> list[str]:
+    """What of the prices of a campaign does not go with its instrument and its sources."""
+    costs = {source.name: source.price for source in campaign.sources}
+    return [f"price.{fault}" for fault in campaign.price.faults(space, costs)] if campaign.price else []
 
 
 def _plate_faults(space: Space, campaign: Campaign) -> list[str]:
@@ -237,10 +247,10 @@ def _is_sum(space: Space, name: str) -> bool:
     return formula.linear is not None and all(_is_sum(space, each) for each in formula.names)
 
 
-def _close(sources: list[Instrument]) -> None:
-    """Let go of sources."""
-    while sources:
-        sources.pop().close()
+def _close(instruments: list[Instrument]) -> None:
+    """Let go of instruments."""
+    while instruments:
+        instruments.pop().close()
 
 
 def _faults_of_sources(written: Mapping[str, Any]) -> list[str]:

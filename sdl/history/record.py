@@ -328,6 +328,10 @@ class History:
     findings: Sequence[Finding] = ()
     sent: int = 0
     """Requests sent, whatever became of them."""
+    asked: Sequence[Request] = ()
+    """What was sent, in the order of sending, and what persons were asked for: all that is to be paid for."""
+    awaited: int = 0
+    """How many of these persons have not answered yet, or not so that the answer is entered."""
     plates: int = 0
     """Plates sent, where settings are measured on such."""
     allowed: int | None = None
@@ -339,8 +343,15 @@ class History:
 
     def of_source(self, name: str) -> list[Observation]:
         """Return the readings of one of the other sources, by its name."""
+        return self._at_source(name, self.of_sources)
+
+    def asked_of_source(self, name: str) -> list[Request]:
+        """Return what one of the other sources was sent, by its name, whatever became of it."""
+        return self._at_source(name, self.asked)
+
+    def _at_source(self, name: str, rows: Sequence[Row]) -> list[Row]:
         rounds = {round_.number for round_ in self.rounds if round_.facts.source == name}
-        return [row for row in self.of_sources if row.round in rounds]
+        return [row for row in rows if row.round in rounds]
 
     @property
     def pending(self) -> list[Request]:

@@ -184,10 +184,11 @@ def import_campaign(
         tell: Called with how many rows are entered, and how many there are.
 
     Raises:
-        InvalidInput: with the place of the first ten faults of the file; nothing is entered then.
+        InvalidInput: with the place of the first ten faults of the file, or if no reading of somebody else's counts;
+            nothing is entered then.
         Interrupted, LedgerError: with how many rows are entered.
     """
-    contents = read_contents(Path(path), space, ranges, words, leave_out=leave_out)
+    contents = _contents_to_enter(Path(path), space, ranges, words, leave_out=leave_out)
     return _enter(ledger, Path(path), _slug(name), name, contents, provenance, tell)
 
 
@@ -218,7 +219,7 @@ def import_campaigns(
                 faults.append(f"{prepared[slug][0]} and {path} would both be {slug!r}: give one of them with --name")
             elif slug in present and not _is_of(present[slug], path):
                 faults.append(f"there is a campaign {slug!r} in this ledger already: give {path} with --name")
-            prepared[slug] = path, read_contents(path, None, ranges, words, leave_out=leave_out)
+            prepared[slug] = path, _contents_to_enter(path, None, ranges, words, leave_out=leave_out)
         except InvalidInput as error:
             faults += error.faults
     if faults:
@@ -301,6 +302,25 @@ def _enter(
     return entry
 
 
+def _contents_to_enter(path: Path, *how: Any, leave_out: bool) -> FileContents:
+    """What is in a file: of somebody else's rows one has to count; our own are a record, whatever they are worth."""
+    contents = read_contents(path, *how, leave_out=leave_out)
+    if not contents.ours:
+        _refuse_unless_one_counts(path, contents)
+    return contents
+
+
+def _refuse_unless_one_counts(path: Path, contents: FileContents) -> None:
+    if not any(_says_something(contents.rows[at]) for at in contents.used):
+        raise InvalidInput(
+            f"{path}: none of {len(contents.rows)} readings counts; the first: {contents.rows[0]['reason']}"
+        )
+
+
+def _says_something(row: Mapping[str, Any]) -> bool:
+    return any(row["censored"]) or any(reading is not None for reading in row["readings"])
+
+
 def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | None = None) -> Data:
     """Read the usable observations of a file without a ledger; the same files as ``import_campaign``.
 
@@ -313,11 +333,8 @@ def read_data(path: str | Path, space: Space | None = None, ranges: Ranges | Non
         InvalidInput: with the place of the first ten faults, or if no reading counts.
     """
     contents = read_contents(Path(path), space, ranges)
+    _refuse_unless_one_counts(Path(path), contents)
     rows = [contents.rows[at] for at in contents.used]
-    if not rows:
-        raise InvalidInput(
-            f"{path}: none of {len(contents.rows)} readings counts; the first: {contents.rows[0]['reason']}"
-        )
     return Data(
         contents.space,
         settings=np.array([row["settings"] for row in rows], float),

@@ -25,10 +25,11 @@ class HistoryCache:
     _planned: dict[int, Request] = field(default_factory=dict)
     """By the numbers of their rows; the observations by those of what was planned."""
     _observed: dict[int, Observation] = field(default_factory=dict)
+    _sent: list[int] = field(default_factory=list)
+    """By the numbers of the rows of what was planned, in the order of sending."""
     _rounds: list[Round] = field(default_factory=list)
     _exams: list[Exam] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
-    _sent: int = 0
     _last_planned: int = 0
     _last_sent: int = 0
     _last_usable: int = 0
@@ -36,6 +37,7 @@ class HistoryCache:
     """Numbers of the last rows that were read."""
     _doubtful: int = 0
     """What the last usable reply observed: the one that may lose its trust."""
+    _on_plates: bool = False
 
     def history(self, connection: Connection, at: float, fresh_for_s: float) -> History:
         """Return all that a decision may look at, as it is now.
@@ -46,11 +48,15 @@ class HistoryCache:
             fresh_for_s: Seconds after which the last reading's background counts as out of date; so it does after a
                 suspension.
         """
+        by_hand = connection.execute(statements.SELECT_ASKED_FOR, {"campaign": self.campaign}).all()
         self._read_measurements(connection)
         self._read_decisions(connection)
         last = connection.execute(statements.select_last_sending(self.campaign)).one_or_none()
         suspended = connection.execute(statements.select_last_suspension(self.campaign)).scalar_one_or_none()
         own, others = by_source(self._observed.values())
+        plates = statements.count_plates(connection, self.campaign) if self._on_plates else 0
+        # A correction of a person is an attempt more, and nothing that was asked for.
+        asked = [sample.request for sample in by_hand] or self._sent
         return History(
             rounds=list(self._rounds),
             planned=list(self._planned.values()),
@@ -58,19 +64,19 @@ class HistoryCache:
             of_sources=others,
             exams=list(self._exams),
             findings=list(self._findings),
-            sent=self._sent,
-            plates=statements.count_plates(connection, self.campaign) if self._on_plates else 0,
-            stale=last is not None and (_age_s(last, at) > fresh_for_s or suspended == self._sent),
+            sent=len(self._sent),
+            asked=[self._planned[row] for row in asked],
+            awaited=sum(not sample.entered for sample in by_hand),
+            plates=len({sample.at for sample in by_hand}) or plates,
+            stale=last is not None and (_age_s(last, at) > fresh_for_s or suspended == len(self._sent)),
         )
-
-    @property
-    def _on_plates(self) -> bool:
-        return bool(self._observed) and bool(next(iter(self._observed.values())).sample)
 
     def _read_measurements(self, connection: Connection) -> None:
         # In this order, and no reply beyond what was counted: another process may be measuring right now.
-        count, last = connection.execute(statements.select_sent_count(self.campaign, self._last_sent)).one()
-        self._sent, self._last_sent = self._sent + count, last or self._last_sent
+        after = {"campaign": self.campaign, "after": self._last_sent}
+        if new_sent := connection.execute(statements.SELECT_SENDINGS, after).all():
+            self._sent += [row.request for row in new_sent]
+            self._last_sent, self._on_plates = new_sent[-1].id, bool(new_sent[-1].sample)
         new = bulk_reads.read_planned(connection, self.campaign, self._last_planned)
         self._planned |= new
         self._last_planned = next(reversed(new), self._last_planned)

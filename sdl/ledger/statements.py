@@ -22,7 +22,18 @@ from sqlalchemy import (
 from sdl.history import PROPOSAL, USABLE, Control, NoticeKind, ReplyClass, Request, Round, RoundKind
 from sdl.ledger.journal import JournalEntry
 from sdl.ledger.row_mapping import row_of_round
-from sdl.ledger.tables import approvals, attempts, campaigns, changes, exams, notices, requests, rounds
+from sdl.ledger.tables import (
+    approvals,
+    attempts,
+    campaigns,
+    changes,
+    editions,
+    exams,
+    notices,
+    requests,
+    rounds,
+    samples,
+)
 from sdl.system.clock import now
 
 Place: TypeAlias = tuple[int, int, int]
@@ -257,6 +268,26 @@ def mask_last_reply(connection: Connection, among: ColumnElement[bool], reason: 
 def select_sent_count(campaign: int, after: int = 0) -> Select[int, int | None]:
     """Select how many requests were sent after the attempt of that number, and the number of the last of them."""
     return select(func.count(), func.max(attempts.c.id)).where(attempts.c.campaign == campaign, attempts.c.id > after)
+
+
+SELECT_SENDINGS = (
+    select(*attempts.c["id", "request", "sample"])
+    .where(attempts.c.campaign == bindparam("campaign"), attempts.c.id > bindparam("after"))
+    .order_by(attempts.c.id)
+)
+"""What was sent after the attempt of that number."""
+SELECT_ASKED_FOR = (
+    select(
+        *samples.c["request", "at"],
+        select(editions.c.id)
+        .where(editions.c.sample == samples.c.id, editions.c.attempt.is_not(None))
+        .exists()
+        .label("entered"),
+    )
+    .where(samples.c.campaign == bindparam("campaign"))
+    .order_by(samples.c.id)
+)
+"""What persons were asked for, when, and whether an answer of theirs is entered; those of one moment are one plate."""
 
 
 def count_sent(campaign: int) -> ScalarSelect[Any]:

@@ -51,6 +51,9 @@ class Bench:
     """For the jitter of waits alone."""
     suspend: SuspendPart = field(default_factory=SuspendPart)
     """What suspends the campaign between two measurements."""
+    allowance: Callable[[], int] | None = None
+    """Asked before each request how many may be sent in all, where that is more than ``budget`` says; it raises
+    BudgetSpent with the reason where there are no more."""
 
     def __post_init__(self) -> None:
         space, file = self.instrument.space, self.ledger.file
@@ -147,12 +150,12 @@ class Bench:
         Raises:
             InvalidInput: a knob that is constant within a batch is not; nothing is sent then.
         """
-        self._may_go_on()
+        budget = self._may_go_on()
         space, failed = self.instrument.space, list[_Failed]()
         refuse_batch(space, np.array([request.settings for request in requests]))
         spread = plate.fill([request.purpose is Purpose.VERIFICATION for request in requests])
         wells = dict(zip(spread, requests, strict=True))
-        numbers = self.ledger.send_plate(self.lease, self.campaign, wells, self.budget)
+        numbers = self.ledger.send_plate(self.lease, self.campaign, wells, budget)
         failpoints.pass_failpoint("after-intent")
         waiting = {well: wells[well] for well in numbers}
         error: InstrumentError = InstrumentUnavailable("no result came for this well")
@@ -178,15 +181,15 @@ class Bench:
             least = error.wait if isinstance(error, InstrumentUnavailable) else 0.0
             failed.append(_Failed(request, verdict, str(error), least))
         if len(numbers) < len(requests):
-            raise BudgetSpent(f"all {self.budget} requests of the budget are sent; raise 'budget' to go on")
+            raise BudgetSpent(f"all {budget} requests that may be sent are sent; raise 'budget', or 'price', to go on")
         return failed
 
     def _attempt(self, request: Request) -> tuple[ReplyClass, str, float]:
         """One request: its class, the reason, and the least wait before another, in seconds."""
-        self._may_go_on()
+        budget = self._may_go_on()
         settings = self.instrument.space.named_settings(request.settings)
         self._approach.stations(request.settings)  # before anything is sent
-        number = self.ledger.send(self.lease, self.campaign, request, self.budget)
+        number = self.ledger.send(self.lease, self.campaign, request, budget)
         failpoints.pass_failpoint("after-intent")
         try:
             self._approach.go(request.settings)
@@ -205,11 +208,13 @@ class Bench:
         self._before = PreviousReply(request.settings, reply.readings)
         return screened.verdict, screened.reason, 0.0
 
-    def _may_go_on(self) -> None:
+    def _may_go_on(self) -> int:
+        """Requests that may be sent in all, by now."""
         if self.interrupted.is_set():
             raise Interrupted("interrupted; everything measured is kept, run the campaign again to go on")
         if (suspension := self.suspenders.hold()) is not None:
             raise CampaignSuspended(suspension.reason, hold_off_s=suspension.seconds, drift=suspension.drift)
+        return self.budget if self.allowance is None else self.allowance()
 
     def _wait(self, seconds: float) -> None:
         if seconds > 1:

@@ -34,7 +34,7 @@ class HandBench(Bench):
     def measure(self, requests: Iterable[Request], progress: Callable[[Request], object] | None = None) -> None:
         """Ask for the measurements as far as the budget goes, or enter them once all are answered, in this order.
 
-        Where a knob is constant within a batch they are asked for plate by plate.
+        Where there are plates they are asked for plate by plate.
 
         Raises:
             ReadingsWanted: as long as one is not answered; nothing is entered then.
@@ -43,21 +43,19 @@ class HandBench(Bench):
         planned, progress = list(requests), progress or watching.get()
         self.interlock(request.settings for request in planned)
         space, batches = self.instrument.space, [planned]
-        if space.shared and planned:
+        if space.plate is not None and planned:
             places = split_into_batches(space, np.array([request.settings for request in planned]))
             batches = [[planned[place] for place in batch] for batch in places]
         for batch in batches:
             self._measure_batch(batch, progress)
 
     def _measure_batch(self, planned: Sequence[Request], progress: Callable[[Request], object]) -> None:
-        self._may_go_on()
-        asked = Samples(self.ledger, self.campaign).ask(self.lease, planned, self.budget)
+        asked = Samples(self.ledger, self.campaign).ask(self.lease, planned, self._may_go_on())
         if wanted := [sample for sample in asked if not sample.answered(self.needed)]:
             raise ReadingsWanted(describe_wanted(wanted))
         for sample in asked:
             if sample.entered is None:
-                self._may_go_on()
-                self._enter(sample, self.budget)
+                self._enter(sample, self._may_go_on())
                 if not sample.failed:
                     progress(sample.request)
 

@@ -224,9 +224,9 @@ class CampaignSummary:
         sent = f"{self.history.sent} request{'' if self.history.sent == 1 else 's'} sent"
         if self.many:
             sent += f", {self.history.sent / len(self.results):.1f} a target"
-        if self.history.plates:
-            plate, n = self.entry.space.plate, self.history.plates
-            several = plate is not None and plate.rows == 1  # instruments, or places of a carousel
+        plate, n = self.entry.space.plate, self.history.plates
+        if plate is not None and n:
+            several = plate.rows == 1  # instruments, or places of a carousel
             sent += f" in {n} batch{'' if n == 1 else 'es'}" if several else f" on {count_words(n, 'plate')}"
         if self.campaign is not None and (price := self.campaign.price) is not None:
             sent += f", {describe_spending(price, self.entry.space, self.history, self.campaign.sources)} spent"
@@ -244,7 +244,7 @@ class CampaignSummary:
         found = next((each.facts.sources for each in reversed(self.history.rounds) if each.facts.sources), {})
         unit = "requests to the instrument" if price is None else price.unit
         return [
-            f"Source {part.name!r}: {count_words(round(spent[part.name] / part.price), 'reading')} for "
+            f"Source {part.name!r}: {count_words(round(spent[part.name] / part.price), 'request')} for "
             f"{spent[part.name]:g} {unit} in all; {found.get(part.name, 'nothing is known of its bias')}."
             for part in parts
         ]

@@ -81,6 +81,8 @@ class Formula:
         found = cls.parse(text)
         if not found.words:
             raise InvalidInput(f"needs a formula with a channel in it, got {format_value(text)}")
+        if found.linear is not None and not any(found.linear[0].values()):
+            raise InvalidInput(f"needs a formula that is not the same whatever is read, got {format_value(text)}")
         return found
 
     @classmethod
@@ -102,6 +104,7 @@ class Formula:
                 f"needs a formula such as '445nm / 630nm', names of several words in quotes, got {format_value(text)}"
             ) from None
         _check(tree, text)
+        _refuse_valueless(tree, text)
         return cls(tree, tuple(words))
 
     def value(self, readings: Mapping[str, float]) -> float:
@@ -172,6 +175,30 @@ def _check(node: ast.expr, text: str) -> None:
             raise InvalidInput(f"a formula has {parts}, got {format_value(text)}")
 
 
+def _refuse_valueless(tree: ast.expr, text: str) -> None:
+    """Refuse what has no value anywhere: a division by 0, or a part without names such as ``log(0)``."""
+    for node in filter(_is_constant, ast.walk(tree)):
+        assert isinstance(node, ast.expr)
+        try:
+            defined = math.isfinite(_value(node, {}))
+        except (ArithmeticError, ValueError):
+            defined = False
+        if not defined:
+            raise InvalidInput(
+                f"needs a formula with a value, and {ast.unparse(node)} has none, got {format_value(text)}"
+            )
+    divisors = (node.right for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
+    if any(_value(node, {}) == 0 for node in divisors if _is_constant(node)):
+        raise InvalidInput(f"needs a formula with a value, and this divides by 0, got {format_value(text)}")
+
+
+def _is_constant(node: ast.AST) -> bool:
+    """Whether a node is a number, or is computed from numbers alone."""
+    return isinstance(node, ast.Constant | ast.UnaryOp | ast.BinOp | ast.Call) and not any(
+        isinstance(part, ast.Name) and part.id not in FUNCTIONS for part in ast.walk(node)
+    )
+
+
 def _value(node: ast.expr, known: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] = FUNCTIONS) -> Any:
     """The value of a formula that was read, of numbers or of arrays as its functions are."""
     match node:
@@ -208,6 +235,8 @@ def _linear(node: ast.expr) -> tuple[dict[str, float], float] | None:
             return factors, one[1] + other[1]
         case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
             one, other = _linear(left), _linear(right)
+            if isinstance(op, ast.Mult) and ({}, 0.0) in (one, other):
+                return {}, 0.0
             if one is None or other is None:
                 return None
             if not other[0] and (isinstance(op, ast.Mult) or other[1]):

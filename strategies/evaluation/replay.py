@@ -237,6 +237,7 @@ class Replay:
             exams=list(self.exams),
             findings=list(self.findings),
             sent=len(self.taken),
+            asked=[self._request(place) for place in self.taken],
             plates=self.evidence.replies[last].plate if self.taken else 0,
             stale=stale,
         )

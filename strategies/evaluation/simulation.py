@@ -14,7 +14,7 @@ from sdl.campaign.definition import Campaign
 from sdl.history import Exam, Finding, History, Observation, Purpose, Request, Round, by_source
 from sdl.instruments.protocol import Instrument, MeasuresMany, Reply
 from sdl.instruments.screening import PreviousReply, screen_reply
-from sdl.space import refuse_batch, split_into_batches
+from sdl.space import Plate, refuse_batch, split_into_batches
 from strategies.fitting.fitting import Fitted
 from strategies.plan.round_context import requests_left
 from strategies.plan.steps import Conclude, Examine, Fit, Measure, Step, Stop, Together
@@ -52,6 +52,8 @@ class Simulation:
     exams: list[Exam] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     before: PreviousReply | None = None
+    asked: list[Request] = field(default_factory=list)
+    """What was sent so far, in the order of sending."""
     plates: int = 0
     """Sent so far."""
 
@@ -66,7 +68,8 @@ class Simulation:
             of_sources=others,
             exams=self.exams,
             findings=self.findings,
-            sent=len(self.observations),
+            sent=len(self.asked),
+            asked=self.asked,
             plates=self.plates,
         )
         return with_allowance(history, self.plan.campaign, self.instrument.space)
@@ -91,14 +94,21 @@ class Simulation:
         self._write_down(step)
         if isinstance(step, Examine):
             return
-        left = requests_left(self.plan.campaign, self.history)
-        requests = list(step.requests)[:left]
-        if step.round.facts.source is None:
-            self._take(requests)
+        many = self.instrument
+        if step.round.facts.source is None and many.space.plate is not None and isinstance(many, MeasuresMany):
+            self._fill_plates(many.space.plate, many, list(step.requests))
             return
-        source = self.sources[step.round.facts.source]
-        for request in requests:
+        source = self.instrument if step.round.facts.source is None else self.sources[step.round.facts.source]
+        for request in step.requests:
+            if self._left() <= 0:  # what was sent before may have moved more knobs, or fewer
+                return
+            self.asked.append(request)
             self._keep(request, source.measure(source.space.named_settings(request.settings)))
+
+    def _left(self) -> int:
+        """Requests that may still be sent."""
+        history = self.history if self.plan.campaign.price is not None else History(sent=len(self.asked))
+        return requests_left(self.plan.campaign, history)
 
     def _write_down(self, step: Measure | Examine) -> None:
         if not self.rounds or self.rounds[-1].number != step.round.number:
@@ -108,19 +118,17 @@ class Simulation:
         if isinstance(step, Examine):
             self.exams.append(step.exam)
 
-    def _take(self, requests: list[Request]) -> None:
-        """Take measurements one by one, or on a plate what it answers; what it does not is asked for again."""
-        space, many = self.instrument.space, self.instrument
-        if space.plate is None or not isinstance(many, MeasuresMany):
-            for request in requests:
-                self._keep(request, self.instrument.measure(space.named_settings(request.settings)))
-        while space.plate is not None and isinstance(many, MeasuresMany) and requests:
+    def _fill_plates(self, plate: Plate, many: MeasuresMany, requests: list[Request]) -> None:
+        """Take measurements on plates; what one does not answer is asked for again."""
+        space = self.instrument.space
+        while requests and (left := self._left()) > 0:
             batch = split_into_batches(space, np.array([request.settings for request in requests]))[0]
-            part = [requests[place] for place in batch]
+            part = [requests[place] for place in batch][:left]
             refuse_batch(space, np.array([request.settings for request in part]))
-            wells = space.plate.fill([request.purpose is Purpose.VERIFICATION for request in part])
+            wells = plate.fill([request.purpose is Purpose.VERIFICATION for request in part])
             settings = [space.named_settings(request.settings) for request in part]
             self.plates += 1
+            self.asked += part
             replies = dict(many.measure_many(dict(zip(wells, settings, strict=True))))
             for well, request in zip(wells, part, strict=True):
                 if well in replies:

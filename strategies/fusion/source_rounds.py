@@ -76,7 +76,7 @@ class SourceRounds:
 
     def _left(self, source: SourcePart) -> int:
         """Requests that a source may still be sent: half of what is left of the budget is kept for the instrument."""
-        return min(source.most - len(self.history.of_source(source.name)), self.left // 2)
+        return min(max(source.most - len(self.history.asked_of_source(source.name)), 0), self.left // 2)
 
     def _begun(self, name: str, settings: Settings, facts: RoundFacts) -> Begun:
         requests = [Request(self.number, i, 0, Purpose.SOURCE, row) for i, row in enumerate(settings)]

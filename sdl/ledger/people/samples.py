@@ -136,7 +136,8 @@ class Samples:
             for sample in self._read(connection):
                 present[sample.request.key].append(sample)
             left = budget - int(connection.execute(statements.select_sent_count(self.campaign)).one()[0])
-            left -= sum(sample.entered is None for request in planned for sample in present[request.key])
+            left -= sum(sample.entered is None for mine in present.values() for sample in mine)
+            asked_at = now()  # the same for all that are asked for together, which are one plate where there is such
             for request in planned:
                 mine = present[request.key]
                 if mine and not mine[-1].failed and mine[-1].entered is None:
@@ -145,7 +146,7 @@ class Samples:
                     break
                 place = statements.request_place(self.campaign, request)
                 row = connection.execute(select(requests.c.id).where(*statements.AT_PLACE), place).scalar_one()
-                new = {"campaign": self.campaign, "request": row, "number": len(mine) + 1, "at": now()}
+                new = {"campaign": self.campaign, "request": row, "number": len(mine) + 1, "at": asked_at}
                 connection.execute(insert(samples).values(**new))
                 left -= 1
         failpoints.pass_failpoint("after-intent")

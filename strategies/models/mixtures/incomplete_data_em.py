@@ -36,7 +36,7 @@ class Filled:
     known: Mask
     """``(n, D)``."""
     likelihood: float = -np.inf
-    """Mean logarithm of the density of the known cells of a row, up to a constant."""
+    """Mean logarithm of the density of the known cells of a row, up to a constant; 0 without rows."""
 
     @property
     def moments(self) -> tuple[Array, Array]:
@@ -75,7 +75,7 @@ class Gaussians:
         logs = np.log(self.shares) - volumes[which] - distances / 2
         most = logs.max(axis=1, keepdims=True)
         total = most + np.log(np.exp(logs - most).sum(axis=1, keepdims=True))
-        return Filled(np.exp(logs - total), cells, left, which, known, float(total.mean()))
+        return Filled(np.exp(logs - total), cells, left, which, known, float(total.sum() / max(len(total), 1)))
 
 
 def conditioned(covariances: Array, known: Mask) -> tuple[Array, Array]:

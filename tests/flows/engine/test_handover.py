@@ -89,7 +89,7 @@ def test_what_is_wrong_beside_a_source_leaves_none_open(calls):
     with pytest.raises(InvalidInput):
         prepare(wrong, sources=sources)
     assert sources == []
-    assert calls["closed"] == 1
+    assert calls["closed"] == calls["built"] == 2, "the source, and the instrument"
 
 
 class TestWithPrefect:

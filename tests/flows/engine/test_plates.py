@@ -54,7 +54,8 @@ def test_a_campaign_on_plates_sends_what_it_sends_in_memory(fitting, tmp_path, b
 
 def test_what_is_spent_never_exceeds_the_budget_and_is_said(tmp_path, book):
     price = {"unit": "EUR", "request": 0.5, "plate": 12, "budget": 30}
-    outcome = run(campaign(price=price), tmp_path)
+    reader = {"plugin": "plate-reader", "seed": 1, "missing": 0.1}  # asked again, each time on a plate of its own
+    outcome = run(campaign(price=price, instrument=reader), tmp_path)
     assert "of 30 EUR are spent, and one more request may cost 12.5" in outcome["reason"]
     entry = book.entry("plate")
     history = book.history(entry.id)

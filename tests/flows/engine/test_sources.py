@@ -48,7 +48,7 @@ def test_a_source_is_asked_first_and_what_it_read_stands_apart_from_what_the_ins
     assert [row.seq for row in history.observations] == list(range(len(history.observations)))
     page = (tmp_path / "reports" / "two.html").read_text()
     n = len(history.of_sources)
-    assert f"{n} readings for {0.05 * n:g} min in all; its 445nm is " in page
+    assert f"{n} requests for {0.05 * n:g} min in all; its 445nm is " in page
     assert f"{2 * len(history.observations) + 0.05 * n:g} min spent" in page
 
 

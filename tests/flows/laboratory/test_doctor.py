@@ -13,6 +13,7 @@ from prefect import settings
 from flows import environment
 from flows.laboratory.definition import Laboratory
 from flows.server import service_lock as instance
+from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.twin import Twin
 from sdl.instruments.emulator.server import InstrumentServer
 
@@ -125,7 +126,6 @@ def test_a_service_that_does_not_answer(doctor, home):
 
 def test_a_plug_in_that_cannot_be_imported(doctor, monkeypatch):
     from flows.laboratory import doctor as module
-    from sdl.errors import InvalidInput
 
     real = module.plugins.load
 
@@ -186,6 +186,21 @@ def test_one_process_at_a_time_is_the_service(tmp_path):
     assert instance.running(tmp_path) is None
     with instance.alone(tmp_path):
         assert instance.running(tmp_path) == instance.Service(0)
+
+
+def test_what_is_no_lock_is_named(tmp_path):
+    (tmp_path / "up.lock").mkdir()
+    words = r"up.lock: is a directory, where 'sdl up' keeps its lock: move it away"
+    with pytest.raises(InvalidInput, match=words), instance.alone(tmp_path):
+        pass
+    with pytest.raises(InvalidInput, match=words):
+        instance.former_owner(tmp_path)
+    with pytest.raises(InvalidInput, match=words):
+        instance.keep_owner(tmp_path, "somebody")
+    (tmp_path / "up.lock").rmdir()
+    (tmp_path / "up.lock").write_bytes(b"\xff\xfe")  # nothing that this service is called
+    with instance.alone(tmp_path):
+        assert instance.former_owner(tmp_path) != instance.describe_owner(tmp_path)
 
 
 # ---------------------------------------------------------------------- files for other machines

@@ -1,5 +1,7 @@
 """How many requests prices and a deadline leave a campaign."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def history(*settings, plates=0):
         Observation(0, i, 0, Purpose.DESIGN, np.array(row), i, ReplyClass.OK, np.zeros(1), np.zeros(1, bool))
         for i, row in enumerate(settings)
     ]
-    return History(observations=rows, sent=len(rows), plates=plates)
+    return History(observations=rows, sent=len(rows), asked=rows, plates=plates)
 
 
 def written(price, channel="y"):
@@ -48,9 +50,23 @@ def test_every_request_is_taken_to_move_all_knobs_that_cost_something():
     assert found.limit == "12 of 30 EUR are spent, and one more request may cost 10"
 
 
+def test_three_times_a_tenth_is_three_tenths():
+    assert [allowed({"request": 0.1, "budget": 0.3}, history(*[[0.0, 0.0]] * n)).allowed for n in range(4)] == [3] * 4
+
+
+def test_what_persons_have_in_hand_is_paid_and_may_still_come():
+    seen = history([0.0, 0.0], [1.0, 0.0])
+    seen = replace(seen, sent=1, awaited=1)
+    assert allowed({"request": 30, "budget": 100}, seen).allowed == 1 + 1 + 1
+    over = allowed({"request": 30, "deadline": "07:00"}, seen, at=BEGUN + 8 * 3600)
+    assert over.allowed == 1 + 1
+
+
 def test_a_plate_is_paid_before_its_wells():
     space, price = PlateReader().space, {"request": 1, "plate": 50, "budget": 100}
     assert allowed(price, history(plates=0), space).allowed == 50
+    assert allowed(price | {"budget": 146 + 51}, history(plates=0), space).allowed == 97, "the next one is paid anew"
+    assert allowed(price | {"budget": 146 + 50}, history(plates=0), space).allowed == 96
     assert allowed(price, history(*[[0.0] * 3] * 20, plates=1), space).allowed == 20
 
 

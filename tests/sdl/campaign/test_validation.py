@@ -9,10 +9,25 @@ from hostile import GOOD, WHITE, fault, faults
 from sdl.campaign.validation import prepare
 from sdl.errors import InvalidInput
 from sdl.formatting import format_value
+from sdl.instruments.claude_light.twin import Twin
 
 
 def target(**changes):
     return {"targets": [{"readings": WHITE, **changes}]}
+
+
+def test_who_is_refused_leaves_no_instrument_open_but_the_one_that_it_brought(monkeypatch):
+    closed = []
+    monkeypatch.setattr(Twin, "close", lambda twin: closed.append(twin))
+    wrong = GOOD | target(tolerance="1 percent") | {"instrument": "twin"}
+    with pytest.raises(InvalidInput, match="tolerance"):
+        prepare(wrong)
+    assert len(closed) == 1
+    with pytest.raises(InvalidInput, match="tolerance"):
+        prepare(wrong, Twin())
+    assert len(closed) == 1
+    prepare(GOOD | {"instrument": "twin"})
+    assert len(closed) == 1
 
 
 # ---------------------------------------------------------------------- what is wrong

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sdl.errors import InvalidInput
 from sdl.instruments.claude_light.channels import SPACE
-from sdl.interchange.export_import import export_campaign, import_campaign, read_data
+from sdl.interchange.export_import import export_campaign, import_campaign, import_campaigns, read_data
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Channel, Knob, Space
 
@@ -28,6 +28,15 @@ def file(tmp_path, *lines, name="data.jsonl"):
 
 def bounds(data):
     return [(knob.name, knob.low, knob.high) for knob in data.space.knobs]
+
+
+def test_a_file_of_which_no_reading_counts_is_entered_by_nobody(tmp_path, ledger):
+    empty = file(tmp_path, "in.x,out.y", "1,", "2,", name="a.csv")
+    with pytest.raises(InvalidInput, match="none of 2 readings counts; the first: y is missing"):
+        import_campaign(ledger, empty, "a")
+    with pytest.raises(InvalidInput, match="none of 2 readings counts"):
+        import_campaigns(ledger, [file(tmp_path, "in.x,out.y", "1,3", "2,4", name="b.csv"), empty])
+    assert ledger.entries() == []
 
 
 # ---------------------------------------------------------------------- knobs

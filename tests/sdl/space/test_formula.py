@@ -38,7 +38,7 @@ def test_what_people_write_is_computed(text, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["x / y", "log(y)", "sqrt(-x)", "x ** 9999", "exp(1e3 * x)", "(-x) ** 0.5", "1e308 * 10 * x"]
+    "text", ["x / y", "log(y)", "sqrt(-x)", "x ** 9999", "exp(1e3 * x)", "(-x) ** 0.5", "1e308 * (10 * x)"]
 )
 def test_what_has_no_value_is_no_reading(text):
     assert math.isnan(Formula.read(text).value({"x": 8.0, "y": 0.0}))
@@ -50,6 +50,12 @@ def test_what_has_no_value_is_no_reading(text):
         ("", "needs a formula such as '445nm / 630nm'"),
         ("445nm 630nm", "needs a formula such as"),
         ("2 + 2", "needs a formula with a channel in it"),
+        ("x / 0", "needs a formula with a value, and this divides by 0, got 'x / 0'"),
+        ("y / (x / (1 - 1))", "needs a formula with a value, and this divides by 0, got"),
+        ("x + log(0)", "needs a formula with a value, and log(0) has none, got 'x + log(0)'"),
+        ("1e308 * 10 * x", "needs a formula with a value, and 1e+308 * 10 has none"),
+        ("x - x + 3", "needs a formula that is not the same whatever is read, got 'x - x + 3'"),
+        ("0 * sqrt(x)", "needs a formula that is not the same whatever is read"),
         ("x.real", "a formula has numbers, channels, + - * / ** and abs,"),
         ("x[0]", "a formula has numbers"),
         ("x if y else z", "needs a formula such as"),

@@ -15,7 +15,7 @@ from sdl.instruments.claude_light.twin import Twin
 from strategies.answers.clustering import cluster_draws
 from strategies.contract import learns_from_gaps
 from strategies.models.mixtures.any_conditional import AnyConditional
-from strategies.models.mixtures.incomplete_data_em import Regressions, conditioned
+from strategies.models.mixtures.incomplete_data_em import Gaussians, Regressions, conditioned
 from strategies.models.mixtures.mixture import Mixture
 
 FREE = np.nan
@@ -374,3 +374,10 @@ def test_partial_rows_alone_are_a_domain_too():
     model = AnyConditional(network=False).fit(readings, settings)
     assert model.remoteness(PAPER[[1, 3, 6]]).score < 1
     assert model.remoteness(np.array([1e6, 16384.0, 16384.0])).score > 1
+
+
+def test_a_mixture_says_nothing_of_no_rows_and_warns_of_nothing(recwarn):
+    filled = Gaussians(np.full(2, 0.5), np.zeros((2, 3)), np.tile(np.eye(3), (2, 1, 1))).fill(np.empty((0, 3)))
+    assert (filled.shares.shape, filled.cells.shape, filled.likelihood) == ((0, 2), (0, 2, 3), 0.0)
+    assert [part.shape for part in filled.moments] == [(0, 3), (0, 3)]
+    assert not recwarn.list
