@@ -103,7 +103,9 @@ class Conditions:
         """What is to be said where each of them was seen, but nothing like all of them together; else nothing."""
         if self.varied.sum() < 2 or _outside(self.scaled[self.known], self.scaled_given) <= APART:
             return ""
-        given = ", ".join(f"{self.names[k]} = {format_number(self.given[k])}" for k in np.flatnonzero(self.varied))
+        given = ", ".join(
+            f"{self.names[k]} = {format_number(self.given[k])}" for k in np.flatnonzero(self.varied).tolist()
+        )
         return f"no row had anything near {given} together, so an answer is a guess"
 
     def _scaled(self, values: Array) -> Array:
