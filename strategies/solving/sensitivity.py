@@ -75,7 +75,7 @@ def follow_path(
     here = np.asarray((np.abs(problem.settings - start) <= SAME).all(axis=1))
     known = problem.readings[here].mean(axis=0) if readings is None and here.any() else readings
     unit, wanted = reading_noise(model, problem), problem.target - problem.background
-    path = follow(model.predict, start, wanted, unit, known)
+    path = follow(model.predict, start, wanted, unit, known, knobs=problem.space.knob_names)
     return {
         "start": problem.named_settings(start),
         "settings": problem.named_settings(path.settings[-1]),
