@@ -198,8 +198,12 @@ class Laboratory(_Part):
         Raises:
             InvalidInput: listing every fault with its key.
         """
-        laboratory = validate_input(cls, read_campaign_files(written, folder), "laboratory")
-        if faults := laboratory._faults_of_all():
+        whole, faults = read_campaign_files(written, folder)
+        try:
+            laboratory = validate_input(cls, whole, "laboratory")
+        except InvalidInput as error:
+            raise InvalidInput([*faults, *error.faults]) from None
+        if faults := [*faults, *laboratory._faults_of_all()]:
             raise InvalidInput(faults)
         return laboratory
 

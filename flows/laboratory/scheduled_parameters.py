@@ -41,15 +41,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 """By run, what a schedule may give it; instrument, home and ledger are the laboratory's."""
 
 
-def read_campaign_files(written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def read_campaign_files(written: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
     """A laboratory in which each schedule's ``file``, a campaign beside it, is taken up into its parameters.
 
-    Raises:
-        InvalidInput: for every file that cannot be read, or whose run takes none.
+    Returns:
+        The laboratory, and a fault for every file that cannot be read, or whose run takes none; it is left out there.
     """
     schedule, faults = written.get("schedule"), list[str]()
     if not isinstance(schedule, list):
-        return dict(written)
+        return dict(written), faults
     taken = list[Any]()
     for place, due in enumerate(schedule):
         if not isinstance(due, Mapping) or "file" not in due:
@@ -59,9 +59,8 @@ def read_campaign_files(written: Mapping[str, Any], folder: Path) -> dict[str, A
             taken.append(_with_campaign(due, folder))
         except InvalidInput as error:
             faults += [f"schedule.{place}.file: {fault}" for fault in error.faults]
-    if faults:
-        raise InvalidInput(faults)
-    return {**written, "schedule": taken}
+            taken.append({key: value for key, value in due.items() if key != "file"})
+    return {**written, "schedule": taken}, faults
 
 
 def _with_campaign(due: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def take_this_one(result: Mapping[str, Any], row: Mapping[str, Any] | None) -> s
         reasons.append(_proof(row["scores"]))
     warned = " It lies in a gap of the rows: measure there first." if offer["remote"] > 1 else ""
     known = result.get("conditions", {}).items()
-    if unseen := [name for name, each in known if not each["low"] <= each["given"] <= each["high"]]:
-        warned += f" No row had such a {', '.join(unseen)}: measure there first."
+    if unseen := [name for name, each in known if not each["seen"]]:
+        warned += f" No row had such a {' and '.join(unseen)}: measure there first."
     settings = format_quantities(offer["settings"], result.get("units"))
     return f"Take {settings} of {row['model']}, because {'; '.join(reasons)}.{warned} {UNPROVED}"
 

@@ -209,6 +209,8 @@ class Campaign(Section):
     def _several(cls, rivals: tuple[Plugin, ...]) -> tuple[Plugin, ...]:
         if len(rivals) == 1:
             raise ValueError(f"rivals are two models or more, got {rivals[0].plugin!r} alone")
+        if twice := [each.plugin for at, each in enumerate(rivals) if each in rivals[:at]]:
+            raise ValueError(f"rivals that are the same never part: {', '.join(twice)} is there twice, leave one out")
         return rivals
 
     @field_validator("targets", "sources")

@@ -99,11 +99,15 @@ class Diagnosis:
 
 
 def weighted_sum(weights: Array, names: Sequence[str]) -> str:
-    """A weighted sum, the largest weight positive: ``0.71 G + 0.71 B``."""
+    """A weighted sum, the largest weight positive.
+
+    >>> weighted_sum(np.array([0.28, -0.96]), ["a", "b"])
+    '-0.28 a + 0.96 b'
+    """
     weights = weights * np.sign(weights[np.argmax(np.abs(weights))])
     terms = [(weight, name) for weight, name in zip(weights, names, strict=True) if abs(weight) >= 0.05]
     text = "".join(f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}" for weight, name in terms)
-    return text.removeprefix(" + ")
+    return f"-{text[3:]}" if text.startswith(" - ") else text.removeprefix(" + ")
 
 
 def diagnose(forward: Forward, settings: Settings, target: Target, noise: Readings, step: float = STEP) -> Diagnosis:

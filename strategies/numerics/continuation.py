@@ -1,5 +1,6 @@
 """From an answer that is known to one that is wanted: settings along the straight line between the two readings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -60,6 +61,7 @@ def follow(
     pull: float = PULL,
     fold: float = FOLD,
     step: float = STEP,
+    knobs: Sequence[str] = (),
 ) -> Path:
     """Follow the line of readings from a known pair to a target by ``dx/ds = J^+ (target - readings)``.
 
@@ -80,6 +82,7 @@ def follow(
         fold: Least singular value of the Jacobian in units of noise, relative to the largest at the start, at which
             the path ends; above 0, below 1. A direction that is below it from the start on is left alone.
         step: Of the differences, see ``tangent``.
+        knobs: Their names, for the reason; by default x1, x2 and so on.
 
     Raises:
         InvalidInput: for arrays of another shape, settings outside the box, noise or an option out of its range, a
@@ -97,7 +100,8 @@ def follow(
     (False, 0.5, [0.5])
     """
     start = inside(settings, 1)
-    line = _Line.through(forward, start, target, noise, readings, pull, fold, step)
+    names = knobs or [f"x{k}" for k in range(1, start.size + 1)]
+    line = _Line.through(forward, start, target, noise, readings, pull, fold, step, names)
     with one_thread():
         return line.follow(start)
 
@@ -122,6 +126,7 @@ class _Line:
     pull: float
     fold: float
     step: float
+    knobs: Sequence[str]
 
     @classmethod
     def through(
@@ -134,6 +139,7 @@ class _Line:
         pull: float,
         fold: float,
         step: float,
+        knobs: Sequence[str],
     ) -> Self:
         """The line from readings at a start to a target; see ``follow``."""
         if not (pull >= 0 and 0 < fold < 1):
@@ -154,6 +160,7 @@ class _Line:
             pull=pull,
             fold=fold,
             step=step,
+            knobs=knobs,
         )
 
     def follow(self, start: Settings) -> Path:
@@ -187,9 +194,8 @@ class _Line:
         which = int(np.argmin(left)) if status == 1 else 1
         if which == 1 and left[0] < NEAR * self.fold:
             which = 0
-        reason = _arrived(worst) if status == 0 or worst <= 1 else _stopped(which, settings[-1])
-        where = ", ".join(f"{value:.4g}" for value in settings[-1])
-        reason = f"After {shares[-1]:.1%} of the way, at ({where}), {reason}."
+        reason = _arrived(worst) if status == 0 or worst <= 1 else _stopped(which, settings[-1], self.knobs)
+        reason = f"After {100 * shares[-1]:.1f} % of the way {reason}."
         return Path(settings, shares, readings, worst <= 1, reason)
 
     def _margins(self, share: float, settings: Settings, rank: int, widest: float) -> Array:
@@ -226,7 +232,7 @@ def _arrived(worst: float) -> str:
     )
 
 
-def _stopped(which: int, settings: Settings) -> str:
+def _stopped(which: int, settings: Settings, knobs: Sequence[str]) -> str:
     """Why a path ended early: 0 a fold, 1 off its line, from 2 on the wall of a setting."""
     if which == 0:
         return (
@@ -240,6 +246,6 @@ def _stopped(which: int, settings: Settings) -> str:
         )
     bound = "upper" if settings[which - 2] > 0.5 else "lower"
     return (
-        f"the setting of column {which - 2} reaches its {bound} bound: choose a target less far, free a channel, "
-        "or start from another pair"
+        f"{knobs[which - 2]} reaches its {bound} bound: choose a target less far, free a channel, or start from "
+        "another pair"
     )

@@ -10,10 +10,16 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from sdl.errors import InvalidInput
 from sdl.formatting import format_number
 from sdl.space import Settings, Space
+
+APART = 0.25
+"""Part of the range of conditions by which those given may lie outside all that was seen together."""
+STIFF = 100.0
+"""How much more it counts that the weights of a mean add up to 1 than where that mean lies."""
 
 Array = NDArray[np.float64]
 
@@ -31,7 +37,7 @@ class Conditions:
     high: Array
     """What there is among all rows of the file, ``(k,)``."""
     unseen: bool = False
-    """Whether what is given lies beyond what these have."""
+    """Whether what is given lies beyond what these have, each by itself or all together."""
     warnings: Sequence[Mapping[str, str]] = ()
     """What a person should know before any figure, each a ``text`` and its ``tone``."""
 
@@ -50,9 +56,11 @@ class Conditions:
         values = [given.get(name, float(np.median(column))) for name, column in zip(names, columns, strict=True)]
         low, high = (np.array([end(column) for column in columns]) for end in (np.min, np.max))
         odd = [_oddity(name, column, given.get(name)) for name, column in zip(names, columns, strict=True)]
-        unseen = any(tone == "bad" for tone, _ in odd)
         warnings = [{"tone": tone, "text": text} for tone, text in odd if text]
-        return cls(names, rows, np.array(values), low, high, unseen, warnings)
+        found = cls(names, rows, np.array(values), low, high, any(tone == "bad" for tone, _ in odd), warnings)
+        if found.unseen or not (strange := found._strange()):
+            return found
+        return replace(found, unseen=True, warnings=[*warnings, {"tone": "bad", "text": strange}])
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -91,6 +99,15 @@ class Conditions:
         given = np.tile(self.scaled_given, (len(settings), 1))
         return np.hstack((settings, given)) if self.varied.any() else settings
 
+    def _strange(self) -> str:
+        """What is to be said where each of them was seen, but nothing like all of them together; else nothing."""
+        if self.varied.sum() < 2 or _outside(self.scaled[self.known], self.scaled_given) <= APART:
+            return ""
+        given = ", ".join(
+            f"{self.names[k]} = {format_number(self.given[k])}" for k in np.flatnonzero(self.varied).tolist()
+        )
+        return f"no row had anything near {given} together, so an answer is a guess"
+
     def _scaled(self, values: Array) -> Array:
         low, high = self.low[self.varied], self.high[self.varied]
         return np.asarray((values[..., self.varied] - low) / (high - low))
@@ -105,10 +122,22 @@ class Conditions:
         sentence = f"{names} {differ} between the rows, so readings were moved to what they would be at {there}"
         return [sentence] if which else []
 
-    def plain(self) -> dict[str, dict[str, float]]:
-        """By name what is ``given``, and what the rows had: ``low`` and ``high``."""
-        ends = zip(self.names, self.given.tolist(), self.low.tolist(), self.high.tolist(), strict=True)
-        return {name: {"given": value, "low": low, "high": high} for name, value, low, high in ends}
+    def plain(self) -> dict[str, dict[str, float | bool]]:
+        """By name what is ``given``, what the rows had, ``low`` and ``high``, and whether that was ``seen``."""
+        together = not self._strange()
+        return {
+            name: {"given": given, "low": low, "high": high, "seen": low <= given <= high and (together or low == high)}
+            for name, given, low, high in zip(
+                self.names, self.given.tolist(), self.low.tolist(), self.high.tolist(), strict=True
+            )
+        }
+
+
+def _outside(known: Array, given: Array) -> float:
+    """How far a point ``(v,)`` lies outside the convex hull of others ``(n, v)``."""
+    points = np.unique(known, axis=0)
+    weights = nnls(np.vstack((points.T, np.full((1, len(points)), STIFF))), np.append(given, STIFF))[0]
+    return float(np.linalg.norm(weights @ points - given))
 
 
 def _oddity(name: str, known: Array, given: float | None) -> tuple[str, str]:

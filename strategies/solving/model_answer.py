@@ -69,7 +69,7 @@ def build_model(name: str, problem: InverseProblem) -> InverseModel:
 
 
 def draw_settings(model: WidenedModel, problem: InverseProblem, seed: int, n: int) -> tuple[Settings, float]:
-    """At most ``n`` draws of a fitted model for the target of a problem, ``(m, d)``, and the share that its prior kept.
+    """At most ``n`` draws of a fitted model for the target of a problem, ``(m, d)``, and what share its prior allows.
 
     Where something is known of the settings, some times as many are drawn, and
     those are returned that agree with it.
@@ -84,8 +84,8 @@ def draw_settings(model: WidenedModel, problem: InverseProblem, seed: int, n: in
     draws = require_finite(draws, "draws", (many, problem.space.d))
     if problem.prior.says_nothing:
         return draws, 1.0
-    kept = problem.prior.agreeing(draws, rng)
-    return draws[rng.permutation(kept)[:n]], len(kept) / many
+    kept, agreeing = problem.prior.agreeing(draws, rng)
+    return draws[rng.permutation(kept)[:n]], agreeing
 
 
 def describe_answer(

@@ -10,6 +10,8 @@ from strategies.numerics.jacobian import Forward, checked, descend
 
 FEWEST = 20
 """Draws that are kept at least, those that the prior holds most probable."""
+FAR = 3.0
+"""Standard deviations of the prior by which a knob may be off in the draw that agrees best: none agrees beyond."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +32,21 @@ class KnobPrior:
         """How far settings ``(m, d)`` are off what is known, in standard deviations, ``(m, d)``."""
         return np.asarray((settings - self.middle) / self.deviation)
 
-    def agreeing(self, draws: Settings, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Which of the draws ``(n, d)`` of a model are draws of what it and the prior say together.
+    def agreeing(self, draws: Settings, rng: np.random.Generator) -> tuple[NDArray[np.intp], float]:
+        """Which of the draws ``(n, d)`` of a model are draws of what it and the prior say together, and what share is.
 
         Each is kept as probably as the prior has it there, compared with where that is most probable of all draws.
+        Where few agree, those that are most probable are kept for a compromise, and do not count as agreeing.
 
         References:
             von Neumann (1951), Appl. Math. Ser. 12, 36, for rejection; Smith, Gelfand (1992),
             doi:10.1080/00031305.1992.10475856, for draws of another prior
         """
-        weight = -0.5 * (self.off(draws) ** 2).sum(axis=1)
+        off = self.off(draws)
+        weight = -0.5 * (off**2).sum(axis=1)
         kept = np.flatnonzero(np.log(rng.random(len(draws))) < weight - weight.max())
-        return kept if len(kept) >= FEWEST else np.sort(np.argsort(-weight, kind="stable")[:FEWEST])
+        share = len(kept) / len(draws) if np.abs(off[weight.argmax()]).max() <= FAR else 0.0
+        return (kept if len(kept) >= FEWEST else np.sort(np.argsort(-weight, kind="stable")[:FEWEST])), share
 
 
 def most_probable(forward: Forward, target: Readings, noise: Readings, prior: KnobPrior, starts: Settings) -> Settings:

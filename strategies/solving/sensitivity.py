@@ -1,7 +1,8 @@
 """The inverse problem at a candidate, as plain data: what the target determines there, and what it leaves open."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from itertools import combinations
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from strategies.numerics.projection import project
 from strategies.solving.model_answer import plugin_error_sentence, reading_noise
 from strategies.solving.problem import InverseProblem
 
+Remedy: TypeAlias = tuple[tuple[str, ...], float]
+"""Channels to be fixed as well, and the standard deviation of a knob then, as a share of its range."""
+MOST_FIXED = 2
+"""Channels that are fixed as well, at most."""
 SAME = 1e-9
 """How near settings are to those of a row, in the unit box, to be the same."""
 
@@ -27,12 +32,12 @@ def diagnose_answer(name: str, model: InverseModel, problem: InverseProblem, set
         ``jacobian`` (by channel, then knob, in units of both), ``singular`` values in units of noise over the width of
         the box, ``condition`` (None for a direction without effect), ``undetermined`` (directions in the unit box that
         the target leaves open), ``deviation`` of each knob for the noise of one reading, ``remedies`` (by knob that is
-        not determined the free ``channel`` that would determine it best, fixed as well, and the ``deviation`` with it;
-        None where no channel that was read would), ``sentences``, ``regularised`` (the settings nearest to the middle
-        of the rows that noise cannot tell from the target, as ``regularise`` has them by ``tikhonov``, with their
-        ``strength``), ``projected`` (the target as the model can produce it: ``settings``, ``readings``, ``distance``
-        in units of noise) and ``path`` (the straight line of readings from the row nearest to the target, as
-        ``follow_path`` has it).
+        not determined the free ``channels``, one or two, that would determine it best, fixed as well, and the
+        ``deviation`` with them; None where none that were read would), ``sentences``, ``regularised`` (the settings
+        nearest to the middle of the rows that noise cannot tell from the target, as ``regularise`` has them by
+        ``tikhonov``, with their ``strength``), ``projected`` (the target as the model can produce it: ``settings``,
+        ``readings``, ``distance`` in units of noise) and ``path`` (the straight line of readings from the row nearest
+        to the target, as ``follow_path`` has it).
     """
     try:
         unit, wanted = reading_noise(model, problem), problem.target - problem.background
@@ -75,7 +80,7 @@ def follow_path(
     here = np.asarray((np.abs(problem.settings - start) <= SAME).all(axis=1))
     known = problem.readings[here].mean(axis=0) if readings is None and here.any() else readings
     unit, wanted = reading_noise(model, problem), problem.target - problem.background
-    path = follow(model.predict, start, wanted, unit, known)
+    path = follow(model.predict, start, wanted, unit, known, knobs=problem.space.knob_names)
     return {
         "start": problem.named_settings(start),
         "settings": problem.named_settings(path.settings[-1]),
@@ -132,32 +137,35 @@ def _given_up(kept: Regularised | Truncated, prior: Settings, knobs: Sequence[st
 
 def _find_remedies(
     model: InverseModel, problem: InverseProblem, diagnosis: Diagnosis, unit: Readings
-) -> dict[str, tuple[str, float] | None]:
-    """By knob that is not determined the free channel whose slopes would determine it best, and its deviation then."""
+) -> dict[str, Remedy | None]:
+    """By knob that is not determined the fewest free channels whose slopes would determine it, and its deviation then.
+
+    Of several channels, or pairs where no channel does it alone, those that determine it best.
+    """
     free, at, wanted = problem.free, diagnosis.settings, problem.target - problem.background
     lacking = np.flatnonzero(np.linalg.norm(diagnosis.undetermined, axis=0) > OPEN).tolist()
-    with_each = dict[str, Diagnosis]()
-    if lacking and free.names:
-        noise = np.append(unit, free.noise(at))
-        for column, name in enumerate(free.names):
-            fixed = np.where(np.arange(len(free.names)) == column, 0.0, np.nan)  # which ones are is all that matters
-            with_each[name] = diagnose(
-                lambda rows: np.hstack((model.predict(rows), free.expected(rows))), at, np.append(wanted, fixed), noise
+    found: dict[str, Remedy | None] = {problem.space.knob_names[j]: None for j in lacking}
+    noise = np.append(unit, free.noise(at)) if lacking and free.names else unit
+    for size in range(1, min(len(free.names), MOST_FIXED) + 1):
+        if None not in found.values():
+            break
+        for fixed in combinations(range(len(free.names)), size):
+            more = np.full(len(free.names), np.nan)
+            more[list(fixed)] = 0.0  # which ones are is all that matters
+            seen = diagnose(
+                lambda rows: np.hstack((model.predict(rows), free.expected(rows))), at, np.append(wanted, more), noise
             )
-    found = dict[str, tuple[str, float] | None]()
-    for j in lacking:
-        able = {
-            name: float(seen.deviation[j])
-            for name, seen in with_each.items()
-            if np.linalg.norm(seen.undetermined[:, j]) <= OPEN
-        }
-        found[problem.space.knob_names[j]] = min(able.items(), key=lambda each: each[1], default=None)
+            named = tuple(free.names[column] for column in fixed)
+            for j in lacking:
+                knob = problem.space.knob_names[j]
+                known, deviation = found[knob], float(seen.deviation[j])
+                better = known is None or (len(known[0]) == size and deviation < known[1])
+                if better and np.linalg.norm(seen.undetermined[:, j]) <= OPEN:
+                    found[knob] = named, deviation
     return found
 
 
-def _describe(
-    diagnosis: Diagnosis, problem: InverseProblem, remedies: Mapping[str, tuple[str, float] | None]
-) -> dict[str, Any]:
+def _describe(diagnosis: Diagnosis, problem: InverseProblem, remedies: Mapping[str, Remedy | None]) -> dict[str, Any]:
     knobs, width = problem.space.knob_names, problem.space.high - problem.space.low
     slopes = [dict(zip(knobs, row, strict=True)) for row in (diagnosis.jacobian / width).tolist()]
     units = {problem.space.channels[column].unit for column in problem.space.columns(problem.names)}
@@ -170,15 +178,15 @@ def _describe(
         "undetermined": [dict(zip(knobs, row, strict=True)) for row in diagnosis.undetermined.tolist()],
         "deviation": dict(zip(knobs, (diagnosis.deviation * width).tolist(), strict=True)),
         "remedies": {
-            knob: best and {"channel": best[0], "deviation": best[1] * float(width[knobs.index(knob)])}
+            knob: best and {"channels": list(best[0]), "deviation": best[1] * float(width[knobs.index(knob)])}
             for knob, best in remedies.items()
         },
         "sentences": [
             *diagnosis.sentences(knobs, problem.names, unit or "unit"),
             *(
-                f"Fix {best[0]} as well: {knob} within {best[1]:.2g} of its range."
+                f"Fix {' and '.join(best[0])} as well: {knob} within {best[1]:.2g} of its range."
                 if best
-                else f"No channel that was read would determine {knob} by itself: it takes another kind of reading."
+                else f"No channel left free would determine {knob}, nor would two: it takes another kind of reading."
                 for knob, best in remedies.items()
             ),
         ],

@@ -20,13 +20,23 @@ def test_links_lead_somewhere(document):
     assert [link for link in ours if not (document.parent / link).exists()] == []
 
 
-@each_document
-def test_links_within_a_page_lead_to_a_heading(document):
+def headings(document):
     text = document.read_text(encoding="utf-8")
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)
-    }
-    assert [link for link in re.findall(r"\]\(#([^)\s]+)\)", text) if link not in headings] == []
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+@each_document
+def test_links_to_a_heading_lead_to_one(document):
+    links = re.findall(r"\]\(([^)\s#]*\.md|)#([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    ours = [(document.parent / page if page else document, place) for page, place in links if "://" not in page]
+    assert [f"{page.name}#{place}" for page, place in ours if place not in headings(page)] == []
+
+
+def test_files_that_the_architecture_names_as_an_answer_are_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:sdl|strategies|flows|tests)/[\w/.]+)`", text[text.index("## What the sources ask") :])
+    assert len(named) > 40
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @each_document

@@ -84,6 +84,16 @@ def test_faulty_parameters_are_refused_with_their_key(tmp_path, schedule, said):
     assert said in faults(tmp_path, schedule)
 
 
+def test_a_file_that_is_not_there_hides_no_other_fault(tmp_path):
+    missing = NIGHT.replace("night.toml", "nigth.toml")
+    said = faults(tmp_path, missing + "parameters = { wiat = true }")
+    assert "schedule.0.file: cannot read" in said
+    assert "schedule.0.parameters.wiat: campaign has no such parameter; did you mean 'wait'?" in said
+    said = faults(tmp_path, missing + "every_min = 5")
+    assert "schedule.0.file: cannot read" in said
+    assert "schedule.0: needs either cron or every_min" in said
+
+
 def test_the_doctor_tells_the_same(tmp_path):
     file = laboratory(tmp_path, 'run = "campaign"\nfile = "night.toml"', CAMPAIGN.replace("readings", "reedings"))
     found = list(_file(Setup(tmp_path, str(tmp_path / "ledger.sqlite"), 1, file)))

@@ -234,7 +234,7 @@ def test_what_would_determine_a_knob_that_is_open_is_named(dark):
     )
     assert "R is not determined by this target." in open_["sentences"]
     assert list(open_["remedies"]) == ["R"]
-    assert open_["remedies"]["R"]["channel"] == "630nm"
+    assert open_["remedies"]["R"]["channels"] == ["630nm"]
     assert open_["remedies"]["R"]["deviation"] == pytest.approx(fixed["deviation"]["R"], rel=0.5)
     assert open_["sentences"][-1].startswith("Fix 630nm as well: R within 0.00")
     assert fixed["remedies"] == {}
@@ -242,10 +242,21 @@ def test_what_would_determine_a_knob_that_is_open_is_named(dark):
 
 def test_where_no_channel_would_determine_it_that_is_said(dark):
     seen = compare_models(dark, WHITE[:1], models=["linear"], draws=100, free=["515nm"])["diagnosis"]
-    assert (seen["remedies"]["G"]["channel"], seen["remedies"]["R"]) == ("515nm", None)
+    assert (seen["remedies"]["G"]["channels"], seen["remedies"]["R"]) == (["515nm"], None)
     assert (
-        "No channel that was read would determine R by itself: it takes another kind of reading." in seen["sentences"]
+        "No channel left free would determine R, nor would two: it takes another kind of reading." in seen["sentences"]
     )
+
+
+def test_two_channels_are_named_where_it_takes_both(tmp_path):
+    settings = np.random.default_rng(0).random((40, 3))
+    readings = settings @ np.array([[100.0, 100.0, 0.0], [100.0, 200.0, 100.0], [100.0, 0.0, 300.0]])
+    rows = np.hstack((settings, readings + np.random.default_rng(1).normal(0, 0.3, (40, 3))))
+    file = tmp_path / "a.csv"
+    np.savetxt(file, rows, delimiter=",", header="in.x,in.y,in.z,out.a,out.b,out.c", comments="")
+    seen = compare_models(file, ["a=150"], models=["linear"], draws=50)["diagnosis"]
+    assert [each["channels"] for each in seen["remedies"].values()] == [["b", "c"]] * 3
+    assert any(line.startswith("Fix b and c as well: x within 0.00") for line in seen["sentences"])
 
 
 def test_each_model_is_asked_four_questions_and_what_they_ask_is_said(found, register, dark):

@@ -54,7 +54,7 @@ def offer(result):
 def test_the_settings_are_for_the_condition_given(csv, given):
     result = solve(csv, ["y=0.5"], models=["linear"], given=[f"temperature={given}"])
     assert warm(offer(result), given) == pytest.approx(0.5, abs=0.005)
-    assert result["conditions"] == {"temperature": {"given": given, "low": 10, "high": 30}}
+    assert result["conditions"] == {"temperature": {"given": given, "low": 10, "high": 30, "seen": True}}
     assert result["warnings"] == []
 
 

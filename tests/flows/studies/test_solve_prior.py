@@ -1,6 +1,7 @@
 """What is known of settings beforehand, paths from a known pair, and settings that keep to the prior; every fault."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -70,8 +71,9 @@ def test_a_prior_chooses_a_branch(branches):
     assert offer["settings"]["x"] == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_prior_against_the_target_is_told(sums):
-    result = solve(sums, ["a=150"], models=["linear"], prior=["x=0.1±0.01"])
+@pytest.mark.parametrize(("prior", "draws"), [("x=0.1±0.01", 1000), ("x=0.1±0.01", 50), ("x=0.1±0.1", 1000)])
+def test_a_prior_against_the_target_is_told_however_many_are_drawn(sums, prior, draws):
+    result = solve(sums, ["a=150"], models=["linear"], prior=[prior], draws=draws)
     assert result["models"][0]["agreeing"] < 0.01
     assert "PRIOR AGAINST TARGET by linear" in shown(solve_tables(result))
 
@@ -153,6 +155,12 @@ def test_a_path_stays_on_the_branch_of_its_known_pair_and_says_where_it_stopped(
     assert path["share"] == pytest.approx(0.64 / 1.04, abs=0.05)  # the fold, where a is 0
     assert "Path from the known pair" in shown(solve_tables(beyond))
     assert path["reason"] in shown(solve_tables(beyond))
+
+
+def test_what_stopped_a_path_and_what_was_given_up_are_told_by_the_names_of_knobs(sums):
+    row = solve(sums, ["a=250"], models=["linear"], start="x=0.9,z=0.5", regularise=True)["models"][0]
+    assert "of the way x reaches its upper bound" in row["path"]["reason"]
+    assert re.search(r"nothing moved along -?0\.\d\d x [+-] 0\.\d\d z\.$", row["regularised"]["truncated"]["gave_up"])
 
 
 def test_a_path_starts_from_what_was_measured_there(sums):

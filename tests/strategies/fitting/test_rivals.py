@@ -200,3 +200,5 @@ def test_a_single_outlier_fells_no_rival():
 def test_one_rival_alone_and_one_that_is_not_there_are_refused():
     with pytest.raises(InvalidInput, match="rivals are two models or more, got 'plain' alone"):
         written(rivals=["plain"])
+    with pytest.raises(InvalidInput, match="rivals that are the same never part: plain is there twice"):
+        written(rivals=["plain", "cornered", "plain"])

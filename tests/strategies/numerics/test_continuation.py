@@ -99,9 +99,9 @@ def test_a_fold_at_the_target_itself_is_reached_within_the_noise():
 
 
 def test_a_wall_ends_the_path_and_is_named():
-    path = follow(line, array(0.5, 0.5), np.array([120.0, np.nan, np.nan]), np.ones(3))
+    path = follow(line, array(0.5, 0.5), np.array([120.0, np.nan, np.nan]), np.ones(3), knobs=["R", "G"])
     assert not path.reached
-    assert "column 0 reaches its upper bound" in path.reason
+    assert path.reason.startswith("After 76.9 % of the way R reaches its upper bound")
     assert path.settings[-1, 0] == pytest.approx(1, abs=1e-5)
     assert path.readings[0] == pytest.approx(105, abs=0.01)
     assert path.share == pytest.approx(50 / 65, abs=1e-3)

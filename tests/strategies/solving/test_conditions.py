@@ -170,6 +170,20 @@ def test_what_is_not_given_and_what_was_not_seen_is_said():
     assert "temperature = 36 lies beyond what the rows had (15 to 35)" in warnings(data, 36.0)
 
 
+def test_conditions_that_went_together_in_all_rows_are_warned_of_where_they_part():
+    data = rows(sensor, 100)
+    both = replace(data, space=space("temperature", "humidity"), conditions=data.conditions * [1.0, 2.0])
+    fixed = [FixedChannel("y", Interval.about(0.5, 0.01))]
+    for warmth, wet, seen in ((17.0, 34.0, True), (15.0, 70.0, False)):
+        conditions = pose_problem(both, fixed, {}, given={"temperature": warmth, "humidity": wet}).conditions
+        assert {each["seen"] for each in conditions.plain().values()} == {seen}
+        assert conditions.unseen is not seen
+    (warned,) = conditions.warnings
+    assert (
+        warned["text"] == "no row had anything near temperature = 15, humidity = 70 together, so an answer is a guess"
+    )
+
+
 def test_beyond_what_was_seen_intervals_are_as_wide_as_that_leaves_them():
     data = rows(peak, 100)
     widths = []
