@@ -92,23 +92,6 @@ def simulated(written):
     return done, len(done.history.observations), len(done.history.of_sources)
 
 
-def test_the_second_reading_for_a_target_is_where_a_source_and_the_first_one_say_with_no_reference_before_them():
-    """A search by chances alone ended dozens of tolerances off, where little was known."""
-    for seed in (3, 510):
-        cheap, lamp = CHEAP | {"seed": seed + 5000}, LAMP | {"seed": seed}
-        done = simulated(campaign(seed=seed, instrument=lamp, sources=[cheap], budget=24))[0]
-        second = [each for each in done.history.observations if each.purpose is Purpose.VERIFICATION][1]
-        fixed = SPACE.columns(["445nm", "515nm", "630nm"])
-        off = np.abs(done.instrument.truth(second.settings[None])[0][fixed] - 16384).max()
-        assert off < 4 * 164
-        assert not any(each.purpose is Purpose.REFERENCE for each in done.history.observations)
-
-
-def test_references_that_a_campaign_asks_for_are_read_beside_a_source_too():
-    done, _, _ = simulated(campaign(background={"every": 3}, budget=16))
-    assert done.history.observations[0].purpose is Purpose.REFERENCE
-
-
 @pytest.mark.slow
 def test_as_much_as_possible_is_proved_by_readings_where_the_instrument_might_read_more():
     """Examined over and over where the source says that most is, nothing was ever proved of all other settings."""
