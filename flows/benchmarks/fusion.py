@@ -26,7 +26,7 @@ from strategies.evaluation.families.case import Goal, KnownInstrument
 from strategies.evaluation.judged_campaign import JudgedCampaign
 from strategies.plan.plan import Plan
 
-FIRST = 10_000
+FIRST = 11_000
 """The first seed."""
 PRICE = 0.05
 """Of a request to the source, in requests to the instrument."""

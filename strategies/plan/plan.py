@@ -281,12 +281,19 @@ class Plan:
 
     def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
         """Open the round of an exam: read the background where it is due, or freeze the candidate."""
-        always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
-        references = self._interludes(turn.history).due(turn.number, 0, always=always)
+        references = self._references(turn)
         round_ = Round(turn.number, RoundKind.EXAM, turn.target.name, facts)
         if references or self.campaign.ahead:
             return Measure(round_, references)
         return self.examine(turn, round_, settings)
+
+    def _references(self, turn: RoundContext) -> list[Request]:
+        """What is read before an exam: where a source tells of the level, a reference only after a break."""
+        always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
+        told = turn.insight.posterior.rows.source.any() and self.campaign.suspend.patch is None
+        if told and not (always or turn.history.stale):
+            return []
+        return self._interludes(turn.history).due(turn.number, 0, always=always)
 
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         assert current.target is not None, "an exam is of a target"

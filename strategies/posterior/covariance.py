@@ -43,7 +43,9 @@ STEP = 4.0
 SLOW = 60.0
 """Requests over which gains change smoothly."""
 FACTOR = 0.3
-"""Standard deviation of the factor by which a source other than the instrument reads more or less than it."""
+"""Standard deviation of the factor by which a source other than the instrument reads more or less than it ..."""
+OFFSET = 0.1
+"""... and of what it reads more or less everywhere, in parts of the range: as small as factors make elsewhere."""
 NEARBY = 0.05
 """Distance in the unit box within which noise is of one size."""
 NEVER = -1e3
@@ -110,8 +112,10 @@ class Covariance:
         after = switched(self.order, self.switches)
         fixed = VAGUE * self._plane + STEP * after @ after.T
         if self.apart is not None and self.apart.any():
-            earlier = self.apart > 0
-            bias = np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(earlier, earlier)
+            level = (self.apart > 0).astype(float)
+            if self.others is not None:
+                level = np.where(self.others.source > 0, OFFSET, level)
+            bias = np.outer(self.apart, self.apart) * (self._plane - 1) + np.outer(level, level)
             fixed = fixed + (bias if self.others is None else bias * self.others.together)
         return self.pairs.taken_from(fixed)
 

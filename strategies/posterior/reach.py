@@ -61,15 +61,15 @@ def nearest(
     places = np.vstack((searched(posterior, pursuit, rng, offers=offers), *known))
     surely = -_nearness_at_best(posterior, pursuit, places).max()
     if surely > 1:  # the likeliest are not there: neither the nearest, nor those that may be nearest
-        for score in (_nearness, _nearness_at_best):
+        for score in (nearness, _nearness_at_best):
             places = np.vstack((places, searched(posterior, pursuit, rng, offers=offers, score=score)))
         surely = -_nearness_at_best(posterior, pursuit, places).max()
-    nearness = _nearness(posterior, pursuit, places)
-    best = int(nearness.argmax())
-    return NearestSettings(places[best], posterior.at(places[best : best + 1])[0][0], -nearness[best], float(surely))
+    near = nearness(posterior, pursuit, places)
+    best = int(near.argmax())
+    return NearestSettings(places[best], posterior.at(places[best : best + 1])[0][0], -near[best], float(surely))
 
 
-def _nearness(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
+def nearness(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Readings:
     """Less how far off the farthest channel is expected to be at settings ``(m, d)``, in tolerances, ``(m,)``."""
     mean, _ = posterior.at(settings, pursuit.fixed)
     return np.asarray(-pursuit.window.off(mean, posterior.unit_of(pursuit)).max(axis=1))

@@ -18,8 +18,9 @@ from strategies.fitting.fitting import Fitted
 from strategies.numerics.unit_box import in_unit_box
 from strategies.plan.knowledge.observed_rows import pursuit_number
 from strategies.posterior import NearestSettings, NextReading, Posterior, Pursuit, choose, lost_in_noise, nearest
-from strategies.posterior.choice import Moving
+from strategies.posterior.choice import Moving, searched
 from strategies.posterior.extreme import within_reach
+from strategies.posterior.reach import nearness
 from strategies.posterior.rows import NEAR
 
 Found = TypeVar("Found")
@@ -140,10 +141,21 @@ class Assessment:
         return self.space.to_unit(np.array(settings).reshape(-1, self.space.d))
 
     def offers(self, target: ResolvedTarget) -> Settings | None:
-        """Settings that the fitted model draws for a target, ``(m, d)``; None without a model or a draw in the box."""
+        """Settings that a search for a target begins with, ``(m, d)``; None where nobody knows any.
+
+        They are draws of the fitted model. By sources slopes are known before the instrument has read anything nearby:
+        then what gives a target is a needle in the box, which chances do not lead to, so those expected nearest, too.
+        """
         return self.once(("offers", target.name), lambda: self._offers(target))
 
     def _offers(self, target: ResolvedTarget) -> Settings | None:
+        drawn = self._drawn(target)
+        if not self.posterior.rows.source.any():
+            return drawn
+        found = searched(self.posterior, self.pursuit(target), self.rng(5), offers=drawn, score=nearness)
+        return found if drawn is None else np.vstack((drawn, found))
+
+    def _drawn(self, target: ResolvedTarget) -> Settings | None:
         if self.fitted is None or self.fitted.model is None:
             return None
         draws = self.fitted.model.sample(self.aim(target) - self.background, OFFERS, self.rng(2))

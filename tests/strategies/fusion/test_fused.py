@@ -50,6 +50,13 @@ def test_a_source_that_reads_a_tenth_more_tells_the_response_that_few_readings_d
     assert factor == pytest.approx(1.1, abs=0.05)
 
 
+def test_a_single_reading_of_the_instrument_tells_by_how_much_a_source_is_off_nearby():
+    place, near = np.array([0.5, 0.6]), np.array([[0.55, 0.66]])
+    rows = Rows.empty(2, 1).with_row(place, response(place[None])[0], ABOUT)
+    both = fuse(None, rows, source(lambda at: 1.1 * response(at)), ABOUT, ["cheap"])
+    assert abs(both.posterior.at(near)[0] - response(near)) < 0.2 * abs(0.1 * response(near))
+
+
 def test_a_source_that_sees_something_else_is_dropped_and_the_posterior_is_that_of_the_instrument():
     rows = instrument(12)
     both = fused(rows, source(lambda at: 3 * np.cos(9 * at[:, :1]) - 2 * at[:, 1:]), "wrong")
