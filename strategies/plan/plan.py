@@ -231,7 +231,7 @@ class Plan:
                 return self._sensor_first(turn, conclusion) or conclusion
         turns = plates.at_one_value(turns)
         first = turns[0]
-        references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
+        references = self._references(first)
         wells = min(plate.capacity, first.left) - len(references)
         worth, examined = plates.plate_worth(self.campaign, plate), plates.served(turns)
         ways = [plates.candidates(turn, _reading(turn), worth) for turn in examined]
@@ -281,12 +281,16 @@ class Plan:
 
     def begin_exam(self, turn: RoundContext, settings: Settings, facts: RoundFacts) -> Measure | Examine:
         """Open the round of an exam: read the background where it is due, or freeze the candidate."""
-        always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
-        references = self._interludes(turn.history).due(turn.number, 0, always=always)
+        references = self._references(turn)
         round_ = Round(turn.number, RoundKind.EXAM, turn.target.name, facts)
         if references or self.campaign.ahead:
             return Measure(round_, references)
         return self.examine(turn, round_, settings)
+
+    def _references(self, turn: RoundContext) -> list[Request]:
+        """Readings of the background that are due before an exam, or before a plate."""
+        always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
+        return self._interludes(turn.history).due(turn.number, 0, always=always)
 
     def _go_on_with_exam(self, history: History, current: Round, fitted: Fitted | None) -> Step:
         assert current.target is not None, "an exam is of a target"
