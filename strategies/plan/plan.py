@@ -231,7 +231,7 @@ class Plan:
                 return self._sensor_first(turn, conclusion) or conclusion
         turns = plates.at_one_value(turns)
         first = turns[0]
-        references = self._interludes(first.history).due(first.number, 0, always=self.campaign.background.every != 0)
+        references = self._references(first)
         wells = min(plate.capacity, first.left) - len(references)
         worth, examined = plates.plate_worth(self.campaign, plate), plates.served(turns)
         ways = [plates.candidates(turn, _reading(turn), worth) for turn in examined]
@@ -288,7 +288,7 @@ class Plan:
         return self.examine(turn, round_, settings)
 
     def _references(self, turn: RoundContext) -> list[Request]:
-        """What is read before an exam: where a source tells of the level, a reference only after a break."""
+        """What is read before an exam or a plate: where a source tells of the level, a reference only after a break."""
         always = self.campaign.background.every not in ("planned", 0) or sensor_is_doubted(turn.history, self.columns)
         told = turn.insight.posterior.rows.source.any() and self.campaign.suspend.patch is None
         if told and not (always or turn.history.stale):

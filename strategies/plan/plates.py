@@ -12,7 +12,6 @@ from functools import partial
 from math import prod
 
 import numpy as np
-from scipy.special import ndtr
 
 from sdl.campaign.definition import Campaign
 from sdl.space import Plate, Readings, Settings, Space
@@ -21,7 +20,8 @@ from strategies.plan.learning_batch import learning_batch
 from strategies.plan.round_context import RoundContext
 from strategies.posterior import NextReading, Posterior, Pursuit
 from strategies.posterior.choice import HOPE
-from strategies.posterior.verdict import FEWEST, looks, quantiles
+from strategies.posterior.price import chance_at_once
+from strategies.posterior.verdict import FEWEST
 
 PLATE = 1 / 8
 """Part of its wells that one more plate is worth where no price says so."""
@@ -29,8 +29,10 @@ SWEEPS = 3
 """How often the exams of each target are chosen anew beside those of all others."""
 FIRST = 3
 """Settings of the first plate for each axis, and for one axis more, unless the design says how many."""
-WELLS = (3, 4, 5, 6, 8, 10, 12)
+WELLS = (2, 3, 4, 5, 6, 8, 10, 12)
 """Numbers of wells that a target may have on one plate."""
+AGAIN = FEWEST
+"""Wells that a target which is not settled needs on the next plate."""
 FRESH = 2
 """Replicates of each candidate, or more."""
 POOL = 160
@@ -141,7 +143,8 @@ def candidates(turn: RoundContext, reading: NextReading, plate: float) -> list[l
     numbers = [n for n in WELLS if n <= rule.most] if rule.replicates == "planned" else [each, 2 * each, 3 * each]
     ways = list[list[PlannedExam]]()
     for n in numbers:
-        places, chance = _covering(_passes(posterior, pursuit, drawn, n), max(n // each, 1), FRESH / max(plate, 1.0))
+        passes = chance_at_once(posterior, pursuit, pool, np.array([[n]]), drawn)
+        places, chance = _covering(passes, max(n // each, 1), FRESH / max(plate, 1.0))
         q = len(places)
         ways.append([PlannedExam(pool[place], n // q + (rank < n % q), chance) for rank, place in enumerate(places)])
     return ways
@@ -154,7 +157,8 @@ def cheapest(ways: Sequence[Sequence[Sequence[PlannedExam]]], plate: float) -> l
     """
 
     def cost(way: Sequence[PlannedExam], others: float = 1.0) -> float:
-        return sum(exam.replicates for exam in way) + (1 - others * way[0].chance) * plate
+        chance, wells = way[0].chance, sum(exam.replicates for exam in way)
+        return wells + (1 - chance) * AGAIN + (1 - others * chance) * plate
 
     chosen = [min(each, key=cost) for each in ways]
     for _ in range(SWEEPS):
@@ -177,18 +181,6 @@ def _drawn(posterior: Posterior, pursuit: Pursuit, pool: Settings, rng: np.rando
     """Readings ``(DRAWS, m, fixed channels)`` at settings ``(m, d)``, by functions of the posterior."""
     channels = [posterior.channels[c] for c in pursuit.fixed]
     return np.stack([channel.drawn(pool, posterior.now, DRAWS, rng) for channel in channels], axis=-1)
-
-
-def _passes(posterior: Posterior, pursuit: Pursuit, drawn: Readings, n: int) -> Readings:
-    """Chance that a look after ``n`` readings verifies each setting, if the truth is as drawn, ``(DRAWS, m)``."""
-    past, window = looks(posterior.rows, pursuit), pursuit.window
-    taken = max(n, FEWEST)
-    error = posterior.noise_at(pursuit) / np.sqrt(taken)
-    margin = error * quantiles(posterior, pursuit, past, taken + (past[-1] if past else 0), np.full(len(error), taken))
-    off = drawn - window.wanted
-    above, below = window.above - margin, window.below - margin
-    passes = np.where(above > -below, ndtr((above - off) / error) - ndtr((-below - off) / error), 0.0)
-    return np.asarray(passes.prod(axis=-1))
 
 
 def _covering(passes: Readings, most: int, worth: float) -> tuple[list[int], float]:

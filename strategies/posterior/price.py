@@ -35,22 +35,42 @@ class Forecast:
 
 def forecast(posterior: Posterior, pursuit: Pursuit, settings: Settings) -> Forecast:
     """The price of a target at each of settings ``(m, d)``."""
-    window = pursuit.window
     mean, deviation = posterior.at(settings, pursuit.fixed)
-    noise, (estimates, widened) = posterior.noise_at(pursuit), _estimates(posterior, pursuit, settings, mean)
-    near, fresh = (_counts(posterior.rows, pursuit, settings, distance) for distance in (pursuit.reach, SAME))
-    ahead = np.arange(1, AHEAD + 1)[:, None]
+    at_once = chance_at_once(posterior, pursuit, settings, np.arange(1, AHEAD + 1)[:, None], mean, deviation)
+    passed = np.maximum.accumulate(at_once)
+    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1], at_once)
+
+
+def chance_at_once(
+    posterior: Posterior,
+    pursuit: Pursuit,
+    settings: Settings,
+    ahead: NDArray[np.int_],
+    truth: Readings,
+    deviation: Readings | float = 0.0,
+) -> Readings:
+    """Chance that a single look verifies a target after further readings at settings ``(m, d)``, ``(a, m)``.
+
+    Args:
+        posterior: Of all rows.
+        pursuit: The target.
+        settings: Where they are taken.
+        ahead: How many, together, ``(a, 1)``.
+        truth: The noise-free readings there, ``(..., m, fixed channels)``.
+        deviation: How uncertain these are.
+    """
+    window, noise, rows = pursuit.window, posterior.noise_at(pursuit), posterior.rows
+    estimates, widened = _estimates(posterior, pursuit, settings, posterior.at(settings, pursuit.fixed)[0])
+    near, fresh = (_counts(rows, pursuit, settings, distance) for distance in (pursuit.reach, SAME))
     k = (near + ahead)[..., None]
     weight = ahead[..., None] / k
-    off = (1 - weight) * estimates + weight * mean - window.wanted
+    off = (1 - weight) * estimates + weight * truth - window.wanted
     spread = weight * np.sqrt(deviation**2 + noise**2 / ahead[..., None])
     margin = _quantiles(posterior, pursuit, near + ahead, widened) * widened * noise / np.sqrt(k)
     above, below = window.above - margin, window.below - margin
-    passes = np.where(above > -below, ndtr((above - off) / spread) - ndtr((-below - off) / spread), 0.0).prod(axis=2)
+    passes = np.where(above > -below, ndtr((above - off) / spread) - ndtr((-below - off) / spread), 0.0).prod(axis=-1)
     looked = (fresh + ahead >= pursuit.fresh) & (near + ahead >= FEWEST)
-    at_once = np.where(looked, passes, 0.0)
-    passed = np.maximum.accumulate(at_once)
-    return Forecast(1 + (1 - passed[:-1]).sum(axis=0) + BEYOND * (1 - passed[-1]), passed[-1], at_once)
+    return np.asarray(np.where(looked, passes, 0.0))
 
 
 def _counts(rows: Rows, pursuit: Pursuit, settings: Settings, distance: float) -> NDArray[np.int_]:

@@ -17,6 +17,10 @@ FRESH = 2
 """Readings that there must be at the very settings before a look, by default."""
 SAME = 1e-9
 """Distance of settings that are the same."""
+PACE = 3.0
+"""Readings for a target, beyond two, by which half of its error rate is spent ..."""
+TOGETHER = 0.5
+"""... and where readings are taken together, so that few looks follow."""
 UNRELATED = 10.0
 """Requests between two rows from elsewhere: they have no light in common."""
 
@@ -250,6 +254,8 @@ class Pursuit:
     """Readings that there must be at the very settings before a look."""
     reach: float = NEAR
     """Distance within which readings are expected to be moved to the settings, where what follows is forecast."""
+    pace: float = PACE
+    """Readings, beyond two, by which half of the error is spent."""
 
     @property
     def fixed(self) -> list[int]:

@@ -36,8 +36,6 @@ from strategies.posterior.rows import NEAR, SAME, Pursuit, Rows
 
 FEWEST = 3
 """Readings near to the settings before the first look."""
-PACE = 3.0
-"""Readings, beyond two, in which half of the error rate is spent."""
 WORTHS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 """Independent readings that an estimate is taken to be worth, the nearest of these."""
 MOST = 60
@@ -104,7 +102,7 @@ def levels(pursuit: Pursuit, past: tuple[int, ...], readings: int, worth: Readin
     counted = (past[:MOST], readings if len(past) < MOST else past[MOST - 1] + 1)
     nearest = WORTHS[np.abs(np.log(WORTHS) - np.log(np.maximum(worth, WORTHS[0]))[..., None]).argmin(axis=-1)]
     known = np.where(nearest < readings, nearest, np.inf).tolist()
-    return np.array([open_ended(pursuit.error, *counted, PACE, each) for each in known])
+    return np.array([open_ended(pursuit.error, *counted, pursuit.pace, each) for each in known])
 
 
 def quantiles(

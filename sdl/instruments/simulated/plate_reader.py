@@ -17,7 +17,7 @@ WARMING = 0.008
 ROOM = 40.0
 """... away from this temperature."""
 STRAY = 0.01
-"""Part of the light that reaches the detector past the well, which bends high absorbances."""
+"""The part of ``stray`` light, by default, which bends high absorbances."""
 FULL_UL = 200.0
 """Volume that each well is filled up to with buffer, in microlitres."""
 
@@ -35,6 +35,8 @@ class PlateReader:
         between: Standard deviation of what the readings of a plate are off together, in absorbance.
         missing: Part of the wells that give no result.
         plate: The wells; none to measure one sample after the other.
+        stray: Part of the light that reaches the detector past the well: the more, the lower the absorbance at which
+            readings saturate.
         oven: Whether a fourth knob is the temperature, which all wells of a plate have in common.
     """
 
@@ -47,10 +49,17 @@ class PlateReader:
         missing: float = 0.0,
         plate: Plate | None = Plate(),  # noqa: B008
         oven: bool = False,
+        stray: float = STRAY,
     ) -> None:
         faults = [
             f"{name}: needs a number from 0 on and below 1, got {value}"
-            for name, value in (("noise", noise), ("rim", rim), ("between", between), ("missing", missing))
+            for name, value in (
+                ("noise", noise),
+                ("rim", rim),
+                ("between", between),
+                ("missing", missing),
+                ("stray", stray),
+            )
             if not 0 <= value < 1
         ]
         if faults:
@@ -66,7 +75,7 @@ class PlateReader:
         self.space = Space(knobs=knobs, channels=channels, plate=plate)
         self.patience = Patience(attempts=3, first_wait=0.0)
         self.identity = f"plate-reader-{seed}"
-        self.noise, self.rim, self.between, self.missing = noise, rim, between, missing
+        self.noise, self.rim, self.between, self.missing, self.stray = noise, rim, between, missing, stray
         dyes = np.random.default_rng([seed, 1])
         self._warming = np.random.default_rng([seed, 3]).uniform(-WARMING, WARMING, 3)
         self._absorptivity = np.diag(dyes.uniform(4, 7, 3)) + dyes.uniform(0.2, 1.5, (3, 3))
@@ -77,7 +86,7 @@ class PlateReader:
         asked = np.asarray(settings, float)
         warm = 1 + self._warming * (asked[:, 3:] - ROOM) if len(self.space.knobs) > len(DYES) else 1.0
         passed = 10.0 ** -(warm * asked[:, :3] / FULL_UL @ self._absorptivity.T)
-        return np.asarray(-np.log10((1 - STRAY) * passed + STRAY))
+        return np.asarray(-np.log10((1 - self.stray) * passed + self.stray))
 
     def measure(self, settings: Mapping[str, float]) -> Reply:
         """Take one reading, in a cuvette."""

@@ -21,7 +21,7 @@ from strategies.posterior import NearestSettings, NextReading, Posterior, Pursui
 from strategies.posterior.choice import Moving, searched
 from strategies.posterior.extreme import within_reach
 from strategies.posterior.reach import nearness
-from strategies.posterior.rows import NEAR
+from strategies.posterior.rows import NEAR, PACE, TOGETHER
 
 Found = TypeVar("Found")
 
@@ -84,7 +84,8 @@ class Assessment:
         names = [written.name for written in self.campaign.targets]
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
         number = pursuit_number(names.index(target.name), len(passed))
-        pursuit = Pursuit(number, target.window, 1 - self.campaign.verification.confidence, reach=self.reach)
+        error, pace = 1 - self.campaign.verification.confidence, PACE if self.space.plate is None else TOGETHER
+        pursuit = Pursuit(number, target.window, error, reach=self.reach, pace=pace)
         if not np.isinf(target.window.wanted).any():
             return pursuit
         return replace(pursuit, target=within_reach(self.posterior, pursuit, self.rng(4)))

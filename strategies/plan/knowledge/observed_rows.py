@@ -66,7 +66,7 @@ def observed_rows(
     return Rows(
         settings=space.to_unit(np.array([observation.settings for observation in observations])),
         readings=readings,
-        order=_moments(observations, planned=campaign.background.every == "planned"),
+        order=_moments(history, observations, planned=campaign.background.every == "planned"),
         censored=above.astype(int) - below.astype(int),
         reference=references,
         pursuit=np.array(
@@ -162,11 +162,13 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
     return Rows.from_elsewhere(settings[some], readings[some], LONG_AGO, apart=transfer.apart)
 
 
-def _moments(observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:
-    """When each was taken, in requests; where references are planned, a later one tells of a break."""
-    references = [observation.purpose is Purpose.REFERENCE for observation in observations]
-    breaks = np.cumsum(references) * BREAK if planned else np.zeros(len(observations))
-    return np.asarray(np.arange(len(observations)) + breaks, float)
+def _moments(history: History, observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:
+    """When each was taken, in requests; where references are planned a later one tells of a break, and so does a plate."""
+    plates = {round_.number: round_.batch for round_ in history.rounds if round_.facts.batch is not None}
+    on = [plates.get(row.round, -1) for row in observations]
+    begun = np.diff(on, prepend=on[:1]) != 0
+    breaks = np.cumsum(begun | [row.purpose is Purpose.REFERENCE for row in observations])
+    return np.asarray(np.arange(len(observations)) + (breaks * BREAK if planned else 0.0), float)
 
 
 def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:

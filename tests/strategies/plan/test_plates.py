@@ -16,6 +16,7 @@ from strategies.plan.knowledge.observed_rows import RIM, observed_rows
 from strategies.plan.plan import Plan
 from strategies.plan.plates import PlannedExam, cheapest
 from strategies.posterior import looks
+from strategies.posterior.price import chance_at_once
 
 
 def written(seed=1, n=3, **parts):
@@ -80,6 +81,34 @@ def test_each_candidate_of_a_plate_has_one_look(done):
         assert 1 <= len(looks(rows, insight.pursuit(target))) <= len(exams)
 
 
+@pytest.mark.parametrize(("every", "each_plate"), [("planned", False), (500, True)])
+def test_a_later_plate_has_a_reference_where_the_campaign_says_how_often(done, every, each_plate):
+    simulation = done[0] if every == "planned" else simulated(written(background={"every": every}))[0]
+    references = [row for row in simulation.observations if row.purpose is Purpose.REFERENCE]
+    assert len(references) == (simulation.plates if each_plate else 1)
+
+
+def test_plates_are_apart_in_time_with_a_reference_or_without(done):
+    plan, history = done[0].plan, done[0].history
+    rows = observed_rows(plan.campaign, plan.space, plan.columns, history)
+    assert (np.diff(rows.order) > 1).sum() == done[0].plates - 1
+
+
+def test_readings_of_earlier_plates_spare_wells_of_the_next_one(done):
+    """Two wells do for a target that was read nearby before, and not for one that was never read."""
+    simulation, plan = done[0], done[0].plan
+    exam = simulation.exams[0]
+    begun, after = (simulation.history.before(number) for number in (1, simulation.rounds[-1].number + 1))
+    chances = []
+    for history in (begun, after):
+        insight = plan.insight(replace(history, findings=[]), None)
+        target = next(each for each in plan.targets if each.name == exam.target)
+        here, pursuit = plan.space.to_unit(exam.settings)[None], insight.pursuit(target)
+        truth = insight.posterior.at(here, pursuit.fixed)[0]
+        chances.append(float(chance_at_once(insight.posterior, pursuit, here, np.array([[2]]), truth)[0, 0]))
+    assert chances[0] == 0.0 < 0.9 < chances[1]
+
+
 def test_wells_that_bring_nothing_change_no_more_than_the_plates():
     simulation, why = simulated(written(2, n=2), missing=0.2)
     assert why == "every target is settled"
@@ -113,9 +142,9 @@ def test_nothing_is_prepared_ahead_of_a_plate():
 
 
 def test_a_budget_that_ends_in_a_plate_is_kept():
-    simulation, why = simulated(written(budget=20))
-    assert len(simulation.observations) <= 20
-    assert "too few for another plate" in why or "20 requests" in why
+    simulation, why = simulated(written(budget=16))
+    assert len(simulation.observations) <= 16
+    assert "too few for another plate" in why or "16 requests" in why
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +193,13 @@ def test_wells_are_not_spent_on_one_target_where_another_needs_one_more_plate_an
     likely, hopeless = ways(0.8, 0.99), ways(0.05, 0.06)
     assert [each[0].replicates for each in cheapest([likely], 24.0)] == [6]
     assert [each[0].replicates for each in cheapest([likely, hopeless], 24.0)] == [3, 3]
+
+
+def test_a_target_that_would_need_another_plate_has_wells_to_learn_from_and_no_look():
+    """Where one target fails anyway, another one is settled by itself as far as that spares wells of its own."""
+
+    def ways(chance):
+        return [[PlannedExam(np.zeros(1), n, at)] for n, at in ((2, 0.0), (3, chance))]
+
+    hopeless = ways(0.02)
+    assert [each[0].replicates for each in cheapest([hopeless, ways(0.7), ways(0.1)], 12.0)] == [2, 3, 2]

@@ -9,7 +9,7 @@ from sdl.history import Verdict
 from sdl.space import Window
 from strategies.posterior.posterior import learn_all
 from strategies.posterior.reach import noise_correlation
-from strategies.posterior.rows import Pursuit, Rows, Statement
+from strategies.posterior.rows import PACE, TOGETHER, Pursuit, Rows, Statement
 from strategies.posterior.verdict import judge, looks
 
 TARGET, TOLERANCE = np.array([2.0]), np.array([0.1])
@@ -76,14 +76,15 @@ def test_looks_are_counted_for_the_target_and_not_for_the_place():
     assert looks(rows, Pursuit(0, Window.about(TARGET, TOLERANCE))) == (3, 4, 5)
 
 
-def test_the_levels_of_all_looks_add_up_to_the_stated_rate():
-    """Means of readings on the edge, looked at forty times."""
+@pytest.mark.parametrize(("pace", "looked"), [(PACE, range(3, 43)), (TOGETHER, (3, 6, 10, 16, 42))])
+def test_the_levels_of_all_looks_add_up_to_the_stated_rate(pace, looked):
+    """Means of readings on the edge, looked at forty times, or after each plate."""
     rng, passed, past = np.random.default_rng(0), np.zeros(20000, bool), ()
     sums = np.zeros(20000)
     for k in range(1, 43):
         sums += rng.standard_normal(20000)
-        if k >= 3:
-            level = open_ended(0.05, past, k, 3.0)
+        if k in looked:
+            level = open_ended(0.05, past, k, pace)
             passed |= sums / np.sqrt(k) > -ndtri(level)
             past += (k,)
     assert passed.mean() == pytest.approx(0.05, abs=0.005)
