@@ -163,7 +163,7 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
 
 
 def _moments(history: History, observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:
-    """When each was taken, in requests; where references are planned a later one tells of a break, and so does a plate."""
+    """When each was taken, in requests; where references are planned, a later one tells of a break, as a plate does."""
     plates = {round_.number: round_.batch for round_ in history.rounds if round_.facts.batch is not None}
     on = [plates.get(row.round, -1) for row in observations]
     begun = np.diff(on, prepend=on[:1]) != 0
