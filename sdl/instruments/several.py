@@ -33,7 +33,7 @@ class Several:
 
     def __init__(self, members: Sequence[Instrument]) -> None:
         self.members = tuple(members)
-        places = Plate(rows=1, columns=len(self.members), rim="alike")
+        places = Plate(rows=1, columns=len(self.members), rim="alike", parallel=True)
         self.space: Space = self.members[0].space.on_plate(places)
         self._places = dict(zip(places.wells, self.members, strict=True))
 

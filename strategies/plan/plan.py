@@ -243,6 +243,8 @@ class Plan:
                 facts = replace(round_facts(turn, _reading(turn)), batch=first.number)
                 parts.append(self._learn(turn.history, number, batch, facts))
                 wells, number = wells - len(batch), number + 1
+        if plate.parallel:
+            exams = plates.with_idle_used(exams, wells)
         for turn, found in zip(examined, exams, strict=True):
             for each in found:
                 here = replace(_reading(turn), settings=each.settings, chance=each.chance)

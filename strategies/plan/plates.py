@@ -60,10 +60,10 @@ class PlannedExam:
 
 
 def plate_worth(campaign: Campaign, plate: Plate) -> float:
-    """Wells that one more plate is worth."""
+    """Wells that one more plate is worth: of instruments side by side all, which take no longer together than one."""
     price = campaign.price
     if price is None or not price.plate or not price.request:
-        return PLATE * plate.capacity
+        return plate.capacity if plate.parallel else PLATE * plate.capacity
     return price.plate / price.request
 
 
@@ -210,3 +210,23 @@ def within(found: Sequence[Sequence[PlannedExam]], wells: int) -> list[list[Plan
                 kept[place].append(several[rank])
                 wells -= several[rank].replicates
     return kept
+
+
+def with_idle_used(found: Sequence[Sequence[PlannedExam]], wells: int) -> list[list[PlannedExam]]:
+    """The exams of several targets with replicates in so many more wells, the one with fewest first.
+
+    No target has more than ``WELLS`` tells.
+    """
+    filled = [list(several) for several in found]
+    for _ in range(wells):
+        open_ = [
+            (each.replicates, rank, several)
+            for several in filled
+            if sum(each.replicates for each in several) < WELLS[-1]
+            for rank, each in enumerate(several)
+        ]
+        if not open_:
+            break
+        fewest, rank, several = min(open_, key=lambda each: each[:2])
+        several[rank] = replace(several[rank], replicates=fewest + 1)
+    return filled

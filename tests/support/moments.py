@@ -55,7 +55,7 @@ def interrupted(name):
 
 def copied(rehearsal):
     """The same campaign at this moment, as a new process finds it."""
-    lists = {name: list(getattr(rehearsal, name)) for name in ("rounds", "observations", "exams", "findings")}
+    lists = {name: list(getattr(rehearsal, name)) for name in ("rounds", "observations", "exams", "findings", "asked")}
     instrument = copy.deepcopy(rehearsal.instrument)
     plan = Counted(rehearsal.plan.campaign, instrument.space)
     return Simulation(plan, instrument, planned=dict(rehearsal.planned), before=rehearsal.before, **lists)

@@ -66,7 +66,7 @@ def observed_rows(
     return Rows(
         settings=space.to_unit(np.array([observation.settings for observation in observations])),
         readings=readings,
-        order=_moments(history, observations, planned=campaign.background.every == "planned"),
+        order=_moments(campaign, space, history, observations),
         censored=above.astype(int) - below.astype(int),
         reference=references,
         pursuit=np.array(
@@ -162,13 +162,19 @@ def earlier_rows(transfer: Transfer | None) -> Rows | None:
     return Rows.from_elsewhere(settings[some], readings[some], LONG_AGO, apart=transfer.apart)
 
 
-def _moments(history: History, observations: Sequence[Observation], *, planned: bool) -> NDArray[np.float64]:
+def _moments(
+    campaign: Campaign, space: Space, history: History, observations: Sequence[Observation]
+) -> NDArray[np.float64]:
     """When each was taken, in requests; where references are planned, a later one tells of a break, as a plate does."""
-    plates = {round_.number: round_.batch for round_ in history.rounds if round_.facts.batch is not None}
-    on = [plates.get(row.round, -1) for row in observations]
-    begun = np.diff(on, prepend=on[:1]) != 0
-    breaks = np.cumsum(begun | [row.purpose is Purpose.REFERENCE for row in observations])
-    return np.asarray(np.arange(len(observations)) + (breaks * BREAK if planned else 0.0), float)
+    order = np.arange(len(observations), dtype=float)
+    if campaign.background.every != "planned":
+        return order
+    breaks = np.array([row.purpose is Purpose.REFERENCE for row in observations], bool)
+    if space.plate is not None and not space.plate.parallel:
+        plates = {round_.number: round_.batch for round_ in history.rounds if round_.facts.batch is not None}
+        on = [plates.get(row.round, -1) for row in observations]
+        breaks |= np.diff(on, prepend=on[:1]) != 0
+    return order + np.cumsum(breaks) * BREAK
 
 
 def _pursuits(campaign: Campaign, history: History) -> Mapping[int, int]:
