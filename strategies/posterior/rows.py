@@ -20,7 +20,7 @@ SAME = 1e-9
 PACE = 3.0
 """Readings for a target, beyond two, by which half of its error rate is spent ..."""
 TOGETHER = 0.5
-"""... and where readings are taken together, so that few looks follow."""
+"""... and on a plate, of which there are few, so that few looks follow."""
 UNRELATED = 10.0
 """Requests between two rows from elsewhere: they have no light in common."""
 

@@ -84,7 +84,8 @@ class Assessment:
         names = [written.name for written in self.campaign.targets]
         passed = passed_findings(self.campaign.target(target.name), self.history.findings)
         number = pursuit_number(names.index(target.name), len(passed))
-        error, pace = 1 - self.campaign.verification.confidence, PACE if self.space.plate is None else TOGETHER
+        error, plate = 1 - self.campaign.verification.confidence, self.space.plate
+        pace = PACE if plate is None or plate.parallel else TOGETHER
         pursuit = Pursuit(number, target.window, error, reach=self.reach, pace=pace)
         if not np.isinf(target.window.wanted).any():
             return pursuit
