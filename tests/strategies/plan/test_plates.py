@@ -14,7 +14,7 @@ from sdl.space import Plate, split_into_batches
 from strategies.evaluation.simulation import Simulation
 from strategies.plan.knowledge.observed_rows import RIM, observed_rows
 from strategies.plan.plan import Plan
-from strategies.plan.plates import PlannedExam, cheapest
+from strategies.plan.plates import WELLS, PlannedExam, cheapest, with_idle_used
 from strategies.posterior import looks
 from strategies.posterior.price import chance_at_once
 
@@ -203,3 +203,12 @@ def test_a_target_that_would_need_another_plate_has_wells_to_learn_from_and_no_l
 
     hopeless = ways(0.02)
     assert [each[0].replicates for each in cheapest([hopeless, ways(0.7), ways(0.1)], 12.0)] == [2, 3, 2]
+
+
+def test_instruments_side_by_side_that_would_be_idle_take_replicates():
+    here = np.zeros(3)
+    two = [[PlannedExam(here, 3, 0.9), PlannedExam(here, 2, 0.9)], [PlannedExam(here, 2, 0.9)]]
+    assert [[each.replicates for each in exams] for exams in with_idle_used(two, 4)] == [[4, 3], [4]]
+    most = with_idle_used(two, 1000)
+    assert [sum(each.replicates for each in exams) for exams in most] == [WELLS[-1]] * 2
+    assert with_idle_used([[], []], 3) == [[], []], "there is nothing to repeat"
