@@ -22,7 +22,7 @@ ALLOWED = {
     "sdl.instruments.configured": LABORATORY | {"asyncua", "grpc", "paho", "pyvisa", "sila2"},
     "sdl.campaign.colour": LABORATORY | {"colour"},
     "sdl.interchange.formats": LABORATORY | {"h5py"},
-    "sdl.measurement.sheets": LABORATORY | {"openpyxl"},
+    "sdl.measurement.workbooks": LABORATORY | {"openpyxl"},
     "strategies": DECISIONS,
     "strategies.models": DECISIONS | GENERATIVE,
     "strategies.evaluation.peers": DECISIONS | GENERATIVE | PEERS | {"pandas"},

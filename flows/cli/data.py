@@ -16,7 +16,7 @@ from sdl.history import Entry
 from sdl.ledger.database import SCHEMA_VERSION, open_database
 from sdl.space import NeedsUnits
 
-DataFile = Annotated[Path, typer.Argument(help="File of JSON lines, CSV, Parquet or SQLite.", show_default=False)]
+DataFile = Annotated[Path, typer.Argument(help="File of CSV, XLSX, JSON lines, Parquet or SQLite.", show_default=False)]
 
 DIFFERS = 3
 
@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 def import_file(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Files of JSON lines, CSV or Parquet, or databases of SQLite.", show_default=False),
+        typer.Argument(help="Files of CSV, XLSX, JSON lines or Parquet, or databases of SQLite.", show_default=False),
     ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the new campaign; by default that of the file.")
@@ -50,7 +50,11 @@ def import_file(
         typer.Option("--column", help="THERE=HERE, what a column is called here, as I_445=445nm, repeatable."),
     ] = None,
     database_table: Annotated[
-        str, typer.Option("--table", help="Of a database, the table with the readings; by default the only one.")
+        str,
+        typer.Option(
+            "--table",
+            help="Of a database the table with the readings, of a workbook the page; by default the only one.",
+        ),
     ] = "",
     source: Annotated[str, typer.Option("--source", help="Whose rows they are, for the record.")] = "",
     licence: Annotated[

@@ -1,6 +1,6 @@
 """Observations out of a ledger and into one, as files: ``.jsonl`` (the paper's format), ``.csv`` or ``.parquet``.
 
-A campaign goes out as NeXus too (``.nxs``), and rows come in from databases of SQLite.
+A campaign goes out as NeXus too (``.nxs``), and rows come in from workbooks and databases of SQLite too.
 
 A file that was exported holds every attempt, whatever became of it, so that export, import and export again give the
 same bytes. Files from elsewhere need settings and readings alone.
@@ -25,7 +25,7 @@ from sdl.interchange.epoch_check import compare_epochs
 from sdl.interchange.file_contents import NOTHING_SAID, FileContents, UnpartneredReadings, read_contents
 from sdl.interchange.formats import nexus
 from sdl.interchange.formats.csv_parquet import write_csv, write_parquet
-from sdl.interchange.formats.jsonl import KNOWN, FileWords, write_lines
+from sdl.interchange.formats.jsonl import WRITTEN, FileWords, write_lines
 from sdl.interchange.inferred_space import Ranges
 from sdl.interchange.record_rows import record_of_row
 from sdl.ledger.imported_rows import ImportedRows, Tell
@@ -131,7 +131,7 @@ def export_campaign(ledger: Ledger, campaign: str, path: str | Path, *, force: b
             file.write(content)
         return path
     if (write := FORMATS.get(path.suffix.lower())) is None:
-        known = f"{KNOWN}, or {nexus.SUFFIXES[0]} for NeXus"
+        known = f"{WRITTEN}, or {nexus.SUFFIXES[0]} for NeXus"
         raise InvalidInput(f"{path}: no format for the suffix {path.suffix!r}; {known}")
     records = [record_of_row(entry.space, row) for row in ledger.trail(entry.id)]
     try:

@@ -18,6 +18,7 @@ from sdl.interchange.formats.csv_parquet import read_csv, read_parquet
 from sdl.interchange.formats.jsonl import (
     DATABASES,
     READABLE,
+    WORKBOOK,
     Fault,
     FileWords,
     Loaded,
@@ -27,6 +28,7 @@ from sdl.interchange.formats.jsonl import (
     refuse_unsafe_file,
 )
 from sdl.interchange.formats.sqlite import read_sqlite
+from sdl.interchange.formats.xlsx import read_xlsx
 from sdl.interchange.inferred_space import Ranges, infer_space, is_claude_light, name_knobs, state_ranges
 from sdl.interchange.record_rows import Attempt, Reading, Row, Unpartnered
 from sdl.space import Readings, Settings, Space
@@ -35,6 +37,7 @@ READERS: Mapping[str, Callable[[Path, Space, FileWords], Loaded]] = {
     ".jsonl": read_lines,
     ".csv": read_csv,
     ".parquet": read_parquet,
+    WORKBOOK: read_xlsx,
     **dict.fromkeys(DATABASES, read_sqlite),
 }
 """By the suffix of the file."""

@@ -9,7 +9,6 @@ import datetime
 import io
 import json
 import re
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import format_value
 from sdl.ledger.people.samples import Sample
 from sdl.measurement.quantities import has_decimal_comma, is_unit
+from sdl.measurement.workbooks import read_workbook, write_workbook
 from sdl.space import Space
 from sdl.system.atomic_files import write_atomically
 from sdl.system.named_files import check_regular
@@ -98,7 +98,7 @@ def write_sheet(path: Path, space: Space, samples: Iterable[Sample]) -> None:
         csv.writer(text).writerows(table)
         content = text.getvalue().encode("utf-8-sig")  # without the mark a spreadsheet takes µ for two letters
     elif path.suffix.lower() == ".xlsx":
-        content = _workbook(table)
+        content = write_workbook(table)
     else:
         raise InvalidInput(f"a sheet needs a name that ends in .csv or .xlsx, got {format_value(path.name)}")
     with write_atomically(path) as file:
@@ -123,8 +123,10 @@ def read_sheet(path: Path, space: Space) -> FilledSheet:
         raise InvalidInput(f"{path} is larger than a sheet can be ({LARGEST} bytes)")
     if path.suffix.lower() == ".json":
         return read_said(_json_rows(path.name, content))
-    table, semicolons = _read_workbook(path.name, content) if path.suffix.lower() == ".xlsx" else _read_csv(content)
-    return _as_sheet(path.name, table, space, semicolons)
+    if path.suffix.lower() == ".xlsx":
+        return _as_sheet(path.name, _read_workbook(path.name, content), space, comma=False)
+    table, semicolons = _read_csv(content)
+    return _as_sheet(path.name, table, space, comma=semicolons)
 
 
 def read_said(rows: Iterable[Mapping[str, Any]]) -> FilledSheet:
@@ -155,52 +157,16 @@ def _guarded(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
-def _openpyxl() -> Any:
-    try:
-        import openpyxl
-    except ModuleNotFoundError as error:
-        raise InvalidInput("a sheet in XLSX needs the extra: pip install 'inverse-sdl[sheets]'; or use CSV") from error
-    return openpyxl
+def _read_workbook(name: str, content: bytes) -> list[list[Any]]:
+    """The cells of the first page with the heading of the samples, or of the first one."""
+    pages = [[[_seen(cell) for cell in row] for row in page] for page in read_workbook(name, content, LARGEST).values()]
+    return next((page for page in pages if _head(page) is not None), pages[0])
 
 
-def _workbook(table: Sequence[Sequence[Any]]) -> bytes:
-    book, content = _openpyxl().Workbook(), io.BytesIO()
-    page = book.active
-    for row in table:
-        page.append(row)
-    page.freeze_panes = "B2"
-    book.save(content)
-    return content.getvalue()
-
-
-def _read_workbook(name: str, content: bytes) -> tuple[list[list[Any]], bool]:
-    openpyxl = _openpyxl()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(part.file_size for part in archive.infolist()) > LARGEST:
-                raise InvalidInput(f"{name} unpacks to more than a sheet can be ({LARGEST} bytes)")
-        # A formula that no spreadsheet ever computed has no value, and is to be told from a cell that is empty.
-        values, formulas = (openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=it) for it in (1, 0))
-        pages = [
-            [[*map(_cell, *rows)] for rows in zip(one.iter_rows(), other.iter_rows(), strict=True)]
-            for one, other in zip(values.worksheets, formulas.worksheets, strict=True)
-        ]
-        return next((page for page in pages if _head(page) is not None), pages[0]), False
-    except InvalidInput:
-        raise
-    except Exception as error:  # whatever a damaged file makes a reader of four formats in one do
-        raise InvalidInput(f"{name} is no sheet in XLSX: {error}") from error
-
-
-def _cell(cell: Any, formula: Any) -> Any:
-    """What a person sees in a cell of a workbook: a percentage with its sign, a date for a date."""
-    value = cell.value
-    if value is None:
-        return formula.value
-    if isinstance(value, int | float) and "%" in str(cell.number_format):
-        return f"{100 * value:.12g} %"
-    kind = next((kind for kind in ("date", "time") if isinstance(value, getattr(datetime, kind))), "")
-    return f"the {kind} {value}" if kind else value
+def _seen(cell: Any) -> Any:
+    """A cell of a workbook, a date in words: nobody means it for a number."""
+    kind = next((kind for kind in ("date", "time") if isinstance(cell, getattr(datetime, kind))), "")
+    return f"the {kind} {cell}" if kind else cell
 
 
 def _head(table: Sequence[Sequence[Any]]) -> int | None:
@@ -249,7 +215,7 @@ def _json_rows(name: str, content: bytes) -> list[Any]:
     return rows if isinstance(rows, list) else rows.get("samples", [rows]) if isinstance(rows, dict) else [rows]
 
 
-def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, comma: bool) -> FilledSheet:
+def _as_sheet(name: str, table: Sequence[Sequence[Any]], space: Space, *, comma: bool) -> FilledSheet:
     filled = [(number, [_plain(cell) for cell in row]) for number, row in enumerate(table, start=1)]
     filled = [(number, row) for number, row in filled if any(cell != "" for cell in row)]
     filled = filled[_head([row for _, row in filled]) or 0 :]  # after a title, if there is one

@@ -104,7 +104,7 @@ def read_parquet(path: Path, space: Space, words: FileWords) -> Loaded:
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # such as a date of the year 30,000
         raise InvalidInput(f"{path} is no table in Parquet: {error}") from error
     cells = ({name: cell for name, cell in row.items() if cell is not None} for row in rows)
-    return read_rows(path, header, enumerate(cells, start=1), space, words, _unpack)
+    return read_rows(path, header, enumerate(cells, start=1), space, words, unpack)
 
 
 _NONE: Any = object()
@@ -148,7 +148,8 @@ def _uncell(name: str, cell: str) -> Any:
     return cell[1:] if cell[0] == "'" and cell[1:].startswith(GUARDED) else cell
 
 
-def _unpack(name: str, cell: Any) -> Any:
+def unpack(name: str, cell: Any) -> Any:
+    """Return what a cell of our own files stands for, where the format knows numbers from text."""
     return json.loads(cell) if isinstance(cell, str) and name not in TEXT else cell
 
 

@@ -34,13 +34,15 @@ SHOWN = 10
 """Faults that are named before the rest is counted."""
 LARGEST = 1_000_000_000
 """Bytes of a file, or of what it unpacks to, that are read at once."""
-KNOWN = "give .jsonl, .csv or .parquet"
+WORKBOOK = ".xlsx"
+WRITTEN = "give .jsonl, .csv or .parquet"
 DATABASES = (".db", ".sqlite", ".sqlite3")
-READABLE = f"{KNOWN}, or a database of SQLite ({', '.join(DATABASES)})"
-MAY_HOLD_CODE = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz", ".zip", ".gz", ".xlsx")
+READABLE = f"give .csv, {WORKBOOK}, .jsonl or .parquet, or a database of SQLite ({', '.join(DATABASES)})"
+MAY_HOLD_CODE = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz", ".zip", ".gz", ".xlsm", ".xls")
+ZIPPED = b"PK\x03\x04"
 MAGIC = {
     b"\x80": "a pickle, which may run code when it is opened",
-    b"PK\x03\x04": "a zip archive (as .npz, .pt and .xlsx files are)",
+    ZIPPED: "a zip archive (as .npz, .pt and .xlsx files are)",
     b"\x1f\x8b": "compressed",
     b"x\x9c": "compressed",
     b"\x93NUMPY": "an array of NumPy",
@@ -54,7 +56,7 @@ class FileWords:
     columns: Mapping[str, str] = field(default_factory=dict)
     """What its columns, or the keys of its readings, are here, by their names there."""
     table: str = ""
-    """Of a database, the table with the readings; empty where only one can be meant."""
+    """Of a database the table with the readings, of a workbook the page; empty where only one can be meant."""
 
     def here(self, name: str) -> str:
         """Return what a column is called here."""
@@ -79,7 +81,7 @@ class Loaded:
     unused: Sequence[str] = ()
     """Columns of a table with something in them that is neither of a knob nor of a channel."""
     tables: Sequence[str] = ()
-    """Tables of a database that are not used, in words."""
+    """Tables of a database, or pages of a workbook, that are not used, in words."""
 
 
 def refuse_unsafe_file(path: Path) -> None:
@@ -98,7 +100,7 @@ def refuse_unsafe_file(path: Path) -> None:
     except (OSError, ValueError) as error:  # a name may hold what no name can
         raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for magic, kind in MAGIC.items():
-        if start.startswith(magic):
+        if start.startswith(magic) and (magic != ZIPPED or path.suffix.lower() != WORKBOOK):
             raise InvalidInput(f"{path} is {kind}, whatever its name says; {READABLE}")
     if size > LARGEST:
         raise InvalidInput(f"{path} has {size} bytes; at most {LARGEST} are read at once, split it")
@@ -112,7 +114,7 @@ def raise_faults(path: Path, faults: Iterable[Fault]) -> None:
     """
     in_order = sorted(faults)
     if in_order:
-        place = "row" if path.suffix.lower() in (".parquet", *DATABASES) else "line"
+        place = "row" if path.suffix.lower() in (".parquet", WORKBOOK, *DATABASES) else "line"
         more = [f"and {len(in_order) - SHOWN} more"] if len(in_order) > SHOWN else []
         raise InvalidInput([f"{path.name}, {place} {number}: {fault}" for number, fault in in_order[:SHOWN]] + more)
 
