@@ -10,6 +10,25 @@ from sdl.history import Observation
 from sdl.space import Space
 
 
+WIDE = 0.5
+"""Part of the range of what a condition was that is a gap where nothing was read ..."""
+NEAR = 0.1
+"""... unless what is wanted lies so near to one of its sides."""
+
+
+def find_gap(known: np.ndarray, value: float) -> tuple[float, float] | None:
+    """Return between which two of known values ``(n,)`` of a condition a value lies, if that is half of their range.
+
+    >>> find_gap(np.array([15.0, 16.0, 35.0]), 25.0), find_gap(np.array([15.0, 20.0, 25.0]), 22.0)
+    ((16.0, 35.0), None)
+    """
+    below, above = known[known <= value], known[known >= value]
+    if not (len(below) and len(above)):
+        return None
+    low, high, span = float(below.max()), float(above.min()), float(np.ptp(known))
+    return (low, high) if high - low >= WIDE * span and min(value - low, high - value) > NEAR * span else None
+
+
 def describe_conditions(campaign: Campaign, space: Space, observations: Sequence[Observation]) -> list[str]:
     """One sentence a condition of the space: for what an answer is, what the readings had, and whether it was seen."""
     if not observations:
@@ -30,5 +49,7 @@ def _sentence(name: str, wanted: float | str, known: np.ndarray) -> str:
     seen = f"{format_number(low)} to {format_number(high)}" if high > low else f"always {format_number(low)}"
     lacking = len(known) - len(said)
     more = f"; {lacking} of {len(known)} readings do not say it" if lacking else ""
-    beyond = "" if low <= value <= high else ", so this lies beyond what was seen, and it is a guess there"
-    return f"for {name} = {format_number(value)} (it was {seen}{more}){beyond}"
+    guess = "" if low <= value <= high else ", so this lies beyond what was seen, and it is a guess there"
+    if gap := find_gap(said, value):
+        guess = f", never between {format_number(gap[0])} and {format_number(gap[1])}, so this is a guess"
+    return f"for {name} = {format_number(value)} (it was {seen}{more}){guess}"

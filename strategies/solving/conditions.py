@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from sdl.analysis.conditions import find_gap
 from sdl.errors import InvalidInput
 from sdl.formatting import format_number
 from sdl.space import Settings, Space
@@ -148,6 +149,12 @@ def _oddity(name: str, known: Array, given: float | None) -> tuple[str, str]:
         middle = f"{format_number(float(np.median(known)))}, the middle of what the rows had ({had})"
         text = f"{name} is not given, so the answers are for {middle}: say what will hold, as --given {name}=VALUE"
         return "open", text if high > low else ""
+    if gap := find_gap(known, given):
+        ends = " and ".join(map(format_number, gap))
+        return (
+            "open",
+            f"{name} = {format_number(given)} lies between {ends}, where there is no row, so it is guessed from both sides",
+        )
     if low <= given <= high:
         return "open", ""
     return "bad", f"{name} = {format_number(given)} lies beyond what the rows had ({had}), so an answer is a guess"
