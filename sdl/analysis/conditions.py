@@ -9,7 +9,6 @@ from sdl.formatting import format_number
 from sdl.history import Observation
 from sdl.space import Space
 
-
 WIDE = 0.5
 """Part of the range of what a condition was that is a gap where nothing was read ..."""
 NEAR = 0.1

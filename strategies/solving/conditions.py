@@ -150,11 +150,8 @@ def _oddity(name: str, known: Array, given: float | None) -> tuple[str, str]:
         text = f"{name} is not given, so the answers are for {middle}: say what will hold, as --given {name}=VALUE"
         return "open", text if high > low else ""
     if gap := find_gap(known, given):
-        ends = " and ".join(map(format_number, gap))
-        return (
-            "open",
-            f"{name} = {format_number(given)} lies between {ends}, where there is no row, so it is guessed from both sides",
-        )
+        between = f"between {format_number(gap[0])} and {format_number(gap[1])}, where there is no row"
+        return "open", f"{name} = {format_number(given)} lies {between}, so it is guessed from both sides"
     if low <= given <= high:
         return "open", ""
     return "bad", f"{name} = {format_number(given)} lies beyond what the rows had ({had}), so an answer is a guess"
