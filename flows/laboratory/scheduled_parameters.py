@@ -87,6 +87,8 @@ def with_instrument(run: str, given: Mapping[str, Any], part: Plugin) -> dict[st
 def parameter_faults(run: str, given: Mapping[str, Any], part: Plugin, instrument: Instrument) -> Iterator[str]:
     """What is wrong with the parameters of a scheduled run on an instrument, each with its key."""
     known = PARAMETERS[run]
+    if "config" in known and "config" not in given:
+        yield f"config: {run} needs a campaign, which says what is wanted: file = 'NAME.toml'"
     for name, value in given.items():
         if name in ("instrument", "home", "ledger"):
             yield f"{name}: is the laboratory's own, leave it out"

@@ -70,6 +70,8 @@ def test_a_faulty_campaign_is_refused_with_its_key(tmp_path, written, said):
     ("schedule", "said"),
     [
         ('run = "campaign"\nfile = "nights.toml"', "schedule.0.file: cannot read"),
+        ('run = "campaign"', "schedule.0.parameters.config: campaign needs a campaign, which says what is wanted"),
+        ('run = "sweep"\nparameters = { seeds = [1] }', "schedule.0.parameters.config: sweep needs a campaign"),
         ('run = "measure"\nfile = "night.toml"', "file: a campaign is for the runs campaign, verify and sweep"),
         (f"{NIGHT}parameters = {{ agian = true }}", "agian: campaign has no such parameter; did you mean 'again'?"),
         (f"{NIGHT}parameters = {{ config = {{}} }}", "schedule.0.file: the campaign is given twice"),

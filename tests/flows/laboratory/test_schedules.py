@@ -24,14 +24,23 @@ allow_private = true
 [[schedule]]
 run        = "campaign"
 instrument = "twin"
+file       = "white.toml"
 every_min  = 1
 active     = false
+parameters = {{ again = true, wait = true }}
 
 [[schedule]]
 run        = "calibrate"
 instrument = "twin"
 every_min  = 1
 active     = false
+"""
+WHITE = """
+name = "campaign-twin"
+
+[[targets]]
+name     = "white"
+readings = { "445nm" = 16384, "515nm" = 16384, "630nm" = 16384 }
 """
 
 
@@ -91,6 +100,7 @@ def test_a_schedule_that_fires_while_the_earlier_run_still_works(tmp_path):
     lab.home.mkdir(mode=0o700)
     with InstrumentServer(lamp) as served:
         (tmp_path / "lab.toml").write_text(FILE.format(url=served.url))
+        (tmp_path / "white.toml").write_text(WHITE)
         lab.up(tmp_path / "lab.toml")
         try:
             lab.fire("campaign", times=1)
