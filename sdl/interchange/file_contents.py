@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sdl.errors import InvalidInput
 from sdl.history import Purpose
 from sdl.instruments.claude_light.channels import SPACE
+from sdl.interchange.category_names import Placed, place_names
 from sdl.interchange.formats.csv_parquet import read_csv, read_parquet
 from sdl.interchange.formats.jsonl import (
     DATABASES,
@@ -175,8 +176,10 @@ def read_contents(
     loaded = _loaded(path, space or SPACE, words)
     model: type[Attempt] | type[Reading] = Attempt if loaded.ours else Reading
     partnered, alone = _by_partner(loaded)
-    records, malformed = _each(partnered, lambda _, record: model.model_validate(record), loaded.knobs)
-    faults = [*loaded.faults, *malformed]
+    stated_knobs = loaded.knobs or (space.knob_names if space else ())
+    placed = Placed(partnered) if loaded.ours else place_names(partnered, stated_knobs, space)
+    records, malformed = _each(placed.records, lambda _, record: model.model_validate(record), loaded.knobs)
+    faults = [*loaded.faults, *placed.faults, *malformed]
     if not records:
         raise_faults(path, faults)
         raise InvalidInput(f"{path}: no record in it" + (" has settings" if alone else ""))
@@ -185,7 +188,8 @@ def read_contents(
     knobs = loaded.knobs or names
     named, unnamed = _each(records, lambda _, record: (record, record.asked(knobs)))
     values = np.array([[settings[name] for name in knobs] for _, (_, settings) in named]).reshape(-1, len(knobs))
-    stated = (space or infer_space(path, knobs, channels, values)).with_conditions(loaded.conditions)
+    inferred = space or infer_space(path, knobs, channels, values, placed.categories)
+    stated = inferred.with_conditions(loaded.conditions)
     if set(knobs) != set(stated.knob_names):
         raise InvalidInput(f"{path}: the knobs there are {', '.join(knobs)}, not {', '.join(stated.knob_names)}")
     within = state_ranges(stated, ranges or {})

@@ -13,6 +13,7 @@ from sdl.space import Channel, Knob, Settings, Space
 
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 """The least and the greatest setting of knobs, as a person states them."""
+NO_CATEGORIES: Mapping[str, tuple[str, ...]] = {}
 
 
 def is_claude_light(channels: Collection[str]) -> bool:
@@ -27,19 +28,32 @@ def name_knobs(d: int, channels: Collection[str]) -> Sequence[str]:
     return SPACE.knob_names if ours else [f"x{column}" for column in range(1, d + 1)]
 
 
-def infer_space(path: Path, knobs: Sequence[str], channels: Sequence[str], values: Settings) -> Space:
+def infer_space(
+    path: Path,
+    knobs: Sequence[str],
+    channels: Sequence[str],
+    values: Settings,
+    categories: Mapping[str, tuple[str, ...]] = NO_CATEGORIES,
+) -> Space:
     """Claude-Light's space if the names are its own, else one as wide as the settings ``(n, d)``.
+
+    Args:
+        path: Of the file, for what is said of it.
+        knobs: Names of its settings.
+        channels: Names of what was read.
+        values: The settings, ``(n, d)``.
+        categories: By knob the names that its settings are the places of.
 
     Raises:
         InvalidInput: if no channel has numbers, or names and settings make no space.
     """
-    if set(knobs) == set(SPACE.knob_names) and (not channels or is_claude_light(channels)):
+    if not categories and set(knobs) == set(SPACE.knob_names) and (not channels or is_claude_light(channels)):
         return SPACE
     if not channels:
         raise InvalidInput(f"{path}: no channel in it that gave numbers")
     try:
         return Space(
-            knobs=tuple(_knob(name, column) for name, column in zip(knobs, values.T, strict=True)),
+            knobs=tuple(_knob(name, column, categories) for name, column in zip(knobs, values.T, strict=True)),
             channels=tuple(Channel(name=name, unit="", floor=None, integral=False) for name in channels),
         )
     except ValidationError as error:  # a column without a name, settings that a float cannot tell apart
@@ -47,8 +61,10 @@ def infer_space(path: Path, knobs: Sequence[str], channels: Sequence[str], value
         raise InvalidInput(f"{path}: no knobs and channels can be made of its columns: {fault}") from error
 
 
-def _knob(name: str, values: Settings) -> Knob:
-    """A knob from the least to the greatest of the values; one that never moved may go as far again."""
+def _knob(name: str, values: Settings, categories: Mapping[str, tuple[str, ...]]) -> Knob:
+    """A category, or a knob from the least to the greatest of the values; one that never moved may go as far again."""
+    if name in categories:
+        return Knob(name=name, values=categories[name])
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     least = sys.float_info.min
     return Knob(

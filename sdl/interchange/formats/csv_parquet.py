@@ -9,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +44,8 @@ DECIMAL_COMMA = re.compile(r"[+-]?[\d.'’ \u00a0\u2009\u202f]*,\d+")
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 OTHER_MARKS = ";\t|"
 """What stands between columns where it is no comma."""
+NOTHING = {"nan", "na", "n/a", "none", "null", "inf", "infinity"}
+"""Words for what was not read, and for what no number is."""
 EXACT = 2**53
 """Whole numbers beyond this are not exact as floats."""
 
@@ -210,6 +212,8 @@ def read_rows(
     roles = _roles(path, header, space, words)
     times = [name for name in header if words.here(name) in TIMES and name not in roles.all]
     times.sort(key=lambda name: TIMES.index(words.here(name)))
+    rows = list(rows)
+    named = {name for name in roles.inputs if not ours and _has_names([row for _, row in rows], name)}
     records, faults, filled = list[tuple[int, Record]](), list[Fault](), set[str]()
     for place, cells in rows:
         if isinstance(cells, str):
@@ -218,7 +222,7 @@ def read_rows(
         filled |= cells.keys()
         try:
             thawed = {name: thaw(name, cell) for name, cell in cells.items()} if ours else cells
-            records.append((place, _nested(thawed, roles) if ours else _plain(cells, roles, times)))
+            records.append((place, _nested(thawed, roles) if ours else _plain(cells, roles, times, named)))
         except (ValueError, RecursionError) as error:
             faults.append((place, str(error)))
     kept = {*roles.all, *times, *TIMES, "source", *((*COLUMNS, SAMPLE) if ours else ())}
@@ -278,13 +282,27 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
     return _Roles(inputs, outputs, conditions)
 
 
-def _plain(cells: Record, roles: _Roles, times: Sequence[str]) -> Record:
+def _has_names(rows: Sequence[Record | str], column: str) -> bool:
+    """Whether all cells of a column are names, with a letter in front, none of nothing, and not one alone."""
+    cells = [row[column] for row in rows if not isinstance(row, str) and column in row]
+    words = {cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()[:1].isalpha()}
+    return (
+        len(words) > 1
+        and not {*map(str.casefold, words)} & NOTHING
+        and all(isinstance(cell, str) and cell.strip() in words for cell in cells)
+    )
+
+
+def _plain(cells: Record, roles: _Roles, times: Sequence[str], named: Collection[str]) -> Record:
+    """A row from elsewhere; of the columns that are named its settings are text."""
     cells = {name: cell for name, cell in cells.items() if not isinstance(cell, str) or cell.strip()}
     missing = [name for name in roles.inputs if name not in cells]
     unpartnered = len(missing) == len(roles.inputs) and any(name in cells for name in roles.outputs)
     if missing and not unpartnered:
         raise ValueError(f"{', '.join(missing)} is empty")
-    record: Record = {"in": None if unpartnered else [parse_number(name, cells[name]) for name in roles.inputs]}
+    given = [name for name in roles.inputs if name in cells]
+    settings = [cells[name].strip() if name in named else parse_number(name, cells[name]) for name in given]
+    record: Record = {"in": None if unpartnered else settings}
     for part, columns in (("out", roles.outputs), (CONDITIONS, roles.conditions)):
         record[part] = {here: parse_number(name, cells[name]) for name, here in columns.items() if name in cells}
     time = next((cells[name] for name in times if name in cells), None)
