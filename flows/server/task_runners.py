@@ -1,5 +1,6 @@
 """Where a flow's tasks may run side by side, by name; Prefect is not imported for that."""
 
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ RUNNERS = {
     "ray": ("prefect_ray", "RayTaskRunner"),
 }
 """Module and class of each."""
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}
+"""For workers of Dask, which tell whoever watches when they miss the scheduler that has just ended; what goes wrong in
+a task is raised all the same."""
 
 
 def faults(name: str) -> list[str]:
@@ -30,5 +34,7 @@ def faults(name: str) -> list[str]:
 def make_task_runner(name: str, **options: Any) -> "TaskRunner[Any]":
     """The runner of that name, one of ``RUNNERS``, with options of its own."""
     module, kind = RUNNERS[name]
+    if name == "dask":
+        os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
     runner: TaskRunner[Any] = getattr(import_module(module), kind)(**options)
     return runner
