@@ -48,7 +48,11 @@ Background = Annotated[
 ]
 Knobs = Annotated[
     list[str] | None,
-    typer.Option("--knob", help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows."),
+    typer.Option(
+        "--knob",
+        help="KNOB=LOW:HIGH, its range, repeatable; by default that of the rows. Of a category KNOB=NAME, whose rows "
+        "alone count then.",
+    ),
 ]
 Anchors = Annotated[
     list[str] | None,

@@ -99,7 +99,8 @@ def solve(
         draws: From each model.
         answers: ``all`` or a number, for every distinct answer of each model too, or so many of them.
         space: Knobs and channels, if they are not to be read off the file.
-        knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows.
+        knobs: The range of a knob, each ``KNOB=LOW:HIGH``; by default that of the instrument, else that of the rows. Of
+            a category the name whose rows count, ``KNOB=NAME``.
         anchors: Readings of today, each ``KNOB=SETTING,...:CHANNEL=READING,...`` or a file of such rows: every run of
             the rows is taken in its own light then, and the answers are for that of the anchors.
         prior: What is known of knobs beforehand, each ``KNOB=SETTING±DEVIATION``; draws that disagree are left out.

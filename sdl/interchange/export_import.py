@@ -79,6 +79,13 @@ class Data:
             notes=[*self.notes, note],
         )
 
+    def without_knob(self, name: str) -> "Data":
+        """The same without one of the knobs: whoever asks for it sees to it that it has one setting in all rows."""
+        columns = [column for column, knob in enumerate(self.space.knobs) if knob.name != name]
+        space = self.space.with_knobs(self.space.knobs[column] for column in columns)
+        off = None if self.off is None else self.off[columns]
+        return replace(self, space=space, settings=self.settings[:, columns], off=off)
+
     def with_quantities(self, formulas: Mapping[str, str]) -> "Data":
         """The same with quantities that are computed from its channels, by name; nothing is dark then, nor subtracted.
 

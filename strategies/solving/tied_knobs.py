@@ -52,8 +52,9 @@ class TiedKnobs:
             InvalidInput: a knob has names, which keep no rule of numbers, or no knob was ever moved.
         """
         if named := [knob.name for knob in space.knobs if knob.names]:
+            words = " and ".join(f"--knob {name}=NAME" for name in named)
             raise InvalidInput(
-                f"{', '.join(named)}: settings are found here for numbers alone: give the rows of one name, without it"
+                f"{', '.join(named)}: settings are found here for numbers alone: say whose rows count, as {words}"
             )
         rows, free = np.unique(settings, axis=0), list[int]()
         slopes, constant, notes = np.zeros((space.d, 0)), np.zeros(space.d), list[str]()

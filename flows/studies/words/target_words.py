@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -76,13 +76,14 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
     Args:
         path: As ``sdl.interchange.export_import.read_data`` takes it.
         space: Knobs and channels, if they are not to be read off the file; its constraints bind answers, and no row.
-        knobs: Their ranges, each ``KNOB=LOW:HIGH``.
+        knobs: Their ranges, each ``KNOB=LOW:HIGH``; of a category ``KNOB=NAME``, whose rows alone count then.
         quantities: Each ``NAME=FORMULA``.
 
     Raises:
         InvalidInput: with every fault of the words, or of the file.
     """
     faults = list[str]()
+    held = [word for word in knobs if ":" not in word and "=" in word]
     formulas = _read_each(quantities, _formula, faults)
     faults += [f"the quantity {name} is given twice" for name in found_twice([name for name, _ in formulas])]
     if faults:
@@ -90,8 +91,35 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
     asked = Constraints() if space is None else space.constraints
     if space is not None:  # rows that were measured before settings were forbidden teach as others do
         space = Space(**{**space.model_dump(), "constraints": Constraints()})
-    data = read_data(path, space, read_ranges(knobs)).with_quantities(dict(formulas))
+    ranges = read_ranges([word for word in knobs if word not in held])
+    data = read_data(path, space, ranges).with_quantities(dict(formulas))
+    data = _of_names(data, dict(_read_each(held, lambda text: _name_of(data.space, text), faults)))
+    if faults:
+        raise InvalidInput(faults)
     return replace(data, space=data.space.with_constraints(asked))
+
+
+def _name_of(space: Space, text: str) -> tuple[str, float]:
+    """A category and the place of one of its names, as a person writes them."""
+    name, _, value = (part.strip() for part in text.partition("="))
+    if name not in space.knob_names:
+        raise InvalidInput(f"{text!r}: no knob {name!r}{suggest_nearest(name, space.knob_names)}")
+    knob = space.knobs[space.knob_names.index(name)]
+    if not knob.names:
+        raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in R=0:1")
+    return name, knob.setting(value)
+
+
+def _of_names(data: Data, held: Mapping[str, float]) -> Data:
+    """The rows in which categories have the names asked for, without these knobs."""
+    for name, place in held.items():
+        column = data.space.knob_names.index(name)
+        kept, shown = data.settings[:, column] == place, data.space.knobs[column].shown(place)
+        if not kept.any():
+            raise InvalidInput(f"no row has {name} = {shown}")
+        note = f"rows with {name} = {shown} alone were used, {kept.sum()} of {len(kept)}"
+        data = data.at(kept, note).without_knob(name)
+    return data
 
 
 def _formula(text: str) -> tuple[str, str]:
