@@ -19,7 +19,7 @@ from sdl.campaign.section import Section
 from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import SECRET_PLACE, format_value
-from sdl.instruments.configured.picks import Pick
+from sdl.instruments.configured.picks import Awaited, Pick
 from sdl.instruments.configured.templates import SPEC, VALUE, NumberPlace, find_places, written_number
 from sdl.instruments.configured.transport import Order
 from sdl.instruments.protocol import Patience
@@ -66,6 +66,16 @@ class ErrorQueue(Section, Generic[Order]):
     """A regular expression for the answer when there is none; by default one that begins with 0."""
     most: int = Field(default=20, ge=1, le=1000)
     """Entries that are read at once."""
+
+
+class Readiness(Awaited, Generic[Order]):
+    """How to ask whether the knobs have come where they were sent, or a measurement that was begun has ended."""
+
+    query: Order
+    every_s: float = Field(default=0.5, gt=0, le=3600)
+    """Seconds between two questions."""
+    longest_s: float = Field(default=300.0, gt=0, le=86_400)
+    """Seconds after which it is not waited for any longer; no part of the deadline."""
 
 
 class ConfiguredKnob(Knob, Section, Generic[Order]):
@@ -131,6 +141,8 @@ class InstrumentDefinition(Section, Generic[Order]):
     """Sent at the end, after the knobs were left where their own ``safe`` says."""
     settle_s: float = Field(default=0.0, ge=0, le=86_400)
     """Seconds between writing and reading, each time; no part of the deadline."""
+    ready: Readiness[Order] | None = None
+    """Asked after that until it says so; by default nothing is waited for."""
     connect_s: float = Field(default=5.0, gt=0, le=3600)
     """Longest time for connecting, seconds."""
     deadline_s: float = Field(default=10.0, gt=0, le=86_400)
@@ -215,6 +227,8 @@ class InstrumentDefinition(Section, Generic[Order]):
                 for key, orders in orders_without.items()
                 if any(orders)
             ]
+        if self.ready is not None:
+            faults += self._place_faults("ready.query", self.ready.query, names)
         for key, orders in (("prepare", self.prepare), ("safe", self.safe)):
             faults += [
                 f"{key}.{i}: has {{{place.name}}}, and there are no settings then"

@@ -70,6 +70,7 @@ class ConfiguredInstrument(Generic[Order]):
             if self.definition.query is not None and any(find_places(self.definition.query)):
                 # It sets knobs, which are read back after it.
                 exchange.ask(fill_places(self.definition.query, self._shown(values)))
+            exchange.await_ready(self._shown(values))
             applied = {knob.name: self._read_back(exchange, values, knob) for knob in self.definition.knobs}
             readings, conditions = dict[str, Any](), dict[str, Any]()
             for named, quantities in ((readings, self.definition.channels), (conditions, self.definition.conditions)):
@@ -289,6 +290,35 @@ class _Exchange(Generic[Order]):
         except (ValueError, RecursionError) as error:
             message = f"{self._transport.place} did not answer {_written(filled)} as the file expects: {error}"
             raise BadReply(message, raw=self.raw) from error
+
+    def await_ready(self, values: Mapping[str, float | str]) -> None:
+        """Ask whether it is ready until it says so; the time that this takes is no part of the deadline.
+
+        Raises:
+            BadReply: it did not say so in time.
+        """
+        ready, begun = self._definition.ready, time.monotonic()
+        if ready is None:
+            return
+        query = fill_places(ready.query, values)
+        self.doing = _written(query)
+        while True:
+            asked = time.monotonic()
+            answer = self._answers[self.doing] = self._transport.ask(query, self.deadline)[:LONGEST]
+            try:
+                if ready.is_said(answer):
+                    return
+            except (ValueError, RecursionError) as error:
+                message = f"{self._transport.place} did not answer {self.doing} as the file expects: {error}"
+                raise BadReply(message, raw=self.raw) from error
+            if time.monotonic() - begun + ready.every_s > ready.longest_s:
+                raise BadReply(
+                    f"{self._transport.place} was not ready within {ready.longest_s:g} s: {self.doing} is still "
+                    f"answered {format_value(answer)}, where {ready.answer!r} is awaited",
+                    raw=self.raw,
+                )
+            time.sleep(ready.every_s)
+            self.deadline.extend(time.monotonic() - asked)
 
     def see_errors(self) -> None:
         """Read the queue of errors until it is empty.

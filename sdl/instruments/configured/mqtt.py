@@ -224,7 +224,7 @@ class BrokerLine:
 
 
 def _questions(definition: MqttDefinition) -> Iterator[MqttOrder]:
-    asked = [definition.query, definition.errors.query if definition.errors else None]
+    asked = [definition.query, *(each.query for each in (definition.errors, definition.ready) if each)]
     asked += [knob.readback.query for knob in definition.knobs if knob.readback]
     asked += [channel.query for channel in definition.channels]
     yield from (order for order in asked if order is not None)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sdl.campaign.section import Section
 from sdl.errors import suggest_nearest
@@ -88,6 +88,39 @@ class Pick(Section):
     def _pointed(self, text: str) -> str:
         """A number with a point before its decimals."""
         return text.strip().replace(",", ".", 1 if self.decimal == "," and "." not in text else 0)
+
+
+class Awaited(Section):
+    """What an answer has to say before a reading begins."""
+
+    answer: str
+    """A regular expression for all of the answer, or for all that stands at the place."""
+    at: str | tuple[str | int, ...] | None = None
+    """Place in JSON, as a channel has it; by default the answer is looked at as it came."""
+
+    @field_validator("answer")
+    @classmethod
+    def _readable(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        return pattern
+
+    def is_said(self, answer: str) -> bool:
+        """Return whether an answer says so; one that has nothing at the place does not.
+
+        Raises:
+            ValueError: an answer is to be JSON and is none.
+        """
+        said: Any = answer.removeprefix("\ufeff")
+        if self.at is not None:
+            try:
+                said = _value_at(_parsed(said), self.at.split(".") if isinstance(self.at, str) else self.at)
+            except MissingPart:
+                return False
+            said = said if isinstance(said, str) else json.dumps(said)
+        return re.fullmatch(self.answer, said.strip()) is not None
 
 
 def _place(text: str, names: Sequence[str]) -> int | float:

@@ -139,5 +139,5 @@ def _requests(definition: RestDefinition) -> list[RestRequest]:
     for knob in definition.knobs:
         found += [knob.write, knob.readback.query if knob.readback else None]
     found += [channel.query for channel in definition.channels]
-    found += [definition.errors.query] if definition.errors else []
+    found += [each.query for each in (definition.errors, definition.ready) if each]
     return [request for request in found if request is not None]

@@ -378,6 +378,7 @@ def _others(definition: SilaDefinition) -> Iterator[tuple[str, SilaOrder]]:
     orders |= {f"prepare.{i}": order for i, order in enumerate(definition.prepare)}
     orders |= {f"safe.{i}": order for i, order in enumerate(definition.safe)}
     orders |= {"errors.query": definition.errors.query if definition.errors else None}
+    orders |= {"ready.query": definition.ready.query if definition.ready else None}
     orders |= {
         f"knobs.{i}.readback.query": knob.readback.query for i, knob in enumerate(definition.knobs) if knob.readback
     }

@@ -128,6 +128,45 @@ def test_it_settles_after_writing_and_a_slow_knob_only_when_it_moved(monkeypatch
     assert waited == [1.5, 0.5, 1.5]
 
 
+def test_it_asks_whether_it_is_ready_until_it_says_so_and_reads_then():
+    states = iter([b"HEATING 21 C\n", b"HEATING 40 C\n", b"READY\n", b"READY\n"])
+    answers = {"LIGHT?": [b"7.5\n"]}
+    ready = {"query": "BATH?", "answer": "READY|HOLD", "every_s": 0.3}
+
+    def answer(text):
+        return [next(states)] if text == "BATH?" else answers.get(text)
+
+    with connected(answer, ready=ready, deadline_s=0.4) as (instrument, apparatus):
+        reply = instrument.measure({"red": 2.5})
+        assert apparatus.said == ["FLOW 2.5", "BATH?", "BATH?", "BATH?", "LIGHT?"]
+        assert json.loads(reply.raw) == {"BATH?": "READY", "LIGHT?": "7.5"}
+        instrument.measure({"red": 1.0})
+        assert apparatus.said[5:] == ["FLOW 1.0", "BATH?", "LIGHT?"]
+
+
+def test_one_that_is_never_ready_is_no_reading_and_says_what_it_answered():
+    ready = {"query": "BATH?", "answer": "READY", "every_s": 0.02, "longest_s": 0.2}
+    told = r"was not ready within 0\.2 s: BATH\? is still answered '7\.5', where 'READY' is awaited"
+    with connected(lights, ready=ready) as (instrument, apparatus), pytest.raises(BadReply, match=told):
+        instrument.measure({"red": 2.5})
+    assert set(apparatus.said[1:]) == {"BATH?"}
+
+
+@pytest.mark.parametrize(
+    ("ready", "said"),
+    [
+        ({"query": "BATH?"}, "ready.answer"),
+        ({"query": "BATH?", "answer": "(READY"}, "ready.answer: is no regular expression"),
+        ({"query": "BATH? {gren}", "answer": "READY"}, "ready.query: {gren} is no knob"),
+        ({"query": "BATH?", "answer": "READY", "every_s": 0}, "ready.every_s"),
+    ],
+)
+def test_what_it_waits_for_is_checked_before_the_first_request(ready, said):
+    with pytest.raises(InvalidInput) as caught, connected(lights, ready=ready):
+        pass
+    assert said in str(caught.value)
+
+
 def test_names_are_written_and_read_back_as_they_are():
     valve = {"name": "valve", "values": ["air", "argon"], "write": "GAS {value}", "readback": "GAS?", "safe": "air"}
     answers = {"LIGHT?": [b"1\n"], "GAS?": [b"argon\n"]}

@@ -55,6 +55,38 @@ def test_a_status_means_what_it_means_for_the_lamp(status, error):
         assert caught.value.wait == HASTY["longest_wait_s"]
 
 
+class _Job(BaseHTTPRequestHandler):
+    """A measurement that is begun by one request, takes a while, and is asked for by another."""
+
+    def do_POST(self):
+        self.server.asked = [json.loads(self.rfile.read(int(self.headers["Content-Length"])))]
+        self.answer({"job": 17}, 202)
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        busy = self.path == "/state" and self.server.asked.count("/state") < 3
+        self.answer({"job": {"state": "running" if busy else "done"}} if self.path == "/state" else {"x": 7.5})
+
+    def answer(self, content, status=200):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_measurement_that_takes_a_while_is_waited_for_and_then_asked_for():
+    state = {"query": {"path": "/state"}, "at": "job.state", "answer": "done|failed", "every_s": 0.02}
+    channels = [{"name": "x", "at": "x", "query": {"path": "/result"}}]
+    with HTTPServer(("127.0.0.1", 0), _Job) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        job = rest(f"http://127.0.0.1:{server.server_port}", ready=state, channels=channels)
+        assert job.measure({"red": 0.5}).readings == {"x": 7.5}
+        assert server.asked == [{"red": 0.5}, "/state", "/state", "/state", "/result"]
+        server.shutdown()
+
+
 @pytest.mark.fault("I-09")
 def test_a_channel_that_is_not_there_is_missing_and_of_another_kind_is_kept_as_it_came():
     with answering(http(b'{"y": 1}')) as instrument:
