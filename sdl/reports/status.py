@@ -8,6 +8,8 @@ from statistics import median
 from sdl.analysis.spending import describe_deadline, describe_spending
 from sdl.campaign.price import PricePart
 from sdl.campaign.source import SourcePart
+from sdl.campaign.toml import validate_input
+from sdl.errors import InvalidInput
 from sdl.formatting import format_duration
 from sdl.history import Control, State
 from sdl.ledger.lease import Holder
@@ -219,7 +221,10 @@ def _is_answered(ledger: Ledger, status: CampaignStatus) -> bool:
 
 def _spent(ledger: Ledger, name: str, seen_at: float) -> str:
     entry = ledger.entry(name)
-    price = PricePart.model_validate(entry.config["price"])
+    try:
+        price = validate_input(PricePart, entry.config["price"], "price")
+    except InvalidInput as error:  # an earlier version took what this one refuses
+        return "; ".join(error.faults)
     sources = [SourcePart.model_validate(each) for each in entry.config.get("sources", ())]
     words = describe_spending(price, entry.space, ledger.history(entry.id), sources)
     return "; ".join(filter(None, (words, describe_deadline(price, seen_at, entry.created))))

@@ -22,6 +22,7 @@ from sdl.campaign.definition import Target
 from sdl.campaign.sections import Plugin
 from sdl.errors import CampaignSuspended, InvalidInput, LedgerError
 from sdl.history import Control, Finding, NoticeKind, State, Verdict
+from sdl.instruments.claude_light.twin import Twin
 from sdl.ledger import lease as leasing
 from sdl.ledger.ledger import Ledger
 from sdl.ledger.people.controls import Controls
@@ -346,3 +347,11 @@ def test_the_holder_in_words_is_the_same_for_one_and_for_all(at_work):
         (found,) = leasing.lease_holders(connection).values()
     with Ledger(at_work.ledger.url) as book:
         assert book.holder(at_work.entry.instrument) == str(found)
+
+
+def test_a_price_that_an_earlier_version_took_hides_no_campaign(ledger, paper):
+    price = {"unit": "EUR", "request": 1.0, "deadline": "2031-05-20"}
+    ledger.register("old", "twin", Twin().space, paper | TWIN | {"price": price}, {})
+    (found,) = (each for each in watching.campaign_statuses(ledger) if each.campaign == "old")
+    assert "deadline: " in found.spent
+    assert "got '2031-05-20'" in found.spent
