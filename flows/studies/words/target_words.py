@@ -117,6 +117,8 @@ def _of_names(data: Data, held: Mapping[str, float]) -> Data:
         kept, shown = data.settings[:, column] == place, data.space.knobs[column].shown(place)
         if not kept.any():
             raise InvalidInput(f"no row has {name} = {shown}")
+        if data.space.d == 1:
+            raise InvalidInput(f"with {name} = {shown} no knob is left whose setting could be found")
         note = f"rows with {name} = {shown} alone were used, {kept.sum()} of {len(kept)}"
         data = data.at(kept, note).without_knob(name)
     return data

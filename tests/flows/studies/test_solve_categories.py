@@ -51,3 +51,9 @@ def test_compare_takes_them_too(rows, sdl, tmp_path):
 def test_other_words_are_refused_with_what_to_write(rows, knobs, said):
     with pytest.raises(InvalidInput, match=said.replace("?", r"\?")):
         solve(rows, TARGET, models=["linear"], knobs=knobs)
+
+
+def test_a_category_alone_has_no_setting_to_find(tmp_path):
+    (tmp_path / "a.csv").write_text("in.solvent,out.y\nwater,1\noil,2\nwater,1.1\n")
+    with pytest.raises(InvalidInput, match="with solvent = water no knob is left"):
+        solve(tmp_path / "a.csv", ["y=1"], knobs=["solvent=water"])
