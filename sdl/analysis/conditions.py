@@ -7,16 +7,16 @@ import numpy as np
 from sdl.campaign.definition import AS_MEASURED, Campaign
 from sdl.formatting import format_number
 from sdl.history import Observation
-from sdl.space import Space
+from sdl.space import SAME, Space
 
 WIDE = 0.5
-"""Part of the range of what a condition was that is a gap where nothing was read ..."""
+"""Part of the range of a condition: a longer stretch in which nothing was read is a gap ..."""
 NEAR = 0.1
 """... unless what is wanted lies so near to one of its sides."""
 
 
 def find_gap(known: np.ndarray, value: float) -> tuple[float, float] | None:
-    """Return between which two of known values ``(n,)`` of a condition a value lies, if that is half of their range.
+    """Return between which two of known values ``(n,)`` of a condition a value lies, if they are far apart.
 
     >>> find_gap(np.array([15.0, 16.0, 35.0]), 25.0), find_gap(np.array([15.0, 20.0, 25.0]), 22.0)
     ((16.0, 35.0), None)
@@ -25,7 +25,9 @@ def find_gap(known: np.ndarray, value: float) -> tuple[float, float] | None:
     if not (len(below) and len(above)):
         return None
     low, high, span = float(below.max()), float(above.min()), float(np.ptp(known))
-    return (low, high) if high - low >= WIDE * span and min(value - low, high - value) > NEAR * span else None
+    return (
+        (low, high) if high - low > WIDE * (1 + SAME) * span and min(value - low, high - value) > NEAR * span else None
+    )
 
 
 def describe_conditions(campaign: Campaign, space: Space, observations: Sequence[Observation]) -> list[str]:

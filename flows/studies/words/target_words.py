@@ -83,7 +83,7 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
         InvalidInput: with every fault of the words, or of the file.
     """
     faults = list[str]()
-    held = [word for word in knobs if ":" not in word and "=" in word]
+    held = [word for word in knobs if re.fullmatch(r"[^=]+=(?!.*(:|\.\.)).+", word)]
     formulas = _read_each(quantities, _formula, faults)
     faults += [f"the quantity {name} is given twice" for name in found_twice([name for name, _ in formulas])]
     if faults:
@@ -106,7 +106,8 @@ def _name_of(space: Space, text: str) -> tuple[str, float]:
         raise InvalidInput(f"{text!r}: no knob {name!r}{suggest_nearest(name, space.knob_names)}")
     knob = space.knobs[space.knob_names.index(name)]
     if not knob.names:
-        raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in R=0:1")
+        _range(text)  # which says what is wrong with it, as a rule
+        raise InvalidInput(f"{text!r} needs the form KNOB=LOW:HIGH, as in temperature=20:90")
     return name, knob.setting(value)
 
 

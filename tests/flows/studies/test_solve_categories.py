@@ -29,7 +29,7 @@ def test_settings_are_found_from_the_rows_of_one_name(rows):
     assert model["candidates"][0]["settings"]["T"] == pytest.approx((55 - 40) / 0.3, abs=2.0)
     assert found["rows"] == 12
     assert "rows with solvent = ethanol alone were used, 12 of 36" in found["notes"]
-    (cold,) = solve(rows, TARGET, models=["linear"], knobs=["solvent = water", "T=20:80"])["models"]
+    (cold,) = solve(rows, TARGET, models=["linear"], knobs=["solvent = water", "T=20 .. 80"])["models"]
     assert not cold["reachable"], "water gives 34 at most"
 
 
@@ -45,7 +45,7 @@ def test_compare_takes_them_too(rows, sdl, tmp_path):
         ([], "solvent: settings are found here for numbers alone: say whose rows count, as --knob solvent=NAME"),
         (["solvent=watr"], "knob 'solvent' needs one of ethanol, toluene, water, got 'watr'; did you mean 'water'?"),
         (["solvnt=water"], "'solvnt=water': no knob 'solvnt'; did you mean 'solvent'?"),
-        (["T=water"], "'T=water' needs the form KNOB=LOW:HIGH"),
+        (["T=water"], "the range of T needs LOW .. HIGH, as in 3000 .. 4000, got 'water'"),
     ],
 )
 def test_other_words_are_refused_with_what_to_write(rows, knobs, said):
