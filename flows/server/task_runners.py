@@ -16,9 +16,6 @@ RUNNERS = {
     "ray": ("prefect_ray", "RayTaskRunner"),
 }
 """Module and class of each."""
-QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}
-"""For workers of Dask, which tell whoever watches when they miss the scheduler that has just ended; what goes wrong in
-a task is raised all the same."""
 
 
 def faults(name: str) -> list[str]:
@@ -34,7 +31,7 @@ def faults(name: str) -> list[str]:
 def make_task_runner(name: str, **options: Any) -> "TaskRunner[Any]":
     """The runner of that name, one of ``RUNNERS``, with options of its own."""
     module, kind = RUNNERS[name]
-    if name == "dask":
-        os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
+    if name == "dask":  # whose workers log it as an error that the scheduler has ended; what a task raises comes anyway
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     runner: TaskRunner[Any] = getattr(import_module(module), kind)(**options)
     return runner

@@ -25,9 +25,8 @@ def find_gap(known: np.ndarray, value: float) -> tuple[float, float] | None:
     if not (len(below) and len(above)):
         return None
     low, high, span = float(below.max()), float(above.min()), float(np.ptp(known))
-    return (
-        (low, high) if high - low > WIDE * (1 + SAME) * span and min(value - low, high - value) > NEAR * span else None
-    )
+    wide = high - low > WIDE * (1 + SAME) * span
+    return (low, high) if wide and min(value - low, high - value) > NEAR * span else None
 
 
 def describe_conditions(campaign: Campaign, space: Space, observations: Sequence[Observation]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sdl.errors import InvalidInput
-from sdl.interchange.formats.jsonl import Fault, Record
+from sdl.interchange.formats.jsonl import Fault, Record, are_names
 from sdl.space import Space
 
 Names = tuple[str, ...]
@@ -24,8 +24,8 @@ class Placed:
 def place_names(records: Sequence[tuple[int, Record]], knobs: Sequence[str], space: Space | None) -> Placed:
     """Put a number in the place of each name in the settings of records.
 
-    A knob is a category by the space, or without one if its settings are names in all records, and not one alone. What
-    is a name and of no category is left as it is, for whoever wants a number.
+    A knob is a category by the space, or without one if its settings are names in all records. Text that is of no
+    category is left as it is, for whoever wants a number.
 
     Args:
         records: Each with its line or row; ``in`` are its settings in the order of the knobs.
@@ -37,7 +37,7 @@ def place_names(records: Sequence[tuple[int, Record]], knobs: Sequence[str], spa
         return Placed(records)
     if space is None:
         columns = dict(zip(knobs, zip(*rows, strict=True), strict=True))
-        categories = {knob: names for knob, column in columns.items() if (names := _category(column))}
+        categories = {knob: tuple(sorted({*map(str.strip, each)})) for knob, each in columns.items() if are_names(each)}
     else:
         categories = {knob.name: knob.names for knob in space.knobs if knob.names}
     placed, faults = list[tuple[int, Record]](), list[Fault]()
@@ -58,13 +58,8 @@ def _fits(record: Record, knobs: Sequence[str]) -> bool:
     return isinstance(record.get("in"), list) and len(record["in"]) == len(knobs)
 
 
-def _category(column: Sequence[object]) -> Names:
-    """The names in a column, in the order of the alphabet; none where some are no names, or there is but one."""
-    found = {value for value in column if isinstance(value, str)}
-    return tuple(sorted(found)) if len(found) > 1 and all(isinstance(value, str) for value in column) else ()
-
-
 def _place(knob: str, value: object, names: Names, space: Space | None) -> object:
     if not isinstance(value, str) or not names:
         return value
-    return float(names.index(value)) if space is None else space.knobs[space.knob_names.index(knob)].setting(value)
+    name = value.strip()
+    return float(names.index(name)) if space is None else space.knobs[space.knob_names.index(knob)].setting(name)

@@ -24,9 +24,9 @@ class Plate(Value):
     """What wells at the rim are, where more evaporates and more light falls in: ``apart`` fills them last and with no
     replicates as long as others are left, and learns from all of them by how much they are off; ``alike`` are like the
     rest, and ``unused`` stay empty."""
-    parallel: bool = False
-    """Whether wells are instruments side by side: one that is left idle saves nothing, and what one batch reads is off
-    together no more than what several read."""
+    parallel: bool = Field(default=False, exclude_if=lambda parallel: not parallel)
+    """Whether wells are instruments side by side: one that stands idle saves nothing, and the readings of a batch have
+    no error in common that those of the next one do not have."""
 
     @property
     def capacity(self) -> int:

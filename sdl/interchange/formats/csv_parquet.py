@@ -29,6 +29,7 @@ from sdl.interchange.formats.jsonl import (
     FileWords,
     Loaded,
     Record,
+    are_names,
 )
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
@@ -44,8 +45,6 @@ DECIMAL_COMMA = re.compile(r"[+-]?[\d.'’ \u00a0\u2009\u202f]*,\d+")
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 OTHER_MARKS = ";\t|"
 """What stands between columns where it is no comma."""
-NOTHING = {"nan", "na", "n/a", "none", "null", "inf", "infinity"}
-"""Words for what was not read, and for what no number is."""
 EXACT = 2**53
 """Whole numbers beyond this are not exact as floats."""
 
@@ -213,7 +212,8 @@ def read_rows(
     times = [name for name in header if words.here(name) in TIMES and name not in roles.all]
     times.sort(key=lambda name: TIMES.index(words.here(name)))
     rows = list(rows)
-    named = {name for name in roles.inputs if not ours and _has_names([row for _, row in rows], name)}
+    there = [row for _, row in rows if not isinstance(row, str)]
+    named = {name for name in roles.inputs if not ours and are_names(row[name] for row in there if name in row)}
     records, faults, filled = list[tuple[int, Record]](), list[Fault](), set[str]()
     for place, cells in rows:
         if isinstance(cells, str):
@@ -280,17 +280,6 @@ def _roles(path: Path, header: Sequence[str], space: Space, words: FileWords) ->
             f"name them as in 'in.{space.knob_names[0]}' and 'out.{space.channel_names[0]}', with commas between"
         )
     return _Roles(inputs, outputs, conditions)
-
-
-def _has_names(rows: Sequence[Record | str], column: str) -> bool:
-    """Whether all cells of a column are names, with a letter in front, none of nothing, and not one alone."""
-    cells = [row[column] for row in rows if not isinstance(row, str) and column in row]
-    words = {cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()[:1].isalpha()}
-    return (
-        len(words) > 1
-        and not {*map(str.casefold, words)} & NOTHING
-        and all(isinstance(cell, str) and cell.strip() in words for cell in cells)
-    )
 
 
 def _plain(cells: Record, roles: _Roles, times: Sequence[str], named: Collection[str]) -> Record:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from sdl.errors import InvalidInput
+from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import parse_json
 from sdl.interchange.formats.times import parse_time
 from sdl.space import Space
@@ -36,6 +36,8 @@ LARGEST = 1_000_000_000
 """Bytes of a file, or of what it unpacks to, that are read at once."""
 WORKBOOK = ".xlsx"
 WRITTEN = "give .jsonl, .csv or .parquet"
+NOTHING = {"nan", "na", "n/a", "none", "null", "inf", "infinity"}
+"""Words for what was not read, and for what no number is."""
 DATABASES = (".db", ".sqlite", ".sqlite3")
 READABLE = f"give .csv, {WORKBOOK}, .jsonl or .parquet, or a database of SQLite ({', '.join(DATABASES)})"
 MAY_HOLD_CODE = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz", ".zip", ".gz", ".xlsm", ".xls")
@@ -104,6 +106,33 @@ def refuse_unsafe_file(path: Path) -> None:
             raise InvalidInput(f"{path} is {kind}, whatever its name says; {READABLE}")
     if size > LARGEST:
         raise InvalidInput(f"{path} has {size} bytes; at most {LARGEST} are read at once, split it")
+
+
+def choose_table(path: Path, kind: str, names: Sequence[str], fitting: Sequence[str], words: FileWords) -> str:
+    """Return the table of a file that is meant.
+
+    Args:
+        path: Of the file.
+        kind: What such a file calls a table.
+        names: Of all that are in it.
+        fitting: Of those that have readings.
+        words: What a person says of the file.
+
+    Raises:
+        InvalidInput: if there is none of the name that was said, or none or several may be meant.
+    """
+    if words.table and words.table not in names:
+        raise InvalidInput(f"{path}: no {kind} {words.table!r} in it{suggest_nearest(words.table, names)}")
+    if words.table or len(fitting) == 1:
+        return words.table or fitting[0]
+    found = f"of {', '.join(map(repr, fitting))} each may be meant" if fitting else "none has readings"
+    raise InvalidInput(f"{path}: which {kind}? {found}; 'sdl import --table NAME' says it, of {', '.join(names)}")
+
+
+def are_names(values: Iterable[Any]) -> bool:
+    """Return whether values are the names of a category: at least two words, each with a letter in front."""
+    words = {value.strip() if isinstance(value, str) else "" for value in values}
+    return len(words) > 1 and all(word[:1].isalpha() and word.casefold() not in NOTHING for word in words)
 
 
 def raise_faults(path: Path, faults: Iterable[Fault]) -> None:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdl.errors import InvalidInput, suggest_nearest
+from sdl.errors import InvalidInput
 from sdl.formatting import count_words
 from sdl.interchange.formats.csv_parquet import read_rows
-from sdl.interchange.formats.jsonl import COLUMNS, FileWords, Loaded, read_texts
+from sdl.interchange.formats.jsonl import COLUMNS, FileWords, Loaded, choose_table, read_texts
 from sdl.space import Space
 
 WAIT_S = 10.0
@@ -41,13 +41,8 @@ def read_sqlite(path: Path, space: Space, words: FileWords) -> Loaded:
 def _read(database: sqlite3.Connection, path: Path, space: Space, words: FileWords) -> Loaded:
     of_tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     names = [name for (name,) in database.execute(of_tables)]
-    if words.table and words.table not in names:
-        raise InvalidInput(f"{path}: no table {words.table!r} in it{suggest_nearest(words.table, names)}")
     fitting = [name for name in names if _json_column(database, name) or _has_readings(database, name, space, words)]
-    wanted = words.table or (fitting[0] if len(fitting) == 1 else "")
-    if not wanted:
-        found = f"of {', '.join(map(repr, fitting))} each may be meant" if fitting else "none has readings"
-        raise InvalidInput(f"{path}: which table? {found}; 'sdl import --table NAME' says it, of {', '.join(names)}")
+    wanted = choose_table(path, "table", names, fitting, words)
     others = [f"{name} ({count_words(_count(database, name), 'row')})" for name in names if name != wanted]
     return replace(_table(database, wanted, path, space, words), tables=others)
 

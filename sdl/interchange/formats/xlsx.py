@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdl.errors import InvalidInput, suggest_nearest
+from sdl.errors import InvalidInput
 from sdl.formatting import count_words
 from sdl.interchange.formats.csv_parquet import read_rows, unpack
-from sdl.interchange.formats.jsonl import FileWords, Loaded
+from sdl.interchange.formats.jsonl import FileWords, Loaded, choose_table
 from sdl.measurement.workbooks import read_workbook
 from sdl.space import Space
 
@@ -26,16 +26,9 @@ def read_xlsx(path: Path, space: Space, words: FileWords) -> Loaded:
         InvalidInput: if it is no workbook, or none or several of its pages may be meant.
     """
     pages = {name: _filled(page) for name, page in read_workbook(path.name, path.read_bytes(), LARGEST).items()}
-    if words.table and words.table not in pages:
-        raise InvalidInput(f"{path}: no page {words.table!r} in it{suggest_nearest(words.table, pages)}")
-    fitting = [name for name, page in pages.items() if _has_readings(path, page, space, words)]
-    filled = [name for name, page in pages.items() if page]
-    if len(filled) <= 1:
-        fitting = filled or list(pages)[:1]
-    wanted = words.table or (fitting[0] if len(fitting) == 1 else "")
-    if not wanted:
-        found = f"of {', '.join(map(repr, fitting))} each may be meant" if fitting else "none has readings"
-        raise InvalidInput(f"{path}: which page? {found}; 'sdl import --table NAME' says it, of {', '.join(pages)}")
+    filled = [name for name, page in pages.items() if page] or list(pages)[:1]
+    fitting = [name for name in filled if len(filled) == 1 or _has_readings(path, pages[name], space, words)]
+    wanted = choose_table(path, "page", list(pages), fitting, words)
     others = [f"{name} ({count_words(len(pages[name]), 'row')})" for name in filled if name != wanted]
     return replace(_table(path, pages[wanted], space, words), tables=others)
 

@@ -18,7 +18,9 @@ def table(path, rows=ROWS):
 
 
 def lines(path):
-    texts = [json.dumps({"in": {"solvent": name, "T": warmth}, "out": {"y": read}}) for name, warmth, read in ROWS]
+    texts = [
+        json.dumps({"in": {"solvent": f"{name} ", "T": warmth}, "out": {"y": read}}) for name, warmth, read in ROWS
+    ]
     path.write_text("\n".join(texts))
     return path
 
@@ -53,6 +55,14 @@ def test_what_is_no_category_is_no_number_either(tmp_path, column):
     rows = [(f'"{name}"', 20 + place, place) for place, name in enumerate(column)]
     with pytest.raises(InvalidInput, match=r"line 2: in\.solvent is "):
         read_contents(table(tmp_path / "a.csv", rows))
+
+
+@pytest.mark.parametrize("column", [("0.1", "0.2"), ("5 g", "6 g"), ("water", "NA"), ("water", "water"), ("water", 3)])
+def test_nor_is_it_in_json(tmp_path, column):
+    texts = [json.dumps({"in": {"a": value}, "out": {"y": 1}}) for value in column]
+    (tmp_path / "a.jsonl").write_text("\n".join(texts))
+    with pytest.raises(InvalidInput, match=r"line 1: in\.a: input should be a valid number, got '"):
+        read_contents(tmp_path / "a.jsonl")
 
 
 def test_the_places_of_names_are_as_good(tmp_path):
