@@ -19,7 +19,7 @@ from sdl.campaign.section import Section
 from sdl.campaign.toml import validate_input
 from sdl.errors import InvalidInput, suggest_nearest
 from sdl.formatting import SECRET_PLACE, format_value
-from sdl.instruments.configured.picks import Awaited, Pick
+from sdl.instruments.configured.picks import Awaited, Expression, Pick
 from sdl.instruments.configured.templates import SPEC, VALUE, NumberPlace, find_places, written_number
 from sdl.instruments.configured.transport import Order
 from sdl.instruments.protocol import Patience
@@ -62,7 +62,7 @@ class ErrorQueue(Section, Generic[Order]):
 
     query: Order
     """Asks for the next entry."""
-    none: str = r"\s*[+-]?0+(?![.\d])(.|\n)*"
+    none: Expression = r"\s*[+-]?0+(?![.\d])(.|\n)*"
     """A regular expression for the answer when there is none; by default one that begins with 0."""
     most: int = Field(default=20, ge=1, le=1000)
     """Entries that are read at once."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sdl.campaign.section import Section
 from sdl.errors import suggest_nearest
@@ -20,11 +20,22 @@ class MissingPart(Exception):
     """An answer is JSON and has nothing at the place."""
 
 
-def _pattern(text: str) -> str:
+def _expression(text: str) -> str:
     try:
-        groups = re.compile(text).groups
+        re.compile(text)
     except re.error as error:
         raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+Expression = Annotated[str, AfterValidator(_expression)]
+"""A regular expression."""
+Place = str | tuple[str | int, ...]
+"""A place in JSON: keys and places in lists, which count from 0, with dots between them, or as a list of them."""
+
+
+def _pattern(text: str) -> str:
+    groups = re.compile(text).groups
     if groups != 1:
         raise ValueError(f"needs one pair of brackets about the number, such as 'T=(.*) K', got {groups}")
     return text
@@ -33,11 +44,11 @@ def _pattern(text: str) -> str:
 class Pick(Section):
     """Where the number stands in an answer; by default the answer is the number."""
 
-    at: str | tuple[str | int, ...] | None = None
-    """Place in JSON: keys and places in lists, which count from 0, with dots between them, or as a list of them."""
+    at: Place | None = None
+    """Where in JSON."""
     field: int | None = Field(default=None, ge=0)
     """Which of the values between commas, counted from 0."""
-    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    pattern: Annotated[Expression, AfterValidator(_pattern)] | None = None
     """A regular expression with one pair of brackets about the number, in the answer or in the text at the place."""
     decimal: Literal[".", ","] = "."
     """What stands before the decimals of a number that is text."""
@@ -67,7 +78,7 @@ class Pick(Section):
         """
         text = answer.removeprefix("\ufeff")
         if self.at is not None:
-            value = _value_at(_parsed(text), self.at.split(".") if isinstance(self.at, str) else self.at)
+            value = _value_at(_parsed(text), self.at)
             if isinstance(value, str) and value in names:
                 return names.index(value)
             if not isinstance(value, str) or (self.pattern is None and self.decimal == "."):
@@ -93,19 +104,10 @@ class Pick(Section):
 class Awaited(Section):
     """What an answer has to say before a reading begins."""
 
-    answer: str
-    """A regular expression for all of the answer, or for all that stands at the place."""
-    at: str | tuple[str | int, ...] | None = None
-    """Place in JSON, as a channel has it; by default the answer is looked at as it came."""
-
-    @field_validator("answer")
-    @classmethod
-    def _readable(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
-        return pattern
+    answer: Expression
+    """For all of the answer, or for all that stands at the place."""
+    at: Place | None = None
+    """Where in JSON; by default the answer is looked at as it came."""
 
     def is_said(self, answer: str) -> bool:
         """Return whether an answer says so; one that has nothing at the place does not.
@@ -116,7 +118,7 @@ class Awaited(Section):
         said: Any = answer.removeprefix("\ufeff")
         if self.at is not None:
             try:
-                said = _value_at(_parsed(said), self.at.split(".") if isinstance(self.at, str) else self.at)
+                said = _value_at(_parsed(said), self.at)
             except MissingPart:
                 return False
             said = said if isinstance(said, str) else json.dumps(said)
@@ -141,7 +143,8 @@ def _parsed(text: str) -> Any:
         raise ValueError(f"expected JSON and nothing else, got {format_value(text)}: {error}{where}") from error
 
 
-def _value_at(value: Any, path: list[str] | tuple[str | int, ...]) -> Any:
+def _value_at(value: Any, place: Place) -> Any:
+    path = place.split(".") if isinstance(place, str) else place
     for part in path:
         try:
             value = value[int(part)] if isinstance(value, list) else value[str(part)]

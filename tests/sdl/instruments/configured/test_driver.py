@@ -167,6 +167,12 @@ def test_what_it_waits_for_is_checked_before_the_first_request(ready, said):
     assert said in str(caught.value)
 
 
+def test_a_word_for_no_error_that_is_no_regular_expression_is_refused_before_the_first_request():
+    queue = {"query": "ERR?", "none": "(OK"}
+    with pytest.raises(InvalidInput, match=r"errors\.none: is no regular expression"), connected(lights, errors=queue):
+        pass
+
+
 def test_names_are_written_and_read_back_as_they_are():
     valve = {"name": "valve", "values": ["air", "argon"], "write": "GAS {value}", "readback": "GAS?", "safe": "air"}
     answers = {"LIGHT?": [b"1\n"], "GAS?": [b"argon\n"]}
