@@ -213,20 +213,16 @@ def within(found: Sequence[Sequence[PlannedExam]], wells: int) -> list[list[Plan
 
 
 def with_idle_used(found: Sequence[Sequence[PlannedExam]], wells: int) -> list[list[PlannedExam]]:
-    """The exams of several targets with replicates in so many more wells, the one with fewest first.
+    """The exams of several targets with replicates in so many more wells, as ``WELLS`` allows a target.
 
-    No target has more than ``WELLS`` tells.
+    The exam with the fewest has the next one, and of equals the best of its target.
     """
-    filled = [list(several) for several in found]
+    filled = [list(exams) for exams in found]
     for _ in range(wells):
-        open_ = [
-            (each.replicates, rank, several)
-            for several in filled
-            if sum(each.replicates for each in several) < WELLS[-1]
-            for rank, each in enumerate(several)
-        ]
-        if not open_:
+        unfilled = [exams for exams in filled if sum(each.replicates for each in exams) < WELLS[-1]]
+        places = [(each.replicates, rank, exams) for exams in unfilled for rank, each in enumerate(exams)]
+        if not places:
             break
-        fewest, rank, several = min(open_, key=lambda each: each[:2])
-        several[rank] = replace(several[rank], replicates=fewest + 1)
+        fewest, rank, exams = min(places, key=lambda place: place[:2])
+        exams[rank] = replace(exams[rank], replicates=fewest + 1)
     return filled

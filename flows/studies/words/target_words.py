@@ -93,9 +93,11 @@ def read_rows(path: str | Path, space: Space | None, knobs: Sequence[str], quant
         space = Space(**{**space.model_dump(), "constraints": Constraints()})
     ranges = read_ranges([word for word in knobs if word not in held])
     data = read_data(path, space, ranges).with_quantities(dict(formulas))
-    data = _of_names(data, dict(_read_each(held, lambda text: _name_of(data.space, text), faults)))
+    names = _read_each(held, lambda text: _name_of(data.space, text), faults)
+    faults += [f"the name of {name} is given twice" for name in found_twice([name for name, _ in names])]
     if faults:
         raise InvalidInput(faults)
+    data = _of_names(data, dict(names))
     return replace(data, space=data.space.with_constraints(asked))
 
 

@@ -314,6 +314,8 @@ def parse_number(name: str, cell: Any) -> int | float:
 
 
 def _parsed(name: str, text: str) -> int | float:
+    if text.startswith("="):
+        raise ValueError(f"{name} is the formula {text[:40]!r}, which was never computed: save it in the spreadsheet")
     if THOUSANDS.fullmatch(text):
         raise ValueError(f"{name} is {text!r}: write it without thousands separators, with a decimal point")
     if DECIMAL_COMMA.fullmatch(text):

@@ -44,6 +44,7 @@ def test_compare_takes_them_too(rows, sdl, tmp_path):
     [
         ([], "solvent: settings are found here for numbers alone: say whose rows count, as --knob solvent=NAME"),
         (["solvent=watr"], "knob 'solvent' needs one of ethanol, toluene, water, got 'watr'; did you mean 'water'?"),
+        (["solvent=water", "solvent=ethanol"], "the name of solvent is given twice"),
         (["solvnt=water"], "'solvnt=water': no knob 'solvnt'; did you mean 'solvent'?"),
         (["T=water"], "the range of T needs LOW .. HIGH, as in 3000 .. 4000, got 'water'"),
     ],

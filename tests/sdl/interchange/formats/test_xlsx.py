@@ -76,7 +76,7 @@ def test_what_is_no_number_is_told_by_its_row_every_fault_at_once(tmp_path):
         read_contents(path)
     assert list(refusal.value.faults) == [
         "a.xlsx, row 2: out.y is 'five', not a number",
-        "a.xlsx, row 4: out.y is '=A2*2', not a number",
+        "a.xlsx, row 4: out.y is the formula '=A2*2', which was never computed: save it in the spreadsheet",
         "a.xlsx, row 5: in.a is True, not a number",
     ]
 
