@@ -26,8 +26,8 @@ def write_workbook(table: Sequence[Sequence[Any]]) -> bytes:
 def read_workbook(name: str, content: bytes, largest: int) -> dict[str, list[list[Any]]]:
     """Return the cells of each page, row by row: numbers, text, moments as ``datetime`` has them, None if empty.
 
-    A percentage is text with its sign. A formula is its value, and text where no spreadsheet has computed it: so that
-    it is told from a cell that is empty.
+    A percentage is text with its sign. A formula is its value, or its text where no spreadsheet has computed it: such a
+    cell is not an empty one.
 
     Args:
         name: Of the file, for what is said of it.

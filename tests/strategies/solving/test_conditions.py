@@ -170,7 +170,7 @@ def test_what_is_not_given_and_what_was_not_seen_is_said():
     assert "temperature = 36 lies beyond what the rows had (15 to 35)" in warnings(data, 36.0)
 
 
-def test_a_condition_between_rows_that_lie_far_apart_is_told():
+def test_a_condition_between_rows_that_lie_far_apart_is_warned_of():
     data = rows(sensor, 100, levels=[15.0, 17.0, 35.0])
     assert "temperature = 25 lies between 17 and 35, where there is no row" in warnings(data, 25.0)
     for near in (16.0, 17.5, 34.0):

@@ -66,7 +66,7 @@ def test_columns_of_other_names_are_what_a_person_says(tmp_path):
     assert (contents.space.knob_names, contents.space.channel_names) == (("sugar",), ("brix",))
 
 
-def test_what_is_no_number_is_told_by_its_row_every_fault_at_once(tmp_path):
+def test_what_is_no_number_is_named_with_its_row_every_fault_at_once(tmp_path):
     path = workbook(
         tmp_path / "a.xlsx", May=[["in.a", "out.y"], [1, "five"], [None], [2, "=A2*2"], [True, 3], [4, 0.05]]
     )
